@@ -1,0 +1,249 @@
+//! Market API bodies (`/market-api/v1`).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::common::{Reason, open_enum};
+use crate::{AgreementId, DemandId, NodeId, OfferId, ProposalId};
+
+/// Flat property map: dotted keys, JSON values. A trailing `?` belongs to the key.
+pub type Properties = Map<String, Value>;
+
+/// Body of subscribe and of counter-proposals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DemandOfferBase {
+    /// Flat properties.
+    pub properties: Properties,
+    /// Constraint expression in the LDAP-like language.
+    pub constraints: String,
+}
+
+open_enum! {
+    /// State of a proposal.
+    ProposalState {
+        /// From matching, not negotiated yet.
+        Initial = "Initial",
+        /// Countered at least once.
+        Draft = "Draft",
+        /// Refused by either side.
+        Rejected = "Rejected",
+        /// Promoted to an agreement.
+        Accepted = "Accepted",
+        /// Past its time.
+        Expired = "Expired",
+    }
+}
+
+/// A proposal as its receiver sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposal {
+    /// Flat properties of the issuer.
+    pub properties: Properties,
+    /// Constraints of the issuer.
+    pub constraints: String,
+    /// `R-` and 64 hex digits on the requestor's side.
+    pub proposal_id: ProposalId,
+    /// Node id of the issuer.
+    pub issuer_id: NodeId,
+    /// Where it stands.
+    pub state: ProposalState,
+    /// Creation.
+    pub timestamp: Timestamp,
+    /// The proposal this one answers; absent on initial ones.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prev_proposal_id: Option<ProposalId>,
+}
+
+/// A published demand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Demand {
+    /// Flat properties.
+    pub properties: Properties,
+    /// Constraint expression.
+    pub constraints: String,
+    /// Subscription id.
+    pub demand_id: DemandId,
+    /// Node id of the requestor.
+    pub requestor_id: NodeId,
+    /// Creation.
+    pub timestamp: Timestamp,
+}
+
+/// A published offer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    /// Flat properties.
+    pub properties: Properties,
+    /// Constraint expression.
+    pub constraints: String,
+    /// Subscription id.
+    pub offer_id: OfferId,
+    /// Node id of the provider.
+    pub provider_id: NodeId,
+    /// Creation.
+    pub timestamp: Timestamp,
+}
+
+/// An event of `GET /demands/{id}/events`. Unknown kinds are kept as [`DemandEvent::Other`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "eventType", rename_all_fields = "camelCase")]
+pub enum DemandEvent {
+    /// A proposal arrived.
+    ProposalEvent {
+        /// When.
+        event_date: Timestamp,
+        /// What.
+        proposal: Box<Proposal>,
+    },
+    /// The provider rejected the requestor's own counter-proposal.
+    ProposalRejectedEvent {
+        /// When.
+        event_date: Timestamp,
+        /// The requestor's counter-proposal.
+        proposal_id: ProposalId,
+        /// Absent from some providers.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Reason>,
+    },
+    /// Any other kind, its members dropped.
+    #[serde(other)]
+    Other,
+}
+
+/// `POST /agreements`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreementProposal {
+    /// The provider's draft to promote.
+    pub proposal_id: ProposalId,
+    /// Until when the provider may approve; says nothing of the run time.
+    pub valid_to: Timestamp,
+}
+
+open_enum! {
+    /// State of an agreement.
+    AgreementState {
+        /// Created, not confirmed.
+        Proposal = "Proposal",
+        /// Confirmed by the requestor, the provider has not decided.
+        Pending = "Pending",
+        /// Withdrawn by the requestor.
+        Cancelled = "Cancelled",
+        /// Refused by the provider.
+        Rejected = "Rejected",
+        /// In force.
+        Approved = "Approved",
+        /// Not approved before `validTo`.
+        Expired = "Expired",
+        /// Ended by either side.
+        Terminated = "Terminated",
+    }
+}
+
+/// `GET /agreements/{id}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Agreement {
+    /// 64 hex digits.
+    pub agreement_id: AgreementId,
+    /// The requestor's last counter-proposal.
+    pub demand: Demand,
+    /// The provider's draft that was promoted.
+    pub offer: Offer,
+    /// End of the approval handshake.
+    pub valid_to: Timestamp,
+    /// When the provider approved.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approved_date: Option<Timestamp>,
+    /// Where it stands.
+    pub state: AgreementState,
+    /// Creation.
+    pub timestamp: Timestamp,
+    /// Given at confirmation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app_session_id: Option<String>,
+    /// The literal `NoSignature` today.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub proposed_signature: Option<String>,
+    /// The literal `NoSignature` today.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approved_signature: Option<String>,
+    /// The literal `NoSignature` today.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub committed_signature: Option<String>,
+}
+
+open_enum! {
+    /// Which side did it, as the daemon spells it.
+    Party {
+        /// The renting side.
+        Requestor = "Requestor",
+        /// The rented side.
+        Provider = "Provider",
+    }
+}
+
+/// A row of `GET /agreements`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreementListEntry {
+    /// Agreement id.
+    pub id: AgreementId,
+    /// Creation.
+    pub timestamp: Timestamp,
+    /// `null` until approved.
+    pub approved_date: Option<Timestamp>,
+    /// The reader's side.
+    pub role: Party,
+}
+
+/// An event of `GET /agreementEvents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreementEvent {
+    /// When; strictly increasing.
+    pub event_date: Timestamp,
+    /// Which agreement.
+    pub agreement_id: AgreementId,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: AgreementEventKind,
+}
+
+/// What happened to an agreement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "eventType")]
+pub enum AgreementEventKind {
+    /// The provider approved.
+    AgreementApprovedEvent,
+    /// The provider rejected.
+    AgreementRejectedEvent {
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Reason>,
+    },
+    /// The requestor withdrew.
+    AgreementCancelledEvent {
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Reason>,
+    },
+    /// Either side ended it.
+    AgreementTerminatedEvent {
+        /// Who.
+        terminator: Party,
+        /// Empty today.
+        #[serde(default)]
+        signature: String,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Reason>,
+    },
+    /// A kind this version does not know.
+    #[serde(other)]
+    Other,
+}

@@ -1,0 +1,255 @@
+//! Payment API bodies (`/payment-api/v1`).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::common::open_enum;
+use crate::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
+
+/// A row of `GET /requestorAccounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// `<driver>-<network>-<token>`, lower case.
+    pub platform: String,
+    /// Wallet address.
+    pub address: String,
+    /// Payment driver.
+    pub driver: String,
+    /// Payment network.
+    pub network: String,
+    /// Token, in the chain's spelling.
+    pub token: String,
+    /// Whether it can pay.
+    pub send: bool,
+    /// Whether it can be paid.
+    pub receive: bool,
+}
+
+/// `POST /allocations`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewAllocation {
+    /// Wallet; the identity's own by default.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
+    /// A platform string, or an object with `driver`, `network`, `token`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub payment_platform: Option<Value>,
+    /// Amount set aside.
+    pub total_amount: Glm,
+    /// When the daemon releases it by itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout: Option<Timestamp>,
+    /// Always false without a deposit contract.
+    #[serde(default)]
+    pub make_deposit: bool,
+    /// Deposit contract.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deposit: Option<Value>,
+    /// Deposit extension.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub extend_timeout: Option<Timestamp>,
+}
+
+/// `PUT /allocations/{id}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocationUpdate {
+    /// New total.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub total_amount: Option<Glm>,
+    /// New timeout.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout: Option<Timestamp>,
+    /// Deposit contract.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deposit: Option<Value>,
+}
+
+/// An allocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Allocation {
+    /// Uuid.
+    pub allocation_id: AllocationId,
+    /// Wallet, spelt as it was sent.
+    pub address: String,
+    /// `<driver>-<network>-<token>`.
+    pub payment_platform: String,
+    /// Amount set aside.
+    pub total_amount: Glm,
+    /// Amount of accepted documents.
+    pub spent_amount: Glm,
+    /// Total less spent.
+    pub remaining_amount: Glm,
+    /// Creation.
+    pub timestamp: Timestamp,
+    /// When the daemon releases it by itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout: Option<Timestamp>,
+    /// Creation.
+    pub created_ts: Timestamp,
+    /// Last change.
+    pub updated_ts: Timestamp,
+    /// As sent.
+    pub make_deposit: bool,
+    /// As sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub deposit: Option<Value>,
+    /// As sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub extend_timeout: Option<Timestamp>,
+}
+
+/// `GET /demandDecorations`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DemandDecoration {
+    /// To be added to the demand.
+    pub properties: Vec<DecorationProperty>,
+    /// To be and-ed to the demand's constraints.
+    pub constraints: Vec<String>,
+}
+
+/// One property of a decoration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecorationProperty {
+    /// Property key.
+    pub key: String,
+    /// Property value; a string from today's daemon.
+    pub value: Value,
+}
+
+open_enum! {
+    /// Status of an invoice or a debit note.
+    DocumentStatus {
+        /// Made by the provider, not delivered.
+        Issued = "ISSUED",
+        /// Delivered to the requestor.
+        Received = "RECEIVED",
+        /// Accepted by the requestor.
+        Accepted = "ACCEPTED",
+        /// Rejected by the requestor.
+        Rejected = "REJECTED",
+        /// Payment failed.
+        Failed = "FAILED",
+        /// Paid.
+        Settled = "SETTLED",
+        /// Withdrawn by the provider.
+        Cancelled = "CANCELLED",
+    }
+}
+
+/// An invoice: what an agreement costs in all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invoice {
+    /// Uuid.
+    pub invoice_id: InvoiceId,
+    /// Node id of the provider.
+    pub issuer_id: NodeId,
+    /// Node id of the requestor.
+    pub recipient_id: NodeId,
+    /// Wallet of the provider.
+    pub payee_addr: String,
+    /// Wallet of the requestor, as in its allocation.
+    pub payer_addr: String,
+    /// `<driver>-<network>-<token>`.
+    pub payment_platform: String,
+    /// Issue.
+    pub timestamp: Timestamp,
+    /// For which agreement.
+    pub agreement_id: AgreementId,
+    /// For which activities.
+    pub activity_ids: Vec<ActivityId>,
+    /// Total, debit notes included.
+    pub amount: Glm,
+    /// When it must be paid.
+    pub payment_due_date: Timestamp,
+    /// Where it stands.
+    pub status: DocumentStatus,
+}
+
+/// A debit note: what an activity cost up to now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DebitNote {
+    /// Uuid.
+    pub debit_note_id: DebitNoteId,
+    /// Node id of the provider.
+    pub issuer_id: NodeId,
+    /// Node id of the requestor.
+    pub recipient_id: NodeId,
+    /// Wallet of the provider.
+    pub payee_addr: String,
+    /// Wallet of the requestor.
+    pub payer_addr: String,
+    /// `<driver>-<network>-<token>`.
+    pub payment_platform: String,
+    /// The one before in this activity's series.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous_debit_note_id: Option<DebitNoteId>,
+    /// Issue.
+    pub timestamp: Timestamp,
+    /// For which agreement.
+    pub agreement_id: AgreementId,
+    /// For which activity.
+    pub activity_id: ActivityId,
+    /// Cumulative for the activity.
+    pub total_amount_due: Glm,
+    /// Usage, in the order of the vector.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage_counter_vector: Option<Value>,
+    /// Only on payable notes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub payment_due_date: Option<Timestamp>,
+    /// Where it stands.
+    pub status: DocumentStatus,
+}
+
+/// Body of accepting an invoice or a debit note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Acceptance {
+    /// Must equal the document's amount.
+    pub total_amount_accepted: Glm,
+    /// Which allocation pays.
+    pub allocation_id: AllocationId,
+}
+
+/// Body of rejecting an invoice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejection {
+    /// `UNSOLICITED_SERVICE`, `BAD_SERVICE` or `INCORRECT_AMOUNT`.
+    pub rejection_reason: String,
+    /// What is accepted all the same.
+    pub total_amount_accepted: Glm,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+}
+
+/// An event of `GET /invoiceEvents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvoiceEvent {
+    /// Which invoice.
+    pub invoice_id: InvoiceId,
+    /// When; strictly increasing.
+    pub event_date: Timestamp,
+    /// `InvoiceReceivedEvent`, `InvoiceSettledEvent`, …
+    pub event_type: String,
+}
+
+/// An event of `GET /debitNoteEvents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DebitNoteEvent {
+    /// Which debit note.
+    pub debit_note_id: DebitNoteId,
+    /// When; strictly increasing.
+    pub event_date: Timestamp,
+    /// `DebitNoteReceivedEvent`, …
+    pub event_type: String,
+}

@@ -1,0 +1,276 @@
+//! The whole simulated network behind one lock, and the loop that moves its time forward.
+//!
+//! Owns: entering the state (every change goes through [`World::with`]), performing what the
+//! timeline holds, waking long polls, checking the ledger after every step. Does not own: the
+//! rules of any noun; those are `impl State` blocks in `market/`, `provider/`, `activity/` and
+//! `payment/`, which know nothing of HTTP.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::activity::{self, Activities};
+use crate::config::Config;
+use crate::gsb::Gsb;
+use crate::identity::Identities;
+use crate::ids::IdSource;
+use crate::journal::Journal;
+use crate::ledger::Ledger;
+use crate::market::{self, Market};
+use crate::payment::{self, Payments};
+use crate::provider::Providers;
+use crate::rng::Seed;
+use crate::timebase::Timebase;
+use crate::timeline::Timeline;
+
+/// Something that will happen, owned by the noun that knows how.
+#[derive(Debug)]
+pub enum Action {
+    /// Offers, proposals, agreements.
+    Market(market::Due),
+    /// Exe-units and their commands.
+    Activity(activity::Due),
+    /// Debit notes, invoices, allocations.
+    Payment(payment::Due),
+}
+
+/// What a long poll waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Events of one demand.
+    Demand(golem_wire::DemandId),
+    /// Approval of one agreement.
+    Agreement(golem_wire::AgreementId),
+    /// Agreement events of one identity.
+    AgreementEvents(golem_wire::NodeId),
+    /// State of one activity.
+    Activity(golem_wire::ActivityId),
+    /// Results of one batch.
+    Batch(golem_wire::BatchId),
+    /// Invoice events of one identity.
+    InvoiceEvents(golem_wire::NodeId),
+    /// Debit-note events of one identity.
+    DebitNoteEvents(golem_wire::NodeId),
+    /// Frames for one gsb service.
+    Gsb(String),
+}
+
+/// Everything the daemon and its network remember.
+#[derive(Debug)]
+pub struct State {
+    /// Calendar time of the current step.
+    pub now: Timestamp,
+    pub(crate) last_stamp: Timestamp,
+    pub(crate) config: Config,
+    pub(crate) seed: Seed,
+    pub(crate) ids: IdSource,
+    pub(crate) timeline: Timeline<Action>,
+    pub(crate) journal: Journal,
+    pub(crate) ledger: Ledger,
+    pub(crate) identities: Identities,
+    pub(crate) market: Market,
+    pub(crate) providers: Providers,
+    pub(crate) activities: Activities,
+    pub(crate) gsb: Gsb,
+    pub(crate) payments: Payments,
+    topics: IndexMap<Topic, Arc<Notify>>,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, now: Timestamp) -> Self {
+        let seed = config.seed;
+        let mut state = State {
+            now,
+            last_stamp: now,
+            seed,
+            ids: IdSource::new(seed.fork("ids")),
+            timeline: Timeline::default(),
+            journal: Journal::default(),
+            ledger: Ledger::default(),
+            identities: Identities::default(),
+            market: Market::default(),
+            providers: Providers::default(),
+            activities: Activities::default(),
+            gsb: Gsb::default(),
+            payments: Payments::default(),
+            topics: IndexMap::new(),
+            config,
+        };
+        state.populate();
+        state
+    }
+
+    /// A stamp for an event: now, at microsecond precision, strictly after every earlier stamp.
+    /// Clients page by these stamps with `>` (`yagna-rest.md` trap 4).
+    pub fn stamp(&mut self) -> Timestamp {
+        let micros = self.now.as_microsecond().max(self.last_stamp.as_microsecond() + 1);
+        self.last_stamp = Timestamp::from_microsecond(micros).unwrap_or(self.now);
+        self.last_stamp
+    }
+
+    /// Wakes the long polls on `topic`.
+    pub(crate) fn wake(&mut self, topic: &Topic) {
+        if let Some(notify) = self.topics.get(topic) {
+            notify.notify_waiters();
+        }
+    }
+
+    fn watch(&mut self, topic: &Topic) -> Arc<Notify> {
+        self.topics.entry(topic.clone()).or_default().clone()
+    }
+
+    fn unwatch(&mut self, topic: &Topic, notify: &Arc<Notify>) {
+        // The map's handle and the caller's: nobody else waits.
+        if Arc::strong_count(notify) <= 2 {
+            self.topics.swap_remove(topic);
+        }
+    }
+
+    fn run_due(&mut self, now: Timestamp) {
+        while let Some((due, action)) = self.timeline.pop_due(now) {
+            self.now = self.now.max(due);
+            match action {
+                Action::Market(due) => self.market_due(due),
+                Action::Activity(due) => self.activity_due(due),
+                Action::Payment(due) => self.payment_due(due),
+            }
+            self.check_laws();
+        }
+        self.now = self.now.max(now);
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    timebase: Timebase,
+    rescheduled: Notify,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Handle to one simulated network; clones share it.
+#[derive(Clone, Debug)]
+pub struct World {
+    shared: Arc<Shared>,
+}
+
+impl World {
+    /// A network as `config` describes it, its clock starting now. Needs a tokio runtime.
+    pub fn start(config: Config, timebase: Timebase) -> Self {
+        let world = World {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State::new(config, timebase.now())),
+                timebase,
+                rescheduled: Notify::new(),
+                stopping: CancellationToken::new(),
+                tasks: TaskTracker::new(),
+            }),
+        };
+        world.spawn(world.clone().run());
+        world
+    }
+
+    /// Calendar time now.
+    pub fn now(&self) -> Timestamp {
+        self.shared.timebase.now()
+    }
+
+    /// The clock of this network.
+    pub fn timebase(&self) -> Timebase {
+        self.shared.timebase
+    }
+
+    /// Enters the state: first performs what is due, then `step`, then checks the laws.
+    pub fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
+        let now = self.now();
+        let mut state = self.shared.state.lock();
+        state.run_due(now);
+        let before = state.timeline.next_due();
+        let result = step(&mut state);
+        state.check_laws();
+        let after = state.timeline.next_due();
+        drop(state);
+        if after != before {
+            self.shared.rescheduled.notify_one();
+        }
+        result
+    }
+
+    /// A long poll: tries `attempt` now, then whenever one of `topics` is woken, until it answers or
+    /// `deadline` has passed (then `None`). Cancel safe: nothing is taken before `attempt` answers.
+    pub async fn poll_until<R>(
+        &self,
+        topics: &[Topic],
+        deadline: Timestamp,
+        mut attempt: impl FnMut(&mut State) -> Option<R>,
+    ) -> Option<R> {
+        let watched: Vec<_> = topics.iter().map(|t| (t.clone(), self.with(|s| s.watch(t)))).collect();
+        let deadline = self.shared.timebase.instant(deadline);
+        let answer = loop {
+            let mut woken: Vec<_> = watched.iter().map(|(_, n)| Box::pin(n.notified())).collect();
+            for notified in &mut woken {
+                notified.as_mut().enable();
+            }
+            if let Some(answer) = self.with(&mut attempt) {
+                break Some(answer);
+            }
+            if woken.is_empty() {
+                tokio::time::sleep_until(deadline).await;
+                break self.with(&mut attempt);
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.stopping.cancelled() => break None,
+                _ = futures::future::select_all(&mut woken) => {}
+                () = tokio::time::sleep_until(deadline) => break self.with(&mut attempt),
+            }
+        };
+        for (topic, notify) in &watched {
+            self.with(|s| s.unwatch(topic, notify));
+        }
+        answer
+    }
+
+    /// Runs `task` until it ends or the network stops. The only spawner of this crate.
+    #[expect(clippy::disallowed_methods, reason = "the one owner of tasks in this crate")]
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.shared.stopping.clone();
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// Stops time, long polls and every task, and waits for them.
+    pub async fn stop(&self) {
+        self.shared.stopping.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    async fn run(self) {
+        loop {
+            let due = self.with(|state| state.timeline.next_due());
+            let sleep = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(self.shared.timebase.instant(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.shared.rescheduled.notified() => {}
+                () = sleep => {}
+            }
+        }
+    }
+}

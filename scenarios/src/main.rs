@@ -1,0 +1,2 @@
+//! The `rehearse` command.
+fn main() {}
