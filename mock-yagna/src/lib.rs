@@ -1,1 +1,105 @@
-//! .
+//! yagna's REST API over a simulated Golem Network.
+//!
+//! [`MockYagna`] is the whole face: start it from a [`Config`], hand its [`MockYagna::router`] to a
+//! client in the same process or [`MockYagna::serve`] it on a socket, look at it with
+//! [`MockYagna::journal_since`] and [`MockYagna::summary`], interfere with [`MockYagna::act`].
+//! Inside, [`World`] owns the state and its clock, the noun modules own the rules, `http` only
+//! translates.
+
+pub mod activity;
+pub mod config;
+pub mod gsb;
+mod http;
+pub mod identity;
+pub mod ids;
+pub mod inspect;
+pub mod journal;
+pub mod ledger;
+pub mod market;
+pub mod payment;
+pub mod provider;
+pub mod rng;
+pub mod runtime;
+pub mod timebase;
+pub mod timeline;
+pub mod world;
+
+use std::io;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use config::{AppKey, Config, Image, ProviderSpec};
+pub use inspect::{Act, ActError, Summary};
+pub use rng::Seed;
+pub use timebase::Timebase;
+pub use world::World;
+
+/// How long open connections may take to notice that the daemon stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A running simulated daemon with its network; clones share it.
+#[derive(Clone, Debug)]
+pub struct MockYagna {
+    world: World,
+    stopping: CancellationToken,
+}
+
+impl MockYagna {
+    /// Starts the network that `config` describes; its clock is `timebase`. Needs a tokio runtime.
+    pub fn start(config: Config, timebase: Timebase) -> MockYagna {
+        MockYagna { world: World::start(config, timebase), stopping: CancellationToken::new() }
+    }
+
+    /// The daemon's REST API as a service, for clients in this process.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.world.clone())
+    }
+
+    /// The network behind the API.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Serves the REST API on `listener` until [`MockYagna::stop`]. Meant for a clock in real time.
+    ///
+    /// # Errors
+    /// When accepting connections fails for good.
+    pub async fn serve(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
+        let graceful = self.stopping.clone().cancelled_owned();
+        let server = axum::serve(listener, self.router()).with_graceful_shutdown(graceful);
+        let overdue = async {
+            self.stopping.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            served = server.into_future() => served,
+            () = overdue => Ok(()),
+        }
+    }
+
+    /// Stops serving, the clock and every long poll; returns when all tasks have ended.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.world.stop().await;
+    }
+
+    /// The journal from entry number `seq` on.
+    pub fn journal_since(&self, seq: u64) -> Vec<journal::Entry> {
+        self.world.with(|state| state.journal.since(seq).to_vec())
+    }
+
+    /// Interferes with the network, as a scenario's timeline does.
+    ///
+    /// # Errors
+    /// When the named provider does not exist or has nothing the act applies to.
+    pub fn act(&self, act: Act) -> Result<(), ActError> {
+        self.world.with(|state| state.act(&act))
+    }
+
+    /// What happened so far, in numbers, and what is left open.
+    pub fn summary(&self) -> Summary {
+        self.world.with(|state| state.summary())
+    }
+}

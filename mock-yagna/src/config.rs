@@ -1,0 +1,413 @@
+//! What a simulated network is made of: app keys, providers, images, money, latencies.
+//!
+//! [`ProviderSpec`] and what it contains are also the provider section of scenario files, hence
+//! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use golem_wire::Glm;
+use golem_wire::market::Properties;
+use indexmap::IndexMap;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use crate::rng::Seed;
+use crate::runtime::program::ProgramFactory;
+use crate::runtime::scripted::ScriptedAnswer;
+
+/// A whole network.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Everything random comes from here.
+    pub seed: Seed,
+    /// Who may call; each key is an identity of its own.
+    pub app_keys: Vec<AppKey>,
+    /// The providers.
+    pub providers: Vec<ProviderSpec>,
+    /// Images by hash, URL or file name.
+    pub images: IndexMap<String, Image>,
+    /// What an unknown image is; `None`: `deploy` fails.
+    pub default_image: Option<Image>,
+    /// Payment platforms on which every node has an account; the first is the default.
+    pub platforms: Vec<Platform>,
+    /// Money on each account of a requestor.
+    pub funds: Glm,
+    /// How long the daemon and the network take.
+    pub latency: Latency,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            seed: Seed::from_u64(1),
+            app_keys: vec![AppKey::new("secret", "requestor")],
+            providers: Vec::new(),
+            images: IndexMap::new(),
+            default_image: Some(Image::Shell),
+            platforms: Platform::usual(),
+            funds: Glm::from(1000),
+            latency: Latency::default(),
+        }
+    }
+}
+
+/// An app key of the daemon.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppKey {
+    /// The secret.
+    pub key: String,
+    /// What the key is called.
+    pub name: String,
+    /// Its role.
+    #[serde(default = "manager")]
+    pub role: String,
+}
+
+fn manager() -> String {
+    "manager".into()
+}
+
+impl AppKey {
+    /// A key with the usual role.
+    pub fn new(key: impl Into<String>, name: impl Into<String>) -> Self {
+        AppKey { key: key.into(), name: name.into(), role: manager() }
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for AppKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppKey").field("name", &self.name).field("role", &self.role).finish()
+    }
+}
+
+/// A payment platform: driver, network and token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// Payment driver, e.g. `erc20`.
+    pub driver: String,
+    /// Payment network, e.g. `holesky`.
+    pub network: String,
+    /// Token in the chain's spelling, e.g. `tGLM`.
+    pub token: String,
+}
+
+impl Platform {
+    /// A platform of the erc20 driver.
+    pub fn erc20(network: &str, token: &str) -> Self {
+        Platform { driver: "erc20".into(), network: network.into(), token: token.into() }
+    }
+
+    /// The platforms of a daemon as installed, the default one first.
+    pub fn usual() -> Vec<Platform> {
+        vec![
+            Platform::erc20("holesky", "tGLM"),
+            Platform::erc20("polygon", "GLM"),
+            Platform::erc20("hoodi", "tGLM"),
+            Platform::erc20("amoy", "tGLM"),
+            Platform::erc20("mainnet", "GLM"),
+        ]
+    }
+
+    /// `<driver>-<network>-<token>`, lower case.
+    pub fn name(&self) -> String {
+        format!("{}-{}-{}", self.driver, self.network, self.token.to_lowercase())
+    }
+}
+
+/// How long the daemon and the network take. Those of the market are upper ends: each use draws
+/// between a half of it and the whole.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Latency {
+    /// From a demand (or a provider's return to the market) to the initial proposal.
+    #[serde(with = "duration")]
+    pub matching: Duration,
+    /// From a counter-proposal to the provider's answer.
+    #[serde(with = "duration")]
+    pub negotiation: Duration,
+    /// Creating and destroying an activity.
+    #[serde(with = "duration")]
+    pub activity_step: Duration,
+    /// From the end of the work to the invoice.
+    #[serde(with = "duration")]
+    pub invoice: Duration,
+    /// From the acceptance of a document to its payment.
+    #[serde(with = "duration")]
+    pub settlement: Duration,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Latency {
+            matching: Duration::from_millis(100),
+            negotiation: Duration::from_millis(30),
+            activity_step: Duration::from_millis(750),
+            invoice: Duration::from_millis(500),
+            settlement: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One provider.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSpec {
+    /// Unique name.
+    pub name: String,
+    /// Subnet in which it offers.
+    #[serde(default = "public")]
+    pub subnet: String,
+    /// What it asks for.
+    #[serde(default)]
+    pub prices: Prices,
+    /// What it has.
+    #[serde(default)]
+    pub resources: Resources,
+    /// Runtime name.
+    #[serde(default = "vm")]
+    pub runtime: String,
+    /// Runtime capabilities.
+    #[serde(default = "usual_capabilities")]
+    pub capabilities: Vec<String>,
+    /// Agreements at one time.
+    #[serde(default = "one")]
+    pub capacity: u32,
+    /// Offer properties that replace or extend the generated ones; `null` removes one.
+    #[serde(default)]
+    pub properties: Properties,
+    /// How it behaves.
+    #[serde(default)]
+    pub behaviour: Behaviour,
+}
+
+fn public() -> String {
+    "public".into()
+}
+
+fn vm() -> String {
+    "vm".into()
+}
+
+fn usual_capabilities() -> Vec<String> {
+    ["vpn", "inet", "manifest-support"].map(String::from).to_vec()
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl ProviderSpec {
+    /// A well-behaved provider with usual prices and resources.
+    pub fn new(name: impl Into<String>) -> Self {
+        ProviderSpec {
+            name: name.into(),
+            subnet: public(),
+            prices: Prices::default(),
+            resources: Resources::default(),
+            runtime: vm(),
+            capabilities: usual_capabilities(),
+            capacity: 1,
+            properties: Properties::new(),
+            behaviour: Behaviour::default(),
+        }
+    }
+}
+
+/// What a provider asks for, in GLM.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prices {
+    /// Once per activity.
+    pub start: Glm,
+    /// Per second of processor time.
+    pub cpu_sec: Glm,
+    /// Per second of an activity's life.
+    pub duration_sec: Glm,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Prices {
+            start: Glm::ZERO,
+            cpu_sec: Glm::new(Decimal::new(1, 4)),
+            duration_sec: Glm::new(Decimal::new(5, 5)),
+        }
+    }
+}
+
+/// What a provider's machine has.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resources {
+    /// Processor cores.
+    pub cpu_cores: u32,
+    /// Processor threads.
+    pub cpu_threads: u32,
+    /// Memory.
+    pub mem_gib: f64,
+    /// Storage.
+    pub storage_gib: f64,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources { cpu_cores: 2, cpu_threads: 4, mem_gib: 8.0, storage_gib: 20.0 }
+    }
+}
+
+/// How a provider behaves, and misbehaves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// From the confirmation of an agreement to its approval.
+    #[serde(with = "duration")]
+    pub approve_after: Duration,
+    /// How many agreements it rejects before it approves one.
+    pub reject_first: u32,
+    /// Leaves confirmed agreements without an answer.
+    pub never_approve: bool,
+    /// Rejects every counter-proposal with this reason.
+    pub refuse: Option<String>,
+    /// How many activities fail at their first `start` (or `run`) before one works.
+    pub fail_start_first: u32,
+    /// Terminates each agreement so long after approving it.
+    #[serde(with = "duration::option")]
+    pub terminate_after: Option<Duration>,
+    /// Loses each activity so long after creating it.
+    #[serde(with = "duration::option")]
+    pub kill_activity_after: Option<Duration>,
+    /// Offered interval of debit notes.
+    #[serde(with = "duration")]
+    pub debit_note_interval: Duration,
+    /// Offered time to accept a debit note.
+    #[serde(with = "duration")]
+    pub accept_timeout: Duration,
+    /// Offered interval of payable debit notes.
+    #[serde(with = "duration")]
+    pub payment_timeout: Duration,
+    /// Terminates agreements without an activity after this time.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// Whether the provider is there at the beginning.
+    pub online: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour {
+            approve_after: Duration::from_millis(20),
+            reject_first: 0,
+            never_approve: false,
+            refuse: None,
+            fail_start_first: 0,
+            terminate_after: None,
+            kill_activity_after: None,
+            debit_note_interval: Duration::from_secs(120),
+            accept_timeout: Duration::from_secs(240),
+            payment_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(90),
+            online: true,
+        }
+    }
+}
+
+/// What runs on a provider when an image is deployed.
+#[derive(Clone)]
+pub enum Image {
+    /// A tiny simulated shell.
+    Shell,
+    /// A program written in Rust, in virtual time.
+    Program(Arc<dyn ProgramFactory>),
+    /// Real processes from an image folder; real time only.
+    Process {
+        /// The image folder.
+        dir: PathBuf,
+    },
+    /// Answers from a scenario file.
+    Scripted(Vec<ScriptedAnswer>),
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Image::Shell => f.write_str("Shell"),
+            Image::Program(_) => f.write_str("Program"),
+            Image::Process { dir } => f.debug_struct("Process").field("dir", dir).finish(),
+            Image::Scripted(answers) => write!(f, "Scripted({} answers)", answers.len()),
+        }
+    }
+}
+
+/// Durations as people write them: `90s`, `1h 30m`, `250ms`; a bare number means seconds.
+pub mod duration {
+    use std::fmt;
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+    use serde::de::{self, Deserializer, Visitor};
+
+    struct DurationVisitor;
+
+    impl Visitor<'_> for DurationVisitor {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a duration such as `90s`, `1h 30m` or `250ms`")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+            let parsed = text.parse::<SignedDuration>().ok();
+            parsed.and_then(|d| Duration::try_from(d).ok()).ok_or_else(|| {
+                E::custom(format!("`{text}` is not a duration such as `90s`, `1h 30m` or `250ms`"))
+            })
+        }
+
+        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
+            Ok(Duration::from_secs(seconds))
+        }
+
+        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Duration, E> {
+            u64::try_from(seconds)
+                .map(Duration::from_secs)
+                .map_err(|_| E::custom(format!("`{seconds}` is not a duration: it is negative")))
+        }
+
+        fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|_| E::custom(format!("`{seconds}` is not a duration in seconds")))
+        }
+    }
+
+    /// Reads a duration.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        deserializer.deserialize_any(DurationVisitor)
+    }
+
+    /// The same for an optional duration.
+    pub mod option {
+        use std::time::Duration;
+
+        use serde::{Deserialize, Deserializer};
+
+        #[derive(Deserialize)]
+        struct Wrapped(#[serde(with = "super")] Duration);
+
+        /// Reads a duration, or nothing.
+        ///
+        /// # Errors
+        /// When the text is none.
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|Wrapped(duration)| duration))
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The service bus.
+/// Bound services.
+#[derive(Debug, Default)]
+pub struct Gsb {}

@@ -1,0 +1,111 @@
+//! Answers that are not a success, and how each looks on the wire.
+//!
+//! One type for all APIs, because the daemon has one error shape with a few exceptions
+//! (text, problem documents, empty bodies) that the recordings name per endpoint.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// Content type of plain text answers.
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Body of an answer that is not a success.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ErrorBody {
+    /// `{"message": "…"}`.
+    Message(String),
+    /// `{"message": null}`.
+    Null,
+    /// Plain text.
+    Text(String),
+    /// RFC 7807 document.
+    Problem(Value),
+    /// Nothing.
+    Empty,
+}
+
+/// An answer that is not a success.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) body: ErrorBody,
+}
+
+impl ApiError {
+    /// `{"message": …}` with this status.
+    pub(crate) fn message(status: StatusCode, message: impl Into<String>) -> Self {
+        ApiError { status, body: ErrorBody::Message(message.into()) }
+    }
+
+    /// `{"message": null}` with this status.
+    pub(crate) fn null(status: StatusCode) -> Self {
+        ApiError { status, body: ErrorBody::Null }
+    }
+
+    /// Plain text with this status.
+    pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Self {
+        ApiError { status, body: ErrorBody::Text(text.into()) }
+    }
+
+    /// A problem document with this status.
+    pub(crate) fn problem(status: StatusCode, problem: Value) -> Self {
+        ApiError { status, body: ErrorBody::Problem(problem) }
+    }
+
+    /// No body.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        ApiError { status, body: ErrorBody::Empty }
+    }
+
+    /// 400 with a message.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::message(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 404 with a message.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::message(StatusCode::NOT_FOUND, message)
+    }
+
+    /// 410 with a message.
+    pub(crate) fn gone(message: impl Into<String>) -> Self {
+        Self::message(StatusCode::GONE, message)
+    }
+
+    /// 409 with a message.
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::message(StatusCode::CONFLICT, message)
+    }
+
+    /// 408 with a message.
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::message(StatusCode::REQUEST_TIMEOUT, message)
+    }
+
+    /// 500 with a message.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::message(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (kind, body) = match self.body {
+            ErrorBody::Message(message) => (Some(JSON), json!({ "message": message }).to_string()),
+            ErrorBody::Null => (Some(JSON), json!({ "message": null }).to_string()),
+            ErrorBody::Text(text) => (Some(TEXT), text),
+            ErrorBody::Problem(problem) => (Some(PROBLEM), problem.to_string()),
+            ErrorBody::Empty => (None, String::new()),
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        if let Some(kind) = kind {
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
+        response
+    }
+}

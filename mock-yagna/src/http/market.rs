@@ -1,0 +1,9 @@
+//! `/market-api/v1`.
+
+use axum::Router;
+
+use crate::world::World;
+
+pub(super) fn routes() -> Router<World> {
+    Router::new()
+}

@@ -1,0 +1,13 @@
+//! The daemon's REST API: routes, extractors, answers. Translates only; the rules are in the nouns.
+
+mod activity;
+mod error;
+mod extract;
+mod gsb;
+mod identity;
+mod market;
+mod paths;
+mod payment;
+mod router;
+
+pub(crate) use router::router;

@@ -1,0 +1,6 @@
+//! payment API.
+use axum::Router;
+use crate::world::World;
+pub(super) fn routes() -> Router<World> {
+    Router::new()
+}

@@ -1,0 +1,75 @@
+//! The whole REST API as one service: routes of every area, the app key check, common headers.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::extract::Caller;
+use super::{activity, gsb, identity, market, payment};
+use crate::world::World;
+
+const VARY: HeaderValue = HeaderValue::from_static(
+    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+);
+
+/// The API of the daemon over `world`.
+pub(crate) fn router(world: World) -> Router {
+    Router::new()
+        .merge(identity::routes())
+        .merge(market::routes())
+        .merge(activity::routes())
+        .merge(payment::routes())
+        .merge(gsb::routes())
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_found)
+        .layer(middleware::from_fn_with_state(world.clone(), admit))
+        .with_state(world)
+}
+
+async fn not_found() -> ApiError {
+    ApiError::empty(StatusCode::NOT_FOUND)
+}
+
+/// Lets a request in if its app key is known; the daemon checks the key before the route.
+async fn admit(State(world): State<World>, mut request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        let refusal = "Origin is not allowed to make this request";
+        return (StatusCode::BAD_REQUEST, Body::from(refusal)).into_response();
+    }
+    if !is_open(request.uri().path()) {
+        let key = bearer(request.headers()).or_else(|| query_token(request.uri()));
+        let unauthorized = |why| ApiError::text(StatusCode::UNAUTHORIZED, why).into_response();
+        let Some(key) = key else { return unauthorized("Missing application key") };
+        let identity = world.with(|state| state.identities.by_key(&key).cloned());
+        let Some(identity) = identity else { return unauthorized("Invalid application key") };
+        request.extensions_mut().insert(Caller(identity));
+    }
+    // The daemon has no implicit HEAD.
+    let mut response = if request.method() == Method::HEAD {
+        not_found().await.into_response()
+    } else {
+        next.run(request).await
+    };
+    response.headers_mut().insert(header::VARY, VARY);
+    response
+}
+
+/// Paths that need no app key; the image registry is not part of the daemon.
+fn is_open(path: &str) -> bool {
+    ["/metrics-api", "/version/get", "/dashboard", "/v1/image"].iter().any(|p| path.starts_with(p))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
+}
+
+fn query_token(uri: &Uri) -> Option<String> {
+    let pairs = uri.query()?.split('&');
+    pairs.filter_map(|pair| pair.strip_prefix("authToken=")).next().map(str::to_owned)
+}

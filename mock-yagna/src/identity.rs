@@ -1,0 +1,55 @@
+//! Who may call the daemon: app keys, each with an identity of its own.
+
+use golem_wire::NodeId;
+use indexmap::IndexMap;
+
+use crate::config::AppKey;
+use crate::ids::IdSource;
+use crate::rng::Seed;
+
+/// The owner of an app key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Node id; also the wallet address.
+    pub node: NodeId,
+    /// Name of the app key.
+    pub name: String,
+    /// Role of the app key.
+    pub role: String,
+}
+
+/// All app keys of the daemon.
+#[derive(Debug, Default)]
+pub struct Identities {
+    by_key: IndexMap<String, Identity>,
+    by_node: IndexMap<NodeId, Identity>,
+}
+
+impl Identities {
+    /// Makes an identity for every app key; its node id depends on the seed and the key's name only.
+    pub(crate) fn new(keys: &[AppKey], seed: Seed) -> Self {
+        let mut identities = Identities::default();
+        for AppKey { key, name, role } in keys {
+            let node = IdSource::new(seed.fork(&format!("identity/{name}"))).node();
+            let identity = Identity { node: node.clone(), name: name.clone(), role: role.clone() };
+            identities.by_key.insert(key.clone(), identity.clone());
+            identities.by_node.insert(node, identity);
+        }
+        identities
+    }
+
+    /// Whose app key this is.
+    pub(crate) fn by_key(&self, key: &str) -> Option<&Identity> {
+        self.by_key.get(key)
+    }
+
+    /// The identity of a node id.
+    pub(crate) fn by_node(&self, node: &NodeId) -> Option<&Identity> {
+        self.by_node.get(node)
+    }
+
+    /// All identities, in the order of the configuration.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Identity> {
+        self.by_key.values()
+    }
+}

@@ -1,0 +1,3 @@
+//! What runs on providers.
+pub mod program;
+pub mod scripted;

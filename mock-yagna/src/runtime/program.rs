@@ -1,0 +1,3 @@
+//! Programs in Rust.
+/// Makes programs.
+pub trait ProgramFactory: Send + Sync {}

@@ -1,0 +1,4 @@
+//! Scripted answers.
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct ScriptedAnswer {}
