@@ -1,0 +1,131 @@
+//! The rules of the workspace that no compiler checks: who may depend on whom, and what must not
+//! be committed.
+
+use std::process::Command;
+
+use workspace_tests::root;
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("the program exists");
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The packages that `package` links, by name.
+fn links(package: &str) -> Vec<String> {
+    run(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--package",
+            package,
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ],
+    )
+    .lines()
+    .filter_map(|line| line.split(' ').next().map(str::to_owned))
+    .collect()
+}
+
+#[test]
+fn the_engine_links_neither_the_mock_nor_a_web_server() {
+    let linked = links("golem-engine");
+    for forbidden in ["mock-yagna", "axum", "golem-scenarios"] {
+        assert!(
+            !linked.iter().any(|package| package == forbidden),
+            "{forbidden}"
+        );
+    }
+}
+
+#[test]
+fn the_mock_links_neither_the_engine_nor_an_http_client() {
+    let linked = links("mock-yagna");
+    for forbidden in ["golem-engine", "reqwest", "golem-scenarios"] {
+        assert!(
+            !linked.iter().any(|package| package == forbidden),
+            "{forbidden}"
+        );
+    }
+}
+
+#[test]
+fn the_engine_does_not_ship_tokios_test_clock() {
+    let tree = run(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--package",
+            "golem-engine",
+            "--edges",
+            "features,normal",
+            "--invert",
+            "tokio",
+        ],
+    );
+    assert!(!tree.contains("test-util"), "{tree}");
+}
+
+#[test]
+fn what_ships_links_no_gpl() {
+    let licences = run(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--package",
+            "golem-scenarios",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} {l}",
+        ],
+    );
+    let bad: Vec<_> = licences
+        .lines()
+        .filter(|line| line.contains("GPL") && !line.contains(" OR "))
+        .collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+#[test]
+fn no_machine_path_and_no_registry_host_is_committed() {
+    let files = run("git", &["ls-files", "-z", "--cached"]);
+    let home = format!("/{}/", "root");
+    let forbidden = [
+        home.as_str(),
+        "/home/",
+        "registry.npmjs",
+        "files.pythonhosted",
+        "/var/tmp/",
+    ];
+    let mut found = Vec::new();
+    for file in files
+        .split('\0')
+        .filter(|file| !file.is_empty() && !file.starts_with("tests/architecture"))
+    {
+        // Pictures are not text; what git still lists may be deleted.
+        let Ok(text) = std::fs::read_to_string(root().join(file)) else {
+            continue;
+        };
+        found.extend(
+            forbidden
+                .iter()
+                .filter(|word| text.contains(**word))
+                .map(|word| format!("{file}: {word}")),
+        );
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
