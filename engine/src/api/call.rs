@@ -1,0 +1,129 @@
+//! A request to the daemon before it is sent. Owns: escaping of path and query, and the header and
+//! body of the daemon's conventions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use url::Url;
+
+use super::{ApiError, ApiErrorKind};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(super) operation: &'static str,
+    pub(super) method: Method,
+    pub(super) segments: Vec<String>,
+    pub(super) query: Vec<(&'static str, String)>,
+    pub(super) body: Option<Bytes>,
+    pub(super) wait: Duration,
+    pub(super) max_bytes: Option<usize>,
+}
+
+impl Call {
+    /// A request of the daemon's operation `operation`; each segment is escaped on its own.
+    pub(crate) fn new(method: Method, operation: &'static str, segments: &[&str]) -> Self {
+        Call {
+            operation,
+            method,
+            segments: segments.iter().map(|&segment| segment.to_owned()).collect(),
+            query: Vec::new(),
+            body: None,
+            wait: Duration::ZERO,
+            max_bytes: None,
+        }
+    }
+
+    pub(crate) fn get(operation: &'static str, segments: &[&str]) -> Self {
+        Self::new(Method::GET, operation, segments)
+    }
+
+    pub(crate) fn post(operation: &'static str, segments: &[&str]) -> Self {
+        Self::new(Method::POST, operation, segments)
+    }
+
+    pub(crate) fn delete(operation: &'static str, segments: &[&str]) -> Self {
+        Self::new(Method::DELETE, operation, segments)
+    }
+
+    /// Adds a query item.
+    pub(crate) fn query(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.query.push((key, value.to_string()));
+        self
+    }
+
+    /// Adds a query item if there is a value.
+    pub(crate) fn query_opt(self, key: &'static str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.query(key, value),
+            None => self,
+        }
+    }
+
+    /// Lets the daemon wait up to `wait`: sets the `timeout` item and extends the deadline by it.
+    pub(crate) fn long_poll(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self.query("timeout", wait.as_secs_f64())
+    }
+
+    /// Reads answers longer than the usual limit.
+    #[allow(dead_code, reason = "results of scripts have a limit of their own")]
+    pub(crate) fn max_bytes(mut self, limit: usize) -> Self {
+        self.max_bytes = Some(limit);
+        self
+    }
+
+    /// Sets the body.
+    pub(crate) fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Result<Self, ApiError> {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => {
+                self.body = Some(bytes.into());
+                Ok(self)
+            }
+            Err(error) => Err(self.error(ApiErrorKind::Unsendable {
+                reason: error.to_string(),
+            })),
+        }
+    }
+
+    pub(super) fn url(&self, base: &Url) -> Url {
+        let mut url = base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(&self.segments);
+        }
+        if !self.query.is_empty() {
+            url.query_pairs_mut()
+                .extend_pairs(self.query.iter().map(|(key, value)| (*key, value.as_str())));
+        }
+        url
+    }
+
+    pub(super) fn error(&self, kind: ApiErrorKind) -> ApiError {
+        ApiError::new(self.operation, format!("/{}", self.segments.join("/")), kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_and_query_values_are_escaped() {
+        let base = Url::parse("http://localhost:7465/").expect("literal");
+        let call = Call::get("op", &["market-api", "v1", "a/../b?c"])
+            .query("afterTimestamp", "2026-11-22T01:16:26+00:00")
+            .long_poll(Duration::from_millis(1500));
+        assert_eq!(
+            call.url(&base).as_str(),
+            "http://localhost:7465/market-api/v1/a%2F..%2Fb%3Fc?afterTimestamp=2026-11-22T01%3A16%3A26%2B00%3A00&timeout=1.5"
+        );
+    }
+
+    #[test]
+    fn a_base_url_with_a_path_is_kept() {
+        let base = Url::parse("http://localhost/golem").expect("literal");
+        assert_eq!(Call::get("op", &["me"]).url(&base).as_str(), "http://localhost/golem/me");
+    }
+}

@@ -1,0 +1,173 @@
+//! Why a call to the daemon failed, and whether it may have taken effect all the same.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::tasks::TaskLost;
+use crate::transport::TransportError;
+
+/// Whether a failed request changed the daemon's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It never reached the daemon.
+    NotSent,
+    /// The daemon said no.
+    Refused,
+    /// Nobody knows: look it up, do not repeat it.
+    Unknown,
+}
+
+/// A failed call.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} ({path}): {kind}")]
+pub struct ApiError {
+    /// Name of the daemon's operation.
+    pub operation: &'static str,
+    /// Path of the request, without the query.
+    pub path: String,
+    /// What happened.
+    #[source]
+    pub kind: Box<ApiErrorKind>,
+}
+
+/// What happened to a failed call.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiErrorKind {
+    /// The app key is missing or unknown to the daemon.
+    #[error("the daemon refused the app key: {message}; check YAGNA_APPKEY against `yagna app-key list`")]
+    Unauthorized {
+        /// The daemon's words.
+        message: String,
+    },
+    /// The daemon said no.
+    #[error("refused with {status}: {message}")]
+    Refused {
+        /// HTTP status.
+        status: StatusCode,
+        /// The daemon's words, shortened.
+        message: String,
+        /// The body as JSON, if it was: problems carry details in members.
+        body: Option<serde_json::Value>,
+    },
+    /// No complete answer in time.
+    #[error("no complete answer within {after:?}")]
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// Nobody listens.
+    #[error("cannot reach the daemon at {base}; is yagna running, and YAGNA_API_URL right?")]
+    Unreachable {
+        /// Base URL.
+        base: String,
+        /// Why.
+        #[source]
+        source: TransportError,
+    },
+    /// The connection broke under way.
+    #[error("the connection broke before the answer was complete: {reason}")]
+    Broken {
+        /// Why.
+        reason: String,
+    },
+    /// The answer is not what the operation answers.
+    #[error("the answer makes no sense: {reason}; it begins with `{excerpt}`")]
+    Malformed {
+        /// What is wrong.
+        reason: String,
+        /// Its first characters.
+        excerpt: String,
+    },
+    /// The answer does not end.
+    #[error("the answer is longer than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The daemon's API never redirects; following would send the app key elsewhere.
+    #[error("redirected with {status} to `{location}`, which a daemon never does; is YAGNA_API_URL right?")]
+    Redirect {
+        /// HTTP status.
+        status: StatusCode,
+        /// Where to.
+        location: String,
+    },
+    /// The request could not be built.
+    #[error("the request cannot be sent: {reason}")]
+    Unsendable {
+        /// Why.
+        reason: String,
+    },
+    /// The task that carried the request is gone.
+    #[error(transparent)]
+    Task(TaskLost),
+}
+
+impl ApiError {
+    pub(crate) fn new(operation: &'static str, path: impl Into<String>, kind: ApiErrorKind) -> Self {
+        ApiError {
+            operation,
+            path: path.into(),
+            kind: Box::new(kind),
+        }
+    }
+
+    /// The status the daemon refused with.
+    pub fn status(&self) -> Option<StatusCode> {
+        match &*self.kind {
+            ApiErrorKind::Refused { status, .. } => Some(*status),
+            ApiErrorKind::Unauthorized { .. } => Some(StatusCode::UNAUTHORIZED),
+            _ => None,
+        }
+    }
+
+    /// The daemon's words of a refusal.
+    pub fn message(&self) -> Option<&str> {
+        match &*self.kind {
+            ApiErrorKind::Refused { message, .. } | ApiErrorKind::Unauthorized { message } => {
+                Some(message)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the daemon refused with this status.
+    pub fn is_status(&self, status: StatusCode) -> bool {
+        self.status() == Some(status)
+    }
+
+    /// Whether the request may have changed something.
+    pub fn outcome(&self) -> Outcome {
+        match &*self.kind {
+            ApiErrorKind::Unreachable { .. } | ApiErrorKind::Unsendable { .. } => Outcome::NotSent,
+            ApiErrorKind::Unauthorized { .. } | ApiErrorKind::Redirect { .. } => Outcome::Refused,
+            // The daemon gave up waiting for a provider that may still act.
+            ApiErrorKind::Refused { status, .. }
+                if *status == StatusCode::REQUEST_TIMEOUT || status.is_server_error() =>
+            {
+                Outcome::Unknown
+            }
+            ApiErrorKind::Refused { .. } => Outcome::Refused,
+            ApiErrorKind::Timeout { .. }
+            | ApiErrorKind::Broken { .. }
+            | ApiErrorKind::Malformed { .. }
+            | ApiErrorKind::TooLarge { .. }
+            | ApiErrorKind::Task(_) => Outcome::Unknown,
+        }
+    }
+
+    /// Whether the same read may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        match &*self.kind {
+            ApiErrorKind::Unreachable { .. }
+            | ApiErrorKind::Timeout { .. }
+            | ApiErrorKind::Broken { .. } => true,
+            ApiErrorKind::Refused { status, .. } => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The daemon's REST API: one method per operation, on top of [`Rest`]. Owns: paths, limits, and
+//! what an answer means. Does not own: when to call what, or how often.
+
+mod call;
+mod error;
+mod rest;
+
+pub(crate) mod activity;
+pub(crate) mod gsb;
+pub(crate) mod identity;
+pub(crate) mod market;
+pub(crate) mod payment;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use call::Call;
+pub use error::{ApiError, ApiErrorKind, Outcome};
+pub(crate) use rest::{Limits, Rest};

@@ -1,0 +1,262 @@
+//! Sends calls and reads answers within limits: size, time in all, and time between two pieces. A
+//! daemon that answers nonsense, too much, too slowly or for ever yields a typed error.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{ApiError, ApiErrorKind, Call};
+use crate::config::AppKey;
+use crate::transport::{Body, Transport, TransportError};
+
+/// Bytes of an answer that error messages quote.
+const EXCERPT: usize = 200;
+
+/// What an answer may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Longest time for a whole answer, besides the wait a long poll asks for.
+    pub(crate) total: Duration,
+    /// Longest time without a single byte once the answer began.
+    pub(crate) idle: Duration,
+    /// Largest body.
+    pub(crate) max_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            total: Duration::from_secs(30),
+            idle: Duration::from_secs(10),
+            max_bytes: 16 << 20,
+        }
+    }
+}
+
+/// A client of the daemon's REST API. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Rest(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    base: Url,
+    authorization: HeaderValue,
+    limits: Limits,
+}
+
+impl Rest {
+    pub(crate) fn new(transport: Transport, base: Url, key: &AppKey, limits: Limits) -> Self {
+        Rest(Arc::new(Inner {
+            transport,
+            base,
+            authorization: key.authorization(),
+            limits,
+        }))
+    }
+
+    /// For websockets: the transport to connect through.
+    #[allow(dead_code, reason = "websockets of gsb services")]
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.0.transport
+    }
+
+    /// For websockets: the daemon's URL.
+    #[allow(dead_code, reason = "websockets of gsb services")]
+    pub(crate) fn base_url(&self) -> &Url {
+        &self.0.base
+    }
+
+    /// For websockets: the value of the `Authorization` header; marked sensitive.
+    #[allow(dead_code, reason = "websockets of gsb services")]
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        self.0.authorization.clone()
+    }
+
+    /// Sends a call and parses the JSON of its answer.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves a call that changes something with an unknown outcome: put such calls
+    /// into [`TaskGroup::run`](crate::tasks::TaskGroup::run).
+    pub(crate) async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
+        let bytes = self.bytes(&call).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            call.error(ApiErrorKind::Malformed {
+                reason: error.to_string(),
+                excerpt: excerpt(&bytes),
+            })
+        })
+    }
+
+    /// Sends a call whose answer's body does not matter; it is read within the limits all the same,
+    /// so that the connection can be used again.
+    pub(crate) async fn send_unit(&self, call: Call) -> Result<(), ApiError> {
+        self.bytes(&call).await.map(drop)
+    }
+
+    /// `GET` with a JSON answer.
+    #[allow(dead_code, reason = "short form")]
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        segments: &[&str],
+    ) -> Result<T, ApiError> {
+        self.send(Call::get(operation, segments)).await
+    }
+
+    /// `POST` of a JSON body with a JSON answer.
+    #[allow(dead_code, reason = "short form")]
+    pub(crate) async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        segments: &[&str],
+        body: &B,
+    ) -> Result<T, ApiError> {
+        self.send(Call::post(operation, segments).json(body)?).await
+    }
+
+    async fn bytes(&self, call: &Call) -> Result<Bytes, ApiError> {
+        let started = Instant::now();
+        let total = self.0.limits.total + call.wait;
+        let timeout = || call.error(ApiErrorKind::Timeout { after: total });
+        let deadline = started + total;
+        let response = match timeout_at(deadline, self.0.transport.call(self.request(call)?)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.transport_error(call, error)),
+            Err(_) => return Err(timeout()),
+        };
+        let status = response.status();
+        if status.is_redirection() {
+            let location = response.headers().get(header::LOCATION);
+            let location = location.map_or("nowhere".into(), |value| excerpt(value.as_bytes()));
+            return Err(call.error(ApiErrorKind::Redirect { status, location }));
+        }
+        let limit = call.max_bytes.unwrap_or(self.0.limits.max_bytes);
+        let bytes = self.read(call, response, deadline, limit).await?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        Err(call.error(refusal(status, &bytes)))
+    }
+
+    async fn read(
+        &self,
+        call: &Call,
+        response: Response<Body>,
+        deadline: Instant,
+        limit: usize,
+    ) -> Result<Bytes, ApiError> {
+        let mut body = response.into_body();
+        let mut read = BytesMut::new();
+        loop {
+            let idle = Instant::now() + self.0.limits.idle;
+            let frame = match timeout_at(deadline.min(idle), body.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => return Ok(read.freeze()),
+                Ok(Some(Err(error))) => {
+                    let reason = error.to_string();
+                    return Err(call.error(ApiErrorKind::Broken { reason }));
+                }
+                Err(_) => {
+                    let after = if idle < deadline {
+                        self.0.limits.idle
+                    } else {
+                        self.0.limits.total + call.wait
+                    };
+                    return Err(call.error(ApiErrorKind::Timeout { after }));
+                }
+            };
+            if let Ok(data) = frame.into_data() {
+                if read.len() + data.len() > limit {
+                    return Err(call.error(ApiErrorKind::TooLarge { limit }));
+                }
+                read.extend_from_slice(&data);
+            }
+        }
+    }
+
+    fn request(&self, call: &Call) -> Result<Request<Bytes>, ApiError> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(call.url(&self.0.base).as_str())
+            .header(header::AUTHORIZATION, self.0.authorization.clone())
+            .header(header::ACCEPT, "application/json");
+        if call.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request.body(call.body.clone().unwrap_or_default()).map_err(|error| {
+            call.error(ApiErrorKind::Unsendable {
+                reason: error.to_string(),
+            })
+        })
+    }
+
+    fn transport_error(&self, call: &Call, error: TransportError) -> ApiError {
+        call.error(match error {
+            TransportError::Connect(_) => ApiErrorKind::Unreachable {
+                base: self.0.base.to_string(),
+                source: error,
+            },
+            TransportError::Broken(reason) => ApiErrorKind::Broken {
+                reason: chain(&*reason),
+            },
+            TransportError::Unsendable(reason) => ApiErrorKind::Unsendable {
+                reason: chain(&*reason),
+            },
+        })
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest").field("base", &self.0.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// A refusal's words: `message` of the daemon's error body, `detail` of a problem, or plain text.
+fn refusal(status: StatusCode, bytes: &[u8]) -> ApiErrorKind {
+    let body: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    let said = |key: &str| body.as_ref()?.get(key)?.as_str().map(str::to_owned);
+    let message = said("message").or_else(|| said("detail")).unwrap_or_else(|| {
+        let text = excerpt(bytes);
+        if text.is_empty() || text == "null" || text.starts_with("{\"message\":null") {
+            "(no reason given)".into()
+        } else {
+            text
+        }
+    });
+    let message: String = message.chars().take(1000).collect();
+    if status == StatusCode::UNAUTHORIZED {
+        ApiErrorKind::Unauthorized { message }
+    } else {
+        ApiErrorKind::Refused {
+            status,
+            message,
+            body,
+        }
+    }
+}
+
+fn excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,210 @@
+//! The typed, timestamped feed of everything that happens: what users watch and rehearsals assert
+//! on. Owns: event names and delivery order. Names are those of the Golem Python API reference.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use golem_wire::{
+    ActivityId, AgreementId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId, ProposalId,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::clock::Clock;
+use crate::model::JobId;
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// When, on the engine's [`Clock`].
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }),+ $(,)?) => {
+        /// What happened.
+        #[derive(Clone, Debug, PartialEq, Serialize)]
+        #[serde(tag = "event")]
+        #[non_exhaustive]
+        pub enum EventKind {
+            $($(#[$doc])* $name { $($(#[$field_doc])* #[doc = concat!("`", stringify!($field), "`")] $field: $type,)* },)+
+        }
+
+        impl EventKind {
+            /// The name of the event.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name { .. } => stringify!($name),)+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// A job began.
+    JobStarted { job: JobId },
+    /// A job is done; `error` says why it failed.
+    JobFinished { job: JobId, error: Option<String> },
+    /// A demand is published.
+    SubscriptionCreated { job: JobId, demand_id: DemandId },
+    /// A demand could not be published.
+    SubscriptionFailed { job: JobId, reason: String },
+    /// Offers could not be collected; it is tried again.
+    CollectFailed { job: JobId, demand_id: DemandId, reason: String },
+    /// An offer of a provider arrived.
+    ProposalReceived { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
+    /// We, or the provider, refused a proposal.
+    ProposalRejected { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String, reason: String },
+    /// A counter-proposal went out.
+    ProposalResponded { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
+    /// The provider agreed to a draft.
+    ProposalConfirmed { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
+    /// A counter-proposal could not be sent, or got no answer.
+    ProposalFailed { job: JobId, proposal_id: ProposalId, provider_id: NodeId, reason: String },
+    /// Nothing was confirmed within the deadline.
+    NoProposalsConfirmed { job: JobId, offers_seen: u64, summary: String },
+    /// A draft became an agreement, not confirmed yet.
+    AgreementCreated { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String },
+    /// The provider approved: the machine is ours.
+    AgreementConfirmed { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String },
+    /// The provider refused, or did not approve in time.
+    AgreementRejected { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, reason: String },
+    /// An agreement ended.
+    AgreementTerminated { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, by: String, reason: String },
+    /// A debit note arrived.
+    DebitNoteReceived { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, debit_note_id: DebitNoteId, amount: Glm },
+    /// A debit note was accepted.
+    DebitNoteAccepted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, debit_note_id: DebitNoteId, amount: Glm },
+    /// A document is not paid.
+    PaymentFailed { job: JobId, agreement_id: AgreementId, document: String, reason: String },
+    /// An invoice arrived.
+    InvoiceReceived { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
+    /// An invoice was accepted: the daemon pays it.
+    InvoiceAccepted { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
+    /// Work on an agreement began.
+    WorkerStarted { job: JobId, agreement_id: AgreementId, provider_name: String },
+    /// Work on an agreement ended; `error` says why if badly.
+    WorkerFinished { job: JobId, agreement_id: AgreementId, activity_id: Option<ActivityId>, error: Option<String> },
+    /// An activity is up.
+    ActivityCreated { job: JobId, agreement_id: AgreementId, activity_id: ActivityId },
+    /// An activity could not be created.
+    ActivityCreateFailed { job: JobId, agreement_id: AgreementId, reason: String },
+    /// An activity is gone.
+    ActivityDestroyed { job: JobId, agreement_id: AgreementId, activity_id: ActivityId },
+    /// A task was given to a provider.
+    TaskStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String },
+    /// A task's worker function ended.
+    TaskFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String },
+    /// A task's result was accepted.
+    TaskAccepted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String },
+    /// A task's result was refused.
+    TaskRejected { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String, reason: String },
+    /// A service instance changed its state.
+    ServiceStateChanged { job: JobId, service: String, old: String, new: String, agreement_id: Option<AgreementId>, activity_id: Option<ActivityId>, provider_name: Option<String>, error: Option<String> },
+    /// A service instance reached its end.
+    ServiceFinished { job: JobId, service: String, error: Option<String> },
+    /// A script went to the provider.
+    ScriptSent { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, batch_id: BatchId, commands: u32 },
+    /// Results of a script are being waited for.
+    GettingResults { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64 },
+    /// A script ended; `error` names the command that failed.
+    ScriptFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, error: Option<String> },
+    /// A command began.
+    CommandStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, text: String },
+    /// A command wrote to its standard output.
+    CommandStdOut { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, output: String },
+    /// A command wrote to its standard error.
+    CommandStdErr { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, output: String },
+    /// A command ended.
+    CommandExecuted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, text: String, success: bool, message: Option<String>, stdout: Option<String>, stderr: Option<String> },
+    /// A file is about to come.
+    DownloadStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String },
+    /// A file came.
+    DownloadFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String, bytes: u64 },
+    /// The daemon did something its protocol forbids; the safe path was taken.
+    ProtocolViolation { what: String },
+    /// The engine was stopped by an error it could not deal with.
+    ExecutionInterrupted { reason: String },
+    /// The engine is stopped; `open` counts what was left behind.
+    ShutdownFinished { open: usize },
+}
+
+/// Receives events, synchronously and in order; must not block.
+pub type Consumer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Hands events to the consumers. Cheap to clone.
+#[derive(Clone)]
+pub struct Emitter(Arc<Inner>);
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    consumers: Vec<Consumer>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    draining: bool,
+}
+
+impl Emitter {
+    /// An emitter for these consumers.
+    pub fn new(clock: Arc<dyn Clock>, consumers: Vec<Consumer>) -> Self {
+        Emitter(Arc::new(Inner {
+            clock,
+            consumers,
+            queue: Mutex::default(),
+        }))
+    }
+
+    /// Stamps an event and hands it on. All consumers see all events in one order, also when
+    /// several threads emit, or when a consumer emits itself.
+    pub fn emit(&self, kind: EventKind) {
+        let event = Event {
+            at: self.0.clock.now(),
+            kind,
+        };
+        tracing::debug!(event = event.kind.name(), kind = ?event.kind);
+        let mut queue = self.0.queue();
+        queue.events.push_back(event);
+        if queue.draining {
+            return;
+        }
+        queue.draining = true;
+        drop(queue);
+        let _reset = Reset(&self.0);
+        loop {
+            let next = self.0.queue().events.pop_front();
+            let Some(event) = next else { return };
+            for consumer in &self.0.consumers {
+                consumer(&event);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // The queue is consistent after every statement.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends draining, also when a consumer panicked; what came in between is drained by the next emit.
+struct Reset<'a>(&'a Inner);
+
+impl Drop for Reset<'_> {
+    fn drop(&mut self) {
+        self.0.queue().draining = false;
+    }
+}
+
+impl fmt::Debug for Emitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emitter").finish_non_exhaustive()
+    }
+}

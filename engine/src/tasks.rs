@@ -1,0 +1,270 @@
+//! The only place that spawns. Owns: names, cancellation and the end of every task. A task that
+//! nobody owns does not exist.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use indexmap::IndexMap;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, warn};
+
+/// An owned task that did not give its result: it panicked, or the engine was torn down.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine's task `{name}` ended without a result (it panicked, or the engine is gone)")]
+pub struct TaskLost {
+    /// Name of the task.
+    pub name: String,
+}
+
+/// Tasks that live and end together; groups nest. Cheap to clone.
+#[derive(Clone)]
+pub struct TaskGroup(Arc<Group>);
+
+struct Group {
+    name: String,
+    token: CancellationToken,
+    parent: Option<TaskGroup>,
+    live: Mutex<Live>,
+    idle: Notify,
+}
+
+#[derive(Default)]
+struct Live {
+    next: u64,
+    tasks: IndexMap<u64, (String, Option<AbortHandle>)>,
+}
+
+impl TaskGroup {
+    /// A group without a parent.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self::build(name.into(), CancellationToken::new(), None)
+    }
+
+    fn build(name: String, token: CancellationToken, parent: Option<TaskGroup>) -> Self {
+        TaskGroup(Arc::new(Group {
+            name,
+            token,
+            parent,
+            live: Mutex::default(),
+            idle: Notify::new(),
+        }))
+    }
+
+    /// A group below this one: cancelled with it, waited for with it.
+    pub fn child(&self, name: &str) -> TaskGroup {
+        Self::build(
+            format!("{}/{name}", self.0.name),
+            self.0.token.child_token(),
+            Some(self.clone()),
+        )
+    }
+
+    /// The token that tells the tasks of this group to end.
+    pub fn token(&self) -> &CancellationToken {
+        &self.0.token
+    }
+
+    /// Tells every task of the group to end, without waiting.
+    pub fn cancel(&self) {
+        self.0.token.cancel();
+    }
+
+    /// Whether the group was told to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.token.is_cancelled()
+    }
+
+    /// Runs `future` to its end, whatever happens to the caller; it watches [`token`](Self::token)
+    /// by itself.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the spawner that others are told to use"
+    )]
+    pub fn spawn<F>(&self, name: &str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let name = format!("{}/{name}", self.0.name);
+        let tickets = self.enter(&name);
+        let span = tracing::debug_span!("task", name = %name);
+        let guard = Exit(tickets.clone());
+        let task = async move {
+            let _guard = guard;
+            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                error!(task = %name, "task panicked");
+            }
+        };
+        let abort = tokio::spawn(task.instrument(span)).abort_handle();
+        for (group, ticket) in tickets {
+            if let Some(entry) = group.live().tasks.get_mut(&ticket) {
+                entry.1 = Some(abort.clone());
+            }
+        }
+    }
+
+    /// Like [`spawn`](Self::spawn), but drops the future at its next await once the group is
+    /// cancelled: for loops that only read.
+    pub fn spawn_until_cancelled<F>(&self, name: &str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let token = self.0.token.clone();
+        self.spawn(name, async move {
+            token.run_until_cancelled_owned(future).await;
+        });
+    }
+
+    /// Runs a request that changes something outside in a task of its own and waits for its result.
+    ///
+    /// # Cancel safety
+    /// Dropping the caller does not stop the task: it runs to completion, its result is dropped.
+    ///
+    /// # Errors
+    /// [`TaskLost`] when the task panicked or the runtime went away.
+    pub async fn run<F, T>(&self, name: &str, future: F) -> Result<T, TaskLost>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        self.spawn(name, async move {
+            // The caller may be gone; the work is done all the same.
+            let _ = reply.send(future.await);
+        });
+        result.await.map_err(|_| TaskLost {
+            name: format!("{}/{name}", self.0.name),
+        })
+    }
+
+    /// Names of the tasks that still run, those of groups below included.
+    pub fn live_names(&self) -> Vec<String> {
+        let live = self.0.live();
+        live.tasks.values().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Waits until no task of the group runs.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn idle(&self) {
+        loop {
+            let idle = self.0.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if self.0.live().tasks.is_empty() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Tells all tasks to end, waits up to `deadline`, then aborts the rest and returns their names.
+    pub async fn shutdown(&self, deadline: Duration) -> Vec<String> {
+        self.cancel();
+        if tokio::time::timeout(deadline, self.idle()).await.is_ok() {
+            return Vec::new();
+        }
+        let live = self.0.live();
+        let mut stuck = Vec::new();
+        for (name, abort) in live.tasks.values() {
+            warn!(task = %name, "task did not end in time; aborting it");
+            stuck.push(name.clone());
+            if let Some(abort) = abort {
+                abort.abort();
+            }
+        }
+        stuck
+    }
+
+    /// Registers a task here and in every group above.
+    fn enter(&self, name: &str) -> Vec<(Arc<Group>, u64)> {
+        let mut tickets = Vec::new();
+        let mut group = Some(self);
+        while let Some(TaskGroup(inner)) = group {
+            let mut live = inner.live();
+            let ticket = live.next;
+            live.next += 1;
+            live.tasks.insert(ticket, (name.to_owned(), None));
+            drop(live);
+            tickets.push((Arc::clone(inner), ticket));
+            group = inner.parent.as_ref();
+        }
+        tickets
+    }
+}
+
+impl Group {
+    fn live(&self) -> MutexGuard<'_, Live> {
+        // The map is consistent after every statement, so a poisoned lock is as good as any.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Exit(Vec<(Arc<Group>, u64)>);
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        for (group, ticket) in &self.0 {
+            let mut live = group.live();
+            live.tasks.swap_remove(ticket);
+            let empty = live.tasks.is_empty();
+            drop(live);
+            if empty {
+                group.idle.notify_waiters();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TaskGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskGroup")
+            .field("name", &self.0.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_caller_does_not_stop_an_owned_task() {
+        let group = TaskGroup::new("test");
+        let done = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&done);
+        let call = group.run("slow", async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            flag.store(true, Ordering::SeqCst);
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+        group.idle().await;
+        assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_names_the_tasks_that_do_not_end() {
+        let group = TaskGroup::new("test");
+        let child = group.child("below");
+        child.spawn("stubborn", std::future::pending());
+        child.spawn_until_cancelled("polite", std::future::pending());
+        let stuck = group.shutdown(Duration::from_secs(1)).await;
+        assert_eq!(stuck, ["test/below/stubborn"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_reported_to_the_waiting_caller() {
+        let group = TaskGroup::new("test");
+        let lost = group.run("bad", async { panic!("on purpose") }).await;
+        assert_eq!(lost, Err::<(), _>(TaskLost { name: "test/bad".into() }));
+        group.idle().await;
+    }
+}

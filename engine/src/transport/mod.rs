@@ -1,0 +1,97 @@
+//! The seam between the engine and a daemon: requests in, responses out, and raw byte streams for
+//! websockets. Owns: nothing of the protocol. Real sockets live in `http`, a daemon in the same
+//! process is any tower service.
+
+mod http_client;
+mod memory;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::Service;
+use url::Url;
+
+/// Any error of the layers below.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body that arrives piece by piece.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A byte stream in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Why a request did not get an answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// No connection: the request was not sent.
+    #[error("cannot connect")]
+    Connect(#[source] BoxError),
+    /// The connection broke with the request under way: nobody knows whether it was carried out.
+    #[error("the connection broke before the answer came")]
+    Broken(#[source] BoxError),
+    /// The request itself cannot be sent.
+    #[error("the request cannot be sent")]
+    Unsendable(#[source] BoxError),
+}
+
+trait Wire: Send + Sync {
+    fn call(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, TransportError>>;
+    fn connect(&self, url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>>;
+}
+
+/// A way to reach a daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct Transport(Arc<dyn Wire>);
+
+impl Transport {
+    /// Real sockets: connections are kept alive, redirects are not followed, proxies not used.
+    pub fn http() -> Self {
+        Transport(Arc::new(http_client::HttpClient::new()))
+    }
+
+    /// A daemon in this process: `service` answers requests, `connect` opens websockets' streams.
+    pub fn in_memory<S, B, C>(service: S, connect: C) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+        C: Fn() -> io::Result<Box<dyn Io>> + Send + Sync + 'static,
+    {
+        Transport(Arc::new(memory::Memory::new(service, connect)))
+    }
+
+    /// Sends a request; the body of the answer is still to be read, and limited by the reader.
+    ///
+    /// # Errors
+    /// [`TransportError`] when no answer came. A refusal is an answer.
+    pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
+        self.0.call(request).await
+    }
+
+    /// Opens a byte stream to the daemon at `url`, for a websocket handshake.
+    ///
+    /// # Errors
+    /// [`TransportError::Connect`] when nobody listens there.
+    pub async fn connect(&self, url: &Url) -> Result<Box<dyn Io>, TransportError> {
+        self.0.connect(url).await
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transport")
+    }
+}
