@@ -1,0 +1,274 @@
+//! The life of one service instance, as a pure function. Owns: which state follows which event, and
+//! what must be done then. Does not own: time, back-off, handlers, requests (`service/instance.rs`
+//! performs the effects).
+//!
+//! | state      | event                    | next       | effects                        |
+//! |------------|--------------------------|------------|--------------------------------|
+//! | pending    | rented                   | starting   | run `start`                    |
+//! | pending    | activity failed          | pending ¹  | release, rent another machine  |
+//! | pending    | rent failed, stop        | terminated | finish                         |
+//! | starting   | handler finished         | running    | run `run`                      |
+//! | starting   | handler failed, lost, agreement ended | pending ¹ | release, rent another machine |
+//! | starting   | stop                     | terminated | cancel handler, release, finish |
+//! | running    | handler finished, failed | stopping   | run `shutdown`                 |
+//! | running    | stop, agreement ended    | stopping   | cancel handler, run `shutdown` |
+//! | running    | lost                     | terminated | cancel handler, release, finish |
+//! | stopping   | handler finished, failed | terminated | release, finish                |
+//! | stopping   | stop, lost               | terminated | cancel handler, release, finish |
+//! | stopping   | agreement ended          | stopping   |                                |
+//!
+//! ¹ terminated, with `release, finish`, when the policy allows no further attempt.
+//!
+//! # Guarantees
+//! `shutdown` runs at most once, and never on a machine that is lost. A machine that was rented is
+//! released exactly once. `running` is entered at most once: what has run is not started again.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a service instance is in its life, as users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceState {
+    /// Not yet assigned to a provider.
+    Pending,
+    /// On a provider; the `start` handler is active.
+    Starting,
+    /// The `start` handler has finished, the `run` handler is active.
+    Running,
+    /// The `run` handler has finished, the `shutdown` handler is active.
+    Stopping,
+    /// Not bound to an activity any more.
+    Terminated,
+}
+
+impl ServiceState {
+    /// Whether the instance has a machine: starting, running or stopping.
+    pub fn is_available(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Stopping)
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+impl fmt::Display for ServiceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The full state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Attempts count from 1.
+    Pending { attempt: u32 },
+    Starting { attempt: u32 },
+    Running,
+    /// `failure`: what `run` failed with.
+    Stopping { failure: Option<String> },
+    Terminated { failure: Option<String> },
+}
+
+impl State {
+    pub(crate) const FIRST: State = State::Pending { attempt: 1 };
+
+    pub(crate) fn public(&self) -> ServiceState {
+        match self {
+            State::Pending { .. } => ServiceState::Pending,
+            State::Starting { .. } => ServiceState::Starting,
+            State::Running => ServiceState::Running,
+            State::Stopping { .. } => ServiceState::Stopping,
+            State::Terminated { .. } => ServiceState::Terminated,
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<&str> {
+        match self {
+            State::Stopping { failure } | State::Terminated { failure } => failure.as_deref(),
+            State::Pending { .. } | State::Starting { .. } | State::Running => None,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// An agreement is in force and its activity is up.
+    Rented,
+    /// An agreement was in force, but its activity could not be created.
+    ActivityFailed { reason: String },
+    /// No machine can be had at all.
+    RentFailed { reason: String },
+    /// The active handler returned well.
+    HandlerFinished,
+    /// The active handler returned an error, or panicked.
+    HandlerFailed { reason: String },
+    /// The user, or the end of the engine, wants it to stop.
+    StopRequested,
+    /// The activity is gone: nothing can be sent to it any more.
+    Lost { reason: String },
+    /// The agreement ended, the activity still answers.
+    AgreementEnded { reason: String },
+}
+
+/// A handler of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handler {
+    Start,
+    Run,
+    Shutdown,
+}
+
+/// What must be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Find another provider, after the back-off of this attempt.
+    Rent { attempt: u32 },
+    /// Call a handler.
+    Handle(Handler),
+    /// Drop the active handler.
+    CancelHandler,
+    /// Destroy the activity and terminate the agreement; `failed` tells which reason to give.
+    Release { failed: bool },
+    /// Nothing follows.
+    Finish,
+}
+
+/// Whether an instance that could not start is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// The `respawn_unstarted_instances` flag.
+    pub(crate) respawn: bool,
+    /// Attempts in all.
+    pub(crate) max_attempts: u32,
+}
+
+/// An event that cannot happen in this state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a {state} instance cannot take the event {event:?}")]
+pub(crate) struct IllegalTransition {
+    state: ServiceState,
+    event: Event,
+}
+
+/// One step of an instance's life.
+pub(crate) fn step(
+    state: State,
+    event: Event,
+    policy: Policy,
+) -> Result<(State, Vec<Effect>), IllegalTransition> {
+    use Effect::{CancelHandler, Finish, Handle, Release};
+    use Event as E;
+    use State as S;
+    let ended = |failure| S::Terminated { failure };
+    Ok(match (state, event) {
+        (S::Pending { attempt }, E::Rented) => {
+            (S::Starting { attempt }, vec![Handle(Handler::Start)])
+        }
+        (S::Pending { attempt }, E::ActivityFailed { reason }) => retry(attempt, reason, policy),
+        (S::Pending { .. }, E::RentFailed { reason }) => (ended(Some(reason)), vec![Finish]),
+        (S::Pending { .. }, E::StopRequested) => (ended(None), vec![Finish]),
+
+        (S::Starting { .. }, E::HandlerFinished) => (S::Running, vec![Handle(Handler::Run)]),
+        (
+            S::Starting { attempt },
+            E::HandlerFailed { reason } | E::Lost { reason } | E::AgreementEnded { reason },
+        ) => retry(attempt, reason, policy),
+        (S::Starting { .. }, E::StopRequested) => (
+            ended(None),
+            vec![CancelHandler, Release { failed: false }, Finish],
+        ),
+
+        (S::Running, E::HandlerFinished) => (
+            S::Stopping { failure: None },
+            vec![Handle(Handler::Shutdown)],
+        ),
+        (S::Running, E::HandlerFailed { reason }) => (
+            S::Stopping {
+                failure: Some(reason),
+            },
+            vec![Handle(Handler::Shutdown)],
+        ),
+        (S::Running, E::StopRequested) => (
+            S::Stopping { failure: None },
+            vec![CancelHandler, Handle(Handler::Shutdown)],
+        ),
+        (S::Running, E::AgreementEnded { reason }) => (
+            S::Stopping {
+                failure: Some(reason),
+            },
+            vec![CancelHandler, Handle(Handler::Shutdown)],
+        ),
+        (S::Running, E::Lost { reason }) => (
+            ended(Some(reason)),
+            vec![CancelHandler, Release { failed: true }, Finish],
+        ),
+
+        (S::Stopping { failure }, E::HandlerFinished) => {
+            let failed = failure.is_some();
+            (ended(failure), vec![Release { failed }, Finish])
+        }
+        // The first failure explains the ones that follow it.
+        (S::Stopping { failure }, E::HandlerFailed { reason }) => (
+            ended(failure.or(Some(reason))),
+            vec![Release { failed: true }, Finish],
+        ),
+        (S::Stopping { failure }, E::StopRequested) => {
+            let failed = failure.is_some();
+            (
+                ended(failure),
+                vec![CancelHandler, Release { failed }, Finish],
+            )
+        }
+        (S::Stopping { failure }, E::Lost { reason }) => (
+            ended(failure.or(Some(reason))),
+            vec![CancelHandler, Release { failed: true }, Finish],
+        ),
+        (S::Stopping { failure }, E::AgreementEnded { .. }) => (S::Stopping { failure }, vec![]),
+
+        // Late words about a machine that was given back, and a stop that comes too late.
+        (state @ S::Pending { .. }, E::Lost { .. } | E::AgreementEnded { .. }) => (state, vec![]),
+        (
+            state @ S::Terminated { .. },
+            E::Lost { .. } | E::AgreementEnded { .. } | E::StopRequested,
+        ) => (state, vec![]),
+
+        (state, event) => {
+            return Err(IllegalTransition {
+                state: state.public(),
+                event,
+            });
+        }
+    })
+}
+
+fn retry(attempt: u32, reason: String, policy: Policy) -> (State, Vec<Effect>) {
+    let release = Effect::Release { failed: true };
+    if policy.respawn && attempt < policy.max_attempts {
+        let attempt = attempt + 1;
+        (
+            State::Pending { attempt },
+            vec![release, Effect::Rent { attempt }],
+        )
+    } else {
+        let failure = Some(reason);
+        (
+            State::Terminated { failure },
+            vec![release, Effect::Finish],
+        )
+    }
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;
