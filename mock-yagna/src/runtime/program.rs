@@ -1,3 +1,94 @@
-//! Programs in Rust.
-/// Makes programs.
-pub trait ProgramFactory: Send + Sync {}
+//! Programs written in Rust that stand for an image and live in the network's own time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand_chacha::ChaCha8Rng;
+
+use super::files::Files;
+use crate::rng::Seed;
+
+/// Makes one [`Program`] for every activity that deploys the image.
+pub trait ProgramFactory: Send + Sync {
+    /// A fresh program; `seed` differs from activity to activity.
+    fn create(&self, seed: Seed) -> Box<dyn Program>;
+}
+
+/// Closures that make a program are factories.
+impl<F, P> ProgramFactory for F
+where
+    F: Fn(Seed) -> P + Send + Sync,
+    P: Program + 'static,
+{
+    fn create(&self, seed: Seed) -> Box<dyn Program> {
+        Box::new(self(seed))
+    }
+}
+
+/// What `run` commands of one activity execute.
+pub trait Program: Send {
+    /// Executes one command. Synchronous and quick: the time it pretends to need goes into
+    /// [`Exit::takes`], and the result appears so much later on the network's clock. What runs in the
+    /// background between commands is caught up with from [`Machine::now`].
+    fn run(&mut self, command: &RunCommand<'_>, machine: &mut Machine<'_>) -> Exit;
+}
+
+/// A `run` command.
+#[derive(Clone, Copy, Debug)]
+pub struct RunCommand<'a> {
+    /// Path of the program.
+    pub entry_point: &'a str,
+    /// Its arguments, without the program's name.
+    pub args: &'a [String],
+    /// Its environment.
+    pub env: &'a BTreeMap<String, String>,
+}
+
+/// The machine on which a command runs.
+pub struct Machine<'a> {
+    /// Calendar time of the network when the command starts.
+    pub now: Timestamp,
+    /// The activity's files.
+    pub files: &'a mut Files,
+    /// The activity's own randomness.
+    pub rng: &'a mut ChaCha8Rng,
+}
+
+impl fmt::Debug for Machine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// Exit code; 0 is success.
+    pub code: i32,
+    /// How long it ran.
+    pub takes: Duration,
+}
+
+impl Exit {
+    /// Success with this output.
+    pub fn ok(stdout: impl Into<Vec<u8>>) -> Self {
+        Exit { stdout: stdout.into(), ..Exit::default() }
+    }
+
+    /// Failure with this exit code and message.
+    pub fn fail(code: i32, stderr: impl Into<Vec<u8>>) -> Self {
+        Exit { stderr: stderr.into(), code, ..Exit::default() }
+    }
+
+    /// The same after `takes`.
+    #[must_use]
+    pub fn after(self, takes: Duration) -> Self {
+        Exit { takes, ..self }
+    }
+}
