@@ -5,8 +5,11 @@
 //! rules of any noun; those are `impl State` blocks in `market/`, `provider/`, `activity/` and
 //! `payment/`, which know nothing of HTTP.
 
+use std::fmt;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -79,6 +82,16 @@ pub struct State {
     pub(crate) gsb: Gsb,
     pub(crate) payments: Payments,
     topics: IndexMap<Topic, Arc<Notify>>,
+    background: Vec<Job>,
+}
+
+/// Work that needs `await`: it runs as a task once the step that asked for it is over.
+struct Job(Box<dyn FnOnce(World) -> BoxFuture<'static, ()> + Send>);
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Job")
+    }
 }
 
 impl State {
@@ -99,6 +112,7 @@ impl State {
             gsb: Gsb::default(),
             payments: Payments::default(),
             topics: IndexMap::new(),
+            background: Vec::new(),
             config,
         };
         state.populate();
@@ -118,6 +132,14 @@ impl State {
         if let Some(notify) = self.topics.get(topic) {
             notify.notify_waiters();
         }
+    }
+
+    /// Starts `job` as a task of the network after the current step.
+    pub(crate) fn in_background<F>(&mut self, job: impl FnOnce(World) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.background.push(Job(Box::new(|world| job(world).boxed())));
     }
 
     fn watch(&mut self, topic: &Topic) -> Arc<Notify> {
@@ -195,7 +217,11 @@ impl World {
         let result = step(&mut state);
         state.check_laws();
         let after = state.timeline.next_due();
+        let jobs = std::mem::take(&mut state.background);
         drop(state);
+        for Job(job) in jobs {
+            self.spawn(job(self.clone()));
+        }
         if after != before {
             self.shared.rescheduled.notify_one();
         }
