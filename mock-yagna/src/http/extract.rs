@@ -1,10 +1,10 @@
 //! Extractors with the daemon's words for bad input.
 //!
 //! `ApiJson` answers as the market does, `TextJson` as payment, activity and net do; both read the
-//! body themselves because the daemon does not look at its content type.
+//! body themselves to say what is wrong in the daemon's words.
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -41,8 +41,18 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, String> {
     }
 }
 
+/// Whether the request says that it carries JSON; the daemon refuses to look otherwise.
+fn says_json(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
+
 async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, String> {
-    let announced = request.headers().get(axum::http::header::CONTENT_LENGTH);
+    if !says_json(&request) {
+        return Err("Content type error".into());
+    }
+    let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if let Some(size) = announced.filter(|size| *size > limit) {
         return Err(format!(

@@ -1,9 +1,29 @@
-//! Agreements.
+//! Agreements: promotion of a draft, confirmation, the provider's decision, the end.
+//!
+//! ```text
+//! Proposal ─confirm→ Pending ─approve→ Approved ─terminate (either side)→ Terminated
+//!    ├─cancel───────────┼→ Cancelled
+//!    └─validTo passes───┼→ Expired
+//!                       └─reject→ Rejected
+//! ```
 
-use golem_wire::market::{AgreementEvent, AgreementState, Demand, Offer};
-use golem_wire::{AgreementId, NodeId};
+use golem_wire::common::Reason;
+use golem_wire::market::{self as wire, AgreementEvent, AgreementEventKind, AgreementState, Party};
+use golem_wire::{AgreementId, NodeId, ProposalId};
 use jiff::Timestamp;
 use serde_json::Value;
+
+use super::proposal::Side;
+use super::{Due, MarketError, Properties};
+use crate::journal::{Actor, Event};
+use crate::timeline::Ticket;
+use crate::world::{Action, State, Topic};
+
+/// The literal that stands for every signature.
+const SIGNATURE: &str = "NoSignature";
+
+/// Tells until when the requestor needs the provider, in milliseconds.
+const EXPIRATION: &str = "golem.srv.comp.expiration";
 
 /// One agreement.
 #[derive(Clone, Debug)]
@@ -12,9 +32,9 @@ pub struct Agreement {
     pub(crate) requestor: NodeId,
     pub(crate) provider: NodeId,
     /// The requestor's last counter-proposal.
-    pub(crate) demand: Demand,
+    pub(crate) demand: wire::Demand,
     /// The provider's draft that was promoted.
-    pub(crate) offer: Offer,
+    pub(crate) offer: wire::Offer,
     pub(crate) state: AgreementState,
     pub(crate) valid_to: Timestamp,
     pub(crate) created_at: Timestamp,
@@ -25,6 +45,18 @@ pub struct Agreement {
     pub(crate) app_session: Option<String>,
     /// The event that ended it.
     pub(crate) terminated: Option<AgreementEvent>,
+    confirmed: bool,
+    /// What is scheduled for it and must not outlive it.
+    scheduled: Vec<Ticket>,
+}
+
+/// Which agreements to list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AgreementFilter {
+    pub(crate) state: Option<AgreementState>,
+    pub(crate) before: Option<Timestamp>,
+    pub(crate) after: Option<Timestamp>,
+    pub(crate) session: Option<String>,
 }
 
 impl Agreement {
@@ -32,5 +64,393 @@ impl Agreement {
     pub(crate) fn negotiated(&self, key: &str) -> Option<&Value> {
         self.demand.properties.get(key)?;
         self.offer.properties.get(key)
+    }
+
+    /// Whether it was approved at some time.
+    pub(crate) fn was_approved(&self) -> bool {
+        self.approved_at.is_some()
+    }
+
+    /// When the requestor will not need the provider any more, if it said so.
+    pub(crate) fn expiration(&self) -> Option<Timestamp> {
+        let value = self.demand.properties.get(EXPIRATION)?.as_i64()?;
+        Timestamp::from_millisecond(value).ok()
+    }
+
+    fn to_wire(&self) -> wire::Agreement {
+        let signature = |signed: bool| signed.then(|| SIGNATURE.to_owned());
+        wire::Agreement {
+            agreement_id: self.id.clone(),
+            demand: self.demand.clone(),
+            offer: self.offer.clone(),
+            valid_to: self.valid_to,
+            approved_date: self.approved_at,
+            state: self.state.clone(),
+            timestamp: self.created_at,
+            app_session_id: self.app_session.clone(),
+            proposed_signature: signature(self.confirmed),
+            approved_signature: signature(self.was_approved()),
+            committed_signature: signature(self.was_approved()),
+        }
+    }
+
+    /// Moves to `to` if the state machine has that step.
+    fn step(&mut self, to: AgreementState) -> Result<(), MarketError> {
+        use AgreementState::{Approved, Cancelled, Expired, Pending, Proposal, Rejected, Terminated};
+        match (&self.state, &to) {
+            (Proposal, Pending | Cancelled | Expired)
+            | (Pending, Cancelled | Expired | Approved | Rejected)
+            | (Approved, Terminated) => {
+                self.state = to;
+                Ok(())
+            }
+            (from, _) => Err(MarketError::Transition { from: from.clone(), to }),
+        }
+    }
+}
+
+impl State {
+    /// An agreement of this requestor.
+    fn own_agreement(&self, requestor: &NodeId, id: &AgreementId) -> Option<&Agreement> {
+        self.agreement(id).filter(|agreement| agreement.requestor == *requestor)
+    }
+
+    /// Promotes a provider's draft; nobody is bound yet.
+    pub(crate) fn create_agreement(
+        &mut self,
+        requestor: &NodeId,
+        proposal: &ProposalId,
+        valid_to: Timestamp,
+    ) -> Result<AgreementId, MarketError> {
+        use golem_wire::market::ProposalState::{Initial, Rejected};
+        let missing = || MarketError::NothingToPromote(proposal.clone());
+        let draft = self.market.proposals.get(proposal).ok_or_else(missing)?;
+        let demand = self.market.demands.get(&draft.demand).ok_or_else(missing)?;
+        if demand.requestor != *requestor {
+            return Err(missing());
+        }
+        if draft.side == Side::Requestor {
+            return Err(MarketError::PromotedOwn(proposal.clone()));
+        }
+        if draft.state == Initial {
+            return Err(MarketError::PromotedInitial(proposal.clone()));
+        }
+        if draft.agreement.is_some() {
+            return Err(MarketError::PromotedTwice(proposal.clone()));
+        }
+        if draft.countered {
+            return Err(MarketError::PromotedCountered(proposal.clone()));
+        }
+        if draft.state == Rejected {
+            return Err(MarketError::PromotedRejected(proposal.clone()));
+        }
+        let counter = draft.previous.as_ref().and_then(|id| self.market.proposals.get(id));
+        let counter = counter.ok_or_else(missing)?;
+        let id = self.ids.agreement();
+        let mut agreement = Agreement {
+            id: id.clone(),
+            requestor: requestor.clone(),
+            provider: draft.provider.clone(),
+            demand: wire::Demand {
+                properties: Properties::clone(&counter.properties),
+                constraints: counter.constraints.to_string(),
+                ..demand.to_wire()
+            },
+            offer: wire::Offer {
+                properties: Properties::clone(&draft.properties),
+                constraints: draft.constraints.to_string(),
+                offer_id: draft.offer.clone(),
+                provider_id: draft.provider.clone(),
+                timestamp: self.now,
+            },
+            state: AgreementState::Proposal,
+            valid_to,
+            created_at: self.now,
+            approved_at: None,
+            ended_at: None,
+            app_session: None,
+            terminated: None,
+            confirmed: false,
+            scheduled: Vec::new(),
+        };
+        agreement.created_at = self.stamp();
+        agreement.demand.timestamp = agreement.created_at;
+        agreement.offer.timestamp = agreement.created_at;
+        let expiry = Action::Market(Due::ExpireAgreement(id.clone()));
+        agreement.scheduled.push(self.timeline.schedule(valid_to, expiry));
+        if let Some(draft) = self.market.proposals.get_mut(proposal) {
+            draft.state = golem_wire::market::ProposalState::Accepted;
+            draft.agreement = Some(id.clone());
+        }
+        let provider = agreement.provider.clone();
+        self.market.agreements.insert(id.clone(), agreement);
+        let event = Event::AgreementCreated { agreement: id.clone(), provider };
+        self.record(self.actor(requestor), event);
+        Ok(id)
+    }
+
+    /// Looks an agreement up for its requestor.
+    pub(crate) fn get_agreement(
+        &self,
+        requestor: &NodeId,
+        id: &AgreementId,
+    ) -> Result<wire::Agreement, MarketError> {
+        let found = self.own_agreement(requestor, id).map(Agreement::to_wire);
+        found.ok_or_else(|| MarketError::NoAgreement(id.clone()))
+    }
+
+    /// The agreements of a requestor.
+    pub(crate) fn agreements_of(
+        &self,
+        requestor: &NodeId,
+        filter: &AgreementFilter,
+    ) -> Vec<wire::AgreementListEntry> {
+        let wanted = |a: &&Agreement| {
+            a.requestor == *requestor
+                && filter.state.as_ref().is_none_or(|state| *state == a.state)
+                && filter.before.is_none_or(|before| a.created_at < before)
+                && filter.after.is_none_or(|after| a.created_at > after)
+                && (filter.session.is_none() || filter.session == a.app_session)
+        };
+        let entry = |a: &Agreement| wire::AgreementListEntry {
+            id: a.id.clone(),
+            timestamp: a.created_at,
+            approved_date: a.approved_at,
+            role: Party::Requestor,
+        };
+        self.market.agreements().filter(wanted).map(entry).collect()
+    }
+
+    /// Takes a step if the requestor owns the agreement and the state machine has it.
+    fn step_agreement(
+        &mut self,
+        requestor: &NodeId,
+        id: &AgreementId,
+        to: AgreementState,
+    ) -> Result<&mut Agreement, MarketError> {
+        let agreement = self.market.agreements.get_mut(id);
+        let agreement = agreement.filter(|agreement| agreement.requestor == *requestor);
+        let agreement = agreement.ok_or_else(|| MarketError::NoAgreementOfRequestor(id.clone()))?;
+        agreement.step(to)?;
+        Ok(agreement)
+    }
+
+    fn can_reach(&self, agreement: &AgreementId) -> Result<(), MarketError> {
+        let provider = self.agreement(agreement).and_then(|a| self.provider(&a.provider));
+        if provider.is_some_and(|provider| !provider.online) {
+            return Err(MarketError::AgreementUnreachable(agreement.clone()));
+        }
+        Ok(())
+    }
+
+    /// The requestor binds itself; now the provider may approve.
+    pub(crate) fn confirm_agreement(
+        &mut self,
+        requestor: &NodeId,
+        id: &AgreementId,
+        session: Option<String>,
+    ) -> Result<(), MarketError> {
+        self.can_reach(id)?;
+        let agreement = self.step_agreement(requestor, id, AgreementState::Pending)?;
+        agreement.confirmed = true;
+        agreement.app_session = session;
+        let provider = agreement.provider.clone();
+        self.record(self.actor(requestor), Event::AgreementConfirmed { agreement: id.clone() });
+        self.wake(&Topic::Agreement(id.clone()));
+        let Some(behaviour) = self.provider(&provider).map(|p| p.spec.behaviour.clone()) else {
+            return Ok(());
+        };
+        if !behaviour.never_approve {
+            let delay = self.draw_latency(&provider, behaviour.approve_after);
+            let ticket =
+                self.timeline.schedule(self.now + delay, Action::Market(Due::Decide(id.clone())));
+            if let Some(agreement) = self.market.agreements.get_mut(id) {
+                agreement.scheduled.push(ticket);
+            }
+        }
+        Ok(())
+    }
+
+    /// The requestor withdraws before the approval.
+    pub(crate) fn cancel_agreement(
+        &mut self,
+        requestor: &NodeId,
+        id: &AgreementId,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        self.step_agreement(requestor, id, AgreementState::Cancelled)?;
+        self.record(self.actor(requestor), Event::AgreementCancelled { agreement: id.clone() });
+        self.log_agreement(id, AgreementEventKind::AgreementCancelledEvent { reason });
+        self.leave_agreement(id);
+        Ok(())
+    }
+
+    /// The requestor ends an approved agreement.
+    pub(crate) fn terminate_by_requestor(
+        &mut self,
+        requestor: &NodeId,
+        id: &AgreementId,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        let found = self.own_agreement(requestor, id);
+        let found = found.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
+        if found.state == AgreementState::Approved {
+            self.can_reach(id)?;
+        }
+        self.step_agreement(requestor, id, AgreementState::Terminated)?;
+        self.end_agreement(id, Party::Requestor, self.actor(requestor), reason);
+        Ok(())
+    }
+
+    /// The provider ends an approved agreement; nothing happens in any other state.
+    pub(crate) fn terminate_by_provider(&mut self, id: &AgreementId, reason: Reason) {
+        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        if agreement.step(AgreementState::Terminated).is_err() {
+            return;
+        }
+        let actor = self.actor(&self.market.agreements[id].provider);
+        self.end_agreement(id, Party::Provider, actor, Some(reason));
+    }
+
+    /// A provider ends an agreement that can hold one activity only, after that activity.
+    pub(crate) fn close_if_single_activity(&mut self, id: &AgreementId) {
+        let key = "golem.srv.caps.multi-activity";
+        let Some(agreement) = self.agreement(id) else { return };
+        let both = [&agreement.demand.properties, &agreement.offer.properties];
+        if both.iter().any(|properties| properties.get(key) != Some(&Value::Bool(true))) {
+            let mut reason = Reason::from("the only activity of this agreement is over");
+            reason.extra.insert("golem.provider.code".into(), "Success".into());
+            self.terminate_by_provider(id, reason);
+        }
+    }
+
+    fn end_agreement(
+        &mut self,
+        id: &AgreementId,
+        terminator: Party,
+        actor: Actor,
+        reason: Option<Reason>,
+    ) {
+        let message = reason.as_ref().map_or_else(String::new, |reason| reason.message.clone());
+        let event = Event::AgreementTerminated { agreement: id.clone(), reason: message };
+        self.record(actor, event);
+        let signature = String::new();
+        let kind = AgreementEventKind::AgreementTerminatedEvent { terminator, signature, reason };
+        let event = self.log_agreement(id, kind);
+        if let Some(agreement) = self.market.agreements.get_mut(id) {
+            agreement.ended_at = event.as_ref().map(|event| event.event_date);
+            agreement.terminated = event;
+        }
+        self.leave_agreement(id);
+    }
+
+    /// What follows every end of an agreement, approved or not: the provider is free again.
+    fn leave_agreement(&mut self, id: &AgreementId) {
+        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        let provider = agreement.provider.clone();
+        let approved = agreement.was_approved();
+        for ticket in std::mem::take(&mut agreement.scheduled) {
+            self.timeline.cancel(ticket);
+        }
+        self.wake(&Topic::Agreement(id.clone()));
+        if approved {
+            self.destroy_activities_of(id);
+            self.agreement_ended(id);
+            if let Some(provider) = self.providers.by_id.get_mut(&provider) {
+                provider.busy = provider.busy.saturating_sub(1);
+            }
+        }
+        self.offer_again(&provider);
+    }
+
+    /// The time to approve is over. Nobody is woken: waiting clients run into their own timeout.
+    pub(super) fn expire_agreement(&mut self, id: &AgreementId) {
+        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        if agreement.step(AgreementState::Expired).is_ok() {
+            self.record(Actor::Daemon, Event::AgreementExpired { agreement: id.clone() });
+            self.leave_agreement(id);
+        }
+    }
+
+    /// The provider approves or rejects what the requestor confirmed.
+    pub(super) fn decide_agreement(&mut self, id: &AgreementId) {
+        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        let node = agreement.provider.clone();
+        let Some(provider) = self.providers.by_id.get_mut(&node) else { return };
+        if !provider.online || agreement.state != AgreementState::Pending {
+            return;
+        }
+        if let Some(reason) = provider.refusal() {
+            if agreement.step(AgreementState::Rejected).is_ok() {
+                let message = reason.message.clone();
+                let event = Event::AgreementRejected { agreement: id.clone(), reason: message };
+                self.record(self.actor(&node), event);
+                let reason = Some(reason);
+                self.log_agreement(id, AgreementEventKind::AgreementRejectedEvent { reason });
+                self.leave_agreement(id);
+            }
+        } else if agreement.step(AgreementState::Approved).is_ok() {
+            provider.busy += 1;
+            self.approve(id, &node);
+        }
+    }
+
+    fn approve(&mut self, id: &AgreementId, node: &NodeId) {
+        let approved_at = self.stamp();
+        let mut ends = Vec::new();
+        if let Some(agreement) = self.market.agreements.get_mut(id) {
+            agreement.approved_at = Some(approved_at);
+            for ticket in std::mem::take(&mut agreement.scheduled) {
+                self.timeline.cancel(ticket);
+            }
+            ends.extend(agreement.expiration().map(|at| (at, "agreement expired", "Expired")));
+        }
+        let early = self.provider(node).and_then(|p| p.spec.behaviour.terminate_after);
+        let early = early.and_then(|after| self.now.checked_add(after).ok());
+        ends.extend(early.map(|at| (at, "provider needs its machine back", "Shutdown")));
+        for (at, message, code) in ends {
+            let mut reason = Reason::from(message);
+            reason.extra.insert("golem.provider.code".into(), code.into());
+            let due = Action::Market(Due::Terminate(id.clone(), reason));
+            let ticket = self.timeline.schedule(at, due);
+            if let Some(agreement) = self.market.agreements.get_mut(id) {
+                agreement.scheduled.push(ticket);
+            }
+        }
+        self.record(self.actor(node), Event::AgreementApproved { agreement: id.clone() });
+        self.log_agreement(id, AgreementEventKind::AgreementApprovedEvent);
+        self.wake(&Topic::Agreement(id.clone()));
+        self.agreement_approved(id);
+        // A provider with room for more stays on the market.
+        self.offer_again(node);
+    }
+
+    /// What waiting for approval answers now; `Ok(false)`: nothing yet.
+    pub(crate) fn approval(
+        &self,
+        requestor: &NodeId,
+        id: &AgreementId,
+    ) -> Result<bool, MarketError> {
+        let agreement = self.own_agreement(requestor, id);
+        let agreement = agreement.ok_or_else(|| MarketError::NoAgreementOfRequestor(id.clone()))?;
+        match &agreement.state {
+            AgreementState::Approved => Ok(true),
+            AgreementState::Pending => Ok(false),
+            AgreementState::Proposal => Err(MarketError::NotConfirmed(id.clone())),
+            AgreementState::Terminated => Err(MarketError::Terminated(id.clone())),
+            AgreementState::Expired => Err(MarketError::Expired(id.clone())),
+            state => Err(MarketError::NotApproved(state.clone())),
+        }
+    }
+
+    /// The event that ended an agreement.
+    pub(crate) fn termination(
+        &self,
+        requestor: &NodeId,
+        id: &AgreementId,
+    ) -> Result<AgreementEvent, MarketError> {
+        let agreement = self.own_agreement(requestor, id);
+        let agreement = agreement.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
+        agreement.terminated.clone().ok_or_else(|| MarketError::NotTerminated(id.clone()))
     }
 }

@@ -1,36 +1,120 @@
 //! The market: demands, offers, proposals, agreements and their events.
 //!
 //! Owns what the daemon's market keeps and the rules by which it changes. Does not own: what a
-//! provider decides (`provider`), money (`payment`), HTTP.
+//! provider decides (`provider`), money (`payment`), HTTP. Everything is found by id; the only
+//! walk over providers is the matching of a new demand, the only one over demands a provider's
+//! return to the market.
 
 mod agreement;
+pub mod constraint;
+mod demand;
+mod error;
+mod event;
+mod matching;
+mod property;
+mod proposal;
+mod scan;
+
+use golem_wire::common::Reason;
+use golem_wire::market::Properties;
+use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
+use indexmap::{IndexMap, IndexSet};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 pub use agreement::Agreement;
+pub(crate) use agreement::AgreementFilter;
+pub(crate) use demand::Demand;
+pub(crate) use error::MarketError;
+pub(crate) use event::EventFilter;
+pub(crate) use property::flatten;
+pub(crate) use proposal::Proposal;
 
-use golem_wire::AgreementId;
-use golem_wire::common::Reason;
-use indexmap::IndexMap;
-
+use crate::rng::Seed;
 use crate::world::State;
+use event::AgreementLog;
+use scan::Scan;
 
 /// What the market will do by itself.
 #[derive(Debug)]
 pub enum Due {
+    /// A demand reaches the end of its life time.
+    ExpireDemand(DemandId),
+    /// A provider's offer reaches a demand.
+    Offer {
+        /// To whom.
+        demand: DemandId,
+        /// Whose.
+        provider: NodeId,
+    },
+    /// The provider answers a counter-proposal.
+    Answer(ProposalId),
     /// The provider decides about a confirmed agreement.
     Decide(AgreementId),
+    /// An agreement's time to be approved is over.
+    ExpireAgreement(AgreementId),
+    /// The provider ends an approved agreement.
+    Terminate(AgreementId, Reason),
 }
 
 /// Everything the market remembers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Market {
-    pub(crate) agreements: IndexMap<AgreementId, Agreement>,
+    demands: IndexMap<DemandId, Demand>,
+    /// Demands that still receive offers, in order of subscription.
+    living: IndexSet<DemandId>,
+    proposals: IndexMap<ProposalId, Proposal>,
+    agreements: IndexMap<AgreementId, Agreement>,
+    /// Agreement events by requestor.
+    log: IndexMap<NodeId, AgreementLog>,
+    scans: IndexMap<u64, Scan>,
+    scans_begun: u64,
+    /// The order in which proposals leave their queue.
+    rng: ChaCha8Rng,
+}
+
+impl Default for Market {
+    fn default() -> Self {
+        Market {
+            demands: IndexMap::new(),
+            living: IndexSet::new(),
+            proposals: IndexMap::new(),
+            agreements: IndexMap::new(),
+            log: IndexMap::new(),
+            scans: IndexMap::new(),
+            scans_begun: 0,
+            rng: ChaCha8Rng::seed_from_u64(0),
+        }
+    }
+}
+
+impl Market {
+    /// A market whose random choices come from `seed`.
+    pub(crate) fn new(seed: Seed) -> Self {
+        Market { rng: seed.fork("market").rng(), ..Market::default() }
+    }
+
+    /// All agreements, in order of creation.
+    pub(crate) fn agreements(&self) -> impl Iterator<Item = &Agreement> {
+        self.agreements.values()
+    }
+
+    /// How many demands live.
+    pub(crate) fn living_demands(&self) -> impl Iterator<Item = &Demand> {
+        self.living.iter().filter_map(|id| self.demands.get(id))
+    }
 }
 
 impl State {
     /// Performs what the market had scheduled.
     pub(crate) fn market_due(&mut self, due: Due) {
         match due {
-            Due::Decide(_) => {}
+            Due::ExpireDemand(demand) => self.expire_demand(&demand),
+            Due::Offer { demand, provider } => self.deliver_offer(&demand, &provider),
+            Due::Answer(proposal) => self.answer_proposal(&proposal),
+            Due::Decide(agreement) => self.decide_agreement(&agreement),
+            Due::ExpireAgreement(agreement) => self.expire_agreement(&agreement),
+            Due::Terminate(agreement, reason) => self.terminate_by_provider(&agreement, reason),
         }
     }
 
@@ -38,7 +122,7 @@ impl State {
     pub(crate) fn agreement(&self, id: &AgreementId) -> Option<&Agreement> {
         self.market.agreements.get(id)
     }
-
-    /// The provider ends an agreement; nothing happens unless it is approved.
-    pub(crate) fn terminate_by_provider(&mut self, _agreement: &AgreementId, _reason: Reason) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,32 @@
-//! Providers of the simulated network: who they are and how they decide.
+//! Providers of the simulated network: who they are, what they offer, how they decide.
+//!
+//! Owns one provider's facts and decisions, all synchronous. When things happen is the market's
+//! and the timeline's business.
 
-use golem_wire::NodeId;
+mod fleet;
+mod negotiation;
+mod offer;
+
+use std::sync::Arc;
+
+use golem_wire::common::Reason;
+use golem_wire::market::Properties;
+use golem_wire::{NodeId, OfferId};
 use indexmap::IndexMap;
+use rand_chacha::ChaCha8Rng;
+
+pub(crate) use negotiation::{Answer, negotiate};
 
 use crate::config::ProviderSpec;
+use crate::identity::Identities;
+use crate::ids::IdSource;
+use crate::journal::Event;
+use crate::market::Market;
+use crate::market::constraint::Constraint;
 use crate::world::State;
+
+/// What a provider without a free place says.
+pub(crate) const NO_CAPACITY: &str = "No capacity available";
 
 /// One provider.
 #[derive(Debug)]
@@ -12,22 +34,91 @@ pub struct Provider {
     pub(crate) id: NodeId,
     pub(crate) name: String,
     pub(crate) spec: ProviderSpec,
+    /// Whether it can be reached.
+    pub(crate) online: bool,
+    /// Approved agreements.
+    pub(crate) busy: u32,
+    /// The offer as published; a new id each time it returns to the market.
+    pub(crate) offer_id: OfferId,
+    pub(crate) offer: Arc<Properties>,
+    pub(crate) constraints: Arc<str>,
+    pub(crate) constraint: Arc<Constraint>,
+    /// Everything random about this provider.
+    pub(crate) rng: ChaCha8Rng,
+    rejections_left: u32,
 }
 
 /// All providers.
 #[derive(Debug, Default)]
 pub struct Providers {
     pub(crate) by_id: IndexMap<NodeId, Provider>,
+    pub(crate) by_name: IndexMap<String, NodeId>,
+}
+
+impl Provider {
+    /// Whether it is there and takes another agreement.
+    pub(crate) fn has_room(&self) -> bool {
+        self.online && self.busy < self.spec.capacity
+    }
+
+    /// Why it rejects the agreement that it has to decide about, if it does.
+    pub(crate) fn refusal(&mut self) -> Option<Reason> {
+        if self.busy >= self.spec.capacity {
+            return Some(Reason::from(NO_CAPACITY));
+        }
+        if self.rejections_left > 0 {
+            self.rejections_left -= 1;
+            return Some(Reason::from("rejected as configured"));
+        }
+        None
+    }
 }
 
 impl State {
     /// Creates identities and providers from the configuration.
     pub(crate) fn populate(&mut self) {
-        self.identities = crate::identity::Identities::new(&self.config.app_keys, self.seed);
+        self.identities = Identities::new(&self.config.app_keys, self.seed);
+        self.market = Market::new(self.seed);
+        let platforms = self.config.platforms.clone();
+        for spec in self.config.providers.clone() {
+            // A seed per name: another provider more does not change this one.
+            let seed = self.seed.fork(&format!("provider/{}", spec.name));
+            let id = IdSource::new(seed.fork("node")).node();
+            let offer = offer::properties(&spec, &id, &platforms);
+            let (constraints, constraint) = offer::constraints(&spec, self.now);
+            let provider = Provider {
+                id: id.clone(),
+                name: spec.name.clone(),
+                online: spec.behaviour.online,
+                busy: 0,
+                offer_id: self.ids.offer(),
+                offer: Arc::new(offer),
+                constraints: constraints.into(),
+                constraint: Arc::new(constraint),
+                rng: seed.rng(),
+                rejections_left: spec.behaviour.reject_first,
+                spec,
+            };
+            self.providers.by_name.insert(provider.name.clone(), id.clone());
+            self.providers.by_id.insert(id, provider);
+        }
     }
 
     /// Looks a provider up.
     pub(crate) fn provider(&self, id: &NodeId) -> Option<&Provider> {
         self.providers.by_id.get(id)
+    }
+
+    /// Lets a provider come or go.
+    pub(crate) fn set_online(&mut self, id: &NodeId, online: bool) {
+        let Some(provider) = self.providers.by_id.get_mut(id) else { return };
+        if provider.online == online {
+            return;
+        }
+        provider.online = online;
+        self.record(self.actor(id), Event::ProviderOnline { online });
+        if online {
+            self.offer_again(id);
+        }
     }
 }

@@ -1,0 +1,186 @@
+//! Demands: publishing, collecting their events, withdrawing, expiry.
+//!
+//! The events of a demand are a queue, not a log: what was returned is gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use golem_wire::market::{self as wire, DemandEvent, Properties};
+use golem_wire::{DemandId, NodeId};
+use indexmap::IndexSet;
+use jiff::{SignedDuration, Timestamp};
+use rand::RngExt;
+
+use super::constraint::Constraint;
+use super::{Due, MarketError};
+use crate::journal::Event;
+use crate::timeline::Ticket;
+use crate::world::{Action, State, Topic};
+
+/// Every subscription lives so long, whatever its properties say.
+pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Where a demand stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Living,
+    Unsubscribed,
+    Expired,
+}
+
+/// One demand.
+#[derive(Debug)]
+pub(crate) struct Demand {
+    pub(super) id: DemandId,
+    pub(crate) requestor: NodeId,
+    pub(super) properties: Arc<Properties>,
+    pub(super) constraints: Arc<str>,
+    /// `None`: the text is no expression, so nothing ever matches.
+    pub(super) parsed: Option<Arc<Constraint>>,
+    pub(super) created_at: Timestamp,
+    pub(super) life: Life,
+    expiry: Ticket,
+    /// Providers whose offer is on its way.
+    pub(super) expected: IndexSet<NodeId>,
+    rejections: VecDeque<DemandEvent>,
+    proposals: Vec<DemandEvent>,
+}
+
+impl Demand {
+    pub(super) fn to_wire(&self) -> wire::Demand {
+        wire::Demand {
+            properties: Properties::clone(&self.properties),
+            constraints: self.constraints.to_string(),
+            demand_id: self.id.clone(),
+            requestor_id: self.requestor.clone(),
+            timestamp: self.created_at,
+        }
+    }
+
+    fn end(&mut self, life: Life) {
+        self.life = life;
+        self.expected.clear();
+        self.rejections.clear();
+        self.proposals = Vec::new();
+    }
+}
+
+impl State {
+    /// Publishes a demand; offers that match will come.
+    pub(crate) fn subscribe_demand(
+        &mut self,
+        requestor: &NodeId,
+        properties: Properties,
+        constraints: String,
+    ) -> DemandId {
+        let id = self.ids.demand();
+        let created_at = self.stamp();
+        let expiry = Action::Market(Due::ExpireDemand(id.clone()));
+        let expiry = self.timeline.schedule(created_at + LIFE, expiry);
+        let demand = Demand {
+            id: id.clone(),
+            requestor: requestor.clone(),
+            properties: Arc::new(properties),
+            parsed: Constraint::parse(&constraints).ok().map(Arc::new),
+            constraints: constraints.into(),
+            created_at,
+            life: Life::Living,
+            expiry,
+            expected: IndexSet::new(),
+            rejections: VecDeque::new(),
+            proposals: Vec::new(),
+        };
+        self.market.demands.insert(id.clone(), demand);
+        self.market.living.insert(id.clone());
+        self.record(self.actor(requestor), Event::DemandSubscribed { demand: id.clone() });
+        self.match_demand(&id);
+        id
+    }
+
+    /// The living demands of one requestor.
+    pub(crate) fn demands_of(&self, requestor: &NodeId) -> Vec<wire::Demand> {
+        let living = self.market.living_demands();
+        living.filter(|d| d.requestor == *requestor).map(Demand::to_wire).collect()
+    }
+
+    /// Withdraws a demand.
+    pub(crate) fn unsubscribe_demand(
+        &mut self,
+        requestor: &NodeId,
+        id: &DemandId,
+    ) -> Result<(), MarketError> {
+        let demand = self.market.demands.get_mut(id);
+        let demand = demand.filter(|d| d.requestor == *requestor && d.life == Life::Living);
+        let demand = demand.ok_or_else(|| MarketError::NoDemand(id.clone()))?;
+        demand.end(Life::Unsubscribed);
+        let expiry = demand.expiry;
+        self.timeline.cancel(expiry);
+        self.market.living.shift_remove(id);
+        self.record(self.actor(requestor), Event::DemandUnsubscribed { demand: id.clone() });
+        self.wake(&Topic::Demand(id.clone()));
+        Ok(())
+    }
+
+    /// Polls that span the expiry are not woken: they end empty at their time.
+    pub(super) fn expire_demand(&mut self, id: &DemandId) {
+        let Some(demand) = self.market.demands.get_mut(id) else { return };
+        demand.end(Life::Expired);
+        self.market.living.shift_remove(id);
+        self.record(crate::journal::Actor::Daemon, Event::DemandExpired { demand: id.clone() });
+    }
+
+    /// Whether `requestor` may collect events of this demand at all.
+    pub(crate) fn check_collect(
+        &self,
+        requestor: &NodeId,
+        id: &DemandId,
+    ) -> Result<(), MarketError> {
+        let demand = self.market.demands.get(id);
+        let living = demand.is_some_and(|d| d.requestor == *requestor && d.life == Life::Living);
+        living.then_some(()).ok_or_else(|| MarketError::NoSubscription(id.clone()))
+    }
+
+    /// Takes up to `max` waiting events; `None` when there is none yet. Rejections come first, then
+    /// proposals in random order, as the daemon has it.
+    pub(crate) fn collect(
+        &mut self,
+        id: &DemandId,
+        max: usize,
+    ) -> Option<Result<Vec<DemandEvent>, MarketError>> {
+        let demand = self.market.demands.get_mut(id)?;
+        if demand.life == Life::Unsubscribed {
+            return Some(Err(MarketError::NoSubscription(id.clone())));
+        }
+        let rejections = demand.rejections.len().min(max);
+        let mut events: Vec<_> = demand.rejections.drain(..rejections).collect();
+        while events.len() < max && !demand.proposals.is_empty() {
+            let chosen = self.market.rng.random_range(0..demand.proposals.len());
+            events.push(demand.proposals.swap_remove(chosen));
+        }
+        (!events.is_empty()).then_some(Ok(events))
+    }
+
+    /// Queues an event for the requestor.
+    pub(super) fn push_demand_event(&mut self, id: &DemandId, event: DemandEvent) {
+        let Some(demand) = self.market.demands.get_mut(id) else { return };
+        if demand.life != Life::Living {
+            return;
+        }
+        match event {
+            DemandEvent::ProposalRejectedEvent { .. } => demand.rejections.push_back(event),
+            event => demand.proposals.push(event),
+        }
+        self.wake(&Topic::Demand(id.clone()));
+    }
+
+    /// A latency up to `upper`, drawn from the provider's own stream.
+    pub(crate) fn draw_latency(&mut self, provider: &NodeId, upper: Duration) -> SignedDuration {
+        let upper = upper.as_micros().try_into().unwrap_or(i64::MAX);
+        let drawn = match self.providers.by_id.get_mut(provider) {
+            Some(provider) if upper > 1 => provider.rng.random_range(upper / 2..=upper),
+            _ => upper,
+        };
+        SignedDuration::from_micros(drawn)
+    }
+}

@@ -1,0 +1,238 @@
+//! Proposals: the requestor's counters and rejections, the provider's answers.
+//!
+//! ```text
+//! Initial(P) ─counter→ Draft(R) ─answer→ Draft(P) ─counter→ Draft(R) …
+//!     └reject→ Rejected    └answer→ Rejected + event   └promote→ Accepted
+//! ```
+
+use std::sync::Arc;
+
+use golem_wire::common::Reason;
+use golem_wire::market::{self as wire, DemandEvent, Properties, ProposalState};
+use golem_wire::{AgreementId, DemandId, NodeId, OfferId, ProposalId};
+use jiff::Timestamp;
+
+use super::constraint::{Constraint, Verdict};
+use super::demand::Life;
+use super::{Due, MarketError};
+use crate::journal::Event;
+use crate::provider::{Answer, negotiate};
+use crate::world::{Action, State};
+
+/// Who issued a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Requestor,
+    Provider,
+}
+
+/// One proposal of a negotiation.
+#[derive(Debug)]
+pub(crate) struct Proposal {
+    pub(super) id: ProposalId,
+    pub(super) demand: DemandId,
+    pub(super) provider: NodeId,
+    pub(super) offer: OfferId,
+    pub(super) side: Side,
+    pub(super) properties: Arc<Properties>,
+    pub(super) constraints: Arc<str>,
+    /// `None`: the text is no expression.
+    pub(super) parsed: Option<Arc<Constraint>>,
+    pub(super) state: ProposalState,
+    pub(super) created_at: Timestamp,
+    pub(super) previous: Option<ProposalId>,
+    pub(super) countered: bool,
+    /// What it was promoted to.
+    pub(super) agreement: Option<AgreementId>,
+}
+
+/// The names that keep an expression from being decided.
+fn undefined(constraint: Option<&Constraint>, properties: &Properties) -> Result<(), Vec<String>> {
+    match constraint.map(|c| c.verdict(properties)) {
+        Some(Verdict::True) => Ok(()),
+        Some(Verdict::Undefined(names)) => Err(names),
+        Some(Verdict::False) | None => Err(Vec::new()),
+    }
+}
+
+impl State {
+    pub(super) fn proposal_to_wire(&self, proposal: &Proposal) -> Option<wire::Proposal> {
+        let issuer = match proposal.side {
+            Side::Provider => proposal.provider.clone(),
+            Side::Requestor => self.market.demands.get(&proposal.demand)?.requestor.clone(),
+        };
+        Some(wire::Proposal {
+            properties: Properties::clone(&proposal.properties),
+            constraints: proposal.constraints.to_string(),
+            proposal_id: proposal.id.clone(),
+            issuer_id: issuer,
+            state: proposal.state.clone(),
+            timestamp: proposal.created_at,
+            prev_proposal_id: proposal.previous.clone(),
+        })
+    }
+
+    /// A proposal of this requestor's demand.
+    fn own_proposal(&self, requestor: &NodeId, demand: &DemandId, id: &ProposalId) -> Option<&Proposal> {
+        let owner = self.market.demands.get(demand)?;
+        let proposal = self.market.proposals.get(id)?;
+        (owner.requestor == *requestor && proposal.demand == *demand).then_some(proposal)
+    }
+
+    /// Looks a proposal up for its requestor.
+    pub(crate) fn get_proposal(
+        &self,
+        requestor: &NodeId,
+        demand: &DemandId,
+        id: &ProposalId,
+    ) -> Result<wire::Proposal, MarketError> {
+        let found = self.own_proposal(requestor, demand, id);
+        found.and_then(|proposal| self.proposal_to_wire(proposal)).ok_or_else(|| {
+            MarketError::NoProposal { proposal: id.clone(), demand: demand.clone() }
+        })
+    }
+
+    /// The requestor answers a proposal with one of its own.
+    pub(crate) fn counter_proposal(
+        &mut self,
+        requestor: &NodeId,
+        demand: &DemandId,
+        id: &ProposalId,
+        properties: Properties,
+        constraints: String,
+    ) -> Result<ProposalId, MarketError> {
+        let previous = self.own_proposal(requestor, demand, id).ok_or_else(|| {
+            MarketError::NoProposal { proposal: id.clone(), demand: demand.clone() }
+        })?;
+        match self.market.demands[demand].life {
+            Life::Living => {}
+            Life::Unsubscribed => return Err(MarketError::SubscriptionGone(demand.clone())),
+            Life::Expired => return Err(MarketError::SubscriptionExpired(demand.clone())),
+        }
+        if previous.side == Side::Requestor {
+            return Err(MarketError::OwnProposal(id.clone()));
+        }
+        if previous.countered {
+            return Err(MarketError::AlreadyCountered(id.clone()));
+        }
+        let parsed = Constraint::parse(&constraints).ok();
+        let counter = self.ids.proposal();
+        let previous = &self.market.proposals[id];
+        let theirs = undefined(previous.parsed.as_deref(), &properties);
+        let ours = undefined(parsed.as_ref(), &previous.properties);
+        if theirs.is_err() || ours.is_err() {
+            return Err(MarketError::NotMatching {
+                counter,
+                previous: id.clone(),
+                offer: theirs.err().unwrap_or_default(),
+                demand: ours.err().unwrap_or_default(),
+            });
+        }
+        let provider = previous.provider.clone();
+        if !self.provider(&provider).is_some_and(|p| p.online) {
+            return Err(MarketError::ProposalUnreachable(id.clone()));
+        }
+        let proposal = Proposal {
+            id: counter.clone(),
+            demand: demand.clone(),
+            provider: provider.clone(),
+            offer: previous.offer.clone(),
+            side: Side::Requestor,
+            properties: Arc::new(properties),
+            constraints: constraints.into(),
+            parsed: parsed.map(Arc::new),
+            state: ProposalState::Draft,
+            created_at: self.stamp(),
+            previous: Some(id.clone()),
+            countered: false,
+            agreement: None,
+        };
+        if let Some(previous) = self.market.proposals.get_mut(id) {
+            previous.countered = true;
+        }
+        self.market.proposals.insert(counter.clone(), proposal);
+        let event = Event::ProposalCountered { previous: id.clone(), proposal: counter.clone() };
+        self.record(self.actor(requestor), event);
+        let delay = self.draw_latency(&provider, self.config.latency.negotiation);
+        let answer = Action::Market(Due::Answer(counter.clone()));
+        self.timeline.schedule(self.now + delay, answer);
+        Ok(counter)
+    }
+
+    /// The requestor refuses a proposal; the provider of an initial one never learns of it.
+    pub(crate) fn reject_proposal(
+        &mut self,
+        requestor: &NodeId,
+        demand: &DemandId,
+        id: &ProposalId,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        let found = self.own_proposal(requestor, demand, id).ok_or_else(|| {
+            MarketError::NoProposalToReject { proposal: id.clone(), demand: demand.clone() }
+        })?;
+        if found.side == Side::Requestor {
+            return Err(MarketError::OwnProposal(id.clone()));
+        }
+        if let Some(proposal) = self.market.proposals.get_mut(id) {
+            proposal.state = ProposalState::Rejected;
+        }
+        let reason = reason.map_or_else(String::new, |reason| reason.message);
+        let event = Event::ProposalRejected { proposal: id.clone(), reason };
+        self.record(self.actor(requestor), event);
+        Ok(())
+    }
+
+    /// The provider answers a counter-proposal, unless it went away meanwhile.
+    pub(super) fn answer_proposal(&mut self, id: &ProposalId) {
+        let Some(counter) = self.market.proposals.get(id) else { return };
+        let Some(provider) = self.providers.by_id.get(&counter.provider) else { return };
+        if !provider.online || counter.countered {
+            return;
+        }
+        let answer = negotiate(provider, &counter.properties, self.now);
+        let actor = self.actor(&counter.provider);
+        let demand = counter.demand.clone();
+        match answer {
+            Answer::Reject(reason) => {
+                let message = reason.message.clone();
+                let event = Event::ProposalRejected { proposal: id.clone(), reason: message };
+                self.record(actor, event);
+                if let Some(counter) = self.market.proposals.get_mut(id) {
+                    counter.state = ProposalState::Rejected;
+                }
+                let event_date = self.stamp();
+                // Always with a reason: some clients do not survive its absence.
+                let event = DemandEvent::ProposalRejectedEvent {
+                    event_date,
+                    proposal_id: id.clone(),
+                    reason: Some(reason),
+                };
+                self.push_demand_event(&demand, event);
+            }
+            Answer::Counter(properties) => {
+                let proposal = Proposal {
+                    id: self.ids.proposal(),
+                    demand,
+                    provider: counter.provider.clone(),
+                    offer: counter.offer.clone(),
+                    side: Side::Provider,
+                    properties: Arc::new(properties),
+                    constraints: provider.constraints.clone(),
+                    parsed: Some(Arc::clone(&provider.constraint)),
+                    state: ProposalState::Draft,
+                    created_at: self.now,
+                    previous: Some(id.clone()),
+                    countered: false,
+                    agreement: None,
+                };
+                if let Some(counter) = self.market.proposals.get_mut(id) {
+                    counter.countered = true;
+                }
+                let answer = proposal.id.clone();
+                let event = Event::ProposalCountered { previous: id.clone(), proposal: answer };
+                self.record(actor, event);
+                self.publish_proposal(proposal);
+            }
+        }
+    }
+}

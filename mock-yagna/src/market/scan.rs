@@ -1,0 +1,91 @@
+//! Scans: looking at the offers of the market without a demand.
+
+use golem_wire::market::{Offer, Properties};
+use golem_wire::{NodeId, OfferId};
+use indexmap::IndexSet;
+use jiff::Timestamp;
+
+use super::MarketError;
+use super::constraint::Constraint;
+use crate::world::State;
+
+/// One scan, an iterator over offers.
+#[derive(Debug)]
+pub(super) struct Scan {
+    owner: NodeId,
+    /// Whether it looks for offers; a scan for demands never finds one here.
+    offers: bool,
+    constraint: Option<Constraint>,
+    seen: IndexSet<OfferId>,
+    began: Timestamp,
+}
+
+impl State {
+    /// Begins a scan.
+    pub(crate) fn begin_scan(
+        &mut self,
+        owner: &NodeId,
+        offers: bool,
+        constraints: Option<&str>,
+    ) -> Result<String, MarketError> {
+        let constraint = constraints.map(Constraint::parse).transpose()?;
+        let id = self.market.scans_begun;
+        self.market.scans_begun += 1;
+        let scan = Scan {
+            owner: owner.clone(),
+            offers,
+            constraint,
+            seen: IndexSet::new(),
+            began: self.now,
+        };
+        self.market.scans.insert(id, scan);
+        Ok(id.to_string())
+    }
+
+    /// Takes up to `max` offers that this scan has not shown yet.
+    pub(crate) fn scan(
+        &mut self,
+        owner: &NodeId,
+        id: &str,
+        peer: Option<&NodeId>,
+        max: usize,
+    ) -> Result<Vec<Offer>, MarketError> {
+        let missing = || MarketError::NoScan(id.to_owned());
+        let number: u64 = id.parse().map_err(|_| missing())?;
+        let scan = self.market.scans.get_mut(&number).filter(|scan| scan.owner == *owner);
+        let scan = scan.ok_or_else(missing)?;
+        let providers = self.providers.by_id.values().filter(|p| p.has_room() && scan.offers);
+        let mut offers = Vec::new();
+        for provider in providers {
+            if offers.len() == max {
+                break;
+            }
+            // Asked about one peer, the daemon asks that peer, whatever was seen before.
+            let new = match peer {
+                Some(peer) => provider.id == *peer,
+                None => !scan.seen.contains(&provider.offer_id),
+            };
+            let wanted = scan.constraint.as_ref().is_none_or(|c| c.matches(&provider.offer));
+            if new && wanted {
+                scan.seen.insert(provider.offer_id.clone());
+                offers.push(Offer {
+                    properties: Properties::clone(&provider.offer),
+                    constraints: provider.constraints.to_string(),
+                    offer_id: provider.offer_id.clone(),
+                    provider_id: provider.id.clone(),
+                    timestamp: scan.began,
+                });
+            }
+        }
+        Ok(offers)
+    }
+
+    /// Ends a scan.
+    pub(crate) fn end_scan(&mut self, owner: &NodeId, id: &str) -> Result<(), MarketError> {
+        let number = id.parse::<u64>().ok();
+        let own = |number: &u64| self.market.scans.get(number).is_some_and(|s| s.owner == *owner);
+        let number = number.filter(own).ok_or_else(|| MarketError::NoScan(id.to_owned()))?;
+        self.market.scans.shift_remove(&number);
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! The market over its REST API.
