@@ -4,7 +4,10 @@ use clap::{Parser, ValueEnum};
 
 /// What `simple_service` is asked to do: exactly one of the options.
 #[derive(Debug, Parser)]
-#[command(name = "simple_service", about = "Stores observations and answers questions about them")]
+#[command(
+    name = "simple_service",
+    about = "Stores observations and answers questions about them"
+)]
 // A fixed width: what is printed must not depend on the terminal.
 #[command(term_width = 100)]
 #[group(required = true, multiple = false)]
@@ -71,8 +74,12 @@ impl SimpleService {
     /// The request that the command line stands for.
     pub fn command(&self) -> Command {
         match *self {
-            SimpleService { add: Some(value), .. } => Command::Add(value),
-            SimpleService { plot: Some(kind), .. } => Command::Plot(kind),
+            SimpleService {
+                add: Some(value), ..
+            } => Command::Add(value),
+            SimpleService {
+                plot: Some(kind), ..
+            } => Command::Plot(kind),
             SimpleService { dump: true, .. } => Command::Dump,
             SimpleService { stats: true, .. } => Command::Stats,
             SimpleService { .. } => Command::Init,
@@ -141,7 +148,11 @@ mod tests {
             &["--plot", "pie"],
             &["--stats", "now"],
         ] {
-            assert_eq!(parse(arguments).err().map(|e| e.exit_code()), Some(2), "{arguments:?}");
+            assert_eq!(
+                parse(arguments).err().map(|e| e.exit_code()),
+                Some(2),
+                "{arguments:?}"
+            );
         }
     }
 
@@ -153,7 +164,11 @@ mod tests {
             (&["ctl", "--stop"], true),
             (&["ctl", "--start", "--stop"], false),
         ] {
-            assert_eq!(Control::try_parse_from(arguments).is_ok(), fine, "{arguments:?}");
+            assert_eq!(
+                Control::try_parse_from(arguments).is_ok(),
+                fine,
+                "{arguments:?}"
+            );
         }
     }
 }

@@ -9,10 +9,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions, TryLockError},
     io,
-    os::unix::{
-        fs::{FileExt, MetadataExt},
-        process::CommandExt,
-    },
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -50,8 +47,10 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Starts `program` in the background, in a process group of its own and with none of this
-/// process's standard streams, so that whoever waits for their end waits for this process only.
+/// Starts `program` in the background, with none of this process's standard streams, so that
+/// whoever waits for their end waits for this process only. It stays in the process group, by
+/// which a runtime can end whatever an activity left running; a terminal does not end it, because
+/// a shell gives each command line a group of its own.
 ///
 /// # Errors
 /// [`Error::Io`] naming the process id file or the program.
@@ -72,7 +71,6 @@ pub fn start(id_file: &Path, program: &Path) -> Result<Outcome, Error> {
         .stdin(daemons)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .process_group(0)
         .spawn()
         .map_err(Error::io("run", program))?;
     file.write_all_at(format!("{}\n", child.id()).as_bytes(), 0)
@@ -94,7 +92,9 @@ pub fn stop(id_file: &Path) -> Result<Outcome, Error> {
     while !lock(&file, id_file)? {
         if let Some(daemon) = process_id(&file, id_file)? {
             if !has_as_input(daemon, &file) {
-                return Err(Error::Foreign { path: id_file.to_owned() });
+                return Err(Error::Foreign {
+                    path: id_file.to_owned(),
+                });
             }
             // It has nothing to tidy up, and this signal reaches a suspended process, too.
             kill_process(daemon, Signal::KILL)
@@ -105,9 +105,16 @@ pub fn stop(id_file: &Path) -> Result<Outcome, Error> {
         }
         tries = match tries.checked_sub(1) {
             Some(left) => left,
-            None => return Err(Error::Foreign { path: id_file.to_owned() }),
+            None => {
+                return Err(Error::Foreign {
+                    path: id_file.to_owned(),
+                });
+            }
         };
-        #[expect(clippy::disallowed_methods, reason = "a process of its own, in real time")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a process of its own, in real time"
+        )]
         std::thread::sleep(pause);
     }
     Ok(Outcome::NotRunning)
@@ -124,11 +131,17 @@ fn lock(file: &File, path: &Path) -> Result<bool, Error> {
 
 fn process_id(file: &File, path: &Path) -> Result<Option<Pid>, Error> {
     let mut text = [0; 16];
-    let length = file.read_at(&mut text, 0).map_err(Error::io("read", path))?;
+    let length = file
+        .read_at(&mut text, 0)
+        .map_err(Error::io("read", path))?;
     // Without the line's end it may be half a number.
-    let line = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.strip_suffix('\n'));
+    let line = std::str::from_utf8(&text[..length])
+        .ok()
+        .and_then(|text| text.strip_suffix('\n'));
     // Neither 0 nor 1 nor below: those mean groups, the system's first process, or everybody.
-    let number = line.and_then(|line| line.parse().ok()).filter(|number: &i32| *number > 1);
+    let number = line
+        .and_then(|line| line.parse().ok())
+        .filter(|number: &i32| *number > 1);
     Ok(number.and_then(Pid::from_raw))
 }
 

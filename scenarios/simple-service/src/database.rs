@@ -64,7 +64,10 @@ impl Database {
         };
         match open() {
             Ok(connection) => Ok(Database { connection }),
-            Err(source) => Err(Error::Open { path: path.to_owned(), source }),
+            Err(source) => Err(Error::Open {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -85,8 +88,9 @@ impl Database {
         observations: impl IntoIterator<Item = Observation>,
     ) -> Result<(), Error> {
         // Immediate: a transaction that turns from reading to writing could not wait for others.
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut insert =
                 transaction.prepare_cached("INSERT INTO observations (value, at) VALUES (?, ?)")?;
@@ -131,9 +135,12 @@ impl Database {
         let mut observations = Vec::new();
         while let Some(row) = rows.next()? {
             let microseconds = row.get(1)?;
-            let at = Timestamp::from_microsecond(microseconds)
-                .map_err(|_| Error::Time(microseconds))?;
-            observations.push(Observation { value: row.get(0)?, at });
+            let at =
+                Timestamp::from_microsecond(microseconds).map_err(|_| Error::Time(microseconds))?;
+            observations.push(Observation {
+                value: row.get(0)?,
+                at,
+            });
         }
         Ok(observations)
     }
@@ -144,7 +151,10 @@ mod tests {
     use super::*;
 
     fn observation(value: f64) -> Observation {
-        Observation { value, at: Timestamp::UNIX_EPOCH }
+        Observation {
+            value,
+            at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     #[test]
@@ -181,8 +191,11 @@ mod tests {
     fn a_file_that_is_no_database_is_named_in_the_error() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("observations.db");
-        std::fs::write(&path, "certainly not a database, but long enough to be read as one")
-            .expect("a file");
+        std::fs::write(
+            &path,
+            "certainly not a database, but long enough to be read as one",
+        )
+        .expect("a file");
         let error = Database::open(&path).expect_err("no database");
         assert!(error.to_string().contains("observations.db"), "{error}");
     }

@@ -45,10 +45,18 @@ mod tests {
     #[test]
     fn draws_have_the_mean_and_the_deviation_of_the_tutorial() {
         let mut statistics = Statistics::default();
-        Observations::seeded(1).take(10_000).for_each(|value| statistics.add(value));
+        Observations::seeded(1)
+            .take(10_000)
+            .for_each(|value| statistics.add(value));
         let summary = statistics.summary();
-        assert!((summary.mean.unwrap_or_default() - MU).abs() < 0.1, "{summary:?}");
-        assert!((summary.std_dev.unwrap_or_default() - SIGMA).abs() < 0.1, "{summary:?}");
+        assert!(
+            (summary.mean.unwrap_or_default() - MU).abs() < 0.1,
+            "{summary:?}"
+        );
+        assert!(
+            (summary.std_dev.unwrap_or_default() - SIGMA).abs() < 0.1,
+            "{summary:?}"
+        );
     }
 
     #[test]

@@ -47,11 +47,14 @@ impl Place {
         if let Some(given) = given.filter(|given| !given.is_empty()) {
             let path = current.join(given);
             let path = fs::canonicalize(&path).map_err(Error::io("find the directory", path))?;
-            return Ok(Place { data: path.clone(), plots: path.clone(), shown: path });
+            return Ok(Place {
+                data: path.clone(),
+                plots: path.clone(),
+                shown: path,
+            });
         }
-        let volumes = |root: &&Path| {
-            root.join("golem/work").is_dir() && root.join("golem/output").is_dir()
-        };
+        let volumes =
+            |root: &&Path| root.join("golem/work").is_dir() && root.join("golem/output").is_dir();
         Ok(match current.ancestors().find(volumes) {
             Some(root) => Place {
                 data: root.join("golem/work"),
@@ -113,7 +116,10 @@ mod tests {
         let root = activity();
         for directory in ["", "golem/work", "golem/run"] {
             let place = Place::resolve(None, &root.path().join(directory)).expect("a place");
-            assert_eq!(place.database(), root.path().join("golem/work/observations.db"));
+            assert_eq!(
+                place.database(),
+                root.path().join("golem/work/observations.db")
+            );
             let shown = place.write_plot(PlotKind::Dist, b"png").expect("written");
             assert_eq!(shown, Path::new("/golem/output/dist.png"));
             let written = fs::read(root.path().join("golem/output/dist.png"));
@@ -128,15 +134,24 @@ mod tests {
         assert_eq!(place.data(), directory.path());
         let shown = place.write_plot(PlotKind::Time, b"png").expect("written");
         assert_eq!(shown, directory.path().join("time.png"));
-        assert_eq!(fs::read_dir(directory.path()).expect("a listing").count(), 1);
+        assert_eq!(
+            fs::read_dir(directory.path()).expect("a listing").count(),
+            1
+        );
     }
 
     #[test]
     fn the_environment_decides_when_it_names_a_directory() {
-        let (root, other) = (activity(), tempfile::tempdir().expect("a temporary directory"));
+        let (root, other) = (
+            activity(),
+            tempfile::tempdir().expect("a temporary directory"),
+        );
         let given = Some(other.path().as_os_str().to_owned());
         let place = Place::resolve(given, root.path()).expect("a place");
-        assert_eq!(place.data(), fs::canonicalize(other.path()).expect("a path"));
+        assert_eq!(
+            place.data(),
+            fs::canonicalize(other.path()).expect("a path")
+        );
         let gone = Some(other.path().join("gone").into_os_string());
         assert!(Place::resolve(gone, root.path()).is_err());
     }

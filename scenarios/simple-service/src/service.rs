@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    Database, Error, Observation, PlotKind, Statistics, command::Command, plot,
-    statistics::Summary,
+    Database, Error, Observation, PlotKind, Statistics, command::Command, plot, statistics::Summary,
 };
 
 /// Answers commands from a database.
@@ -39,7 +38,11 @@ struct Dumped {
 impl Service {
     /// A service over a database.
     pub fn new(database: Database) -> Service {
-        Service { database, statistics: Statistics::default(), row: 0 }
+        Service {
+            database,
+            statistics: Statistics::default(),
+            row: 0,
+        }
     }
 
     /// Carries out one command; `now` is when it arrives.
@@ -77,7 +80,9 @@ impl Service {
     /// Those of the database.
     pub fn stats(&mut self) -> Result<Summary, Error> {
         let statistics = &mut self.statistics;
-        self.row = self.database.values_after(self.row, |value| statistics.add(value))?;
+        self.row = self
+            .database
+            .values_after(self.row, |value| statistics.add(value))?;
         Ok(self.statistics.summary())
     }
 
@@ -87,8 +92,10 @@ impl Service {
     /// Those of the database.
     pub fn dump(&self) -> Result<String, Error> {
         let observations = self.database.observations()?;
-        let dumped: Vec<_> =
-            observations.into_iter().map(|Observation { value, at }| Dumped { value, at }).collect();
+        let dumped: Vec<_> = observations
+            .into_iter()
+            .map(|Observation { value, at }| Dumped { value, at })
+            .collect();
         Ok(serde_json::to_string(&dumped).expect("numbers and times always serialize"))
     }
 
@@ -125,10 +132,16 @@ mod tests {
     fn an_empty_database_answers_every_question() -> Result<(), Error> {
         let mut service = Service::new(Database::in_memory()?);
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(service.perform(Command::Dump, now)?, Answer::Text("[]".into()));
+        assert_eq!(
+            service.perform(Command::Dump, now)?,
+            Answer::Text("[]".into())
+        );
         assert_eq!(service.stats()?.size, 0);
         for kind in [PlotKind::Time, PlotKind::Dist] {
-            assert!(matches!(service.perform(Command::Plot(kind), now)?, Answer::Plot(_, _)));
+            assert!(matches!(
+                service.perform(Command::Plot(kind), now)?,
+                Answer::Plot(_, _)
+            ));
         }
         Ok(())
     }

@@ -59,7 +59,11 @@ impl Simulation {
 
     fn observing(observations: Observations) -> Result<Simulation, Error> {
         let service = Service::new(Database::in_memory()?);
-        Ok(Simulation { service, observations, next: None })
+        Ok(Simulation {
+            service,
+            observations,
+            next: None,
+        })
     }
 
     /// Starts the daemon: it observes at once and then every second.
@@ -92,7 +96,9 @@ impl Simulation {
     /// # Errors
     /// Those of the database.
     pub fn advance_to(&mut self, now: Timestamp) -> Result<(), Error> {
-        let Some(mut next) = self.next.filter(|next| *next <= now) else { return Ok(()) };
+        let Some(mut next) = self.next.filter(|next| *next <= now) else {
+            return Ok(());
+        };
         // The last second that timestamps know has no successor: the daemon ends there.
         let mut daemon = Some(next);
         let due = std::iter::from_fn(|| {
@@ -151,7 +157,8 @@ impl Simulation {
                 Err(refusal) => return Run::refused(&refusal),
             },
             "simulate_observations" => {
-                let hint = "simulate_observations: never ends; use simulate_observations_ctl --start";
+                let hint =
+                    "simulate_observations: never ends; use simulate_observations_ctl --start";
                 return Run::failed(1, hint);
             }
             _ => return Run::failed(127, format!("{entry_point}: not found")),
@@ -168,7 +175,10 @@ impl Simulation {
             Answer::Text(text) => Run::said(text),
             Answer::Plot(kind, png) => {
                 let path = plot_path(kind);
-                Run { files: vec![(path.clone(), png)], ..Run::said(path) }
+                Run {
+                    files: vec![(path.clone(), png)],
+                    ..Run::said(path)
+                }
             }
         })
     }
@@ -176,11 +186,18 @@ impl Simulation {
 
 impl Run {
     fn said(text: impl std::fmt::Display) -> Run {
-        Run { stdout: format!("{text}\n"), ..Run::default() }
+        Run {
+            stdout: format!("{text}\n"),
+            ..Run::default()
+        }
     }
 
     fn failed(exit_code: i32, text: impl std::fmt::Display) -> Run {
-        Run { stderr: format!("{text}\n"), exit_code, ..Run::default() }
+        Run {
+            stderr: format!("{text}\n"),
+            exit_code,
+            ..Run::default()
+        }
     }
 
     /// Help goes to standard output and is a success, anything else is a wrong command line.
@@ -188,8 +205,16 @@ impl Run {
         let text = refusal.render().to_string();
         let exit_code = refusal.exit_code();
         match refusal.use_stderr() {
-            true => Run { stderr: text, exit_code, ..Run::default() },
-            false => Run { stdout: text, exit_code, ..Run::default() },
+            true => Run {
+                stderr: text,
+                exit_code,
+                ..Run::default()
+            },
+            false => Run {
+                stdout: text,
+                exit_code,
+                ..Run::default()
+            },
         }
     }
 }

@@ -95,7 +95,11 @@ impl Formatter for Spaced {
         writer: &mut W,
         first: bool,
     ) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+        if first {
+            Ok(())
+        } else {
+            writer.write_all(b", ")
+        }
     }
 
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -118,7 +122,9 @@ mod tests {
     #[test]
     fn the_json_has_the_keys_of_the_tutorial_in_its_order() {
         assert_eq!(
-            of(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).summary().to_json(),
+            of(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
+                .summary()
+                .to_json(),
             r#"{"min": 2.0, "max": 9.0, "median": 4.5, "mean": 5.0, "variance": 4.0, "std dev": 2.0, "size": 8}"#,
         );
     }
@@ -131,7 +137,10 @@ mod tests {
     #[test]
     fn one_value_has_no_spread() {
         let summary = of(&[-3.5]).summary();
-        assert_eq!((summary.median, summary.variance, summary.size), (Some(-3.5), Some(0.0), 1));
+        assert_eq!(
+            (summary.median, summary.variance, summary.size),
+            (Some(-3.5), Some(0.0), 1)
+        );
     }
 
     #[test]
@@ -145,6 +154,9 @@ mod tests {
     #[test]
     fn a_far_mean_does_not_swallow_a_small_variance() {
         let variance = of(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]).summary().variance;
-        assert!((variance.unwrap_or_default() - 2.0 / 3.0).abs() < 1e-9, "{variance:?}");
+        assert!(
+            (variance.unwrap_or_default() - 2.0 / 3.0).abs() < 1e-9,
+            "{variance:?}"
+        );
     }
 }

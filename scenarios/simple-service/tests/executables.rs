@@ -22,12 +22,17 @@ fn directory() -> TempDir {
 
 fn command(program: &str, directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(directory).env_remove("SIMPLE_SERVICE_DIR");
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("SIMPLE_SERVICE_DIR");
     command
 }
 
 fn run(program: &str, directory: &Path, arguments: &[&str]) -> Output {
-    command(program, directory, arguments).output().expect("the program runs")
+    command(program, directory, arguments)
+        .output()
+        .expect("the program runs")
 }
 
 /// Standard output of a command that succeeds.
@@ -38,8 +43,7 @@ fn said(program: &str, directory: &Path, arguments: &[&str]) -> String {
 }
 
 fn size(directory: &Path) -> u64 {
-    let stats: Value =
-        serde_json::from_str(&said(SERVICE, directory, &["--stats"])).expect("JSON");
+    let stats: Value = serde_json::from_str(&said(SERVICE, directory, &["--stats"])).expect("JSON");
     stats["size"].as_u64().expect("a size")
 }
 
@@ -58,18 +62,32 @@ fn commands_before_init_and_init_afterwards_work() {
     );
     let dump: Value =
         serde_json::from_str(&said(SERVICE, directory.path(), &["--dump"])).expect("JSON");
-    assert_eq!((&dump[0]["value"], &dump[1]["value"]), (&13.5.into(), &(-2.0).into()));
+    assert_eq!(
+        (&dump[0]["value"], &dump[1]["value"]),
+        (&13.5.into(), &(-2.0).into())
+    );
 }
 
 #[test]
 fn wrong_command_lines_store_nothing() {
     let directory = directory();
-    for arguments in [&[][..], &["--add", "NaN"], &["--add", "inf"], &["--init", "--dump"]] {
+    for arguments in [
+        &[][..],
+        &["--add", "NaN"],
+        &["--add", "inf"],
+        &["--init", "--dump"],
+    ] {
         let output = run(SERVICE, directory.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{output:?}"
+        );
     }
-    assert_eq!(fs::read_dir(directory.path()).expect("a listing").count(), 0);
+    assert_eq!(
+        fs::read_dir(directory.path()).expect("a listing").count(),
+        0
+    );
 }
 
 #[test]
@@ -82,7 +100,11 @@ fn a_plot_is_a_png_file_at_the_printed_path() {
         let path = said(SERVICE, directory.path(), &["--plot", kind]);
         let path = Path::new(path.trim_end());
         assert!(path.is_absolute(), "{path:?}");
-        assert!(fs::read(path).expect("the plot").starts_with(b"\x89PNG\r\n\x1a\n"));
+        assert!(
+            fs::read(path)
+                .expect("the plot")
+                .starts_with(b"\x89PNG\r\n\x1a\n")
+        );
     }
 }
 
@@ -92,7 +114,11 @@ fn in_an_activity_the_printed_path_counts_from_its_root() {
     for volume in ["golem/work", "golem/output"] {
         fs::create_dir_all(root.path().join(volume)).expect("a volume");
     }
-    let path = said(SERVICE, &root.path().join("golem/work"), &["--plot", "dist"]);
+    let path = said(
+        SERVICE,
+        &root.path().join("golem/work"),
+        &["--plot", "dist"],
+    );
     assert_eq!(path, "/golem/output/dist.png\n");
     assert!(root.path().join("golem/output/dist.png").is_file());
     assert!(root.path().join("golem/work/observations.db").is_file());
@@ -101,11 +127,17 @@ fn in_an_activity_the_printed_path_counts_from_its_root() {
 #[test]
 fn a_failure_names_the_file_and_is_an_exit_code() {
     let directory = directory();
-    fs::write(directory.path().join("observations.db"), "this file holds something else, sorry")
-        .expect("a file");
+    fs::write(
+        directory.path().join("observations.db"),
+        "this file holds something else, sorry",
+    )
+    .expect("a file");
     let output = run(SERVICE, directory.path(), &["--stats"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("observations.db"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("observations.db"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -129,27 +161,45 @@ fn the_daemon_runs_between_start_and_stop_and_no_longer() {
     assert!(Path::new(DAEMON).is_file());
     let directory = directory();
     let path = directory.path();
-    assert_eq!(said(CONTROL, path, &["--stop"]), "simulate_observations is not running\n");
+    assert_eq!(
+        said(CONTROL, path, &["--stop"]),
+        "simulate_observations is not running\n"
+    );
     // Reading the output to its end shows that the daemon holds none of it.
-    assert_eq!(said(CONTROL, path, &["--start"]), "simulate_observations started\n");
+    assert_eq!(
+        said(CONTROL, path, &["--start"]),
+        "simulate_observations started\n"
+    );
     let daemon = Started::by(path);
     assert!(daemon.runs());
-    assert_eq!(said(CONTROL, path, &["--start"]), "simulate_observations is already running\n");
+    assert_eq!(
+        said(CONTROL, path, &["--start"]),
+        "simulate_observations is already running\n"
+    );
     assert_eq!(Started::by(path).0, daemon.0);
     // The first value is observed at once; only how soon its process is done is not known.
     while size(path) == 0 {
         assert!(daemon.runs());
     }
-    assert_eq!(said(CONTROL, path, &["--stop"]), "simulate_observations stopped\n");
+    assert_eq!(
+        said(CONTROL, path, &["--stop"]),
+        "simulate_observations stopped\n"
+    );
     assert!(!daemon.runs());
-    assert_eq!(said(CONTROL, path, &["--stop"]), "simulate_observations is not running\n");
+    assert_eq!(
+        said(CONTROL, path, &["--stop"]),
+        "simulate_observations is not running\n"
+    );
 }
 
 #[test]
 fn daemons_of_different_activities_do_not_know_each_other() {
     let (one, other) = (directory(), directory());
     for path in [one.path(), other.path()] {
-        assert_eq!(said(CONTROL, path, &["--start"]), "simulate_observations started\n");
+        assert_eq!(
+            said(CONTROL, path, &["--start"]),
+            "simulate_observations started\n"
+        );
     }
     let (first, second) = (Started::by(one.path()), Started::by(other.path()));
     said(CONTROL, one.path(), &["--stop"]);
@@ -170,8 +220,12 @@ fn of_many_starts_at_once_one_starts() {
                 .expect("the program runs")
         })
         .collect();
-    let outputs = children.into_iter().map(|child| child.wait_with_output().expect("an end"));
-    let started = outputs.filter(|output| output.stdout.ends_with(b" started\n")).count();
+    let outputs = children
+        .into_iter()
+        .map(|child| child.wait_with_output().expect("an end"));
+    let started = outputs
+        .filter(|output| output.stdout.ends_with(b" started\n"))
+        .count();
     let daemon = Started::by(directory.path());
     assert_eq!(started, 1);
     said(CONTROL, directory.path(), &["--stop"]);
@@ -218,6 +272,8 @@ impl Drop for Started {
 impl Started {
     fn is_daemon(&self) -> bool {
         let program = fs::read_link(format!("/proc/{}/exe", self.0.as_raw_nonzero()));
-        program.is_ok_and(|program| program.file_name() == Path::new(DAEMON).file_name().map(OsStr::new))
+        program.is_ok_and(|program| {
+            program.file_name() == Path::new(DAEMON).file_name().map(OsStr::new)
+        })
     }
 }

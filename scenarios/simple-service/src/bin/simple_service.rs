@@ -11,7 +11,10 @@ fn main() -> anyhow::Result<()> {
     let command = SimpleService::parse().command();
     let place = Place::find()?;
     let mut service = Service::new(Database::open(&place.database())?);
-    #[expect(clippy::disallowed_methods, reason = "a process of its own, in real time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process of its own, in real time"
+    )]
     let now = Timestamp::now();
     let text = match service.perform(command, now)? {
         Answer::Silent => return Ok(()),

@@ -36,7 +36,10 @@ fn main() -> anyhow::Result<()> {
         if failures == FAILURES {
             bail!("{FAILURES} observations in a row could not be stored ({stored})");
         }
-        #[expect(clippy::disallowed_methods, reason = "a process of its own, in real time")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a process of its own, in real time"
+        )]
         std::thread::sleep(INTERVAL);
     }
     Ok(())

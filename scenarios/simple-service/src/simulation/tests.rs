@@ -40,7 +40,10 @@ fn the_same_seed_gives_the_same_bytes_however_often_it_was_asked() -> Result<(),
     assert_eq!(often.stats(at(1000))?, once.stats(at(1000))?);
     assert_eq!(often.dump(at(1000))?, once.dump(at(1000))?);
     for kind in [PlotKind::Time, PlotKind::Dist] {
-        assert!(often.plot(kind, at(1000))? == once.plot(kind, at(1000))?, "{kind:?} differs");
+        assert!(
+            often.plot(kind, at(1000))? == once.plot(kind, at(1000))?,
+            "{kind:?} differs"
+        );
     }
     let mut other = Simulation::new(8)?;
     other.start(at(0))?;
@@ -70,18 +73,30 @@ fn the_daemon_survives_the_end_of_all_time() -> Result<(), Error> {
 fn command_lines_do_what_the_executables_do() -> Result<(), Error> {
     let mut machine = Simulation::new(1)?;
     let started = machine.run(CONTROL, &["--start"], at(0));
-    assert_eq!((started.stdout.as_str(), started.exit_code), ("simulate_observations started\n", 0));
+    assert_eq!(
+        (started.stdout.as_str(), started.exit_code),
+        ("simulate_observations started\n", 0)
+    );
     let stats = machine.run(SERVICE, &["--stats"], at(9));
     assert_eq!(stats.stdout, machine.stats(at(9))? + "\n");
     let plot = machine.run(SERVICE, &["--plot", "dist"], at(9));
     assert_eq!(plot.stdout, "/golem/output/dist.png\n");
     assert_eq!(plot.files, [machine.plot(PlotKind::Dist, at(9))?]);
     let stopped = machine.run(CONTROL, &["--stop"], at(9));
-    assert_eq!((stopped.stdout.as_str(), stopped.exit_code), ("simulate_observations stopped\n", 0));
+    assert_eq!(
+        (stopped.stdout.as_str(), stopped.exit_code),
+        ("simulate_observations stopped\n", 0)
+    );
     assert_eq!(machine.run(SERVICE, &["--init"], at(10)), Run::default());
-    assert_eq!(machine.run(SERVICE, &["--add", "-2.5"], at(10)), Run::default());
+    assert_eq!(
+        machine.run(SERVICE, &["--add", "-2.5"], at(10)),
+        Run::default()
+    );
     let dump = machine.run(SERVICE, &["--dump"], at(20)).stdout;
-    assert!(dump.ends_with("{\"value\":-2.5,\"at\":\"2026-01-01T00:00:10Z\"}]\n"), "{dump}");
+    assert!(
+        dump.ends_with("{\"value\":-2.5,\"at\":\"2026-01-01T00:00:10Z\"}]\n"),
+        "{dump}"
+    );
     Ok(())
 }
 
@@ -93,10 +108,19 @@ fn wrong_command_lines_fail_as_processes_do() -> Result<(), Error> {
         (SERVICE, &["--add", "NaN"], 2, "not a finite number"),
         (CONTROL, &["--start", "--stop"], 2, "cannot be used with"),
         ("/golem/run/simulate_observations", &[], 1, "never ends"),
-        ("/bin/no_such_thing", &["--stats"], 127, "/bin/no_such_thing: not found"),
+        (
+            "/bin/no_such_thing",
+            &["--stats"],
+            127,
+            "/bin/no_such_thing: not found",
+        ),
     ] {
         let run = machine.run(entry_point, args, at(0));
-        assert_eq!((run.exit_code, run.stdout.as_str()), (exit_code, ""), "{entry_point} {args:?}");
+        assert_eq!(
+            (run.exit_code, run.stdout.as_str()),
+            (exit_code, ""),
+            "{entry_point} {args:?}"
+        );
         assert!(run.stderr.contains(said), "{}", run.stderr);
     }
     let help = machine.run(SERVICE, &["--help"], at(0));
