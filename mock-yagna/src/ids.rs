@@ -77,6 +77,16 @@ impl IdSource {
         DebitNoteId::new(self.uuid())
     }
 
+    /// Formatted as the daemon's payment ids are.
+    pub(crate) fn payment(&mut self) -> String {
+        self.simple_uuid()
+    }
+
+    /// An order of the payment driver.
+    pub(crate) fn order(&mut self) -> String {
+        self.uuid()
+    }
+
     /// For networks of the net API.
     pub(crate) fn network(&mut self) -> NetworkId {
         NetworkId::new(self.simple_uuid())

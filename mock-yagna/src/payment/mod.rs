@@ -1,15 +1,128 @@
-//! Payments.
+//! Payments: allocations, debit notes, invoices, the payment driver, and what providers do about
+//! money by themselves.
+//!
+//! Owns what the daemon's payment service keeps and the rules by which it changes, and the billing
+//! half of a provider: metering, notes, deadlines, invoices. Does not own: usage (`activity`), the
+//! state of agreements (`market`), the laws (`ledger`), HTTP. Everything that happens by the clock
+//! is on the timeline; one live activity has at most one note and one deadline there.
+
+mod acceptance;
+mod allocation;
+mod bill;
+mod billing;
+mod deadline;
+mod driver;
+mod event;
+mod funds;
+mod platform;
+mod tariff;
+
+use golem_wire::payment as wire_payment;
+use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
+use indexmap::IndexMap;
+
+use crate::timeline::Ticket;
 use crate::world::State;
+
+pub(crate) use acceptance::DecisionError;
+pub(crate) use allocation::{Allocation, AllocationError};
+pub(crate) use driver::{Charge, Order, Payment, PaymentFilter};
+pub(crate) use event::{DocumentEvent, EventFilter, EventKind, EventWord};
+pub(crate) use funds::{AllocationSpec, FundsError};
+pub(crate) use platform::PlatformRequest;
+
+use bill::Bill;
+use event::EventLog;
+use funds::Account;
+
 /// What payments will do by themselves.
 #[derive(Debug)]
-pub enum Due {}
-/// All payments.
-#[derive(Debug, Default)]
-pub struct Payments {}
-impl State {
-    pub(crate) fn payment_due(&mut self, due: Due) {
-        match due {}
-    }
-    pub(crate) fn agreement_approved(&mut self, _agreement: &golem_wire::AgreementId) {}
-    pub(crate) fn agreement_ended(&mut self, _agreement: &golem_wire::AgreementId) {}
+pub enum Due {
+    /// An allocation reaches its timeout.
+    ReleaseAllocation(AllocationId),
+    /// The provider issues the next debit note of an activity.
+    DebitNote(ActivityId),
+    /// The oldest debit note of an activity had to be accepted by now.
+    AcceptDeadline(ActivityId),
+    /// A payable debit note had to be paid by now.
+    PayDeadline(DebitNoteId),
+    /// The agreement has been without an activity for too long.
+    Idle(AgreementId),
+    /// The agreement's own time is over.
+    Expire(AgreementId),
+    /// The only activity of a single-activity agreement has ended.
+    Finish(AgreementId),
+    /// The provider issues the invoice of an ended agreement.
+    Invoice(AgreementId),
+    /// The payment driver pays what was accepted.
+    Settle,
 }
+
+/// Everything the payment service remembers.
+#[derive(Debug, Default)]
+pub struct Payments {
+    allocations: IndexMap<AllocationId, Allocation>,
+    /// Allocations of each owner, in order of creation.
+    owned: IndexMap<NodeId, Vec<AllocationId>>,
+    accounts: IndexMap<(NodeId, String), Account>,
+    bills: IndexMap<AgreementId, Bill>,
+    /// Whose bill an activity is on.
+    metered: IndexMap<ActivityId, AgreementId>,
+    debit_notes: IndexMap<DebitNoteId, wire_payment::DebitNote>,
+    invoices: IndexMap<InvoiceId, wire_payment::Invoice>,
+    note_events: EventLog<DebitNoteId>,
+    invoice_events: EventLog<InvoiceId>,
+    /// Accepted, not paid yet.
+    charges: Vec<Charge>,
+    settling: Option<Ticket>,
+    orders: IndexMap<AllocationId, Vec<Order>>,
+    payments: IndexMap<String, Payment>,
+    totals: Totals,
+}
+
+/// Payments in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Invoices issued.
+    pub invoices: u32,
+    /// Invoices paid in full; nothing to pay counts.
+    pub invoices_paid: u32,
+    /// Debit notes issued.
+    pub debit_notes: u32,
+    /// The sum of all invoices.
+    pub invoiced: Glm,
+    /// The sum of everything accepted.
+    pub accepted: Glm,
+    /// The sum of everything transferred.
+    pub paid: Glm,
+}
+
+impl State {
+    /// Performs what payments had scheduled.
+    pub(crate) fn payment_due(&mut self, due: Due) {
+        match due {
+            Due::ReleaseAllocation(allocation) => self.allocation_timed_out(&allocation),
+            Due::DebitNote(activity) => self.interval_passed(&activity),
+            Due::AcceptDeadline(activity) => self.accept_deadline_passed(&activity),
+            Due::PayDeadline(note) => self.pay_deadline_passed(&note),
+            Due::Idle(agreement) => self.idle_for_too_long(&agreement),
+            Due::Expire(agreement) => self.agreement_time_is_over(&agreement),
+            Due::Finish(agreement) => self.finish_single_activity(&agreement),
+            Due::Invoice(agreement) => self.issue_invoice(&agreement),
+            Due::Settle => self.settle(),
+        }
+    }
+
+    /// Payments in numbers.
+    pub fn payment_totals(&self) -> Totals {
+        self.payments.totals
+    }
+
+    /// What is accepted and not paid yet; the payment driver will pay it.
+    pub fn unsettled(&self) -> Glm {
+        self.payments.charges.iter().map(|charge| charge.amount).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

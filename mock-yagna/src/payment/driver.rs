@@ -1,0 +1,335 @@
+//! The payment driver: pays what was accepted, in batches, and settles the documents.
+//!
+//! The first acceptance after a batch schedules the next one; a batch pays every provider once.
+
+use base64::Engine;
+use golem_wire::payment::{DebitNote, DocumentStatus, Invoice};
+use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, NodeId};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use sha3::{Digest, Sha3_256};
+
+use super::bill::Accrued;
+use super::{DocumentEvent, Due, EventKind};
+use crate::journal::{Actor, Event};
+use crate::ledger::{Document, Fact};
+use crate::world::{State, Topic};
+
+/// An accepted amount that is to be paid.
+#[derive(Clone, Debug)]
+pub(crate) struct Charge {
+    pub(super) document: Document,
+    pub(super) allocation: AllocationId,
+    pub(super) agreement: AgreementId,
+    pub(super) activity: Option<ActivityId>,
+    pub(super) amount: Glm,
+    pub(super) transfer: Transfer,
+}
+
+/// From whom to whom, on which platform: what one payment can cover.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Transfer {
+    payer: NodeId,
+    payee: NodeId,
+    payer_addr: String,
+    payee_addr: String,
+    platform: String,
+}
+
+impl Charge {
+    /// What a payable note accepts.
+    pub(super) fn of_note(note: &DebitNote, accrued: Accrued) -> Charge {
+        Charge {
+            document: Document::DebitNote(accrued.note),
+            allocation: accrued.allocation,
+            agreement: note.agreement_id.clone(),
+            activity: Some(note.activity_id.clone()),
+            amount: accrued.amount,
+            transfer: Transfer {
+                payer: note.recipient_id.clone(),
+                payee: note.issuer_id.clone(),
+                payer_addr: note.payer_addr.clone(),
+                payee_addr: note.payee_addr.clone(),
+                platform: note.payment_platform.clone(),
+            },
+        }
+    }
+
+    /// What notes of `activity` had accepted before the invoice.
+    pub(super) fn of_activity(invoice: &Invoice, activity: &ActivityId, accrued: Accrued) -> Charge {
+        Charge {
+            document: Document::DebitNote(accrued.note),
+            activity: Some(activity.clone()),
+            ..Charge::of_invoice(invoice, &accrued.allocation, accrued.amount)
+        }
+    }
+
+    /// What the invoice adds.
+    pub(super) fn of_invoice(invoice: &Invoice, allocation: &AllocationId, amount: Glm) -> Charge {
+        Charge {
+            document: Document::Invoice(invoice.invoice_id.clone()),
+            allocation: allocation.clone(),
+            agreement: invoice.agreement_id.clone(),
+            activity: None,
+            amount,
+            transfer: Transfer {
+                payer: invoice.recipient_id.clone(),
+                payee: invoice.issuer_id.clone(),
+                payer_addr: invoice.payer_addr.clone(),
+                payee_addr: invoice.payee_addr.clone(),
+                platform: invoice.payment_platform.clone(),
+            },
+        }
+    }
+}
+
+/// A charge that the driver has taken on, as `GET /allocations/{id}/orders` shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Order {
+    /// Naive, as the daemon's table is.
+    created_ts: String,
+    updated_ts: String,
+    order_id: String,
+    owner_id: NodeId,
+    payee_addr: String,
+    allocation_id: AllocationId,
+    amount: Glm,
+    agreement_id: AgreementId,
+    invoice_id: Option<golem_wire::InvoiceId>,
+    activity_id: Option<ActivityId>,
+    debit_note_id: Option<DebitNoteId>,
+}
+
+/// A payment, as `GET /payments` shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Payment {
+    payment_id: String,
+    payer_id: NodeId,
+    payee_id: NodeId,
+    payer_addr: String,
+    payee_addr: String,
+    pub(crate) payment_platform: String,
+    amount: Glm,
+    timestamp: Timestamp,
+    agreement_payments: Vec<AgreementPayment>,
+    activity_payments: Vec<ActivityPayment>,
+    /// Stands for the transaction.
+    details: String,
+}
+
+/// The part of a payment that is for an agreement.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgreementPayment {
+    agreement_id: AgreementId,
+    amount: Glm,
+}
+
+/// The part of a payment that is for an activity.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActivityPayment {
+    activity_id: ActivityId,
+    amount: Glm,
+}
+
+/// Which payments a reader wants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PaymentFilter {
+    /// Strictly later than this.
+    pub(crate) after: Option<Timestamp>,
+    /// Not more than this many.
+    pub(crate) max: Option<usize>,
+    /// For an agreement of this app session.
+    pub(crate) session: Option<String>,
+    /// On this network.
+    pub(crate) network: Option<String>,
+    /// By this driver.
+    pub(crate) driver: Option<String>,
+}
+
+impl State {
+    /// Hands accepted amounts to the driver.
+    pub(super) fn pay_later(&mut self, charges: Vec<Charge>) {
+        if charges.is_empty() {
+            return;
+        }
+        self.payments.charges.extend(charges);
+        if self.payments.settling.is_none() {
+            self.payments.settling = Some(self.after(self.config.latency.settlement, Due::Settle));
+        }
+    }
+
+    /// The driver pays everything accepted so far, one transfer for each pair of accounts.
+    pub(super) fn settle(&mut self) {
+        self.payments.settling = None;
+        let mut transfers = IndexMap::<Transfer, Vec<Charge>>::new();
+        for charge in std::mem::take(&mut self.payments.charges) {
+            transfers.entry(charge.transfer.clone()).or_default().push(charge);
+        }
+        for (transfer, charges) in transfers {
+            let paid: indexmap::IndexSet<_> = charges.iter().map(|c| c.agreement.clone()).collect();
+            self.pay(transfer, charges);
+            for agreement in paid {
+                self.settle_documents(&agreement);
+            }
+        }
+    }
+
+    fn pay(&mut self, transfer: Transfer, charges: Vec<Charge>) {
+        let payment_id = self.ids.payment();
+        let timestamp = self.stamp();
+        let (mut agreements, mut activities) = (IndexMap::new(), IndexMap::new());
+        let mut total = Glm::ZERO;
+        for charge in charges {
+            total = total + charge.amount;
+            let part: &mut Glm = match &charge.activity {
+                Some(activity) => activities.entry(activity.clone()).or_default(),
+                None => agreements.entry(charge.agreement.clone()).or_default(),
+            };
+            *part = *part + charge.amount;
+            if let Some(bill) = self.payments.bills.get_mut(&charge.agreement) {
+                bill.paid = bill.paid + charge.amount;
+                let activity = charge.activity.as_ref();
+                if let Some(meter) = activity.and_then(|activity| bill.meters.get_mut(activity)) {
+                    meter.paid = meter.paid + charge.amount;
+                }
+            }
+            let fact = Fact::Paid { document: charge.document.clone(), amount: charge.amount };
+            self.post(Actor::Daemon, fact);
+            self.order(charge);
+        }
+        self.payments.totals.paid = self.payments.totals.paid + total;
+        let hash = Sha3_256::digest(payment_id.as_bytes());
+        let payment = Payment {
+            payment_id: payment_id.clone(),
+            payer_id: transfer.payer.clone(),
+            payee_id: transfer.payee,
+            payer_addr: transfer.payer_addr,
+            payee_addr: transfer.payee_addr,
+            payment_platform: transfer.platform,
+            amount: total,
+            timestamp,
+            agreement_payments: agreements
+                .into_iter()
+                .map(|(agreement_id, amount)| AgreementPayment { agreement_id, amount })
+                .collect(),
+            activity_payments: activities
+                .into_iter()
+                .map(|(activity_id, amount)| ActivityPayment { activity_id, amount })
+                .collect(),
+            details: base64::engine::general_purpose::STANDARD.encode(hash),
+        };
+        self.payments.payments.insert(payment_id, payment);
+        // Readers of payments wait on the topics of the documents that payments settle.
+        self.wake(&Topic::InvoiceEvents(transfer.payer));
+    }
+
+    /// Writes down what the driver did for one charge.
+    fn order(&mut self, charge: Charge) {
+        let purpose = (charge.agreement.clone(), charge.activity.clone());
+        let found = self.payments.allocations.get_mut(&charge.allocation);
+        if let Some(expenditure) = found.and_then(|a| a.expenditures.get_mut(&purpose)) {
+            expenditure.scheduled = expenditure.scheduled + charge.amount;
+        }
+        let now = self.now.to_string().trim_end_matches('Z').to_owned();
+        let (invoice_id, debit_note_id) = match charge.document {
+            Document::Invoice(id) => (Some(id), None),
+            Document::DebitNote(id) => (None, Some(id)),
+        };
+        let order = Order {
+            created_ts: now.clone(),
+            updated_ts: now,
+            order_id: self.ids.order(),
+            owner_id: charge.transfer.payer,
+            payee_addr: charge.transfer.payee_addr,
+            allocation_id: charge.allocation.clone(),
+            amount: charge.amount,
+            agreement_id: charge.agreement,
+            invoice_id,
+            activity_id: charge.activity,
+            debit_note_id,
+        };
+        self.payments.orders.entry(charge.allocation).or_default().push(order);
+    }
+
+    /// Marks the documents of `agreement` whose amounts are paid.
+    pub(super) fn settle_documents(&mut self, agreement: &AgreementId) {
+        let Some(bill) = self.payments.bills.get_mut(agreement) else { return };
+        let (requestor, session) = (bill.requestor.clone(), bill.session.clone());
+        let (invoice, paid) = (bill.invoice.clone().filter(|_| bill.invoice_accepted), bill.paid);
+        let mut settled = Vec::new();
+        for meter in bill.meters.values_mut() {
+            let (notes, paid) = (&self.payments.debit_notes, meter.paid);
+            settled.extend(meter.unsettled.extract_if(.., |id| {
+                notes.get(id).is_none_or(|note| note.total_amount_due <= paid)
+            }));
+        }
+        for id in settled {
+            if let Some(note) = self.payments.debit_notes.get_mut(&id) {
+                note.status = DocumentStatus::Settled;
+            }
+            let (at, session, kind) = (self.stamp(), session.clone(), EventKind::Settled);
+            self.payments.note_events.push(&requestor, DocumentEvent { id, at, session, kind });
+            self.wake(&Topic::DebitNoteEvents(requestor.clone()));
+        }
+        let Some(invoice) = invoice.and_then(|id| self.payments.invoices.get_mut(&id)) else { return };
+        if invoice.status == DocumentStatus::Accepted && invoice.amount <= paid {
+            invoice.status = DocumentStatus::Settled;
+            let invoice = invoice.clone();
+            let (id, amount) = (invoice.invoice_id.clone(), invoice.amount);
+            self.payments.totals.invoices_paid += 1;
+            self.post(Actor::Daemon, Fact::Settled { invoice: id.clone() });
+            self.record(Actor::Daemon, Event::InvoiceSettled { invoice: id, amount });
+            self.tell_invoice(&invoice, EventKind::Settled);
+        }
+    }
+
+    /// The caller's payments, oldest first.
+    pub(crate) fn payments(&self, payer: &NodeId, filter: &PaymentFilter) -> Vec<Payment> {
+        let of_session = |payment: &Payment, session: &str| {
+            let activities = payment.activity_payments.iter();
+            let activities = activities.filter_map(|p| self.payments.metered.get(&p.activity_id));
+            let agreements = payment.agreement_payments.iter().map(|p| &p.agreement_id);
+            agreements.chain(activities).any(|agreement| {
+                let bill = self.payments.bills.get(agreement);
+                bill.is_some_and(|bill| bill.session.as_deref() == Some(session))
+            })
+        };
+        let word = |payment: &Payment, position: usize, wanted: &str| {
+            payment.payment_platform.split('-').nth(position) == Some(wanted)
+        };
+        let all = self.payments.payments.values();
+        all.filter(|payment| payment.payer_id == *payer)
+            .filter(|payment| filter.after.is_none_or(|after| payment.timestamp > after))
+            .filter(|payment| filter.driver.as_ref().is_none_or(|wanted| word(payment, 0, wanted)))
+            .filter(|payment| filter.network.as_ref().is_none_or(|wanted| word(payment, 1, wanted)))
+            .filter(|payment| filter.session.as_ref().is_none_or(|s| of_session(payment, s)))
+            .take(filter.max.unwrap_or(usize::MAX))
+            .cloned()
+            .collect()
+    }
+
+    /// The caller's payment of this id.
+    pub(crate) fn payment(&self, payer: &NodeId, id: &str) -> Option<&Payment> {
+        self.payments.payments.get(id).filter(|payment| payment.payer_id == *payer)
+    }
+
+    /// The payments that cover a part of an invoice, or of the notes of its agreement.
+    pub(crate) fn payments_of_invoice(&self, invoice: &Invoice) -> Vec<Payment> {
+        let all = self.payments.payments.values();
+        let covers = |payment: &&Payment| {
+            payment.agreement_payments.iter().any(|p| p.agreement_id == invoice.agreement_id)
+                || payment.activity_payments.iter().any(|p| invoice.activity_ids.contains(&p.activity_id))
+        };
+        all.filter(covers).cloned().collect()
+    }
+
+    /// What the driver did for an allocation.
+    pub(crate) fn orders(&self, allocation: &AllocationId) -> &[Order] {
+        self.payments.orders.get(allocation).map(Vec::as_slice).unwrap_or_default()
+    }
+}

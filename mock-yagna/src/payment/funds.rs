@@ -1,0 +1,295 @@
+//! Accounts and the allocations on them: creating, amending, releasing, decorating demands.
+//!
+//! What an account holds is never promised twice: what live allocations hold and what was accepted
+//! with any allocation stays within the configured funds.
+
+use golem_wire::payment::{
+    self as wire_payment, AllocationUpdate, DecorationProperty, DemandDecoration,
+};
+use golem_wire::{AllocationId, Glm, NodeId};
+use indexmap::{IndexMap, IndexSet};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::allocation::Purpose;
+use super::platform::{self, PlatformError, PlatformRequest};
+use super::{Allocation, AllocationError, Due};
+use crate::journal::{Actor, Event};
+use crate::ledger::Fact;
+use crate::world::{Action, State};
+
+/// How long an allocation lives whose request does not say.
+const LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
+
+/// Money of one node on one platform, as far as it is bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Account {
+    /// Left in live allocations.
+    reserved: Glm,
+    /// Accepted, paid or not.
+    spent: Glm,
+}
+
+/// A request for an allocation.
+#[derive(Clone, Debug)]
+pub(crate) struct AllocationSpec {
+    pub(crate) address: Option<String>,
+    pub(crate) platform: Option<PlatformRequest>,
+    pub(crate) total: Glm,
+    pub(crate) timeout: Option<Timestamp>,
+    pub(crate) make_deposit: bool,
+    pub(crate) deposit: Option<Value>,
+    pub(crate) extend_timeout: Option<Timestamp>,
+}
+
+/// Why an allocation was not created or amended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FundsError {
+    #[error("{0}")]
+    Platform(#[from] PlatformError),
+    #[error("the timeout {timeout} is in the past")]
+    TimeoutPassed { timeout: Timestamp, address: String, platform: String },
+    #[error("{0}")]
+    Account(String),
+    #[error("{requested} is more than the {available} on account {address}, platform {platform}")]
+    Insufficient {
+        address: String,
+        platform: String,
+        requested: Glm,
+        available: Glm,
+        reserved: Glm,
+    },
+    #[error("the caller has no such live allocation")]
+    Unknown,
+    #[error("{0}")]
+    Refused(#[from] AllocationError),
+}
+
+impl State {
+    /// Sets money aside.
+    pub(crate) fn create_allocation(
+        &mut self,
+        owner: &NodeId,
+        spec: AllocationSpec,
+    ) -> Result<wire_payment::Allocation, FundsError> {
+        let platform = platform::resolve(&self.config.platforms, spec.platform.as_ref())?;
+        let (driver, platform) = (platform.driver.clone(), platform.name());
+        let address = spec.address.unwrap_or_else(|| owner.to_string());
+        if let Some(timeout) = spec.timeout.filter(|timeout| *timeout <= self.now) {
+            return Err(FundsError::TimeoutPassed { timeout, address, platform });
+        }
+        check_address(owner, &address, &driver)?;
+        self.check_funds(owner, &address, &platform, spec.total)?;
+        let id = self.ids.allocation();
+        let timeout = spec.timeout.or_else(|| self.now.checked_add(LIFE).ok());
+        let timeout = timeout.unwrap_or(Timestamp::MAX);
+        let due = Action::Payment(Due::ReleaseAllocation(id.clone()));
+        let allocation = Allocation {
+            id: id.clone(),
+            owner: owner.clone(),
+            address,
+            platform,
+            spent: Glm::ZERO,
+            remaining: spec.total,
+            timeout,
+            created_at: self.now,
+            make_deposit: spec.make_deposit,
+            deposit: spec.deposit,
+            extend_timeout: spec.extend_timeout,
+            released: false,
+            expenditures: IndexMap::new(),
+            ticket: Some(self.timeline.schedule(timeout, due)),
+        };
+        let key = (owner.clone(), allocation.platform.clone());
+        let account = self.payments.accounts.entry(key).or_default();
+        account.reserved = account.reserved + reserve(&allocation);
+        let created = allocation.to_wire();
+        self.payments.owned.entry(owner.clone()).or_default().push(id.clone());
+        self.payments.allocations.insert(id.clone(), allocation);
+        let actor = self.actor(owner);
+        let fact = Fact::Allocated { allocation: id.clone(), owner: owner.clone(), total: spec.total };
+        self.post(actor.clone(), fact);
+        self.record(actor, Event::AllocationCreated { allocation: id, amount: spec.total });
+        Ok(created)
+    }
+
+    /// The caller's live allocation of this id.
+    pub(crate) fn allocation(&self, owner: &NodeId, id: &str) -> Option<&Allocation> {
+        let found = self.payments.allocations.get(id);
+        found.filter(|allocation| allocation.owner == *owner && !allocation.released)
+    }
+
+    /// The caller's live allocations, oldest first, that live longer than `after`.
+    pub(crate) fn allocations(
+        &self,
+        owner: &NodeId,
+        after: Option<Timestamp>,
+        max: Option<usize>,
+    ) -> Vec<&Allocation> {
+        let ids = self.payments.owned.get(owner).map(Vec::as_slice).unwrap_or_default();
+        ids.iter()
+            .filter_map(|id| self.payments.allocations.get(id))
+            .filter(|allocation| !allocation.released)
+            .filter(|allocation| after.is_none_or(|after| allocation.timeout > after))
+            .take(max.unwrap_or(usize::MAX))
+            .collect()
+    }
+
+    /// Changes total, timeout or deposit of an allocation.
+    pub(crate) fn amend_allocation(
+        &mut self,
+        owner: &NodeId,
+        id: &str,
+        update: AllocationUpdate,
+    ) -> Result<wire_payment::Allocation, FundsError> {
+        let allocation = self.allocation(owner, id).ok_or(FundsError::Unknown)?;
+        allocation.check_amend(update.total_amount, update.timeout, self.now)?;
+        if let Some(total) = update.total_amount {
+            let more = total - allocation.total();
+            self.check_funds(owner, &allocation.address, &allocation.platform, more)?;
+        }
+        let now = self.now;
+        let (amended, ticket) = self.change_allocation(id, |allocation| {
+            allocation.amend(update.total_amount, update.timeout, now)?;
+            allocation.deposit = update.deposit.or_else(|| allocation.deposit.take());
+            Ok((allocation.to_wire(), allocation.ticket))
+        })?;
+        let allocation = amended.allocation_id.clone();
+        if let Some(timeout) = update.timeout {
+            if let Some(ticket) = ticket {
+                self.timeline.cancel(ticket);
+            }
+            let due = Action::Payment(Due::ReleaseAllocation(allocation.clone()));
+            let ticket = self.timeline.schedule(timeout, due);
+            if let Some(allocation) = self.payments.allocations.get_mut(id) {
+                allocation.ticket = Some(ticket);
+            }
+        }
+        let total = amended.total_amount;
+        self.post(self.actor(owner), Fact::Allocated { allocation, owner: owner.clone(), total });
+        Ok(amended)
+    }
+
+    /// Gives back what is left of an allocation.
+    pub(crate) fn release_allocation(&mut self, owner: &NodeId, id: &str) -> Result<(), FundsError> {
+        let found = self.payments.allocations.get(id);
+        found.filter(|allocation| allocation.owner == *owner).ok_or(FundsError::Unknown)?;
+        self.release(self.actor(owner), id)
+    }
+
+    /// The daemon releases an allocation at its timeout.
+    pub(super) fn allocation_timed_out(&mut self, id: &AllocationId) {
+        if let Err(error) = self.release(Actor::Daemon, id.as_str()) {
+            tracing::error!(allocation = %id, %error, "a released allocation was still scheduled");
+        }
+    }
+
+    fn release(&mut self, by: Actor, id: &str) -> Result<(), FundsError> {
+        let (ticket, allocation, remaining) = self.change_allocation(id, |allocation| {
+            allocation.release()?;
+            Ok((allocation.ticket.take(), allocation.id.clone(), allocation.remaining.normalized()))
+        })?;
+        if let Some(ticket) = ticket {
+            self.timeline.cancel(ticket);
+        }
+        self.post(by.clone(), Fact::Released { allocation: allocation.clone() });
+        self.record(by, Event::AllocationReleased { allocation, remaining });
+        Ok(())
+    }
+
+    /// Takes `amount` from the caller's live allocation `id` for `purpose`.
+    pub(super) fn charge_allocation(
+        &mut self,
+        id: &str,
+        purpose: Purpose,
+        amount: Glm,
+    ) -> Result<(), FundsError> {
+        self.change_allocation(id, |allocation| allocation.charge(purpose, amount))
+    }
+
+    /// Changes an allocation and keeps its account in step.
+    fn change_allocation<R>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut Allocation) -> Result<R, AllocationError>,
+    ) -> Result<R, FundsError> {
+        let allocation = self.payments.allocations.get_mut(id).ok_or(FundsError::Unknown)?;
+        let (reserved, spent) = (reserve(allocation), allocation.spent);
+        let result = change(allocation)?;
+        let key = (allocation.owner.clone(), allocation.platform.clone());
+        let account = self.payments.accounts.entry(key).or_default();
+        account.reserved = account.reserved - reserved + reserve(allocation);
+        account.spent = account.spent - spent + allocation.spent;
+        Ok(result)
+    }
+
+    fn check_funds(
+        &self,
+        owner: &NodeId,
+        address: &str,
+        platform: &str,
+        requested: Glm,
+    ) -> Result<(), FundsError> {
+        let account = self.payments.accounts.get(&(owner.clone(), platform.to_owned()));
+        let Account { reserved, spent } = account.copied().unwrap_or_default();
+        let available = self.config.funds - spent - reserved;
+        if requested <= available || requested <= Glm::ZERO {
+            return Ok(());
+        }
+        Err(FundsError::Insufficient {
+            address: address.to_owned(),
+            platform: platform.to_owned(),
+            requested,
+            available: available.normalized(),
+            reserved: reserved.normalized(),
+        })
+    }
+
+    /// What a demand that these allocations pay for must say; `None` if one is not live.
+    pub(crate) fn demand_decoration<'a>(
+        &self,
+        owner: &NodeId,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Option<DemandDecoration> {
+        let (mut properties, mut keys) = (IndexMap::new(), IndexSet::new());
+        let mut deposit = false;
+        for id in ids {
+            let allocation = self.allocation(owner, id)?;
+            let key = format!("golem.com.payment.platform.{}.address", allocation.platform);
+            properties.insert(key.clone(), allocation.address.clone());
+            keys.insert(format!("({key}=*)"));
+            deposit |= allocation.deposit.is_some();
+        }
+        properties.insert("golem.com.payment.protocol.version".into(), "3".into());
+        let platforms: String = keys.iter().map(String::as_str).collect();
+        let platforms = if keys.len() > 1 { format!("(|{platforms})") } else { platforms };
+        let version = if deposit { 2 } else { 1 };
+        Some(DemandDecoration {
+            properties: properties
+                .into_iter()
+                .map(|(key, value)| DecorationProperty { key, value: Value::String(value) })
+                .collect(),
+            constraints: vec![platforms, format!("(golem.com.payment.protocol.version>{version})")],
+        })
+    }
+}
+
+/// What a live allocation keeps of its account; a negative one keeps nothing.
+fn reserve(allocation: &Allocation) -> Glm {
+    if allocation.released { Glm::ZERO } else { allocation.remaining.max(Glm::ZERO) }
+}
+
+/// A wallet can only be the caller's own.
+fn check_address(owner: &NodeId, address: &str, driver: &str) -> Result<(), FundsError> {
+    if address.eq_ignore_ascii_case(owner.as_str()) {
+        return Ok(());
+    }
+    let digits = address.strip_prefix("0x").unwrap_or(address);
+    let why = match digits.char_indices().find(|(_, c)| !c.is_ascii_hexdigit()) {
+        Some((position, c)) => format!(
+            "Error when parsing identity key: {address} - Invalid character '{c}' at position {position}"
+        ),
+        None => format!("Account {address} not found in active accounts"),
+    };
+    Err(FundsError::Account(format!("Failed to initialize account on driver: {driver} due to error {why}")))
+}
