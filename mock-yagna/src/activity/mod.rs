@@ -1,14 +1,306 @@
-//! Activities.
-use crate::world::State;
+//! Activities: one exe-unit each, created under an approved agreement, ended with it at the latest.
+//!
+//! Owns their lives, their state pairs and their usage. Does not own: what a batch does (`command`),
+//! what images contain (`runtime`), money (`payment`), HTTP.
+
+mod batch;
+mod capture;
+mod command;
+mod error;
+mod exe_unit;
+mod image;
+mod transfer;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use golem_wire::activity::{ActivityState, ActivityStatus};
+use golem_wire::market::AgreementState;
+use golem_wire::{ActivityId, AgreementId, BatchId, NodeId};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use batch::Outcome;
+pub(crate) use error::ActivityError;
+
+use crate::journal::{Actor, Event};
+use crate::world::{Action, State, Topic};
+use batch::Batch;
+use image::Machine;
+
+const USAGE_VECTOR: &str = "golem.com.usage.vector";
+
 /// What activities will do by themselves.
 #[derive(Debug)]
-pub enum Due {}
+pub enum Due {
+    /// The exe-unit is up.
+    Created(ActivityId),
+    /// The exe-unit is down, as the requestor asked.
+    Destroyed(ActivityId),
+    /// The exe-unit dies, as the provider's behaviour says.
+    Killed(ActivityId),
+    /// The next command of a batch begins.
+    Next(ActivityId, BatchId),
+    /// A command ends.
+    Finished(Box<Finished>),
+}
+
+/// The end of a command.
+#[derive(Debug)]
+pub struct Finished {
+    activity: ActivityId,
+    batch: BatchId,
+    index: u32,
+    outcome: Outcome,
+}
+
 /// All activities.
 #[derive(Debug, Default)]
-pub struct Activities {}
-impl State {
-    pub(crate) fn activity_due(&mut self, due: Due) {
-        match due {}
+pub struct Activities {
+    by_id: IndexMap<ActivityId, Activity>,
+    by_agreement: IndexMap<AgreementId, Vec<ActivityId>>,
+    /// Failed first starts by provider.
+    failed_starts: IndexMap<NodeId, u32>,
+}
+
+/// One activity.
+#[derive(Debug)]
+pub struct Activity {
+    pub(crate) id: ActivityId,
+    pub(crate) agreement: AgreementId,
+    pub(crate) provider: NodeId,
+    pub(crate) requestor: NodeId,
+    pub(crate) state: ActivityState,
+    /// The state it is moving to.
+    pub(crate) pending: Option<ActivityState>,
+    /// Why it ended, when it was not asked to.
+    pub(crate) failure: Option<String>,
+    /// When the exe-unit came up (while it is `New`: when it was asked for).
+    pub(crate) created_at: Timestamp,
+    pub(crate) destroyed_at: Option<Timestamp>,
+    /// Time in which commands ran, without the one that runs now.
+    busy: Duration,
+    running: Option<Running>,
+    machine: Option<Machine>,
+    batches: IndexMap<BatchId, Batch>,
+    deployments: u32,
+    /// Cancelled when what runs now must not go on.
+    stop: CancellationToken,
+}
+
+/// The command in progress.
+#[derive(Clone, Debug)]
+struct Running {
+    batch: BatchId,
+    since: Timestamp,
+}
+
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+/// Seconds at millisecond precision, so that amounts stay short.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
+}
+
+impl Activity {
+    /// Whether it has not come to its end.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.state != ActivityState::Terminated
     }
-    pub(crate) fn destroy_activities_of(&mut self, _agreement: &golem_wire::AgreementId) {}
+
+    /// `GET …/state`.
+    pub(crate) fn status(&self) -> ActivityStatus {
+        ActivityStatus {
+            state: (self.state.clone(), self.pending.clone()),
+            reason: self.failure.as_ref().map(|_| "Failed".to_owned()),
+            error_message: self.failure.clone(),
+        }
+    }
+
+    fn lifetime(&self, now: Timestamp) -> Duration {
+        between(self.created_at, self.destroyed_at.unwrap_or(now))
+    }
+
+    fn cpu_time(&self, now: Timestamp) -> Duration {
+        let running = self.running.as_ref().map(|running| between(running.since, now));
+        self.busy + running.unwrap_or_default()
+    }
+}
+
+impl State {
+    /// Performs what an activity had scheduled.
+    pub(crate) fn activity_due(&mut self, due: Due) {
+        match due {
+            Due::Created(id) => self.exe_unit_is_up(&id),
+            Due::Destroyed(id) => self.end_activity(&id, "destroyed by the requestor", None),
+            Due::Killed(id) => self.kill_activity(&id),
+            Due::Next(activity, batch) => self.next_command(&activity, &batch),
+            Due::Finished(finished) => {
+                let Finished { activity, batch, index, outcome } = *finished;
+                self.command_finished(&activity, &batch, index, outcome);
+            }
+        }
+    }
+
+    /// Looks an activity up.
+    pub(crate) fn activity(&self, id: &ActivityId) -> Option<&Activity> {
+        self.activities.by_id.get(id)
+    }
+
+    /// The activities of an agreement, oldest first.
+    pub(crate) fn activities_of(&self, agreement: &AgreementId) -> &[ActivityId] {
+        self.activities.by_agreement.get(agreement).map_or(&[], Vec::as_slice)
+    }
+
+    /// Usage so far in the order of the offer's usage vector.
+    pub(crate) fn usage(&self, id: &ActivityId) -> Vec<f64> {
+        let Some(activity) = self.activity(id) else { return Vec::new() };
+        let offer = self.agreement(&activity.agreement).map(|a| &a.offer.properties);
+        let vector = offer.and_then(|properties| properties.get(USAGE_VECTOR)?.as_array());
+        let counter = |name: &str| match (name, &activity.state) {
+            (_, ActivityState::New) => 0.0,
+            ("golem.usage.duration_sec", _) => seconds(activity.lifetime(self.now)),
+            ("golem.usage.cpu_sec", _) => seconds(activity.cpu_time(self.now)),
+            _ => 0.0,
+        };
+        match vector {
+            Some(names) => names.iter().map(|name| counter(name.as_str().unwrap_or(""))).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The requestor asks for an activity; it is there once its state is `Initialized`.
+    pub(crate) fn create_activity(
+        &mut self,
+        requestor: &NodeId,
+        agreement: &AgreementId,
+    ) -> Result<ActivityId, ActivityError> {
+        let found = self.agreement(agreement).filter(|found| {
+            // An agreement is not binding before its confirmation: nobody knows of it.
+            found.requestor == *requestor && found.state != AgreementState::Proposal
+        });
+        let found = found.ok_or_else(|| ActivityError::NoAgreement(agreement.clone()))?;
+        if found.state != AgreementState::Approved {
+            let state = found.state.to_string();
+            return Err(ActivityError::NotApproved { agreement: agreement.clone(), state });
+        }
+        let provider = found.provider.clone();
+        if !self.is_reachable(&provider) {
+            return Err(ActivityError::Timeout);
+        }
+        let id = self.ids.activity();
+        let activity = Activity {
+            id: id.clone(),
+            agreement: agreement.clone(),
+            provider,
+            requestor: requestor.clone(),
+            state: ActivityState::New,
+            pending: None,
+            failure: None,
+            created_at: self.now,
+            destroyed_at: None,
+            busy: Duration::ZERO,
+            running: None,
+            machine: None,
+            batches: IndexMap::new(),
+            deployments: 0,
+            stop: CancellationToken::new(),
+        };
+        self.activities.by_id.insert(id.clone(), activity);
+        self.activities.by_agreement.entry(agreement.clone()).or_default().push(id.clone());
+        let up = self.now + self.config.latency.activity_step;
+        self.timeline.schedule(up, Action::Activity(Due::Created(id.clone())));
+        Ok(id)
+    }
+
+    /// Whether the provider answers at all.
+    pub(crate) fn is_reachable(&self, provider: &NodeId) -> bool {
+        self.provider(provider).is_none_or(|provider| provider.online)
+    }
+
+    fn exe_unit_is_up(&mut self, id: &ActivityId) {
+        let now = self.now;
+        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        if activity.state != ActivityState::New {
+            return;
+        }
+        activity.state = ActivityState::Initialized;
+        activity.created_at = now;
+        let (agreement, provider) = (activity.agreement.clone(), activity.provider.clone());
+        let event = Event::ActivityCreated { activity: id.clone(), agreement };
+        self.record(self.actor(&provider), event);
+        let lifetime = self.provider(&provider).and_then(|p| p.spec.behaviour.kill_activity_after);
+        if let Some(lifetime) = lifetime {
+            self.timeline.schedule(now + lifetime, Action::Activity(Due::Killed(id.clone())));
+        }
+        self.activity_created(id);
+        self.wake(&Topic::Activity(id.clone()));
+    }
+
+    /// The requestor wants it gone; it is once its state is `Terminated`.
+    pub(crate) fn destroy_activity(&mut self, id: &ActivityId) {
+        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        if !activity.is_alive() {
+            return;
+        }
+        let down = self.now + self.config.latency.activity_step;
+        self.timeline.schedule(down, Action::Activity(Due::Destroyed(id.clone())));
+    }
+
+    /// The provider loses an activity through its own fault.
+    pub(crate) fn kill_activity(&mut self, id: &ActivityId) {
+        let failure = "exe-unit process exited unexpectedly";
+        self.end_activity(id, "lost by the provider", Some(failure.to_owned()));
+    }
+
+    /// The agreement is over and takes its activities along.
+    pub(crate) fn destroy_activities_of(&mut self, agreement: &AgreementId) {
+        for id in self.activities_of(agreement).to_vec() {
+            self.end_activity(&id, "its agreement ended", None);
+        }
+    }
+
+    fn end_activity(&mut self, id: &ActivityId, why: &str, failure: Option<String>) {
+        let now = self.now;
+        let Some(activity) = self.activities.by_id.get_mut(id).filter(|a| a.is_alive()) else {
+            return;
+        };
+        let was_up = activity.state != ActivityState::New;
+        if !was_up {
+            activity.created_at = now;
+        }
+        activity.busy = activity.cpu_time(now);
+        activity.running = None;
+        activity.state = ActivityState::Terminated;
+        activity.pending = None;
+        activity.failure = failure;
+        activity.destroyed_at = Some(now);
+        activity.stop.cancel();
+        let machine = activity.machine.take();
+        let batches: Vec<BatchId> = std::mem::take(&mut activity.batches).into_keys().collect();
+        let (agreement, provider) = (activity.agreement.clone(), activity.provider.clone());
+        self.stop_machine(machine);
+        for batch in batches {
+            self.wake(&Topic::Batch(batch));
+        }
+        if was_up {
+            let reason = why.to_owned();
+            let actor: Actor = self.actor(&provider);
+            self.record(actor, Event::ActivityDestroyed { activity: id.clone(), reason });
+            self.activity_ended(id);
+        }
+        self.wake(&Topic::Activity(id.clone()));
+        self.close_if_single_activity(&agreement);
+    }
+
+    /// Stops what runs on a machine that is not needed any more.
+    fn stop_machine(&mut self, machine: Option<Machine>) {
+        if let Some(Machine::Real(processes)) = machine {
+            self.in_background(|_| async move { processes.stop().await });
+        }
+    }
 }

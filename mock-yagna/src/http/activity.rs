@@ -1,6 +1,377 @@
-//! activity API.
-use axum::Router;
-use crate::world::World;
+//! `/activity-api/v1`: activities, scripts, results, the event stream.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use golem_wire::activity::{ActivityState, ActivityStatus, ActivityUsage, CreatedActivity};
+use golem_wire::{ActivityId, AgreementId, BatchId, NodeId};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::ApiError;
+use super::extract::{ApiQuery, Caller, TextJson};
+use crate::activity::ActivityError;
+use crate::world::{State as Network, Topic, World};
+
+/// How long the daemon waits when it is not told.
+const DEFAULT_TIMEOUT: f64 = 5.0;
+/// The longest wait that makes sense to the daemon's connections.
+const LONGEST_TIMEOUT: f64 = 3600.0;
+/// Silence after which the event stream sends a ping.
+const PING: Duration = Duration::from_secs(10);
+
 pub(super) fn routes() -> Router<World> {
-    Router::new()
+    let own = Router::new()
+        .route("/activity", post(create).get(list))
+        .route("/activity/{id}", axum::routing::delete(destroy))
+        .route("/activity/{id}/state", get(state))
+        .route("/activity/{id}/usage", get(usage))
+        .route("/activity/{id}/agreement", get(agreement))
+        .route("/activity/{id}/command", get(command))
+        .route("/activity/{id}/exec", post(exec))
+        .route("/activity/{id}/exec/{batch}", get(results))
+        .route("/activity/{id}/encrypted", post(encrypted));
+    Router::new().nest("/activity-api/v1", own)
+}
+
+impl From<ActivityError> for ApiError {
+    fn from(error: ActivityError) -> Self {
+        let status = match &error {
+            ActivityError::NoAgreement(_) | ActivityError::NoBatch(_) => StatusCode::NOT_FOUND,
+            ActivityError::NotApproved { .. }
+            | ActivityError::PublicKey(_)
+            | ActivityError::BadScript(_) => StatusCode::BAD_REQUEST,
+            ActivityError::Forbidden(_) => StatusCode::FORBIDDEN,
+            ActivityError::Timeout => StatusCode::REQUEST_TIMEOUT,
+            ActivityError::MalformedAgreement { .. }
+            | ActivityError::NoActivity(_)
+            | ActivityError::NoExeUnit
+            | ActivityError::Aborted(..) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::message(status, error.to_string())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Wait {
+    timeout: Option<f32>,
+}
+
+impl Wait {
+    fn deadline(&self, world: &World, default: f64) -> Timestamp {
+        let seconds = self.timeout.map_or(default, f64::from).clamp(0.0, LONGEST_TIMEOUT);
+        world.now() + Duration::from_secs_f64(if seconds.is_nan() { default } else { seconds })
+    }
+}
+
+fn agreement_id(text: &str) -> Result<AgreementId, ActivityError> {
+    let bad = |why| ActivityError::MalformedAgreement { id: text.to_owned(), why };
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(bad("contains non hexadecimal characters"));
+    }
+    if text.len() != 64 {
+        return Err(bad("has invalid length"));
+    }
+    Ok(AgreementId::new(text))
+}
+
+/// Only the requestor may use an activity; to others its agreement does not exist.
+fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
+    let activity = state.activity(id).ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    if activity.requestor != *caller {
+        return Err(ActivityError::NoAgreement(activity.agreement.clone()));
+    }
+    if state.is_reachable(&activity.provider) { Ok(()) } else { Err(ActivityError::Timeout) }
+}
+
+/// Both sides may look at an activity.
+fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
+    let activity = state.activity(id).ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    if activity.requestor == *caller || activity.provider == *caller {
+        Ok(())
+    } else {
+        Err(ActivityError::Forbidden(id.clone()))
+    }
+}
+
+/// The body of `POST /activity`: text (yapapi, golem-core) or an object (golem-js). Its name is part
+/// of the daemon's message for anything else.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum CreateActivityJson {
+    Text(String),
+    #[serde(rename_all = "camelCase")]
+    Object {
+        agreement_id: String,
+        requestor_pub_key: Option<String>,
+    },
+}
+
+async fn create(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    ApiQuery(wait): ApiQuery<Wait>,
+    TextJson(body): TextJson<CreateActivityJson>,
+) -> Result<Response, ApiError> {
+    let (agreement, is_object) = match body {
+        CreateActivityJson::Text(agreement) => (agreement, false),
+        CreateActivityJson::Object { agreement_id, requestor_pub_key } => {
+            if let Some(Err(error)) = requestor_pub_key.as_deref().map(public_key) {
+                return Err(error.into());
+            }
+            (agreement_id, true)
+        }
+    };
+    let agreement = agreement_id(&agreement)?;
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let created = world.with(|state| state.create_activity(&caller.node, &agreement));
+    let id = match created {
+        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
+        other => other?,
+    };
+    let topics = [Topic::Activity(id.clone())];
+    let up = world.poll_until(&topics, deadline, |state| {
+        let activity = state.activity(&id)?;
+        match &activity.state {
+            ActivityState::New => None,
+            ActivityState::Terminated => {
+                let why = activity.failure.clone().unwrap_or_else(|| "it was destroyed".into());
+                Some(Err(ActivityError::Aborted(id.clone(), why)))
+            }
+            _ => Some(Ok(())),
+        }
+    });
+    up.await.unwrap_or(Err(ActivityError::Timeout))?;
+    Ok(if is_object {
+        Json(CreatedActivity { activity_id: id, credentials: None }).into_response()
+    } else {
+        Json(id).into_response()
+    })
+}
+
+/// A key is hexadecimal; what it is good for, only SGX knows.
+fn public_key(text: &str) -> Result<(), ActivityError> {
+    let bad = text.char_indices().find(|(_, c)| !c.is_ascii_hexdigit());
+    match bad {
+        None => Ok(()),
+        Some((at, c)) => {
+            let why = format!("Invalid character '{c}' at position {at}");
+            Err(ActivityError::PublicKey(why))
+        }
+    }
+}
+
+/// Nobody answers until `deadline`.
+async fn silence(world: &World, deadline: Timestamp) -> ApiError {
+    let _: Option<()> = world.poll_until(&[], deadline, |_| None).await;
+    ActivityError::Timeout.into()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfAgreement {
+    agreement_id: String,
+}
+
+async fn list(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    ApiQuery(query): ApiQuery<OfAgreement>,
+) -> Result<Json<Vec<ActivityId>>, ApiError> {
+    let agreement = agreement_id(&query.agreement_id)?;
+    world.with(|state| {
+        let found = state.agreement(&agreement);
+        let party = found.is_some_and(|a| a.requestor == caller.node || a.provider == caller.node);
+        if !party {
+            return Err(ActivityError::NoAgreement(agreement.clone()).into());
+        }
+        Ok(Json(state.activities_of(&agreement).to_vec()))
+    })
+}
+
+async fn destroy(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+    ApiQuery(wait): ApiQuery<Wait>,
+) -> Result<Json<()>, ApiError> {
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let asked = world.with(|state| {
+        own(state, &caller.node, &id)?;
+        state.destroy_activity(&id);
+        Ok(())
+    });
+    match asked {
+        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
+        other => other?,
+    }
+    let topics = [Topic::Activity(id.clone())];
+    let down = world.poll_until(&topics, deadline, |state| {
+        state.activity(&id).is_none_or(|activity| !activity.is_alive()).then_some(())
+    });
+    down.await.ok_or(ActivityError::Timeout)?;
+    Ok(Json(()))
+}
+
+async fn state(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+    ApiQuery(_): ApiQuery<Wait>,
+) -> Result<Json<ActivityStatus>, ApiError> {
+    world.with(|state| {
+        seen(state, &caller.node, &id)?;
+        let activity = state.activity(&id).ok_or(ActivityError::NoActivity(id))?;
+        Ok(Json(activity.status()))
+    })
+}
+
+async fn usage(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+    ApiQuery(_): ApiQuery<Wait>,
+) -> Result<Json<ActivityUsage>, ApiError> {
+    world.with(|state| {
+        seen(state, &caller.node, &id)?;
+        let at = state.activity(&id).and_then(|activity| activity.destroyed_at);
+        let timestamp = at.unwrap_or(state.now).as_second();
+        Ok(Json(ActivityUsage { current_usage: Some(state.usage(&id)), timestamp }))
+    })
+}
+
+async fn agreement(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+) -> Result<Json<AgreementId>, ApiError> {
+    world.with(|state| {
+        seen(state, &caller.node, &id)?;
+        let activity = state.activity(&id).ok_or(ActivityError::NoActivity(id))?;
+        Ok(Json(activity.agreement.clone()))
+    })
+}
+
+/// The recorded daemon has no such endpoint behind it, whatever the activity does.
+async fn command(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+) -> Result<Json<Value>, ApiError> {
+    world.with(|state| own(state, &caller.node, &id))?;
+    Err(ActivityError::NoExeUnit.into())
+}
+
+/// SGX only.
+async fn encrypted(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+) -> Result<Json<Value>, ApiError> {
+    world.with(|state| own(state, &caller.node, &id))?;
+    Err(ActivityError::NoExeUnit.into())
+}
+
+/// The body of `POST …/exec`; its name is part of the daemon's message for anything else.
+#[derive(Debug, Deserialize)]
+struct ExeScriptRequest {
+    text: String,
+}
+
+async fn exec(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+    ApiQuery(wait): ApiQuery<Wait>,
+    TextJson(body): TextJson<ExeScriptRequest>,
+) -> Result<Json<BatchId>, ApiError> {
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let sent = world.with(|state| {
+        own(state, &caller.node, &id)?;
+        state.exec(&id, &body.text)
+    });
+    match sent {
+        Err(ActivityError::Timeout) => Err(silence(&world, deadline).await),
+        other => Ok(Json(other?)),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultsQuery {
+    timeout: Option<f32>,
+    command_index: Option<usize>,
+}
+
+async fn results(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path((id, batch)): Path<(ActivityId, BatchId)>,
+    ApiQuery(query): ApiQuery<ResultsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let deadline = Wait { timeout: query.timeout }.deadline(&world, 0.0);
+    match world.with(|state| own(state, &caller.node, &id)) {
+        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
+        other => other?,
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+        return Ok(stream(world, id, batch));
+    }
+    let wanted = query.command_index;
+    // The end of the activity wakes its batches.
+    let topics = [Topic::Batch(batch.clone())];
+    let arrived = world.poll_until(&topics, deadline, |state| {
+        match state.batch_results(&id, &batch, wanted) {
+            Ok((true, results)) => Some(Ok(results)),
+            Ok((false, _)) => None,
+            Err(error) => Some(Err(error)),
+        }
+    });
+    let results = match arrived.await {
+        Some(results) => results?,
+        None if wanted.is_some() => return Err(ActivityError::Timeout.into()),
+        None => world.with(|state| state.batch_results(&id, &batch, wanted))?.1,
+    };
+    Ok(Json(results).into_response())
+}
+
+/// Events of a batch from its beginning on, then as they come, then pings for ever.
+fn stream(world: World, id: ActivityId, batch: BatchId) -> Response {
+    let frames = futures::stream::unfold((world, 0_usize), move |(world, from)| {
+        let (id, batch) = (id.clone(), batch.clone());
+        async move {
+            let deadline = world.now() + PING;
+            let topics = [Topic::Batch(batch.clone())];
+            let news = world.poll_until(&topics, deadline, |state| {
+                let events = state.batch_events(&id, &batch, from);
+                (!events.is_empty()).then(|| events.to_vec())
+            });
+            let mut text = String::new();
+            let mut next = from;
+            match news.await {
+                Some(events) => {
+                    for event in events {
+                        let data = event.to_json(&batch);
+                        text += &format!("event: runtime\ndata: {data}\nid: {next}\n\n");
+                        next += 1;
+                    }
+                }
+                None if world.now() >= deadline => text += ":ping\n\n",
+                None => return None,
+            }
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), (world, next)))
+        }
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    let kind = HeaderValue::from_static("text/event-stream");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }

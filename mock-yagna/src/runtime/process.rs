@@ -31,9 +31,15 @@ const DRAIN: Duration = Duration::from_millis(50);
 const DRAIN_LIMIT: usize = 256 * 1024;
 /// How long killed processes may take to disappear.
 const KILL_WAIT: Duration = Duration::from_secs(2);
-/// Leader of the process group of all commands of an activity. It kills the whole group as soon as
-/// its standard input closes: when the activity ends, and also when the mock itself is killed.
-const ANCHOR: &str = "cat >/dev/null; kill -9 0";
+/// Leader of the process group of all commands of an activity. As soon as its standard input closes
+/// (when the activity ends, and also when the mock itself is killed) it kills the whole group, and
+/// before it whatever left the group but still carries the activity's root in its environment.
+const ANCHOR: &str = r#"cat >/dev/null
+for at in $(grep -alsF "GOLEM_ROOT=$1" /proc/[0-9]*/environ 2>/dev/null); do
+    at=${at#/proc/}
+    kill -9 "${at%/environ}" 2>/dev/null
+done
+kill -9 0"#;
 
 /// One of a command's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +104,9 @@ impl Processes {
     /// Makes the process group that commands join.
     pub(crate) fn start(&self) -> io::Result<()> {
         let anchor = Command::new("/bin/sh")
-            .args(["-c", ANCHOR])
+            .args(["-c", ANCHOR, "anchor"])
+            .arg(self.root())
+            .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -172,7 +180,7 @@ impl Processes {
         code.unwrap_or(-1)
     }
 
-    /// Kills every process of the activity that stayed in its process group.
+    /// Kills every process of the activity, those in the background too.
     pub(crate) async fn stop(&self) {
         let anchor = self.inner.anchor.lock().take();
         if let Some(mut anchor) = anchor {
@@ -368,16 +376,18 @@ mod tests {
     async fn a_command_ends_with_its_own_process_and_its_daemons_with_the_activity() {
         let image = image(&[]);
         let processes = started(&image).await;
-        let script = "sleep 600 & echo $!";
-        let (code, out, _) = run(&processes, "/bin/sh", &["-c", script]).await;
-        assert_eq!(code, 0);
         let alive = |pid: &str| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             !(stat.is_empty() || stat.contains(") Z "))
         };
-        assert!(alive(out.trim()));
+        let script = "sleep 600 & echo $!; setsid sleep 600 & echo $!";
+        let (code, out, _) = run(&processes, "/bin/sh", &["-c", script]).await;
+        assert_eq!((code, out.lines().count()), (0, 2));
+        assert!(out.lines().all(alive));
         processes.stop().await;
-        assert!(!alive(out.trim()));
+        for pid in out.lines() {
+            assert!(!alive(pid));
+        }
     }
 
     #[tokio::test]

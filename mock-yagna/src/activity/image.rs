@@ -1,0 +1,115 @@
+//! Which image an agreement deploys, and what of it runs.
+
+use std::fmt;
+
+use golem_wire::AgreementId;
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::Image;
+use crate::rng::Seed;
+use crate::runtime::files::Files;
+use crate::runtime::process::Processes;
+use crate::runtime::program::{Exit, Machine as ProgramMachine, Program, RunCommand};
+use crate::runtime::scripted::Scripted;
+use crate::runtime::shell::Shell;
+use crate::world::State;
+
+/// Demand property that names the image: `hash:sha3:<hash>:<url>`.
+const PACKAGE: &str = "golem.srv.comp.task_package";
+
+/// A deployed image.
+pub(super) enum Machine {
+    /// In the network's own time and in memory.
+    Simulated { program: Box<dyn Program>, files: Files, rng: ChaCha8Rng },
+    /// Real processes.
+    Real(Processes),
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Machine::Simulated { .. } => f.write_str("Simulated"),
+            Machine::Real(processes) => f.debug_tuple("Real").field(processes).finish(),
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn simulated(program: Box<dyn Program>, seed: Seed) -> Self {
+        Machine::Simulated { program, files: Files::default(), rng: seed.rng() }
+    }
+
+    /// Runs a command of a simulated machine.
+    pub(super) fn run(&mut self, now: jiff::Timestamp, command: &RunCommand<'_>) -> Option<Exit> {
+        let Machine::Simulated { program, files, rng } = self else { return None };
+        Some(program.run(command, &mut ProgramMachine { now, files, rng }))
+    }
+}
+
+/// The names by which the configuration may know a package: the whole text, its hash, its URL, the
+/// last segment of the URL.
+fn names(package: &str) -> Vec<&str> {
+    let mut names = vec![package];
+    let url = match package.strip_prefix("hash:").map(|rest| rest.splitn(3, ':')) {
+        Some(mut parts) => {
+            let (_algorithm, hash) = (parts.next(), parts.next());
+            names.extend(hash);
+            parts.next()
+        }
+        None => Some(package),
+    };
+    if let Some(url) = url {
+        names.push(url);
+        names.extend(url.rsplit('/').next());
+    }
+    names
+}
+
+impl State {
+    /// The image that the agreement's demand names.
+    ///
+    /// # Errors
+    /// A message that names the package when nobody configured it.
+    pub(super) fn image_of(&self, agreement: &AgreementId) -> Result<Image, String> {
+        let demand = self.agreement(agreement).map(|agreement| &agreement.demand.properties);
+        let package = demand.and_then(|properties| properties.get(PACKAGE)?.as_str());
+        let images = &self.config.images;
+        let known = package.and_then(|package| {
+            names(package).into_iter().find_map(|name| images.get(name)).cloned()
+        });
+        known.or_else(|| self.config.default_image.clone()).ok_or_else(|| match package {
+            Some(package) => format!("image not found: {package}"),
+            None => format!("image not found: the demand has no {PACKAGE}"),
+        })
+    }
+
+    /// What runs when `image` is deployed.
+    pub(super) fn machine(&self, image: &Image, seed: Seed) -> Result<Machine, String> {
+        let simulated = |program| Ok(Machine::simulated(program, seed));
+        match image {
+            Image::Shell => simulated(Box::new(Shell)),
+            Image::Program(factory) => simulated(factory.create(seed.fork("program"))),
+            Image::Scripted(answers) => simulated(Box::new(Scripted::new(answers))),
+            Image::Process { dir } => {
+                if !dir.is_dir() {
+                    return Err(format!("image not found: no directory {}", dir.display()));
+                }
+                Processes::new(dir).map(Machine::Real).map_err(|e| format!("IO error: {e}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_known_by_its_hash_its_url_or_its_file_name() {
+        let package = "hash:sha3:abc:http://host:8000/dir/image.gvmi";
+        let expected = [package, "abc", "http://host:8000/dir/image.gvmi", "image.gvmi"];
+        assert_eq!(names(package), expected);
+        assert_eq!(names("image.gvmi"), ["image.gvmi", "image.gvmi", "image.gvmi"]);
+        assert_eq!(names("hash:sha3:abc"), ["hash:sha3:abc", "abc"]);
+    }
+}
