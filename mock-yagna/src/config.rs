@@ -133,6 +133,12 @@ pub struct Latency {
     /// Creating and destroying an activity.
     #[serde(with = "duration")]
     pub activity_step: Duration,
+    /// Before every command of a batch.
+    #[serde(with = "duration")]
+    pub command: Duration,
+    /// Fetching and unpacking an image.
+    #[serde(with = "duration")]
+    pub deploy: Duration,
     /// From the end of the work to the invoice.
     #[serde(with = "duration")]
     pub invoice: Duration,
@@ -147,6 +153,8 @@ impl Default for Latency {
             matching: Duration::from_millis(100),
             negotiation: Duration::from_millis(30),
             activity_step: Duration::from_millis(750),
+            command: Duration::from_millis(10),
+            deploy: Duration::ZERO,
             invoice: Duration::from_millis(500),
             settlement: Duration::from_secs(10),
         }
