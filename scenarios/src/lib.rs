@@ -1,1 +1,34 @@
-//! .
+//! Scenarios: the engine and the simulated network on one stage.
+//!
+//! A [`Scenario`] (a YAML file, or one of the [`catalog`]) describes a network, what is run on it,
+//! what happens meanwhile and what is expected. [`rehearse`] runs it on one of three backends and
+//! reports. `rehearse` the command is [`cli`].
+
+pub mod catalog;
+pub mod cli;
+mod error;
+pub mod expect;
+pub mod file;
+pub mod image;
+mod journal;
+pub mod outcome;
+mod output;
+mod program;
+mod progress;
+mod registry;
+pub mod report;
+mod runner;
+pub mod service;
+mod stage;
+mod suggest;
+mod timeline;
+mod validate;
+pub mod values;
+mod watch;
+mod work;
+
+pub use error::Error;
+pub use file::Scenario;
+pub use report::Report;
+pub use runner::{Options, Rehearsal, rehearse};
+pub use values::Backend;

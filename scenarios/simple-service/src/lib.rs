@@ -10,6 +10,7 @@ pub mod command;
 pub mod daemon;
 pub mod database;
 mod error;
+pub mod executables;
 mod frame;
 pub mod observations;
 pub mod place;

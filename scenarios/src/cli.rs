@@ -1,0 +1,206 @@
+//! The command line of `rehearse`.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::runner::{Options, rehearse};
+use crate::values::Backend;
+use crate::{catalog, image};
+
+/// Rehearse Golem services on a simulated network.
+#[derive(Debug, Parser)]
+#[command(name = "rehearse", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the scenarios of the catalog
+    List {
+        /// As a JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a scenario
+    Run(RunArgs),
+    /// Write the simple service's image as a folder of executables, for `--image-dir` of a test network
+    Image {
+        /// The folder to make
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// A scenario of the catalog (see `list`) or a scenario file
+    #[arg(value_name = "NAME OR FILE")]
+    scenario: String,
+    /// Seed of everything random [default: the scenario's]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where it takes place [default: memory, or http for a scenario in real time]
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+    /// Folder for the journal and downloaded files [default: rehearsal/<scenario>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object instead of a summary
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The run did not go as expected.
+const FAILED: u8 = 1;
+/// The run could not begin, or not be finished. Also what clap answers to a wrong command line.
+const IMPOSSIBLE: u8 = 2;
+/// The user stopped it, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command line and answers with the exit code of the process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(done) = image::run_as_executable(arguments.iter().cloned()) {
+        return match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let cli = Cli::parse_from(arguments);
+    log();
+    let done = match cli.command {
+        Command::List { json } => list(json).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run(&args),
+        Command::Image { folder } => image::write_image(&folder)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(|error| Error::Output { path: folder, reason: error.to_string() }),
+    };
+    match done {
+        Ok(code) => code,
+        Err(Error::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(IMPOSSIBLE)
+        }
+    }
+}
+
+/// Logs go to standard error, and only when `RUST_LOG` asks for them.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A second one in one process changes nothing.
+    let _ = subscriber.try_init();
+}
+
+fn list(as_json: bool) -> Result<(), Error> {
+    let mut scenarios = Vec::new();
+    for name in catalog::names() {
+        scenarios.push(catalog::get(name)?);
+    }
+    if as_json {
+        let list: Vec<_> = scenarios
+            .iter()
+            .map(|scenario| {
+                json!({
+                    "name": scenario.name.value,
+                    "about": scenario.about,
+                    "backend": scenario.usual_backend(),
+                    "seed": scenario.seed,
+                })
+            })
+            .collect();
+        say(&format!("{:#}\n", serde_json::Value::from(list)));
+        return Ok(());
+    }
+    let width = scenarios.iter().map(|s| s.name.value.len()).max().unwrap_or(0);
+    for scenario in scenarios {
+        say(&format!("{:<width$}  {}\n", scenario.name.value, scenario.about.trim()));
+    }
+    Ok(())
+}
+
+fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+    let scenario = catalog::find(&args.scenario)?;
+    let interrupt = CancellationToken::new();
+    watch_for_interrupts(interrupt.clone());
+    let options = Options {
+        seed: args.seed,
+        backend: args.backend,
+        out: args.out.clone(),
+        progress: !args.quiet && !args.json,
+        interrupt: interrupt.clone(),
+    };
+    let rehearsal = rehearse(&scenario, &options)?;
+    if args.json {
+        let report = serde_json::to_string_pretty(&rehearsal.report);
+        say(&(report.map_err(|error| Error::Output {
+            path: "standard output".into(),
+            reason: error.to_string(),
+        })? + "\n"));
+    } else {
+        say(&rehearsal.summary);
+    }
+    Ok(match (interrupt.is_cancelled(), rehearsal.report.ok) {
+        (true, _) => ExitCode::from(INTERRUPTED),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::from(FAILED),
+    })
+}
+
+/// The first Ctrl-C stops the run cleanly, the second one at once. In a thread and a runtime of its
+/// own: a paused clock never waits for a signal.
+fn watch_for_interrupts(interrupt: CancellationToken) {
+    let watch = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if interrupt.is_cancelled() {
+                    complain("aborted; whatever is rented stays rented");
+                    std::process::exit(i32::from(INTERRUPTED));
+                }
+                complain("stopping; once more to abort");
+                interrupt.cancel();
+            }
+        });
+    };
+    // Without it Ctrl-C ends the process, as it does everywhere.
+    drop(std::thread::Builder::new().name("interrupts".into()).spawn(watch));
+}
+
+fn say(text: &str) {
+    // Whoever closed our output does not want to hear more.
+    drop(io::stdout().write_all(text.as_bytes()));
+}
+
+fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a rehearsal could not begin, or not be finished. Expectations that do not hold are not
+//! errors: they are part of the report.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The scenario file cannot be read.
+    #[error("cannot read scenario file {path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Neither a scenario of the catalog nor a file.
+    #[error("there is no scenario `{name}`, neither in the catalog nor as a file{hint}")]
+    UnknownScenario {
+        /// As asked for.
+        name: String,
+        /// What may have been meant.
+        hint: String,
+    },
+    /// The scenario file says something impossible.
+    #[error("{file}:{line}:{column}: {message}")]
+    Scenario {
+        /// The file as the user named it.
+        file: String,
+        /// Line, from 1; 0 when the mistake has no place.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// The output folder cannot be used.
+    #[error("output folder {path}: {reason}")]
+    Output {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The stage could not be set up.
+    #[error("the {backend} stage cannot be set up: {reason}")]
+    Stage {
+        /// Which backend.
+        backend: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}

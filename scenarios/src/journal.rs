@@ -1,0 +1,162 @@
+//! The journal of a run: what the engine reported and what the network recorded, in the order in
+//! which it happened, one JSON object a line.
+//!
+//! Two runs of a scenario with one seed give the same bytes in memory. Each line says where it comes
+//! `from`: `engine`, `network`, `service` (what a service got from its payload) or `stage`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use golem_engine::event::Event;
+use jiff::Timestamp;
+use mock_yagna::MockYagna;
+use mock_yagna::journal::Entry;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Writes a journal. Clones write the same one.
+#[derive(Clone)]
+pub(crate) struct Journal(Arc<Mutex<Inner>>);
+
+struct Inner {
+    file: BufWriter<File>,
+    hash: Sha256,
+    network: Option<MockYagna>,
+    /// Entries of the network that were written.
+    written: u64,
+    engine_events: BTreeMap<String, u64>,
+    network_events: BTreeMap<String, u64>,
+    failure: Option<io::Error>,
+}
+
+/// What a finished journal amounts to.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// SHA-256 of all bytes.
+    pub(crate) sha256: String,
+    pub(crate) engine_events: BTreeMap<String, u64>,
+    pub(crate) network_events: BTreeMap<String, u64>,
+}
+
+#[derive(Serialize)]
+struct FromEngine<'a> {
+    from: &'static str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+#[derive(Serialize)]
+struct FromNetwork<'a> {
+    from: &'static str,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+#[derive(Serialize)]
+struct Note<'a> {
+    from: &'static str,
+    at: Timestamp,
+    who: &'a str,
+    event: &'a str,
+    value: &'a Value,
+}
+
+impl Journal {
+    /// A new journal at `path`.
+    pub(crate) fn create(path: &Path) -> io::Result<Journal> {
+        Ok(Journal(Arc::new(Mutex::new(Inner {
+            file: BufWriter::with_capacity(256 * 1024, File::create(path)?),
+            hash: Sha256::new(),
+            network: None,
+            written: 0,
+            engine_events: BTreeMap::new(),
+            network_events: BTreeMap::new(),
+            failure: None,
+        }))))
+    }
+
+    /// From now on the entries of `network` are part of it.
+    pub(crate) fn follow(&self, network: MockYagna) {
+        self.inner().network = Some(network);
+    }
+
+    /// Writes what the network recorded so far, then an event of the engine.
+    pub(crate) fn engine(&self, event: &Event) {
+        let mut inner = self.inner();
+        inner.catch_up();
+        *inner.engine_events.entry(event.kind.name().into()).or_default() += 1;
+        inner.line(&FromEngine { from: "engine", event });
+    }
+
+    /// Writes what the network recorded so far, then what a service or the stage has to say.
+    pub(crate) fn note(
+        &self,
+        from: &'static str,
+        at: Timestamp,
+        who: &str,
+        event: &str,
+        value: &Value,
+    ) {
+        let mut inner = self.inner();
+        inner.catch_up();
+        inner.line(&Note { from, at, who, event, value });
+    }
+
+    /// Writes the rest and ends it.
+    pub(crate) fn finish(&self) -> io::Result<Tally> {
+        let mut inner = self.inner();
+        inner.catch_up();
+        inner.network = None;
+        inner.file.flush()?;
+        match inner.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(Tally {
+                sha256: hex::encode(inner.hash.clone().finalize()),
+                engine_events: inner.engine_events.clone(),
+                network_events: inner.network_events.clone(),
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every line is written whole, or the failure is kept.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn catch_up(&mut self) {
+        let Some(network) = &self.network else { return };
+        for entry in network.journal_since(self.written) {
+            self.written = entry.seq + 1;
+            if let Some(name) = self.line(&FromNetwork { from: "network", entry: &entry }) {
+                *self.network_events.entry(name).or_default() += 1;
+            }
+        }
+    }
+
+    /// Writes a line; returns the value of its first key `event`.
+    fn line(&mut self, line: &impl Serialize) -> Option<String> {
+        const KEY: &str = r#""event":""#;
+        let mut text = match serde_json::to_string(line) {
+            Ok(text) => text,
+            Err(error) => {
+                self.failure.get_or_insert(error.into());
+                return None;
+            }
+        };
+        text.push('\n');
+        self.hash.update(&text);
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            self.failure.get_or_insert(error);
+        }
+        // Inside a JSON string the quotes of the key would be escaped.
+        let from = text.find(KEY)? + KEY.len();
+        let length = text[from..].find('"')?;
+        Some(text[from..from + length].to_owned())
+    }
+}

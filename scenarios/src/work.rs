@@ -1,0 +1,232 @@
+//! The work of a run: the service or the tasks, and the timeline beside it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use golem_engine::Golem;
+use golem_engine::service::Cluster;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::file::{PlotKind, Scenario, ServiceSection, TasksSection};
+use crate::runner::told;
+use crate::service::hello_tasks;
+use crate::service::simple_service::{self, Observer, Parameters, Plot, Received, SimpleService};
+use crate::stage::Stage;
+use crate::timeline::{self, Order, Timeline};
+use crate::values::Span;
+use crate::watch::Watch;
+
+/// What agreements may last beyond the time the service is kept, unless the scenario says.
+const SPARE: std::time::Duration = std::time::Duration::from_secs(1800);
+
+/// What came of the work.
+#[derive(Debug, Default)]
+pub(crate) struct Worked {
+    pub(crate) error: Option<String>,
+    pub(crate) failed_steps: Vec<String>,
+    pub(crate) task_results: Vec<String>,
+    pub(crate) open: Vec<String>,
+}
+
+impl Worked {
+    pub(crate) fn failed(error: String) -> Worked {
+        Worked { error: Some(error), ..Worked::default() }
+    }
+}
+
+/// Everything the work needs.
+pub(crate) struct Work<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) stage: &'a Stage,
+    pub(crate) watch: &'a Watch,
+    pub(crate) files: PathBuf,
+    pub(crate) interrupt: CancellationToken,
+}
+
+impl Work<'_> {
+    pub(crate) async fn perform(&self, golem: &Golem) -> Worked {
+        match (&self.scenario.service, &self.scenario.tasks) {
+            (Some(service), _) => self.serve(golem, service).await,
+            (None, Some(tasks)) => self.execute(golem, tasks).await,
+            (None, None) => Worked::default(),
+        }
+    }
+
+    async fn serve(&self, golem: &Golem, service: &ServiceSection) -> Worked {
+        let params = (1..=service.instances.value).map(|n| self.parameters(service, n));
+        let expiration =
+            service.expiration.map_or(service.duration.value.0.saturating_add(SPARE), |e| e.0);
+        let payload =
+            simple_service::payload(service.image_hash.as_deref(), service.image_url.as_deref());
+        let started = golem
+            .run_service::<SimpleService>()
+            .payload(payload)
+            .instance_params(params)
+            .expiration(expiration)
+            .respawn_unstarted_instances(service.respawn)
+            .start()
+            .await;
+        let cluster = match started {
+            Ok(cluster) => cluster,
+            Err(error) => return Worked::failed(told(&error)),
+        };
+        self.direct(&cluster, service).await
+    }
+
+    /// Follows the timeline until every instance has ended.
+    async fn direct(&self, cluster: &Cluster<SimpleService>, service: &ServiceSection) -> Worked {
+        let begin = Instant::now();
+        let mut steps = Timeline::of(self.scenario);
+        let mut worked = Worked::default();
+        let mut instances = service.instances.value;
+        let mut stopping = false;
+        loop {
+            let step_at = steps.next_at().map(|at| begin + at);
+            let step = async {
+                match step_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.interrupt.cancelled(), if !stopping => {
+                    worked.error = Some("interrupted".into());
+                    cluster.stop();
+                    stopping = true;
+                }
+                () = step => {
+                    let Some(step) = steps.pop() else { continue };
+                    let provider_of = |n: usize| {
+                        cluster.instances().get(n).and_then(|i| i.provider_name.clone())
+                    };
+                    let network = self.stage.network();
+                    let text = timeline::describe(&step);
+                    match timeline::perform(&step, network, provider_of) {
+                        Ok(Order::Done) => {}
+                        Ok(Order::Stop) => {
+                            cluster.stop();
+                            stopping = true;
+                        }
+                        Ok(Order::StopInstance(n)) => match cluster.instances().get(n) {
+                            Some(instance) => cluster.stop_instance(instance.id),
+                            None => worked.failed_steps.push(format!("{text}: not there yet")),
+                        },
+                        Ok(Order::Spawn) => {
+                            instances += 1;
+                            cluster.spawn_instances([self.parameters(service, instances)]);
+                        }
+                        Err(reason) => worked.failed_steps.push(format!("{text}: {reason}")),
+                    }
+                    self.note("timeline", &text, &json!({}));
+                }
+                () = tokio::time::sleep_until(begin + service.duration.value.0), if !stopping => {
+                    cluster.stop();
+                    stopping = true;
+                }
+                _ = cluster.join() => break,
+            }
+        }
+        let failures = cluster.instances().into_iter().filter_map(|instance| instance.failure);
+        let failures: Vec<String> = failures.collect();
+        // When nothing ever worked, that is what the run has to say.
+        if failures.len() == instances as usize && !failures.is_empty() {
+            worked.error = worked.error.or_else(|| failures.first().cloned());
+        }
+        worked.failed_steps.extend(steps.rest());
+        worked
+    }
+
+    fn parameters(&self, service: &ServiceSection, number: u32) -> Parameters {
+        let name = format!("{}-{number}", service.name.value);
+        let mut parameters = Parameters::new(name, &self.files);
+        parameters.stats_every = service.stats_every.value.0;
+        parameters.plot_every = service.plot_every.map_or(std::time::Duration::ZERO, |e| e.0);
+        parameters.plot = match service.plot {
+            PlotKind::Time => Plot::Time,
+            PlotKind::Dist => Plot::Distribution,
+        };
+        parameters.observer = Some(self.observer());
+        parameters
+    }
+
+    /// Writes down what instances receive.
+    fn observer(&self) -> Observer {
+        let watch = self.watch.clone();
+        let clock = self.stage.clock();
+        Arc::new(move |name, received| {
+            let (event, value) = match received {
+                Received::Statistics(line) => {
+                    let parsed = serde_json::from_str::<Value>(line);
+                    if parsed.as_ref().is_ok_and(|stats| stats.get("size").is_some()) {
+                        watch.statistics();
+                    }
+                    ("statistics", parsed.unwrap_or_else(|_| Value::from(*line)))
+                }
+                Received::Plot(path) => {
+                    let file = path.file_name().unwrap_or_default().to_string_lossy();
+                    ("plot", Value::from(file.as_ref()))
+                }
+            };
+            watch.journal().note("service", clock.now(), name, event, &value);
+        })
+    }
+
+    fn note(&self, who: &str, event: &str, value: &Value) {
+        self.watch.journal().note("stage", self.stage.now(), who, event, value);
+    }
+
+    async fn execute(&self, golem: &Golem, section: &TasksSection) -> Worked {
+        let mut builder = golem
+            .execute_tasks(hello_tasks::payload(), 1..=section.count.value, |ctx, task| {
+                hello_tasks::hello(ctx, task)
+            })
+            .max_workers(section.max_workers.value as usize);
+        if let Some(Span(timeout)) = section.timeout {
+            builder = builder.timeout(timeout);
+        }
+        let mut tasks = match builder.start().await {
+            Ok(tasks) => tasks,
+            Err(error) => return Worked::failed(told(&error)),
+        };
+        let begin = Instant::now();
+        let mut steps = Timeline::of(self.scenario);
+        let mut worked = Worked::default();
+        let mut results = std::collections::BTreeMap::new();
+        loop {
+            let step_at = steps.next_at().map(|at| begin + at);
+            let step = async {
+                match step_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.interrupt.cancelled() => {
+                    worked.error = Some("interrupted".into());
+                    break;
+                }
+                () = step => {
+                    let Some(step) = steps.pop() else { continue };
+                    let text = timeline::describe(&step);
+                    if let Err(reason) = timeline::perform(&step, self.stage.network(), |_| None) {
+                        worked.failed_steps.push(format!("{text}: {reason}"));
+                    }
+                    self.note("timeline", &text, &json!({}));
+                }
+                result = tasks.next() => match result {
+                    Some(Ok(result)) => drop(results.insert(result.data, result.result)),
+                    Some(Err(error)) => worked.error = worked.error.or_else(|| Some(told(&error))),
+                    None => break,
+                }
+            }
+        }
+        worked.task_results = results.into_values().collect();
+        worked.failed_steps.extend(steps.rest());
+        worked
+    }
+}
