@@ -1,30 +1,227 @@
 //! Looking at the network from outside, and interfering with it by provider name.
+//!
+//! Owns the numbers of [`Summary`] and the meaning of each [`Act`]; what an act changes is done by
+//! the nouns.
 
-use serde::Deserialize;
+use std::fmt;
 
+use golem_wire::common::Reason;
+use golem_wire::market::AgreementState;
+use golem_wire::{AgreementId, Glm, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Event;
+use crate::ledger::{OpenItem, Violation};
 use crate::world::State;
 
-/// An intervention.
+/// An intervention, as a scenario's timeline writes it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
-pub enum Act {}
+pub enum Act {
+    /// The provider ends its approved agreements.
+    TerminateAgreement {
+        /// Name of the provider.
+        provider: String,
+        /// What it says.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// The provider loses its activities without a word.
+    KillActivity {
+        /// Name of the provider.
+        provider: String,
+    },
+    /// The provider comes or goes.
+    SetOnline {
+        /// Name of the provider.
+        provider: String,
+        /// Whether it can be reached from now on.
+        online: bool,
+    },
+}
 
 /// Why an intervention was impossible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ActError {}
+pub enum ActError {
+    /// Nobody has that name.
+    #[error("there is no provider `{provider}`; there are: {known}")]
+    NoProvider {
+        /// The name.
+        provider: String,
+        /// Names that exist, the first few.
+        known: String,
+    },
+    /// The provider has no agreement to end.
+    #[error("provider `{provider}` has no approved agreement; it had {had} before")]
+    NoAgreement {
+        /// The name.
+        provider: String,
+        /// How many approved agreements it had.
+        had: usize,
+    },
+    /// The provider has no activity to lose.
+    #[error("provider `{provider}` has no living activity; its approved agreements: {agreements}")]
+    NoActivity {
+        /// The name.
+        provider: String,
+        /// Its agreements in force.
+        agreements: usize,
+    },
+}
 
-/// What happened so far.
-#[derive(Clone, Debug)]
-pub struct Summary {}
+/// What happened so far, in numbers, and what is wrong or left open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Agreements that were approved.
+    pub agreements: usize,
+    /// Activities that were created.
+    pub activities: usize,
+    /// Invoices that were issued.
+    pub invoices: usize,
+    /// Invoices that were paid.
+    pub invoices_paid: usize,
+    /// Sum of all invoices.
+    pub invoiced: Glm,
+    /// Sum of the paid ones.
+    pub paid: Glm,
+    /// Laws that were broken.
+    pub violations: Vec<Violation>,
+    /// What is still open.
+    pub open: Vec<OpenItem>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} agreements, {} activities, {} of {} invoices paid, {} of {} GLM",
+            self.agreements,
+            self.activities,
+            self.invoices_paid,
+            self.invoices,
+            self.paid.normalized(),
+            self.invoiced.normalized(),
+        )?;
+        for violation in &self.violations {
+            write!(f, "\nbroken law: {violation}")?;
+        }
+        for item in &self.open {
+            write!(f, "\nleft open: {item}")?;
+        }
+        Ok(())
+    }
+}
 
 impl State {
-    pub(crate) fn act(&mut self, _act: &Act) -> Result<(), ActError> {
+    /// Performs an intervention.
+    pub(crate) fn act(&mut self, act: &Act) -> Result<(), ActError> {
+        match act {
+            Act::TerminateAgreement { provider, reason } => {
+                let node = self.provider_named(provider)?;
+                let living = self.living_agreements(&node);
+                if living.is_empty() {
+                    let had = self.market.agreements().filter(|a| a.provider == node);
+                    let had = had.filter(|a| a.was_approved()).count();
+                    return Err(ActError::NoAgreement { provider: provider.clone(), had });
+                }
+                let message = reason.as_deref().unwrap_or("the provider ends the agreement");
+                for agreement in living {
+                    let mut reason = Reason::from(message);
+                    reason.extra.insert("golem.provider.code".into(), "Shutdown".into());
+                    self.terminate_by_provider(&agreement, reason);
+                }
+            }
+            Act::KillActivity { provider } => {
+                let node = self.provider_named(provider)?;
+                let agreements = self.living_agreements(&node);
+                let activities = agreements.iter().flat_map(|id| self.activities_of(id));
+                let living =
+                    activities.filter(|id| self.activity(id).is_some_and(|a| a.is_alive()));
+                let living: Vec<_> = living.cloned().collect();
+                if living.is_empty() {
+                    let agreements = agreements.len();
+                    return Err(ActError::NoActivity { provider: provider.clone(), agreements });
+                }
+                for activity in living {
+                    self.kill_activity(&activity);
+                }
+            }
+            Act::SetOnline { provider, online } => {
+                let node = self.provider_named(provider)?;
+                self.set_online(&node, *online);
+            }
+        }
         Ok(())
     }
 
-    pub(crate) fn summary(&mut self) -> Summary {
-        Summary {}
+    fn provider_named(&self, name: &str) -> Result<NodeId, ActError> {
+        let names = &self.providers.by_name;
+        names.get(name).cloned().ok_or_else(|| {
+            let mut known: Vec<_> = names.keys().take(10).map(String::as_str).collect();
+            if names.len() > known.len() {
+                known.push("…");
+            }
+            ActError::NoProvider { provider: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    fn living_agreements(&self, provider: &NodeId) -> Vec<AgreementId> {
+        let agreements = self.market.agreements();
+        let living =
+            agreements.filter(|a| a.provider == *provider && a.state == AgreementState::Approved);
+        living.map(|agreement| agreement.id.clone()).collect()
+    }
+
+    /// Counts what the journal tells, and asks the ledger and the market what is open.
+    pub(crate) fn summary(&self) -> Summary {
+        let mut summary = Summary {
+            agreements: 0,
+            activities: 0,
+            invoices: 0,
+            invoices_paid: 0,
+            invoiced: Glm::ZERO,
+            paid: Glm::ZERO,
+            violations: self.violations().to_vec(),
+            open: self.open_items(),
+        };
+        for entry in self.journal.since(0) {
+            match &entry.event {
+                Event::AgreementApproved { .. } => summary.agreements += 1,
+                Event::ActivityCreated { .. } => summary.activities += 1,
+                Event::InvoiceIssued { amount, .. } => {
+                    summary.invoices += 1;
+                    summary.invoiced = summary.invoiced + *amount;
+                }
+                Event::InvoiceSettled { amount, .. } => {
+                    summary.invoices_paid += 1;
+                    summary.paid = summary.paid + *amount;
+                }
+                _ => {}
+            }
+        }
+        let has_demands = summary.open.iter().any(|item| matches!(item, OpenItem::Demand { .. }));
+        if !has_demands {
+            summary.open.extend(self.market.living_demands().map(|demand| OpenItem::Demand {
+                id: demand.id().clone(),
+                owner: demand.requestor.clone(),
+            }));
+        }
+        summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_is_read_as_a_timeline_writes_it_and_unknown_keys_are_errors() {
+        let act: Act = serde_json::from_str(r#"{"set_online": {"provider": "bob", "online": false}}"#)
+            .expect("an act");
+        assert_eq!(act, Act::SetOnline { provider: "bob".into(), online: false });
+        let misspelt = r#"{"kill_activity": {"provider": "bob", "wen": 1}}"#;
+        assert!(serde_json::from_str::<Act>(misspelt).is_err());
     }
 }

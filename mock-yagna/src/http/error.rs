@@ -6,7 +6,10 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use golem_wire::market::AgreementState;
 use serde_json::{Value, json};
+
+use crate::market::MarketError;
 
 /// Content type of plain text answers.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -89,6 +92,48 @@ impl ApiError {
     /// 500 with a message.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::message(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+}
+
+impl From<MarketError> for ApiError {
+    fn from(error: MarketError) -> Self {
+        use MarketError as E;
+        let status = match &error {
+            E::SubscriptionGone(_)
+            | E::OwnProposal(_)
+            | E::NotMatching { .. }
+            | E::NothingToPromote(_)
+            | E::PromotedOwn(_)
+            | E::PromotedInitial(_)
+            | E::PromotedCountered(_)
+            | E::PromotedRejected(_)
+            | E::NotConfirmed(_)
+            | E::Terminated(_)
+            | E::NotTerminated(_)
+            | E::MaxEvents(..)
+            | E::Constraint(_) => StatusCode::BAD_REQUEST,
+            E::NoSubscription(_)
+            | E::NoDemand(_)
+            | E::NoProposal { .. }
+            | E::NoAgreement(_)
+            | E::NoAgreementOfRequestor(_)
+            | E::NoScan(_) => StatusCode::NOT_FOUND,
+            E::ApprovalTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            E::PromotedTwice(_)
+            | E::Transition { from: AgreementState::Proposal, to: AgreementState::Terminated } => {
+                StatusCode::CONFLICT
+            }
+            E::SubscriptionExpired(_)
+            | E::AlreadyCountered(_)
+            | E::Transition { .. }
+            | E::Expired(_)
+            | E::NotApproved(_) => StatusCode::GONE,
+            // A rejection that finds nothing is the daemon's own mistake: 500, not 404.
+            E::NoProposalToReject { .. }
+            | E::ProposalUnreachable(_)
+            | E::AgreementUnreachable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::message(status, error.to_string())
     }
 }
 

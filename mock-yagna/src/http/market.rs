@@ -1,9 +1,333 @@
-//! `/market-api/v1`.
+//! `/market-api/v1`: demands, proposals, agreements, agreement events.
 
-use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use golem_wire::common::Reason;
+use golem_wire::market::{
+    Agreement, AgreementEvent, AgreementListEntry, AgreementState, Demand, DemandEvent, Proposal,
+};
+use golem_wire::{AgreementId, DemandId, ProposalId};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::world::World;
+use super::error::ApiError;
+use super::extract::{ApiJson, ApiQuery, Caller};
+use super::paths::{agreement_id, demand_id, promoted_id, proposal_id};
+use super::time::{deadline, optional_stamp, stamp};
+use crate::market::{AgreementFilter, EventFilter, MarketError, flatten};
+use crate::world::{Topic, World};
+
+/// Long polls without a timeout.
+const DEFAULT_TIMEOUT: f64 = 5.0;
+/// Events per answer without `maxEvents`, and at the most.
+const DEFAULT_EVENTS: i64 = 20;
+const MOST_EVENTS: usize = 100;
 
 pub(super) fn routes() -> Router<World> {
-    Router::new()
+    let market = Router::new()
+        .route("/demands", post(subscribe).get(list_demands))
+        .route("/demands/{demand}", delete(unsubscribe))
+        .route("/demands/{demand}/events", get(collect))
+        .route("/demands/{demand}/proposals/{proposal}", get(get_proposal).post(counter))
+        .route("/demands/{demand}/proposals/{proposal}/reject", post(reject))
+        .route("/offers", get(list_offers))
+        .route("/agreements", post(create_agreement).get(list_agreements))
+        .route("/agreements/{agreement}", get(get_agreement))
+        .route("/agreements/{agreement}/confirm", post(confirm))
+        .route("/agreements/{agreement}/wait", post(wait))
+        .route("/agreements/{agreement}/cancel", post(cancel))
+        .route("/agreements/{agreement}/terminate", post(terminate))
+        .route("/agreements/{agreement}/terminate/reason", get(termination))
+        .route("/agreementEvents", get(agreement_events));
+    Router::new().nest("/market-api/v1", market)
+}
+
+/// How many events an answer may carry.
+fn max_events(asked: Option<i64>) -> Result<usize, MarketError> {
+    let asked = asked.unwrap_or(DEFAULT_EVENTS);
+    let max = usize::try_from(asked).ok().filter(|max| (1..=MOST_EVENTS).contains(max));
+    max.ok_or(MarketError::MaxEvents(asked, MOST_EVENTS))
+}
+
+/// Properties may be anything: what is no object never matches.
+#[derive(Debug, Deserialize)]
+struct Base {
+    properties: Value,
+    constraints: String,
+}
+
+async fn subscribe(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiJson(base): ApiJson<Base>,
+) -> (StatusCode, Json<DemandId>) {
+    let properties = flatten(base.properties);
+    let id = world.with(|state| state.subscribe_demand(&me.node, properties, base.constraints));
+    (StatusCode::CREATED, Json(id))
+}
+
+async fn list_demands(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Demand>> {
+    Json(world.with(|state| state.demands_of(&me.node)))
+}
+
+/// Requestors have none; providers do not live behind this API.
+async fn list_offers() -> Json<[Value; 0]> {
+    Json([])
+}
+
+async fn unsubscribe(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(demand): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let demand = demand_id(&demand)?;
+    world.with(|state| state.unsubscribe_demand(&me.node, &demand))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CollectQuery {
+    timeout: Option<f64>,
+    max_events: Option<i64>,
+}
+
+async fn collect(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(demand): Path<String>,
+    ApiQuery(query): ApiQuery<CollectQuery>,
+) -> Result<Json<Vec<DemandEvent>>, ApiError> {
+    let demand = demand_id(&demand)?;
+    let max = max_events(query.max_events)?;
+    world.with(|state| state.check_collect(&me.node, &demand))?;
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let topics = [Topic::Demand(demand.clone())];
+    let events = world.poll_until(&topics, deadline, |state| state.collect(&demand, max)).await;
+    Ok(Json(events.transpose()?.unwrap_or_default()))
+}
+
+/// The two ids of a proposal's path.
+fn proposal_path((demand, proposal): (String, String)) -> Result<(DemandId, ProposalId), ApiError> {
+    Ok((demand_id(&demand)?, proposal_id(&proposal)?))
+}
+
+async fn get_proposal(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(path): Path<(String, String)>,
+) -> Result<Json<Proposal>, ApiError> {
+    let (demand, proposal) = proposal_path(path)?;
+    Ok(Json(world.with(|state| state.get_proposal(&me.node, &demand, &proposal))?))
+}
+
+async fn counter(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(path): Path<(String, String)>,
+    ApiJson(base): ApiJson<Base>,
+) -> Result<Json<ProposalId>, ApiError> {
+    let (demand, proposal) = proposal_path(path)?;
+    let properties = flatten(base.properties);
+    let countered = world.with(|state| {
+        state.counter_proposal(&me.node, &demand, &proposal, properties, base.constraints)
+    });
+    Ok(Json(countered?))
+}
+
+async fn reject(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(path): Path<(String, String)>,
+    ApiJson(reason): ApiJson<Option<Reason>>,
+) -> Result<StatusCode, ApiError> {
+    let (demand, proposal) = proposal_path(path)?;
+    world.with(|state| state.reject_proposal(&me.node, &demand, &proposal, reason))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewAgreement {
+    proposal_id: String,
+    #[serde(deserialize_with = "stamp")]
+    valid_to: Timestamp,
+}
+
+async fn create_agreement(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiJson(new): ApiJson<NewAgreement>,
+) -> Result<Json<AgreementId>, ApiError> {
+    let proposal = promoted_id(&new.proposal_id)?;
+    let created = world.with(|state| state.create_agreement(&me.node, &proposal, new.valid_to));
+    Ok(Json(created?))
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum StateWord {
+    Proposal,
+    Pending,
+    Cancelled,
+    Rejected,
+    Approved,
+    Expired,
+    Terminated,
+}
+
+impl From<StateWord> for AgreementState {
+    fn from(word: StateWord) -> Self {
+        match word {
+            StateWord::Proposal => AgreementState::Proposal,
+            StateWord::Pending => AgreementState::Pending,
+            StateWord::Cancelled => AgreementState::Cancelled,
+            StateWord::Rejected => AgreementState::Rejected,
+            StateWord::Approved => AgreementState::Approved,
+            StateWord::Expired => AgreementState::Expired,
+            StateWord::Terminated => AgreementState::Terminated,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListQuery {
+    state: Option<StateWord>,
+    #[serde(default, deserialize_with = "optional_stamp")]
+    before_date: Option<Timestamp>,
+    #[serde(default, deserialize_with = "optional_stamp")]
+    after_date: Option<Timestamp>,
+    app_session_id: Option<String>,
+}
+
+async fn list_agreements(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Json<Vec<AgreementListEntry>> {
+    let filter = AgreementFilter {
+        state: query.state.map(AgreementState::from),
+        before: query.before_date,
+        after: query.after_date,
+        session: query.app_session_id,
+    };
+    Json(world.with(|state| state.agreements_of(&me.node, &filter)))
+}
+
+async fn get_agreement(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+) -> Result<Json<Agreement>, ApiError> {
+    let agreement = agreement_id(&agreement)?;
+    Ok(Json(world.with(|state| state.get_agreement(&me.node, &agreement))?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfirmQuery {
+    app_session_id: Option<String>,
+}
+
+async fn confirm(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+    ApiQuery(query): ApiQuery<ConfirmQuery>,
+) -> Result<StatusCode, ApiError> {
+    let agreement = agreement_id(&agreement)?;
+    let session = query.app_session_id;
+    world.with(|state| state.confirm_agreement(&me.node, &agreement, session))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+struct WaitQuery {
+    timeout: Option<f64>,
+}
+
+async fn wait(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+    ApiQuery(query): ApiQuery<WaitQuery>,
+) -> Result<StatusCode, ApiError> {
+    let agreement = agreement_id(&agreement)?;
+    if world.with(|state| state.approval(&me.node, &agreement))? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let topics = [Topic::Agreement(agreement.clone())];
+    let decided = world.poll_until(&topics, deadline, |state| {
+        match state.approval(&me.node, &agreement) {
+            // An agreement that expires under a waiting client does not wake it.
+            Ok(false) | Err(MarketError::Expired(_)) => None,
+            decided => Some(decided),
+        }
+    });
+    match decided.await {
+        Some(decided) => decided.map(|_| StatusCode::NO_CONTENT).map_err(ApiError::from),
+        None => Err(MarketError::ApprovalTimeout(agreement).into()),
+    }
+}
+
+async fn cancel(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+    ApiJson(reason): ApiJson<Option<Reason>>,
+) -> Result<StatusCode, ApiError> {
+    let agreement = agreement_id(&agreement)?;
+    world.with(|state| state.cancel_agreement(&me.node, &agreement, reason))?;
+    Ok(StatusCode::OK)
+}
+
+async fn terminate(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+    ApiJson(reason): ApiJson<Option<Reason>>,
+) -> Result<StatusCode, ApiError> {
+    let agreement = agreement_id(&agreement)?;
+    world.with(|state| state.terminate_by_requestor(&me.node, &agreement, reason))?;
+    Ok(StatusCode::OK)
+}
+
+async fn termination(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+) -> Result<Json<AgreementEvent>, ApiError> {
+    let agreement = agreement_id(&agreement)?;
+    Ok(Json(world.with(|state| state.termination(&me.node, &agreement))?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventsQuery {
+    timeout: Option<f64>,
+    #[serde(default, deserialize_with = "optional_stamp")]
+    after_timestamp: Option<Timestamp>,
+    max_events: Option<i64>,
+    app_session_id: Option<String>,
+}
+
+async fn agreement_events(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+) -> Result<Json<Vec<AgreementEvent>>, ApiError> {
+    let filter = EventFilter {
+        max: max_events(query.max_events)?,
+        after: query.after_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
+        session: query.app_session_id,
+    };
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let topics = [Topic::AgreementEvents(me.node.clone())];
+    let read = |state: &mut crate::world::State| state.agreement_events(&me.node, &filter);
+    let events = world.poll_until(&topics, deadline, read).await;
+    Ok(Json(events.unwrap_or_default()))
 }

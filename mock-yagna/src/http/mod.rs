@@ -9,5 +9,7 @@ mod market;
 mod paths;
 mod payment;
 mod router;
+mod scan;
+mod time;
 
 pub(crate) use router::router;

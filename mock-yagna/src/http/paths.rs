@@ -31,7 +31,7 @@ pub(super) fn demand_id(text: &str) -> Result<DemandId, ApiError> {
 }
 
 /// What is wrong with a proposal id, if anything.
-pub(super) fn check_proposal_id(text: &str) -> Result<ProposalId, String> {
+fn check_proposal_id(text: &str) -> Result<ProposalId, String> {
     let Some((side, hash)) = text.split_once('-') else {
         return Err(format!("Id [{text}] has invalid format."));
     };
@@ -54,11 +54,37 @@ pub(super) fn proposal_id(text: &str) -> Result<ProposalId, ApiError> {
 
 /// An agreement: 64 hex digits.
 pub(super) fn agreement_id(text: &str) -> Result<AgreementId, ApiError> {
+    let invalid = |what| ApiError::bad_request(format!("Invalid Agreement id. Id [{text}] {what}"));
     if !is_hex(text) {
-        return Err(malformed(&format!("Id [{text}] contains non hexadecimal characters.")));
+        return Err(invalid("contains non hexadecimal characters."));
     }
     if text.len() != 64 {
-        return Err(malformed(&format!("Id [{text}] has invalid length.")));
+        return Err(invalid("has invalid length."));
     }
     Ok(AgreementId::new(text))
+}
+
+/// A proposal named in a body.
+pub(super) fn promoted_id(text: &str) -> Result<ProposalId, ApiError> {
+    let invalid = |what| ApiError::bad_request(format!("Invalid Agreement id. {what}"));
+    check_proposal_id(text).map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_in_paths_are_checked_and_bad_ones_named() {
+        let hash = "a".repeat(64);
+        let random = "b".repeat(32);
+        assert!(demand_id(&format!("{random}-{hash}")).is_ok());
+        assert!(proposal_id(&format!("R-{hash}")).is_ok());
+        assert!(agreement_id(&hash).is_ok());
+        for bad in ["", "-", "nope", "xyz-123", "é-é", "R-", "R-00", "0x"] {
+            assert!(demand_id(bad).is_err(), "{bad}");
+            assert!(proposal_id(bad).is_err(), "{bad}");
+            assert!(agreement_id(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::extract::Caller;
-use super::{activity, gsb, identity, market, payment};
+use super::{activity, gsb, identity, market, payment, scan};
 use crate::world::World;
 
 const VARY: HeaderValue = HeaderValue::from_static(
@@ -21,6 +21,7 @@ pub(crate) fn router(world: World) -> Router {
     Router::new()
         .merge(identity::routes())
         .merge(market::routes())
+        .merge(scan::routes())
         .merge(activity::routes())
         .merge(payment::routes())
         .merge(gsb::routes())

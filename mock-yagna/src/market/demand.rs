@@ -48,6 +48,10 @@ pub(crate) struct Demand {
 }
 
 impl Demand {
+    pub(crate) fn id(&self) -> &DemandId {
+        &self.id
+    }
+
     pub(super) fn to_wire(&self) -> wire::Demand {
         wire::Demand {
             properties: Properties::clone(&self.properties),

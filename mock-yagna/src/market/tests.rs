@@ -1,1 +1,8 @@
-//! The market over its REST API.
+//! The market over its REST API, as raw JSON in virtual time.
+
+mod agreements;
+mod demands;
+mod harness;
+mod negotiation;
+mod providers;
+mod transport;

@@ -1,0 +1,178 @@
+//! `mock-yagna`: a yagna daemon with a simulated network behind it, on a local port.
+//!
+//! Owns the command line, the signals and the log. Everything else is the library's.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mock_yagna::{AppKey, Config, Image, MockYagna, ProviderSpec, Seed, Timebase};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+/// A yagna daemon with a simulated Golem Network behind it, for clients of any language.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Options {
+    /// Address to serve on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Serve on an address that other machines can reach; whoever knows the key may then run
+    /// commands here.
+    #[arg(long)]
+    allow_remote: bool,
+    /// The app key that clients must present; repeated, each key is an identity of its own.
+    #[arg(long, default_value = "secret", env = "YAGNA_APPKEY", hide_env_values = true)]
+    app_key: Vec<String>,
+    /// How many providers the network has.
+    #[arg(long, default_value_t = 4)]
+    providers: usize,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run the programs of this image folder as real processes, instead of a simulated shell.
+    #[arg(long, value_name = "DIR")]
+    image_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(
+        "{0} can be reached by other machines; give --allow-remote if that is meant, or listen on \
+         127.0.0.1"
+    )]
+    Remote(SocketAddr),
+    #[error("--app-key is given twice with the same key")]
+    SameKey,
+    #[error("an app key must not be empty or contain spaces")]
+    BadKey,
+    #[error("--image-dir {dir}: {error}")]
+    ImageDir { dir: PathBuf, error: io::Error },
+    #[error("port {} of {} is in use by another program; choose one with --listen", .0.port(), .0.ip())]
+    PortInUse(SocketAddr),
+    #[error("cannot listen on {address}: {error}")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("serving ended: {0}")]
+    Serve(io::Error),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .init();
+    match run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say_on_stderr(&format!("mock-yagna: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Failure> {
+    if !options.listen.ip().is_loopback() && !options.allow_remote {
+        return Err(Failure::Remote(options.listen));
+    }
+    let config = config(&options)?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::PortInUse(options.listen),
+        _ => Failure::Listen { address: options.listen, error },
+    })?;
+    let address = listener.local_addr();
+    let address = address.map_err(|error| Failure::Listen { address: options.listen, error })?;
+
+    // Handlers first: whoever reads the lines below may already send a signal.
+    let stop = signals().map_err(Failure::Serve)?;
+    let mock = MockYagna::start(config, Timebase::wall_clock());
+    say(&format!("export YAGNA_API_URL=http://{address}"));
+    say(&format!("export YAGNA_APPKEY={}", options.app_key[0]));
+    tracing::info!("{} providers, seed {}, on {address}", options.providers, options.seed);
+
+    let mut serving = pin!(mock.serve(listener));
+    let served = tokio::select! {
+        biased;
+        () = stop => {
+            mock.stop().await;
+            serving.await
+        }
+        served = &mut serving => served,
+    };
+    tracing::info!("stopped: {}", mock.summary());
+    served.map_err(Failure::Serve)
+}
+
+fn config(options: &Options) -> Result<Config, Failure> {
+    let seed = Seed::from_u64(options.seed);
+    let mut app_keys: Vec<AppKey> = Vec::new();
+    for key in &options.app_key {
+        if key.is_empty() || key.chars().any(char::is_whitespace) {
+            return Err(Failure::BadKey);
+        }
+        if app_keys.iter().any(|other| other.key == *key) {
+            return Err(Failure::SameKey);
+        }
+        let name = match app_keys.len() {
+            0 => "requestor".to_owned(),
+            others => format!("requestor-{}", others + 1),
+        };
+        app_keys.push(AppKey::new(key, name));
+    }
+    let default_image = match &options.image_dir {
+        None => Image::Shell,
+        Some(dir) => {
+            let failed = |error| Failure::ImageDir { dir: dir.clone(), error };
+            let dir = dir.canonicalize().map_err(failed)?;
+            if !dir.is_dir() {
+                return Err(failed(io::ErrorKind::NotADirectory.into()));
+            }
+            Image::Process { dir }
+        }
+    };
+    Ok(Config {
+        seed,
+        app_keys,
+        providers: ProviderSpec::fleet(options.providers, seed),
+        default_image: Some(default_image),
+        ..Config::default()
+    })
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM.
+#[cfg(unix)]
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Resolves at the first Ctrl-C.
+#[cfg(not(unix))]
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// A reader that went away is no reason to stop serving.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn say_on_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,233 @@
+//! Demands and their event queue.
+
+use serde_json::json;
+
+use super::harness::{Api, one};
+use crate::config::ProviderSpec;
+use crate::rng::Seed;
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_poll_blocks_for_its_whole_timeout() {
+    let api = Api::start(Vec::new());
+    let demand = api.demand().await;
+    for (query, seconds) in
+        [("", 5.0), ("?timeout=2", 2.0), ("?timeout=1.5", 1.5), ("?timeout=0", 0.0), ("?timeout=-1", 0.0)]
+    {
+        let answer = api.get(&format!("/demands/{demand}/events{query}")).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "[]"), "{query}");
+        assert!((answer.took - seconds).abs() < 0.01, "{query}: {}", answer.took);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_wakes_the_poll_and_is_returned_once() {
+    let api = Api::start(one());
+    let demand = api.demand().await;
+    let answer = api.get(&format!("/demands/{demand}/events?timeout=10&maxEvents=5")).await;
+    assert!(answer.took < 0.2, "{}", answer.took);
+    let events = answer.json();
+    let event = &events[0];
+    assert_eq!(event["eventType"], "ProposalEvent");
+    assert_eq!(event["proposal"]["state"], "Initial");
+    assert_eq!(event["proposal"].get("prevProposalId"), None);
+    assert!(answer.text.contains(r#""golem.com.pricing.model.linear.coeffs":[0.00005,0.0001,0.0]"#));
+    let again = api.get(&format!("/demands/{demand}/events?timeout=0")).await;
+    assert_eq!(again.text, "[]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_polls_only_one_gets_the_event() {
+    let api = Api::start(one());
+    let demand = api.demand().await;
+    let path = format!("/demands/{demand}/events?timeout=3");
+    let (a, b) = tokio::join!(api.get(&path), api.get(&path));
+    let got = |text: &str| usize::from(text != "[]");
+    assert_eq!(got(&a.text) + got(&b.text), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_matching_offers_of_a_large_network_arrive_once_each() {
+    let api = Api::start(ProviderSpec::fleet(500, Seed::from_u64(9)));
+    let demand = api.demand().await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let mut seen = Vec::new();
+    loop {
+        let answer = api.get(&format!("/demands/{demand}/events?timeout=0&maxEvents=100")).await;
+        let events = answer.json();
+        let events = events.as_array().expect("a list");
+        if events.is_empty() {
+            break;
+        }
+        assert!(events.len() <= 100);
+        seen.extend(events.iter().map(|e| e["proposal"]["issuerId"].to_string()));
+    }
+    assert_eq!(seen.len(), 500);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_offers_that_match_both_ways_arrive() {
+    let mut elsewhere = ProviderSpec::new("elsewhere");
+    elsewhere.subnet = "hidden".into();
+    let mut plain = ProviderSpec::new("plain");
+    plain.capabilities = Vec::new();
+    let api = Api::start(vec![elsewhere, plain, ProviderSpec::new("right")]);
+    let mut body = api.demand_body();
+    body["constraints"] = json!("(&(golem.runtime.capabilities=vpn)(golem.inf.mem.gib>=0.5))");
+    let demand = api.post("/demands", body).await.id();
+    let events = api.collect(&demand).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["proposal"]["properties"]["golem.node.id.name"], "right");
+
+    // The provider's own constraints need an expiration in the future.
+    let mut past = api.demand_body();
+    past["properties"]["golem.srv.comp.expiration"] = json!(1);
+    let demand = api.post("/demands", past).await.id();
+    assert!(api.collect(&demand).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn strange_demands_are_taken_and_never_match() {
+    let api = Api::start(one());
+    let mut demands = Vec::new();
+    for body in [
+        json!({"properties": {}, "constraints": "(&(a=1)"}),
+        json!({"properties": {}, "constraints": ""}),
+        json!({"properties": [], "constraints": "()"}),
+        json!({"properties": {"a": null}, "constraints": "()"}),
+        json!({"properties": {"golem": {"node": {"id": {"name": "nested"}}}}, "constraints": "()"}),
+    ] {
+        let answer = api.post("/demands", body).await;
+        assert_eq!(answer.status, 201);
+        demands.push(answer.id());
+    }
+    let list = api.get("/demands").await.json();
+    let properties: Vec<_> =
+        list.as_array().expect("a list").iter().map(|d| d["properties"].clone()).collect();
+    let expected = [
+        json!({"": {}}),
+        json!({"": {}}),
+        json!({"": []}),
+        json!({"a": null}),
+        json!({"golem.node.id.name": "nested"}),
+    ];
+    assert_eq!(properties, expected);
+    for demand in demands {
+        let answer = api.get(&format!("/demands/{demand}/events?timeout=1")).await;
+        assert_eq!(answer.text, "[]");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsubscribing_wakes_the_poll_with_404_and_works_once() {
+    let api = Api::start(Vec::new());
+    let demand = api.demand().await;
+    let path = format!("/demands/{demand}/events?timeout=60");
+    let poll = api.get(&path);
+    let unsubscribe = async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        api.delete(&format!("/demands/{demand}")).await
+    };
+    let (poll, unsubscribed) = tokio::join!(poll, unsubscribe);
+    assert_eq!((unsubscribed.status, unsubscribed.text.as_str()), (204, ""));
+    assert_eq!(poll.status, 404);
+    assert!((poll.took - 3.0).abs() < 0.01);
+    let again = api.delete(&format!("/demands/{demand}")).await.refusal();
+    assert_eq!(again, (404, format!("Demand [{demand}] not found.")));
+    let gone = api.get(&format!("/demands/{demand}/events?timeout=0")).await.refusal();
+    assert_eq!(gone, (404, format!("Subscription [{demand}] not found. Could be unsubscribed.")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_demand_lives_for_an_hour_and_a_poll_over_its_end_is_empty() {
+    let api = Api::start(Vec::new());
+    let demand = api.demand().await;
+    tokio::time::sleep(std::time::Duration::from_secs(3595)).await;
+    let over = api.get(&format!("/demands/{demand}/events?timeout=10")).await;
+    assert_eq!((over.status, over.text.as_str()), (200, "[]"));
+    assert!((over.took - 10.0).abs() < 0.01);
+    assert_eq!(api.get(&format!("/demands/{demand}/events?timeout=0")).await.status, 404);
+    assert_eq!(api.get("/demands").await.text, "[]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_requests_get_the_words_of_the_daemon() {
+    let api = Api::start(Vec::new());
+    let demand = api.demand().await;
+    let none = format!("{}-{}", "0".repeat(32), "0".repeat(64));
+    for (path, status, text) in [
+        (format!("/demands/{demand}/events?maxEvents=0"), 400,
+            r#"{"message":"Invalid maxEvents '0', should be between 1 and 100."}"#.to_owned()),
+        (format!("/demands/{demand}/events?maxEvents=-5"), 400,
+            r#"{"message":"Invalid maxEvents '-5', should be between 1 and 100."}"#.to_owned()),
+        (format!("/demands/{demand}/events?maxEvents=101"), 400,
+            r#"{"message":"Invalid maxEvents '101', should be between 1 and 100."}"#.to_owned()),
+        (format!("/demands/{demand}/events?timeout=abc"), 400,
+            "Query deserialize error: invalid float literal".to_owned()),
+        ("/demands/nope/events".to_owned(), 400,
+            r#"{"message":"Path deserialize error: Subscription id [nope] has invalid format."}"#.to_owned()),
+        ("/demands/xyz-123/events".to_owned(), 400,
+            r#"{"message":"Path deserialize error: Subscription id [xyz-123] contains non hexadecimal characters."}"#.to_owned()),
+        (format!("/demands/{none}/events"), 404,
+            format!(r#"{{"message":"Subscription [{none}] not found. Could be unsubscribed."}}"#)),
+        (format!("/demands/{demand}/proposals/nope"), 400,
+            r#"{"message":"Path deserialize error: Id [nope] has invalid format."}"#.to_owned()),
+    ] {
+        let answer = api.get(&path).await;
+        assert_eq!((answer.status, answer.text), (status, text), "{path}");
+    }
+    let malformed = api.post("/demands", json!({})).await.refusal();
+    let missing = "Json deserialize error: missing field `properties` at line 1 column 2";
+    assert_eq!(malformed, (400, missing.to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_identities_do_not_see_each_others_demands() {
+    let api = Api::start(one());
+    let other = api.as_other();
+    let demand = api.demand().await;
+    assert_eq!(other.get("/demands").await.text, "[]");
+    let events = other.get(&format!("/demands/{demand}/events?timeout=0")).await;
+    assert_eq!(events.status, 404);
+    assert_eq!(other.delete(&format!("/demands/{demand}")).await.status, 404);
+    let initial = api.proposal(&demand).await;
+    let path = format!("/demands/{demand}/proposals/{initial}");
+    assert_eq!(other.get(&path).await.status, 404);
+    assert_eq!(other.post(&path, other.demand_body()).await.status, 404);
+    let agreement = {
+        assert_eq!(api.counter(&demand, &initial).await.status, 200);
+        let draft = api.proposal(&demand).await;
+        assert_eq!(other.promote(&draft).await.status, 400);
+        api.promote(&draft).await.id()
+    };
+    assert_eq!(other.get(&format!("/agreements/{agreement}")).await.status, 404);
+    assert_eq!(other.post_nothing(&format!("/agreements/{agreement}/confirm")).await.status, 404);
+    assert_eq!(other.get("/agreements").await.text, "[]");
+    api.confirm(&agreement).await;
+    assert_eq!(api.wait(&agreement, 5).await.status, 204);
+    assert_eq!(other.get("/agreementEvents?timeout=0").await.text, "[]");
+    let own = api.get("/agreementEvents?timeout=0").await.json();
+    assert_eq!(own[0]["eventType"], "AgreementApprovedEvent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_shows_each_offer_once_and_needs_no_demand() {
+    let api = Api::start(one());
+    let scan = api.post("/scan", json!({"type": "offer", "constraints": "(golem.runtime.name=vm)"})).await;
+    assert_eq!((scan.status, scan.text.as_str()), (201, r#""0""#));
+    let offers = api.get("/scan/0/events?timeout=5&maxEvents=10").await.json();
+    assert_eq!(offers[0]["properties"]["golem.node.id.name"], "alice");
+    let again = api.get("/scan/0/events?timeout=1").await;
+    assert_eq!(again.text, "[]");
+    assert!((again.took - 1.0).abs() < 0.01);
+    let bad = api.post("/scan", json!({"type": "zzz"})).await.refusal();
+    let words = "Json deserialize error: unknown variant `zzz`, expected `offer` or `demand` at line 1 column 13";
+    assert_eq!(bad, (400, words.to_owned()));
+    assert_eq!(api.post("/scan", json!({"type": "offer", "constraints": "(&(a"})).await.status, 400);
+    assert_eq!(api.delete("/scan/0").await.status, 204);
+    let ended = api.get("/scan/0/events?timeout=9").await;
+    assert_eq!(ended.refusal(), (404, r#"Iterator with id "0" not found"#.to_owned()));
+    assert!(ended.took < 0.01, "an unknown scan is answered at once");
+}
