@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod common;
+pub mod flex;
 mod glm;
 pub mod gsb;
 pub mod identity;

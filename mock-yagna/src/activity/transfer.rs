@@ -5,12 +5,12 @@ use std::io;
 
 use bytes::Bytes;
 use golem_wire::activity::Transfer;
+use golem_wire::flex::Flex;
 use golem_wire::{ActivityId, NodeId};
 use sha3::{Digest, Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 use super::image::Machine;
 use crate::gsb::GsbError;
-use crate::gsb::value::Value;
 use crate::runtime::files::{FilesError, normalise};
 use crate::runtime::in_volume;
 use crate::runtime::process::Processes;
@@ -226,8 +226,8 @@ async fn write(
 /// Reads a file that the requestor serves, chunk after chunk.
 async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, TransferError> {
     let wrong = |what| TransferError::Answer(address.to_owned(), what);
-    let metadata = world.gsb_call(node, address, "GetMetadata", Value::map([])).await?;
-    let size = metadata.get("fileSize").and_then(Value::as_u64);
+    let metadata = world.gsb_call(node, address, "GetMetadata", Flex::map([])).await?;
+    let size = metadata.get("fileSize").and_then(Flex::as_u64);
     let size = size.ok_or_else(|| wrong("{fileSize}"))?;
     if size > FILE_LIMIT {
         return Err(TransferError::TooLarge(size));
@@ -237,11 +237,11 @@ async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, 
         let offset = content.len() as u64;
         let wanted = (size - offset).min(CHUNK as u64);
         let request =
-            Value::map([("offset", Value::UInt(offset)), ("size", Value::UInt(CHUNK as u64))]);
+            Flex::map([("offset", Flex::UInt(offset)), ("size", Flex::UInt(CHUNK as u64))]);
         let chunk = world.gsb_call(node, address, "GetChunk", request).await?;
-        let bytes = chunk.get("content").and_then(Value::as_bytes);
+        let bytes = chunk.get("content").and_then(Flex::as_bytes);
         // An offset that is left out is the one that was asked for.
-        let at = chunk.get("offset").map_or(Some(offset), Value::as_u64);
+        let at = chunk.get("offset").map_or(Some(offset), Flex::as_u64);
         match bytes {
             Some(bytes) if at == Some(offset) && bytes.len() as u64 == wanted => {
                 content.extend(bytes);
@@ -260,14 +260,14 @@ async fn upload(
     content: &[u8],
 ) -> Result<(), TransferError> {
     for (index, bytes) in content.chunks(CHUNK).enumerate() {
-        let chunk = Value::map([
-            ("content", Value::Blob(bytes.to_vec())),
-            ("offset", Value::UInt((index * CHUNK) as u64)),
+        let chunk = Flex::map([
+            ("content", Flex::Blob(Bytes::copy_from_slice(bytes))),
+            ("offset", Flex::UInt((index * CHUNK) as u64)),
         ]);
-        world.gsb_call(node, address, "UploadChunk", Value::map([("chunk", chunk)])).await?;
+        world.gsb_call(node, address, "UploadChunk", Flex::map([("chunk", chunk)])).await?;
     }
-    let hash = Value::Text(hex::encode(Sha3_256::digest(content)));
-    world.gsb_call(node, address, "UploadFinished", Value::map([("hash", hash)])).await?;
+    let hash = Flex::Text(hex::encode(Sha3_256::digest(content)));
+    world.gsb_call(node, address, "UploadFinished", Flex::map([("hash", hash)])).await?;
     Ok(())
 }
 

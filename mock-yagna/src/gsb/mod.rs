@@ -4,20 +4,19 @@
 //! Owns addresses, sockets, calls in flight. Does not own the websocket itself (`http::gsb`) or what
 //! is called for (`activity::transfer`).
 
-pub(crate) mod value;
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use golem_wire::NodeId;
+use golem_wire::flex::Flex;
 use golem_wire::gsb::{Bound, Listen};
 use indexmap::IndexMap;
 use jiff::SignedDuration;
 
 use crate::world::{State, Topic, World};
-use value::Value;
 
 /// How long a bound service may take to answer one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,14 +38,14 @@ struct Service {
     owner: NodeId,
     /// The websocket that serves it; a newer one replaces it.
     socket: Option<u64>,
-    outbox: VecDeque<Vec<u8>>,
+    outbox: VecDeque<Bytes>,
 }
 
 /// A call in flight.
 #[derive(Debug)]
 struct Call {
     service: String,
-    answer: Option<Result<Value, GsbError>>,
+    answer: Option<Result<Flex, GsbError>>,
 }
 
 /// A call did not succeed.
@@ -81,7 +80,7 @@ pub(crate) struct NoService(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SocketStep {
     /// Send this frame.
-    Send(Vec<u8>),
+    Send(Bytes),
     /// Close: another socket took over.
     Replaced,
     /// Close: the service was unbound.
@@ -126,9 +125,16 @@ impl State {
         Ok(Bound { listen, services_id: id })
     }
 
+    /// Whether `owner` bound this service.
+    pub(crate) fn gsb_find(&self, owner: &NodeId, id: &str) -> Result<(), NoService> {
+        let found = self.gsb.services.get(id).filter(|service| service.owner == *owner);
+        found.map(drop).ok_or_else(|| no_service(id))
+    }
+
     /// Unbinds a service; its calls in flight fail and its socket closes.
-    pub(crate) fn gsb_unbind(&mut self, id: &str) -> Result<(), NoService> {
-        self.gsb.services.shift_remove(id).ok_or_else(|| no_service(id))?;
+    pub(crate) fn gsb_unbind(&mut self, owner: &NodeId, id: &str) -> Result<(), NoService> {
+        self.gsb_find(owner, id)?;
+        self.gsb.services.shift_remove(id);
         let of_service = |(name, call): (&String, &Call)| (call.service == id).then(|| name.clone());
         let cancelled: Vec<String> = self.gsb.calls.iter().filter_map(of_service).collect();
         for name in cancelled {
@@ -140,7 +146,8 @@ impl State {
     }
 
     /// A websocket takes over a service.
-    pub(crate) fn gsb_attach(&mut self, id: &str) -> Result<u64, NoService> {
+    pub(crate) fn gsb_attach(&mut self, owner: &NodeId, id: &str) -> Result<u64, NoService> {
+        self.gsb_find(owner, id)?;
         self.gsb.count += 1;
         let socket = self.gsb.count;
         let service = self.gsb.services.get_mut(id).ok_or_else(|| no_service(id))?;
@@ -168,12 +175,12 @@ impl State {
     }
 
     /// A frame came back. The error is the reason with which the socket should be closed.
-    pub(crate) fn gsb_frame(&mut self, id: &str, frame: &[u8]) -> Result<(), String> {
-        let frame = Value::decode(frame).map_err(|why| format!("Failed to read response: {why}"))?;
-        let name = frame.get("id").and_then(Value::as_text);
+    pub(crate) fn gsb_frame(&mut self, id: &str, frame: &Bytes) -> Result<(), String> {
+        let frame = Flex::decode(frame).map_err(|why| format!("Failed to read response: {why}"))?;
+        let name = frame.get("id").and_then(Flex::as_str);
         let name = name.ok_or("Failed to read response: it has no id")?;
         let answer = match (frame.get("error"), frame.get("payload")) {
-            (Some(error), _) if *error != Value::Null => Err(GsbError::Refused(refusal(error))),
+            (Some(error), _) if *error != Flex::Null => Err(GsbError::Refused(refusal(error))),
             (_, Some(payload)) => Ok(payload.clone()),
             (_, None) => return Err("Failed to read response: neither payload nor error".into()),
         };
@@ -195,7 +202,7 @@ impl State {
         owner: &NodeId,
         address: &str,
         component: &str,
-        payload: Value,
+        payload: Flex,
     ) -> Result<String, GsbError> {
         let id = service_id(address);
         let service = self.gsb.services.get_mut(&id).ok_or(GsbError::NoEndpoint)?;
@@ -207,9 +214,9 @@ impl State {
         }
         self.gsb.count += 1;
         let name = uuid::Uuid::from_u64_pair(0, self.gsb.count).to_string();
-        let frame = Value::map([
-            ("component", Value::Text(component.to_owned())),
-            ("id", Value::Text(name.clone())),
+        let frame = Flex::map([
+            ("component", Flex::Text(component.to_owned())),
+            ("id", Flex::Text(name.clone())),
             ("payload", payload),
         ]);
         service.outbox.push_back(frame.encode());
@@ -218,7 +225,7 @@ impl State {
         Ok(name)
     }
 
-    fn gsb_take(&mut self, call: &str) -> Option<Result<Value, GsbError>> {
+    fn gsb_take(&mut self, call: &str) -> Option<Result<Flex, GsbError>> {
         match self.gsb.calls.get_mut(call) {
             // The service was unbound meanwhile.
             None => Some(Err(GsbError::NoEndpoint)),
@@ -228,14 +235,14 @@ impl State {
 }
 
 /// `{"<Kind>": "what"}` as one line.
-fn refusal(error: &Value) -> String {
+fn refusal(error: &Flex) -> String {
     match error {
-        Value::Map(members) => match members.first() {
-            Some((kind, Value::Text(what))) => format!("{kind}: {what}"),
+        Flex::Map(members) => match members.first() {
+            Some((kind, Flex::Text(what))) => format!("{kind}: {what}"),
             Some((kind, _)) => kind.clone(),
             None => "the service refused".into(),
         },
-        Value::Text(what) => what.clone(),
+        Flex::Text(what) => what.clone(),
         _ => "the service refused".into(),
     }
 }
@@ -247,8 +254,8 @@ impl World {
         owner: &NodeId,
         address: &str,
         component: &str,
-        payload: Value,
-    ) -> Result<Value, GsbError> {
+        payload: Flex,
+    ) -> Result<Flex, GsbError> {
         let name = self.with(|state| state.gsb_send(owner, address, component, payload))?;
         let timeout = SignedDuration::try_from(CALL_TIMEOUT).unwrap_or(SignedDuration::MAX);
         let topics = [call_topic(&name)];
