@@ -1,6 +1,190 @@
-//! payment API.
-use axum::Router;
-use crate::world::World;
+//! The payment API (`/payment-api/v1`): accounts, payments, and the routes of the whole area.
+//!
+//! `allocation` has allocations and decorations, `document` invoices, debit notes and their events.
+//! Statuses and bodies are the recorded ones; where a request cannot be judged the same way
+//! (a negative timeout, which makes the daemon drop the connection) the answer is an error.
+
+mod allocation;
+mod document;
+#[cfg(test)]
+mod tests;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use golem_wire::payment::Account;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::extract::{ApiQuery, Caller};
+use super::time::{deadline, optional_stamp};
+use crate::config::Platform;
+use crate::payment::{Payment, PaymentFilter};
+use crate::world::{Topic, World};
+
+/// Seconds of a long poll that does not say.
+const DEFAULT_TIMEOUT: f64 = 5.0;
+/// Seconds between the payment driver's batches, as a daemon on a test network reports them.
+const BATCH_SECONDS: u64 = 300;
+
 pub(super) fn routes() -> Router<World> {
+    let api = |path: &str| format!("/payment-api/v1{path}");
     Router::new()
+        .route(&api("/requestorAccounts"), get(requestor_accounts))
+        .route(&api("/providerAccounts"), get(provider_accounts))
+        .route(&api("/batchCycles"), get(batch_cycles))
+        .route(&api("/allocations"), get(allocation::list).post(allocation::create))
+        .route(
+            &api("/allocations/{id}"),
+            get(allocation::get).put(allocation::amend).delete(allocation::release),
+        )
+        .route(&api("/allocations/{id}/orders"), get(allocation::orders))
+        .route(&api("/allocations/{id}/expenditures"), get(allocation::expenditures))
+        .route(&api("/demandDecorations"), get(allocation::decorations))
+        .route(&api("/invoices"), get(document::invoices))
+        .route(&api("/invoices/{id}"), get(document::invoice))
+        .route(&api("/invoices/{id}/payments"), get(document::invoice_payments))
+        .route(&api("/invoices/{id}/accept"), post(document::accept_invoice))
+        .route(&api("/invoices/{id}/reject"), post(document::reject_invoice))
+        .route(&api("/invoiceEvents"), get(document::invoice_events))
+        .route(&api("/debitNotes"), get(document::debit_notes))
+        .route(&api("/debitNotes/{id}"), get(document::debit_note))
+        .route(&api("/debitNotes/{id}/payments"), get(not_implemented))
+        .route(&api("/debitNotes/{id}/accept"), post(document::accept_debit_note))
+        .route(&api("/debitNotes/{id}/reject"), post(not_implemented))
+        .route(&api("/debitNoteEvents"), get(document::debit_note_events))
+        .route(&api("/payments"), get(payments))
+        .route(&api("/payments/status"), get(driver_status))
+        .route(&api("/payments/{id}"), get(payment))
+}
+
+/// An object that is not there, or not the caller's.
+fn unknown() -> ApiError {
+    ApiError::null(StatusCode::NOT_FOUND)
+}
+
+/// A timeout that makes the daemon hang up.
+fn check_timeout(timeout: Option<f64>) -> Result<(), ApiError> {
+    match timeout {
+        Some(timeout) if timeout < 0.0 => Err(ApiError::empty(StatusCode::INTERNAL_SERVER_ERROR)),
+        _ => Ok(()),
+    }
+}
+
+async fn not_implemented() -> ApiError {
+    ApiError::null(StatusCode::NOT_IMPLEMENTED)
+}
+
+/// getRequestorAccounts: every node has an account on every platform.
+async fn requestor_accounts(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Account>> {
+    let platforms = world.with(|state| state.config.platforms.clone());
+    let account = |platform: Platform| Account {
+        platform: platform.name(),
+        address: me.node.to_string(),
+        driver: platform.driver,
+        network: platform.network,
+        token: platform.token,
+        send: true,
+        receive: false,
+    };
+    Json(platforms.into_iter().map(account).collect())
+}
+
+/// getProviderAccounts: the caller is no provider.
+async fn provider_accounts() -> Json<Vec<Account>> {
+    Json(Vec::new())
+}
+
+async fn batch_cycles(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Value>> {
+    let (platforms, now) = world.with(|state| (state.config.platforms.clone(), state.now));
+    let cycle = |platform: Platform| {
+        json!({
+            "cron": null,
+            "extraPayTimeSec": 240,
+            "intervalSec": BATCH_SECONDS,
+            "lastProcess": null,
+            "maxIntervalSec": BATCH_SECONDS,
+            "nextProcess": now,
+            "nodeId": me.node,
+            "platform": platform.name(),
+        })
+    };
+    Json(platforms.into_iter().map(cycle).collect())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PaymentsQuery {
+    timeout: Option<f64>,
+    #[serde(default, deserialize_with = "optional_stamp")]
+    after_timestamp: Option<Timestamp>,
+    max_events: Option<usize>,
+    app_session_id: Option<String>,
+    network: Option<String>,
+    driver: Option<String>,
+}
+
+/// getPayments: waits until there is one.
+async fn payments(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiQuery(query): ApiQuery<PaymentsQuery>,
+) -> Result<Json<Vec<Payment>>, ApiError> {
+    check_timeout(query.timeout)?;
+    if let Some(network) = &query.network
+        && !world.with(|state| state.config.platforms.iter().any(|p| p.network == *network))
+    {
+        return Err(ApiError::internal("Matching variant not found"));
+    }
+    let filter = PaymentFilter {
+        after: query.after_timestamp,
+        max: query.max_events,
+        session: query.app_session_id,
+        network: query.network,
+        driver: query.driver,
+    };
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let topics = [Topic::InvoiceEvents(me.node.clone())];
+    let found = world.poll_until(&topics, deadline, |state| {
+        let found = state.payments(&me.node, &filter);
+        (!found.is_empty()).then_some(found)
+    });
+    Ok(Json(found.await.unwrap_or_default()))
+}
+
+/// getPayment.
+async fn payment(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Payment>, ApiError> {
+    world.with(|state| state.payment(&me.node, &id).cloned()).map(Json).ok_or_else(unknown)
+}
+
+#[derive(Debug, Deserialize)]
+struct StatusQuery {
+    network: Option<String>,
+    driver: Option<String>,
+}
+
+/// Trouble of the payment driver: it has none.
+async fn driver_status(
+    State(world): State<World>,
+    ApiQuery(query): ApiQuery<StatusQuery>,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    let platforms = world.with(|state| state.config.platforms.clone());
+    if let Some(driver) = &query.driver
+        && !platforms.iter().any(|platform| platform.driver == *driver)
+    {
+        return Err(ApiError::not_found(format!("Requested driver not registered {driver}")));
+    }
+    if let Some(network) = &query.network
+        && !platforms.iter().any(|platform| platform.network == *network)
+    {
+        return Err(ApiError::not_found(format!("Requested network not supported {network}")));
+    }
+    Ok(Json(Vec::new()))
 }

@@ -138,7 +138,10 @@ impl State {
         }
         self.wake(&Topic::DebitNoteEvents(caller.clone()));
         self.pay_later(payable.into_iter().map(|accrued| Charge::of_note(&note, accrued)).collect());
-        self.settle_documents(&note.agreement_id);
+        let paid = self.meter(&note.activity_id).map_or(Glm::ZERO, |meter| meter.paid);
+        if more.is_zero() && note.total_amount_due <= paid {
+            self.settle_documents(&note.agreement_id);
+        }
         Ok(())
     }
 

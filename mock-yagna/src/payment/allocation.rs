@@ -17,7 +17,7 @@ use crate::timeline::Ticket;
 
 /// What an allocation has been charged for one agreement, or for one activity of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Expenditure {
+pub(crate) struct Expenditure {
     /// Accepted.
     pub accepted: Glm,
     /// Handed to the payment driver.
@@ -25,11 +25,11 @@ pub struct Expenditure {
 }
 
 /// For what an allocation is charged: an agreement, or one activity of it.
-pub type Purpose = (AgreementId, Option<ActivityId>);
+pub(crate) type Purpose = (AgreementId, Option<ActivityId>);
 
 /// Money set aside.
 #[derive(Clone, Debug)]
-pub struct Allocation {
+pub(crate) struct Allocation {
     pub(crate) id: AllocationId,
     pub(crate) owner: NodeId,
     pub(crate) address: String,
@@ -49,7 +49,7 @@ pub struct Allocation {
 
 /// Why an allocation refused, in the daemon's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AllocationError {
+pub(crate) enum AllocationError {
     /// Below what is spent.
     #[error("New allocation would be smaller than the already spent amount")]
     BelowSpent,
@@ -71,7 +71,7 @@ pub enum AllocationError {
 
 impl Allocation {
     /// Amount set aside.
-    pub fn total(&self) -> Glm {
+    pub(crate) fn total(&self) -> Glm {
         // As the daemon reports it: the more precise of both summands sets the digits.
         self.spent + self.remaining
     }
@@ -80,7 +80,7 @@ impl Allocation {
     ///
     /// # Errors
     /// See [`AllocationError`].
-    pub fn check_amend(
+    pub(crate) fn check_amend(
         &self,
         total: Option<Glm>,
         timeout: Option<Timestamp>,
@@ -100,7 +100,7 @@ impl Allocation {
     ///
     /// # Errors
     /// As [`Allocation::check_amend`]; nothing changes then.
-    pub fn amend(
+    pub(crate) fn amend(
         &mut self,
         total: Option<Glm>,
         timeout: Option<Timestamp>,
@@ -118,7 +118,7 @@ impl Allocation {
     ///
     /// # Errors
     /// When it is released or holds less than `amount`; nothing changes then.
-    pub fn charge(&mut self, purpose: Purpose, amount: Glm) -> Result<(), AllocationError> {
+    pub(crate) fn charge(&mut self, purpose: Purpose, amount: Glm) -> Result<(), AllocationError> {
         self.check_live()?;
         if amount > Glm::ZERO && amount > self.remaining {
             return Err(AllocationError::NotEnough { allocated: self.remaining, needed: amount });
@@ -136,7 +136,7 @@ impl Allocation {
     ///
     /// # Errors
     /// When it is released already.
-    pub fn release(&mut self) -> Result<(), AllocationError> {
+    pub(crate) fn release(&mut self) -> Result<(), AllocationError> {
         self.check_live()?;
         self.released = true;
         Ok(())
@@ -146,13 +146,8 @@ impl Allocation {
         if self.released { Err(AllocationError::Released(self.id.clone())) } else { Ok(()) }
     }
 
-    /// What of the account it holds: all of it while live, what it spent afterwards.
-    pub fn held(&self) -> Glm {
-        if self.released { self.spent } else { self.total() }
-    }
-
     /// As its owner sees it.
-    pub fn to_wire(&self) -> wire_payment::Allocation {
+    pub(crate) fn to_wire(&self) -> wire_payment::Allocation {
         wire_payment::Allocation {
             allocation_id: self.id.clone(),
             address: self.address.clone(),
@@ -253,7 +248,6 @@ mod tests {
             );
         }
         assert_eq!(allocation.expenditures[&purpose()].accepted, glm("1"));
-        assert_eq!(allocation.held(), glm("1"), "a released allocation holds what it spent");
     }
 
     #[test]

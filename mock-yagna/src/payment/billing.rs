@@ -21,6 +21,9 @@ use crate::world::{Action, State, Topic};
 /// Time to pay an invoice when no payment timeout was negotiated.
 const INVOICE_TERM: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a provider waits before it tries again to send a document.
+const RETRY: Duration = Duration::from_secs(5);
+
 impl State {
     /// An agreement came into force: its bill is opened.
     pub(crate) fn agreement_approved(&mut self, id: &AgreementId) {
@@ -56,8 +59,24 @@ impl State {
 
     /// The next debit note of a living activity is due.
     pub(super) fn interval_passed(&mut self, activity: &ActivityId) {
+        if self.is_postponed(activity) {
+            return;
+        }
         let usage = self.usage(activity);
         self.issue_debit_note(activity, &usage, false);
+    }
+
+    /// A provider that is offline sends its notes when it is back.
+    fn is_postponed(&mut self, activity: &ActivityId) -> bool {
+        let Some(provider) = self.bill_of(activity).map(|bill| bill.provider.clone()) else { return false };
+        if self.is_reachable(&provider) {
+            return false;
+        }
+        let ticket = self.after(RETRY, Due::DebitNote(activity.clone()));
+        if let Some(meter) = self.meter(activity) {
+            meter.next_note = Some(ticket);
+        }
+        true
     }
 
     pub(super) fn open_bill(&mut self, mut bill: Bill) {
@@ -210,6 +229,14 @@ impl State {
 
     /// The provider bills the whole agreement; one without activities costs nothing.
     pub(super) fn issue_invoice(&mut self, agreement: &AgreementId) {
+        let provider = self.payments.bills.get(agreement).map(|bill| bill.provider.clone());
+        if provider.is_some_and(|provider| !self.is_reachable(&provider)) {
+            let ticket = self.after(RETRY, Due::Invoice(agreement.clone()));
+            if let Some(bill) = self.payments.bills.get_mut(agreement) {
+                bill.invoicing = Some(ticket);
+            }
+            return;
+        }
         let (now, id) = (self.now, self.ids.invoice());
         let Some(bill) = self.payments.bills.get_mut(agreement) else { return };
         bill.invoice = Some(id.clone());

@@ -7,7 +7,7 @@ use crate::config::Platform;
 /// A platform as a request names it; what is missing takes the daemon's default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum PlatformRequest {
+pub(crate) enum PlatformRequest {
     /// `<driver>-<network>-<token>`.
     Name(String),
     /// By parts.
@@ -23,7 +23,7 @@ pub enum PlatformRequest {
 
 /// Why a platform was refused, in the daemon's words. The number tells a name (2) from parts (1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlatformError {
+pub(crate) enum PlatformError {
     /// Not three words with dashes between them.
     #[error("paymentPlatform must be of the form driver-network-token instead of {0}")]
     Form(String),
@@ -57,7 +57,7 @@ pub enum PlatformError {
 ///
 /// # Errors
 /// When the name does not parse, or names a driver, network or token that the daemon does not have.
-pub fn resolve<'a>(
+pub(crate) fn resolve<'a>(
     known: &'a [Platform],
     request: Option<&PlatformRequest>,
 ) -> Result<&'a Platform, PlatformError> {

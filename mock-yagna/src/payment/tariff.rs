@@ -14,14 +14,14 @@ const WEI_DIGITS: u32 = 18;
 
 /// Prices of an agreement: one coefficient per usage counter, and a fixed start price.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tariff {
+pub(crate) struct Tariff {
     coefficients: Vec<Decimal>,
     fixed: Decimal,
 }
 
 /// Why an offer's prices cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TariffError {
+pub(crate) enum TariffError {
     /// No list of coefficients.
     #[error("the offer has no list `golem.com.pricing.model.linear.coeffs`")]
     Missing,
@@ -32,7 +32,7 @@ pub enum TariffError {
 
 impl Tariff {
     /// Costs nothing.
-    pub fn free() -> Self {
+    pub(crate) fn free() -> Self {
         Tariff { coefficients: Vec::new(), fixed: Decimal::ZERO }
     }
 
@@ -40,7 +40,7 @@ impl Tariff {
     ///
     /// # Errors
     /// When there is no list of coefficients, or an element of it is not a number.
-    pub fn of_offer(offer: &Properties) -> Result<Self, TariffError> {
+    pub(crate) fn of_offer(offer: &Properties) -> Result<Self, TariffError> {
         let listed = offer.get("golem.com.pricing.model.linear.coeffs");
         let listed = listed.and_then(Value::as_array).ok_or(TariffError::Missing)?;
         let price = |value: &Value| match value {
@@ -59,7 +59,7 @@ impl Tariff {
     /// The start price plus each counter times its coefficient, cut off below one wei.
     ///
     /// Counters without a coefficient are free, as are counters that are not finite or negative.
-    pub fn cost(&self, usage: &[f64]) -> Glm {
+    pub(crate) fn cost(&self, usage: &[f64]) -> Glm {
         let metered = self.coefficients.iter().zip(usage).map(|(price, used)| {
             price.saturating_mul(decimal(*used))
         });

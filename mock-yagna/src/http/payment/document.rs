@@ -1,0 +1,229 @@
+//! Invoices and debit notes: reading, accepting, rejecting, and their events.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use golem_wire::Glm;
+use golem_wire::payment::{Acceptance, DebitNote, Invoice, Rejection};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{DEFAULT_TIMEOUT, check_timeout, unknown};
+use crate::http::error::ApiError;
+use crate::http::extract::{ApiQuery, Caller, TextJson};
+use crate::http::time::{deadline, optional_stamp};
+use crate::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord, Payment};
+use crate::world::{Topic, World};
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ListQuery {
+    #[serde(default, deserialize_with = "optional_stamp")]
+    after_timestamp: Option<Timestamp>,
+    max_items: Option<usize>,
+}
+
+impl ListQuery {
+    fn page<'a, T: Clone + 'a>(
+        &self,
+        all: impl Iterator<Item = &'a T>,
+        timestamp: impl Fn(&T) -> Timestamp,
+    ) -> Vec<T> {
+        all.filter(|item| self.after_timestamp.is_none_or(|after| timestamp(item) > after))
+            .take(self.max_items.unwrap_or(usize::MAX))
+            .cloned()
+            .collect()
+    }
+}
+
+/// getInvoices.
+pub(super) async fn invoices(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Json<Vec<Invoice>> {
+    Json(world.with(|state| query.page(state.invoices(&me.node), |invoice| invoice.timestamp)))
+}
+
+/// getDebitNotes.
+pub(super) async fn debit_notes(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Json<Vec<DebitNote>> {
+    Json(world.with(|state| query.page(state.debit_notes(&me.node), |note| note.timestamp)))
+}
+
+/// getInvoice.
+pub(super) async fn invoice(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Invoice>, ApiError> {
+    world.with(|state| state.invoice(&me.node, &id).cloned()).map(Json).ok_or_else(unknown)
+}
+
+/// getDebitNote.
+pub(super) async fn debit_note(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DebitNote>, ApiError> {
+    world.with(|state| state.debit_note(&me.node, &id).cloned()).map(Json).ok_or_else(unknown)
+}
+
+/// getPaymentsForInvoice.
+pub(super) async fn invoice_payments(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<Payment>>, ApiError> {
+    let found = world.with(|state| {
+        let invoice = state.invoice(&me.node, &id)?;
+        Some(state.payments_of_invoice(invoice))
+    });
+    found.map(Json).ok_or_else(unknown)
+}
+
+/// acceptInvoice.
+pub(super) async fn accept_invoice(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+    TextJson(body): TextJson<Acceptance>,
+) -> Result<Json<Value>, ApiError> {
+    decided(world.with(|state| state.accept_invoice(&me.node, &id, &body)))
+}
+
+/// acceptDebitNote.
+pub(super) async fn accept_debit_note(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+    TextJson(body): TextJson<Acceptance>,
+) -> Result<Json<Value>, ApiError> {
+    decided(world.with(|state| state.accept_debit_note(&me.node, &id, &body)))
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum RejectionReason {
+    UnsolicitedService,
+    BadService,
+    IncorrectAmount,
+}
+
+/// A rejection; unlike a client, the daemon knows three reasons only.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StrictRejection {
+    rejection_reason: RejectionReason,
+    total_amount_accepted: Glm,
+    message: Option<String>,
+}
+
+/// rejectInvoice.
+pub(super) async fn reject_invoice(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+    TextJson(body): TextJson<StrictRejection>,
+) -> Result<Json<Value>, ApiError> {
+    let reason = match body.rejection_reason {
+        RejectionReason::UnsolicitedService => "UNSOLICITED_SERVICE",
+        RejectionReason::BadService => "BAD_SERVICE",
+        RejectionReason::IncorrectAmount => "INCORRECT_AMOUNT",
+    };
+    let rejection = Rejection {
+        rejection_reason: reason.into(),
+        total_amount_accepted: body.total_amount_accepted,
+        message: body.message,
+    };
+    decided(world.with(|state| state.reject_invoice(&me.node, &id, rejection)))
+}
+
+fn decided(outcome: Result<(), DecisionError>) -> Result<Json<Value>, ApiError> {
+    match outcome {
+        Ok(()) => Ok(Json(Value::Null)),
+        Err(DecisionError::Unknown) => Err(unknown()),
+        Err(error) => Err(ApiError::message(StatusCode::BAD_REQUEST, error.to_string())),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EventsQuery {
+    timeout: Option<f64>,
+    #[serde(default, deserialize_with = "optional_stamp")]
+    after_timestamp: Option<Timestamp>,
+    max_events: Option<usize>,
+    app_session_id: Option<String>,
+}
+
+impl EventsQuery {
+    /// `X-Requestor-Events` names the kinds a requestor wants; unknown names mean nothing.
+    fn filter(&self, headers: &HeaderMap) -> EventFilter {
+        let asked = headers.get("X-Requestor-Events").and_then(|value| value.to_str().ok());
+        let words = match asked {
+            Some(asked) => asked.split(',').filter_map(EventWord::parse).collect(),
+            None => EventWord::USUAL.to_vec(),
+        };
+        EventFilter {
+            after: self.after_timestamp,
+            max: self.max_events,
+            session: self.app_session_id.clone(),
+            words,
+        }
+    }
+}
+
+/// getInvoiceEvents: waits until there is one.
+pub(super) async fn invoice_events(
+    State(world): State<World>,
+    Caller(me): Caller,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    check_timeout(query.timeout)?;
+    let filter = query.filter(&headers);
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let topics = [Topic::InvoiceEvents(me.node.clone())];
+    let found = world.poll_until(&topics, deadline, |state| {
+        let found = state.invoice_events(&me.node, &filter);
+        (!found.is_empty()).then_some(found)
+    });
+    let found = found.await.unwrap_or_default();
+    Ok(Json(found.into_iter().map(|event| rendered("Invoice", "invoiceId", event)).collect()))
+}
+
+/// getDebitNoteEvents: waits until there is one.
+pub(super) async fn debit_note_events(
+    State(world): State<World>,
+    Caller(me): Caller,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+) -> Result<Json<Vec<Value>>, ApiError> {
+    check_timeout(query.timeout)?;
+    let filter = query.filter(&headers);
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let topics = [Topic::DebitNoteEvents(me.node.clone())];
+    let found = world.poll_until(&topics, deadline, |state| {
+        let found = state.debit_note_events(&me.node, &filter);
+        (!found.is_empty()).then_some(found)
+    });
+    let found = found.await.unwrap_or_default();
+    Ok(Json(found.into_iter().map(|event| rendered("DebitNote", "debitNoteId", event)).collect()))
+}
+
+fn rendered<Id: Serialize>(document: &str, key: &str, event: DocumentEvent<Id>) -> Value {
+    let mut rendered = json!({
+        key: event.id,
+        "eventDate": event.at,
+        "eventType": format!("{document}{}Event", event.kind.name()),
+    });
+    if let (EventKind::Rejected(rejection), Some(members)) = (event.kind, rendered.as_object_mut()) {
+        members.insert("rejection".into(), json!(rejection));
+    }
+    rendered
+}
