@@ -9,10 +9,14 @@ use http::HeaderValue;
 use rust_decimal::Decimal;
 use url::Url;
 
+use crate::activity::ActivityLimits;
 use crate::error::ConfigError;
 
 /// Where a daemon listens unless told otherwise.
 pub const DEFAULT_API_URL: &str = "http://127.0.0.1:7465";
+
+/// Where the hashes and tags of images are looked up unless told otherwise.
+pub const DEFAULT_REGISTRY_URL: &str = "http://registry.golem.network";
 
 /// The secret that names and authorises a requestor. Never shown by `Debug`, never logged.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,6 +70,10 @@ pub struct Config {
     pub allocation_timeout: Duration,
     /// How long a single poll waits at the daemon; below its 60 s limit.
     pub poll: Duration,
+    /// The image registry. `GOLEM_REGISTRY_URL`.
+    pub registry_url: Url,
+    /// Using machines.
+    pub activity: ActivityLimits,
     /// Renting.
     pub market: MarketLimits,
     /// Paying.
@@ -184,6 +192,12 @@ impl Overrides {
         };
         let app_key = AppKey::new(&pick(self.app_key, "YAGNA_APPKEY", ""))?;
         let api_url = parse_url(&pick(self.api_url, "YAGNA_API_URL", DEFAULT_API_URL))?;
+        let registry_url = pick(None, "GOLEM_REGISTRY_URL", DEFAULT_REGISTRY_URL);
+        let registry_url = Url::parse(&registry_url).map_err(|error| ConfigError::BadValue {
+            name: "GOLEM_REGISTRY_URL",
+            value: registry_url.clone(),
+            reason: error.to_string(),
+        })?;
         let subnet = pick(self.subnet, "YAGNA_SUBNET", "public");
         if subnet.contains(['(', ')', '=', '*', '\\']) {
             return Err(ConfigError::BadValue {
@@ -211,6 +225,8 @@ impl Overrides {
             budget,
             allocation_timeout: Duration::from_secs(24 * 3600),
             poll: Duration::from_secs(30),
+            registry_url,
+            activity: ActivityLimits::default(),
             market: MarketLimits::default(),
             payment: PaymentLimits::default(),
             shutdown: ShutdownLimits::default(),

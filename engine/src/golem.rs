@@ -1,50 +1,59 @@
 //! The engine's handle. Owns: construction from the environment, the shared core (allocation,
 //! identity, loops) and the order in which everything starts.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use golem_wire::{Glm, NodeId};
 use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
 
-use crate::api::Rest;
+use crate::api::{Limits, Rest};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AppKey, Config};
-use crate::error::{ConfigError, Error};
+use crate::config::{Config, Overrides};
+use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
-use crate::market::Rentals;
+use crate::market::{Desk, Rentals, follow_agreements};
 use crate::model::JobId;
-use crate::payment::Payments;
+use crate::payment::{self, Payments};
 use crate::rng::Seed;
-use crate::shutdown::ShutdownReport;
-use crate::strategy::MarketStrategy;
-use crate::summary::SummaryLogger;
+use crate::shutdown::{self, ShutdownReport};
+use crate::strategy::{LeastExpensiveLinearPayu, MarketStrategy};
+use crate::summary::{Summary, SummaryLogger};
 use crate::tasks::TaskGroup;
 use crate::transport::Transport;
 
-/// A running engine. Cheap to clone; ended by [`stop`](Self::stop).
+/// A running engine. Cheap to clone; ended by [`stop`](Self::stop). When the last handle is dropped
+/// without it, everything is cut off, and what was rented stays rented until the daemon's timeouts.
 #[derive(Clone)]
 pub struct Golem {
     core: Arc<Core>,
+    _alive: Arc<Alive>,
 }
 
 /// What all parts of an engine share.
 pub(crate) struct Core {
     config: Config,
     rest: Rest,
+    transport: Transport,
     clock: Arc<dyn Clock>,
     seed: Seed,
     emitter: Emitter,
     strategy: Arc<dyn MarketStrategy>,
     tasks: TaskGroup,
+    loops: TaskGroup,
+    signing: TaskGroup,
     jobs: TaskGroup,
     node_id: NodeId,
     app_session: String,
     rentals: Rentals,
     payments: Payments,
+    markets: Mutex<Vec<Weak<Desk>>>,
     next_job: AtomicU64,
     summary: SummaryLogger,
+    stopping: AtomicBool,
+    stopped: watch::Sender<Option<Arc<ShutdownReport>>>,
 }
 
 impl Core {
@@ -81,6 +90,34 @@ impl Core {
         &self.tasks
     }
 
+    /// Loops that follow the daemon's events.
+    pub(crate) fn loops(&self) -> &TaskGroup {
+        &self.loops
+    }
+
+    /// Agreements on their way.
+    pub(crate) fn signing(&self) -> &TaskGroup {
+        &self.signing
+    }
+
+    /// The way to the daemon, for websockets and registries.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Remembers a market, to close it when the engine stops.
+    pub(crate) fn remember_market(&self, desk: &Arc<Desk>) {
+        let mut markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
+        markets.retain(|desk| desk.strong_count() > 0);
+        markets.push(Arc::downgrade(desk));
+    }
+
+    /// The markets that may still be open.
+    pub(crate) fn markets(&self) -> Vec<Arc<Desk>> {
+        let markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
+        markets.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Services and task lists. Cancelled first when the engine stops: they then end in order,
     /// and still may use [`tasks`](Self::tasks).
     pub(crate) fn jobs(&self) -> &TaskGroup {
@@ -111,5 +148,254 @@ impl Core {
     /// The id of the next job: `service-1`, `tasks-2`, …
     pub(crate) fn next_job(&self, kind: &str) -> JobId {
         JobId::new(format!("{kind}-{}", self.next_job.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl Golem {
+    /// A builder that takes what it is not told from the environment.
+    pub fn builder() -> GolemBuilder {
+        GolemBuilder::default()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Who we are on the network.
+    pub fn node_id(&self) -> &NodeId {
+        self.core.node_id()
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> &Config {
+        self.core.config()
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> Summary {
+        self.core.summary.summary()
+    }
+
+    /// Stops everything: services and tasks end, demands are withdrawn, agreements terminated, final
+    /// invoices accepted, the budget released; each stage has a deadline of its own. Later calls
+    /// wait for the same end.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn stop(&self) -> ShutdownReport {
+        let mut stopped = self.core.stopped.subscribe();
+        if !self.core.stopping.swap(true, Ordering::SeqCst) {
+            let core = Arc::clone(&self.core);
+            // A group of its own: stopping waits for all others.
+            TaskGroup::new("shutdown").spawn("stop", async move {
+                let report = shutdown::run(Arc::clone(&core)).await;
+                core.stopped.send_replace(Some(Arc::new(report)));
+            });
+        }
+        match stopped.wait_for(Option::is_some).await {
+            Ok(report) => report.as_deref().cloned().unwrap_or_default(),
+            // The sender lives in the core that we hold.
+            Err(_) => ShutdownReport::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Golem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Golem").field("node_id", &self.core.node_id).finish_non_exhaustive()
+    }
+}
+
+/// Notices that the last handle is gone.
+struct Alive(Arc<Core>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        let core = &self.0;
+        if core.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        for rental in core.rentals.all() {
+            if rental.is_open() {
+                tracing::error!(agreement = %rental.agreement_id, provider = %rental.provider_name,
+                    "dropped without stop(): the agreement stays in force until the provider ends it");
+            }
+        }
+        let allocation = core.payments.allocation().allocation_id;
+        tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
+        core.jobs.cancel();
+        core.tasks.cancel();
+        core.rentals.clear();
+    }
+}
+
+/// Puts a [`Golem`] together.
+#[derive(Default)]
+pub struct GolemBuilder {
+    overrides: Overrides,
+    strategy: Option<Arc<dyn MarketStrategy>>,
+    consumers: Vec<Consumer>,
+    clock: Option<Arc<dyn Clock>>,
+    seed: Option<Seed>,
+    transport: Option<Transport>,
+    configure: Vec<Box<dyn FnOnce(&mut Config) + Send>>,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident),+) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, value: impl Into<String>) -> Self {
+            self.overrides.$name = Some(value.into());
+            self
+        }
+    )+};
+}
+
+impl GolemBuilder {
+    setters! {
+        /// The requestor's key, instead of `YAGNA_APPKEY`.
+        app_key,
+        /// The daemon, instead of `YAGNA_API_URL`.
+        api_url,
+        /// The part of the network, instead of `YAGNA_SUBNET`.
+        subnet,
+        /// The payment driver, instead of `YAGNA_PAYMENT_DRIVER`.
+        payment_driver,
+        /// The payment network, instead of `YAGNA_PAYMENT_NETWORK`.
+        payment_network
+    }
+
+    /// The most that may be spent; 1 GLM unless set.
+    pub fn budget(mut self, budget: Glm) -> Self {
+        self.overrides.budget = Some(budget);
+        self
+    }
+
+    /// Who is rented from; [`LeastExpensiveLinearPayu::with_usual_caps`] unless set.
+    pub fn strategy(mut self, strategy: impl MarketStrategy + 'static) -> Self {
+        self.strategy = Some(Arc::new(strategy));
+        self
+    }
+
+    /// Receives all events, after the consumers added before; must not block.
+    pub fn event_consumer(mut self, consumer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.consumers.push(Arc::new(consumer));
+        self
+    }
+
+    /// Tells the calendar time; the computer's clock unless set.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Where random choices come from; the operating system unless set.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The way to the daemon; real sockets unless set.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Changes any other setting.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
+        self.configure.push(Box::new(change));
+        self
+    }
+
+    /// Connects to the daemon and sets the budget aside.
+    ///
+    /// # Errors
+    /// [`Error::Config`], a daemon that cannot be reached or refuses the key ([`Error::Api`]), no
+    /// account to pay from, or [`Error::BudgetTooSmall`].
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task; an engine nobody waits for any more is stopped again.
+    pub async fn start(self) -> Result<Golem, Error> {
+        let mut config = self.overrides.resolve(|name| std::env::var(name).ok())?;
+        for change in self.configure {
+            change(&mut config);
+        }
+        let tasks = TaskGroup::new("golem");
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let strategy =
+            self.strategy.unwrap_or_else(|| Arc::new(LeastExpensiveLinearPayu::with_usual_caps()));
+        let parts = Parts {
+            strategy,
+            consumers: self.consumers,
+            clock,
+            seed: self.seed.unwrap_or_else(Seed::from_os),
+            transport: self.transport.unwrap_or_else(Transport::http),
+            tasks: tasks.clone(),
+            config,
+        };
+        let (reply, started) = oneshot::channel();
+        TaskGroup::new("start").spawn("start", async move {
+            if let Err(Ok(golem)) = reply.send(parts.start().await) {
+                let report = golem.stop().await;
+                tracing::warn!(%report, "started for nobody, and stopped again");
+            }
+        });
+        started.await.unwrap_or(Err(Error::Stopped))
+    }
+}
+
+struct Parts {
+    config: Config,
+    strategy: Arc<dyn MarketStrategy>,
+    consumers: Vec<Consumer>,
+    clock: Arc<dyn Clock>,
+    seed: Seed,
+    transport: Transport,
+    tasks: TaskGroup,
+}
+
+impl Parts {
+    async fn start(self) -> Result<Golem, Error> {
+        let Parts { config, strategy, consumers, clock, seed, transport, tasks } = self;
+        let base = config.api_url.clone();
+        let rest = Rest::new(transport.clone(), base, &config.app_key, Limits::default());
+        let me = rest.me().await?;
+        let allocation = payment::reserve(&rest, &config, &seed, clock.now()).await?;
+        let summary = SummaryLogger::new();
+        let learning = Arc::clone(&strategy);
+        let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
+        let consumers = [learn, summary.consumer()].into_iter().chain(consumers).collect();
+        let core = Arc::new(Core {
+            emitter: Emitter::new(Arc::clone(&clock), consumers),
+            rest,
+            transport,
+            clock,
+            strategy,
+            loops: tasks.child("loops"),
+            signing: tasks.child("signing"),
+            // Not below the others: jobs end first, and need them to do so.
+            jobs: TaskGroup::new("jobs"),
+            tasks,
+            node_id: me.identity,
+            app_session: seed.fork("app-session").hex(32),
+            seed,
+            rentals: Rentals::default(),
+            payments: Payments::new(allocation, config.payment.concurrent_acceptances),
+            config,
+            markets: Mutex::default(),
+            next_job: AtomicU64::new(1),
+            summary,
+            stopping: AtomicBool::new(false),
+            stopped: watch::Sender::new(None),
+        });
+        let loops = &core.loops;
+        loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&core)));
+        loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&core)));
+        loops.spawn_until_cancelled("debit-notes", payment::follow_debit_notes(Arc::clone(&core)));
+        loops.spawn_until_cancelled("keep-alive", payment::keep_alive(Arc::clone(&core)));
+        Ok(Golem {
+            _alive: Arc::new(Alive(Arc::clone(&core))),
+            core,
+        })
     }
 }

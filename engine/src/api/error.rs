@@ -1,5 +1,6 @@
 //! Why a call to the daemon failed, and whether it may have taken effect all the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -19,7 +20,7 @@ pub enum Outcome {
 }
 
 /// A failed call.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} ({path}): {kind}")]
 pub struct ApiError {
     /// Name of the daemon's operation.
@@ -32,7 +33,7 @@ pub struct ApiError {
 }
 
 /// What happened to a failed call.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiErrorKind {
     /// The app key is missing or unknown to the daemon.
@@ -64,7 +65,7 @@ pub enum ApiErrorKind {
         base: String,
         /// Why.
         #[source]
-        source: TransportError,
+        source: Arc<TransportError>,
     },
     /// The connection broke under way.
     #[error("the connection broke before the answer was complete: {reason}")]

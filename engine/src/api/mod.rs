@@ -15,4 +15,6 @@ mod tests;
 
 pub(crate) use call::Call;
 pub use error::{ApiError, ApiErrorKind, Outcome};
-pub(crate) use rest::{Limits, Rest};
+pub(crate) use activity::ActivityFault;
+pub(crate) use gsb::{GsbApi, Socket};
+pub(crate) use rest::{Limits, Rest, chain};

@@ -202,7 +202,7 @@ impl Rest {
         call.error(match error {
             TransportError::Connect(_) => ApiErrorKind::Unreachable {
                 base: self.0.base.to_string(),
-                source: error,
+                source: Arc::new(error),
             },
             TransportError::Broken(reason) => ApiErrorKind::Broken {
                 reason: chain(&*reason),

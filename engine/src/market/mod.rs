@@ -4,11 +4,15 @@
 
 mod agreement_events;
 mod demand;
+mod handshake;
+mod memory;
 mod negotiator;
 mod pool;
 mod refusals;
+mod registry;
 mod rental;
 mod signing;
+mod terminate;
 
 use std::sync::Arc;
 
@@ -16,10 +20,11 @@ use golem_wire::NodeId;
 use jiff::Timestamp;
 
 pub use refusals::{MarketSummary, Refusal};
-pub use rental::AgreementEnd;
-pub(crate) use rental::Rental;
+pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub(crate) use agreement_events::follow_agreements;
-pub(crate) use rental::Rentals;
+pub(crate) use registry::{LeftOpen, Rentals};
+pub(crate) use rental::Rental;
+pub(crate) use signing::Desk;
 
 use crate::api::ApiError;
 use crate::error::Error;
@@ -52,7 +57,7 @@ pub enum SignError {
 /// A published demand and everything that came of it. Cheap to clone; closed by
 /// [`close`](Self::close), not by being dropped.
 #[derive(Clone)]
-pub(crate) struct Market(Arc<signing::Desk>);
+pub(crate) struct Market(Arc<Desk>);
 
 impl Core {
     /// Publishes a demand for the payload and begins to collect and counter proposals.
@@ -65,7 +70,7 @@ impl Core {
         payload: &ResolvedPayload,
         expiration: Timestamp,
     ) -> Result<Market, Error> {
-        signing::Desk::open(self, job, payload, expiration).await.map(Market)
+        Desk::open(self, job, payload, expiration).await.map(Market)
     }
 }
 

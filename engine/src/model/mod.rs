@@ -1,6 +1,8 @@
 //! Our vocabulary above the wire types: jobs, resolved payloads, offers as a strategy sees them.
 
 mod offer;
+#[cfg(test)]
+pub(crate) use offer::tests;
 
 use std::fmt;
 

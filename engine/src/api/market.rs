@@ -1,0 +1,149 @@
+//! Market API, the requestor's side.
+
+use std::time::Duration;
+
+use golem_wire::common::Reason;
+use golem_wire::market::{
+    Agreement, AgreementEvent, AgreementProposal, Demand, DemandEvent, DemandOfferBase,
+};
+use golem_wire::{AgreementId, DemandId, ProposalId};
+use jiff::Timestamp;
+
+use super::{ApiError, Call, Rest};
+
+/// Most events that the daemon hands out at once.
+const MAX_EVENTS: u32 = 100;
+
+/// Operations of `/market-api/v1`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MarketApi<'a>(&'a Rest);
+
+impl Rest {
+    pub(crate) fn market(&self) -> MarketApi<'_> {
+        MarketApi(self)
+    }
+}
+
+fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [&["market-api", "v1"], rest].concat()
+}
+
+impl MarketApi<'_> {
+    /// `subscribeDemand`.
+    pub(crate) async fn subscribe(self, demand: &DemandOfferBase) -> Result<DemandId, ApiError> {
+        let call = Call::post("subscribeDemand", &path(&["demands"])).json(demand)?;
+        self.0.send(call).await
+    }
+
+    /// `getDemands`: those of this identity.
+    pub(crate) async fn demands(self) -> Result<Vec<Demand>, ApiError> {
+        self.0.send(Call::get("getDemands", &path(&["demands"]))).await
+    }
+
+    /// `unsubscribeDemand`.
+    pub(crate) async fn unsubscribe(self, demand: &DemandId) -> Result<(), ApiError> {
+        let call = Call::delete("unsubscribeDemand", &path(&["demands", demand.as_str()]));
+        self.0.send_unit(call).await
+    }
+
+    /// `collectOffers`: waits up to `wait` for something to happen. Events are handed out once.
+    pub(crate) async fn collect(
+        self,
+        demand: &DemandId,
+        wait: Duration,
+    ) -> Result<Vec<DemandEvent>, ApiError> {
+        let call = Call::get("collectOffers", &path(&["demands", demand.as_str(), "events"]))
+            .long_poll(wait)
+            .query("maxEvents", MAX_EVENTS);
+        self.0.send(call).await
+    }
+
+    /// `counterProposalDemand`.
+    pub(crate) async fn counter(
+        self,
+        demand: &DemandId,
+        proposal: &ProposalId,
+        counter: &DemandOfferBase,
+    ) -> Result<ProposalId, ApiError> {
+        let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
+        self.0.send(Call::post("counterProposalDemand", &path).json(counter)?).await
+    }
+
+    /// `rejectProposalOffer`.
+    pub(crate) async fn reject(
+        self,
+        demand: &DemandId,
+        proposal: &ProposalId,
+        reason: &Reason,
+    ) -> Result<(), ApiError> {
+        let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str(), "reject"]);
+        self.0.send_unit(Call::post("rejectProposalOffer", &path).json(reason)?).await
+    }
+
+    /// `createAgreement`; the provider may approve until `valid_to`.
+    pub(crate) async fn create_agreement(
+        self,
+        proposal: &ProposalId,
+        valid_to: Timestamp,
+    ) -> Result<AgreementId, ApiError> {
+        let body = AgreementProposal {
+            proposal_id: proposal.clone(),
+            valid_to,
+        };
+        self.0.send(Call::post("createAgreement", &path(&["agreements"])).json(&body)?).await
+    }
+
+    /// `getAgreement`.
+    pub(crate) async fn agreement(self, id: &AgreementId) -> Result<Agreement, ApiError> {
+        self.0.send(Call::get("getAgreement", &path(&["agreements", id.as_str()]))).await
+    }
+
+    /// `confirmAgreement`.
+    pub(crate) async fn confirm(self, id: &AgreementId, session: &str) -> Result<(), ApiError> {
+        let call = Call::post("confirmAgreement", &path(&["agreements", id.as_str(), "confirm"]))
+            .query("appSessionId", session);
+        self.0.send_unit(call).await
+    }
+
+    /// `waitForApproval`: 408 when the provider has not decided within `wait`.
+    pub(crate) async fn wait_for_approval(
+        self,
+        id: &AgreementId,
+        wait: Duration,
+    ) -> Result<(), ApiError> {
+        let call = Call::post("waitForApproval", &path(&["agreements", id.as_str(), "wait"]))
+            .long_poll(wait);
+        self.0.send_unit(call).await
+    }
+
+    /// `cancelAgreement`.
+    pub(crate) async fn cancel(self, id: &AgreementId, reason: &Reason) -> Result<(), ApiError> {
+        let path = path(&["agreements", id.as_str(), "cancel"]);
+        self.0.send_unit(Call::post("cancelAgreement", &path).json(reason)?).await
+    }
+
+    /// `terminateAgreement`.
+    pub(crate) async fn terminate(
+        self,
+        id: &AgreementId,
+        reason: &Reason,
+    ) -> Result<(), ApiError> {
+        let path = path(&["agreements", id.as_str(), "terminate"]);
+        self.0.send_unit(Call::post("terminateAgreement", &path).json(reason)?).await
+    }
+
+    /// `collectAgreementEvents`: those of this session after `after`.
+    pub(crate) async fn agreement_events(
+        self,
+        session: &str,
+        after: Option<Timestamp>,
+        wait: Duration,
+    ) -> Result<Vec<AgreementEvent>, ApiError> {
+        let call = Call::get("collectAgreementEvents", &path(&["agreementEvents"]))
+            .long_poll(wait)
+            .query_opt("afterTimestamp", after)
+            .query("maxEvents", MAX_EVENTS)
+            .query("appSessionId", session);
+        self.0.send(call).await
+    }
+}

@@ -1,0 +1,158 @@
+//! Payment API, the requestor's side.
+
+use std::time::Duration;
+
+use golem_wire::payment::{
+    Acceptance, Account, Allocation, AllocationUpdate, DebitNote, DebitNoteEvent,
+    DemandDecoration, Invoice, InvoiceEvent, NewAllocation, Rejection,
+};
+use golem_wire::{AllocationId, DebitNoteId, InvoiceId};
+use http::Method;
+use jiff::Timestamp;
+
+use super::{ApiError, Call, Rest};
+
+/// Most events asked for at once.
+const MAX_EVENTS: u32 = 100;
+
+/// How long the daemon may take to acknowledge a document.
+const ACCEPT_WAIT: Duration = Duration::from_secs(15);
+
+/// Operations of `/payment-api/v1`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PaymentApi<'a>(&'a Rest);
+
+impl Rest {
+    pub(crate) fn payment(&self) -> PaymentApi<'_> {
+        PaymentApi(self)
+    }
+}
+
+fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    [&["payment-api", "v1"], rest].concat()
+}
+
+impl PaymentApi<'_> {
+    /// `getRequestorAccounts`.
+    pub(crate) async fn accounts(self) -> Result<Vec<Account>, ApiError> {
+        self.0.send(Call::get("getRequestorAccounts", &path(&["requestorAccounts"]))).await
+    }
+
+    /// `createAllocation`.
+    pub(crate) async fn allocate(self, wanted: &NewAllocation) -> Result<Allocation, ApiError> {
+        self.0.send(Call::post("createAllocation", &path(&["allocations"])).json(wanted)?).await
+    }
+
+    /// `getAllocations`.
+    pub(crate) async fn allocations(self) -> Result<Vec<Allocation>, ApiError> {
+        self.0.send(Call::get("getAllocations", &path(&["allocations"]))).await
+    }
+
+    /// `getAllocation`.
+    pub(crate) async fn allocation(self, id: &AllocationId) -> Result<Allocation, ApiError> {
+        self.0.send(Call::get("getAllocation", &path(&["allocations", id.as_str()]))).await
+    }
+
+    /// `amendAllocation`.
+    pub(crate) async fn amend(
+        self,
+        id: &AllocationId,
+        update: &AllocationUpdate,
+    ) -> Result<Allocation, ApiError> {
+        let path = path(&["allocations", id.as_str()]);
+        self.0.send(Call::new(Method::PUT, "amendAllocation", &path).json(update)?).await
+    }
+
+    /// `releaseAllocation`.
+    pub(crate) async fn release(self, id: &AllocationId) -> Result<(), ApiError> {
+        let path = path(&["allocations", id.as_str()]);
+        self.0.send_unit(Call::delete("releaseAllocation", &path)).await
+    }
+
+    /// `getDemandDecorations` for one allocation.
+    pub(crate) async fn decorations(
+        self,
+        id: &AllocationId,
+    ) -> Result<DemandDecoration, ApiError> {
+        let call = Call::get("getDemandDecorations", &path(&["demandDecorations"]))
+            .query("allocationIds", id);
+        self.0.send(call).await
+    }
+
+    /// `getInvoiceEvents`: those of this session after `after`.
+    pub(crate) async fn invoice_events(
+        self,
+        session: &str,
+        after: Option<Timestamp>,
+        wait: Duration,
+    ) -> Result<Vec<InvoiceEvent>, ApiError> {
+        self.0.send(events("getInvoiceEvents", "invoiceEvents", session, after, wait)).await
+    }
+
+    /// `getDebitNoteEvents`: those of this session after `after`.
+    pub(crate) async fn debit_note_events(
+        self,
+        session: &str,
+        after: Option<Timestamp>,
+        wait: Duration,
+    ) -> Result<Vec<DebitNoteEvent>, ApiError> {
+        self.0.send(events("getDebitNoteEvents", "debitNoteEvents", session, after, wait)).await
+    }
+
+    /// `getInvoice`.
+    pub(crate) async fn invoice(self, id: &InvoiceId) -> Result<Invoice, ApiError> {
+        self.0.send(Call::get("getInvoice", &path(&["invoices", id.as_str()]))).await
+    }
+
+    /// `getDebitNote`.
+    pub(crate) async fn debit_note(self, id: &DebitNoteId) -> Result<DebitNote, ApiError> {
+        self.0.send(Call::get("getDebitNote", &path(&["debitNotes", id.as_str()]))).await
+    }
+
+    /// `acceptInvoice`: the amount must be the document's own, to the digit.
+    pub(crate) async fn accept_invoice(
+        self,
+        id: &InvoiceId,
+        acceptance: &Acceptance,
+    ) -> Result<(), ApiError> {
+        let path = path(&["invoices", id.as_str(), "accept"]);
+        let call = Call::post("acceptInvoice", &path).long_poll(ACCEPT_WAIT).json(acceptance)?;
+        self.0.send_unit(call).await
+    }
+
+    /// `acceptDebitNote`.
+    pub(crate) async fn accept_debit_note(
+        self,
+        id: &DebitNoteId,
+        acceptance: &Acceptance,
+    ) -> Result<(), ApiError> {
+        let path = path(&["debitNotes", id.as_str(), "accept"]);
+        let call = Call::post("acceptDebitNote", &path).long_poll(ACCEPT_WAIT).json(acceptance)?;
+        self.0.send_unit(call).await
+    }
+
+    /// `rejectInvoice`.
+    pub(crate) async fn reject_invoice(
+        self,
+        id: &InvoiceId,
+        rejection: &Rejection,
+    ) -> Result<(), ApiError> {
+        let path = path(&["invoices", id.as_str(), "reject"]);
+        let call = Call::post("rejectInvoice", &path).long_poll(ACCEPT_WAIT).json(rejection)?;
+        self.0.send_unit(call).await
+    }
+}
+
+fn events(
+    operation: &'static str,
+    what: &str,
+    session: &str,
+    after: Option<Timestamp>,
+    wait: Duration,
+) -> Call {
+    Call::get(operation, &path(&[what]))
+        .long_poll(wait)
+        .query_opt("afterTimestamp", after)
+        .query("maxEvents", MAX_EVENTS)
+        .query("appSessionId", session)
+}

@@ -1,0 +1,379 @@
+//! The life of an agreement, from its creation at the daemon to its end.
+//!
+//! | state | event | next | effects |
+//! |---|---|---|---|
+//! | Created | Confirmed | Pending | AwaitApproval |
+//! | Created | ConfirmFailed, refused or not sent | Withdrawing | Cancel |
+//! | Created | ConfirmFailed, unknown | Unclear | LookUp |
+//! | Pending | Approved | Approved | HandOver |
+//! | Pending | Refused | Ended | Announce |
+//! | Pending | NotInTime | Withdrawing | Cancel |
+//! | Pending | WaitFailed | Unclear | LookUp |
+//! | Withdrawing | Cancelled | Ended | Announce |
+//! | Withdrawing | CancelFailed | Unclear (withdrawn) | LookUp |
+//! | Unclear | Found | by what was found | |
+//! | Approved | TerminateWanted | Terminating | Terminate |
+//! | Approved | Lost | Terminating | Announce, Terminate |
+//! | Approved, Terminating | EndedBy | Ended | Announce, unless done |
+//! | Terminating | Terminated | Ended | Announce, unless done |
+//! | Terminating | TerminateWanted, Lost | Terminating | |
+//! | Ended | any | Ended | |
+
+use std::fmt;
+
+use golem_wire::market::AgreementState;
+
+use super::IllegalTransition;
+use crate::api::Outcome;
+
+/// Who ended an agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// We did.
+    Requestor,
+    /// The provider did, or refused to begin.
+    Provider,
+    /// Its time ran out.
+    Expired,
+    /// The machine does not answer any more.
+    Lost,
+}
+
+/// How an agreement ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreementEnd {
+    /// Who ended it.
+    pub by: EndedBy,
+    /// Why, in words.
+    pub reason: String,
+}
+
+impl AgreementEnd {
+    pub(crate) fn new(by: EndedBy, reason: impl Into<String>) -> Self {
+        AgreementEnd {
+            by,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for AgreementEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match self.by {
+            EndedBy::Requestor => "ended by us",
+            EndedBy::Provider => "ended by the provider",
+            EndedBy::Expired => "expired",
+            EndedBy::Lost => "lost",
+        };
+        write!(f, "{by}: {}", self.reason)
+    }
+}
+
+/// Where an agreement stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Exists at the daemon; the provider does not know of it.
+    Created,
+    /// The provider decides.
+    Pending,
+    /// Being cancelled because of `reason`.
+    Withdrawing { reason: String },
+    /// A request's outcome is unknown. `withdrawn`: we do not want it any more, because of it.
+    Unclear { withdrawn: Option<String> },
+    /// In force.
+    Approved,
+    /// Being terminated; `announced` once the renter knows.
+    Terminating { end: AgreementEnd, announced: bool },
+    /// Over.
+    Ended(AgreementEnd),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Confirmed,
+    ConfirmFailed(Outcome, String),
+    Approved,
+    Refused(AgreementEnd),
+    NotInTime,
+    WaitFailed(String),
+    Cancelled,
+    CancelFailed,
+    Found(AgreementState),
+    TerminateWanted(String),
+    Terminated,
+    Lost(String),
+    EndedBy(AgreementEnd),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    AwaitApproval,
+    Cancel(String),
+    LookUp,
+    HandOver,
+    Terminate(String),
+    Announce(AgreementEnd),
+}
+
+/// The next state, and what to do about it.
+pub(crate) fn step(
+    state: State,
+    event: Event,
+) -> Result<(State, Vec<Effect>), IllegalTransition> {
+    Ok(match (state, event) {
+        (State::Created, Event::Confirmed) => (State::Pending, vec![Effect::AwaitApproval]),
+        (State::Created, Event::ConfirmFailed(Outcome::Unknown, reason)) => (
+            State::Unclear {
+                withdrawn: Some(reason),
+            },
+            vec![Effect::LookUp],
+        ),
+        (State::Created, Event::ConfirmFailed(_, reason)) => withdraw(reason),
+
+        (State::Pending, Event::Approved) => (State::Approved, vec![Effect::HandOver]),
+        (State::Pending, Event::Refused(end)) => ended(end),
+        (State::Pending, Event::NotInTime) => withdraw("not approved in time".into()),
+        (State::Pending, Event::WaitFailed(_)) => (
+            State::Unclear { withdrawn: None },
+            vec![Effect::LookUp],
+        ),
+
+        (State::Withdrawing { reason }, Event::Cancelled) => {
+            ended(AgreementEnd::new(EndedBy::Requestor, reason))
+        }
+        (State::Withdrawing { reason }, Event::CancelFailed) => (
+            State::Unclear {
+                withdrawn: Some(reason),
+            },
+            vec![Effect::LookUp],
+        ),
+
+        (State::Unclear { withdrawn }, Event::Found(found)) => found_out(withdrawn, &found),
+
+        (State::Approved, Event::TerminateWanted(reason)) => (
+            State::Terminating {
+                end: AgreementEnd::new(EndedBy::Requestor, reason.clone()),
+                announced: false,
+            },
+            vec![Effect::Terminate(reason)],
+        ),
+        (State::Approved, Event::Lost(reason)) => {
+            let end = AgreementEnd::new(EndedBy::Lost, reason.clone());
+            (
+                State::Terminating {
+                    end: end.clone(),
+                    announced: true,
+                },
+                vec![Effect::Announce(end), Effect::Terminate(reason)],
+            )
+        }
+        (State::Approved, Event::EndedBy(end)) => ended(end),
+        (State::Approved, Event::Approved) => (State::Approved, vec![]),
+
+        (State::Terminating { end, announced }, Event::Terminated) => {
+            let effects = if announced { vec![] } else { vec![Effect::Announce(end.clone())] };
+            (State::Ended(end), effects)
+        }
+        (State::Terminating { end, announced: true }, Event::EndedBy(_)) => {
+            (State::Ended(end), vec![])
+        }
+        (State::Terminating { announced: false, .. }, Event::EndedBy(by)) => ended(by),
+        (
+            state @ State::Terminating { .. },
+            Event::TerminateWanted(_) | Event::Lost(_) | Event::Approved,
+        ) => (state, vec![]),
+
+        // Late news of something that is over.
+        (state @ State::Ended(_), _) => (state, vec![]),
+
+        // The event feed may tell of the end before the request does.
+        (
+            State::Created | State::Pending | State::Withdrawing { .. } | State::Unclear { .. },
+            Event::EndedBy(end),
+        ) => ended(end),
+
+        (state, event) => {
+            return Err(IllegalTransition {
+                state: format!("{state:?}"),
+                what: format!("{event:?}"),
+            });
+        }
+    })
+}
+
+fn ended(end: AgreementEnd) -> (State, Vec<Effect>) {
+    (State::Ended(end.clone()), vec![Effect::Announce(end)])
+}
+
+fn withdraw(reason: String) -> (State, Vec<Effect>) {
+    let effects = vec![Effect::Cancel(reason.clone())];
+    (State::Withdrawing { reason }, effects)
+}
+
+fn found_out(withdrawn: Option<String>, found: &AgreementState) -> (State, Vec<Effect>) {
+    let gone = |by, word: &str| {
+        let reason = withdrawn.clone().unwrap_or_else(|| word.to_owned());
+        ended(AgreementEnd::new(by, reason))
+    };
+    match found {
+        AgreementState::Cancelled => gone(EndedBy::Requestor, "cancelled"),
+        AgreementState::Terminated => gone(EndedBy::Requestor, "terminated"),
+        AgreementState::Rejected => gone(EndedBy::Provider, "rejected"),
+        AgreementState::Expired => gone(EndedBy::Expired, "expired"),
+        AgreementState::Approved => match withdrawn {
+            None => (State::Approved, vec![Effect::HandOver]),
+            // It was approved behind our back: the only way out is to terminate.
+            Some(reason) => (
+                State::Terminating {
+                    end: AgreementEnd::new(EndedBy::Requestor, reason.clone()),
+                    announced: false,
+                },
+                vec![Effect::Terminate(reason)],
+            ),
+        },
+        AgreementState::Proposal | AgreementState::Pending | AgreementState::Other(_) => {
+            withdraw(withdrawn.unwrap_or_else(|| "the wait for approval failed".into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(events: Vec<Event>) -> (State, Vec<Effect>) {
+        let mut state = State::Created;
+        let mut all = Vec::new();
+        for event in events {
+            let (next, effects) = step(state, event).expect("legal");
+            state = next;
+            all.extend(effects);
+        }
+        (state, all)
+    }
+
+    fn end(by: EndedBy, reason: &str) -> AgreementEnd {
+        AgreementEnd::new(by, reason)
+    }
+
+    #[test]
+    fn the_usual_life_ends_with_one_announcement() {
+        let (state, effects) = run(vec![
+            Event::Confirmed,
+            Event::Approved,
+            Event::TerminateWanted("done".into()),
+            Event::Terminated,
+            Event::EndedBy(end(EndedBy::Requestor, "done")),
+        ]);
+        let over = end(EndedBy::Requestor, "done");
+        assert_eq!(state, State::Ended(over.clone()));
+        assert_eq!(
+            effects,
+            [
+                Effect::AwaitApproval,
+                Effect::HandOver,
+                Effect::Terminate("done".into()),
+                Effect::Announce(over),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_agreement_not_approved_in_time_is_cancelled() {
+        let (_, effects) = run(vec![Event::Confirmed, Event::NotInTime, Event::Cancelled]);
+        assert_eq!(
+            effects[1..],
+            [
+                Effect::Cancel("not approved in time".into()),
+                Effect::Announce(end(EndedBy::Requestor, "not approved in time")),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_approval_that_crosses_the_cancellation_is_terminated() {
+        let (state, effects) = run(vec![
+            Event::Confirmed,
+            Event::NotInTime,
+            Event::CancelFailed,
+            Event::Found(AgreementState::Approved),
+        ]);
+        assert!(matches!(state, State::Terminating { announced: false, .. }));
+        assert_eq!(effects.last(), Some(&Effect::Terminate("not approved in time".into())));
+    }
+
+    #[test]
+    fn an_unknown_confirmation_is_looked_up_and_never_repeated() {
+        for (found, expected) in [
+            (AgreementState::Proposal, Effect::Cancel("cut".into())),
+            (AgreementState::Pending, Effect::Cancel("cut".into())),
+            (AgreementState::Approved, Effect::Terminate("cut".into())),
+            (AgreementState::Expired, Effect::Announce(end(EndedBy::Expired, "cut"))),
+        ] {
+            let (_, effects) = run(vec![
+                Event::ConfirmFailed(Outcome::Unknown, "cut".into()),
+                Event::Found(found),
+            ]);
+            assert_eq!(effects, [Effect::LookUp, expected]);
+        }
+    }
+
+    #[test]
+    fn a_provider_that_ends_it_is_named_even_while_we_terminate() {
+        let by = end(EndedBy::Provider, "DebitNotesDeadline");
+        let (state, effects) = run(vec![
+            Event::Confirmed,
+            Event::Approved,
+            Event::TerminateWanted("done".into()),
+            Event::EndedBy(by.clone()),
+            Event::Terminated,
+        ]);
+        assert_eq!(state, State::Ended(by.clone()));
+        assert_eq!(effects.iter().filter(|e| matches!(e, Effect::Announce(_))).count(), 1);
+    }
+
+    #[test]
+    fn a_lost_machine_is_announced_at_once_and_terminated_once() {
+        let (state, effects) = run(vec![
+            Event::Confirmed,
+            Event::Approved,
+            Event::Lost("no answer".into()),
+            Event::Lost("no answer".into()),
+            Event::TerminateWanted("x".into()),
+            Event::Terminated,
+        ]);
+        let lost = end(EndedBy::Lost, "no answer");
+        assert_eq!(state, State::Ended(lost.clone()));
+        assert_eq!(
+            effects[2..],
+            [Effect::Announce(lost), Effect::Terminate("no answer".into())]
+        );
+    }
+
+    #[test]
+    fn nothing_wakes_the_dead() {
+        let over = State::Ended(end(EndedBy::Expired, "x"));
+        for event in [
+            Event::Confirmed,
+            Event::Approved,
+            Event::NotInTime,
+            Event::Cancelled,
+            Event::CancelFailed,
+            Event::Terminated,
+            Event::Found(AgreementState::Approved),
+            Event::TerminateWanted("y".into()),
+            Event::Lost("y".into()),
+            Event::EndedBy(end(EndedBy::Provider, "y")),
+        ] {
+            assert_eq!(step(over.clone(), event), Ok((over.clone(), vec![])));
+        }
+    }
+
+    #[test]
+    fn an_approval_before_the_confirmation_breaks_the_protocol() {
+        let error = step(State::Created, Event::Approved).expect_err("illegal");
+        assert!(error.to_string().contains("Created"));
+    }
+}

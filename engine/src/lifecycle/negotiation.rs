@@ -1,0 +1,158 @@
+//! The life of one provider's proposal on one of our demands.
+//!
+//! | state | event | next | effects |
+//! |---|---|---|---|
+//! | Received | Scored, good | Ranked | |
+//! | Received | Scored, bad | Refused | Reject, Record |
+//! | Ranked | Picked | Countering | Counter |
+//! | Countering | Sent | Awaiting | |
+//! | Countering | SendFailed | Refused | Record |
+//! | Awaiting | Answered, good | Draft | Offer |
+//! | Awaiting | Answered, bad | Refused | Reject, Record |
+//! | Awaiting | ProviderRejected, Silent | Refused | Record |
+//! | Ranked, Countering, Awaiting, Draft | DemandGone | Refused | |
+//! | Draft | Promoted | Promoted | |
+//! | Refused, Promoted | any | the same | |
+
+use super::IllegalTransition;
+
+/// What the strategy thinks of an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Good, the higher the better.
+    Good(f64),
+    /// Not wanted.
+    Bad(String),
+}
+
+/// Where a proposal stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum State {
+    Received,
+    Ranked(f64),
+    Countering(f64),
+    Awaiting(f64),
+    Draft(f64),
+    Promoted,
+    Refused,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    Scored(Verdict),
+    Picked,
+    Sent,
+    SendFailed(String),
+    Answered(Verdict),
+    ProviderRejected(String),
+    Silent,
+    DemandGone,
+    Promoted,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Send a counter-proposal.
+    Counter,
+    /// Tell the provider that we do not want it.
+    Reject(String),
+    /// Hand the draft to whoever wants to sign.
+    Offer(f64),
+    /// Count the refusal for the report.
+    Record(String),
+}
+
+/// The next state, and what to do about it.
+pub(crate) fn step(
+    state: State,
+    event: Event,
+) -> Result<(State, Vec<Effect>), IllegalTransition> {
+    Ok(match (state, event) {
+        (State::Received, Event::Scored(Verdict::Good(score))) => (State::Ranked(score), vec![]),
+        (State::Received, Event::Scored(Verdict::Bad(reason)))
+        | (State::Awaiting(_), Event::Answered(Verdict::Bad(reason))) => (
+            State::Refused,
+            vec![Effect::Reject(reason.clone()), Effect::Record(reason)],
+        ),
+        (State::Ranked(score), Event::Picked) => (State::Countering(score), vec![Effect::Counter]),
+        (State::Countering(score), Event::Sent) => (State::Awaiting(score), vec![]),
+        (State::Countering(_), Event::SendFailed(reason)) => refused(reason),
+        (State::Awaiting(_), Event::Answered(Verdict::Good(score))) => {
+            (State::Draft(score), vec![Effect::Offer(score)])
+        }
+        (State::Awaiting(_), Event::ProviderRejected(reason)) => {
+            refused(format!("the provider refused: {reason}"))
+        }
+        (State::Awaiting(_), Event::Silent) => refused("the provider did not answer".into()),
+        (
+            State::Received
+            | State::Ranked(_)
+            | State::Countering(_)
+            | State::Awaiting(_)
+            | State::Draft(_),
+            Event::DemandGone,
+        ) => (State::Refused, vec![]),
+        (State::Draft(_), Event::Promoted) => (State::Promoted, vec![]),
+        (state @ (State::Refused | State::Promoted), _) => (state, vec![]),
+        (state, event) => {
+            return Err(IllegalTransition {
+                state: format!("{state:?}"),
+                what: format!("{event:?}"),
+            });
+        }
+    })
+}
+
+fn refused(reason: String) -> (State, Vec<Effect>) {
+    (State::Refused, vec![Effect::Record(reason)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Vec<(State, Event, State, Vec<Effect>)> {
+        let bad = || Verdict::Bad("dear".into());
+        let reject = || vec![Effect::Reject("dear".into()), Effect::Record("dear".into())];
+        let record = |text: &str| vec![Effect::Record(text.into())];
+        use State::{Awaiting, Countering, Draft, Promoted, Ranked, Received, Refused};
+        vec![
+            (Received, Event::Scored(Verdict::Good(2.0)), Ranked(2.0), vec![]),
+            (Received, Event::Scored(bad()), Refused, reject()),
+            (Ranked(2.0), Event::Picked, Countering(2.0), vec![Effect::Counter]),
+            (Countering(2.0), Event::Sent, Awaiting(2.0), vec![]),
+            (Countering(2.0), Event::SendFailed("404".into()), Refused, record("404")),
+            (Awaiting(2.0), Event::Answered(Verdict::Good(1.0)), Draft(1.0), vec![Effect::Offer(1.0)]),
+            (Awaiting(2.0), Event::Answered(bad()), Refused, reject()),
+            (Awaiting(2.0), Event::ProviderRejected("busy".into()), Refused, record("the provider refused: busy")),
+            (Awaiting(2.0), Event::Silent, Refused, record("the provider did not answer")),
+            (Draft(1.0), Event::Promoted, Promoted, vec![]),
+            (Draft(1.0), Event::DemandGone, Refused, vec![]),
+            (Refused, Event::Sent, Refused, vec![]),
+            (Promoted, Event::DemandGone, Promoted, vec![]),
+        ]
+    }
+
+    #[test]
+    fn every_row_of_the_table_holds() {
+        for (state, event, next, effects) in table() {
+            assert_eq!(step(state, event.clone()), Ok((next, effects)), "{state:?} + {event:?}");
+        }
+    }
+
+    #[test]
+    fn a_draft_that_became_dearer_is_refused() {
+        let (state, effects) =
+            step(State::Awaiting(9.0), Event::Answered(Verdict::Bad("dear".into()))).expect("legal");
+        assert_eq!(state, State::Refused);
+        assert!(effects.contains(&Effect::Reject("dear".into())));
+    }
+
+    #[test]
+    fn an_answer_to_nothing_breaks_the_protocol() {
+        assert!(step(State::Received, Event::Answered(Verdict::Good(1.0))).is_err());
+        assert!(step(State::Draft(1.0), Event::Sent).is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! From a draft to an agreement in force: create, confirm, wait for the approval; cancel what was
+//! not approved in time. Performs what [`lifecycle::agreement`](crate::lifecycle::agreement) decides.
+
+use std::sync::Arc;
+
+use golem_wire::AgreementId;
+use golem_wire::common::Reason;
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+
+use super::pool::Draft;
+use super::signing::Desk;
+use super::{AgreementEnd, EndedBy, LeftOpen, Rental, terminate};
+use crate::api::ApiError;
+use crate::event::EventKind;
+use crate::lifecycle::agreement::{Effect, Event, State, step};
+use crate::model::OfferProposal;
+
+/// A draft that did not become an agreement.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) offer: OfferProposal,
+    pub(super) reason: String,
+    /// Set when no other draft can do better.
+    pub(super) fatal: Option<ApiError>,
+}
+
+/// Signs a draft. To be called in an owned task: it must not stop half-way.
+pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, Failure> {
+    let Draft { offer, .. } = draft;
+    let core = &desk.core;
+    let valid_to = valid_to(desk);
+    let id = match core.rest().market().create_agreement(offer.proposal_id(), valid_to).await {
+        Ok(id) => id,
+        Err(error) => {
+            // The provider does not know of an agreement that is not confirmed, so nothing is lost
+            // if it was created all the same: it expires.
+            let reason = format!("no agreement was created: {error}");
+            let fatal = error.is_status(StatusCode::UNAUTHORIZED).then_some(error);
+            return Err(Failure { offer, reason, fatal });
+        }
+    };
+    core.emit(EventKind::AgreementCreated {
+        job: desk.job.clone(),
+        agreement_id: id.clone(),
+        provider_id: offer.provider_id().clone(),
+        provider_name: offer.provider_name().to_owned(),
+    });
+    core.rentals().expect(&id);
+    let outcome = Handshake { desk, offer: &offer, id: &id }.run().await;
+    match outcome {
+        Ok(rental) => Ok(rental),
+        Err(end) => {
+            core.rentals().forget(&id);
+            core.emit(EventKind::AgreementRejected {
+                job: desk.job.clone(),
+                agreement_id: id,
+                provider_id: offer.provider_id().clone(),
+                provider_name: offer.provider_name().to_owned(),
+                reason: end.reason.clone(),
+            });
+            let reason = format!("the agreement came to nothing: {}", end.reason);
+            Err(Failure { offer, reason, fatal: None })
+        }
+    }
+}
+
+/// The provider may approve as long as we wait for it, and a little longer for slow clocks.
+fn valid_to(desk: &Desk) -> Timestamp {
+    let wait = desk.core.config().market.approval_timeout;
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    let valid_to = desk.core.now().saturating_add(wait.saturating_add(SignedDuration::from_secs(30)));
+    valid_to.unwrap_or(Timestamp::MAX)
+}
+
+struct Handshake<'a> {
+    desk: &'a Arc<Desk>,
+    offer: &'a OfferProposal,
+    id: &'a AgreementId,
+}
+
+impl Handshake<'_> {
+    async fn run(&self) -> Result<Arc<Rental>, AgreementEnd> {
+        let mut state = State::Created;
+        let mut event = self.confirm().await;
+        loop {
+            let (next, effects) = match step(state, event) {
+                Ok(done) => done,
+                Err(illegal) => {
+                    // Cannot be: every event below answers the effect that was asked for.
+                    self.desk.core.emit(EventKind::ProtocolViolation { what: illegal.to_string() });
+                    return Err(self.left_open(illegal.to_string()));
+                }
+            };
+            state = next;
+            let Some(effect) = effects.into_iter().next() else {
+                return Err(self.left_open("the handshake stopped".into()));
+            };
+            event = match effect {
+                Effect::HandOver => return Ok(self.hand_over()),
+                Effect::Announce(end) => return Err(end),
+                Effect::AwaitApproval => self.await_approval().await,
+                Effect::Cancel(reason) => self.cancel(reason.as_str().into()).await,
+                Effect::Terminate(reason) => {
+                    let reason = reason.as_str().into();
+                    match terminate::terminate(&self.desk.core, self.id, &reason).await {
+                        Ok(()) => Event::Terminated,
+                        Err(why) => return Err(self.left_open(why)),
+                    }
+                }
+                Effect::LookUp => match terminate::look_up(&self.desk.core, self.id).await {
+                    Ok(found) => Event::Found(found),
+                    Err(error) => return Err(self.left_open(error.to_string())),
+                },
+            };
+        }
+    }
+
+    fn left_open(&self, reason: String) -> AgreementEnd {
+        self.desk.core.rentals().leave_open(LeftOpen {
+            agreement_id: self.id.clone(),
+            provider_name: self.offer.provider_name().to_owned(),
+            reason: reason.clone(),
+        });
+        AgreementEnd::new(EndedBy::Lost, reason)
+    }
+
+    async fn confirm(&self) -> Event {
+        let core = &self.desk.core;
+        match core.rest().market().confirm(self.id, core.app_session()).await {
+            Ok(()) => Event::Confirmed,
+            Err(error) => Event::ConfirmFailed(error.outcome(), error.to_string()),
+        }
+    }
+
+    async fn await_approval(&self) -> Event {
+        let core = &self.desk.core;
+        let wait = core.config().market.approval_timeout;
+        let waited = tokio::select! {
+            biased;
+            waited = core.rest().market().wait_for_approval(self.id, wait) => waited,
+            () = self.desk.closed.cancelled() => return Event::NotInTime,
+        };
+        match waited {
+            Ok(()) => Event::Approved,
+            Err(error) if error.is_status(StatusCode::REQUEST_TIMEOUT) => Event::NotInTime,
+            Err(error) if error.is_status(StatusCode::GONE) => {
+                let word = error.message().unwrap_or("gone").to_owned();
+                let by = if word.contains("Expired") { EndedBy::Expired } else { EndedBy::Provider };
+                Event::Refused(AgreementEnd::new(by, format!("the provider answered: {word}")))
+            }
+            Err(error) => Event::WaitFailed(error.to_string()),
+        }
+    }
+
+    async fn cancel(&self, reason: Reason) -> Event {
+        match self.desk.core.rest().market().cancel(self.id, &reason).await {
+            Ok(()) => Event::Cancelled,
+            Err(error) => {
+                tracing::debug!(agreement = %self.id, %error, "cancelling failed");
+                Event::CancelFailed
+            }
+        }
+    }
+
+    fn hand_over(&self) -> Arc<Rental> {
+        let (desk, core) = (self.desk, &self.desk.core);
+        let rental = Rental::new(Arc::clone(core), desk.job.clone(), self.id.clone(), self.offer);
+        let rental = Arc::new(rental);
+        core.emit(EventKind::AgreementConfirmed {
+            job: desk.job.clone(),
+            agreement_id: self.id.clone(),
+            provider_id: self.offer.provider_id().clone(),
+            provider_name: self.offer.provider_name().to_owned(),
+        });
+        if let Some(end) = core.rentals().insert(Arc::clone(&rental)) {
+            rental.heard_end(end);
+        }
+        rental
+    }
+}

@@ -1,0 +1,273 @@
+//! An agreement in force: a rented machine. Owns: its end, and what it may cost. Does not own: the
+//! activities on it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use golem_wire::common::Reason;
+use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use tokio::sync::watch;
+
+use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
+use crate::event::EventKind;
+use crate::golem::Core;
+use crate::lifecycle::agreement::{Effect, Event, State, step};
+use crate::model::{JobId, LinearPrices, OfferProposal};
+
+/// A rented machine.
+pub(crate) struct Rental {
+    core: Arc<Core>,
+    job: JobId,
+    pub(crate) agreement_id: AgreementId,
+    pub(crate) provider_id: NodeId,
+    pub(crate) provider_name: String,
+    /// Names of the usage counters, in the daemon's order.
+    pub(crate) usage_vector: Vec<String>,
+    prices: LinearPrices,
+    threads: u32,
+    approved_at: Timestamp,
+    inner: Mutex<Inner>,
+    ended: watch::Sender<Option<AgreementEnd>>,
+    /// True once nothing more will be done about the agreement.
+    over: watch::Sender<bool>,
+}
+
+struct Inner {
+    state: State,
+    ended_at: Option<Timestamp>,
+    activities: IndexMap<ActivityId, Lifetime>,
+}
+
+#[derive(Clone, Copy)]
+struct Lifetime {
+    from: Timestamp,
+    to: Option<Timestamp>,
+}
+
+impl Rental {
+    pub(super) fn new(
+        core: Arc<Core>,
+        job: JobId,
+        agreement_id: AgreementId,
+        offer: &OfferProposal,
+    ) -> Self {
+        let prices = offer.prices().cloned().unwrap_or_default();
+        let approved_at = core.now();
+        Rental {
+            job,
+            agreement_id,
+            provider_id: offer.provider_id().clone(),
+            provider_name: offer.provider_name().to_owned(),
+            usage_vector: prices.per_unit.iter().map(|(counter, _)| counter.clone()).collect(),
+            prices,
+            threads: offer.threads(),
+            approved_at,
+            inner: Mutex::new(Inner {
+                state: State::Approved,
+                ended_at: None,
+                activities: IndexMap::new(),
+            }),
+            ended: watch::Sender::new(None),
+            over: watch::Sender::new(false),
+            core,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every statement leaves the state consistent.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The job it was rented for.
+    pub(crate) fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    /// What the machine costs.
+    #[allow(dead_code, reason = "for the cost of a context")]
+    pub(crate) fn prices(&self) -> &LinearPrices {
+        &self.prices
+    }
+
+    /// Becomes `Some` when the agreement ended, or the machine was given up.
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<AgreementEnd>> {
+        self.ended.subscribe()
+    }
+
+    /// Counts an activity from now on: it bounds what the provider may ask for.
+    pub(crate) fn activity_created(&self, id: &ActivityId) {
+        let from = self.core.now();
+        self.lock().activities.insert(id.clone(), Lifetime { from, to: None });
+    }
+
+    /// Stops counting an activity.
+    pub(crate) fn activity_destroyed(&self, id: &ActivityId) {
+        let now = self.core.now();
+        if let Some(lifetime) = self.lock().activities.get_mut(id) {
+            lifetime.to.get_or_insert(now);
+        }
+    }
+
+    /// Whether anything ran on it, so that an invoice is due.
+    pub(crate) fn was_used(&self) -> bool {
+        !self.lock().activities.is_empty()
+    }
+
+    /// Ends the agreement and waits until the daemon took it, or it was given up and is named in
+    /// the shutdown report.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub(crate) async fn terminate(self: &Arc<Self>, reason: Reason) {
+        self.apply(Event::TerminateWanted(reason.message.clone()), Some(reason));
+        let mut over = self.over.subscribe();
+        // The sender lives in `self`.
+        let _ = over.wait_for(|over| *over).await;
+    }
+
+    /// Ends the agreement without waiting for it.
+    pub(super) fn give_up(self: &Arc<Self>, why: &str) {
+        self.apply(Event::TerminateWanted(why.to_owned()), None);
+    }
+
+    /// The machine does not answer any more: everybody is told, the agreement is ended behind.
+    pub(crate) fn notify_dead(self: &Arc<Self>, why: impl Into<String>) {
+        self.apply(Event::Lost(why.into()), None);
+    }
+
+    /// The event feed told of the end.
+    pub(super) fn heard_end(self: &Arc<Self>, end: AgreementEnd) {
+        self.apply(Event::EndedBy(end), None);
+    }
+
+    /// Whether it is still in force, as far as we know.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.lock().state, State::Ended(_))
+    }
+
+    fn apply(self: &Arc<Self>, event: Event, reason: Option<Reason>) {
+        let (effects, over) = {
+            let mut inner = self.lock();
+            let next = match step(inner.state.clone(), event) {
+                Ok((state, effects)) => {
+                    inner.state = state;
+                    effects
+                }
+                Err(illegal) => {
+                    drop(inner);
+                    let what = format!("agreement {}: {illegal}", self.agreement_id);
+                    return self.core.emit(EventKind::ProtocolViolation { what });
+                }
+            };
+            let over = matches!(inner.state, State::Ended(_));
+            if next.iter().any(|effect| matches!(effect, Effect::Announce(_))) {
+                inner.ended_at = Some(self.core.now());
+            }
+            (next, over)
+        };
+        for effect in effects {
+            match effect {
+                Effect::Announce(end) => self.announce(end),
+                Effect::Terminate(text) => {
+                    self.end_at_daemon(reason.clone().unwrap_or_else(|| text.as_str().into()));
+                }
+                // Effects of the handshake, which is over.
+                Effect::AwaitApproval
+                | Effect::Cancel(_)
+                | Effect::LookUp
+                | Effect::HandOver => {}
+            }
+        }
+        if over {
+            self.core.rentals().not_open(&self.agreement_id);
+            self.over.send_replace(true);
+        }
+    }
+
+    fn announce(&self, end: AgreementEnd) {
+        self.core.emit(EventKind::AgreementTerminated {
+            job: self.job.clone(),
+            agreement_id: self.agreement_id.clone(),
+            provider_id: self.provider_id.clone(),
+            provider_name: self.provider_name.clone(),
+            by: format!("{:?}", end.by),
+            reason: end.reason.clone(),
+        });
+        self.ended.send_replace(Some(end));
+    }
+
+    fn end_at_daemon(self: &Arc<Self>, reason: Reason) {
+        let rental = Arc::clone(self);
+        self.core.tasks().spawn("terminate", async move {
+            match terminate::terminate(&rental.core, &rental.agreement_id, &reason).await {
+                Ok(()) => rental.apply(Event::Terminated, None),
+                Err(why) => {
+                    rental.core.rentals().leave_open(LeftOpen {
+                        agreement_id: rental.agreement_id.clone(),
+                        provider_name: rental.provider_name.clone(),
+                        reason: why.clone(),
+                    });
+                    if rental.ended.borrow().is_none() {
+                        rental.announce(AgreementEnd::new(EndedBy::Lost, why));
+                    }
+                    rental.over.send_replace(true);
+                }
+            }
+        });
+    }
+
+    /// The most that debit notes of `activity`, or the invoice (`None`), may ask for: price times
+    /// the time we saw activities live, with tolerance and grace. Counters that time does not bound
+    /// are not limited here.
+    pub(crate) fn ceiling(&self, activity: Option<&ActivityId>) -> Glm {
+        let limits = &self.core.config().payment;
+        let inner = self.lock();
+        let end = inner.ended_at.unwrap_or_else(|| self.core.now());
+        let whole = Lifetime {
+            from: self.approved_at,
+            to: Some(end),
+        };
+        let mut total = Glm::ZERO;
+        let mut counted = 0u32;
+        for (id, lifetime) in &inner.activities {
+            if activity.is_none_or(|wanted| wanted == id) {
+                total = total + self.cost(lifetime.length(end) + limits.grace);
+                counted += 1;
+            }
+        }
+        if counted == 0 {
+            // An activity whose creation we could not follow: at the most as long as the agreement.
+            total = self.cost(whole.length(end) + limits.grace);
+        }
+        Glm::new(total.get().saturating_mul(Decimal::ONE + limits.tolerance))
+    }
+
+    fn cost(&self, time: Duration) -> Glm {
+        let seconds = Decimal::from(time.as_millis().min(u64::MAX.into()) as u64) / Decimal::from(1000);
+        self.prices.cost(|counter| match counter {
+            "golem.usage.duration_sec" => seconds,
+            "golem.usage.cpu_sec" => seconds.saturating_mul(Decimal::from(self.threads)),
+            // Saturating prices make the ceiling meaningless for such counters, on purpose.
+            _ => Decimal::MAX,
+        })
+    }
+}
+
+impl Lifetime {
+    fn length(self, end: Timestamp) -> Duration {
+        let to = self.to.unwrap_or(end);
+        Duration::try_from(to.duration_since(self.from)).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Rental {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rental")
+            .field("agreement_id", &self.agreement_id)
+            .field("provider_name", &self.provider_name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,285 @@
+//! One published demand: the desk at which machines are rented. Owns: publishing, withdrawing, and
+//! turning drafts into agreements, many at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use golem_wire::{DemandId, NodeId};
+use http::StatusCode;
+use jiff::Timestamp;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::handshake::{self, Failure};
+use super::pool::{Draft, Pool};
+use super::refusals::MarketSummary;
+use super::{Rental, SignError, demand, negotiator};
+use crate::api::ApiError;
+use crate::error::Error;
+use crate::event::EventKind;
+use crate::golem::Core;
+use crate::model::{JobId, ResolvedPayload};
+use crate::strategy::DemandDraft;
+
+/// One demand and its proposals.
+pub(crate) struct Desk {
+    pub(super) core: Arc<Core>,
+    pub(super) job: JobId,
+    pub(super) draft: DemandDraft,
+    pub(super) platform: String,
+    pub(super) expiration: Timestamp,
+    /// Something changed that the negotiating loop should look at.
+    pub(super) changed: Notify,
+    pub(super) closed: CancellationToken,
+    pub(super) courtesy: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) pool: Pool,
+    pub(super) demand: Option<DemandId>,
+    /// Why no draft will ever come.
+    pub(super) fatal: Option<ApiError>,
+}
+
+impl Desk {
+    pub(super) async fn open(
+        core: &Arc<Core>,
+        job: JobId,
+        payload: &ResolvedPayload,
+        expiration: Timestamp,
+    ) -> Result<Arc<Desk>, Error> {
+        if core.tasks().is_cancelled() {
+            return Err(Error::Stopped);
+        }
+        let allocation = core.payments().allocation();
+        let decoration = core.payments().decorations(core).await?;
+        let config = core.config();
+        let mut draft =
+            demand::compose(payload, &decoration, &config.subnet, core.now(), expiration);
+        core.strategy().decorate_demand(&mut draft);
+        let desk = Arc::new(Desk {
+            core: Arc::clone(core),
+            job,
+            draft,
+            platform: allocation.payment_platform,
+            expiration,
+            changed: Notify::new(),
+            closed: core.tasks().token().child_token(),
+            courtesy: negotiator::courtesy(),
+            state: Mutex::new(State {
+                pool: Pool::new(config.market.clone()),
+                demand: None,
+                fatal: None,
+            }),
+        });
+        let (reply, opened) = oneshot::channel();
+        let owned = Arc::clone(&desk);
+        core.tasks().spawn("open-market", async move {
+            let published = owned.publish().await;
+            if reply.send(published).is_err() {
+                // Nobody wants this market any more.
+                owned.close().await;
+            }
+        });
+        match opened.await {
+            Ok(Ok(demand)) => {
+                core.remember_market(&desk);
+                negotiator::start(&desk, demand);
+                Ok(desk)
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Error::Stopped),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every statement leaves the state consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes the demand. To be called in an owned task.
+    pub(super) async fn publish(&self) -> Result<DemandId, ApiError> {
+        let base = demand::base(self.draft.clone());
+        let api = self.core.rest().market();
+        let published = match api.subscribe(&base).await {
+            Err(error) if error.outcome() == crate::api::Outcome::Unknown => {
+                // It may exist: adopt it rather than leave it alone on the market.
+                let demands = api.demands().await.unwrap_or_default();
+                let ours = demands.into_iter().rev().find(|demand| {
+                    demand.properties == base.properties && demand.constraints == base.constraints
+                });
+                ours.map(|demand| demand.demand_id).ok_or(error)
+            }
+            done => done,
+        };
+        match &published {
+            Ok(demand) => {
+                self.lock().demand = Some(demand.clone());
+                self.core.emit(EventKind::SubscriptionCreated {
+                    job: self.job.clone(),
+                    demand_id: demand.clone(),
+                });
+            }
+            Err(error) => self.core.emit(EventKind::SubscriptionFailed {
+                job: self.job.clone(),
+                reason: error.to_string(),
+            }),
+        }
+        published
+    }
+
+    /// Withdraws a demand. To be called in an owned task.
+    pub(super) async fn withdraw(&self, demand: &DemandId) {
+        let label = format!("unsubscribe/{demand}");
+        let mut backoff = crate::retry::Backoff::new(self.core.seed().fork(&label));
+        // Withdrawing twice is as good as once, so it may be repeated like a read.
+        let api = self.core.rest();
+        let done = backoff.read(5, || async { api.market().unsubscribe(demand).await }).await;
+        match done {
+            Ok(()) => {}
+            Err(error) if error.is_status(StatusCode::NOT_FOUND) => {}
+            Err(error) => tracing::warn!(%demand, %error, "the demand stays until it expires"),
+        }
+    }
+
+    pub(crate) async fn close(self: &Arc<Self>) {
+        self.closed.cancel();
+        let desk = Arc::clone(self);
+        let withdrawn = self.core.tasks().run("close-market", async move {
+            let demand = desk.lock().demand.take();
+            if let Some(demand) = demand {
+                desk.withdraw(&demand).await;
+            }
+        });
+        if let Err(lost) = withdrawn.await {
+            tracing::warn!(%lost, "the demand stays until it expires");
+        }
+    }
+
+    pub(super) fn summary(&self) -> MarketSummary {
+        self.lock().pool.refusals.summary()
+    }
+
+    pub(super) async fn sign(
+        self: &Arc<Self>,
+        avoid: &[NodeId],
+    ) -> Result<Arc<Rental>, SignError> {
+        let within = self.core.config().market.no_offers_timeout;
+        let deadline = Instant::now() + within;
+        loop {
+            if self.core.now() >= self.expiration {
+                return Err(SignError::Expired(self.expiration));
+            }
+            let draft = self.next_draft(avoid, deadline).await?;
+            match self.rent(draft).await? {
+                Ok(rental) => return Ok(rental),
+                Err(Failure { offer, reason, fatal }) => {
+                    let now = Instant::now();
+                    self.lock().pool.failed(&offer, &reason, now);
+                    if let Some(error) = fatal {
+                        return Err(SignError::Api(error));
+                    }
+                    if now >= deadline {
+                        return Err(self.no_offers());
+                    }
+                }
+            }
+        }
+    }
+
+    fn no_offers(&self) -> SignError {
+        let summary = self.summary();
+        self.core.emit(EventKind::NoProposalsConfirmed {
+            job: self.job.clone(),
+            offers_seen: summary.offers_seen,
+            summary: summary.to_string(),
+        });
+        SignError::NoOffers {
+            within: self.core.config().market.no_offers_timeout,
+            summary: Box::new(summary),
+        }
+    }
+
+    async fn next_draft(&self, avoid: &[NodeId], deadline: Instant) -> Result<Draft, SignError> {
+        let (id, draft) = self.lock().pool.wait(avoid, Instant::now());
+        let mut place = Place { desk: self, id, draft: Some(draft) };
+        self.changed.notify_one();
+        let draft = place.draft.as_mut().expect("taken below only");
+        let outcome = tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(()),
+            draft = draft => draft.map_err(|_| ()),
+            () = tokio::time::sleep_until(deadline) => return Err(self.no_offers()),
+        };
+        match outcome {
+            Ok(draft) => {
+                place.draft = None;
+                Ok(draft)
+            }
+            Err(()) => Err(match self.lock().fatal.clone() {
+                Some(error) => SignError::Api(error),
+                None => SignError::Closed,
+            }),
+        }
+    }
+
+    /// Turns a draft into an agreement, in an owned task.
+    async fn rent(
+        self: &Arc<Self>,
+        draft: Draft,
+    ) -> Result<Result<Arc<Rental>, Failure>, SignError> {
+        let (reply, rented) = oneshot::channel();
+        let desk = Arc::clone(self);
+        self.core.signing().spawn("sign", async move {
+            let outcome = handshake::run(&desk, draft).await;
+            if let Ok(rental) = &outcome {
+                desk.lock().pool.memory.worked(&rental.provider_id);
+            }
+            // When the receiver is gone the machine is dropped, and thereby terminated.
+            let _ = reply.send(outcome.map(Unclaimed::new));
+        });
+        match rented.await {
+            Ok(outcome) => Ok(outcome.map(Unclaimed::claim)),
+            Err(_) => Err(SignError::Closed),
+        }
+    }
+}
+
+/// A place in the queue for drafts; a draft that came too late goes back.
+struct Place<'a> {
+    desk: &'a Desk,
+    id: u64,
+    draft: Option<oneshot::Receiver<Draft>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.desk.lock();
+        state.pool.leave(self.id);
+        if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv) {
+            state.pool.put_back(draft, Instant::now());
+        }
+    }
+}
+
+/// A machine on its way to the one who wanted it; terminated if it never arrives.
+struct Unclaimed(Option<Arc<Rental>>);
+
+impl Unclaimed {
+    fn new(rental: Arc<Rental>) -> Self {
+        Unclaimed(Some(rental))
+    }
+
+    fn claim(mut self) -> Arc<Rental> {
+        self.0.take().expect("claimed once")
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(rental) = self.0.take() {
+            rental.give_up("nobody waits for this machine any more");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! An offer as a strategy sees it: who, what, and what it costs. Owns: reading a provider's
+//! properties without trusting them.
+
+use golem_wire::market::{Properties, Proposal};
+use golem_wire::{Glm, NodeId, ProposalId};
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+const USAGE_VECTOR: &str = "golem.com.usage.vector";
+const COEFFICIENTS: &str = "golem.com.pricing.model.linear.coeffs";
+
+/// What is wrong with an offer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfferFault {
+    /// A property that every offer has is missing.
+    #[error("property `{0}` is missing")]
+    Missing(&'static str),
+    /// A property has a value that makes no sense.
+    #[error("property `{0}` makes no sense: {1}")]
+    Senseless(&'static str, String),
+}
+
+/// Prices of the linear model: a price per unit of each usage counter, and a fixed one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinearPrices {
+    /// Counter (`golem.usage.duration_sec`, …) and its price, in the order of the usage vector.
+    pub per_unit: Vec<(String, Decimal)>,
+    /// Price of each activity's start.
+    pub fixed: Decimal,
+}
+
+impl LinearPrices {
+    /// Reads the prices of an offer.
+    ///
+    /// # Errors
+    /// [`OfferFault`] names the property that is missing or senseless.
+    pub fn read(properties: &Properties) -> Result<Self, OfferFault> {
+        if let Some(model) = properties.get("golem.com.pricing.model")
+            && model.as_str() != Some("linear")
+        {
+            return Err(OfferFault::Senseless("golem.com.pricing.model", format!("{model} is not known")));
+        }
+        let counters = list(properties, USAGE_VECTOR)?;
+        let prices = list(properties, COEFFICIENTS)?;
+        if prices.len() != counters.len() + 1 {
+            let said = format!("{} prices for {} counters and a start", prices.len(), counters.len());
+            return Err(OfferFault::Senseless(COEFFICIENTS, said));
+        }
+        let mut prices = prices.iter().map(price);
+        let mut per_unit = Vec::with_capacity(counters.len());
+        for (counter, price) in counters.iter().zip(&mut prices) {
+            let counter = counter
+                .as_str()
+                .ok_or_else(|| OfferFault::Senseless(USAGE_VECTOR, format!("{counter} is no name")))?;
+            per_unit.push((counter.to_owned(), price?));
+        }
+        let fixed = prices.next().unwrap_or(Err(OfferFault::Missing(COEFFICIENTS)))?;
+        Ok(LinearPrices { per_unit, fixed })
+    }
+
+    /// The price of one activity in which each counter reached `usage(counter)`.
+    pub fn cost(&self, mut usage: impl FnMut(&str) -> Decimal) -> Glm {
+        self.per_unit.iter().fold(Glm::new(self.fixed), |sum, (counter, price)| {
+            sum + Glm::new(price.saturating_mul(usage(counter)))
+        })
+    }
+}
+
+fn list<'a>(properties: &'a Properties, key: &'static str) -> Result<&'a [Value], OfferFault> {
+    match properties.get(key) {
+        None => Err(OfferFault::Missing(key)),
+        Some(Value::Array(items)) if items.len() <= 64 => Ok(items),
+        Some(other) => {
+            let text: String = other.to_string().chars().take(80).collect();
+            Err(OfferFault::Senseless(key, format!("`{text}` is no short list")))
+        }
+    }
+}
+
+fn price(value: &Value) -> Result<Decimal, OfferFault> {
+    let senseless = |why: &str| {
+        let text: String = value.to_string().chars().take(40).collect();
+        OfferFault::Senseless(COEFFICIENTS, format!("`{text}` {why}"))
+    };
+    let number = value.as_number().ok_or_else(|| senseless("is no number"))?;
+    let price: Glm = number.to_string().parse().map_err(|_| senseless("is no price"))?;
+    if price < Glm::ZERO {
+        return Err(senseless("is below zero"));
+    }
+    Ok(price.get())
+}
+
+/// A provider's proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfferProposal {
+    proposal: Proposal,
+    name: String,
+    prices: Result<LinearPrices, OfferFault>,
+}
+
+impl OfferProposal {
+    /// Reads a proposal; what is wrong with it is found by [`prices`](Self::prices).
+    pub fn new(proposal: Proposal) -> Self {
+        let name = proposal.properties.get("golem.node.id.name").and_then(Value::as_str);
+        // Names come from strangers and end up in tables and logs.
+        let name: String =
+            name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(64).collect();
+        let prices = LinearPrices::read(&proposal.properties);
+        OfferProposal {
+            name: if name.is_empty() { proposal.issuer_id.short().to_owned() } else { name },
+            prices,
+            proposal,
+        }
+    }
+
+    /// Id of the proposal.
+    pub fn proposal_id(&self) -> &ProposalId {
+        &self.proposal.proposal_id
+    }
+
+    /// Node id of the provider.
+    pub fn provider_id(&self) -> &NodeId {
+        &self.proposal.issuer_id
+    }
+
+    /// Name the provider gives itself; else the beginning of its id.
+    pub fn provider_name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the provider says of itself.
+    pub fn properties(&self) -> &Properties {
+        &self.proposal.properties
+    }
+
+    /// The proposal as it came.
+    pub fn proposal(&self) -> &Proposal {
+        &self.proposal
+    }
+
+    /// What it costs, or why nobody can tell.
+    pub fn prices(&self) -> Result<&LinearPrices, &OfferFault> {
+        self.prices.as_ref()
+    }
+
+    /// Threads of the machine; at least one.
+    pub fn threads(&self) -> u32 {
+        let threads = self.properties().get("golem.inf.cpu.threads").and_then(Value::as_f64);
+        threads.map_or(1, |threads| threads.clamp(1.0, 4096.0) as u32)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(crate) fn offer(provider: &str, coeffs: Value) -> OfferProposal {
+        let proposal = json!({
+            "properties": {
+                "golem.node.id.name": provider,
+                "golem.inf.cpu.threads": 4,
+                "golem.com.pricing.model": "linear",
+                "golem.com.payment.platform.erc20-holesky-tglm.address": "0xp",
+                USAGE_VECTOR: ["golem.usage.cpu_sec", "golem.usage.duration_sec"],
+                COEFFICIENTS: coeffs,
+            },
+            "constraints": "()",
+            "proposalId": format!("R-{provider}"),
+            "issuerId": format!("0x{provider}"),
+            "state": "Initial",
+            "timestamp": "2026-11-22T01:00:00Z",
+        });
+        OfferProposal::new(serde_json::from_value(proposal).expect("literal"))
+    }
+
+    #[test]
+    fn prices_are_exact_and_the_last_one_is_fixed() {
+        let offer = offer("p", json!([0.0001, 1e-5, 0.02]));
+        let prices = offer.prices().expect("prices");
+        assert_eq!(prices.cost(|_| Decimal::from(60)).to_string(), "0.02660");
+    }
+
+    #[test]
+    fn senseless_offers_are_named_not_trusted() {
+        for coeffs in [
+            json!([0.1]),
+            json!("x"),
+            json!([0.1, -0.1, 0.0]),
+            json!([0.1, "0.1", 0.0]),
+            json!([1e300, 0.1, 0.0]),
+            json!({}),
+        ] {
+            assert!(offer("p", coeffs.clone()).prices().is_err(), "{coeffs}");
+        }
+    }
+
+    #[test]
+    fn huge_usage_saturates_instead_of_panicking() {
+        let offer = offer("p", json!([7e20, 0.1, 0.0]));
+        offer.prices().expect("prices").cost(|_| Decimal::MAX);
+    }
+}

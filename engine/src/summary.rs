@@ -1,0 +1,194 @@
+//! Counts what happened, for a summary a person can read.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use golem_wire::{AgreementId, Glm};
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::event::{Consumer, Event, EventKind};
+
+/// What one provider did for us.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProviderSummary {
+    /// The provider's name.
+    pub name: String,
+    /// Agreements approved.
+    pub agreements: u64,
+    /// Tasks done.
+    pub tasks: u64,
+    /// GLM of accepted invoices.
+    pub cost: Glm,
+}
+
+/// What happened so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Offers that arrived.
+    pub offers: u64,
+    /// Offers refused, by either side.
+    pub offers_refused: u64,
+    /// Agreements approved.
+    pub agreements: u64,
+    /// Agreements that providers refused or did not approve in time.
+    pub agreements_rejected: u64,
+    /// Activities created.
+    pub activities: u64,
+    /// Scripts that ended well.
+    pub scripts: u64,
+    /// Scripts that failed.
+    pub scripts_failed: u64,
+    /// Tasks done.
+    pub tasks: u64,
+    /// Debit notes accepted.
+    pub debit_notes: u64,
+    /// Invoices accepted.
+    pub invoices: u64,
+    /// Documents that were not paid.
+    pub payments_failed: u64,
+    /// GLM of accepted invoices.
+    pub cost: Glm,
+    /// By provider id, in order of their first agreement.
+    pub providers: IndexMap<String, ProviderSummary>,
+}
+
+#[derive(Default)]
+struct State {
+    summary: Summary,
+    provider_of: IndexMap<AgreementId, String>,
+}
+
+/// Listens to events and keeps a [`Summary`]. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct SummaryLogger(Arc<Mutex<State>>);
+
+impl SummaryLogger {
+    /// Counts from zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// To be given to [`GolemBuilder::event_consumer`](crate::GolemBuilder::event_consumer).
+    pub fn consumer(&self) -> Consumer {
+        let this = self.clone();
+        Arc::new(move |event: &Event| this.log(event))
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> Summary {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).summary.clone()
+    }
+
+    /// Counts an event.
+    pub fn log(&self, event: &Event) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.count(&event.kind);
+    }
+}
+
+impl State {
+    fn count(&mut self, kind: &EventKind) {
+        let summary = &mut self.summary;
+        match kind {
+            EventKind::ProposalReceived { .. } => summary.offers += 1,
+            EventKind::ProposalRejected { .. } => summary.offers_refused += 1,
+            EventKind::AgreementConfirmed { agreement_id, provider_id, provider_name, .. } => {
+                summary.agreements += 1;
+                self.provider_of.insert(agreement_id.clone(), provider_id.to_string());
+                let provider = summary.providers.entry(provider_id.to_string()).or_default();
+                provider.name.clone_from(provider_name);
+                provider.agreements += 1;
+            }
+            EventKind::AgreementRejected { .. } => summary.agreements_rejected += 1,
+            EventKind::ActivityCreated { .. } => summary.activities += 1,
+            EventKind::ScriptFinished { error: None, .. } => summary.scripts += 1,
+            EventKind::ScriptFinished { .. } => summary.scripts_failed += 1,
+            EventKind::TaskAccepted { agreement_id, .. } => {
+                summary.tasks += 1;
+                if let Some(provider) = self.provider(agreement_id) {
+                    provider.tasks += 1;
+                }
+            }
+            EventKind::DebitNoteAccepted { .. } => summary.debit_notes += 1,
+            EventKind::InvoiceAccepted { agreement_id, amount, .. } => {
+                summary.invoices += 1;
+                summary.cost = summary.cost + *amount;
+                if let Some(provider) = self.provider(agreement_id) {
+                    provider.cost = provider.cost + *amount;
+                }
+                // The last that is heard of an agreement.
+                self.provider_of.swap_remove(agreement_id);
+            }
+            EventKind::PaymentFailed { .. } => summary.payments_failed += 1,
+            _ => {}
+        }
+    }
+
+    fn provider(&mut self, agreement: &AgreementId) -> Option<&mut ProviderSummary> {
+        self.summary.providers.get_mut(self.provider_of.get(agreement)?)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} offers ({} refused), {} agreements ({} not approved), {} activities, {} scripts ({} failed), {} tasks",
+            self.offers,
+            self.offers_refused,
+            self.agreements,
+            self.agreements_rejected,
+            self.activities,
+            self.scripts,
+            self.scripts_failed,
+            self.tasks
+        )?;
+        write!(
+            f,
+            "{} invoices and {} debit notes accepted, {} documents not paid, {} GLM",
+            self.invoices,
+            self.debit_notes,
+            self.payments_failed,
+            self.cost.normalized()
+        )?;
+        for provider in self.providers.values() {
+            let ProviderSummary { name, agreements, tasks, cost } = provider;
+            write!(f, "\n  {name}: {agreements} agreements, {tasks} tasks, {} GLM", cost.normalized())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::JobId;
+
+    #[test]
+    fn the_cost_of_each_provider_is_the_sum_of_its_invoices() {
+        let logger = SummaryLogger::new();
+        let log = |kind| logger.log(&Event { at: Timestamp::UNIX_EPOCH, kind });
+        for agreement in ["a", "b"] {
+            log(EventKind::AgreementConfirmed {
+                job: JobId::new("j"),
+                agreement_id: agreement.into(),
+                provider_id: "0xp".into(),
+                provider_name: "bob".into(),
+            });
+            log(EventKind::InvoiceAccepted {
+                job: JobId::new("j"),
+                agreement_id: agreement.into(),
+                invoice_id: "i".into(),
+                provider_name: "bob".into(),
+                amount: "0.1".parse().expect("literal"),
+            });
+        }
+        let summary = logger.summary();
+        assert_eq!(summary.providers["0xp"].cost.to_string(), "0.2");
+        assert!(summary.to_string().contains("bob: 2 agreements, 0 tasks, 0.2 GLM"));
+    }
+}
