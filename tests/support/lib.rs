@@ -91,6 +91,7 @@ impl StandaloneMock {
         let mut process = Command::new(program("mock-yagna", "mock-yagna")?)
             .args(["--listen", "127.0.0.1:0", "--app-key", "interop"])
             .args(arguments)
+            .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = process.stdout.take().context("standard output is piped")?;
