@@ -99,11 +99,17 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(query)) => Ok(ApiQuery(query)),
             Err(rejection) => {
-                // The innermost cause is the bare word of the query parser, as the daemon shows it.
+                // The innermost cause, without the name of the parameter: so the daemon shows it.
                 let mut cause: &dyn std::error::Error = &rejection;
                 while let Some(inner) = cause.source() {
                     cause = inner;
                 }
+                let cause = cause.to_string();
+                let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric());
+                let cause = match cause.split_once(": ") {
+                    Some((name, rest)) if is_name(name) => rest,
+                    _ => &cause,
+                };
                 let text = format!("Query deserialize error: {cause}");
                 Err(ApiError::text(StatusCode::BAD_REQUEST, text))
             }

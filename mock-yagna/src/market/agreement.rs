@@ -22,9 +22,6 @@ use crate::world::{Action, State, Topic};
 /// The literal that stands for every signature.
 const SIGNATURE: &str = "NoSignature";
 
-/// Tells until when the requestor needs the provider, in milliseconds.
-const EXPIRATION: &str = "golem.srv.comp.expiration";
-
 /// One agreement.
 #[derive(Clone, Debug)]
 pub struct Agreement {
@@ -69,12 +66,6 @@ impl Agreement {
     /// Whether it was approved at some time.
     pub(crate) fn was_approved(&self) -> bool {
         self.approved_at.is_some()
-    }
-
-    /// When the requestor will not need the provider any more, if it said so.
-    pub(crate) fn expiration(&self) -> Option<Timestamp> {
-        let value = self.demand.properties.get(EXPIRATION)?.as_i64()?;
-        Timestamp::from_millisecond(value).ok()
     }
 
     fn to_wire(&self) -> wire::Agreement {
@@ -397,24 +388,18 @@ impl State {
 
     fn approve(&mut self, id: &AgreementId, node: &NodeId) {
         let approved_at = self.stamp();
-        let mut ends = Vec::new();
+        let early = self.provider(node).and_then(|p| p.spec.behaviour.terminate_after);
+        let early = early.and_then(|after| self.now.checked_add(after).ok());
         if let Some(agreement) = self.market.agreements.get_mut(id) {
             agreement.approved_at = Some(approved_at);
             for ticket in std::mem::take(&mut agreement.scheduled) {
                 self.timeline.cancel(ticket);
             }
-            ends.extend(agreement.expiration().map(|at| (at, "agreement expired", "Expired")));
-        }
-        let early = self.provider(node).and_then(|p| p.spec.behaviour.terminate_after);
-        let early = early.and_then(|after| self.now.checked_add(after).ok());
-        ends.extend(early.map(|at| (at, "provider needs its machine back", "Shutdown")));
-        for (at, message, code) in ends {
-            let mut reason = Reason::from(message);
-            reason.extra.insert("golem.provider.code".into(), code.into());
-            let due = Action::Market(Due::Terminate(id.clone(), reason));
-            let ticket = self.timeline.schedule(at, due);
-            if let Some(agreement) = self.market.agreements.get_mut(id) {
-                agreement.scheduled.push(ticket);
+            if let Some(at) = early {
+                let mut reason = Reason::from("provider needs its machine back");
+                reason.extra.insert("golem.provider.code".into(), "Shutdown".into());
+                let due = Action::Market(Due::Terminate(id.clone(), reason));
+                agreement.scheduled.push(self.timeline.schedule(at, due));
             }
         }
         self.record(self.actor(node), Event::AgreementApproved { agreement: id.clone() });

@@ -172,7 +172,7 @@ async fn only_an_unanswered_draft_of_the_provider_can_be_promoted_and_only_once(
         (json!({}), "Json deserialize error: missing field `proposalId` at line 1 column 2"),
         (
             json!({"proposalId": second, "validTo": "zzz"}),
-            "Json deserialize error: input contains invalid characters at line 1 column 99",
+            "Json deserialize error: input contains invalid characters at line 1 column 98",
         ),
     ] {
         assert_eq!(api.post("/agreements", body).await.refusal(), (400, message.to_owned()));
