@@ -27,6 +27,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::IllegalTransition;
+
 /// Where a service instance is in its life, as users see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -153,14 +155,6 @@ pub(crate) struct Policy {
     pub(crate) max_attempts: u32,
 }
 
-/// An event that cannot happen in this state.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a {state} instance cannot take the event {event:?}")]
-pub(crate) struct IllegalTransition {
-    state: ServiceState,
-    event: Event,
-}
-
 /// One step of an instance's life.
 pub(crate) fn step(
     state: State,
@@ -245,8 +239,8 @@ pub(crate) fn step(
 
         (state, event) => {
             return Err(IllegalTransition {
-                state: state.public(),
-                event,
+                state: state.public().to_string(),
+                what: format!("{event:?}"),
             });
         }
     })

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::vm::{Image, ImageSource};
+use crate::golem::Core;
 use crate::transport::Transport;
 
 /// An answer of the registry is a few hundred bytes.
@@ -67,7 +68,15 @@ struct ImageInfo {
     sha3: Option<String>,
 }
 
-impl Registry<'_> {
+impl<'a> Registry<'a> {
+    /// The registry of an engine's configuration.
+    pub(crate) fn of(core: &'a Core) -> Self {
+        Registry {
+            transport: core.rest().transport(),
+            url: &core.config().registry_url,
+        }
+    }
+
     /// The value of `golem.srv.comp.task_package`.
     pub(super) async fn task_package(&self, image: &Image) -> Result<String, PayloadError> {
         let (name, key) = match &image.source {

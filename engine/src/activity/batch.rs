@@ -1,0 +1,302 @@
+//! One batch on the wire: sends it and waits for its results. Owns: polling, what counts as an end,
+//! and which failures are waited out. Does not own: what commands mean, files, handles (`script/`).
+//!
+//! Results are cumulative: every answer begins at the first command. A poll that waits is not woken
+//! by a command that fails half-way, so polls are short ([`ActivityLimits::results_poll`]).
+//!
+//! [`ActivityLimits::results_poll`]: super::ActivityLimits
+
+use std::time::Duration;
+
+use golem_wire::BatchId;
+use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Activity, Fate};
+use crate::api::{ActivityFault, ApiError, ApiErrorKind, Outcome};
+use crate::event::EventKind;
+use crate::retry::{Backoff, Pace};
+use crate::script::ScriptError;
+
+/// An exe-unit that is missing on the bus although its state is fine may still come.
+const ENDPOINT_ATTEMPTS: u32 = 4;
+
+/// When a script is given up before its end.
+pub(crate) struct Patience<'a> {
+    pub(crate) activity: &'a Activity,
+    /// From when on it is given up, and the timeout that set it.
+    pub(crate) deadline: Option<(Instant, Duration)>,
+    /// Nobody waits for the results any more.
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// Commands to send.
+pub(crate) struct Batch<'a> {
+    pub(crate) patience: &'a Patience<'a>,
+    pub(crate) activity: &'a Activity,
+    pub(crate) commands: &'a [ExeScriptCommand],
+    pub(crate) max_result_bytes: usize,
+}
+
+/// The results of a batch, as they come.
+pub(crate) struct Results<'a> {
+    batch: Batch<'a>,
+    id: BatchId,
+    seen: usize,
+    backoff: Backoff,
+    last_answer: Instant,
+    /// Polls that failed since one worked.
+    failures: u32,
+    done: bool,
+}
+
+impl<'a> Batch<'a> {
+    /// Sends the batch.
+    ///
+    /// # Errors
+    /// [`ScriptError`]; after [`ScriptError::OutcomeUnknown`] the provider may run it all the same.
+    pub(crate) async fn send(&self) -> Result<BatchId, ScriptError> {
+        let text = serde_json::to_string(self.commands).map_err(|error| {
+            self.api_error(ApiError::new(
+                "exec",
+                "",
+                ApiErrorKind::Unsendable {
+                    reason: error.to_string(),
+                },
+            ))
+        })?;
+        let api = self.activity.core().rest().activity();
+        let mut backoff = self.activity.backoff("exec");
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match api.exec(self.activity.id(), text.clone()).await {
+                Ok(batch) => {
+                    self.activity.watch().heard();
+                    return Ok(batch);
+                }
+                Err(error) => error,
+            };
+            let fault = ActivityFault::of(&error);
+            let certain = fault == ActivityFault::NoEndpoint || error.outcome() != Outcome::Unknown;
+            self.look(fault).await;
+            self.lost()?;
+            if !certain {
+                // Sending it again might run it twice.
+                return Err(ScriptError::OutcomeUnknown {
+                    activity_id: self.activity.id().clone(),
+                    source: error.into(),
+                });
+            }
+            let again = matches!(fault, ActivityFault::NoEndpoint | ActivityFault::NoAnswer);
+            if !again {
+                return Err(self.api_error(error));
+            }
+            if attempt >= ENDPOINT_ATTEMPTS {
+                if fault == ActivityFault::NoEndpoint {
+                    self.activity.lose("its exe-unit is not on the daemon's bus");
+                    self.lost()?;
+                }
+                return Err(self.api_error(error));
+            }
+            self.patience.or_end(backoff.pause()).await?;
+        }
+    }
+
+    /// The results of the batch once it is sent.
+    pub(crate) fn results(self, id: BatchId) -> Results<'a> {
+        Results {
+            backoff: self.activity.backoff("results"),
+            done: self.commands.is_empty(),
+            last_answer: Instant::now(),
+            failures: 0,
+            seen: 0,
+            batch: self,
+            id,
+        }
+    }
+
+    /// Results not seen before, checked: a daemon that mixes them up is not to be believed.
+    fn news(
+        &self,
+        results: Vec<CommandResult>,
+        seen: usize,
+    ) -> Result<Vec<CommandResult>, ScriptError> {
+        if results.len() > self.commands.len() {
+            return Err(self.violation(format!(
+                "{} results for {} commands",
+                results.len(),
+                self.commands.len()
+            )));
+        }
+        for (position, result) in results.iter().enumerate() {
+            if usize::try_from(result.index) != Ok(position) {
+                return Err(self.violation(format!(
+                    "the result at position {position} has index {}",
+                    result.index
+                )));
+            }
+        }
+        Ok(results.into_iter().skip(seen).collect())
+    }
+
+    /// After a failure that may mean a lost activity: asks for its state.
+    async fn look(&self, fault: ActivityFault) {
+        match fault {
+            ActivityFault::Unknown => self.activity.lose("the daemon knows the activity no more"),
+            ActivityFault::NoEndpoint | ActivityFault::Silent => {
+                if let Err(error) = self.activity.check().await {
+                    tracing::debug!(activity = %self.activity.id(), %error, "no state either");
+                }
+            }
+            ActivityFault::NoAnswer | ActivityFault::Other => {}
+        }
+    }
+
+    fn lost(&self) -> Result<(), ScriptError> {
+        match self.activity.watch().fate() {
+            Fate::Lost { reason } => Err(self.activity.lost_error(reason)),
+            _ => Ok(()),
+        }
+    }
+
+    fn api_error(&self, error: ApiError) -> ScriptError {
+        ScriptError::Api {
+            activity_id: self.activity.id().clone(),
+            source: error.into(),
+        }
+    }
+
+    fn violation(&self, what: String) -> ScriptError {
+        let what = format!("activity {}: {what}", self.activity.id());
+        self.activity.core().emit(EventKind::ProtocolViolation { what: what.clone() });
+        ScriptError::Protocol { what }
+    }
+}
+
+impl Results<'_> {
+    /// Waits for results not seen before; `None` after the last one. A command that failed is no
+    /// error here: its result is the last one.
+    ///
+    /// # Errors
+    /// [`ScriptError`] when no more can come.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<CommandResult>>, ScriptError> {
+        while !self.done {
+            let news = self.poll().await?;
+            if !news.is_empty() {
+                return Ok(Some(news));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn poll(&mut self) -> Result<Vec<CommandResult>, ScriptError> {
+        let batch = &self.batch;
+        let limits = &batch.activity.core().config().activity;
+        let wait = match batch.patience.deadline {
+            Some((deadline, _)) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                limits.results_poll.min(left)
+            }
+            None => limits.results_poll,
+        };
+        let asked = Instant::now();
+        let api = batch.activity.core().rest().activity();
+        let poll = api.results(batch.activity.id(), &self.id, wait, batch.max_result_bytes);
+        match batch.patience.or_end(poll).await? {
+            Ok(results) => {
+                self.last_answer = Instant::now();
+                batch.activity.watch().heard();
+                let news = batch.news(results, self.seen)?;
+                self.seen += news.len();
+                self.failures = 0;
+                let pace = Pace::of(news.is_empty(), asked, wait);
+                batch.patience.or_end(self.backoff.keep(pace)).await?;
+                let Some(last) = news.last() else {
+                    return Ok(news);
+                };
+                self.done =
+                    last.result != CommandOutcome::Ok || self.seen == batch.commands.len();
+                if last.is_batch_finished && !self.done {
+                    return Err(batch.violation(format!(
+                        "batch {} is said to be finished after {} of {} commands",
+                        self.id,
+                        self.seen,
+                        batch.commands.len()
+                    )));
+                }
+                Ok(news)
+            }
+            Err(error) => {
+                self.survive(error).await?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Waits a failed poll out, or says why the batch cannot go on.
+    async fn survive(&mut self, error: ApiError) -> Result<(), ScriptError> {
+        let batch = &self.batch;
+        let activity = batch.activity;
+        if let ApiErrorKind::TooLarge { limit } = &*error.kind {
+            return Err(ScriptError::ResultTooLarge {
+                activity_id: activity.id().clone(),
+                limit: *limit,
+            });
+        }
+        self.failures += 1;
+        let fault = ActivityFault::of(&error);
+        batch.patience.or_end(batch.look(fault)).await?;
+        batch.lost()?;
+        if fault == ActivityFault::Other {
+            return Err(batch.api_error(error));
+        }
+        let silence = activity.core().config().activity.silence;
+        if fault == ActivityFault::NoEndpoint && self.failures >= ENDPOINT_ATTEMPTS {
+            activity.lose("its exe-unit is not on the daemon's bus");
+        } else if self.last_answer.elapsed() >= silence {
+            activity.lose(&format!("no answer for {silence:?}: {error}"));
+        }
+        batch.lost()?;
+        batch.patience.or_end(self.backoff.pause()).await
+    }
+}
+
+impl Patience<'_> {
+    /// Runs `future` unless the script must be given up first.
+    pub(crate) async fn or_end<T>(
+        &self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, ScriptError> {
+        let deadline = async {
+            match self.deadline {
+                Some((deadline, timeout)) => {
+                    tokio::time::sleep_until(deadline).await;
+                    timeout
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(ScriptError::Cancelled),
+            reason = self.activity.watch().lost() => Err(self.activity.lost_error(reason)),
+            done = future => Ok(done),
+            timeout = deadline => Err(ScriptError::Timeout {
+                activity_id: self.activity.id().clone(),
+                timeout,
+            }),
+        }
+    }
+}
+
+impl Activity {
+    fn lost_error(&self, reason: String) -> ScriptError {
+        ScriptError::ActivityLost {
+            activity_id: self.id().clone(),
+            provider_name: self.rental().provider_name.clone(),
+            reason,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! An agreement and its activity as one thing that is rented and given back. Owns: that nothing is
+//! forgotten, whatever is dropped half-way.
+
+use std::sync::Arc;
+
+use golem_wire::NodeId;
+use golem_wire::common::Reason;
+
+use super::{Activity, ActivityError};
+use crate::golem::Core;
+use crate::market::{Market, Rental, SignError};
+use crate::model::JobId;
+
+/// A rented machine. Dropping it gives it back in an owned task.
+pub(crate) struct Machine(Option<Parts>);
+
+struct Parts {
+    core: Arc<Core>,
+    rental: Arc<Rental>,
+    activity: Option<Arc<Activity>>,
+}
+
+/// Why there is no machine.
+#[derive(Debug)]
+pub(crate) enum RentError {
+    /// No agreement; trying again is of no use.
+    Sign(SignError),
+    /// An agreement, but no activity: another provider may do better.
+    Activity {
+        provider_id: NodeId,
+        error: ActivityError,
+    },
+}
+
+impl Machine {
+    /// Rents a machine and creates its activity.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: what was rented already is given back.
+    pub(crate) async fn rent(
+        core: &Arc<Core>,
+        job: &JobId,
+        market: &Market,
+        avoid: &[NodeId],
+    ) -> Result<Machine, RentError> {
+        let rental = market.sign(avoid).await.map_err(RentError::Sign)?;
+        let mut machine = Machine(Some(Parts {
+            core: Arc::clone(core),
+            rental: Arc::clone(&rental),
+            activity: None,
+        }));
+        match Activity::create(core, job, &rental).await {
+            Ok(activity) => {
+                if let Some(parts) = &mut machine.0 {
+                    parts.activity = Some(activity);
+                }
+                Ok(machine)
+            }
+            Err(error) => {
+                machine.release("the activity could not be created").await;
+                Err(RentError::Activity {
+                    provider_id: rental.provider_id.clone(),
+                    error,
+                })
+            }
+        }
+    }
+
+    /// The activity.
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        self.0
+            .as_ref()
+            .and_then(|parts| parts.activity.as_ref())
+            .expect("a machine is handed out with its activity and until it is released")
+    }
+
+    /// Destroys the activity and terminates the agreement.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub(crate) async fn release(mut self, reason: &str) {
+        if let Some(parts) = self.0.take() {
+            let core = Arc::clone(&parts.core);
+            let lost = core.tasks().run("release", parts.release(Reason::from(reason))).await;
+            if let Err(error) = lost {
+                tracing::warn!(%error, "a machine was not given back in order");
+            }
+        }
+    }
+}
+
+impl Parts {
+    async fn release(self, reason: Reason) {
+        if let Some(activity) = self.activity {
+            activity.destroy().await;
+        }
+        self.rental.terminate(reason).await;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(parts) = self.0.take() {
+            let tasks = parts.core.tasks().clone();
+            tasks.spawn("release", parts.release(Reason::from("not needed any more")));
+        }
+    }
+}

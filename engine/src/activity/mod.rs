@@ -1,0 +1,214 @@
+//! A rented machine at work: its activity and its batches. Owns: creating, watching, destroying, and
+//! waiting for results. Does not own: what scripts say (`script/`), who rents (`market/`).
+
+mod batch;
+mod limits;
+mod machine;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use golem_wire::{ActivityId, AgreementId};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) use batch::{Batch, Patience};
+pub use limits::ActivityLimits;
+pub(crate) use machine::{Machine, RentError};
+pub(crate) use watch::Fate;
+
+use crate::api::{ApiError, Outcome};
+use crate::event::EventKind;
+use crate::golem::Core;
+use crate::market::Rental;
+use crate::model::JobId;
+use crate::retry::Backoff;
+use crate::tasks::TaskLost;
+
+/// Why an activity could not be created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActivityError {
+    /// The daemon or the provider did not create it.
+    #[error("no activity on agreement {agreement_id} with provider {provider_name}")]
+    Create {
+        /// Which agreement.
+        agreement_id: AgreementId,
+        /// Who rents it out.
+        provider_name: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+    /// The engine is gone.
+    #[error(transparent)]
+    Task(#[from] TaskLost),
+}
+
+/// An activity of ours.
+pub(crate) struct Activity {
+    core: Arc<Core>,
+    rental: Arc<Rental>,
+    job: JobId,
+    id: ActivityId,
+    watch: watch::Watch,
+    session: Mutex<Session>,
+    next_script: AtomicU64,
+}
+
+/// What holds between two batches.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// Whether `start` has succeeded: `run` is possible.
+    pub(crate) started: bool,
+}
+
+impl Activity {
+    /// Creates an activity and watches over it.
+    ///
+    /// # Errors
+    /// [`ActivityError::Create`]. When the outcome is unknown, whatever the daemon lists for the
+    /// agreement is destroyed first.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task; an activity that nobody waits for is destroyed by the
+    /// end of its agreement, which the caller must see to (see [`Machine`]).
+    async fn create(
+        core: &Arc<Core>,
+        job: &JobId,
+        rental: &Arc<Rental>,
+    ) -> Result<Arc<Self>, ActivityError> {
+        let activity = Activity {
+            core: Arc::clone(core),
+            rental: Arc::clone(rental),
+            job: job.clone(),
+            id: ActivityId::new(""),
+            watch: watch::Watch::default(),
+            session: Mutex::default(),
+            next_script: AtomicU64::new(1),
+        };
+        core.tasks().run("create-activity", activity.created()).await?
+    }
+
+    async fn created(mut self) -> Result<Arc<Self>, ActivityError> {
+        let api = self.core.rest().activity();
+        let wait = self.core.config().activity.change_timeout;
+        let agreement_id = self.rental.agreement_id.clone();
+        match api.create(&agreement_id, wait).await {
+            Ok(id) => self.id = id,
+            Err(source) => {
+                if source.outcome() == Outcome::Unknown {
+                    self.destroy_strays(&agreement_id).await;
+                }
+                let reason = crate::api::chain(&source);
+                self.core.emit(EventKind::ActivityCreateFailed {
+                    job: self.job.clone(),
+                    agreement_id: agreement_id.clone(),
+                    reason,
+                });
+                return Err(ActivityError::Create {
+                    agreement_id,
+                    provider_name: self.rental.provider_name.clone(),
+                    source,
+                });
+            }
+        }
+        self.core.emit(EventKind::ActivityCreated {
+            job: self.job.clone(),
+            agreement_id,
+            activity_id: self.id.clone(),
+        });
+        self.rental.activity_created(&self.id);
+        let activity = Arc::new(self);
+        watch::spawn(&activity);
+        Ok(activity)
+    }
+
+    /// Each agreement carries one activity at a time, so all that are listed are strays.
+    async fn destroy_strays(&self, agreement: &AgreementId) {
+        let api = self.core.rest().activity();
+        let wait = self.core.config().activity.change_timeout;
+        let strays = match api.of_agreement(agreement).await {
+            Ok(strays) => strays,
+            Err(error) => {
+                tracing::warn!(%agreement, %error, "cannot look for an activity of unknown outcome");
+                return;
+            }
+        };
+        for stray in strays {
+            if let Err(error) = api.destroy(&stray, wait).await {
+                tracing::warn!(activity = %stray, %error, "a stray activity may be left behind");
+            }
+        }
+    }
+
+    /// Ends the activity. Its agreement stays.
+    async fn destroy(self: Arc<Self>) {
+        /// A provider that is gone answers none of them.
+        const ATTEMPTS: u32 = 3;
+        self.watch.close();
+        // From here on nothing may be asked for: the provider's clock gets the payment's grace.
+        self.rental.activity_destroyed(&self.id);
+        let api = self.core.rest().activity();
+        let wait = self.core.config().activity.change_timeout;
+        let mut backoff = self.backoff("destroy");
+        for attempt in 1.. {
+            let Err(error) = api.destroy(&self.id, wait).await else {
+                break;
+            };
+            let again = error.is_retryable() && !self.watch.fate().is_lost();
+            if !again || attempt >= ATTEMPTS {
+                // The end of the agreement ends it as well.
+                tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");
+                return;
+            }
+            backoff.pause().await;
+        }
+        self.core.emit(EventKind::ActivityDestroyed {
+            job: self.job.clone(),
+            agreement_id: self.rental.agreement_id.clone(),
+            activity_id: self.id.clone(),
+        });
+    }
+
+    fn backoff(&self, label: &str) -> Backoff {
+        Backoff::new(self.core.seed().fork(&format!("{label}/{}", self.id)))
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    pub(crate) fn id(&self) -> &ActivityId {
+        &self.id
+    }
+
+    pub(crate) fn rental(&self) -> &Arc<Rental> {
+        &self.rental
+    }
+
+    /// Where the activity stands; changes can be waited for.
+    pub(crate) fn watch(&self) -> &watch::Watch {
+        &self.watch
+    }
+
+    /// Waits for the script before: an exe-unit runs one batch at a time.
+    pub(crate) async fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().await
+    }
+
+    /// Numbers scripts from 1.
+    pub(crate) fn next_script(&self) -> u64 {
+        self.next_script.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Activity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Activity").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,232 @@
+//! Whether an activity is still there. Owns: the health check and the end of its agreement, brought
+//! together as one [`Fate`].
+
+use std::sync::Arc;
+
+use golem_wire::activity::ActivityState;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Activity;
+use crate::api::{ActivityFault, ApiError};
+use crate::market::{AgreementEnd, EndedBy};
+
+/// Where an activity stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing bad is known.
+    #[default]
+    Alive,
+    /// Its agreement ended; it still answers.
+    AgreementEnded { reason: String },
+    /// It is gone.
+    Lost { reason: String },
+}
+
+impl Fate {
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Fate::Lost { .. })
+    }
+}
+
+/// What is known of an activity.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    fate: watch::Sender<Fate>,
+    /// When the provider was last heard of.
+    heard: watch::Sender<Option<Instant>>,
+    closed: CancellationToken,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Watch {
+            fate: watch::Sender::new(Fate::Alive),
+            heard: watch::Sender::new(None),
+            closed: CancellationToken::new(),
+        }
+    }
+}
+
+impl Watch {
+    pub(crate) fn fate(&self) -> Fate {
+        self.fate.borrow().clone()
+    }
+
+    /// Waits until it is lost, and says why.
+    pub(crate) async fn lost(&self) -> String {
+        match self.until(Fate::is_lost).await {
+            Fate::Lost { reason } => reason,
+            Fate::Alive | Fate::AgreementEnded { .. } => String::new(),
+        }
+    }
+
+    /// Waits until it is lost or its agreement ended.
+    pub(crate) async fn troubled(&self) -> Fate {
+        self.until(|fate| *fate != Fate::Alive).await
+    }
+
+    async fn until(&self, wanted: fn(&Fate) -> bool) -> Fate {
+        let mut fate = self.fate.subscribe();
+        let reached = fate.wait_for(wanted).await.ok().map(|fate| fate.clone());
+        match reached {
+            Some(fate) => fate,
+            // The sender lives in `self`.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The provider answered something.
+    pub(crate) fn heard(&self) {
+        self.heard.send_replace(Some(Instant::now()));
+    }
+
+    pub(crate) fn last_heard(&self) -> Option<Instant> {
+        *self.heard.borrow()
+    }
+
+    /// It is gone; the first reason stays.
+    pub(crate) fn lose(&self, reason: impl Into<String>) {
+        self.fate.send_if_modified(|fate| {
+            let change = !fate.is_lost();
+            if change {
+                *fate = Fate::Lost {
+                    reason: reason.into(),
+                };
+            }
+            change
+        });
+    }
+
+    fn agreement_ended(&self, reason: String) {
+        self.fate.send_if_modified(|fate| {
+            let change = *fate == Fate::Alive;
+            if change {
+                *fate = Fate::AgreementEnded { reason };
+            }
+            change
+        });
+    }
+
+    /// It is being destroyed by us: nothing more to watch.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+}
+
+impl Activity {
+    /// Asks for the state. An answer that it is gone is remembered.
+    ///
+    /// # Errors
+    /// The call's, when the state is not known.
+    pub(crate) async fn check(&self) -> Result<(), ApiError> {
+        match self.gone().await? {
+            Some(reason) => self.lose(&reason),
+            None => self.watch.heard(),
+        }
+        Ok(())
+    }
+
+    /// Why it is gone, if it is.
+    async fn gone(&self) -> Result<Option<String>, ApiError> {
+        let status = match self.core.rest().activity().state(&self.id).await {
+            Ok(status) => status,
+            Err(error) if ActivityFault::of(&error) == ActivityFault::Unknown => {
+                return Ok(Some("the daemon knows the activity no more".into()));
+            }
+            Err(error) => return Err(error),
+        };
+        let (now, next) = &status.state;
+        let ended = [Some(now), next.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|state| matches!(state, ActivityState::Terminated | ActivityState::Unresponsive));
+        Ok(ended.map(|state| {
+            let mut reason = format!("its state is {state}");
+            for detail in [&status.reason, &status.error_message].into_iter().flatten() {
+                reason.push_str(": ");
+                reason.push_str(detail);
+            }
+            reason
+        }))
+    }
+
+    /// It is gone, and with it what the agreement was for.
+    pub(crate) fn lose(&self, reason: &str) {
+        self.watch.lose(reason);
+        self.rental.notify_dead(reason);
+    }
+}
+
+/// Watches an activity until it is destroyed or lost.
+pub(super) fn spawn(activity: &Arc<Activity>) {
+    let watched = Arc::clone(activity);
+    let closed = activity.watch.closed.clone();
+    activity.core.loops().spawn_until_cancelled("watch-activity", async move {
+        tokio::select! {
+            biased;
+            () = closed.cancelled() => {}
+            _ = watched.watch.lost() => {}
+            () = follow(&watched) => {}
+        }
+    });
+}
+
+async fn follow(activity: &Activity) {
+    let mut ended = activity.rental.ended();
+    let ended = async {
+        match ended.wait_for(Option::is_some).await {
+            Ok(end) => end.as_ref().map_or_else(String::new, in_words),
+            Err(_) => "the agreement is not followed any more".into(),
+        }
+    };
+    tokio::select! {
+        biased;
+        reason = ended => {
+            // Usually the activity ends with it; if not, `shutdown` handlers can still use it.
+            match activity.gone().await {
+                Ok(None) => activity.watch.agreement_ended(reason),
+                Ok(Some(_)) | Err(_) => activity.watch.lose(reason),
+            }
+        }
+        () = check_health(activity) => {}
+    }
+}
+
+fn in_words(end: &AgreementEnd) -> String {
+    let by = match end.by {
+        EndedBy::Provider => "the provider ended the agreement",
+        EndedBy::Requestor => "the agreement was ended by us",
+        EndedBy::Expired => "the agreement expired",
+        EndedBy::Lost => "the machine was given up",
+    };
+    format!("{by}: {}", end.reason)
+}
+
+/// Returns when the activity is lost.
+async fn check_health(activity: &Activity) {
+    let limits = &activity.core.config().activity;
+    let mut heard = Instant::now();
+    let mut next = heard + limits.health_interval;
+    loop {
+        tokio::time::sleep_until(next).await;
+        heard = heard.max(activity.watch.last_heard().unwrap_or(heard));
+        next = heard + limits.health_interval;
+        if next > Instant::now() {
+            // A batch did the asking.
+            continue;
+        }
+        if let Err(error) = activity.check().await {
+            tracing::debug!(activity = %activity.id, %error, "health check without an answer");
+            if heard.elapsed() >= limits.silence {
+                let reason = format!("no answer for {:?}: {error}", limits.silence);
+                activity.lose(&reason);
+            }
+        }
+        if activity.watch.fate().is_lost() {
+            return;
+        }
+        next = Instant::now() + limits.health_interval;
+    }
+}

@@ -1,0 +1,183 @@
+//! Activity API (`/activity-api/v1`). Owns: paths, bodies, and what a failure says about the
+//! activity. Does not own: polling, retries, deadlines (`activity/`).
+
+use std::time::Duration;
+
+use golem_wire::activity::{ActivityStatus, ActivityUsage, CommandResult, ExecRequest};
+use golem_wire::{ActivityId, AgreementId, BatchId};
+
+use super::{ApiError, ApiErrorKind, Call, Rest};
+
+/// The operations on activities.
+#[derive(Clone, Debug)]
+pub(crate) struct ActivityApi(Rest);
+
+/// What a failed call says about an activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActivityFault {
+    /// The daemon knows no such activity (any more).
+    Unknown,
+    /// The exe-unit is not on the bus: it is gone, or not there for a moment. Its state tells.
+    NoEndpoint,
+    /// The provider did not answer the daemon in time.
+    Silent,
+    /// The daemon did not answer us.
+    NoAnswer,
+    /// Anything else: trying again is of no use.
+    Other,
+}
+
+impl ActivityFault {
+    pub(crate) fn of(error: &ApiError) -> Self {
+        match &*error.kind {
+            ApiErrorKind::Unreachable { .. }
+            | ApiErrorKind::Timeout { .. }
+            | ApiErrorKind::Broken { .. } => ActivityFault::NoAnswer,
+            ApiErrorKind::Refused {
+                status, message, ..
+            } => match status.as_u16() {
+                410 => ActivityFault::Unknown,
+                408 | 504 => ActivityFault::Silent,
+                429 | 502 | 503 => ActivityFault::NoAnswer,
+                500 if message.contains("GSB error")
+                    && message.contains("endpoint address not found") =>
+                {
+                    ActivityFault::NoEndpoint
+                }
+                500 if message.contains("Not found: agreement id for activity") => {
+                    ActivityFault::Unknown
+                }
+                // The daemon's other inner errors pass, or a retry limit ends them.
+                500 => ActivityFault::Silent,
+                _ => ActivityFault::Other,
+            },
+            _ => ActivityFault::Other,
+        }
+    }
+}
+
+const API: [&str; 3] = ["activity-api", "v1", "activity"];
+
+fn path<'p>(rest: &[&'p str]) -> Vec<&'p str> {
+    [&API[..], rest].concat()
+}
+
+impl Rest {
+    /// The operations on activities.
+    pub(crate) fn activity(&self) -> ActivityApi {
+        ActivityApi(self.clone())
+    }
+}
+
+impl ActivityApi {
+    /// `createActivity`, in the form with a bare agreement id.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn create(
+        &self,
+        agreement: &AgreementId,
+        wait: Duration,
+    ) -> Result<ActivityId, ApiError> {
+        let call = Call::post("createActivity", &path(&[])).long_poll(wait);
+        self.0.send(call.json(agreement)?).await
+    }
+
+    /// `destroyActivity`; doing it twice is no error.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn destroy(
+        &self,
+        activity: &ActivityId,
+        wait: Duration,
+    ) -> Result<(), ApiError> {
+        let path = path(&[activity.as_str()]);
+        self.0.send_unit(Call::delete("destroyActivity", &path).long_poll(wait)).await
+    }
+
+    /// `getActivities` of an agreement.
+    pub(crate) async fn of_agreement(
+        &self,
+        agreement: &AgreementId,
+    ) -> Result<Vec<ActivityId>, ApiError> {
+        let call = Call::get("getActivities", &path(&[])).query("agreementId", agreement);
+        self.0.send(call).await
+    }
+
+    /// `getActivityState`.
+    pub(crate) async fn state(&self, activity: &ActivityId) -> Result<ActivityStatus, ApiError> {
+        self.0.get("getActivityState", &path(&[activity.as_str(), "state"])).await
+    }
+
+    /// `getActivityUsage`.
+    pub(crate) async fn usage(&self, activity: &ActivityId) -> Result<ActivityUsage, ApiError> {
+        self.0.get("getActivityUsage", &path(&[activity.as_str(), "usage"])).await
+    }
+
+    /// `exec`: sends a batch; `script` is a JSON array of commands.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn exec(
+        &self,
+        activity: &ActivityId,
+        script: String,
+    ) -> Result<BatchId, ApiError> {
+        let body = ExecRequest { text: script };
+        self.0.post("exec", &path(&[activity.as_str(), "exec"]), &body).await
+    }
+
+    /// `getExecBatchResults`: waits up to `wait` for the whole batch, then all results there are,
+    /// from the first command on.
+    pub(crate) async fn results(
+        &self,
+        activity: &ActivityId,
+        batch: &BatchId,
+        wait: Duration,
+        max_bytes: usize,
+    ) -> Result<Vec<CommandResult>, ApiError> {
+        let path = path(&[activity.as_str(), "exec", batch.as_str()]);
+        let call = Call::get("getExecBatchResults", &path).long_poll(wait).max_bytes(max_bytes);
+        self.0.send(call).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn refused(status: u16, message: &str) -> ApiError {
+        let kind = ApiErrorKind::Refused {
+            status: StatusCode::from_u16(status).expect("a status"),
+            message: message.into(),
+            body: None,
+        };
+        ApiError::new("exec", "/x", kind)
+    }
+
+    #[test]
+    fn the_words_of_the_daemon_tell_a_lost_activity_from_a_silent_one() {
+        for (status, message, fault) in [
+            (
+                500,
+                "GSB error: Bad request: Bad request: endpoint address not found",
+                ActivityFault::NoEndpoint,
+            ),
+            (
+                500,
+                "DAO error: Not found: agreement id for activity: 0f",
+                ActivityFault::Unknown,
+            ),
+            (500, "Service error: whatever", ActivityFault::Silent),
+            (408, "Timeout", ActivityFault::Silent),
+            (410, "", ActivityFault::Unknown),
+            (404, "Not found: batch_id = 1", ActivityFault::Other),
+            (503, "", ActivityFault::NoAnswer),
+        ] {
+            assert_eq!(ActivityFault::of(&refused(status, message)), fault, "{message}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Why a script, or one of its commands, did not give its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use golem_wire::ActivityId;
+
+use super::CommandExecuted;
+use crate::api::ApiError;
+use crate::tasks::TaskLost;
+use crate::transfer::TransferError;
+
+/// A script that did not run to its end. Cheap to clone: the script and each of its commands that
+/// did not run get the same one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScriptError {
+    /// A command failed; later ones did not run. The activity can be used further.
+    #[error("command {} of the script, `{}`, failed: {}", .0.index, .0.text, .0.failure())]
+    CommandFailed(Box<CommandExecuted>),
+    /// The script did not end in time. The provider may still be busy with it.
+    #[error("the script did not end within {timeout:?} on activity {activity_id}")]
+    Timeout {
+        /// Where.
+        activity_id: ActivityId,
+        /// The script's timeout.
+        timeout: Duration,
+    },
+    /// The activity is gone: nothing more can be sent to it.
+    #[error("activity {activity_id} on provider {provider_name} is lost: {reason}")]
+    ActivityLost {
+        /// Which.
+        activity_id: ActivityId,
+        /// Whose.
+        provider_name: String,
+        /// What is known.
+        reason: String,
+    },
+    /// Nobody knows whether the provider got the script; it is not sent twice.
+    #[error("it is not known whether activity {activity_id} got the script")]
+    OutcomeUnknown {
+        /// Where.
+        activity_id: ActivityId,
+        /// What happened.
+        #[source]
+        source: Arc<ApiError>,
+    },
+    /// The daemon refused.
+    #[error("the script on activity {activity_id} was refused")]
+    Api {
+        /// Where.
+        activity_id: ActivityId,
+        /// Why.
+        #[source]
+        source: Arc<ApiError>,
+    },
+    /// Output beyond the limit.
+    #[error("the script's output on activity {activity_id} is longer than {limit} bytes; print less, download it as a file, or raise `Script::max_result_bytes`")]
+    ResultTooLarge {
+        /// Where.
+        activity_id: ActivityId,
+        /// The limit.
+        limit: usize,
+    },
+    /// A file did not travel.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The daemon's answer contradicts itself.
+    #[error("the daemon's answer makes no sense: {what}")]
+    Protocol {
+        /// What is wrong.
+        what: String,
+    },
+    /// Nobody waited for it any more, or the engine stopped.
+    #[error("the script was given up before its end")]
+    Cancelled,
+    /// A result was waited for, but the script that holds the command was never executed.
+    #[error("the command's script was dropped without being executed")]
+    NotExecuted,
+    /// A command that did not run because one before it failed.
+    #[error("an earlier command of the script failed: {0}")]
+    Skipped(#[source] Box<ScriptError>),
+    /// A task inside the engine failed.
+    #[error(transparent)]
+    Task(#[from] TaskLost),
+}
+
+impl ScriptError {
+    /// Whether the machine itself is at fault: another provider may do better.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            ScriptError::ActivityLost { .. } => true,
+            ScriptError::Skipped(first) => first.is_lost(),
+            _ => false,
+        }
+    }
+}

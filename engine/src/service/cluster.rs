@@ -1,0 +1,371 @@
+//! A cluster: instances of one service on one demand. Owns: starting, stopping and showing them.
+//! Does not own: the life of an instance (`instance.rs`).
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::instance::{Runner, StopSignal};
+use super::{ClusterError, Instance, Service, ServiceState, Treatment};
+use crate::error::Error;
+use crate::event::EventKind;
+use crate::golem::Core;
+use crate::market::Market;
+use crate::model::{JobId, ResolvedPayload};
+use crate::payload::Payload;
+use crate::tasks::TaskGroup;
+
+/// Instances are stopped this long before the cluster expires, so that `shutdown` can run.
+const STOP_BEFORE: Duration = Duration::from_secs(60);
+
+/// Instances of a service. Cheap to clone; lives until [`stop`](Self::stop), its expiration, or the
+/// engine's end, also when every handle is dropped.
+pub struct Cluster<S: Service> {
+    shared: Arc<Shared<S>>,
+    payload: Payload,
+    /// Version of the states last shown by this handle.
+    seen: AtomicU64,
+}
+
+/// What instances share.
+pub(super) struct Shared<S: Service> {
+    pub(super) core: Arc<Core>,
+    pub(super) job: JobId,
+    pub(super) market: Market,
+    pub(super) treatment: Treatment,
+    expiration: Timestamp,
+    tasks: TaskGroup,
+    entries: Mutex<Entries>,
+    /// Counts changes.
+    version: watch::Sender<u64>,
+    /// Instances that have not ended.
+    live: watch::Sender<usize>,
+    stop: CancellationToken,
+    service: std::marker::PhantomData<fn() -> S>,
+}
+
+#[derive(Default)]
+struct Entries {
+    instances: Vec<(watch::Receiver<Instance>, StopSignal)>,
+    stopped: bool,
+}
+
+impl<S: Service> Cluster<S> {
+    pub(super) async fn open(
+        core: Arc<Core>,
+        payload: Payload,
+        resolved: ResolvedPayload,
+        lifetime: Duration,
+        treatment: Treatment,
+        params: Vec<S::Params>,
+    ) -> Result<Self, Error> {
+        let job = core.next_job("service");
+        let expiration = core.now().saturating_add(lifetime).map_err(|_| Error::Payload {
+            message: format!("an expiration of {lifetime:?} is too far away"),
+        })?;
+        let tasks = core.jobs().child(job.as_str());
+        if tasks.is_cancelled() {
+            return Err(Error::Stopped);
+        }
+        core.emit(EventKind::JobStarted { job: job.clone() });
+        let market = match core.open_market(job.clone(), &resolved, expiration).await {
+            Ok(market) => market,
+            Err(error) => {
+                let text = Some(error.to_string());
+                core.emit(EventKind::JobFinished { job, error: text });
+                return Err(error);
+            }
+        };
+        let shared = Arc::new(Shared {
+            core,
+            job,
+            market,
+            treatment,
+            expiration,
+            tasks,
+            entries: Mutex::default(),
+            version: watch::Sender::new(0),
+            live: watch::Sender::new(0),
+            stop: CancellationToken::new(),
+            service: std::marker::PhantomData,
+        });
+        let margin = STOP_BEFORE.min(lifetime / 10);
+        let deadline = Instant::now() + lifetime.saturating_sub(margin);
+        shared.tasks.spawn("supervise", supervise(Arc::clone(&shared), deadline));
+        let cluster = Cluster {
+            shared,
+            payload,
+            seen: AtomicU64::new(0),
+        };
+        // Nobody else can have stopped it.
+        let _ = cluster.spawn_instances(params);
+        Ok(cluster)
+    }
+
+    /// All instances, ended ones too, in the order they were spawned.
+    pub fn instances(&self) -> Vec<Instance> {
+        self.seen.store(*self.shared.version.borrow(), Ordering::Relaxed);
+        self.shared.snapshot()
+    }
+
+    /// Waits until an instance changed since this handle last showed them, and shows them again.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn changed(&self) -> Vec<Instance> {
+        let seen = self.seen.load(Ordering::Relaxed);
+        self.shared.until(|version, _| version != seen).await;
+        self.instances()
+    }
+
+    /// Waits until the instances are as wanted, and shows them.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn wait_until(&self, mut wanted: impl FnMut(&[Instance]) -> bool) -> Vec<Instance> {
+        self.shared.until(|_, instances| wanted(instances)).await;
+        self.instances()
+    }
+
+    /// Waits until every instance is running.
+    ///
+    /// # Errors
+    /// [`ClusterError::NotRunning`] after the timeout, [`ClusterError::Ended`] as soon as one
+    /// cannot become running any more.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn wait_running(&self, timeout: Duration) -> Result<Vec<Instance>, ClusterError> {
+        let over = |instance: &Instance| {
+            matches!(instance.state, ServiceState::Stopping | ServiceState::Terminated)
+        };
+        let settled = self.wait_until(|instances| {
+            instances.iter().all(|instance| instance.state == ServiceState::Running)
+                || instances.iter().any(over)
+        });
+        let Ok(instances) = tokio::time::timeout(timeout, settled).await else {
+            return Err(ClusterError::NotRunning {
+                timeout,
+                instances: describe(&self.instances()),
+            });
+        };
+        if instances.iter().any(over) {
+            return Err(ClusterError::Ended {
+                instances: describe(&instances),
+            });
+        }
+        Ok(instances)
+    }
+
+    /// Starts more instances.
+    ///
+    /// # Errors
+    /// [`ClusterError::Stopped`].
+    pub fn spawn_instances(
+        &self,
+        params: impl IntoIterator<Item = S::Params>,
+    ) -> Result<(), ClusterError> {
+        let shared = &self.shared;
+        for params in params {
+            let mut entries = shared.entries();
+            if entries.stopped {
+                return Err(ClusterError::Stopped);
+            }
+            let index = entries.instances.len();
+            let instance = Instance {
+                id: format!("{}/{}", shared.job, index + 1),
+                name: S::name(&params, index),
+                state: ServiceState::Pending,
+                provider_name: None,
+                provider_id: None,
+                agreement_id: None,
+                activity_id: None,
+                failure: None,
+                attempts: 0,
+            };
+            let task = format!("instance-{}", index + 1);
+            let (status, receiver) = watch::channel(instance);
+            let stop = StopSignal::new();
+            entries.instances.push((receiver, stop.clone()));
+            drop(entries);
+            shared.live.send_modify(|live| *live += 1);
+            let runner = Runner {
+                shared: Arc::clone(shared),
+                params,
+                status,
+                stop,
+                heard: 0,
+                avoid: Vec::new(),
+                machine: None,
+            };
+            let alive = Alive(Arc::clone(shared));
+            shared.tasks.spawn(&task, async move {
+                let _alive = alive;
+                runner.run().await;
+            });
+            shared.touch();
+        }
+        Ok(())
+    }
+
+    /// Stops all instances: running ones go through their `shutdown` handler. Returns at once;
+    /// [`join`](Self::join) waits. Doing it twice changes nothing.
+    pub fn stop(&self) {
+        self.shared.stop.cancel();
+        self.shared.stop_all();
+    }
+
+    /// Stops one instance. A second time, while it is stopping, cuts its `shutdown` handler short.
+    ///
+    /// # Errors
+    /// [`ClusterError::UnknownInstance`].
+    pub fn stop_instance(&self, id: &str) -> Result<(), ClusterError> {
+        let entries = self.shared.entries();
+        let found = entries.instances.iter().find(|(instance, _)| instance.borrow().id == id);
+        let Some((_, stop)) = found else {
+            let ids: Vec<_> =
+                entries.instances.iter().map(|(instance, _)| instance.borrow().id.clone()).collect();
+            return Err(ClusterError::UnknownInstance {
+                id: id.into(),
+                known: ids.join(", "),
+            });
+        };
+        stop.signal();
+        Ok(())
+    }
+
+    /// Waits until all instances have ended and their machines are given back.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn join(&self) -> Vec<Instance> {
+        self.shared.all_ended().await;
+        self.instances()
+    }
+
+    /// When the demand and its agreements expire.
+    pub fn expiration(&self) -> Timestamp {
+        self.shared.expiration
+    }
+
+    /// What the instances run.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The job of this cluster in events.
+    pub fn job(&self) -> &JobId {
+        &self.shared.job
+    }
+}
+
+impl<S: Service> Shared<S> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // Every statement leaves the list consistent.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> Vec<Instance> {
+        self.entries().instances.iter().map(|(instance, _)| instance.borrow().clone()).collect()
+    }
+
+    /// Something about an instance changed.
+    pub(super) fn touch(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    async fn until(&self, mut wanted: impl FnMut(u64, &[Instance]) -> bool) {
+        let mut version = self.version.subscribe();
+        loop {
+            let now = *version.borrow_and_update();
+            if wanted(now, &self.snapshot()) {
+                return;
+            }
+            if version.changed().await.is_err() {
+                // The sender lives in `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn all_ended(&self) {
+        let mut live = self.live.subscribe();
+        // The sender lives in `self`.
+        let _ = live.wait_for(|live| *live == 0).await;
+    }
+
+    fn stop_all(&self) {
+        let mut entries = self.entries();
+        entries.stopped = true;
+        for (_, stop) in &entries.instances {
+            stop.signal_once();
+        }
+    }
+}
+
+/// Counts an instance as live, also when its task is aborted.
+struct Alive<S: Service>(Arc<Shared<S>>);
+
+impl<S: Service> Drop for Alive<S> {
+    fn drop(&mut self) {
+        self.0.live.send_modify(|live| *live = live.saturating_sub(1));
+        self.0.touch();
+    }
+}
+
+/// Ends the cluster when it is stopped, expires, or the engine stops.
+async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Instant) {
+    tokio::select! {
+        biased;
+        () = shared.stop.cancelled() => {}
+        () = shared.tasks.token().cancelled() => {}
+        () = tokio::time::sleep_until(deadline) => {}
+    }
+    shared.stop_all();
+    shared.all_ended().await;
+    shared.market.close().await;
+    let failures: Vec<_> = shared.snapshot().into_iter().filter_map(|instance| instance.failure).collect();
+    shared.core.emit(EventKind::JobFinished {
+        job: shared.job.clone(),
+        error: (!failures.is_empty()).then(|| failures.join("; ")),
+    });
+}
+
+fn describe(instances: &[Instance]) -> String {
+    let mut text = String::new();
+    for instance in instances {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&format!("{} is {}", instance.name, instance.state));
+        if let Some(failure) = &instance.failure {
+            text.push_str(&format!(" ({failure})"));
+        }
+    }
+    text
+}
+
+impl<S: Service> Clone for Cluster<S> {
+    fn clone(&self) -> Self {
+        Cluster {
+            shared: Arc::clone(&self.shared),
+            payload: self.payload.clone(),
+            seen: AtomicU64::new(self.seen.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+impl<S: Service> fmt::Debug for Cluster<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("job", &self.shared.job)
+            .field("instances", &self.shared.snapshot())
+            .finish_non_exhaustive()
+    }
+}

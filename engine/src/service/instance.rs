@@ -1,0 +1,320 @@
+//! One instance of a service. Owns: performing what `lifecycle/service.rs` decides — renting,
+//! calling handlers, giving back — and telling about it.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use golem_wire::{ActivityId, AgreementId, NodeId};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::Shared;
+use super::{HandlerError, Service, ServiceState};
+use crate::WorkContext;
+use crate::activity::{Activity, Fate, Machine, RentError};
+use crate::event::EventKind;
+use crate::lifecycle::service::{Effect, Event, Handler, State, step};
+use crate::retry::Backoff;
+
+/// An instance as its cluster shows it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Instance {
+    /// Unique within the engine: the job and a number.
+    pub id: String,
+    /// For people; see [`Service::name`].
+    pub name: String,
+    /// Where it is in its life.
+    pub state: ServiceState,
+    /// Who runs it, once it was assigned. Stays after its end.
+    pub provider_name: Option<String>,
+    /// Node id of who runs it.
+    pub provider_id: Option<NodeId>,
+    /// Agreement it runs under.
+    pub agreement_id: Option<AgreementId>,
+    /// Activity it runs in.
+    pub activity_id: Option<ActivityId>,
+    /// What went wrong: the reason of its end, or of the last failed start.
+    pub failure: Option<String>,
+    /// Machines it was tried on.
+    pub attempts: u32,
+}
+
+/// Counts wishes to stop. The second one during `shutdown` cuts that handler short.
+#[derive(Clone, Debug)]
+pub(super) struct StopSignal(Arc<watch::Sender<u32>>);
+
+impl StopSignal {
+    pub(super) fn new() -> Self {
+        StopSignal(Arc::new(watch::Sender::new(0)))
+    }
+
+    /// One more wish.
+    pub(super) fn signal(&self) {
+        self.0.send_modify(|count| *count = count.saturating_add(1));
+    }
+
+    /// A wish, unless there was one already: the end of a cluster is no second wish.
+    pub(super) fn signal_once(&self) {
+        self.0.send_if_modified(|count| std::mem::replace(count, (*count).max(1)) == 0);
+    }
+
+    /// Waits for more wishes than were heard.
+    async fn after(&self, heard: u32) {
+        let mut count = self.0.subscribe();
+        // The sender lives in `self`.
+        let _ = count.wait_for(|count| *count > heard).await;
+    }
+}
+
+/// Runs one instance to its end.
+pub(super) struct Runner<S: Service> {
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) params: S::Params,
+    pub(super) status: watch::Sender<Instance>,
+    pub(super) stop: StopSignal,
+    pub(super) heard: u32,
+    pub(super) avoid: Vec<NodeId>,
+    pub(super) machine: Option<Machine>,
+}
+
+impl<S: Service> Runner<S> {
+    pub(super) async fn run(mut self) {
+        let id = self.status.borrow().id.clone();
+        let mut backoff = Backoff::new(self.shared.core.seed().fork(&format!("respawn/{id}")));
+        let mut service = S::new(&self.params);
+        let mut state = State::FIRST;
+        let mut handler = None;
+        loop {
+            let event = match (&state, handler) {
+                (State::Terminated { .. }, _) => break,
+                (State::Pending { attempt }, _) => {
+                    let pause = (*attempt > 1).then(|| backoff.next_delay());
+                    self.rent(pause).await
+                }
+                (_, Some(handler)) => self.handle(handler, &mut service).await,
+                (_, None) => Event::StopRequested,
+            };
+            if event == Event::StopRequested {
+                self.heard += 1;
+            }
+            let why = reason_of(&event);
+            let old = state.public();
+            let effects = match step(state.clone(), event, self.shared.treatment.policy) {
+                Ok((next, effects)) => {
+                    state = next;
+                    effects
+                }
+                Err(illegal) => {
+                    // Only a fault of this loop leads here: end it safely.
+                    let what = format!("service {id}: {illegal}");
+                    self.shared.core.emit(EventKind::ProtocolViolation { what: what.clone() });
+                    state = State::Terminated {
+                        failure: Some(what),
+                    };
+                    vec![Effect::Release { failed: true }, Effect::Finish]
+                }
+            };
+            self.publish(old, &state, why);
+            for effect in effects {
+                match effect {
+                    Effect::Handle(next) => handler = Some(next),
+                    // A handler that did not end by itself was dropped by `handle`.
+                    Effect::CancelHandler => handler = None,
+                    Effect::Release { failed } => self.release(failed).await,
+                    Effect::Rent { .. } => service = S::new(&self.params),
+                    Effect::Finish => {}
+                }
+            }
+        }
+        self.shared.core.emit(EventKind::ServiceFinished {
+            job: self.shared.job.clone(),
+            service: id,
+            error: state.failure().map(str::to_owned),
+        });
+    }
+
+    async fn rent(&mut self, pause: Option<Duration>) -> Event {
+        let shared = Arc::clone(&self.shared);
+        let renting = async {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            Machine::rent(&shared.core, &shared.job, &shared.market, &self.avoid).await
+        };
+        let rented = tokio::select! {
+            biased;
+            () = self.stop.after(self.heard) => return Event::StopRequested,
+            rented = renting => rented,
+        };
+        match rented {
+            Ok(machine) => {
+                let activity = Arc::clone(machine.activity());
+                self.machine = Some(machine);
+                let rental = activity.rental();
+                self.status.send_modify(|instance| {
+                    instance.provider_name = Some(rental.provider_name.clone());
+                    instance.provider_id = Some(rental.provider_id.clone());
+                    instance.agreement_id = Some(rental.agreement_id.clone());
+                    instance.activity_id = Some(activity.id().clone());
+                    instance.attempts += 1;
+                });
+                Event::Rented
+            }
+            Err(RentError::Sign(error)) => Event::RentFailed {
+                reason: error.to_string(),
+            },
+            Err(RentError::Activity { provider_id, error }) => {
+                self.avoid(provider_id);
+                self.status.send_modify(|instance| instance.attempts += 1);
+                Event::ActivityFailed {
+                    reason: crate::api::chain(&error),
+                }
+            }
+        }
+    }
+
+    /// Calls a handler and waits for its end, or for what ends it.
+    async fn handle(&mut self, handler: Handler, service: &mut S) -> Event {
+        let treatment = self.shared.treatment;
+        let Some(machine) = &self.machine else {
+            return Event::Lost {
+                reason: "there is no machine".into(),
+            };
+        };
+        let activity = Arc::clone(machine.activity());
+        let stopping = CancellationToken::new();
+        let mut ctx = WorkContext::new(Arc::clone(&activity), stopping.clone());
+        let limit = match handler {
+            Handler::Start => treatment.start_timeout,
+            Handler::Run => None,
+            Handler::Shutdown => treatment.shutdown_timeout,
+        };
+        let work = async {
+            match handler {
+                Handler::Start => service.start(&mut ctx).await,
+                Handler::Run => service.run(&mut ctx).await,
+                Handler::Shutdown => service.shutdown(&mut ctx).await,
+            }
+        };
+        let work = guarded(work, limit);
+        tokio::pin!(work);
+        let result = tokio::select! {
+            biased;
+            () = self.stop.after(self.heard) => {
+                stopping.cancel();
+                // Dropped after its grace; a start that still succeeds is not worth keeping.
+                let _ = tokio::time::timeout(treatment.stop_grace, &mut work).await;
+                return Event::StopRequested;
+            }
+            fate = trouble(&activity, handler) => return fate,
+            result = &mut work => result,
+        };
+        match (result, activity.watch().fate()) {
+            (Ok(()), _) => Event::HandlerFinished,
+            (Err(_), Fate::Lost { reason }) => Event::Lost { reason },
+            (Err(reason), _) => Event::HandlerFailed { reason },
+        }
+    }
+
+    async fn release(&mut self, failed: bool) {
+        let Some(machine) = self.machine.take() else {
+            return;
+        };
+        if failed {
+            self.avoid(machine.activity().rental().provider_id.clone());
+        }
+        machine.release(if failed { "the service failed" } else { "the service was stopped" }).await;
+    }
+
+    fn avoid(&mut self, provider: NodeId) {
+        if !self.avoid.contains(&provider) {
+            self.avoid.push(provider);
+        }
+    }
+
+    fn publish(&self, old: ServiceState, state: &State, why: Option<String>) {
+        let new = state.public();
+        let failure = state.failure().map(str::to_owned).or(why);
+        self.status.send_modify(|instance| {
+            instance.state = new;
+            if failure.is_some() {
+                instance.failure.clone_from(&failure);
+            } else if new == ServiceState::Running {
+                // Failures of earlier attempts are over.
+                instance.failure = None;
+            }
+        });
+        if old == new {
+            self.shared.touch();
+            return;
+        }
+        let instance = self.status.borrow().clone();
+        self.shared.core.emit(EventKind::ServiceStateChanged {
+            job: self.shared.job.clone(),
+            service: instance.id,
+            old: old.to_string(),
+            new: new.to_string(),
+            agreement_id: instance.agreement_id,
+            activity_id: instance.activity_id,
+            provider_name: instance.provider_name,
+            error: failure,
+        });
+        self.shared.touch();
+    }
+}
+
+fn reason_of(event: &Event) -> Option<String> {
+    match event {
+        Event::ActivityFailed { reason }
+        | Event::RentFailed { reason }
+        | Event::HandlerFailed { reason }
+        | Event::Lost { reason }
+        | Event::AgreementEnded { reason } => Some(reason.clone()),
+        Event::Rented | Event::HandlerFinished | Event::StopRequested => None,
+    }
+}
+
+/// What ends a handler from outside, besides a stop. The end of the agreement does not end
+/// `shutdown`: it is what that handler may be there for.
+async fn trouble(activity: &Activity, handler: Handler) -> Event {
+    if handler == Handler::Shutdown {
+        let reason = activity.watch().lost().await;
+        return Event::Lost { reason };
+    }
+    match activity.watch().troubled().await {
+        Fate::AgreementEnded { reason } => Event::AgreementEnded { reason },
+        Fate::Lost { reason } => Event::Lost { reason },
+        Fate::Alive => std::future::pending().await,
+    }
+}
+
+/// Runs user code: panics and overlong runs are failures in words.
+async fn guarded(
+    work: impl Future<Output = Result<(), HandlerError>>,
+    limit: Option<Duration>,
+) -> Result<(), String> {
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let result = match limit {
+        Some(limit) => match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => return Err(format!("the handler did not end within {limit:?}")),
+        },
+        None => work.await,
+    };
+    match result {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("the handler panicked: {}", panic_text(&*panic))),
+    }
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}

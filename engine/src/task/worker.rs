@@ -1,0 +1,304 @@
+//! Workers: each rents a machine, keeps it while there are tasks for it, and rents another one when
+//! it fails. Owns: their loop and the end of the job.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::queue::{Entry, Queue};
+use super::{Task, TaskError, TaskFailure, TaskResult};
+use crate::WorkContext;
+use crate::activity::{Activity, Fate, Machine, RentError};
+use crate::event::EventKind;
+use crate::golem::Core;
+use crate::market::Market;
+use crate::model::JobId;
+use crate::retry::Backoff;
+use crate::service::HandlerError;
+
+/// Providers in a row that take an agreement but give no activity before a worker gives up.
+const MAX_RENT_FAILURES: u32 = 10;
+
+/// A list of tasks being worked off.
+pub(super) struct Job<D, R, W> {
+    pub(super) core: Arc<Core>,
+    pub(super) id: JobId,
+    pub(super) market: Market,
+    pub(super) worker: W,
+    pub(super) queue: Queue<D>,
+    pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
+    pub(super) cancel: CancellationToken,
+    /// Workers that have not ended.
+    pub(super) workers: watch::Sender<usize>,
+    /// Why the last worker that gave up did so.
+    pub(super) no_machine: Mutex<Option<String>>,
+}
+
+/// How an attempt at a task ended.
+enum Attempt<R> {
+    Done(R),
+    Failed(String),
+    Rejected(String),
+    /// The job is over.
+    GivenUp,
+}
+
+impl<D, R, W, F> Job<D, R, W>
+where
+    D: Clone + Send + Sync + 'static,
+    R: Send + 'static,
+    W: Fn(WorkContext, Task<D>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+{
+    /// One worker, until nothing is left to do.
+    pub(super) async fn work(self: Arc<Self>, number: usize) {
+        let _working = Working(&self.workers);
+        let seed = self.core.seed().fork(&format!("{}/worker-{number}", self.id));
+        let mut backoff = Backoff::new(seed);
+        let mut failures = 0;
+        while !self.queue.is_empty() && !self.cancel.is_cancelled() {
+            let avoid = self.queue.avoided();
+            let rented = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return,
+                () = self.queue.dry() => return,
+                rented = Machine::rent(&self.core, &self.id, &self.market, &avoid) => rented,
+            };
+            match rented {
+                Ok(machine) => {
+                    failures = 0;
+                    self.use_machine(machine).await;
+                }
+                Err(RentError::Sign(error)) => return self.no_machine(error.to_string()),
+                Err(RentError::Activity { provider_id, error }) => {
+                    self.queue.avoid(&provider_id);
+                    failures += 1;
+                    if failures >= MAX_RENT_FAILURES {
+                        return self.no_machine(crate::api::chain(&error));
+                    }
+                    tokio::select! {
+                        biased;
+                        () = self.cancel.cancelled() => return,
+                        () = backoff.pause() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does tasks on a machine until one fails or none is left, and gives it back.
+    async fn use_machine(&self, machine: Machine) {
+        let activity = Arc::clone(machine.activity());
+        let rental = Arc::clone(activity.rental());
+        self.core.emit(EventKind::WorkerStarted {
+            job: self.id.clone(),
+            agreement_id: rental.agreement_id.clone(),
+            provider_name: rental.provider_name.clone(),
+        });
+        let mut failure = None;
+        while failure.is_none()
+            && !self.cancel.is_cancelled()
+            && let Some(entry) = self.queue.pop(&rental.provider_id)
+        {
+            failure = self.do_task(&activity, entry).await;
+        }
+        self.core.emit(EventKind::WorkerFinished {
+            job: self.id.clone(),
+            agreement_id: rental.agreement_id.clone(),
+            activity_id: Some(activity.id().clone()),
+            error: failure.clone(),
+        });
+        let reason = if failure.is_some() { "a task failed" } else { "all tasks are done" };
+        machine.release(reason).await;
+    }
+
+    /// Returns what failed if the machine should not be used further.
+    async fn do_task(&self, activity: &Arc<Activity>, entry: Entry<D>) -> Option<String> {
+        let provider = activity.rental();
+        let label = format!("{}/{}", self.id, entry.task.index + 1);
+        self.emit(activity, &label, |job, agreement_id, activity_id, task| {
+            EventKind::TaskStarted {
+                job,
+                agreement_id,
+                activity_id,
+                task,
+            }
+        });
+        let began = Instant::now();
+        let attempt = self.attempt(activity, entry.task.clone()).await;
+        self.emit(activity, &label, |job, agreement_id, activity_id, task| {
+            EventKind::TaskFinished {
+                job,
+                agreement_id,
+                activity_id,
+                task,
+            }
+        });
+        let rejected = |reason: &str| {
+            let reason = reason.to_owned();
+            self.emit(activity, &label, |job, agreement_id, activity_id, task| {
+                EventKind::TaskRejected {
+                    job,
+                    agreement_id,
+                    activity_id,
+                    task,
+                    reason,
+                }
+            });
+        };
+        match attempt {
+            Attempt::Done(result) => {
+                self.emit(activity, &label, |job, agreement_id, activity_id, task| {
+                    EventKind::TaskAccepted {
+                        job,
+                        agreement_id,
+                        activity_id,
+                        task,
+                    }
+                });
+                self.deliver(Ok(TaskResult {
+                    task: entry.task,
+                    result,
+                    provider_name: provider.provider_name.clone(),
+                    provider_id: provider.provider_id.clone(),
+                    running_time: began.elapsed(),
+                }))
+                .await;
+                None
+            }
+            Attempt::Rejected(reason) => {
+                rejected(&reason);
+                self.give_up(&entry.task, TaskFailure::Rejected { reason }).await;
+                None
+            }
+            Attempt::Failed(reason) => {
+                rejected(&reason);
+                if let Some(task) = self.queue.failed(entry, &provider.provider_id) {
+                    let failure = TaskFailure::Failed {
+                        provider_name: provider.provider_name.clone(),
+                        reason: reason.clone(),
+                    };
+                    self.give_up(&task, failure).await;
+                }
+                Some(reason)
+            }
+            Attempt::GivenUp => {
+                self.queue.put_back(entry);
+                None
+            }
+        }
+    }
+
+    async fn attempt(&self, activity: &Arc<Activity>, task: Task<D>) -> Attempt<R> {
+        let ctx = WorkContext::new(Arc::clone(activity), self.cancel.clone());
+        // The call itself is user code too, so it is made inside.
+        let work = AssertUnwindSafe(async { (self.worker)(ctx, task).await }).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Attempt::GivenUp,
+            fate = activity.watch().troubled() => {
+                return Attempt::Failed(match fate {
+                    Fate::Lost { reason } | Fate::AgreementEnded { reason } => reason,
+                    Fate::Alive => String::new(),
+                });
+            }
+            result = work => result,
+        };
+        match result {
+            Ok(Ok(result)) => Attempt::Done(result),
+            Ok(Err(error)) if error.is_retryable() => Attempt::Failed(error.to_string()),
+            Ok(Err(error)) => Attempt::Rejected(error.to_string()),
+            Err(panic) => {
+                let text = crate::service::panic_text(&*panic);
+                Attempt::Failed(format!("the worker panicked: {text}"))
+            }
+        }
+    }
+
+    async fn give_up(&self, task: &Task<D>, reason: TaskFailure) {
+        self.deliver(Err(TaskError {
+            index: task.index,
+            attempts: task.attempt,
+            reason,
+        }))
+        .await;
+    }
+
+    /// A reader that went away cancels the job; nothing is waited for then.
+    async fn deliver(&self, result: Result<TaskResult<D, R>, TaskError>) {
+        if self.results.send(result).await.is_err() {
+            self.cancel.cancel();
+        }
+    }
+
+    fn no_machine(&self, reason: String) {
+        tracing::warn!(job = %self.id, reason, "a worker found no machine");
+        *self.no_machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// Ends the job when the workers are done, time is over, or the engine stops; what was not done
+    /// then gets its error.
+    pub(super) async fn supervise(
+        self: Arc<Self>,
+        stopped: CancellationToken,
+        deadline: Instant,
+        timeout: Duration,
+    ) {
+        let mut workers = self.workers.subscribe();
+        let over = tokio::select! {
+            biased;
+            () = stopped.cancelled() => Some(TaskFailure::Stopped),
+            _ = workers.wait_for(|workers| *workers == 0) => None,
+            () = self.cancel.cancelled() => Some(TaskFailure::Stopped),
+            () = tokio::time::sleep_until(deadline) => Some(TaskFailure::Timeout { timeout }),
+        };
+        self.cancel.cancel();
+        // The sender lives in `self`.
+        let _ = workers.wait_for(|workers| *workers == 0).await;
+        self.market.close().await;
+        let reason = over.unwrap_or_else(|| {
+            let said = self.no_machine.lock().unwrap_or_else(PoisonError::into_inner).take();
+            TaskFailure::NoMachine {
+                reason: said.unwrap_or_else(|| "all workers ended".into()),
+            }
+        });
+        let open = self.queue.drain();
+        let error = (!open.is_empty()).then(|| format!("{} tasks not done: {reason}", open.len()));
+        self.core.emit(EventKind::JobFinished {
+            job: self.id.clone(),
+            error,
+        });
+        for task in open {
+            self.give_up(&task, reason.clone()).await;
+        }
+    }
+
+    fn emit(
+        &self,
+        activity: &Activity,
+        label: &str,
+        event: impl FnOnce(JobId, golem_wire::AgreementId, golem_wire::ActivityId, String) -> EventKind,
+    ) {
+        self.core.emit(event(
+            self.id.clone(),
+            activity.rental().agreement_id.clone(),
+            activity.id().clone(),
+            label.to_owned(),
+        ));
+    }
+}
+
+/// Counts a worker, also when its task is aborted.
+struct Working<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|workers| *workers = workers.saturating_sub(1));
+    }
+}

@@ -1,0 +1,158 @@
+//! The bus service of one file, from binding to unbinding. Owns: the websocket's loop. Does not own:
+//! the file.
+
+use bytes::Bytes;
+use futures::{SinkExt, StreamExt};
+use golem_wire::NodeId;
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+
+use super::Endpoint;
+use super::frame::Request;
+use crate::api::{ApiError, GsbApi, Socket};
+use crate::tasks::TaskGroup;
+
+/// Pieces are 40 KiB; this leaves room for other daemons' habits.
+const MAX_FRAME: usize = 4 << 20;
+/// How often a websocket that broke is opened again.
+const MAX_CONNECTIONS: u32 = 4;
+
+/// A file that the provider can reach. [`close`](Self::close) it: dropping it stops serving but
+/// leaves the address bound.
+#[derive(Debug)]
+pub(crate) struct Exchange<E> {
+    url: String,
+    services_id: String,
+    gsb: GsbApi,
+    stop: CancellationToken,
+    file: oneshot::Receiver<E>,
+}
+
+impl<E: Endpoint + 'static> Exchange<E> {
+    /// Binds `/public/gftp/<name>` and begins to answer.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn open(
+        gsb: GsbApi,
+        tasks: &TaskGroup,
+        node: &NodeId,
+        name: &str,
+        mut file: E,
+    ) -> Result<Self, ApiError> {
+        let address = format!("/public/gftp/{name}");
+        let services_id = gsb.bind(&address, file.components()).await?;
+        let socket = match gsb.connect(&services_id, MAX_FRAME).await {
+            Ok(socket) => socket,
+            Err(error) => {
+                unbind(&gsb, &services_id).await;
+                return Err(error);
+            }
+        };
+        let stop = CancellationToken::new();
+        let (done, returned) = oneshot::channel();
+        let serving = Serving {
+            gsb: gsb.clone(),
+            services_id: services_id.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn("gftp", async move {
+            serving.serve(socket, &mut file).await;
+            // Nobody waits for it any more if the script was given up.
+            let _ = done.send(file);
+        });
+        Ok(Exchange {
+            url: format!("gftp://{node}/{name}"),
+            services_id,
+            gsb,
+            stop,
+            file: returned,
+        })
+    }
+
+    /// What the `transfer` command names.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops serving, frees the address and gives the file back; `None` if its task is gone.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn close(self) -> Option<E> {
+        self.stop.cancel();
+        let file = self.file.await.ok();
+        unbind(&self.gsb, &self.services_id).await;
+        file
+    }
+}
+
+async fn unbind(gsb: &GsbApi, services_id: &str) {
+    if let Err(error) = gsb.unbind(services_id).await {
+        tracing::warn!(services_id, %error, "a file's address stays bound");
+    }
+}
+
+struct Serving {
+    gsb: GsbApi,
+    services_id: String,
+    stop: CancellationToken,
+}
+
+impl Serving {
+    async fn serve(&self, mut socket: Socket, file: &mut impl Endpoint) {
+        for _ in 0..MAX_CONNECTIONS {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    // Unbinding closes it as well; a daemon that does not answer must not hold us.
+                    return;
+                }
+                () = answer_all(&mut socket, file) => {}
+            }
+            // The daemon keeps messages for a service whose websocket is away.
+            let again = self.gsb.connect(&self.services_id, MAX_FRAME);
+            let again = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                again = again => again,
+            };
+            match again {
+                Ok(next) => socket = next,
+                Err(error) => {
+                    tracing::warn!(services_id = self.services_id, %error, "a file is not served any more");
+                    return;
+                }
+            }
+        }
+        tracing::warn!(services_id = self.services_id, "the websocket of a file breaks again and again");
+    }
+}
+
+/// Answers until the websocket ends.
+async fn answer_all(socket: &mut Socket, file: &mut impl Endpoint) {
+    while let Some(message) = socket.next().await {
+        let frame: Bytes = match message {
+            Ok(Message::Binary(frame)) => frame,
+            // Pings are answered by the websocket itself.
+            Ok(Message::Close(_)) => return,
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::debug!(%error, "the websocket of a file broke");
+                return;
+            }
+        };
+        let request = match Request::decode(&frame) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%error, "the daemon sent a frame that cannot be answered");
+                continue;
+            }
+        };
+        let reply = request.reply(file.answer(&request));
+        if socket.send(Message::Binary(reply)).await.is_err() {
+            return;
+        }
+    }
+}
