@@ -12,6 +12,8 @@ use crate::event::{Consumer, Event, EventKind};
 /// What one provider did for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProviderSummary {
+    /// The provider's node id.
+    pub provider_id: String,
     /// The provider's name.
     pub name: String,
     /// Agreements approved.
@@ -50,14 +52,16 @@ pub struct Summary {
     pub payments_failed: u64,
     /// GLM of accepted invoices.
     pub cost: Glm,
-    /// By provider id, in order of their first agreement.
-    pub providers: IndexMap<String, ProviderSummary>,
+    /// One row per provider, in order of their first agreement.
+    pub providers: Vec<ProviderSummary>,
 }
 
 #[derive(Default)]
 struct State {
     summary: Summary,
-    provider_of: IndexMap<AgreementId, String>,
+    /// Rows of the summary by provider id.
+    rows: IndexMap<String, usize>,
+    row_of: IndexMap<AgreementId, usize>,
 }
 
 /// Listens to events and keeps a [`Summary`]. Cheap to clone.
@@ -96,10 +100,17 @@ impl State {
             EventKind::ProposalRejected { .. } => summary.offers_refused += 1,
             EventKind::AgreementConfirmed { agreement_id, provider_id, provider_name, .. } => {
                 summary.agreements += 1;
-                self.provider_of.insert(agreement_id.clone(), provider_id.to_string());
-                let provider = summary.providers.entry(provider_id.to_string()).or_default();
-                provider.name.clone_from(provider_name);
-                provider.agreements += 1;
+                let next = summary.providers.len();
+                let row = *self.rows.entry(provider_id.to_string()).or_insert(next);
+                if row == next {
+                    summary.providers.push(ProviderSummary {
+                        provider_id: provider_id.to_string(),
+                        name: provider_name.clone(),
+                        ..ProviderSummary::default()
+                    });
+                }
+                summary.providers[row].agreements += 1;
+                self.row_of.insert(agreement_id.clone(), row);
             }
             EventKind::AgreementRejected { .. } => summary.agreements_rejected += 1,
             EventKind::ActivityCreated { .. } => summary.activities += 1,
@@ -119,7 +130,7 @@ impl State {
                     provider.cost = provider.cost + *amount;
                 }
                 // The last that is heard of an agreement.
-                self.provider_of.swap_remove(agreement_id);
+                self.row_of.swap_remove(agreement_id);
             }
             EventKind::PaymentFailed { .. } => summary.payments_failed += 1,
             _ => {}
@@ -127,7 +138,7 @@ impl State {
     }
 
     fn provider(&mut self, agreement: &AgreementId) -> Option<&mut ProviderSummary> {
-        self.summary.providers.get_mut(self.provider_of.get(agreement)?)
+        self.summary.providers.get_mut(*self.row_of.get(agreement)?)
     }
 }
 
@@ -153,8 +164,8 @@ impl fmt::Display for Summary {
             self.payments_failed,
             self.cost.normalized()
         )?;
-        for provider in self.providers.values() {
-            let ProviderSummary { name, agreements, tasks, cost } = provider;
+        for provider in &self.providers {
+            let ProviderSummary { name, agreements, tasks, cost, .. } = provider;
             write!(f, "\n  {name}: {agreements} agreements, {tasks} tasks, {} GLM", cost.normalized())?;
         }
         Ok(())
@@ -188,7 +199,7 @@ mod tests {
             });
         }
         let summary = logger.summary();
-        assert_eq!(summary.providers["0xp"].cost.to_string(), "0.2");
+        assert_eq!(summary.providers[0].cost.to_string(), "0.2");
         assert!(summary.to_string().contains("bob: 2 agreements, 0 tasks, 0.2 GLM"));
     }
 }

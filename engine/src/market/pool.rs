@@ -322,14 +322,10 @@ impl Pool {
             let provider = entry.offer.provider_id();
             !waiter.avoid.contains(provider) && !self.memory.is_shunned(provider, now)
         };
-        let draft = |(id, entry)| match entry {
-            Entry { state: State::Draft(score), .. } => Some((id, entry, *score)),
-            _ => None,
-        };
         let best = self
             .entries
             .iter()
-            .filter_map(draft)
+            .filter_map(draft_of)
             .filter(|(_, entry, _)| clean(entry))
             .max_by(|a, b| a.2.total_cmp(&b.2).then(Ordering::Greater));
         if let Some((id, entry, score)) = best {
@@ -351,7 +347,7 @@ impl Pool {
         };
         self.entries
             .iter()
-            .filter_map(draft)
+            .filter_map(draft_of)
             .min_by(|a, b| rank(a.1).cmp(&rank(b.1)).then(b.2.total_cmp(&a.2)))
             .map(|(id, ..)| id.clone())
     }
@@ -412,6 +408,15 @@ impl Pool {
     pub(super) fn failed(&mut self, offer: &OfferProposal, reason: &str, now: Instant) -> Duration {
         self.refusals.record(offer.provider_name(), reason);
         self.memory.failed(offer.provider_id(), now)
+    }
+}
+
+fn draft_of<'a>(
+    (id, entry): (&'a ProposalId, &'a Entry),
+) -> Option<(&'a ProposalId, &'a Entry, f64)> {
+    match entry.state {
+        State::Draft(score) => Some((id, entry, score)),
+        _ => None,
     }
 }
 

@@ -3,44 +3,49 @@
 use std::io;
 
 use bytes::Bytes;
+use futures::TryFutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 use url::Url;
 
 use super::{Body, BoxError, BoxFuture, Io, TransportError, Wire};
 
-pub(super) struct Memory<S, C> {
-    service: S,
+pub(super) struct Memory<C> {
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>,
     connect: C,
 }
 
-impl<S, C> Memory<S, C> {
-    pub(super) fn new(service: S, connect: C) -> Self {
-        Memory { service, connect }
+impl<C> Memory<C> {
+    pub(super) fn new<S, B>(service: S, connect: C) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let service = service
+            .map_response(|response: Response<B>| {
+                response.map(|body| body.map_err(|error: B::Error| error.into()).boxed_unsync())
+            })
+            .map_err(|error: S::Error| error.into());
+        Memory {
+            service: BoxCloneSyncService::new(service),
+            connect,
+        }
     }
 }
 
-impl<S, B, C> Wire for Memory<S, C>
+impl<C> Wire for Memory<C>
 where
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
     C: Fn() -> io::Result<Box<dyn Io>> + Send + Sync + 'static,
 {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, TransportError>> {
-        let service = self.service.clone();
         let request =
             request.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
-        Box::pin(async move {
-            let response = service
-                .oneshot(request)
-                .await
-                .map_err(|error| TransportError::Broken(error.into()))?;
-            Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
-        })
+        Box::pin(self.service.clone().oneshot(request).map_err(TransportError::Broken))
     }
 
     fn connect(&self, _url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
