@@ -84,6 +84,8 @@ pub struct ExecRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExeScriptCommand {
+    /// SGX only; first, because the daemon lists the names in this order when it refuses one.
+    Sign(Empty),
     /// Put the payload in place.
     Deploy(Deploy),
     /// Start the payload.
@@ -94,8 +96,6 @@ pub enum ExeScriptCommand {
     Transfer(Transfer),
     /// Stop the payload: back to `Initialized`.
     Terminate(Empty),
-    /// SGX only.
-    Sign(Empty),
 }
 
 /// `{}`; unknown members are ignored.

@@ -11,7 +11,6 @@ use crate::runtime::process::Stream;
 /// One batch.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) id: BatchId,
     pub(crate) script: Vec<ExeScriptCommand>,
     pub(crate) results: Vec<CommandResult>,
     pub(crate) events: Vec<BatchEvent>,
@@ -66,11 +65,11 @@ impl Outcome {
 }
 
 impl Batch {
-    pub(crate) fn new(id: BatchId, script: Vec<ExeScriptCommand>) -> Self {
+    pub(crate) fn new(script: Vec<ExeScriptCommand>) -> Self {
         let over = script.is_empty();
         let (results, events) = (Vec::new(), Vec::new());
         let (stdout, stderr) = (Capture::default(), Capture::default());
-        Batch { id, script, results, events, over, stdout, stderr }
+        Batch { script, results, events, over, stdout, stderr }
     }
 
     /// Position of the command that is next or in progress.

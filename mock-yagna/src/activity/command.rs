@@ -70,7 +70,7 @@ impl State {
             return Err(ActivityError::NoExeUnit);
         }
         let commands = u32::try_from(script.len()).unwrap_or(u32::MAX);
-        found.batches.insert(id.clone(), Batch::new(id.clone(), script));
+        found.batches.insert(id.clone(), Batch::new(script));
         let actor = found.requestor.clone();
         let event = Event::BatchStarted { activity: activity.clone(), batch: id.clone(), commands };
         self.record(self.actor(&actor), event);

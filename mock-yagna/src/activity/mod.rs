@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use batch::Outcome;
 pub(crate) use error::ActivityError;
 
-use crate::journal::{Actor, Event};
+use crate::journal::Event;
 use crate::world::{Action, State, Topic};
 use batch::Batch;
 use image::Machine;
@@ -282,19 +282,18 @@ impl State {
         activity.stop.cancel();
         let machine = activity.machine.take();
         let batches: Vec<BatchId> = std::mem::take(&mut activity.batches).into_keys().collect();
-        let (agreement, provider) = (activity.agreement.clone(), activity.provider.clone());
+        let provider = activity.provider.clone();
         self.stop_machine(machine);
         for batch in batches {
             self.wake(&Topic::Batch(batch));
         }
         if was_up {
             let reason = why.to_owned();
-            let actor: Actor = self.actor(&provider);
-            self.record(actor, Event::ActivityDestroyed { activity: id.clone(), reason });
+            let event = Event::ActivityDestroyed { activity: id.clone(), reason };
+            self.record(self.actor(&provider), event);
             self.activity_ended(id);
         }
         self.wake(&Topic::Activity(id.clone()));
-        self.close_if_single_activity(&agreement);
     }
 
     /// Stops what runs on a machine that is not needed any more.

@@ -1,6 +1,127 @@
-//! gsb API.
-use axum::Router;
+//! `/gsb-api/v1`: binding services, and the websocket over which the daemon calls them.
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use golem_wire::gsb::{BindRequest, SUBPROTOCOL};
+use jiff::SignedDuration;
+
+use super::error::ApiError;
+use super::extract::{Caller, TextJson};
+use crate::gsb::{SocketStep, socket_topic};
 use crate::world::World;
+
+/// Largest frame a client may send: a chunk of a file and a little more.
+const FRAME_LIMIT: usize = 16 * 1024 * 1024;
+/// An idle socket looks around so often.
+const IDLE: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// A websocket refuses longer reasons.
+const REASON_LIMIT: usize = 120;
+
 pub(super) fn routes() -> Router<World> {
-    Router::new()
+    let own = Router::new()
+        .route("/services", post(bind))
+        .route("/services/{id}", axum::routing::delete(unbind).get(connect));
+    Router::new().nest("/gsb-api/v1", own)
+}
+
+async fn bind(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    TextJson(body): TextJson<BindRequest>,
+) -> Result<Response, ApiError> {
+    let bound = world.with(|state| state.gsb_bind(&caller.node, body.listen));
+    let bound = bound.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let mut headers = HeaderMap::new();
+    if let Ok(location) = HeaderValue::from_str(&format!("/{}", bound.services_id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    Ok((StatusCode::CREATED, headers, Json(bound)).into_response())
+}
+
+async fn unbind(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<()>, ApiError> {
+    world
+        .with(|state| state.gsb_unbind(&caller.node, &id))
+        .map_err(|error| ApiError::not_found(error.to_string()))?;
+    Ok(Json(()))
+}
+
+async fn connect(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    world
+        .with(|state| state.gsb_find(&caller.node, &id))
+        .map_err(|error| ApiError::not_found(error.to_string()))?;
+    let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let upgrade = upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(FRAME_LIMIT)
+        .max_frame_size(FRAME_LIMIT);
+    Ok(upgrade.on_upgrade(async move |socket| serve(world, caller.node, id, socket).await))
+}
+
+/// One socket until it is closed, replaced, or its service is unbound.
+async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: WebSocket) {
+    let Ok(number) = world.with(|state| state.gsb_attach(&owner, &id)) else {
+        return close(socket, close_code::POLICY, "Service unbound").await;
+    };
+    let topics = [socket_topic(&id)];
+    let (code, reason) = loop {
+        let deadline = world.now() + IDLE;
+        let step = world.poll_until(&topics, deadline, |state| state.gsb_step(&id, number));
+        tokio::select! {
+            biased;
+            step = step => match step {
+                Some(SocketStep::Send(frame)) => {
+                    if socket.send(Message::Binary(frame.into())).await.is_err() {
+                        break (close_code::AWAY, String::new());
+                    }
+                }
+                Some(SocketStep::Replaced) => {
+                    break (close_code::POLICY, "Closing old WS connection in favor of new one".into());
+                }
+                Some(SocketStep::Unbound) => break (close_code::NORMAL, "Unbinding service".into()),
+                None if world.now() >= deadline => {}
+                None => break (close_code::AWAY, "The daemon stops".into()),
+            },
+            message = socket.recv() => match message {
+                Some(Ok(Message::Binary(frame))) => {
+                    if let Err(reason) = world.with(|state| state.gsb_frame(&id, &frame)) {
+                        break (close_code::POLICY, reason);
+                    }
+                }
+                Some(Ok(Message::Text(_))) => {
+                    let reason = "Text messages are not supported".to_owned();
+                    break (close_code::UNSUPPORTED, reason);
+                }
+                // The library answers these by itself.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => {
+                    break (close_code::NORMAL, String::new());
+                }
+            },
+        }
+    };
+    world.with(|state| state.gsb_detach(&id, number));
+    close(socket, code, &reason).await;
+}
+
+async fn close(mut socket: WebSocket, code: u16, reason: &str) {
+    let end = reason.char_indices().map(|(at, _)| at).take_while(|at| *at <= REASON_LIMIT).last();
+    let reason = if reason.len() > REASON_LIMIT { &reason[..end.unwrap_or(0)] } else { reason };
+    // The other side may be gone already.
+    let frame = CloseFrame { code, reason: reason.to_owned().into() };
+    if socket.send(Message::Close(Some(frame))).await.is_err() {
+        tracing::debug!("a websocket was gone before it was closed");
+    }
 }

@@ -1,0 +1,7 @@
+//! Activities over the REST API, as raw JSON in virtual time.
+
+mod batches;
+mod harness;
+mod lifecycle;
+mod stream;
+mod transfers;
