@@ -129,10 +129,9 @@ impl Run<'_> {
         outcome.files = self.output.downloads()?;
         if let Some(network) = stage.network() {
             let summary = network.summary();
-            outcome.agreements = summary.agreements;
-            outcome.activities = summary.activities;
-            outcome.invoices_paid = summary.invoices_paid;
-            outcome.cost = summary.paid;
+            outcome.agreements = summary.agreements as u64;
+            outcome.activities = summary.activities as u64;
+            outcome.invoices_paid = summary.invoices_paid as u64;
             outcome.violations = summary.violations.iter().map(ToString::to_string).collect();
             outcome.open.extend(summary.open.iter().map(ToString::to_string));
         }
@@ -167,7 +166,7 @@ impl Run<'_> {
             Err(_) => work::Worked::failed(format!("the limit of {} has passed", Span(limit))),
         };
         let report = golem.stop().await;
-        worked.open.extend(report.open().iter().map(ToString::to_string));
+        worked.open.extend(report.open());
         worked
     }
 }

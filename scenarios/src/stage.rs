@@ -15,7 +15,7 @@ use std::time::Duration;
 use golem_engine::clock::{Clock, SystemClock};
 use golem_engine::rng::Seed as EngineSeed;
 use golem_engine::tasks::TaskGroup;
-use golem_engine::transport::Io;
+use golem_engine::transport::{Body, Io};
 use golem_engine::{Golem, GolemBuilder, Transport};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use mock_yagna::{AppKey, Config, MockYagna, Seed, Timebase};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tower::ServiceExt;
 
 use crate::error::Error;
 use crate::file::{APP_KEY, Scenario};
@@ -45,7 +46,7 @@ pub(crate) struct Stage {
     clock: Arc<dyn Clock>,
     tasks: TaskGroup,
     settlement: Duration,
-    _image: image::StagedImage,
+    image: image::StagedImage,
 }
 
 /// The network's clock, as the engine reads it.
@@ -85,7 +86,7 @@ impl Stage {
             clock: Arc::new(SystemClock),
             tasks,
             settlement: Duration::ZERO,
-            _image: image,
+            image,
         };
         if backend == Backend::Yagna {
             return Ok(stage);
@@ -128,7 +129,7 @@ impl Stage {
             seed: seed.fork("network"),
             app_keys: vec![AppKey::new(APP_KEY, "requestor")],
             providers: scenario.draw_providers(seed),
-            default_image: self._image.image.clone(),
+            default_image: self.image.image.clone(),
             funds: scenario.requestor.funds,
             latency,
             ..Config::default()
@@ -140,7 +141,12 @@ impl Stage {
         self.network.as_ref()
     }
 
-    /// The stage's calendar.
+    /// The stage's clock.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    /// What the stage's calendar shows.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -150,7 +156,8 @@ impl Stage {
         let requestor = &scenario.requestor;
         let mut builder = Golem::builder().budget(requestor.budget.value);
         if let Some(timeout) = requestor.no_offers_timeout {
-            builder = builder.no_offers_timeout(timeout.0);
+            builder =
+                builder.configure(move |config| config.market.no_offers_timeout = timeout.0);
         }
         // A real daemon has its own key, subnet, payment platform and time.
         let Some(api_url) = &self.api_url else { return builder };
@@ -185,7 +192,9 @@ impl Stage {
 
 /// The network's router as a transport: no socket anywhere.
 fn in_memory(network: &MockYagna, tasks: TaskGroup) -> Transport {
-    let router = network.router().map_request(axum::body::Body::new);
+    let router = network
+        .router()
+        .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new));
     let connections = network.router();
     Transport::in_memory(router, move || {
         let (client, server) = tokio::io::duplex(PIPE);

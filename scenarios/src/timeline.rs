@@ -78,7 +78,7 @@ pub(crate) fn perform(
         (Verb::SpawnInstance, _) => return Ok(Order::Spawn),
         (Verb::StopInstance, Some(instance)) => return Ok(Order::StopInstance(instance)),
         (Verb::StopInstance, None) => return Err("no instance is named".into()),
-        (Verb::TerminateAgreement, _) => |provider| Act::TerminateAgreement { provider },
+        (Verb::TerminateAgreement, _) => |provider| Act::TerminateAgreement { provider, reason: None },
         (Verb::KillActivity, _) => |provider| Act::KillActivity { provider },
         (Verb::GoOffline, _) => |provider| Act::SetOnline { provider, online: false },
         (Verb::GoOnline, _) => |provider| Act::SetOnline { provider, online: true },

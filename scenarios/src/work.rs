@@ -112,12 +112,19 @@ impl Work<'_> {
                             stopping = true;
                         }
                         Ok(Order::StopInstance(n)) => match cluster.instances().get(n) {
-                            Some(instance) => cluster.stop_instance(instance.id),
+                            Some(instance) => {
+                                if let Err(error) = cluster.stop_instance(&instance.id) {
+                                    worked.failed_steps.push(format!("{text}: {error}"));
+                                }
+                            }
                             None => worked.failed_steps.push(format!("{text}: not there yet")),
                         },
                         Ok(Order::Spawn) => {
                             instances += 1;
-                            cluster.spawn_instances([self.parameters(service, instances)]);
+                            let parameters = self.parameters(service, instances);
+                            if let Err(error) = cluster.spawn_instances([parameters]) {
+                                worked.failed_steps.push(format!("{text}: {error}"));
+                            }
                         }
                         Err(reason) => worked.failed_steps.push(format!("{text}: {reason}")),
                     }
@@ -181,9 +188,11 @@ impl Work<'_> {
 
     async fn execute(&self, golem: &Golem, section: &TasksSection) -> Worked {
         let mut builder = golem
-            .execute_tasks(hello_tasks::payload(), 1..=section.count.value, |ctx, task| {
-                hello_tasks::hello(ctx, task)
-            })
+            .execute_tasks(
+                hello_tasks::payload(),
+                1..=section.count.value,
+                |ctx, task| async move { hello_tasks::hello(&ctx, task.data).await },
+            )
             .max_workers(section.max_workers.value as usize);
         if let Some(Span(timeout)) = section.timeout {
             builder = builder.timeout(timeout);
@@ -219,7 +228,7 @@ impl Work<'_> {
                     self.note("timeline", &text, &json!({}));
                 }
                 result = tasks.next() => match result {
-                    Some(Ok(result)) => drop(results.insert(result.data, result.result)),
+                    Some(Ok(result)) => drop(results.insert(result.task.index, result.result)),
                     Some(Err(error)) => worked.error = worked.error.or_else(|| Some(told(&error))),
                     None => break,
                 }

@@ -15,9 +15,7 @@ pub fn payload() -> Payload {
 ///
 /// # Errors
 /// When the script fails.
-pub async fn hello(ctx: &mut WorkContext, number: u32) -> Result<String, HandlerError> {
-    let mut script = ctx.script();
-    let said = script.run("/bin/sh", ["-c".to_owned(), format!("echo Hello from task {number}")]);
-    script.execute().await?;
-    Ok(said.await?.stdout_text().trim().to_owned())
+pub async fn hello(ctx: &WorkContext, number: u32) -> Result<String, HandlerError> {
+    let said = ctx.run("/bin/sh", ["-c".to_owned(), format!("echo Hello from task {number}")]).await?;
+    Ok(said.stdout_text().trim().to_owned())
 }

@@ -96,6 +96,10 @@ impl Service for SimpleService {
         SimpleService { parameters: parameters.clone(), plots: 0 }
     }
 
+    fn name(parameters: &Parameters, _index: usize) -> String {
+        parameters.name.clone()
+    }
+
     async fn payload() -> Result<Payload, Error> {
         Ok(payload(None, None))
     }
@@ -123,11 +127,12 @@ impl Service for SimpleService {
             let plot = plot_is_due.then(|| script.run(SIMPLE_SERVICE, ["--plot", kind]));
             script.execute().await?;
 
-            let stats = stats.await?.stdout_text();
-            self.tell(&Received::Statistics(stats.trim()));
+            let stats = stats.await?;
+            self.tell(&Received::Statistics(stats.stdout_text().trim()));
             if let Some(plot) = plot {
                 next_plot += self.parameters.plot_every;
-                let source = plot.await?.stdout_text();
+                let plot = plot.await?;
+                let source = plot.stdout_text();
                 self.plots += 1;
                 let name = format!("{}-{:04}.png", self.parameters.name, self.plots);
                 let target = self.parameters.folder.join(name);
