@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
@@ -54,6 +54,54 @@ impl Default for Config {
     }
 }
 
+/// Why a network cannot be as it is described.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Names must tell providers apart.
+    #[error("two providers are called `{0}`; give each its own name")]
+    SameProvider(String),
+    /// An impossible provider.
+    #[error("provider `{provider}` is impossible: {why}")]
+    Provider {
+        /// Its name.
+        provider: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Names and keys must tell identities apart.
+    #[error("two app keys share the key or the name `{0}`")]
+    SameAppKey(String),
+    /// Without one nobody could be paid.
+    #[error("there is no payment platform; name at least one")]
+    NoPlatform,
+}
+
+impl Config {
+    /// Whether such a network is possible.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the provider or key and what is wrong with it.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut names = IndexSet::new();
+        for spec in &self.providers {
+            spec.check()?;
+            if !names.insert(&spec.name) {
+                return Err(ConfigError::SameProvider(spec.name.clone()));
+            }
+        }
+        let (mut keys, mut names) = (IndexSet::new(), IndexSet::new());
+        for AppKey { key, name, .. } in &self.app_keys {
+            if !keys.insert(key) || !names.insert(name) {
+                return Err(ConfigError::SameAppKey(name.clone()));
+            }
+        }
+        if self.platforms.is_empty() {
+            return Err(ConfigError::NoPlatform);
+        }
+        Ok(())
+    }
+}
+
 /// An app key of the daemon.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,14 +122,21 @@ fn manager() -> String {
 impl AppKey {
     /// A key with the usual role.
     pub fn new(key: impl Into<String>, name: impl Into<String>) -> Self {
-        AppKey { key: key.into(), name: name.into(), role: manager() }
+        AppKey {
+            key: key.into(),
+            name: name.into(),
+            role: manager(),
+        }
     }
 }
 
 /// Without the secret.
 impl fmt::Debug for AppKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppKey").field("name", &self.name).field("role", &self.role).finish()
+        f.debug_struct("AppKey")
+            .field("name", &self.name)
+            .field("role", &self.role)
+            .finish()
     }
 }
 
@@ -99,7 +154,11 @@ pub struct Platform {
 impl Platform {
     /// A platform of the erc20 driver.
     pub fn erc20(network: &str, token: &str) -> Self {
-        Platform { driver: "erc20".into(), network: network.into(), token: token.into() }
+        Platform {
+            driver: "erc20".into(),
+            network: network.into(),
+            token: token.into(),
+        }
     }
 
     /// The platforms of a daemon as installed, the default one first.
@@ -115,7 +174,12 @@ impl Platform {
 
     /// `<driver>-<network>-<token>`, lower case.
     pub fn name(&self) -> String {
-        format!("{}-{}-{}", self.driver, self.network, self.token.to_lowercase())
+        format!(
+            "{}-{}-{}",
+            self.driver,
+            self.network,
+            self.token.to_lowercase()
+        )
     }
 }
 
@@ -202,7 +266,9 @@ fn vm() -> String {
 }
 
 fn usual_capabilities() -> Vec<String> {
-    ["vpn", "inet", "manifest-support"].map(String::from).to_vec()
+    ["vpn", "inet", "manifest-support"]
+        .map(String::from)
+        .to_vec()
 }
 
 fn one() -> u32 {
@@ -223,6 +289,45 @@ impl ProviderSpec {
             properties: Properties::new(),
             behaviour: Behaviour::default(),
         }
+    }
+
+    /// Whether such a provider is possible.
+    ///
+    /// # Errors
+    /// [`ConfigError::Provider`] says what is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Resources {
+            cpu_cores,
+            cpu_threads,
+            mem_gib,
+            storage_gib,
+        } = self.resources;
+        let Prices {
+            start,
+            cpu_sec,
+            duration_sec,
+        } = self.prices;
+        let positive = |amount: f64| amount.is_finite() && amount > 0.0;
+        let why = if self.name.trim().is_empty() {
+            "it has no name".to_owned()
+        } else if self.capacity == 0 {
+            "its capacity is 0, so it could never take an agreement".to_owned()
+        } else if cpu_cores == 0 || cpu_threads == 0 {
+            format!("it has {cpu_cores} cores and {cpu_threads} threads")
+        } else if !positive(mem_gib) || !positive(storage_gib) {
+            format!("it has {mem_gib} GiB of memory and {storage_gib} GiB of storage")
+        } else if let Some(price) = [start, cpu_sec, duration_sec]
+            .iter()
+            .find(|p| **p < Glm::ZERO)
+        {
+            format!("its price {price} is negative")
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::Provider {
+            provider: self.name.clone(),
+            why,
+        })
     }
 }
 
@@ -264,7 +369,12 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Resources { cpu_cores: 2, cpu_threads: 4, mem_gib: 8.0, storage_gib: 20.0 }
+        Resources {
+            cpu_cores: 2,
+            cpu_threads: 4,
+            mem_gib: 8.0,
+            storage_gib: 20.0,
+        }
     }
 }
 
@@ -370,9 +480,13 @@ pub mod duration {
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
             let parsed = text.parse::<SignedDuration>().ok();
-            parsed.and_then(|d| Duration::try_from(d).ok()).ok_or_else(|| {
-                E::custom(format!("`{text}` is not a duration such as `90s`, `1h 30m` or `250ms`"))
-            })
+            parsed
+                .and_then(|d| Duration::try_from(d).ok())
+                .ok_or_else(|| {
+                    E::custom(format!(
+                        "`{text}` is not a duration such as `90s`, `1h 30m` or `250ms`"
+                    ))
+                })
         }
 
         fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
@@ -417,5 +531,77 @@ pub mod duration {
         ) -> Result<Option<Duration>, D::Error> {
             Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|Wrapped(duration)| duration))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: &str) -> Result<ProviderSpec, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_is_enough_for_a_provider_and_unknown_keys_are_errors() {
+        assert_eq!(spec(r#"{"name": "bob"}"#), Ok(ProviderSpec::new("bob")));
+        for misspelt in [
+            r#"{"name": "bob", "capazity": 2}"#,
+            r#"{"name": "bob", "prices": {"cpu": "0.1"}}"#,
+            r#"{"name": "bob", "behaviour": {"reject": 1}}"#,
+        ] {
+            assert!(
+                spec(misspelt)
+                    .expect_err("a misspelt key")
+                    .contains("unknown field")
+            );
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let behaviour = |value: &str| {
+            let json = format!(r#"{{"terminate_after": {value}, "approve_after": "250ms"}}"#);
+            serde_json::from_str::<Behaviour>(&json).map(|b| b.terminate_after)
+        };
+        let secs = |s| Some(Duration::from_secs(s));
+        assert_eq!(behaviour(r#""90s""#).expect("a duration"), secs(90));
+        assert_eq!(behaviour(r#""1h 30m""#).expect("a duration"), secs(5400));
+        assert_eq!(behaviour("7").expect("a duration"), secs(7));
+        assert_eq!(behaviour("null").expect("none"), None);
+        for bad in [r#""-3s""#, r#""soon""#, "-1", "true"] {
+            assert!(behaviour(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn impossible_networks_are_refused_by_name() {
+        let with = |providers| {
+            Config {
+                providers,
+                ..Config::default()
+            }
+            .check()
+        };
+        let bob = || ProviderSpec::new("bob");
+        assert_eq!(
+            with(vec![bob(), bob()]),
+            Err(ConfigError::SameProvider("bob".into()))
+        );
+        let mut full = bob();
+        full.capacity = 0;
+        assert!(
+            with(vec![full])
+                .expect_err("no capacity")
+                .to_string()
+                .contains("`bob`")
+        );
+        let mut poor = bob();
+        poor.resources.mem_gib = f64::NAN;
+        assert!(with(vec![poor]).is_err());
+        let mut generous = bob();
+        generous.prices.cpu_sec = Glm::new(Decimal::new(-1, 2));
+        assert!(with(vec![generous]).is_err());
+        assert_eq!(with(vec![bob()]), Ok(()));
     }
 }

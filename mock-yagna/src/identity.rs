@@ -31,7 +31,11 @@ impl Identities {
         let mut identities = Identities::default();
         for AppKey { key, name, role } in keys {
             let node = IdSource::new(seed.fork(&format!("identity/{name}"))).node();
-            let identity = Identity { node: node.clone(), name: name.clone(), role: role.clone() };
+            let identity = Identity {
+                node: node.clone(),
+                name: name.clone(),
+                role: role.clone(),
+            };
             identities.by_key.insert(key.clone(), identity.clone());
             identities.by_node.insert(node, identity);
         }
@@ -46,10 +50,5 @@ impl Identities {
     /// The identity of a node id.
     pub(crate) fn by_node(&self, node: &NodeId) -> Option<&Identity> {
         self.by_node.get(node)
-    }
-
-    /// All identities, in the order of the configuration.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Identity> {
-        self.by_key.values()
     }
 }

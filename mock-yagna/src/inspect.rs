@@ -124,12 +124,19 @@ impl State {
                 if living.is_empty() {
                     let had = self.market.agreements().filter(|a| a.provider == node);
                     let had = had.filter(|a| a.was_approved()).count();
-                    return Err(ActError::NoAgreement { provider: provider.clone(), had });
+                    return Err(ActError::NoAgreement {
+                        provider: provider.clone(),
+                        had,
+                    });
                 }
-                let message = reason.as_deref().unwrap_or("the provider ends the agreement");
+                let message = reason
+                    .as_deref()
+                    .unwrap_or("the provider ends the agreement");
                 for agreement in living {
                     let mut reason = Reason::from(message);
-                    reason.extra.insert("golem.provider.code".into(), "Shutdown".into());
+                    reason
+                        .extra
+                        .insert("golem.provider.code".into(), "Shutdown".into());
                     self.terminate_by_provider(&agreement, reason);
                 }
             }
@@ -142,7 +149,10 @@ impl State {
                 let living: Vec<_> = living.cloned().collect();
                 if living.is_empty() {
                     let agreements = agreements.len();
-                    return Err(ActError::NoActivity { provider: provider.clone(), agreements });
+                    return Err(ActError::NoActivity {
+                        provider: provider.clone(),
+                        agreements,
+                    });
                 }
                 for activity in living {
                     self.kill_activity(&activity);
@@ -163,7 +173,10 @@ impl State {
             if names.len() > known.len() {
                 known.push("…");
             }
-            ActError::NoProvider { provider: name.to_owned(), known: known.join(", ") }
+            ActError::NoProvider {
+                provider: name.to_owned(),
+                known: known.join(", "),
+            }
         })
     }
 
@@ -201,12 +214,17 @@ impl State {
                 _ => {}
             }
         }
-        let has_demands = summary.open.iter().any(|item| matches!(item, OpenItem::Demand { .. }));
+        let has_demands = summary
+            .open
+            .iter()
+            .any(|item| matches!(item, OpenItem::Demand { .. }));
         if !has_demands {
-            summary.open.extend(self.market.living_demands().map(|demand| OpenItem::Demand {
-                id: demand.id().clone(),
-                owner: demand.requestor.clone(),
-            }));
+            summary
+                .open
+                .extend(self.market.living_demands().map(|demand| OpenItem::Demand {
+                    id: demand.id().clone(),
+                    owner: demand.requestor.clone(),
+                }));
         }
         summary
     }
@@ -218,9 +236,16 @@ mod tests {
 
     #[test]
     fn an_act_is_read_as_a_timeline_writes_it_and_unknown_keys_are_errors() {
-        let act: Act = serde_json::from_str(r#"{"set_online": {"provider": "bob", "online": false}}"#)
-            .expect("an act");
-        assert_eq!(act, Act::SetOnline { provider: "bob".into(), online: false });
+        let act: Act =
+            serde_json::from_str(r#"{"set_online": {"provider": "bob", "online": false}}"#)
+                .expect("an act");
+        assert_eq!(
+            act,
+            Act::SetOnline {
+                provider: "bob".into(),
+                online: false
+            }
+        );
         let misspelt = r#"{"kill_activity": {"provider": "bob", "wen": 1}}"#;
         assert!(serde_json::from_str::<Act>(misspelt).is_err());
     }

@@ -11,6 +11,7 @@ use golem_wire::{
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::world::State;
 
@@ -270,18 +271,50 @@ impl Journal {
     }
 
     fn push(&mut self, at: Timestamp, actor: Actor, event: Event) {
-        tracing::info!(target: "mock_yagna::story", %at, "{actor}: {}", Telling(&event));
+        tracing::info!("{actor}: {}", Telling(&event));
         let seq = self.entries.len() as u64;
-        self.entries.push(Entry { seq, at, actor, event });
+        self.entries.push(Entry {
+            seq,
+            at,
+            actor,
+            event,
+        });
     }
 }
 
-/// An event as one line of text: the journal's own JSON, since that is complete.
+/// An event as a line for people: `agreement confirmed (agreement 88c54318)`, ids shortened.
 struct Telling<'a>(&'a Event);
+
+/// Ids are told apart by their first digits.
+fn shortened(text: &str) -> &str {
+    let id = text.len() >= 32
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || b"-RPx".contains(&b));
+    if id { &text[..10] } else { text }
+}
 
 impl fmt::Display for Telling<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(self.0).map_err(|_| fmt::Error)?)
+        let Ok(Value::Object(mut members)) = serde_json::to_value(self.0) else {
+            return Ok(());
+        };
+        let name = members.remove("event");
+        f.write_str(
+            &name
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .replace('_', " "),
+        )?;
+        for (position, (key, value)) in members.iter().enumerate() {
+            f.write_str(if position == 0 { " (" } else { ", " })?;
+            match value {
+                Value::String(text) => write!(f, "{key} {}", shortened(text))?,
+                value => write!(f, "{key} {value}")?,
+            }
+        }
+        f.write_str(if members.is_empty() { "" } else { ")" })
     }
 }
 
@@ -300,5 +333,42 @@ impl State {
             Some(identity) => Actor::Requestor(identity.name.clone()),
             None => Actor::Daemon,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_told_in_one_line_with_short_ids() {
+        let agreement =
+            AgreementId::new("88c54318f56ca2185fb59565063454619a8fe52997bdaa40f7095a7bdf0717c7");
+        let event = Event::AgreementTerminated {
+            agreement,
+            reason: "done".into(),
+        };
+        assert_eq!(
+            Telling(&event).to_string(),
+            "agreement terminated (agreement 88c54318f5, reason done)"
+        );
+        assert_eq!(
+            Telling(&Event::ProviderOnline { online: false }).to_string(),
+            "provider online (online false)"
+        );
+    }
+
+    #[test]
+    fn an_entry_is_one_flat_object() {
+        let entry = Entry {
+            seq: 3,
+            at: Timestamp::UNIX_EPOCH,
+            actor: Actor::Provider("bob".into()),
+            event: Event::ProviderOnline { online: true },
+        };
+        assert_eq!(
+            serde_json::to_string(&entry).expect("JSON"),
+            r#"{"seq":3,"at":"1970-01-01T00:00:00Z","actor":"provider bob","event":"provider_online","online":true}"#
+        );
     }
 }

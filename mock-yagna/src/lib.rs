@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use config::{AppKey, Config, Image, ProviderSpec};
+pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
 pub use inspect::{Act, ActError, Summary};
 pub use rng::Seed;
 pub use timebase::Timebase;
@@ -47,8 +47,12 @@ pub struct MockYagna {
 
 impl MockYagna {
     /// Starts the network that `config` describes; its clock is `timebase`. Needs a tokio runtime.
+    /// Take a configuration that comes from outside through [`Config::check`] first.
     pub fn start(config: Config, timebase: Timebase) -> MockYagna {
-        MockYagna { world: World::start(config, timebase), stopping: CancellationToken::new() }
+        MockYagna {
+            world: World::start(config, timebase),
+            stopping: CancellationToken::new(),
+        }
     }
 
     /// The daemon's REST API as a service, for clients in this process.

@@ -2,14 +2,14 @@
 //!
 //! Owns the command line, the signals and the log. Everything else is the library's.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mock_yagna::{AppKey, Config, Image, MockYagna, ProviderSpec, Seed, Timebase};
+use mock_yagna::{AppKey, Config, ConfigError, Image, MockYagna, ProviderSpec, Seed, Timebase};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -25,7 +25,12 @@ struct Options {
     #[arg(long)]
     allow_remote: bool,
     /// The app key that clients must present; repeated, each key is an identity of its own.
-    #[arg(long, default_value = "secret", env = "YAGNA_APPKEY", hide_env_values = true)]
+    #[arg(
+        long,
+        default_value = "secret",
+        env = "YAGNA_APPKEY",
+        hide_env_values = true
+    )]
     app_key: Vec<String>,
     /// How many providers the network has.
     #[arg(long, default_value_t = 4)]
@@ -45,8 +50,8 @@ enum Failure {
          127.0.0.1"
     )]
     Remote(SocketAddr),
-    #[error("--app-key is given twice with the same key")]
-    SameKey,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("an app key must not be empty or contain spaces")]
     BadKey,
     #[error("--image-dir {dir}: {error}")]
@@ -54,7 +59,10 @@ enum Failure {
     #[error("port {} of {} is in use by another program; choose one with --listen", .0.port(), .0.ip())]
     PortInUse(SocketAddr),
     #[error("cannot listen on {address}: {error}")]
-    Listen { address: SocketAddr, error: io::Error },
+    Listen {
+        address: SocketAddr,
+        error: io::Error,
+    },
     #[error("serving ended: {0}")]
     Serve(io::Error),
 }
@@ -66,6 +74,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
     match run(options).await {
@@ -82,19 +91,31 @@ async fn run(options: Options) -> Result<(), Failure> {
         return Err(Failure::Remote(options.listen));
     }
     let config = config(&options)?;
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => Failure::PortInUse(options.listen),
-        _ => Failure::Listen { address: options.listen, error },
-    })?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Failure::PortInUse(options.listen),
+            _ => Failure::Listen {
+                address: options.listen,
+                error,
+            },
+        })?;
     let address = listener.local_addr();
-    let address = address.map_err(|error| Failure::Listen { address: options.listen, error })?;
+    let address = address.map_err(|error| Failure::Listen {
+        address: options.listen,
+        error,
+    })?;
 
     // Handlers first: whoever reads the lines below may already send a signal.
     let stop = signals().map_err(Failure::Serve)?;
     let mock = MockYagna::start(config, Timebase::wall_clock());
     say(&format!("export YAGNA_API_URL=http://{address}"));
     say(&format!("export YAGNA_APPKEY={}", options.app_key[0]));
-    tracing::info!("{} providers, seed {}, on {address}", options.providers, options.seed);
+    tracing::info!(
+        "{} providers, seed {}, on {address}",
+        options.providers,
+        options.seed
+    );
 
     let mut serving = pin!(mock.serve(listener));
     let served = tokio::select! {
@@ -116,9 +137,6 @@ fn config(options: &Options) -> Result<Config, Failure> {
         if key.is_empty() || key.chars().any(char::is_whitespace) {
             return Err(Failure::BadKey);
         }
-        if app_keys.iter().any(|other| other.key == *key) {
-            return Err(Failure::SameKey);
-        }
         let name = match app_keys.len() {
             0 => "requestor".to_owned(),
             others => format!("requestor-{}", others + 1),
@@ -128,7 +146,10 @@ fn config(options: &Options) -> Result<Config, Failure> {
     let default_image = match &options.image_dir {
         None => Image::Shell,
         Some(dir) => {
-            let failed = |error| Failure::ImageDir { dir: dir.clone(), error };
+            let failed = |error| Failure::ImageDir {
+                dir: dir.clone(),
+                error,
+            };
             let dir = dir.canonicalize().map_err(failed)?;
             if !dir.is_dir() {
                 return Err(failed(io::ErrorKind::NotADirectory.into()));
@@ -136,13 +157,15 @@ fn config(options: &Options) -> Result<Config, Failure> {
             Image::Process { dir }
         }
     };
-    Ok(Config {
+    let config = Config {
         seed,
         app_keys,
         providers: ProviderSpec::fleet(options.providers, seed),
         default_image: Some(default_image),
         ..Config::default()
-    })
+    };
+    config.check()?;
+    Ok(config)
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM.

@@ -41,27 +41,42 @@ pub(crate) struct ApiError {
 impl ApiError {
     /// `{"message": …}` with this status.
     pub(crate) fn message(status: StatusCode, message: impl Into<String>) -> Self {
-        ApiError { status, body: ErrorBody::Message(message.into()) }
+        ApiError {
+            status,
+            body: ErrorBody::Message(message.into()),
+        }
     }
 
     /// `{"message": null}` with this status.
     pub(crate) fn null(status: StatusCode) -> Self {
-        ApiError { status, body: ErrorBody::Null }
+        ApiError {
+            status,
+            body: ErrorBody::Null,
+        }
     }
 
     /// Plain text with this status.
     pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Self {
-        ApiError { status, body: ErrorBody::Text(text.into()) }
+        ApiError {
+            status,
+            body: ErrorBody::Text(text.into()),
+        }
     }
 
     /// A problem document with this status.
     pub(crate) fn problem(status: StatusCode, problem: Value) -> Self {
-        ApiError { status, body: ErrorBody::Problem(problem) }
+        ApiError {
+            status,
+            body: ErrorBody::Problem(problem),
+        }
     }
 
     /// No body.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        ApiError { status, body: ErrorBody::Empty }
+        ApiError {
+            status,
+            body: ErrorBody::Empty,
+        }
     }
 
     /// 400 with a message.
@@ -77,16 +92,6 @@ impl ApiError {
     /// 410 with a message.
     pub(crate) fn gone(message: impl Into<String>) -> Self {
         Self::message(StatusCode::GONE, message)
-    }
-
-    /// 409 with a message.
-    pub(crate) fn conflict(message: impl Into<String>) -> Self {
-        Self::message(StatusCode::CONFLICT, message)
-    }
-
-    /// 408 with a message.
-    pub(crate) fn timeout(message: impl Into<String>) -> Self {
-        Self::message(StatusCode::REQUEST_TIMEOUT, message)
     }
 
     /// 500 with a message.
@@ -120,9 +125,10 @@ impl From<MarketError> for ApiError {
             | E::NoScan(_) => StatusCode::NOT_FOUND,
             E::ApprovalTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             E::PromotedTwice(_)
-            | E::Transition { from: AgreementState::Proposal, to: AgreementState::Terminated } => {
-                StatusCode::CONFLICT
-            }
+            | E::Transition {
+                from: AgreementState::Proposal,
+                to: AgreementState::Terminated,
+            } => StatusCode::CONFLICT,
             E::SubscriptionExpired(_)
             | E::AlreadyCountered(_)
             | E::Transition { .. }

@@ -4,8 +4,8 @@
 //! body themselves to say what is wrong in the daemon's words.
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::{StatusCode, header};
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -27,7 +27,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let missing = || ApiError::text(StatusCode::UNAUTHORIZED, "Missing application key");
-        parts.extensions.get::<Caller>().cloned().ok_or_else(missing)
+        parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or_else(missing)
     }
 }
 
@@ -43,8 +47,14 @@ async fn read(request: Request, limit: usize) -> Result<Bytes, String> {
 
 /// Whether the request says that it carries JSON; the daemon refuses to look otherwise.
 fn says_json(request: &Request) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim();
     kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
 }
 
@@ -71,7 +81,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_json(request, MARKET_LIMIT).await.map(ApiJson).map_err(ApiError::bad_request)
+        read_json(request, MARKET_LIMIT)
+            .await
+            .map(ApiJson)
+            .map_err(ApiError::bad_request)
     }
 }
 
@@ -84,7 +97,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for TextJson<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let bad = |message| ApiError::text(StatusCode::BAD_REQUEST, message);
-        read_json(request, BODY_LIMIT).await.map(TextJson).map_err(bad)
+        read_json(request, BODY_LIMIT)
+            .await
+            .map(TextJson)
+            .map_err(bad)
     }
 }
 

@@ -25,7 +25,11 @@ pub(super) fn routes() -> Router<World> {
 
 async fn me(Caller(identity): Caller) -> Json<Identity> {
     let crate::identity::Identity { node, name, role } = identity;
-    Json(Identity { identity: node, name, role })
+    Json(Identity {
+        identity: node,
+        name,
+        role,
+    })
 }
 
 async fn version() -> Json<VersionInfo> {
@@ -38,7 +42,10 @@ async fn version() -> Json<VersionInfo> {
         insertion_ts: naive.clone(),
         update_ts: Some(naive),
     };
-    Json(VersionInfo { current, pending: None })
+    Json(VersionInfo {
+        current,
+        pending: None,
+    })
 }
 
 async fn healthcheck() -> Json<Value> {
@@ -58,17 +65,26 @@ async fn image_info(State(world): State<World>, ApiQuery(query): ApiQuery<ImageQ
     let name = match (&query.hash, &query.tag) {
         (Some(hash), _) => hash.clone(),
         (None, Some(tag)) => hex::encode(Sha3_224::digest(tag.as_bytes())),
-        (None, None) => return ApiError::bad_request("either hash or tag is needed").into_response(),
+        (None, None) => {
+            return ApiError::bad_request("either hash or tag is needed").into_response();
+        }
     };
     let known = world.with(|state| {
         let config = &state.config;
-        let by_tag = query.tag.as_ref().is_some_and(|tag| config.images.contains_key(tag));
+        let by_tag = query
+            .tag
+            .as_ref()
+            .is_some_and(|tag| config.images.contains_key(tag));
         config.default_image.is_some() || by_tag || config.images.contains_key(&name)
     });
     if !known {
         return ApiError::not_found(format!("image {name} is not known here")).into_response();
     }
-    let file = query.tag.as_deref().unwrap_or(&name).replace(['/', ':'], "-");
+    let file = query
+        .tag
+        .as_deref()
+        .unwrap_or(&name)
+        .replace(['/', ':'], "-");
     Json(json!({
         "http": format!("http://registry.invalid/{file}"),
         "https": format!("https://registry.invalid/{file}"),

@@ -31,8 +31,14 @@ pub(super) fn routes() -> Router<World> {
         .route("/demands", post(subscribe).get(list_demands))
         .route("/demands/{demand}", delete(unsubscribe))
         .route("/demands/{demand}/events", get(collect))
-        .route("/demands/{demand}/proposals/{proposal}", get(get_proposal).post(counter))
-        .route("/demands/{demand}/proposals/{proposal}/reject", post(reject))
+        .route(
+            "/demands/{demand}/proposals/{proposal}",
+            get(get_proposal).post(counter),
+        )
+        .route(
+            "/demands/{demand}/proposals/{proposal}/reject",
+            post(reject),
+        )
         .route("/offers", get(list_offers))
         .route("/agreements", post(create_agreement).get(list_agreements))
         .route("/agreements/{agreement}", get(get_agreement))
@@ -48,7 +54,9 @@ pub(super) fn routes() -> Router<World> {
 /// How many events an answer may carry.
 fn max_events(asked: Option<i64>) -> Result<usize, MarketError> {
     let asked = asked.unwrap_or(DEFAULT_EVENTS);
-    let max = usize::try_from(asked).ok().filter(|max| (1..=MOST_EVENTS).contains(max));
+    let max = usize::try_from(asked)
+        .ok()
+        .filter(|max| (1..=MOST_EVENTS).contains(max));
     max.ok_or(MarketError::MaxEvents(asked, MOST_EVENTS))
 }
 
@@ -106,7 +114,9 @@ async fn collect(
     world.with(|state| state.check_collect(&me.node, &demand))?;
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::Demand(demand.clone())];
-    let events = world.poll_until(&topics, deadline, |state| state.collect(&demand, max)).await;
+    let events = world
+        .poll_until(&topics, deadline, |state| state.collect(&demand, max))
+        .await;
     Ok(Json(events.transpose()?.unwrap_or_default()))
 }
 
@@ -121,7 +131,9 @@ async fn get_proposal(
     Path(path): Path<(String, String)>,
 ) -> Result<Json<Proposal>, ApiError> {
     let (demand, proposal) = proposal_path(path)?;
-    Ok(Json(world.with(|state| state.get_proposal(&me.node, &demand, &proposal))?))
+    Ok(Json(world.with(|state| {
+        state.get_proposal(&me.node, &demand, &proposal)
+    })?))
 }
 
 async fn counter(
@@ -223,7 +235,9 @@ async fn get_agreement(
     Path(agreement): Path<String>,
 ) -> Result<Json<Agreement>, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    Ok(Json(world.with(|state| state.get_agreement(&me.node, &agreement))?))
+    Ok(Json(
+        world.with(|state| state.get_agreement(&me.node, &agreement))?,
+    ))
 }
 
 #[derive(Debug, Deserialize)]
@@ -269,7 +283,9 @@ async fn wait(
         }
     });
     match decided.await {
-        Some(decided) => decided.map(|_| StatusCode::NO_CONTENT).map_err(ApiError::from),
+        Some(decided) => decided
+            .map(|_| StatusCode::NO_CONTENT)
+            .map_err(ApiError::from),
         None => Err(MarketError::ApprovalTimeout(agreement).into()),
     }
 }
@@ -302,7 +318,9 @@ async fn termination(
     Path(agreement): Path<String>,
 ) -> Result<Json<AgreementEvent>, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    Ok(Json(world.with(|state| state.termination(&me.node, &agreement))?))
+    Ok(Json(
+        world.with(|state| state.termination(&me.node, &agreement))?,
+    ))
 }
 
 #[derive(Debug, Deserialize)]

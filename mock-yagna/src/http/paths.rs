@@ -18,14 +18,18 @@ fn is_hex(text: &str) -> bool {
 /// A subscription: 32 hex digits, a dash, 64 hex digits.
 pub(super) fn demand_id(text: &str) -> Result<DemandId, ApiError> {
     let Some((random, hash)) = text.split_once('-') else {
-        return Err(malformed(&format!("Subscription id [{text}] has invalid format.")));
+        return Err(malformed(&format!(
+            "Subscription id [{text}] has invalid format."
+        )));
     };
     if !is_hex(random) || !is_hex(hash) {
         let what = format!("Subscription id [{text}] contains non hexadecimal characters.");
         return Err(malformed(&what));
     }
     if random.len() != 32 || hash.len() != 64 {
-        return Err(malformed(&format!("Subscription id [{text}] has invalid length.")));
+        return Err(malformed(&format!(
+            "Subscription id [{text}] has invalid length."
+        )));
     }
     Ok(DemandId::new(text))
 }

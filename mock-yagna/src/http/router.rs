@@ -44,9 +44,13 @@ async fn admit(State(world): State<World>, mut request: Request, next: Next) -> 
     if !is_open(request.uri().path()) {
         let key = bearer(request.headers()).or_else(|| query_token(request.uri()));
         let unauthorized = |why| ApiError::text(StatusCode::UNAUTHORIZED, why).into_response();
-        let Some(key) = key else { return unauthorized("Missing application key") };
+        let Some(key) = key else {
+            return unauthorized("Missing application key");
+        };
         let identity = world.with(|state| state.identities.by_key(&key).cloned());
-        let Some(identity) = identity else { return unauthorized("Invalid application key") };
+        let Some(identity) = identity else {
+            return unauthorized("Invalid application key");
+        };
         request.extensions_mut().insert(Caller(identity));
     }
     // The daemon has no implicit HEAD.
@@ -61,16 +65,23 @@ async fn admit(State(world): State<World>, mut request: Request, next: Next) -> 
 
 /// Paths that need no app key; the image registry is not part of the daemon.
 fn is_open(path: &str) -> bool {
-    ["/metrics-api", "/version/get", "/dashboard", "/v1/image"].iter().any(|p| path.starts_with(p))
+    ["/metrics-api", "/version/get", "/dashboard", "/v1/image"]
+        .iter()
+        .any(|p| path.starts_with(p))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| key.trim().to_owned())
 }
 
 fn query_token(uri: &Uri) -> Option<String> {
     let pairs = uri.query()?.split('&');
-    pairs.filter_map(|pair| pair.strip_prefix("authToken=")).next().map(str::to_owned)
+    pairs
+        .filter_map(|pair| pair.strip_prefix("authToken="))
+        .next()
+        .map(str::to_owned)
 }

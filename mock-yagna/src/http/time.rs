@@ -11,8 +11,13 @@ const LONGEST: f64 = 366.0 * 86_400.0;
 /// When a poll with this `timeout` ends; negative means at once.
 pub(super) fn deadline(now: Timestamp, timeout: Option<f64>, default: f64) -> Timestamp {
     let seconds = timeout.unwrap_or(default);
-    let seconds = if seconds.is_nan() { 0.0 } else { seconds.clamp(0.0, LONGEST) };
-    now.checked_add(SignedDuration::from_secs_f64(seconds)).unwrap_or(Timestamp::MAX)
+    let seconds = if seconds.is_nan() {
+        0.0
+    } else {
+        seconds.clamp(0.0, LONGEST)
+    };
+    now.checked_add(SignedDuration::from_secs_f64(seconds))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Reads a time stamp with an offset.
@@ -25,8 +30,13 @@ pub(super) fn stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timest
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
             text.parse().map_err(|_| {
-                let begun = !text.is_empty() && text.bytes().all(|b| b"0123456789-:.T".contains(&b));
-                E::custom(if begun { "premature end of input" } else { "input contains invalid characters" })
+                let begun =
+                    !text.is_empty() && text.bytes().all(|b| b"0123456789-:.T".contains(&b));
+                E::custom(if begun {
+                    "premature end of input"
+                } else {
+                    "input contains invalid characters"
+                })
             })
         }
     }
@@ -47,7 +57,11 @@ mod tests {
     #[test]
     fn any_timeout_gives_a_deadline() {
         let now = Timestamp::UNIX_EPOCH;
-        let after = |timeout| deadline(now, timeout, 5.0).duration_since(now).as_secs_f64();
+        let after = |timeout| {
+            deadline(now, timeout, 5.0)
+                .duration_since(now)
+                .as_secs_f64()
+        };
         assert_eq!(after(None), 5.0);
         assert_eq!(after(Some(1.5)), 1.5);
         for timeout in [-1.0, f64::NAN, f64::NEG_INFINITY] {

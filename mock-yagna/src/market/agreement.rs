@@ -87,7 +87,9 @@ impl Agreement {
 
     /// Moves to `to` if the state machine has that step.
     fn step(&mut self, to: AgreementState) -> Result<(), MarketError> {
-        use AgreementState::{Approved, Cancelled, Expired, Pending, Proposal, Rejected, Terminated};
+        use AgreementState::{
+            Approved, Cancelled, Expired, Pending, Proposal, Rejected, Terminated,
+        };
         match (&self.state, &to) {
             (Proposal, Pending | Cancelled | Expired)
             | (Pending, Cancelled | Expired | Approved | Rejected)
@@ -95,7 +97,10 @@ impl Agreement {
                 self.state = to;
                 Ok(())
             }
-            (from, _) => Err(MarketError::Transition { from: from.clone(), to }),
+            (from, _) => Err(MarketError::Transition {
+                from: from.clone(),
+                to,
+            }),
         }
     }
 }
@@ -103,7 +108,8 @@ impl Agreement {
 impl State {
     /// An agreement of this requestor.
     fn own_agreement(&self, requestor: &NodeId, id: &AgreementId) -> Option<&Agreement> {
-        self.agreement(id).filter(|agreement| agreement.requestor == *requestor)
+        self.agreement(id)
+            .filter(|agreement| agreement.requestor == *requestor)
     }
 
     /// Promotes a provider's draft; nobody is bound yet.
@@ -135,7 +141,10 @@ impl State {
         if draft.state == Rejected {
             return Err(MarketError::PromotedRejected(proposal.clone()));
         }
-        let counter = draft.previous.as_ref().and_then(|id| self.market.proposals.get(id));
+        let counter = draft
+            .previous
+            .as_ref()
+            .and_then(|id| self.market.proposals.get(id));
         let counter = counter.ok_or_else(missing)?;
         let id = self.ids.agreement();
         let mut agreement = Agreement {
@@ -168,14 +177,19 @@ impl State {
         agreement.demand.timestamp = agreement.created_at;
         agreement.offer.timestamp = agreement.created_at;
         let expiry = Action::Market(Due::ExpireAgreement(id.clone()));
-        agreement.scheduled.push(self.timeline.schedule(valid_to, expiry));
+        agreement
+            .scheduled
+            .push(self.timeline.schedule(valid_to, expiry));
         if let Some(draft) = self.market.proposals.get_mut(proposal) {
             draft.state = golem_wire::market::ProposalState::Accepted;
             draft.agreement = Some(id.clone());
         }
         let provider = agreement.provider.clone();
         self.market.agreements.insert(id.clone(), agreement);
-        let event = Event::AgreementCreated { agreement: id.clone(), provider };
+        let event = Event::AgreementCreated {
+            agreement: id.clone(),
+            provider,
+        };
         self.record(self.actor(requestor), event);
         Ok(id)
     }
@@ -227,7 +241,9 @@ impl State {
     }
 
     fn can_reach(&self, agreement: &AgreementId) -> Result<(), MarketError> {
-        let provider = self.agreement(agreement).and_then(|a| self.provider(&a.provider));
+        let provider = self
+            .agreement(agreement)
+            .and_then(|a| self.provider(&a.provider));
         if provider.is_some_and(|provider| !provider.online) {
             return Err(MarketError::AgreementUnreachable(agreement.clone()));
         }
@@ -246,15 +262,24 @@ impl State {
         agreement.confirmed = true;
         agreement.app_session = session;
         let provider = agreement.provider.clone();
-        self.record(self.actor(requestor), Event::AgreementConfirmed { agreement: id.clone() });
+        self.record(
+            self.actor(requestor),
+            Event::AgreementConfirmed {
+                agreement: id.clone(),
+            },
+        );
         self.wake(&Topic::Agreement(id.clone()));
         let Some(behaviour) = self.provider(&provider).map(|p| p.spec.behaviour.clone()) else {
             return Ok(());
         };
         if !behaviour.never_approve {
-            let delay = self.draw_latency(&provider, behaviour.approve_after);
-            let ticket =
-                self.timeline.schedule(self.now + delay, Action::Market(Due::Decide(id.clone())));
+            let at = self
+                .now
+                .checked_add(behaviour.approve_after)
+                .unwrap_or(Timestamp::MAX);
+            let ticket = self
+                .timeline
+                .schedule(at, Action::Market(Due::Decide(id.clone())));
             if let Some(agreement) = self.market.agreements.get_mut(id) {
                 agreement.scheduled.push(ticket);
             }
@@ -270,7 +295,12 @@ impl State {
         reason: Option<Reason>,
     ) -> Result<(), MarketError> {
         self.step_agreement(requestor, id, AgreementState::Cancelled)?;
-        self.record(self.actor(requestor), Event::AgreementCancelled { agreement: id.clone() });
+        self.record(
+            self.actor(requestor),
+            Event::AgreementCancelled {
+                agreement: id.clone(),
+            },
+        );
         self.log_agreement(id, AgreementEventKind::AgreementCancelledEvent { reason });
         self.leave_agreement(id);
         Ok(())
@@ -295,24 +325,14 @@ impl State {
 
     /// The provider ends an approved agreement; nothing happens in any other state.
     pub(crate) fn terminate_by_provider(&mut self, id: &AgreementId, reason: Reason) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        let Some(agreement) = self.market.agreements.get_mut(id) else {
+            return;
+        };
         if agreement.step(AgreementState::Terminated).is_err() {
             return;
         }
         let actor = self.actor(&self.market.agreements[id].provider);
         self.end_agreement(id, Party::Provider, actor, Some(reason));
-    }
-
-    /// A provider ends an agreement that can hold one activity only, after that activity.
-    pub(crate) fn close_if_single_activity(&mut self, id: &AgreementId) {
-        let key = "golem.srv.caps.multi-activity";
-        let Some(agreement) = self.agreement(id) else { return };
-        let both = [&agreement.demand.properties, &agreement.offer.properties];
-        if both.iter().any(|properties| properties.get(key) != Some(&Value::Bool(true))) {
-            let mut reason = Reason::from("the only activity of this agreement is over");
-            reason.extra.insert("golem.provider.code".into(), "Success".into());
-            self.terminate_by_provider(id, reason);
-        }
     }
 
     fn end_agreement(
@@ -322,11 +342,20 @@ impl State {
         actor: Actor,
         reason: Option<Reason>,
     ) {
-        let message = reason.as_ref().map_or_else(String::new, |reason| reason.message.clone());
-        let event = Event::AgreementTerminated { agreement: id.clone(), reason: message };
+        let message = reason
+            .as_ref()
+            .map_or_else(String::new, |reason| reason.message.clone());
+        let event = Event::AgreementTerminated {
+            agreement: id.clone(),
+            reason: message,
+        };
         self.record(actor, event);
         let signature = String::new();
-        let kind = AgreementEventKind::AgreementTerminatedEvent { terminator, signature, reason };
+        let kind = AgreementEventKind::AgreementTerminatedEvent {
+            terminator,
+            signature,
+            reason,
+        };
         let event = self.log_agreement(id, kind);
         if let Some(agreement) = self.market.agreements.get_mut(id) {
             agreement.ended_at = event.as_ref().map(|event| event.event_date);
@@ -337,7 +366,9 @@ impl State {
 
     /// What follows every end of an agreement, approved or not: the provider is free again.
     fn leave_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        let Some(agreement) = self.market.agreements.get_mut(id) else {
+            return;
+        };
         let provider = agreement.provider.clone();
         let approved = agreement.was_approved();
         for ticket in std::mem::take(&mut agreement.scheduled) {
@@ -356,25 +387,39 @@ impl State {
 
     /// The time to approve is over. Nobody is woken: waiting clients run into their own timeout.
     pub(super) fn expire_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        let Some(agreement) = self.market.agreements.get_mut(id) else {
+            return;
+        };
         if agreement.step(AgreementState::Expired).is_ok() {
-            self.record(Actor::Daemon, Event::AgreementExpired { agreement: id.clone() });
+            self.record(
+                Actor::Daemon,
+                Event::AgreementExpired {
+                    agreement: id.clone(),
+                },
+            );
             self.leave_agreement(id);
         }
     }
 
     /// The provider approves or rejects what the requestor confirmed.
     pub(super) fn decide_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else { return };
+        let Some(agreement) = self.market.agreements.get_mut(id) else {
+            return;
+        };
         let node = agreement.provider.clone();
-        let Some(provider) = self.providers.by_id.get_mut(&node) else { return };
+        let Some(provider) = self.providers.by_id.get_mut(&node) else {
+            return;
+        };
         if !provider.online || agreement.state != AgreementState::Pending {
             return;
         }
         if let Some(reason) = provider.refusal() {
             if agreement.step(AgreementState::Rejected).is_ok() {
                 let message = reason.message.clone();
-                let event = Event::AgreementRejected { agreement: id.clone(), reason: message };
+                let event = Event::AgreementRejected {
+                    agreement: id.clone(),
+                    reason: message,
+                };
                 self.record(self.actor(&node), event);
                 let reason = Some(reason);
                 self.log_agreement(id, AgreementEventKind::AgreementRejectedEvent { reason });
@@ -388,7 +433,9 @@ impl State {
 
     fn approve(&mut self, id: &AgreementId, node: &NodeId) {
         let approved_at = self.stamp();
-        let early = self.provider(node).and_then(|p| p.spec.behaviour.terminate_after);
+        let early = self
+            .provider(node)
+            .and_then(|p| p.spec.behaviour.terminate_after);
         let early = early.and_then(|after| self.now.checked_add(after).ok());
         if let Some(agreement) = self.market.agreements.get_mut(id) {
             agreement.approved_at = Some(approved_at);
@@ -397,12 +444,19 @@ impl State {
             }
             if let Some(at) = early {
                 let mut reason = Reason::from("provider needs its machine back");
-                reason.extra.insert("golem.provider.code".into(), "Shutdown".into());
+                reason
+                    .extra
+                    .insert("golem.provider.code".into(), "Shutdown".into());
                 let due = Action::Market(Due::Terminate(id.clone(), reason));
                 agreement.scheduled.push(self.timeline.schedule(at, due));
             }
         }
-        self.record(self.actor(node), Event::AgreementApproved { agreement: id.clone() });
+        self.record(
+            self.actor(node),
+            Event::AgreementApproved {
+                agreement: id.clone(),
+            },
+        );
         self.log_agreement(id, AgreementEventKind::AgreementApprovedEvent);
         self.wake(&Topic::Agreement(id.clone()));
         self.agreement_approved(id);
@@ -436,6 +490,9 @@ impl State {
     ) -> Result<AgreementEvent, MarketError> {
         let agreement = self.own_agreement(requestor, id);
         let agreement = agreement.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
-        agreement.terminated.clone().ok_or_else(|| MarketError::NotTerminated(id.clone()))
+        agreement
+            .terminated
+            .clone()
+            .ok_or_else(|| MarketError::NotTerminated(id.clone()))
     }
 }

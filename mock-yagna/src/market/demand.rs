@@ -97,7 +97,10 @@ impl State {
         };
         self.market.demands.insert(id.clone(), demand);
         self.market.living.insert(id.clone());
-        self.record(self.actor(requestor), Event::DemandSubscribed { demand: id.clone() });
+        self.record(
+            self.actor(requestor),
+            Event::DemandSubscribed { demand: id.clone() },
+        );
         self.match_demand(&id);
         id
     }
@@ -105,7 +108,10 @@ impl State {
     /// The living demands of one requestor.
     pub(crate) fn demands_of(&self, requestor: &NodeId) -> Vec<wire::Demand> {
         let living = self.market.living_demands();
-        living.filter(|d| d.requestor == *requestor).map(Demand::to_wire).collect()
+        living
+            .filter(|d| d.requestor == *requestor)
+            .map(Demand::to_wire)
+            .collect()
     }
 
     /// Withdraws a demand.
@@ -121,17 +127,25 @@ impl State {
         let expiry = demand.expiry;
         self.timeline.cancel(expiry);
         self.market.living.shift_remove(id);
-        self.record(self.actor(requestor), Event::DemandUnsubscribed { demand: id.clone() });
+        self.record(
+            self.actor(requestor),
+            Event::DemandUnsubscribed { demand: id.clone() },
+        );
         self.wake(&Topic::Demand(id.clone()));
         Ok(())
     }
 
     /// Polls that span the expiry are not woken: they end empty at their time.
     pub(super) fn expire_demand(&mut self, id: &DemandId) {
-        let Some(demand) = self.market.demands.get_mut(id) else { return };
+        let Some(demand) = self.market.demands.get_mut(id) else {
+            return;
+        };
         demand.end(Life::Expired);
         self.market.living.shift_remove(id);
-        self.record(crate::journal::Actor::Daemon, Event::DemandExpired { demand: id.clone() });
+        self.record(
+            crate::journal::Actor::Daemon,
+            Event::DemandExpired { demand: id.clone() },
+        );
     }
 
     /// Whether `requestor` may collect events of this demand at all.
@@ -142,7 +156,9 @@ impl State {
     ) -> Result<(), MarketError> {
         let demand = self.market.demands.get(id);
         let living = demand.is_some_and(|d| d.requestor == *requestor && d.life == Life::Living);
-        living.then_some(()).ok_or_else(|| MarketError::NoSubscription(id.clone()))
+        living
+            .then_some(())
+            .ok_or_else(|| MarketError::NoSubscription(id.clone()))
     }
 
     /// Takes up to `max` waiting events; `None` when there is none yet. Rejections come first, then
@@ -167,7 +183,9 @@ impl State {
 
     /// Queues an event for the requestor.
     pub(super) fn push_demand_event(&mut self, id: &DemandId, event: DemandEvent) {
-        let Some(demand) = self.market.demands.get_mut(id) else { return };
+        let Some(demand) = self.market.demands.get_mut(id) else {
+            return;
+        };
         if demand.life != Life::Living {
             return;
         }

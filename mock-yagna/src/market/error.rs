@@ -18,9 +18,15 @@ pub(crate) enum MarketError {
     #[error("Subscription [{0}] expired.")]
     SubscriptionExpired(DemandId),
     #[error("Proposal [{proposal}] not found (subscription [Some({})]).", Parts(.demand))]
-    NoProposal { proposal: ProposalId, demand: DemandId },
+    NoProposal {
+        proposal: ProposalId,
+        demand: DemandId,
+    },
     #[error("Proposal [{proposal}] not found (subscription [Some({})]).", Parts(.demand))]
-    NoProposalToReject { proposal: ProposalId, demand: DemandId },
+    NoProposalToReject {
+        proposal: ProposalId,
+        demand: DemandId,
+    },
     #[error("Proposal [{0}] already has counter proposal. Can't counter for the second time.")]
     AlreadyCountered(ProposalId),
     #[error("Can't react to own Proposal [{0}].")]
@@ -61,7 +67,10 @@ pub(crate) enum MarketError {
     #[error("Agreement [R-{0}] not found.")]
     NoAgreementOfRequestor(AgreementId),
     #[error("Can't update Agreement state from {from} to {to}.")]
-    Transition { from: AgreementState, to: AgreementState },
+    Transition {
+        from: AgreementState,
+        to: AgreementState,
+    },
     #[error("Provider of Agreement [{0}] can't be reached.")]
     AgreementUnreachable(AgreementId),
     #[error("Agreement [R-{0}] should be confirmed, before waiting for approval.")]
@@ -89,7 +98,14 @@ struct Parts<'a>(&'a DemandId);
 
 impl std::fmt::Display for Parts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (random, hash) = self.0.as_str().split_once('-').unwrap_or((self.0.as_str(), ""));
-        write!(f, "SubscriptionId {{ random_id: {random:?}, hash: {hash:?} }}")
+        let (random, hash) = self
+            .0
+            .as_str()
+            .split_once('-')
+            .unwrap_or((self.0.as_str(), ""));
+        write!(
+            f,
+            "SubscriptionId {{ random_id: {random:?}, hash: {hash:?} }}"
+        )
     }
 }

@@ -32,10 +32,19 @@ impl State {
     ) -> Option<AgreementEvent> {
         let event_date = self.stamp();
         let agreement = self.market.agreements.get(id)?;
-        let event = AgreementEvent { event_date, agreement_id: id.clone(), kind };
+        let event = AgreementEvent {
+            event_date,
+            agreement_id: id.clone(),
+            kind,
+        };
         let requestor = agreement.requestor.clone();
         let entry = (agreement.app_session.clone(), event.clone());
-        self.market.log.entry(requestor.clone()).or_default().entries.push(entry);
+        self.market
+            .log
+            .entry(requestor.clone())
+            .or_default()
+            .entries
+            .push(entry);
         self.wake(&Topic::AgreementEvents(requestor));
         Some(event)
     }

@@ -13,14 +13,19 @@ use crate::provider::Provider;
 use crate::world::{Action, State};
 
 fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
-    let demand_accepts = demand.parsed.as_ref().is_some_and(|c| c.matches(&provider.offer));
+    let demand_accepts = demand
+        .parsed
+        .as_ref()
+        .is_some_and(|c| c.matches(&provider.offer));
     demand_accepts && provider.constraint.matches(&demand.properties)
 }
 
 impl State {
     /// Lets the offers that match a new demand be on their way.
     pub(super) fn match_demand(&mut self, id: &DemandId) {
-        let Some(demand) = self.market.demands.get(id) else { return };
+        let Some(demand) = self.market.demands.get(id) else {
+            return;
+        };
         let providers = self.providers.by_id.values();
         let matching = providers.filter(|p| p.has_room() && match_each_other(demand, p));
         let matching: Vec<_> = matching.map(|provider| provider.id.clone()).collect();
@@ -32,13 +37,19 @@ impl State {
     /// Brings a provider's offer back to every living demand that it matches.
     pub(crate) fn offer_again(&mut self, provider: &NodeId) {
         let offer_id = self.ids.offer();
-        let Some(provider) = self.providers.by_id.get_mut(provider) else { return };
+        let Some(provider) = self.providers.by_id.get_mut(provider) else {
+            return;
+        };
         if !provider.has_room() {
             return;
         }
         provider.offer_id = offer_id;
         let provider = &*provider;
-        let living = self.market.living.iter().filter_map(|id| self.market.demands.get(id));
+        let living = self
+            .market
+            .living
+            .iter()
+            .filter_map(|id| self.market.demands.get(id));
         let matching = living.filter(|demand| match_each_other(demand, provider));
         let matching: Vec<_> = matching.map(|demand| demand.id.clone()).collect();
         let provider = provider.id.clone();
@@ -48,23 +59,33 @@ impl State {
     }
 
     fn send_offer(&mut self, demand: &DemandId, provider: NodeId) {
-        let Some(target) = self.market.demands.get_mut(demand) else { return };
+        let Some(target) = self.market.demands.get_mut(demand) else {
+            return;
+        };
         if !target.expected.insert(provider.clone()) {
             return;
         }
         let delay = self.draw_latency(&provider, self.config.latency.matching);
-        let due = Due::Offer { demand: demand.clone(), provider };
-        self.timeline.schedule(self.now + delay, Action::Market(due));
+        let due = Due::Offer {
+            demand: demand.clone(),
+            provider,
+        };
+        self.timeline
+            .schedule(self.now + delay, Action::Market(due));
     }
 
     /// The offer arrives as an initial proposal, if both sides still care.
     pub(super) fn deliver_offer(&mut self, demand: &DemandId, provider: &NodeId) {
-        let Some(target) = self.market.demands.get_mut(demand) else { return };
+        let Some(target) = self.market.demands.get_mut(demand) else {
+            return;
+        };
         target.expected.swap_remove(provider);
         if target.life != Life::Living {
             return;
         }
-        let Some(provider) = self.providers.by_id.get(provider) else { return };
+        let Some(provider) = self.providers.by_id.get(provider) else {
+            return;
+        };
         if !provider.has_room() {
             return;
         }
@@ -85,7 +106,10 @@ impl State {
             countered: false,
             agreement: None,
         };
-        let event = Event::OfferMatched { demand: demand.clone(), proposal: proposal.id.clone() };
+        let event = Event::OfferMatched {
+            demand: demand.clone(),
+            proposal: proposal.id.clone(),
+        };
         self.record(self.actor(&provider), event);
         self.publish_proposal(proposal);
     }
@@ -96,7 +120,10 @@ impl State {
         let demand = proposal.demand.clone();
         if let Some(wire) = self.proposal_to_wire(&proposal) {
             let event_date = proposal.created_at;
-            let event = DemandEvent::ProposalEvent { event_date, proposal: Box::new(wire) };
+            let event = DemandEvent::ProposalEvent {
+                event_date,
+                proposal: Box::new(wire),
+            };
             self.push_demand_event(&demand, event);
         }
         self.market.proposals.insert(proposal.id.clone(), proposal);

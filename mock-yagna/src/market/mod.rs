@@ -91,7 +91,10 @@ impl Default for Market {
 impl Market {
     /// A market whose random choices come from `seed`.
     pub(crate) fn new(seed: Seed) -> Self {
-        Market { rng: seed.fork("market").rng(), ..Market::default() }
+        Market {
+            rng: seed.fork("market").rng(),
+            ..Market::default()
+        }
     }
 
     /// All agreements, in order of creation.

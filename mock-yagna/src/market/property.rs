@@ -13,7 +13,11 @@ pub(crate) fn flatten(value: Value) -> Properties {
         match value {
             Value::Object(members) if !members.is_empty() => {
                 open.extend(members.into_iter().map(|(member, value)| {
-                    let key = if key.is_empty() { member } else { format!("{key}.{member}") };
+                    let key = if key.is_empty() {
+                        member
+                    } else {
+                        format!("{key}.{member}")
+                    };
                     (key, value)
                 }));
             }
@@ -34,7 +38,10 @@ mod tests {
     #[test]
     fn nested_properties_become_dotted_keys_and_odd_ones_get_the_empty_key() {
         let nested = json!({"golem": {"node": {"id": {"name": "n"}}}, "a": null, "l": [1]});
-        assert_eq!(Value::from(flatten(nested)), json!({"golem.node.id.name": "n", "a": null, "l": [1]}));
+        assert_eq!(
+            Value::from(flatten(nested)),
+            json!({"golem.node.id.name": "n", "a": null, "l": [1]})
+        );
         assert_eq!(Value::from(flatten(json!({}))), json!({"": {}}));
         assert_eq!(Value::from(flatten(json!([]))), json!({"": []}));
     }

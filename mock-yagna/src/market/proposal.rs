@@ -73,7 +73,12 @@ impl State {
     }
 
     /// A proposal of this requestor's demand.
-    fn own_proposal(&self, requestor: &NodeId, demand: &DemandId, id: &ProposalId) -> Option<&Proposal> {
+    fn own_proposal(
+        &self,
+        requestor: &NodeId,
+        demand: &DemandId,
+        id: &ProposalId,
+    ) -> Option<&Proposal> {
         let owner = self.market.demands.get(demand)?;
         let proposal = self.market.proposals.get(id)?;
         (owner.requestor == *requestor && proposal.demand == *demand).then_some(proposal)
@@ -87,9 +92,12 @@ impl State {
         id: &ProposalId,
     ) -> Result<wire::Proposal, MarketError> {
         let found = self.own_proposal(requestor, demand, id);
-        found.and_then(|proposal| self.proposal_to_wire(proposal)).ok_or_else(|| {
-            MarketError::NoProposal { proposal: id.clone(), demand: demand.clone() }
-        })
+        found
+            .and_then(|proposal| self.proposal_to_wire(proposal))
+            .ok_or_else(|| MarketError::NoProposal {
+                proposal: id.clone(),
+                demand: demand.clone(),
+            })
     }
 
     /// The requestor answers a proposal with one of its own.
@@ -101,9 +109,12 @@ impl State {
         properties: Properties,
         constraints: String,
     ) -> Result<ProposalId, MarketError> {
-        let previous = self.own_proposal(requestor, demand, id).ok_or_else(|| {
-            MarketError::NoProposal { proposal: id.clone(), demand: demand.clone() }
-        })?;
+        let previous =
+            self.own_proposal(requestor, demand, id)
+                .ok_or_else(|| MarketError::NoProposal {
+                    proposal: id.clone(),
+                    demand: demand.clone(),
+                })?;
         match self.market.demands[demand].life {
             Life::Living => {}
             Life::Unsubscribed => return Err(MarketError::SubscriptionGone(demand.clone())),
@@ -151,7 +162,10 @@ impl State {
             previous.countered = true;
         }
         self.market.proposals.insert(counter.clone(), proposal);
-        let event = Event::ProposalCountered { previous: id.clone(), proposal: counter.clone() };
+        let event = Event::ProposalCountered {
+            previous: id.clone(),
+            proposal: counter.clone(),
+        };
         self.record(self.actor(requestor), event);
         let delay = self.draw_latency(&provider, self.config.latency.negotiation);
         let answer = Action::Market(Due::Answer(counter.clone()));
@@ -168,7 +182,10 @@ impl State {
         reason: Option<Reason>,
     ) -> Result<(), MarketError> {
         let found = self.own_proposal(requestor, demand, id).ok_or_else(|| {
-            MarketError::NoProposalToReject { proposal: id.clone(), demand: demand.clone() }
+            MarketError::NoProposalToReject {
+                proposal: id.clone(),
+                demand: demand.clone(),
+            }
         })?;
         if found.side == Side::Requestor {
             return Err(MarketError::OwnProposal(id.clone()));
@@ -177,15 +194,22 @@ impl State {
             proposal.state = ProposalState::Rejected;
         }
         let reason = reason.map_or_else(String::new, |reason| reason.message);
-        let event = Event::ProposalRejected { proposal: id.clone(), reason };
+        let event = Event::ProposalRejected {
+            proposal: id.clone(),
+            reason,
+        };
         self.record(self.actor(requestor), event);
         Ok(())
     }
 
     /// The provider answers a counter-proposal, unless it went away meanwhile.
     pub(super) fn answer_proposal(&mut self, id: &ProposalId) {
-        let Some(counter) = self.market.proposals.get(id) else { return };
-        let Some(provider) = self.providers.by_id.get(&counter.provider) else { return };
+        let Some(counter) = self.market.proposals.get(id) else {
+            return;
+        };
+        let Some(provider) = self.providers.by_id.get(&counter.provider) else {
+            return;
+        };
         if !provider.online || counter.countered {
             return;
         }
@@ -195,7 +219,10 @@ impl State {
         match answer {
             Answer::Reject(reason) => {
                 let message = reason.message.clone();
-                let event = Event::ProposalRejected { proposal: id.clone(), reason: message };
+                let event = Event::ProposalRejected {
+                    proposal: id.clone(),
+                    reason: message,
+                };
                 self.record(actor, event);
                 if let Some(counter) = self.market.proposals.get_mut(id) {
                     counter.state = ProposalState::Rejected;
@@ -229,7 +256,10 @@ impl State {
                     counter.countered = true;
                 }
                 let answer = proposal.id.clone();
-                let event = Event::ProposalCountered { previous: id.clone(), proposal: answer };
+                let event = Event::ProposalCountered {
+                    previous: id.clone(),
+                    proposal: answer,
+                };
                 self.record(actor, event);
                 self.publish_proposal(proposal);
             }

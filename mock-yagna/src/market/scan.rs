@@ -52,9 +52,17 @@ impl State {
     ) -> Result<Vec<Offer>, MarketError> {
         let missing = || MarketError::NoScan(id.to_owned());
         let number: u64 = id.parse().map_err(|_| missing())?;
-        let scan = self.market.scans.get_mut(&number).filter(|scan| scan.owner == *owner);
+        let scan = self
+            .market
+            .scans
+            .get_mut(&number)
+            .filter(|scan| scan.owner == *owner);
         let scan = scan.ok_or_else(missing)?;
-        let providers = self.providers.by_id.values().filter(|p| p.has_room() && scan.offers);
+        let providers = self
+            .providers
+            .by_id
+            .values()
+            .filter(|p| p.has_room() && scan.offers);
         let mut offers = Vec::new();
         for provider in providers {
             if offers.len() == max {
@@ -65,7 +73,10 @@ impl State {
                 Some(peer) => provider.id == *peer,
                 None => !scan.seen.contains(&provider.offer_id),
             };
-            let wanted = scan.constraint.as_ref().is_none_or(|c| c.matches(&provider.offer));
+            let wanted = scan
+                .constraint
+                .as_ref()
+                .is_none_or(|c| c.matches(&provider.offer));
             if new && wanted {
                 scan.seen.insert(provider.offer_id.clone());
                 offers.push(Offer {
@@ -83,8 +94,15 @@ impl State {
     /// Ends a scan.
     pub(crate) fn end_scan(&mut self, owner: &NodeId, id: &str) -> Result<(), MarketError> {
         let number = id.parse::<u64>().ok();
-        let own = |number: &u64| self.market.scans.get(number).is_some_and(|s| s.owner == *owner);
-        let number = number.filter(own).ok_or_else(|| MarketError::NoScan(id.to_owned()))?;
+        let own = |number: &u64| {
+            self.market
+                .scans
+                .get(number)
+                .is_some_and(|s| s.owner == *owner)
+        };
+        let number = number
+            .filter(own)
+            .ok_or_else(|| MarketError::NoScan(id.to_owned()))?;
         self.market.scans.shift_remove(&number);
         Ok(())
     }

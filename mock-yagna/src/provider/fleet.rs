@@ -22,8 +22,11 @@ fn member(number: usize, seed: Seed) -> ProviderSpec {
     let mut price = |range: std::ops::RangeInclusive<i64>| {
         Glm::new(Decimal::new(rng.random_range(range), 6).normalize())
     };
-    let prices =
-        Prices { start: price(0..=500), cpu_sec: price(20..=200), duration_sec: price(5..=100) };
+    let prices = Prices {
+        start: price(0..=500),
+        cpu_sec: price(20..=200),
+        duration_sec: price(5..=100),
+    };
     let cores = [2, 4, 8, 16][rng.random_range(0..4)];
     let resources = Resources {
         cpu_cores: cores,
@@ -31,7 +34,11 @@ fn member(number: usize, seed: Seed) -> ProviderSpec {
         mem_gib: f64::from(cores) * 2.0,
         storage_gib: [20.0, 50.0, 100.0, 200.0][rng.random_range(0..4)],
     };
-    ProviderSpec { prices, resources, ..ProviderSpec::new(name) }
+    ProviderSpec {
+        prices,
+        resources,
+        ..ProviderSpec::new(name)
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +50,11 @@ mod tests {
         let seed = Seed::from_u64(3);
         let fleet = ProviderSpec::fleet(20, seed);
         assert_eq!(fleet[..5], ProviderSpec::fleet(5, seed)[..]);
-        assert!(fleet.windows(2).any(|pair| pair[0].prices != pair[1].prices));
+        assert!(
+            fleet
+                .windows(2)
+                .any(|pair| pair[0].prices != pair[1].prices)
+        );
         assert!(fleet.iter().all(|spec| spec.resources.mem_gib >= 4.0));
     }
 }

@@ -99,7 +99,9 @@ impl State {
                 rejections_left: spec.behaviour.reject_first,
                 spec,
             };
-            self.providers.by_name.insert(provider.name.clone(), id.clone());
+            self.providers
+                .by_name
+                .insert(provider.name.clone(), id.clone());
             self.providers.by_id.insert(id, provider);
         }
     }
@@ -111,7 +113,9 @@ impl State {
 
     /// Lets a provider come or go.
     pub(crate) fn set_online(&mut self, id: &NodeId, online: bool) {
-        let Some(provider) = self.providers.by_id.get_mut(id) else { return };
+        let Some(provider) = self.providers.by_id.get_mut(id) else {
+            return;
+        };
         if provider.online == online {
             return;
         }

@@ -19,8 +19,11 @@ const CHOSEN_PLATFORM: &str = "golem.com.payment.chosen-platform";
 const EXPIRATION: &str = "golem.srv.comp.expiration";
 
 /// Negotiable properties and the seconds that a provider accepts for each.
-const NEGOTIABLE: [(&str, f64, f64); 3] =
-    [(INTERVAL, 1.0, 86_400.0), (PAYMENT_TIMEOUT, 1.0, 86_400.0), (ACCEPT_TIMEOUT, 5.0, 240.0)];
+const NEGOTIABLE: [(&str, f64, f64); 3] = [
+    (INTERVAL, 1.0, 86_400.0),
+    (PAYMENT_TIMEOUT, 1.0, 86_400.0),
+    (ACCEPT_TIMEOUT, 5.0, 240.0),
+];
 
 /// Shorter work is not worth an agreement.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(5);
@@ -56,7 +59,9 @@ pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp
 
 fn check_platform(offer: &Properties, demand: &Properties) -> Result<(), String> {
     let Some(chosen) = demand.get(CHOSEN_PLATFORM).and_then(Value::as_str) else {
-        return Err(format!("Demand does not choose a payment platform ({CHOSEN_PLATFORM})"));
+        return Err(format!(
+            "Demand does not choose a payment platform ({CHOSEN_PLATFORM})"
+        ));
     };
     if !offer.contains_key(&format!("golem.com.payment.platform.{chosen}.address")) {
         return Err(format!("Payment platform {chosen} is not supported"));
@@ -72,16 +77,22 @@ fn check_expiration(demand: &Properties, now: Timestamp) -> Result<(), String> {
     };
     let span = expiration.duration_since(now);
     if span < SHORTEST {
-        return Err(format!("Demand expires too soon: at {expiration}, in less than 5 minutes"));
+        return Err(format!(
+            "Demand expires too soon: at {expiration}, in less than 5 minutes"
+        ));
     }
     if span > LONGEST {
         return Err(format!("Demand expires too late: at {expiration}"));
     }
     if span > LONGEST_ON_TRUST && !demand.contains_key(ACCEPT_TIMEOUT) {
-        return Err(format!("Demand of more than 30 minutes needs {ACCEPT_TIMEOUT}"));
+        return Err(format!(
+            "Demand of more than 30 minutes needs {ACCEPT_TIMEOUT}"
+        ));
     }
     if span >= LONGEST_UNPAID && !demand.contains_key(PAYMENT_TIMEOUT) {
-        return Err(format!("Demand of 10 hours or more needs {PAYMENT_TIMEOUT}"));
+        return Err(format!(
+            "Demand of 10 hours or more needs {PAYMENT_TIMEOUT}"
+        ));
     }
     Ok(())
 }
@@ -99,7 +110,10 @@ fn adopt(offer: &Properties, demand: &Properties) -> Result<Properties, String> 
                 return Err(format!("Demand {key} {asked} is not supported"));
             }
             Some(asked) => {
-                if !asked.as_f64().is_some_and(|seconds| (least..=most).contains(&seconds)) {
+                if !asked
+                    .as_f64()
+                    .is_some_and(|seconds| (least..=most).contains(&seconds))
+                {
                     return Err(format!(
                         "Demand {key} {asked}s not in acceptable range of [{least}s; {most}s]"
                     ));
@@ -139,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_mentioned_property_is_adopted_and_the_others_are_dropped() {
-        let counter = adopt(&offer(), &properties(json!({ ACCEPT_TIMEOUT: 60 }))).expect("in range");
+        let counter =
+            adopt(&offer(), &properties(json!({ ACCEPT_TIMEOUT: 60 }))).expect("in range");
         assert_eq!(counter.get(ACCEPT_TIMEOUT), Some(&json!(60)));
         assert_eq!(counter.get(INTERVAL), None);
         assert_eq!(counter.get(PAYMENT_TIMEOUT), None);
@@ -147,9 +162,13 @@ mod tests {
 
     #[test]
     fn a_property_out_of_range_is_rejected_by_name() {
-        for (key, value) in [(ACCEPT_TIMEOUT, json!(241)), (ACCEPT_TIMEOUT, json!(4)),
-            (INTERVAL, json!(0)), (INTERVAL, json!("x")), (PAYMENT_TIMEOUT, json!(86_401))]
-        {
+        for (key, value) in [
+            (ACCEPT_TIMEOUT, json!(241)),
+            (ACCEPT_TIMEOUT, json!(4)),
+            (INTERVAL, json!(0)),
+            (INTERVAL, json!("x")),
+            (PAYMENT_TIMEOUT, json!(86_401)),
+        ] {
             let reason = adopt(&offer(), &properties(json!({ key: value }))).expect_err(key);
             assert!(reason.contains(key), "{reason}");
         }

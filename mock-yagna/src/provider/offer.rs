@@ -95,11 +95,16 @@ mod tests {
     #[test]
     fn the_specification_replaces_adds_and_removes_properties() {
         let mut spec = ProviderSpec::new("p");
-        spec.properties.insert("golem.runtime.version".into(), Value::Null);
-        spec.properties.insert("golem.inf.cpu.brand".into(), "mine".into());
+        spec.properties
+            .insert("golem.runtime.version".into(), Value::Null);
+        spec.properties
+            .insert("golem.inf.cpu.brand".into(), "mine".into());
         let properties = properties(&spec, &NodeId::new("0x00"), &Platform::usual());
         assert_eq!(properties.get("golem.runtime.version"), None);
         assert_eq!(properties["golem.inf.cpu.brand"], "mine");
-        assert_eq!(properties["golem.com.payment.platform.erc20-polygon-glm.address"], "0x00");
+        assert_eq!(
+            properties["golem.com.payment.platform.erc20-polygon-glm.address"],
+            "0x00"
+        );
     }
 }

@@ -11,7 +11,9 @@ pub struct Pattern {
 impl Pattern {
     /// Exactly this text.
     pub fn literal(text: &str) -> Self {
-        Pattern { pieces: vec![text.to_owned()] }
+        Pattern {
+            pieces: vec![text.to_owned()],
+        }
     }
 
     /// Reads the text of a value, where `*` is a wildcard and `\2a` (two hex digits) an escape.
@@ -20,9 +22,8 @@ impl Pattern {
         let mut pieces = Vec::new();
         let mut bytes = Vec::new();
         let mut rest = text.as_bytes();
-        let finish = |bytes: &mut Vec<u8>| {
-            String::from_utf8_lossy(&std::mem::take(bytes)).into_owned()
-        };
+        let finish =
+            |bytes: &mut Vec<u8>| String::from_utf8_lossy(&std::mem::take(bytes)).into_owned();
         while let Some((&byte, after)) = rest.split_first() {
             let escaped = after.get(..2).filter(|_| byte == b'\\');
             let escaped = escaped.and_then(|digits| hex::decode(digits).ok());
@@ -60,10 +61,14 @@ impl Pattern {
         let [first, middle @ .., last] = self.pieces.as_slice() else {
             return self.pieces.first().is_some_and(|only| only == text);
         };
-        let Some(mut rest) = text.strip_prefix(first.as_str()) else { return false };
+        let Some(mut rest) = text.strip_prefix(first.as_str()) else {
+            return false;
+        };
         // The leftmost place of each middle piece leaves most room for the others.
         for piece in middle {
-            let Some(at) = rest.find(piece.as_str()) else { return false };
+            let Some(at) = rest.find(piece.as_str()) else {
+                return false;
+            };
             rest = &rest[at + piece.len()..];
         }
         rest.ends_with(last.as_str())

@@ -110,7 +110,11 @@ impl Constraint {
             },
             Constraint::Present(key) if properties.contains_key(key) => Verdict::True,
             Constraint::Present(key) => Verdict::Undefined(vec![key.clone()]),
-            Constraint::Compare { key, operator, value } => match properties.get(key) {
+            Constraint::Compare {
+                key,
+                operator,
+                value,
+            } => match properties.get(key) {
                 None => Verdict::Undefined(vec![key.clone()]),
                 Some(property) if compare(property, *operator, value) => Verdict::True,
                 Some(_) => Verdict::False,
@@ -134,7 +138,11 @@ fn combine(
             _ => {}
         }
     }
-    if missing.is_empty() { otherwise } else { Verdict::Undefined(missing) }
+    if missing.is_empty() {
+        otherwise
+    } else {
+        Verdict::Undefined(missing)
+    }
 }
 
 /// The type of the comparison is the type of the property's value.
@@ -144,7 +152,10 @@ fn compare(property: &Value, operator: Operator, value: &Pattern) -> bool {
         Value::String(text) => operator.accepts(text.as_str().cmp(&value.text())),
         Value::Number(number) => {
             let wanted = value.text().trim().parse::<f64>().ok();
-            let ordering = number.as_f64().zip(wanted).and_then(|(n, w)| n.partial_cmp(&w));
+            let ordering = number
+                .as_f64()
+                .zip(wanted)
+                .and_then(|(n, w)| n.partial_cmp(&w));
             ordering.is_some_and(|ordering| operator.accepts(ordering))
         }
         Value::Bool(flag) => {
@@ -159,12 +170,21 @@ fn compare(property: &Value, operator: Operator, value: &Pattern) -> bool {
 /// `[a,b]` means the same elements in any order; anything else means "contains".
 fn list_equals(elements: &[Value], value: &Pattern) -> bool {
     let text = value.text();
-    let Some(list) = text.trim().strip_prefix('[').and_then(|t| t.strip_suffix(']')) else {
-        return elements.iter().any(|element| compare(element, Operator::Equal, value));
+    let Some(list) = text
+        .trim()
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+    else {
+        return elements
+            .iter()
+            .any(|element| compare(element, Operator::Equal, value));
     };
     let wanted: Vec<Pattern> = match list.trim() {
         "" => Vec::new(),
-        list => list.split(',').map(|w| Pattern::literal(w.trim().trim_matches('"'))).collect(),
+        list => list
+            .split(',')
+            .map(|w| Pattern::literal(w.trim().trim_matches('"')))
+            .collect(),
     };
     let is = |element: &Value, pattern: &Pattern| compare(element, Operator::Equal, pattern);
     wanted.len() == elements.len()
@@ -187,7 +207,11 @@ impl fmt::Display for Constraint {
             Constraint::Or(parts) => group(f, "|", parts),
             Constraint::Not(part) => write!(f, "(!{part})"),
             Constraint::Present(key) => write!(f, "({key}=*)"),
-            Constraint::Compare { key, operator, value } => {
+            Constraint::Compare {
+                key,
+                operator,
+                value,
+            } => {
                 write!(f, "({key}{}{value})", operator.as_str())
             }
         }

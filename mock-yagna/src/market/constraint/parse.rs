@@ -53,7 +53,10 @@ impl Reader<'_> {
     fn expected(&self, expected: &'static str) -> ParseError {
         match self.peek() {
             None => ParseError::Incomplete(self.at),
-            Some(_) => ParseError::Unexpected { at: self.at, expected },
+            Some(_) => ParseError::Unexpected {
+                at: self.at,
+                expected,
+            },
         }
     }
 
@@ -105,7 +108,9 @@ impl Reader<'_> {
     }
 
     fn term(&mut self) -> Result<Constraint, ParseError> {
-        let key = self.until(|c| matches!(c, '=' | '<' | '>' | '(' | ')')).trim();
+        let key = self
+            .until(|c| matches!(c, '=' | '<' | '>' | '(' | ')'))
+            .trim();
         let key = key.to_owned();
         if key.is_empty() {
             return Err(self.expected("a property name"));
@@ -114,7 +119,11 @@ impl Reader<'_> {
         let value = Pattern::parse(self.until(|c| matches!(c, '(' | ')')).trim());
         Ok(match operator {
             Operator::Equal if value.is_presence() => Constraint::Present(key),
-            operator => Constraint::Compare { key, operator, value },
+            operator => Constraint::Compare {
+                key,
+                operator,
+                value,
+            },
         })
     }
 

@@ -10,7 +10,9 @@ fn properties(value: Value) -> Properties {
 }
 
 fn verdict(text: &str, value: Value) -> Verdict {
-    Constraint::parse(text).expect("an expression").verdict(&properties(value))
+    Constraint::parse(text)
+        .expect("an expression")
+        .verdict(&properties(value))
 }
 
 fn holds(text: &str, value: Value) -> bool {
@@ -28,12 +30,21 @@ fn empty_expressions_are_true_and_an_empty_text_is_none() {
 fn the_type_of_a_comparison_comes_from_the_property() {
     assert!(holds("(a>=0.5)", json!({"a": 8.0})));
     assert!(holds("(a=8)", json!({"a": 8.0})));
-    assert!(!holds("(a=8)", json!({"a": "8.0"})), "text is compared as text");
-    assert!(holds("(a>10)", json!({"a": "9"})), "text is ordered as text");
+    assert!(
+        !holds("(a=8)", json!({"a": "8.0"})),
+        "text is compared as text"
+    );
+    assert!(
+        holds("(a>10)", json!({"a": "9"})),
+        "text is ordered as text"
+    );
     assert!(!holds("(a>10)", json!({"a": 9})));
     assert!(!holds("(a>x)", json!({"a": 9})), "not a number: no match");
     assert!(holds("(a=true)", json!({"a": true})));
-    assert!(!holds("(a>=true)", json!({"a": true})), "truth has no order");
+    assert!(
+        !holds("(a>=true)", json!({"a": true})),
+        "truth has no order"
+    );
 }
 
 #[test]
@@ -53,7 +64,10 @@ fn a_star_inside_text_is_a_wildcard_and_alone_means_presence() {
     assert!(holds("(name=prov*)", name.clone()));
     assert!(holds("(name=*-1*)", name.clone()));
     assert!(!holds("(name=*-3*)", name.clone()));
-    assert!(!holds("(name=provider-12*2)", name.clone()), "pieces do not overlap");
+    assert!(
+        !holds("(name=provider-12*2)", name.clone()),
+        "pieces do not overlap"
+    );
     assert!(holds("(name=*)", name));
     assert!(holds("(n=*)", json!({"n": 7})));
     assert!(holds(r"(n=a\2ab)", json!({"n": "a*b"})));
@@ -67,14 +81,23 @@ fn a_missing_property_is_undefined_even_when_negated() {
     assert_eq!(verdict("(!(b=1))", json!({})), missing);
     assert_eq!(verdict("(b=*)", json!({})), missing);
     assert_eq!(verdict("(&(a=1)(b=1))", json!({"a": 1})), missing);
-    assert_eq!(verdict("(&(a=2)(b=1))", json!({"a": 1})), Verdict::False, "false decides");
-    assert_eq!(verdict("(|(a=1)(b=1))", json!({"a": 1})), Verdict::True, "true decides");
+    assert_eq!(
+        verdict("(&(a=2)(b=1))", json!({"a": 1})),
+        Verdict::False,
+        "false decides"
+    );
+    assert_eq!(
+        verdict("(|(a=1)(b=1))", json!({"a": 1})),
+        Verdict::True,
+        "true decides"
+    );
     assert_eq!(verdict("(|(a=2)(b=1))", json!({"a": 1})), missing);
 }
 
 #[test]
 fn spaces_and_newlines_may_stand_between_terms() {
-    let text = "(&(golem.node.debug.subnet=public)\n\t(golem.!exp.x>1)\n\t(&( mem >= 0.5 )\n(b?=*)))";
+    let text =
+        "(&(golem.node.debug.subnet=public)\n\t(golem.!exp.x>1)\n\t(&( mem >= 0.5 )\n(b?=*)))";
     let all = json!({
         "golem.node.debug.subnet": "public", "golem.!exp.x": 2, "mem": 1, "b?": 0,
     });
@@ -84,12 +107,27 @@ fn spaces_and_newlines_may_stand_between_terms() {
 #[test]
 fn broken_expressions_are_refused_with_their_place() {
     assert_eq!(Constraint::parse("(&(a=1)"), Err(ParseError::Incomplete(7)));
-    assert!(matches!(Constraint::parse("(a=1)x"), Err(ParseError::Unexpected { at: 5, .. })));
-    for text in ["(", "a=1", "(a)", "(=1)", "(!)", "(!(a=1)(b=1))", "(a=(b))", "())"] {
+    assert!(matches!(
+        Constraint::parse("(a=1)x"),
+        Err(ParseError::Unexpected { at: 5, .. })
+    ));
+    for text in [
+        "(",
+        "a=1",
+        "(a)",
+        "(=1)",
+        "(!)",
+        "(!(a=1)(b=1))",
+        "(a=(b))",
+        "())",
+    ] {
         assert!(Constraint::parse(text).is_err(), "{text}");
     }
     let deep = "(!".repeat(100_000);
-    assert!(matches!(Constraint::parse(&deep), Err(ParseError::TooDeep(_))));
+    assert!(matches!(
+        Constraint::parse(&deep),
+        Err(ParseError::TooDeep(_))
+    ));
 }
 
 fn constraints() -> impl Strategy<Value = Constraint> {
@@ -103,13 +141,22 @@ fn constraints() -> impl Strategy<Value = Constraint> {
     ];
     // A value after `<` or `>` that begins with `=` would be read as part of the operator.
     let value = prop_oneof!["[^=*].{0,12}", "[0-9]{1,4}", "[a-z]*[*][a-z*]{1,3}"];
-    let compare = (key, operator, value, any::<bool>()).prop_map(|(key, operator, text, literal)| {
-        let value = if literal { Pattern::literal(&text) } else { Pattern::parse(&text) };
-        match operator {
-            Operator::Equal if value.is_presence() => Constraint::Present(key),
-            operator => Constraint::Compare { key, operator, value },
-        }
-    });
+    let compare =
+        (key, operator, value, any::<bool>()).prop_map(|(key, operator, text, literal)| {
+            let value = if literal {
+                Pattern::literal(&text)
+            } else {
+                Pattern::parse(&text)
+            };
+            match operator {
+                Operator::Equal if value.is_presence() => Constraint::Present(key),
+                operator => Constraint::Compare {
+                    key,
+                    operator,
+                    value,
+                },
+            }
+        });
     let leaf = prop_oneof![compare, key.prop_map(Constraint::Present)];
     leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![

@@ -41,7 +41,10 @@ async fn in_state(state: &str) -> (Api, String) {
         "Expired" => sleep(Duration::from_secs(61)).await,
         "Terminated" => {
             assert_eq!(api.wait(&agreement, 5).await.status, 204);
-            assert_eq!(verb(&api, &agreement, "terminate").await, (200, String::new()));
+            assert_eq!(
+                verb(&api, &agreement, "terminate").await,
+                (200, String::new())
+            );
         }
         "Rejected" | "Approved" => sleep(Duration::from_secs(1)).await,
         _ => {}
@@ -52,23 +55,49 @@ async fn in_state(state: &str) -> (Api, String) {
 
 #[tokio::test(start_paused = true)]
 async fn every_forbidden_step_is_refused_with_both_states() {
-    let states = ["Proposal", "Pending", "Approved", "Rejected", "Cancelled", "Expired", "Terminated"];
-    let verbs = [("confirm", "Pending"), ("cancel", "Cancelled"), ("terminate", "Terminated")];
+    let states = [
+        "Proposal",
+        "Pending",
+        "Approved",
+        "Rejected",
+        "Cancelled",
+        "Expired",
+        "Terminated",
+    ];
+    let verbs = [
+        ("confirm", "Pending"),
+        ("cancel", "Cancelled"),
+        ("terminate", "Terminated"),
+    ];
     for state in states {
         for (name, to) in verbs {
             let allowed = matches!(
                 (state, name),
-                ("Proposal", "confirm" | "cancel") | ("Pending", "cancel") | ("Approved", "terminate")
+                ("Proposal", "confirm" | "cancel")
+                    | ("Pending", "cancel")
+                    | ("Approved", "terminate")
             );
             let (api, agreement) = in_state(state).await;
             let (status, message) = verb(&api, &agreement, name).await;
             if allowed {
                 let success = if name == "confirm" { 204 } else { 200 };
-                assert_eq!((status, message.as_str()), (success, ""), "{name} from {state}");
+                assert_eq!(
+                    (status, message.as_str()),
+                    (success, ""),
+                    "{name} from {state}"
+                );
                 assert_eq!(api.state(&agreement).await, to);
             } else {
-                let refused = if (state, name) == ("Proposal", "terminate") { 409 } else { 410 };
-                assert_eq!((status, message), (refused, transition(state, to)), "{name} from {state}");
+                let refused = if (state, name) == ("Proposal", "terminate") {
+                    409
+                } else {
+                    410
+                };
+                assert_eq!(
+                    (status, message),
+                    (refused, transition(state, to)),
+                    "{name} from {state}"
+                );
                 assert_eq!(api.state(&agreement).await, state, "nothing changed");
             }
         }
@@ -78,8 +107,16 @@ async fn every_forbidden_step_is_refused_with_both_states() {
 #[tokio::test(start_paused = true)]
 async fn waiting_answers_by_state() {
     for (state, status, message) in [
-        ("Proposal", 400, "should be confirmed, before waiting for approval."),
-        ("Pending", 408, "Timeout while waiting for Agreement [R-ID] approval."),
+        (
+            "Proposal",
+            400,
+            "should be confirmed, before waiting for approval.",
+        ),
+        (
+            "Pending",
+            408,
+            "Timeout while waiting for Agreement [R-ID] approval.",
+        ),
         ("Rejected", 410, "Rejected"),
         ("Cancelled", 410, "Cancelled"),
         ("Terminated", 400, "Agreement [R-ID] terminated."),
@@ -89,9 +126,16 @@ async fn waiting_answers_by_state() {
         let answer = api.wait(&agreement, 2).await;
         let (got, words) = answer.refusal();
         assert_eq!(got, status, "{state}");
-        assert!(words.ends_with(&message.replace("ID", &agreement)), "{state}: {words}");
+        assert!(
+            words.ends_with(&message.replace("ID", &agreement)),
+            "{state}: {words}"
+        );
         let blocks = if state == "Pending" { 2.0 } else { 0.0 };
-        assert!((answer.took - blocks).abs() < 0.01, "{state}: {}", answer.took);
+        assert!(
+            (answer.took - blocks).abs() < 0.01,
+            "{state}: {}",
+            answer.took
+        );
     }
     let (api, agreement) = in_state("Approved").await;
     assert_eq!(api.wait(&agreement, 2).await.status, 204);
@@ -105,7 +149,10 @@ async fn the_decision_wakes_who_waits() {
     let demand = api.demand().await;
     let agreement = api.agreement(&demand).await;
     api.confirm(&agreement).await;
-    assert_eq!(verb(&api, &agreement, "confirm").await, (410, transition("Pending", "Pending")));
+    assert_eq!(
+        verb(&api, &agreement, "confirm").await,
+        (410, transition("Pending", "Pending"))
+    );
     let short = api.wait(&agreement, 1).await;
     assert_eq!(short.status, 408);
     let answer = api.wait(&agreement, 10).await;
@@ -149,7 +196,12 @@ async fn an_agreement_from_a_past_date_is_made_and_cannot_be_confirmed() {
     let demand = api.demand().await;
     let draft = api.draft(&demand).await;
     let valid_to = api.now() - Duration::from_secs(60);
-    let answer = api.post("/agreements", json!({"proposalId": draft, "validTo": valid_to})).await;
+    let answer = api
+        .post(
+            "/agreements",
+            json!({"proposalId": draft, "validTo": valid_to}),
+        )
+        .await;
     assert_eq!(answer.status, 200);
     let refused = verb(&api, &answer.id(), "confirm").await;
     assert_eq!(refused, (410, transition("Expired", "Pending")));
@@ -164,7 +216,12 @@ async fn an_agreement_carries_the_last_demand_and_the_promoted_draft() {
     assert_eq!(fresh["demand"]["demandId"], json!(demand));
     assert_eq!(fresh["demand"]["timestamp"], fresh["timestamp"]);
     assert_eq!(fresh["offer"]["timestamp"], fresh["timestamp"]);
-    for absent in ["approvedDate", "appSessionId", "proposedSignature", "approvedSignature"] {
+    for absent in [
+        "approvedDate",
+        "appSessionId",
+        "proposedSignature",
+        "approvedSignature",
+    ] {
         assert_eq!(fresh.get(absent), None, "{absent}");
     }
     api.confirm(&agreement).await;
@@ -173,7 +230,11 @@ async fn an_agreement_carries_the_last_demand_and_the_promoted_draft() {
     assert_eq!(approved["state"], "Approved");
     assert_eq!(approved["appSessionId"], "s");
     assert!(approved["approvedDate"].is_string());
-    for signature in ["proposedSignature", "approvedSignature", "committedSignature"] {
+    for signature in [
+        "proposedSignature",
+        "approvedSignature",
+        "committedSignature",
+    ] {
         assert_eq!(approved[signature], "NoSignature");
     }
 }
@@ -184,11 +245,17 @@ async fn unknown_and_malformed_agreements_get_the_recorded_answers() {
     let none = "0".repeat(64);
     let plain = (404, format!("Agreement [{none}] not found."));
     let owned = (404, format!("Agreement [R-{none}] not found."));
-    assert_eq!(api.get(&format!("/agreements/{none}")).await.refusal(), plain);
+    assert_eq!(
+        api.get(&format!("/agreements/{none}")).await.refusal(),
+        plain
+    );
     assert_eq!(verb(&api, &none, "terminate").await, plain);
     assert_eq!(verb(&api, &none, "confirm").await, owned);
     assert_eq!(api.wait(&none, 0).await.refusal(), owned);
-    let bad = (400, "Invalid Agreement id. Id [zzz] contains non hexadecimal characters.".to_owned());
+    let bad = (
+        400,
+        "Invalid Agreement id. Id [zzz] contains non hexadecimal characters.".to_owned(),
+    );
     assert_eq!(api.get("/agreements/zzz").await.refusal(), bad);
     assert_eq!(verb(&api, "zzz", "confirm").await, bad);
 }
@@ -200,12 +267,18 @@ async fn a_termination_tells_its_reason_and_needs_a_message() {
     let agreement = api.approved(&demand).await;
     let path = format!("/agreements/{agreement}/terminate");
     let reason = format!("{path}/reason");
-    let early = (400, format!("Agreement [R-{agreement}] not terminated yet."));
+    let early = (
+        400,
+        format!("Agreement [R-{agreement}] not terminated yet."),
+    );
     assert_eq!(api.get(&reason).await.refusal(), early);
     let content_type = (400, "Content type error".to_owned());
     assert_eq!(api.post_nothing(&path).await.refusal(), content_type);
     let message = "Json deserialize error: missing field `message` at line 1 column 13";
-    assert_eq!(api.post(&path, json!({"foo": "bar"})).await.refusal(), (400, message.to_owned()));
+    assert_eq!(
+        api.post(&path, json!({"foo": "bar"})).await.refusal(),
+        (400, message.to_owned())
+    );
     let body = json!({"message": "done", "golem.requestor.code": "Success"});
     let answer = api.post(&path, body.clone()).await;
     assert_eq!((answer.status, answer.text.as_str()), (200, ""));
@@ -232,23 +305,39 @@ async fn agreement_events_page_by_stamps_without_loss_or_repetition() {
     }
     sleep(Duration::from_secs(1)).await;
     for event in api.collect(&demand).await {
-        let id = event["proposal"]["proposalId"].as_str().expect("an id").to_owned();
+        let id = event["proposal"]["proposalId"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
         let agreement = api.promote(&id).await.id();
         api.confirm(&agreement).await;
     }
     sleep(Duration::from_secs(1)).await;
-    let all = api.get("/agreementEvents?timeout=0&appSessionId=s").await.json();
+    let all = api
+        .get("/agreementEvents?timeout=0&appSessionId=s")
+        .await
+        .json();
     assert_eq!(all.as_array().expect("a list").len(), 4);
-    assert_eq!(api.get("/agreementEvents?timeout=0&appSessionId=t").await.text, "[]");
+    assert_eq!(
+        api.get("/agreementEvents?timeout=0&appSessionId=t")
+            .await
+            .text,
+        "[]"
+    );
 
     let mut after = String::from("2016-01-01T00:00:00.000Z");
     let mut paged = Vec::new();
     loop {
         let path = format!("/agreementEvents?timeout=0&maxEvents=1&afterTimestamp={after}");
         let page = api.get(&path).await.json();
-        let Some(event) = page.as_array().and_then(|page| page.first()) else { break };
+        let Some(event) = page.as_array().and_then(|page| page.first()) else {
+            break;
+        };
         after = event["eventDate"].as_str().expect("a date").to_owned();
-        assert!(after.len() <= "2027-01-15T08:00:00.123456Z".len(), "{after}");
+        assert!(
+            after.len() <= "2027-01-15T08:00:00.123456Z".len(),
+            "{after}"
+        );
         paged.push(event.clone());
     }
     assert_eq!(Value::from(paged), all);
@@ -263,7 +352,9 @@ async fn agreement_events_block_wake_and_refuse_bad_stamps() {
     let agreement = api.approved(&demand).await;
     let first = api.get("/agreementEvents?timeout=0").await.json();
     let after = first[0]["eventDate"].as_str().expect("a date");
-    let empty = api.get(&format!("/agreementEvents?afterTimestamp={after}")).await;
+    let empty = api
+        .get(&format!("/agreementEvents?afterTimestamp={after}"))
+        .await;
     assert_eq!(empty.text, "[]");
     assert!((empty.took - 5.0).abs() < 0.01);
     let path = format!("/agreementEvents?timeout=60&appSessionId=s&afterTimestamp={after}");
@@ -275,14 +366,32 @@ async fn agreement_events_block_wake_and_refuse_bad_stamps() {
     assert!(event["reason"]["golem.provider.code"].is_string());
     for (stamp, words) in [
         ("zz", "input contains invalid characters"),
-        ("2026-11-22T00:00:00+00:00", "input contains invalid characters"),
+        (
+            "2026-11-22T00:00:00+00:00",
+            "input contains invalid characters",
+        ),
         ("2026-11-22T00:00:00", "premature end of input"),
     ] {
-        let answer = api.get(&format!("/agreementEvents?timeout=0&afterTimestamp={stamp}")).await;
-        assert_eq!((answer.status, answer.text), (400, format!("Query deserialize error: {words}")));
+        let answer = api
+            .get(&format!(
+                "/agreementEvents?timeout=0&afterTimestamp={stamp}"
+            ))
+            .await;
+        assert_eq!(
+            (answer.status, answer.text),
+            (400, format!("Query deserialize error: {words}"))
+        );
     }
     let escaped = "/agreementEvents?timeout=0&afterTimestamp=2026-11-22T01:16:26.146821%2B00:00";
-    assert_eq!(api.get(escaped).await.json().as_array().expect("a list").len(), 2);
+    assert_eq!(
+        api.get(escaped)
+            .await
+            .json()
+            .as_array()
+            .expect("a list")
+            .len(),
+        2
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,11 +399,22 @@ async fn agreements_are_listed_by_state_session_and_date() {
     let api = Api::start(one());
     let demand = api.demand().await;
     let agreement = api.approved(&demand).await;
-    let listed = api.get("/agreements?state=Approved&appSessionId=s").await.json();
+    let listed = api
+        .get("/agreements?state=Approved&appSessionId=s")
+        .await
+        .json();
     assert_eq!(listed[0]["id"], json!(agreement));
     assert_eq!(listed[0]["role"], "Requestor");
-    for none in ["state=Pending", "appSessionId=t", "afterDate=2099-01-01T00:00:00Z"] {
-        assert_eq!(api.get(&format!("/agreements?{none}")).await.text, "[]", "{none}");
+    for none in [
+        "state=Pending",
+        "appSessionId=t",
+        "afterDate=2099-01-01T00:00:00Z",
+    ] {
+        assert_eq!(
+            api.get(&format!("/agreements?{none}")).await.text,
+            "[]",
+            "{none}"
+        );
     }
     let bad = api.get("/agreements?state=Nope").await;
     let words = "Query deserialize error: unknown variant `Nope`, expected one of `Proposal`, \

@@ -10,12 +10,24 @@ use crate::rng::Seed;
 async fn an_empty_poll_blocks_for_its_whole_timeout() {
     let api = Api::start(Vec::new());
     let demand = api.demand().await;
-    for (query, seconds) in
-        [("", 5.0), ("?timeout=2", 2.0), ("?timeout=1.5", 1.5), ("?timeout=0", 0.0), ("?timeout=-1", 0.0)]
-    {
+    for (query, seconds) in [
+        ("", 5.0),
+        ("?timeout=2", 2.0),
+        ("?timeout=1.5", 1.5),
+        ("?timeout=0", 0.0),
+        ("?timeout=-1", 0.0),
+    ] {
         let answer = api.get(&format!("/demands/{demand}/events{query}")).await;
-        assert_eq!((answer.status, answer.text.as_str()), (200, "[]"), "{query}");
-        assert!((answer.took - seconds).abs() < 0.01, "{query}: {}", answer.took);
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (200, "[]"),
+            "{query}"
+        );
+        assert!(
+            (answer.took - seconds).abs() < 0.01,
+            "{query}: {}",
+            answer.took
+        );
     }
 }
 
@@ -23,15 +35,23 @@ async fn an_empty_poll_blocks_for_its_whole_timeout() {
 async fn an_offer_wakes_the_poll_and_is_returned_once() {
     let api = Api::start(one());
     let demand = api.demand().await;
-    let answer = api.get(&format!("/demands/{demand}/events?timeout=10&maxEvents=5")).await;
+    let answer = api
+        .get(&format!("/demands/{demand}/events?timeout=10&maxEvents=5"))
+        .await;
     assert!(answer.took < 0.2, "{}", answer.took);
     let events = answer.json();
     let event = &events[0];
     assert_eq!(event["eventType"], "ProposalEvent");
     assert_eq!(event["proposal"]["state"], "Initial");
     assert_eq!(event["proposal"].get("prevProposalId"), None);
-    assert!(answer.text.contains(r#""golem.com.pricing.model.linear.coeffs":[0.00005,0.0001,0.0]"#));
-    let again = api.get(&format!("/demands/{demand}/events?timeout=0")).await;
+    assert!(
+        answer
+            .text
+            .contains(r#""golem.com.pricing.model.linear.coeffs":[0.00005,0.0001,0.0]"#)
+    );
+    let again = api
+        .get(&format!("/demands/{demand}/events?timeout=0"))
+        .await;
     assert_eq!(again.text, "[]");
 }
 
@@ -52,7 +72,9 @@ async fn all_matching_offers_of_a_large_network_arrive_once_each() {
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let mut seen = Vec::new();
     loop {
-        let answer = api.get(&format!("/demands/{demand}/events?timeout=0&maxEvents=100")).await;
+        let answer = api
+            .get(&format!("/demands/{demand}/events?timeout=0&maxEvents=100"))
+            .await;
         let events = answer.json();
         let events = events.as_array().expect("a list");
         if events.is_empty() {
@@ -79,7 +101,10 @@ async fn only_offers_that_match_both_ways_arrive() {
     let demand = api.post("/demands", body).await.id();
     let events = api.collect(&demand).await;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0]["proposal"]["properties"]["golem.node.id.name"], "right");
+    assert_eq!(
+        events[0]["proposal"]["properties"]["golem.node.id.name"],
+        "right"
+    );
 
     // The provider's own constraints need an expiration in the future.
     let mut past = api.demand_body();
@@ -104,8 +129,12 @@ async fn strange_demands_are_taken_and_never_match() {
         demands.push(answer.id());
     }
     let list = api.get("/demands").await.json();
-    let properties: Vec<_> =
-        list.as_array().expect("a list").iter().map(|d| d["properties"].clone()).collect();
+    let properties: Vec<_> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|d| d["properties"].clone())
+        .collect();
     let expected = [
         json!({"": {}}),
         json!({"": {}}),
@@ -115,7 +144,9 @@ async fn strange_demands_are_taken_and_never_match() {
     ];
     assert_eq!(properties, expected);
     for demand in demands {
-        let answer = api.get(&format!("/demands/{demand}/events?timeout=1")).await;
+        let answer = api
+            .get(&format!("/demands/{demand}/events?timeout=1"))
+            .await;
         assert_eq!(answer.text, "[]");
     }
 }
@@ -136,8 +167,17 @@ async fn unsubscribing_wakes_the_poll_with_404_and_works_once() {
     assert!((poll.took - 3.0).abs() < 0.01);
     let again = api.delete(&format!("/demands/{demand}")).await.refusal();
     assert_eq!(again, (404, format!("Demand [{demand}] not found.")));
-    let gone = api.get(&format!("/demands/{demand}/events?timeout=0")).await.refusal();
-    assert_eq!(gone, (404, format!("Subscription [{demand}] not found. Could be unsubscribed.")));
+    let gone = api
+        .get(&format!("/demands/{demand}/events?timeout=0"))
+        .await
+        .refusal();
+    assert_eq!(
+        gone,
+        (
+            404,
+            format!("Subscription [{demand}] not found. Could be unsubscribed.")
+        )
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,10 +185,17 @@ async fn a_demand_lives_for_an_hour_and_a_poll_over_its_end_is_empty() {
     let api = Api::start(Vec::new());
     let demand = api.demand().await;
     tokio::time::sleep(std::time::Duration::from_secs(3595)).await;
-    let over = api.get(&format!("/demands/{demand}/events?timeout=10")).await;
+    let over = api
+        .get(&format!("/demands/{demand}/events?timeout=10"))
+        .await;
     assert_eq!((over.status, over.text.as_str()), (200, "[]"));
     assert!((over.took - 10.0).abs() < 0.01);
-    assert_eq!(api.get(&format!("/demands/{demand}/events?timeout=0")).await.status, 404);
+    assert_eq!(
+        api.get(&format!("/demands/{demand}/events?timeout=0"))
+            .await
+            .status,
+        404
+    );
     assert_eq!(api.get("/demands").await.text, "[]");
 }
 
@@ -189,9 +236,14 @@ async fn two_identities_do_not_see_each_others_demands() {
     let other = api.as_other();
     let demand = api.demand().await;
     assert_eq!(other.get("/demands").await.text, "[]");
-    let events = other.get(&format!("/demands/{demand}/events?timeout=0")).await;
+    let events = other
+        .get(&format!("/demands/{demand}/events?timeout=0"))
+        .await;
     assert_eq!(events.status, 404);
-    assert_eq!(other.delete(&format!("/demands/{demand}")).await.status, 404);
+    assert_eq!(
+        other.delete(&format!("/demands/{demand}")).await.status,
+        404
+    );
     let initial = api.proposal(&demand).await;
     let path = format!("/demands/{demand}/proposals/{initial}");
     assert_eq!(other.get(&path).await.status, 404);
@@ -202,8 +254,17 @@ async fn two_identities_do_not_see_each_others_demands() {
         assert_eq!(other.promote(&draft).await.status, 400);
         api.promote(&draft).await.id()
     };
-    assert_eq!(other.get(&format!("/agreements/{agreement}")).await.status, 404);
-    assert_eq!(other.post_nothing(&format!("/agreements/{agreement}/confirm")).await.status, 404);
+    assert_eq!(
+        other.get(&format!("/agreements/{agreement}")).await.status,
+        404
+    );
+    assert_eq!(
+        other
+            .post_nothing(&format!("/agreements/{agreement}/confirm"))
+            .await
+            .status,
+        404
+    );
     assert_eq!(other.get("/agreements").await.text, "[]");
     api.confirm(&agreement).await;
     assert_eq!(api.wait(&agreement, 5).await.status, 204);
@@ -215,9 +276,17 @@ async fn two_identities_do_not_see_each_others_demands() {
 #[tokio::test(start_paused = true)]
 async fn a_scan_shows_each_offer_once_and_needs_no_demand() {
     let api = Api::start(one());
-    let scan = api.post("/scan", json!({"type": "offer", "constraints": "(golem.runtime.name=vm)"})).await;
+    let scan = api
+        .post(
+            "/scan",
+            json!({"type": "offer", "constraints": "(golem.runtime.name=vm)"}),
+        )
+        .await;
     assert_eq!((scan.status, scan.text.as_str()), (201, r#""0""#));
-    let offers = api.get("/scan/0/events?timeout=5&maxEvents=10").await.json();
+    let offers = api
+        .get("/scan/0/events?timeout=5&maxEvents=10")
+        .await
+        .json();
     assert_eq!(offers[0]["properties"]["golem.node.id.name"], "alice");
     let again = api.get("/scan/0/events?timeout=1").await;
     assert_eq!(again.text, "[]");
@@ -225,9 +294,17 @@ async fn a_scan_shows_each_offer_once_and_needs_no_demand() {
     let bad = api.post("/scan", json!({"type": "zzz"})).await.refusal();
     let words = "Json deserialize error: unknown variant `zzz`, expected `offer` or `demand` at line 1 column 13";
     assert_eq!(bad, (400, words.to_owned()));
-    assert_eq!(api.post("/scan", json!({"type": "offer", "constraints": "(&(a"})).await.status, 400);
+    assert_eq!(
+        api.post("/scan", json!({"type": "offer", "constraints": "(&(a"}))
+            .await
+            .status,
+        400
+    );
     assert_eq!(api.delete("/scan/0").await.status, 204);
     let ended = api.get("/scan/0/events?timeout=9").await;
-    assert_eq!(ended.refusal(), (404, r#"Iterator with id "0" not found"#.to_owned()));
+    assert_eq!(
+        ended.refusal(),
+        (404, r#"Iterator with id "0" not found"#.to_owned())
+    );
     assert!(ended.took < 0.01, "an unknown scan is answered at once");
 }

@@ -41,26 +41,45 @@ impl Answer {
 
     /// Status and error message.
     pub(super) fn refusal(&self) -> (u16, String) {
-        (self.status, self.json()["message"].as_str().expect("a message").to_owned())
+        (
+            self.status,
+            self.json()["message"]
+                .as_str()
+                .expect("a message")
+                .to_owned(),
+        )
     }
 }
 
 impl Api {
     pub(super) fn start(providers: Vec<ProviderSpec>) -> Api {
-        Api::with(Config { providers, ..Config::default() })
+        Api::with(Config {
+            providers,
+            ..Config::default()
+        })
     }
 
     pub(super) fn with(mut config: Config) -> Api {
-        config.app_keys =
-            vec![AppKey::new("secret", "requestor"), AppKey::new("other", "other-requestor")];
+        config.app_keys = vec![
+            AppKey::new("secret", "requestor"),
+            AppKey::new("other", "other-requestor"),
+        ];
         let epoch = Timestamp::from_second(1_800_000_000).expect("in range");
         let mock = MockYagna::start(config, Timebase::starting_at(epoch));
-        Api { router: mock.router(), mock, key: "secret".into() }
+        Api {
+            router: mock.router(),
+            mock,
+            key: "secret".into(),
+        }
     }
 
     /// The same network seen with the second app key.
     pub(super) fn as_other(&self) -> Api {
-        Api { mock: self.mock.clone(), router: self.router.clone(), key: "other".into() }
+        Api {
+            mock: self.mock.clone(),
+            router: self.router.clone(),
+            key: "other".into(),
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -69,7 +88,12 @@ impl Api {
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
         let begun = Instant::now();
-        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
         Answer {
@@ -93,19 +117,27 @@ impl Api {
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, &format!("{MARKET}{path}"), None).await
+        self.call(Method::GET, &format!("{MARKET}{path}"), None)
+            .await
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.call(Method::POST, &format!("{MARKET}{path}"), Some(&body.to_string())).await
+        self.call(
+            Method::POST,
+            &format!("{MARKET}{path}"),
+            Some(&body.to_string()),
+        )
+        .await
     }
 
     pub(super) async fn post_nothing(&self, path: &str) -> Answer {
-        self.call(Method::POST, &format!("{MARKET}{path}"), None).await
+        self.call(Method::POST, &format!("{MARKET}{path}"), None)
+            .await
     }
 
     pub(super) async fn delete(&self, path: &str) -> Answer {
-        self.call(Method::DELETE, &format!("{MARKET}{path}"), None).await
+        self.call(Method::DELETE, &format!("{MARKET}{path}"), None)
+            .await
     }
 
     /// A demand as clients send it, for 20 minutes of work.
@@ -130,7 +162,11 @@ impl Api {
 
     /// Collects until something comes.
     pub(super) async fn collect(&self, demand: &str) -> Vec<Value> {
-        let answer = self.get(&format!("/demands/{demand}/events?timeout=10&maxEvents=100")).await;
+        let answer = self
+            .get(&format!(
+                "/demands/{demand}/events?timeout=10&maxEvents=100"
+            ))
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.json().as_array().expect("a list").clone()
     }
@@ -139,11 +175,18 @@ impl Api {
     pub(super) async fn proposal(&self, demand: &str) -> String {
         let events = self.collect(demand).await;
         assert_eq!(events.len(), 1, "{events:?}");
-        events[0]["proposal"]["proposalId"].as_str().expect("a proposal").to_owned()
+        events[0]["proposal"]["proposalId"]
+            .as_str()
+            .expect("a proposal")
+            .to_owned()
     }
 
     pub(super) async fn counter(&self, demand: &str, proposal: &str) -> Answer {
-        self.post(&format!("/demands/{demand}/proposals/{proposal}"), self.demand_body()).await
+        self.post(
+            &format!("/demands/{demand}/proposals/{proposal}"),
+            self.demand_body(),
+        )
+        .await
     }
 
     /// A draft that can be promoted.
@@ -156,7 +199,11 @@ impl Api {
 
     pub(super) async fn promote(&self, draft: &str) -> Answer {
         let valid_to = self.now() + jiff::SignedDuration::from_mins(1);
-        self.post("/agreements", json!({ "proposalId": draft, "validTo": valid_to })).await
+        self.post(
+            "/agreements",
+            json!({ "proposalId": draft, "validTo": valid_to }),
+        )
+        .await
     }
 
     /// An agreement in state Proposal.
@@ -168,13 +215,15 @@ impl Api {
     }
 
     pub(super) async fn confirm(&self, agreement: &str) {
-        let answer =
-            self.post_nothing(&format!("/agreements/{agreement}/confirm?appSessionId=s")).await;
+        let answer = self
+            .post_nothing(&format!("/agreements/{agreement}/confirm?appSessionId=s"))
+            .await;
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
     }
 
     pub(super) async fn wait(&self, agreement: &str, timeout: u32) -> Answer {
-        self.post_nothing(&format!("/agreements/{agreement}/wait?timeout={timeout}")).await
+        self.post_nothing(&format!("/agreements/{agreement}/wait?timeout={timeout}"))
+            .await
     }
 
     /// An approved agreement.

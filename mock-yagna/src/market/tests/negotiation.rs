@@ -16,7 +16,10 @@ async fn a_counter_leads_to_a_draft_that_names_it() {
     let demand = api.demand().await;
     let initial = api.proposal(&demand).await;
     let counter = api.counter(&demand, &initial).await.id();
-    let own = api.get(&format!("/demands/{demand}/proposals/{counter}")).await.json();
+    let own = api
+        .get(&format!("/demands/{demand}/proposals/{counter}"))
+        .await
+        .json();
     assert_eq!(own["state"], "Draft");
     assert_eq!(own["prevProposalId"], json!(initial));
     let events = api.collect(&demand).await;
@@ -26,7 +29,10 @@ async fn a_counter_leads_to_a_draft_that_names_it() {
     assert_ne!(draft["issuerId"], own["issuerId"]);
     // The demand mentions none of the negotiable properties: the provider drops its own.
     let properties = draft["properties"].as_object().expect("properties");
-    assert!(properties.keys().all(|key| !key.ends_with('?')), "{properties:?}");
+    assert!(
+        properties.keys().all(|key| !key.ends_with('?')),
+        "{properties:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,7 +48,10 @@ async fn mentioned_payment_properties_are_adopted_in_every_round() {
         assert_eq!(api.post(&path, body).await.status, 200);
         let events = api.collect(&demand).await;
         assert_eq!(events[0]["proposal"]["properties"][key], json!(seconds));
-        proposal = events[0]["proposal"]["proposalId"].as_str().expect("an id").to_owned();
+        proposal = events[0]["proposal"]["proposalId"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
     }
     // The initial proposal is kept as it was, and still cannot be promoted.
     assert_eq!(api.promote(&proposal).await.status, 200);
@@ -54,23 +63,40 @@ async fn rejection(spec: ProviderSpec, change: impl Fn(&mut Value)) -> String {
     let initial = api.proposal(&demand).await;
     let mut body = api.demand_body();
     change(&mut body["properties"]);
-    let counter = api.post(&format!("/demands/{demand}/proposals/{initial}"), body).await.id();
+    let counter = api
+        .post(&format!("/demands/{demand}/proposals/{initial}"), body)
+        .await
+        .id();
     let events = api.collect(&demand).await;
     assert_eq!(events[0]["eventType"], "ProposalRejectedEvent");
-    assert_eq!(events[0]["proposalId"], json!(counter), "it is the requestor's own proposal");
-    let own = api.get(&format!("/demands/{demand}/proposals/{counter}")).await.json();
+    assert_eq!(
+        events[0]["proposalId"],
+        json!(counter),
+        "it is the requestor's own proposal"
+    );
+    let own = api
+        .get(&format!("/demands/{demand}/proposals/{counter}"))
+        .await
+        .json();
     assert_eq!(own["state"], "Rejected");
-    events[0]["reason"]["message"].as_str().expect("always a reason").to_owned()
+    events[0]["reason"]["message"]
+        .as_str()
+        .expect("always a reason")
+        .to_owned()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_always_has_a_reason() {
     let alice = || ProviderSpec::new("alice");
     let no_platform = rejection(alice(), |p| {
-        p.as_object_mut().expect("properties").remove("golem.com.payment.chosen-platform");
+        p.as_object_mut()
+            .expect("properties")
+            .remove("golem.com.payment.chosen-platform");
     });
     assert!(no_platform.await.contains("payment platform"));
-    let range = rejection(alice(), |p| p["golem.com.payment.debit-notes.accept-timeout?"] = json!(900));
+    let range = rejection(alice(), |p| {
+        p["golem.com.payment.debit-notes.accept-timeout?"] = json!(900)
+    });
     assert!(range.await.contains("not in acceptable range"));
     let mut grumpy = alice();
     grumpy.behaviour.refuse = Some("not today".into());
@@ -87,14 +113,27 @@ async fn counters_are_refused_as_recorded() {
         "Proposal [{unknown}] not found (subscription [Some({})]).",
         quoted_subscription(&demand)
     );
-    assert_eq!(api.counter(&demand, &unknown).await.refusal(), (404, not_found.clone()));
-    let get = api.get(&format!("/demands/{demand}/proposals/{unknown}")).await.refusal();
+    assert_eq!(
+        api.counter(&demand, &unknown).await.refusal(),
+        (404, not_found.clone())
+    );
+    let get = api
+        .get(&format!("/demands/{demand}/proposals/{unknown}"))
+        .await
+        .refusal();
     assert_eq!(get, (404, not_found.clone()));
     let reject = format!("/demands/{demand}/proposals/{unknown}/reject");
-    assert_eq!(api.post(&reject, json!({"message": "x"})).await.refusal(), (500, not_found));
+    assert_eq!(
+        api.post(&reject, json!({"message": "x"})).await.refusal(),
+        (500, not_found)
+    );
 
     let another = api.demand().await;
-    assert_eq!(api.counter(&another, &initial).await.status, 404, "a proposal of another demand");
+    assert_eq!(
+        api.counter(&another, &initial).await.status,
+        404,
+        "a proposal of another demand"
+    );
 
     let path = format!("/demands/{demand}/proposals/{initial}");
     let mut body = api.demand_body();
@@ -109,7 +148,12 @@ async fn counters_are_refused_as_recorded() {
     let counter = api.counter(&demand, &initial).await.id();
     assert_eq!(
         api.counter(&demand, &initial).await.refusal(),
-        (410, format!("Proposal [{initial}] already has counter proposal. Can't counter for the second time."))
+        (
+            410,
+            format!(
+                "Proposal [{initial}] already has counter proposal. Can't counter for the second time."
+            )
+        )
     );
     assert_eq!(
         api.counter(&demand, &counter).await.refusal(),
@@ -147,7 +191,10 @@ async fn only_an_unanswered_draft_of_the_provider_can_be_promoted_and_only_once(
         "{} No negotiation with Provider took place. (You should counter Proposal at least one time)",
         prefix(&initial)
     );
-    assert_eq!(api.promote(&initial).await.refusal(), (400, no_negotiation.clone()));
+    assert_eq!(
+        api.promote(&initial).await.refusal(),
+        (400, no_negotiation.clone())
+    );
     let counter = api.counter(&demand, &initial).await.id();
     assert_eq!(api.promote(&initial).await.refusal(), (400, no_negotiation));
     let own = format!(
@@ -169,12 +216,18 @@ async fn only_an_unanswered_draft_of_the_provider_can_be_promoted_and_only_once(
     assert_eq!(api.promote(&second).await.refusal(), (409, twice));
 
     for (body, message) in [
-        (json!({}), "Json deserialize error: missing field `proposalId` at line 1 column 2"),
+        (
+            json!({}),
+            "Json deserialize error: missing field `proposalId` at line 1 column 2",
+        ),
         (
             json!({"proposalId": second, "validTo": "zzz"}),
             "Json deserialize error: input contains invalid characters at line 1 column 98",
         ),
     ] {
-        assert_eq!(api.post("/agreements", body).await.refusal(), (400, message.to_owned()));
+        assert_eq!(
+            api.post("/agreements", body).await.refusal(),
+            (400, message.to_owned())
+        );
     }
 }

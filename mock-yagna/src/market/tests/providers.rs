@@ -20,13 +20,21 @@ async fn after_each_termination_the_provider_offers_anew() {
     let demand = api.demand().await;
     for round in 0..3 {
         let agreement = api.approved(&demand).await;
-        let quiet = api.get(&format!("/demands/{demand}/events?timeout=2")).await;
+        let quiet = api
+            .get(&format!("/demands/{demand}/events?timeout=2"))
+            .await;
         assert_eq!(quiet.text, "[]", "a busy provider does not offer");
         if round % 2 == 0 {
             let path = format!("/agreements/{agreement}/terminate");
-            assert_eq!(api.post(&path, json!({"message": "done"})).await.status, 200);
+            assert_eq!(
+                api.post(&path, json!({"message": "done"})).await.status,
+                200
+            );
         } else {
-            let act = Act::TerminateAgreement { provider: "alice".into(), reason: None };
+            let act = Act::TerminateAgreement {
+                provider: "alice".into(),
+                reason: None,
+            };
             assert_eq!(api.mock.act(act), Ok(()));
         }
     }
@@ -43,9 +51,17 @@ async fn a_full_provider_rejects_with_no_capacity_available() {
     api.confirm(&a).await;
     assert_eq!(api.wait(&a, 5).await.status, 204);
     api.confirm(&b).await;
-    assert_eq!(api.wait(&b, 5).await.refusal(), (410, "Rejected".to_owned()));
+    assert_eq!(
+        api.wait(&b, 5).await.refusal(),
+        (410, "Rejected".to_owned())
+    );
     let events = api.get("/agreementEvents?timeout=0").await.json();
-    let rejected = events.as_array().expect("a list").last().expect("an event").clone();
+    let rejected = events
+        .as_array()
+        .expect("a list")
+        .last()
+        .expect("an event")
+        .clone();
     assert_eq!(rejected["eventType"], "AgreementRejectedEvent");
     assert_eq!(rejected["reason"]["message"], "No capacity available");
 }
@@ -69,7 +85,9 @@ async fn a_provider_with_room_for_two_offers_again_after_the_first() {
     let demand = api.demand().await;
     api.approved(&demand).await;
     api.approved(&demand).await;
-    let quiet = api.get(&format!("/demands/{demand}/events?timeout=2")).await;
+    let quiet = api
+        .get(&format!("/demands/{demand}/events?timeout=2"))
+        .await;
     assert_eq!(quiet.text, "[]");
 }
 
@@ -82,7 +100,10 @@ async fn the_first_agreements_are_rejected_as_configured() {
     for _ in 0..2 {
         let agreement = api.agreement(&demand).await;
         api.confirm(&agreement).await;
-        assert_eq!(api.wait(&agreement, 5).await.refusal(), (410, "Rejected".to_owned()));
+        assert_eq!(
+            api.wait(&agreement, 5).await.refusal(),
+            (410, "Rejected".to_owned())
+        );
     }
     api.approved(&demand).await;
 }
@@ -94,7 +115,10 @@ async fn an_agreement_ends_at_the_expiration_of_its_demand() {
     let agreement = api.approved(&demand).await;
     sleep(Duration::from_secs(20 * 60 + 1)).await;
     assert_eq!(api.state(&agreement).await, "Terminated");
-    let event = api.get(&format!("/agreements/{agreement}/terminate/reason")).await.json();
+    let event = api
+        .get(&format!("/agreements/{agreement}/terminate/reason"))
+        .await
+        .json();
     assert_eq!(event["terminator"], "Provider");
 }
 
@@ -103,11 +127,19 @@ async fn a_provider_that_is_away_cannot_be_reached_and_offers_when_it_is_back() 
     let api = Api::start(one());
     let demand = api.demand().await;
     let initial = api.proposal(&demand).await;
-    let online = |online| Act::SetOnline { provider: "alice".into(), online };
+    let online = |online| Act::SetOnline {
+        provider: "alice".into(),
+        online,
+    };
     assert_eq!(api.mock.act(online(false)), Ok(()));
     assert_eq!(api.counter(&demand, &initial).await.status, 500);
     let late = api.demand().await;
-    assert_eq!(api.get(&format!("/demands/{late}/events?timeout=2")).await.text, "[]");
+    assert_eq!(
+        api.get(&format!("/demands/{late}/events?timeout=2"))
+            .await
+            .text,
+        "[]"
+    );
     assert_eq!(api.mock.act(online(true)), Ok(()));
     assert_eq!(state_of(&api.collect(&late).await[0]), "Initial");
     assert_eq!(state_of(&api.collect(&demand).await[0]), "Initial");
@@ -116,18 +148,33 @@ async fn a_provider_that_is_away_cannot_be_reached_and_offers_when_it_is_back() 
 #[tokio::test(start_paused = true)]
 async fn an_impossible_act_says_what_there_was() {
     let api = Api::start(one());
-    let unknown = Act::KillActivity { provider: "bob".into() };
+    let unknown = Act::KillActivity {
+        provider: "bob".into(),
+    };
     let error = api.mock.act(unknown).expect_err("nobody is called bob");
-    assert_eq!(error.to_string(), "there is no provider `bob`; there are: alice");
-    let early = Act::TerminateAgreement { provider: "alice".into(), reason: None };
-    let none = ActError::NoAgreement { provider: "alice".into(), had: 0 };
+    assert_eq!(
+        error.to_string(),
+        "there is no provider `bob`; there are: alice"
+    );
+    let early = Act::TerminateAgreement {
+        provider: "alice".into(),
+        reason: None,
+    };
+    let none = ActError::NoAgreement {
+        provider: "alice".into(),
+        had: 0,
+    };
     assert_eq!(api.mock.act(early), Err(none));
 }
 
 async fn journal_of(seed: u64) -> String {
     let seed = Seed::from_u64(seed);
     let providers = ProviderSpec::fleet(20, seed);
-    let api = Api::with(Config { seed, providers, ..Config::default() });
+    let api = Api::with(Config {
+        seed,
+        providers,
+        ..Config::default()
+    });
     let demand = api.demand().await;
     sleep(Duration::from_secs(1)).await;
     for event in api.collect(&demand).await {

@@ -10,7 +10,8 @@ async fn bare(api: &Api, path: &str, authorization: Option<&str>) -> Answer {
     if let Some(value) = authorization {
         request = request.header("authorization", value);
     }
-    api.send(request.body(Body::empty()).expect("a request")).await
+    api.send(request.body(Body::empty()).expect("a request"))
+        .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +63,11 @@ async fn unknown_routes_and_methods_are_404_and_empty() {
         (Method::GET, "//me"),
     ] {
         let answer = api.call(method.clone(), path, None).await;
-        assert_eq!((answer.status, answer.text.as_str()), (404, ""), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (404, ""),
+            "{method} {path}"
+        );
         assert_eq!(answer.headers.get("content-type"), None, "{method} {path}");
     }
 }
@@ -71,7 +76,10 @@ async fn unknown_routes_and_methods_are_404_and_empty() {
 async fn bodies_are_limited_and_must_be_json() {
     let api = Api::start(one());
     let path = format!("{MARKET}/demands");
-    let large = format!(r#"{{"properties":{{"a":"{}"}},"constraints":"()"}}"#, "x".repeat(2_200_000));
+    let large = format!(
+        r#"{{"properties":{{"a":"{}"}},"constraints":"()"}}"#,
+        "x".repeat(2_200_000)
+    );
     let (status, message) = api.call(Method::POST, &path, Some(&large)).await.refusal();
     assert_eq!(status, 400);
     assert!(message.contains("limit"), "{message}");
@@ -87,7 +95,12 @@ async fn bodies_are_limited_and_must_be_json() {
 async fn the_image_registry_names_any_image() {
     let api = Api::start(one());
     let hash = "d1ac20fe68acc37eba301878b0f6ab24929cf5f985ef420f6c479b14";
-    let answer = bare(&api, &format!("/v1/image/info?count=true&hash={hash}"), None).await;
+    let answer = bare(
+        &api,
+        &format!("/v1/image/info?count=true&hash={hash}"),
+        None,
+    )
+    .await;
     assert_eq!(answer.status, 200);
     let image = answer.json();
     assert_eq!(image["sha3"], hash);

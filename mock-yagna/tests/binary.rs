@@ -1,0 +1,147 @@
+//! The program itself: what it prints, what it refuses, how it ends.
+//!
+//! Real processes on free ports; nothing waits longer than the program needs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mock-yagna");
+
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: String,
+}
+
+/// Killed if a test fails half-way.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(options: &[&str]) -> Running {
+        let mut child = Command::new(PROGRAM)
+            .args(["--listen", "127.0.0.1:0", "--app-key", "s3cret"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("a line");
+            line.trim_end().to_owned()
+        };
+        let (url, key) = (line(), line());
+        assert_eq!(key, "export YAGNA_APPKEY=s3cret");
+        let address = url
+            .strip_prefix("export YAGNA_API_URL=http://")
+            .expect("the URL")
+            .to_owned();
+        Running {
+            child,
+            stdout,
+            address,
+        }
+    }
+
+    fn send(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream
+    }
+
+    fn get(&self, path: &str) -> String {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\nconnection: close\r\n\r\n"
+        );
+        let mut answer = String::new();
+        self.send(&request)
+            .read_to_string(&mut answer)
+            .expect("an answer");
+        answer
+    }
+
+    #[cfg(unix)]
+    fn end_with(mut self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+        assert!(
+            self.child.wait().expect("it ends").success(),
+            "it ends cleanly"
+        );
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("readable");
+        assert_eq!(rest, "", "standard output carries the two lines only");
+    }
+}
+
+fn refused(options: &[&str]) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(PROGRAM)
+        .args(options)
+        .output()
+        .expect("the program runs");
+    assert!(!status.success());
+    assert!(stdout.is_empty());
+    String::from_utf8(stderr).expect("text")
+}
+
+#[cfg(unix)]
+#[test]
+fn it_serves_on_a_free_port_and_ends_cleanly_on_either_signal() {
+    for signal in ["-INT", "-TERM"] {
+        let running = Running::start(&["--providers", "2"]);
+        let me = running.get("/me");
+        assert!(me.starts_with("HTTP/1.1 200 OK\r\n"), "{me}");
+        assert!(me.contains("\r\ndate: "), "{me}");
+        running.end_with(signal);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_long_poll_does_not_hold_up_the_end() {
+    let running = Running::start(&[]);
+    let mut poll = running.send(
+        "GET /market-api/v1/agreementEvents?timeout=600 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\n\r\n",
+    );
+    // An answered request later, the poll is certainly being served.
+    running.get("/me");
+    running.end_with("-TERM");
+    let mut rest = Vec::new();
+    let _ = poll.read_to_end(&mut rest);
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_error() {
+    let running = Running::start(&[]);
+    let error = refused(&["--listen", &running.address]);
+    assert!(error.contains("is in use by another program"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_a_word() {
+    let error = refused(&["--listen", "0.0.0.0:0"]);
+    assert!(error.contains("--allow-remote"), "{error}");
+}
+
+#[test]
+fn bad_options_are_named() {
+    assert!(refused(&["--app-key", ""]).contains("app key"));
+    assert!(refused(&["--app-key", "a", "--app-key", "a"]).contains("app key"));
+    assert!(refused(&["--listen", "nowhere"]).contains("--listen"));
+    let error = refused(&["--image-dir", "no-such-folder"]);
+    assert!(error.contains("--image-dir no-such-folder"), "{error}");
+}
