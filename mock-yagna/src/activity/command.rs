@@ -290,7 +290,7 @@ impl State {
                     }
                 });
             }
-            Some(Machine::Simulated { .. }) => Outcome::ok(STARTED),
+            Some(Machine::Simulated(_)) => Outcome::ok(STARTED),
             None => Outcome::fail("Runtime error: nothing is deployed"),
         };
         self.schedule_end(self.now, id, batch, outcome);

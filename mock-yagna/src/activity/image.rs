@@ -20,15 +20,22 @@ const PACKAGE: &str = "golem.srv.comp.task_package";
 /// A deployed image.
 pub(super) enum Machine {
     /// In the network's own time and in memory.
-    Simulated { program: Box<dyn Program>, files: Files, rng: ChaCha8Rng },
+    Simulated(Box<Simulated>),
     /// Real processes.
     Real(Processes),
+}
+
+/// A program with its files and its randomness.
+pub(super) struct Simulated {
+    program: Box<dyn Program>,
+    pub(super) files: Files,
+    rng: ChaCha8Rng,
 }
 
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Machine::Simulated { .. } => f.write_str("Simulated"),
+            Machine::Simulated(_) => f.write_str("Simulated"),
             Machine::Real(processes) => f.debug_tuple("Real").field(processes).finish(),
         }
     }
@@ -36,12 +43,14 @@ impl fmt::Debug for Machine {
 
 impl Machine {
     pub(super) fn simulated(program: Box<dyn Program>, seed: Seed) -> Self {
-        Machine::Simulated { program, files: Files::default(), rng: seed.rng() }
+        let (files, rng) = (Files::default(), seed.rng());
+        Machine::Simulated(Box::new(Simulated { program, files, rng }))
     }
 
     /// Runs a command of a simulated machine.
     pub(super) fn run(&mut self, now: jiff::Timestamp, command: &RunCommand<'_>) -> Option<Exit> {
-        let Machine::Simulated { program, files, rng } = self else { return None };
+        let Machine::Simulated(simulated) = self else { return None };
+        let Simulated { program, files, rng } = simulated.as_mut();
         Some(program.run(command, &mut ProgramMachine { now, files, rng }))
     }
 }

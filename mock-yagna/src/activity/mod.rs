@@ -68,7 +68,6 @@ pub struct Activities {
 /// One activity.
 #[derive(Debug)]
 pub struct Activity {
-    pub(crate) id: ActivityId,
     pub(crate) agreement: AgreementId,
     pub(crate) provider: NodeId,
     pub(crate) requestor: NodeId,
@@ -194,7 +193,6 @@ impl State {
         }
         let id = self.ids.activity();
         let activity = Activity {
-            id: id.clone(),
             agreement: agreement.clone(),
             provider,
             requestor: requestor.clone(),

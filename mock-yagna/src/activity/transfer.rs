@@ -194,7 +194,7 @@ async fn read(world: &World, activity: &ActivityId, path: &str) -> Result<Bytes,
         return Ok(tokio::fs::read(&real).await?.into());
     }
     let content = world.with(|state| match &state.activity(activity)?.machine {
-        Some(Machine::Simulated { files, .. }) => files.read(path),
+        Some(Machine::Simulated(simulated)) => simulated.files.read(path),
         _ => None,
     });
     content.ok_or(TransferError::NoFile)
@@ -217,7 +217,7 @@ async fn write(
     world.with(|state| {
         let activity = state.activities.by_id.get_mut(activity).ok_or(TransferError::NoFile)?;
         match &mut activity.machine {
-            Some(Machine::Simulated { files, .. }) => Ok(files.write(path, content)?),
+            Some(Machine::Simulated(simulated)) => Ok(simulated.files.write(path, content)?),
             _ => Err(TransferError::NoFile),
         }
     })

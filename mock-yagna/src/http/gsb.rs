@@ -83,7 +83,7 @@ async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: 
             biased;
             step = step => match step {
                 Some(SocketStep::Send(frame)) => {
-                    if socket.send(Message::Binary(frame.into())).await.is_err() {
+                    if socket.send(Message::Binary(frame)).await.is_err() {
                         break (close_code::AWAY, String::new());
                     }
                 }

@@ -32,12 +32,19 @@ const DRAIN_LIMIT: usize = 256 * 1024;
 /// How long killed processes may take to disappear.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 /// Leader of the process group of all commands of an activity. As soon as its standard input closes
-/// (when the activity ends, and also when the mock itself is killed) it kills the whole group, and
-/// before it whatever left the group but still carries the activity's root in its environment.
+/// (when the activity ends, and also when the mock itself is killed) it kills every process that
+/// carries the activity's root in its environment, in the group or not, until none is left; then the
+/// group with itself, for systems that do not show environments.
 const ANCHOR: &str = r#"cat >/dev/null
-for at in $(grep -alsF "GOLEM_ROOT=$1" /proc/[0-9]*/environ 2>/dev/null); do
-    at=${at#/proc/}
-    kill -9 "${at%/environ}" 2>/dev/null
+rounds=0
+while [ $rounds -lt 100 ]; do
+    found=$(grep -alsF "GOLEM_ROOT=$1" /proc/[0-9]*/environ 2>/dev/null)
+    [ -n "$found" ] || break
+    for at in $found; do
+        at=${at#/proc/}
+        kill -9 "${at%/environ}" 2>/dev/null
+    done
+    rounds=$((rounds + 1))
 done
 kill -9 0"#;
 
@@ -273,16 +280,13 @@ impl<R: tokio::io::AsyncRead + Unpin> Pump<R> {
     /// Cancel safe: nothing is taken from the pipe before it is kept.
     async fn read(&mut self) -> Vec<u8> {
         let Some(pipe) = &mut self.pipe else { return Vec::new() };
-        let mut buffer = [0; 16 * 1024];
-        match pipe.read(&mut buffer).await {
+        self.held.reserve(16 * 1024);
+        match pipe.read_buf(&mut self.held).await {
             Ok(0) | Err(_) => {
                 self.pipe = None;
                 Vec::new()
             }
-            Ok(size) => {
-                self.held.extend_from_slice(&buffer[..size]);
-                self.outward(false)
-            }
+            Ok(_) => self.outward(false),
         }
     }
 
