@@ -87,7 +87,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (at {}, by {})", self.law, self.detail, self.at, self.by)
+        write!(
+            f,
+            "{}: {} (at {}, by {})",
+            self.law, self.detail, self.at, self.by
+        )
     }
 }
 
@@ -155,14 +159,38 @@ impl fmt::Display for OpenItem {
             OpenItem::Agreement { id, owner, since } => {
                 write!(f, "agreement {id} of {owner} is in force since {since}")
             }
-            OpenItem::Activity { id, agreement, owner, since } => {
-                write!(f, "activity {id} of {owner} under {agreement} is alive since {since}")
+            OpenItem::Activity {
+                id,
+                agreement,
+                owner,
+                since,
+            } => {
+                write!(
+                    f,
+                    "activity {id} of {owner} under {agreement} is alive since {since}"
+                )
             }
-            OpenItem::Invoice { id, owner, amount, since } => {
-                write!(f, "invoice {id} to {owner} over {amount} waits for a decision since {since}")
+            OpenItem::Invoice {
+                id,
+                owner,
+                amount,
+                since,
+            } => {
+                write!(
+                    f,
+                    "invoice {id} to {owner} over {amount} waits for a decision since {since}"
+                )
             }
-            OpenItem::Allocation { id, owner, remaining, since } => {
-                write!(f, "allocation {id} of {owner} holds {remaining} since {since}")
+            OpenItem::Allocation {
+                id,
+                owner,
+                remaining,
+                since,
+            } => {
+                write!(
+                    f,
+                    "allocation {id} of {owner} holds {remaining} since {since}"
+                )
             }
         }
     }
@@ -283,7 +311,12 @@ impl State {
     pub(crate) fn check_laws(&mut self) {
         let known = self.ledger.violations().len();
         self.ledger.book_pending();
-        let fresh = self.ledger.violations().get(known..).unwrap_or_default().to_vec();
+        let fresh = self
+            .ledger
+            .violations()
+            .get(known..)
+            .unwrap_or_default()
+            .to_vec();
         for violation in fresh {
             tracing::error!("{violation}");
             let law = format!("{}: {}", violation.law, violation.detail);

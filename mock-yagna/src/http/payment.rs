@@ -36,24 +36,44 @@ pub(super) fn routes() -> Router<World> {
         .route(&api("/requestorAccounts"), get(requestor_accounts))
         .route(&api("/providerAccounts"), get(provider_accounts))
         .route(&api("/batchCycles"), get(batch_cycles))
-        .route(&api("/allocations"), get(allocation::list).post(allocation::create))
+        .route(
+            &api("/allocations"),
+            get(allocation::list).post(allocation::create),
+        )
         .route(
             &api("/allocations/{id}"),
-            get(allocation::get).put(allocation::amend).delete(allocation::release),
+            get(allocation::get)
+                .put(allocation::amend)
+                .delete(allocation::release),
         )
         .route(&api("/allocations/{id}/orders"), get(allocation::orders))
-        .route(&api("/allocations/{id}/expenditures"), get(allocation::expenditures))
+        .route(
+            &api("/allocations/{id}/expenditures"),
+            get(allocation::expenditures),
+        )
         .route(&api("/demandDecorations"), get(allocation::decorations))
         .route(&api("/invoices"), get(document::invoices))
         .route(&api("/invoices/{id}"), get(document::invoice))
-        .route(&api("/invoices/{id}/payments"), get(document::invoice_payments))
-        .route(&api("/invoices/{id}/accept"), post(document::accept_invoice))
-        .route(&api("/invoices/{id}/reject"), post(document::reject_invoice))
+        .route(
+            &api("/invoices/{id}/payments"),
+            get(document::invoice_payments),
+        )
+        .route(
+            &api("/invoices/{id}/accept"),
+            post(document::accept_invoice),
+        )
+        .route(
+            &api("/invoices/{id}/reject"),
+            post(document::reject_invoice),
+        )
         .route(&api("/invoiceEvents"), get(document::invoice_events))
         .route(&api("/debitNotes"), get(document::debit_notes))
         .route(&api("/debitNotes/{id}"), get(document::debit_note))
         .route(&api("/debitNotes/{id}/payments"), get(not_implemented))
-        .route(&api("/debitNotes/{id}/accept"), post(document::accept_debit_note))
+        .route(
+            &api("/debitNotes/{id}/accept"),
+            post(document::accept_debit_note),
+        )
         .route(&api("/debitNotes/{id}/reject"), post(not_implemented))
         .route(&api("/debitNoteEvents"), get(document::debit_note_events))
         .route(&api("/payments"), get(payments))
@@ -161,7 +181,10 @@ async fn payment(
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Payment>, ApiError> {
-    world.with(|state| state.payment(&me.node, &id).cloned()).map(Json).ok_or_else(unknown)
+    world
+        .with(|state| state.payment(&me.node, &id).cloned())
+        .map(Json)
+        .ok_or_else(unknown)
 }
 
 #[derive(Debug, Deserialize)]
@@ -179,12 +202,18 @@ async fn driver_status(
     if let Some(driver) = &query.driver
         && !platforms.iter().any(|platform| platform.driver == *driver)
     {
-        return Err(ApiError::not_found(format!("Requested driver not registered {driver}")));
+        return Err(ApiError::not_found(format!(
+            "Requested driver not registered {driver}"
+        )));
     }
     if let Some(network) = &query.network
-        && !platforms.iter().any(|platform| platform.network == *network)
+        && !platforms
+            .iter()
+            .any(|platform| platform.network == *network)
     {
-        return Err(ApiError::not_found(format!("Requested network not supported {network}")));
+        return Err(ApiError::not_found(format!(
+            "Requested network not supported {network}"
+        )));
     }
     Ok(Json(Vec::new()))
 }

@@ -77,7 +77,12 @@ impl Ledger {
     pub(crate) fn book_pending(&mut self) {
         for (at, by, fact) in std::mem::take(&mut self.pending) {
             for (law, detail) in self.book(at, fact) {
-                self.violations.push(Violation { law, at, by: by.clone(), detail });
+                self.violations.push(Violation {
+                    law,
+                    at,
+                    by: by.clone(),
+                    detail,
+                });
             }
         }
     }
@@ -88,12 +93,22 @@ impl Ledger {
 
     fn book(&mut self, at: Timestamp, fact: Fact) -> Vec<Broken> {
         match fact {
-            Fact::Allocated { allocation, owner, total } => self.allocated(at, allocation, owner, total),
+            Fact::Allocated {
+                allocation,
+                owner,
+                total,
+            } => self.allocated(at, allocation, owner, total),
             Fact::Released { allocation } => {
-                let live = self.allocations.get_mut(&allocation).map(|book| &mut book.live);
+                let live = self
+                    .allocations
+                    .get_mut(&allocation)
+                    .map(|book| &mut book.live);
                 end(live, || format!("allocation {allocation}"))
             }
-            Fact::Approved { agreement, requestor } => {
+            Fact::Approved {
+                agreement,
+                requestor,
+            } => {
                 let book = AgreementBook {
                     requestor,
                     since: at,
@@ -104,64 +119,121 @@ impl Ledger {
                     paid: Glm::ZERO,
                 };
                 match self.agreements.insert(agreement.clone(), book) {
-                    Some(_) => vec![(Law::EndedOnce, format!("agreement {agreement} was approved twice"))],
+                    Some(_) => vec![(
+                        Law::EndedOnce,
+                        format!("agreement {agreement} was approved twice"),
+                    )],
                     None => Vec::new(),
                 }
             }
             Fact::Ended { agreement } => {
-                let live = self.agreements.get_mut(&agreement).map(|book| &mut book.live);
+                let live = self
+                    .agreements
+                    .get_mut(&agreement)
+                    .map(|book| &mut book.live);
                 end(live, || format!("agreement {agreement}"))
             }
-            Fact::ActivityCreated { activity, agreement } => {
-                let covered = self.agreements.get(&agreement).is_some_and(|book| book.live);
+            Fact::ActivityCreated {
+                activity,
+                agreement,
+            } => {
+                let covered = self
+                    .agreements
+                    .get(&agreement)
+                    .is_some_and(|book| book.live);
                 let broken = (!covered).then(|| {
-                    let detail = format!("activity {activity} was created under {agreement}, which is not in force");
+                    let detail = format!(
+                        "activity {activity} was created under {agreement}, which is not in force"
+                    );
                     (Law::ActivityUnderAgreement, detail)
                 });
-                let book = ActivityBook { agreement, since: at, live: true, noted: Glm::ZERO };
+                let book = ActivityBook {
+                    agreement,
+                    since: at,
+                    live: true,
+                    noted: Glm::ZERO,
+                };
                 self.activities.insert(activity, book);
                 broken.into_iter().collect()
             }
             Fact::ActivityEnded { activity } => {
-                let live = self.activities.get_mut(&activity).map(|book| &mut book.live);
+                let live = self
+                    .activities
+                    .get_mut(&activity)
+                    .map(|book| &mut book.live);
                 end(live, || format!("activity {activity}"))
             }
-            Fact::DebitNoteIssued { note, activity, total } => {
-                self.note_issued(at, Document::DebitNote(note), &activity, total)
-            }
-            Fact::InvoiceIssued { invoice, agreement, amount } => {
-                self.invoice_issued(at, Document::Invoice(invoice), agreement, amount)
-            }
-            Fact::Accepted { document, allocation, charged } => {
-                self.accepted(&document, &allocation, charged)
-            }
-            Fact::Rejected { invoice } => match self.documents.get_mut(&Document::Invoice(invoice.clone())) {
-                Some(book) => {
-                    book.decided = true;
-                    Vec::new()
+            Fact::DebitNoteIssued {
+                note,
+                activity,
+                total,
+            } => self.note_issued(at, Document::DebitNote(note), &activity, total),
+            Fact::InvoiceIssued {
+                invoice,
+                agreement,
+                amount,
+            } => self.invoice_issued(at, Document::Invoice(invoice), agreement, amount),
+            Fact::Accepted {
+                document,
+                allocation,
+                charged,
+            } => self.accepted(&document, &allocation, charged),
+            Fact::Rejected { invoice } => {
+                match self.documents.get_mut(&Document::Invoice(invoice.clone())) {
+                    Some(book) => {
+                        book.decided = true;
+                        Vec::new()
+                    }
+                    None => vec![(
+                        Law::DocumentExists,
+                        format!("invoice {invoice} was rejected but never issued"),
+                    )],
                 }
-                None => vec![(Law::DocumentExists, format!("invoice {invoice} was rejected but never issued"))],
-            },
+            }
             Fact::Paid { document, amount } => self.paid(&document, amount),
             Fact::Settled { invoice } => self.settled(&invoice),
         }
     }
 
-    fn allocated(&mut self, at: Timestamp, id: AllocationId, owner: NodeId, total: Glm) -> Vec<Broken> {
-        let new = || AllocationBook { owner, since: at, total, charged: Glm::ZERO, live: true };
+    fn allocated(
+        &mut self,
+        at: Timestamp,
+        id: AllocationId,
+        owner: NodeId,
+        total: Glm,
+    ) -> Vec<Broken> {
+        let new = || AllocationBook {
+            owner,
+            since: at,
+            total,
+            charged: Glm::ZERO,
+            live: true,
+        };
         let book = self.allocations.entry(id.clone()).or_insert_with(new);
         book.total = total;
         let mut broken = Vec::new();
         if !book.live {
-            broken.push((Law::EndedOnce, format!("allocation {id} was amended after its release")));
+            broken.push((
+                Law::EndedOnce,
+                format!("allocation {id} was amended after its release"),
+            ));
         }
         broken.extend(within_allocated(&id, book));
         broken
     }
 
-    fn note_issued(&mut self, at: Timestamp, document: Document, activity: &ActivityId, total: Glm) -> Vec<Broken> {
+    fn note_issued(
+        &mut self,
+        at: Timestamp,
+        document: Document,
+        activity: &ActivityId,
+        total: Glm,
+    ) -> Vec<Broken> {
         let Some(book) = self.activities.get_mut(activity) else {
-            return vec![(Law::DocumentExists, format!("{document} is for the unknown activity {activity}"))];
+            return vec![(
+                Law::DocumentExists,
+                format!("{document} is for the unknown activity {activity}"),
+            )];
         };
         let before = book.noted;
         book.noted = before.max(total);
@@ -169,30 +241,49 @@ impl Ledger {
             agreement.noted = agreement.noted + (book.noted - before);
         }
         let agreement = book.agreement.clone();
-        self.documents.insert(document.clone(), DocumentBook::new(agreement, at, total));
+        self.documents
+            .insert(document.clone(), DocumentBook::new(agreement, at, total));
         if total < before {
-            let detail = format!("{document} over {total} follows one over {before} of activity {activity}");
+            let detail =
+                format!("{document} over {total} follows one over {before} of activity {activity}");
             return vec![(Law::DebitNotesMonotone, detail)];
         }
         Vec::new()
     }
 
-    fn invoice_issued(&mut self, at: Timestamp, document: Document, agreement: AgreementId, amount: Glm) -> Vec<Broken> {
+    fn invoice_issued(
+        &mut self,
+        at: Timestamp,
+        document: Document,
+        agreement: AgreementId,
+        amount: Glm,
+    ) -> Vec<Broken> {
         let Some(book) = self.agreements.get_mut(&agreement) else {
-            return vec![(Law::DocumentExists, format!("{document} is for the unknown agreement {agreement}"))];
+            return vec![(
+                Law::DocumentExists,
+                format!("{document} is for the unknown agreement {agreement}"),
+            )];
         };
         book.invoiced = book.invoiced.max(amount);
-        self.documents.insert(document, DocumentBook::new(agreement, at, amount));
+        self.documents
+            .insert(document, DocumentBook::new(agreement, at, amount));
         Vec::new()
     }
 
-    fn accepted(&mut self, document: &Document, allocation: &AllocationId, charged: Glm) -> Vec<Broken> {
+    fn accepted(
+        &mut self,
+        document: &Document,
+        allocation: &AllocationId,
+        charged: Glm,
+    ) -> Vec<Broken> {
         let mut broken = Vec::new();
         match self.allocations.get_mut(allocation) {
             Some(book) => {
                 book.charged = book.charged + charged;
                 if !book.live {
-                    let detail = format!("{document} was accepted with allocation {allocation} after its release");
+                    let detail = format!(
+                        "{document} was accepted with allocation {allocation} after its release"
+                    );
                     broken.push((Law::EndedOnce, detail));
                 }
                 if charged > Glm::ZERO {
@@ -200,18 +291,25 @@ impl Ledger {
                 }
             }
             None => {
-                let detail = format!("{document} was accepted with the unknown allocation {allocation}");
+                let detail =
+                    format!("{document} was accepted with the unknown allocation {allocation}");
                 broken.push((Law::AcceptedWithinAllocated, detail));
             }
         }
         let Some(book) = self.documents.get_mut(document) else {
-            broken.push((Law::DocumentExists, format!("{document} was accepted but never issued")));
+            broken.push((
+                Law::DocumentExists,
+                format!("{document} was accepted but never issued"),
+            ));
             return broken;
         };
         book.decided = true;
         book.accepted = book.accepted + charged;
         if book.accepted > book.amount {
-            let detail = format!("{} was accepted for {document} over {}", book.accepted, book.amount);
+            let detail = format!(
+                "{} was accepted for {document} over {}",
+                book.accepted, book.amount
+            );
             broken.push((Law::AcceptedWithinDocument, detail));
         }
         if let Some(agreement) = self.agreements.get_mut(&book.agreement) {
@@ -231,23 +329,35 @@ impl Ledger {
 
     fn paid(&mut self, document: &Document, amount: Glm) -> Vec<Broken> {
         let Some(book) = self.documents.get_mut(document) else {
-            return vec![(Law::DocumentExists, format!("{amount} was paid for {document}, which was never issued"))];
+            return vec![(
+                Law::DocumentExists,
+                format!("{amount} was paid for {document}, which was never issued"),
+            )];
         };
         let mut broken = Vec::new();
         if let Document::Invoice(_) = document
             && (book.settled || book.paid + amount > book.amount)
         {
-            let detail = format!("{amount} was paid for {document} over {} after {}", book.amount, book.paid);
+            let detail = format!(
+                "{amount} was paid for {document} over {} after {}",
+                book.amount, book.paid
+            );
             broken.push((Law::InvoicePaidOnce, detail));
         }
         book.paid = book.paid + amount;
         if let Some(agreement) = self.agreements.get_mut(&book.agreement) {
             agreement.paid = agreement.paid + amount;
             let pays = |what: &str, limit: Glm| {
-                format!("with {document}, {} is paid for agreement {}, {what} {limit}", agreement.paid, book.agreement)
+                format!(
+                    "with {document}, {} is paid for agreement {}, {what} {limit}",
+                    agreement.paid, book.agreement
+                )
             };
             if agreement.paid > agreement.accepted {
-                broken.push((Law::PaidWithinAccepted, pays("accepted", agreement.accepted)));
+                broken.push((
+                    Law::PaidWithinAccepted,
+                    pays("accepted", agreement.accepted),
+                ));
             }
             if agreement.paid > agreement.billed() {
                 broken.push((Law::PaidWithinInvoiced, pays("billed", agreement.billed())));
@@ -259,13 +369,19 @@ impl Ledger {
     fn settled(&mut self, invoice: &InvoiceId) -> Vec<Broken> {
         match self.documents.get_mut(&Document::Invoice(invoice.clone())) {
             Some(book) if book.settled => {
-                vec![(Law::InvoicePaidOnce, format!("invoice {invoice} was settled twice"))]
+                vec![(
+                    Law::InvoicePaidOnce,
+                    format!("invoice {invoice} was settled twice"),
+                )]
             }
             Some(book) => {
                 book.settled = true;
                 Vec::new()
             }
-            None => vec![(Law::DocumentExists, format!("invoice {invoice} was settled but never issued"))],
+            None => vec![(
+                Law::DocumentExists,
+                format!("invoice {invoice} was settled but never issued"),
+            )],
         }
     }
 
@@ -274,35 +390,52 @@ impl Ledger {
             let book = self.agreements.get(id);
             book.map_or_else(|| NodeId::new("unknown"), |book| book.requestor.clone())
         };
-        let agreements = self.agreements.iter().filter(|(_, book)| book.live).map(|(id, book)| {
-            OpenItem::Agreement { id: id.clone(), owner: book.requestor.clone(), since: book.since }
-        });
-        let activities = self.activities.iter().filter(|(_, book)| book.live).map(|(id, book)| {
-            OpenItem::Activity {
+        let agreements = self
+            .agreements
+            .iter()
+            .filter(|(_, book)| book.live)
+            .map(|(id, book)| OpenItem::Agreement {
+                id: id.clone(),
+                owner: book.requestor.clone(),
+                since: book.since,
+            });
+        let activities = self
+            .activities
+            .iter()
+            .filter(|(_, book)| book.live)
+            .map(|(id, book)| OpenItem::Activity {
                 id: id.clone(),
                 agreement: book.agreement.clone(),
                 owner: requestor(&book.agreement),
                 since: book.since,
-            }
-        });
-        let invoices = self.documents.iter().filter_map(|(document, book)| match document {
-            Document::Invoice(id) if !book.decided => Some(OpenItem::Invoice {
-                id: id.clone(),
-                owner: requestor(&book.agreement),
-                amount: book.amount,
-                since: book.since,
-            }),
-            _ => None,
-        });
-        let allocations = self.allocations.iter().filter(|(_, book)| book.live).map(|(id, book)| {
-            OpenItem::Allocation {
-                id: id.clone(),
-                owner: book.owner.clone(),
-                remaining: book.total - book.charged,
-                since: book.since,
-            }
-        });
-        agreements.chain(activities).chain(invoices).chain(allocations).collect()
+            });
+        let invoices = self
+            .documents
+            .iter()
+            .filter_map(|(document, book)| match document {
+                Document::Invoice(id) if !book.decided => Some(OpenItem::Invoice {
+                    id: id.clone(),
+                    owner: requestor(&book.agreement),
+                    amount: book.amount,
+                    since: book.since,
+                }),
+                _ => None,
+            });
+        let allocations =
+            self.allocations
+                .iter()
+                .filter(|(_, book)| book.live)
+                .map(|(id, book)| OpenItem::Allocation {
+                    id: id.clone(),
+                    owner: book.owner.clone(),
+                    remaining: (book.total - book.charged).normalized(),
+                    since: book.since,
+                });
+        agreements
+            .chain(activities)
+            .chain(invoices)
+            .chain(allocations)
+            .collect()
     }
 }
 
@@ -322,7 +455,10 @@ impl DocumentBook {
 
 fn within_allocated(id: &AllocationId, book: &AllocationBook) -> Option<Broken> {
     (book.charged > Glm::ZERO && book.charged > book.total).then(|| {
-        let detail = format!("{} is accepted with allocation {id} over {}", book.charged, book.total);
+        let detail = format!(
+            "{} is accepted with allocation {id} over {}",
+            book.charged, book.total
+        );
         (Law::AcceptedWithinAllocated, detail)
     })
 }

@@ -20,29 +20,84 @@ fn note(id: &str) -> Document {
 
 fn honest() -> Vec<Fact> {
     vec![
-        Fact::Allocated { allocation: "m".into(), owner: "0x1".into(), total: glm("1.0") },
-        Fact::Approved { agreement: "g".into(), requestor: "0x1".into() },
-        Fact::ActivityCreated { activity: "a".into(), agreement: "g".into() },
-        Fact::DebitNoteIssued { note: "n1".into(), activity: "a".into(), total: glm("0.1") },
-        Fact::Accepted { document: note("n1"), allocation: "m".into(), charged: glm("0.1") },
-        Fact::Paid { document: note("n1"), amount: glm("0.1") },
-        Fact::DebitNoteIssued { note: "n2".into(), activity: "a".into(), total: glm("0.3") },
-        Fact::Accepted { document: note("n2"), allocation: "m".into(), charged: glm("0.2") },
-        Fact::ActivityEnded { activity: "a".into() },
-        Fact::Ended { agreement: "g".into() },
-        Fact::InvoiceIssued { invoice: "i".into(), agreement: "g".into(), amount: glm("0.35") },
-        Fact::Accepted { document: invoice(), allocation: "m".into(), charged: glm("0.05") },
-        Fact::Released { allocation: "m".into() },
-        Fact::Paid { document: note("n2"), amount: glm("0.2") },
-        Fact::Paid { document: invoice(), amount: glm("0.05") },
-        Fact::Settled { invoice: "i".into() },
+        Fact::Allocated {
+            allocation: "m".into(),
+            owner: "0x1".into(),
+            total: glm("1.0"),
+        },
+        Fact::Approved {
+            agreement: "g".into(),
+            requestor: "0x1".into(),
+        },
+        Fact::ActivityCreated {
+            activity: "a".into(),
+            agreement: "g".into(),
+        },
+        Fact::DebitNoteIssued {
+            note: "n1".into(),
+            activity: "a".into(),
+            total: glm("0.1"),
+        },
+        Fact::Accepted {
+            document: note("n1"),
+            allocation: "m".into(),
+            charged: glm("0.1"),
+        },
+        Fact::Paid {
+            document: note("n1"),
+            amount: glm("0.1"),
+        },
+        Fact::DebitNoteIssued {
+            note: "n2".into(),
+            activity: "a".into(),
+            total: glm("0.3"),
+        },
+        Fact::Accepted {
+            document: note("n2"),
+            allocation: "m".into(),
+            charged: glm("0.2"),
+        },
+        Fact::ActivityEnded {
+            activity: "a".into(),
+        },
+        Fact::Ended {
+            agreement: "g".into(),
+        },
+        Fact::InvoiceIssued {
+            invoice: "i".into(),
+            agreement: "g".into(),
+            amount: glm("0.35"),
+        },
+        Fact::Accepted {
+            document: invoice(),
+            allocation: "m".into(),
+            charged: glm("0.05"),
+        },
+        Fact::Released {
+            allocation: "m".into(),
+        },
+        Fact::Paid {
+            document: note("n2"),
+            amount: glm("0.2"),
+        },
+        Fact::Paid {
+            document: invoice(),
+            amount: glm("0.05"),
+        },
+        Fact::Settled {
+            invoice: "i".into(),
+        },
     ]
 }
 
 fn book(facts: &[Fact]) -> Ledger {
     let mut ledger = Ledger::default();
     for (second, fact) in facts.iter().enumerate() {
-        ledger.post(at(second as i64), Actor::Requestor("r".into()), fact.clone());
+        ledger.post(
+            at(second as i64),
+            Actor::Requestor("r".into()),
+            fact.clone(),
+        );
         ledger.book_pending();
     }
     ledger
@@ -59,17 +114,31 @@ fn an_honest_run_breaks_no_law_and_leaves_nothing_open() {
 fn everything_unfinished_is_named_as_open() {
     let mut facts = honest();
     facts.truncate(4);
-    facts.push(Fact::InvoiceIssued { invoice: "i".into(), agreement: "g".into(), amount: glm("0.35") });
-    let lines: Vec<_> = book(&facts).open_items().iter().map(ToString::to_string).collect();
+    facts.push(Fact::InvoiceIssued {
+        invoice: "i".into(),
+        agreement: "g".into(),
+        amount: glm("0.35"),
+    });
+    let lines: Vec<_> = book(&facts)
+        .open_items()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(lines.len(), 4, "{lines:#?}");
     for word in ["agreement g", "activity a", "invoice i", "allocation m"] {
-        assert!(lines.iter().any(|line| line.starts_with(word)), "{word} in {lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with(word)),
+            "{word} in {lines:#?}"
+        );
     }
 }
 
 #[test]
 fn a_broken_sequence_makes_the_ledger_name_the_law_the_time_and_the_actor() {
-    let pay = |amount| Fact::Paid { document: invoice(), amount: glm(amount) };
+    let pay = |amount| Fact::Paid {
+        document: invoice(),
+        amount: glm(amount),
+    };
     let accept = |document, amount| Fact::Accepted {
         document,
         allocation: "m".into(),
@@ -77,42 +146,98 @@ fn a_broken_sequence_makes_the_ledger_name_the_law_the_time_and_the_actor() {
     };
     // how many honest facts come first, the crime, and the laws it breaks
     let table = [
-        (16, pay("0.05"), vec![Law::InvoicePaidOnce, Law::PaidWithinAccepted, Law::PaidWithinInvoiced]),
-        (16, Fact::Settled { invoice: "i".into() }, vec![Law::InvoicePaidOnce]),
-        (14, pay("0.06"), vec![Law::PaidWithinAccepted, Law::PaidWithinInvoiced]),
+        (
+            16,
+            pay("0.05"),
+            vec![
+                Law::InvoicePaidOnce,
+                Law::PaidWithinAccepted,
+                Law::PaidWithinInvoiced,
+            ],
+        ),
+        (
+            16,
+            Fact::Settled {
+                invoice: "i".into(),
+            },
+            vec![Law::InvoicePaidOnce],
+        ),
+        (
+            14,
+            pay("0.06"),
+            vec![Law::PaidWithinAccepted, Law::PaidWithinInvoiced],
+        ),
         (11, pay("0.05"), vec![]),
         (11, pay("0.21"), vec![Law::PaidWithinAccepted]),
-        (12, accept(invoice(), "0.01"), vec![Law::AcceptedWithinInvoiced]),
-        (4, accept(note("n1"), "0.11"), vec![Law::AcceptedWithinDocument, Law::AcceptedWithinInvoiced]),
+        (
+            12,
+            accept(invoice(), "0.01"),
+            vec![Law::AcceptedWithinInvoiced],
+        ),
+        (
+            4,
+            accept(note("n1"), "0.11"),
+            vec![Law::AcceptedWithinDocument, Law::AcceptedWithinInvoiced],
+        ),
         (
             4,
             accept(note("n1"), "1.1"),
-            vec![Law::AcceptedWithinAllocated, Law::AcceptedWithinDocument, Law::AcceptedWithinInvoiced],
+            vec![
+                Law::AcceptedWithinAllocated,
+                Law::AcceptedWithinDocument,
+                Law::AcceptedWithinInvoiced,
+            ],
         ),
         (4, accept(note("n9"), "0.1"), vec![Law::DocumentExists]),
         (13, accept(invoice(), "0"), vec![Law::EndedOnce]),
         (
             1,
-            Fact::ActivityCreated { activity: "b".into(), agreement: "g".into() },
+            Fact::ActivityCreated {
+                activity: "b".into(),
+                agreement: "g".into(),
+            },
             vec![Law::ActivityUnderAgreement],
         ),
         (
             10,
-            Fact::ActivityCreated { activity: "b".into(), agreement: "g".into() },
+            Fact::ActivityCreated {
+                activity: "b".into(),
+                agreement: "g".into(),
+            },
             vec![Law::ActivityUnderAgreement],
         ),
         (
             7,
-            Fact::DebitNoteIssued { note: "n3".into(), activity: "a".into(), total: glm("0.2") },
+            Fact::DebitNoteIssued {
+                note: "n3".into(),
+                activity: "a".into(),
+                total: glm("0.2"),
+            },
             vec![Law::DebitNotesMonotone],
         ),
-        (16, Fact::Released { allocation: "m".into() }, vec![Law::EndedOnce]),
+        (
+            16,
+            Fact::Released {
+                allocation: "m".into(),
+            },
+            vec![Law::EndedOnce],
+        ),
         (
             12,
-            Fact::Allocated { allocation: "m".into(), owner: "0x1".into(), total: glm("0.3") },
+            Fact::Allocated {
+                allocation: "m".into(),
+                owner: "0x1".into(),
+                total: glm("0.3"),
+            },
             vec![Law::AcceptedWithinAllocated],
         ),
-        (0, Fact::Rejected { invoice: "i".into() }, vec![Law::DocumentExists]),
+        (
+            0,
+            Fact::Rejected {
+                invoice: "i".into(),
+            },
+            vec![Law::DocumentExists],
+        ),
     ];
     for (honest_facts, crime, laws) in table {
         let mut facts = honest();
@@ -121,7 +246,11 @@ fn a_broken_sequence_makes_the_ledger_name_the_law_the_time_and_the_actor() {
         let mut ledger = book(&facts);
         ledger.post(at(99), Actor::Provider("mallory".into()), crime.clone());
         ledger.book_pending();
-        let named: Vec<_> = ledger.violations().iter().map(|violation| violation.law).collect();
+        let named: Vec<_> = ledger
+            .violations()
+            .iter()
+            .map(|violation| violation.law)
+            .collect();
         assert_eq!(named, laws, "{crime:?} after {honest_facts}");
         for violation in ledger.violations() {
             let sentence = violation.to_string();

@@ -39,22 +39,34 @@ pub(crate) enum DecisionError {
 impl State {
     /// The caller's debit note of this id.
     pub(crate) fn debit_note(&self, recipient: &NodeId, id: &str) -> Option<&DebitNote> {
-        self.payments.debit_notes.get(id).filter(|note| note.recipient_id == *recipient)
+        self.payments
+            .debit_notes
+            .get(id)
+            .filter(|note| note.recipient_id == *recipient)
     }
 
     /// The caller's invoice of this id.
     pub(crate) fn invoice(&self, recipient: &NodeId, id: &str) -> Option<&Invoice> {
-        self.payments.invoices.get(id).filter(|invoice| invoice.recipient_id == *recipient)
+        self.payments
+            .invoices
+            .get(id)
+            .filter(|invoice| invoice.recipient_id == *recipient)
     }
 
     /// The caller's debit notes, oldest first.
     pub(crate) fn debit_notes(&self, recipient: &NodeId) -> impl Iterator<Item = &DebitNote> {
-        self.payments.debit_notes.values().filter(move |note| note.recipient_id == *recipient)
+        self.payments
+            .debit_notes
+            .values()
+            .filter(move |note| note.recipient_id == *recipient)
     }
 
     /// The caller's invoices, oldest first.
     pub(crate) fn invoices(&self, recipient: &NodeId) -> impl Iterator<Item = &Invoice> {
-        self.payments.invoices.values().filter(move |invoice| invoice.recipient_id == *recipient)
+        self.payments
+            .invoices
+            .values()
+            .filter(move |invoice| invoice.recipient_id == *recipient)
     }
 
     /// Events of the caller's debit notes.
@@ -82,7 +94,10 @@ impl State {
         id: &str,
         acceptance: &Acceptance,
     ) -> Result<(), DecisionError> {
-        let note = self.debit_note(caller, id).ok_or(DecisionError::Unknown)?.clone();
+        let note = self
+            .debit_note(caller, id)
+            .ok_or(DecisionError::Unknown)?
+            .clone();
         if acceptance.total_amount_accepted != note.total_amount_due {
             return Err(DecisionError::Amount);
         }
@@ -91,12 +106,19 @@ impl State {
             DocumentStatus::Cancelled => return Err(DecisionError::DebitNoteCancelled),
             _ => {}
         }
-        let bill = self.payments.bills.get(&note.agreement_id).ok_or(DecisionError::Unknown)?;
+        let bill = self
+            .payments
+            .bills
+            .get(&note.agreement_id)
+            .ok_or(DecisionError::Unknown)?;
         if bill.invoice_accepted {
             return Ok(()); // The invoice covers it; the note stays as it is.
         }
         let session = bill.session.clone();
-        let accepted = bill.meters.get(&note.activity_id).map_or(Glm::ZERO, |meter| meter.accepted);
+        let accepted = bill
+            .meters
+            .get(&note.activity_id)
+            .map_or(Glm::ZERO, |meter| meter.accepted);
         let more = (note.total_amount_due - accepted).max(Glm::ZERO);
         let purpose = (note.agreement_id.clone(), Some(note.activity_id.clone()));
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
@@ -126,19 +148,42 @@ impl State {
         }
         self.note_deadline_met(&note.activity_id, &note.debit_note_id);
         let actor = self.actor(caller);
-        self.post_acceptance(&actor, Document::DebitNote(note.debit_note_id.clone()), acceptance, more);
+        self.post_acceptance(
+            &actor,
+            Document::DebitNote(note.debit_note_id.clone()),
+            acceptance,
+            more,
+        );
         let amount = note.total_amount_due;
-        self.record(actor, Event::DebitNoteAccepted { debit_note: note.debit_note_id.clone(), amount });
+        self.record(
+            actor,
+            Event::DebitNoteAccepted {
+                debit_note: note.debit_note_id.clone(),
+                amount,
+            },
+        );
         let mut kinds = vec![EventKind::Accepted];
         kinds.extend(now_settled.then_some(EventKind::Settled));
         for kind in kinds {
             let (id, at) = (note.debit_note_id.clone(), self.stamp());
-            let event = DocumentEvent { id, at, session: session.clone(), kind };
+            let event = DocumentEvent {
+                id,
+                at,
+                session: session.clone(),
+                kind,
+            };
             self.payments.note_events.push(caller, event);
         }
         self.wake(&Topic::DebitNoteEvents(caller.clone()));
-        self.pay_later(payable.into_iter().map(|accrued| Charge::of_note(&note, accrued)).collect());
-        let paid = self.meter(&note.activity_id).map_or(Glm::ZERO, |meter| meter.paid);
+        self.pay_later(
+            payable
+                .into_iter()
+                .map(|accrued| Charge::of_note(&note, accrued))
+                .collect(),
+        );
+        let paid = self
+            .meter(&note.activity_id)
+            .map_or(Glm::ZERO, |meter| meter.paid);
         if more.is_zero() && note.total_amount_due <= paid {
             self.settle_documents(&note.agreement_id);
         }
@@ -152,7 +197,10 @@ impl State {
         id: &str,
         acceptance: &Acceptance,
     ) -> Result<(), DecisionError> {
-        let invoice = self.invoice(caller, id).ok_or(DecisionError::Unknown)?.clone();
+        let invoice = self
+            .invoice(caller, id)
+            .ok_or(DecisionError::Unknown)?
+            .clone();
         if acceptance.total_amount_accepted != invoice.amount {
             return Err(DecisionError::Amount);
         }
@@ -161,7 +209,11 @@ impl State {
             DocumentStatus::Cancelled => return Err(DecisionError::InvoiceCancelled),
             _ => {}
         }
-        let bill = self.payments.bills.get(&invoice.agreement_id).ok_or(DecisionError::Unknown)?;
+        let bill = self
+            .payments
+            .bills
+            .get(&invoice.agreement_id)
+            .ok_or(DecisionError::Unknown)?;
         let more = (invoice.amount - bill.accepted).max(Glm::ZERO);
         let purpose = (invoice.agreement_id.clone(), None);
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
@@ -174,18 +226,32 @@ impl State {
             // What notes without a due date had accepted is paid with the invoice.
             for (activity, meter) in &mut bill.meters {
                 let accrued = std::mem::take(&mut meter.accrued).into_iter();
-                charges.extend(accrued.map(|accrued| Charge::of_activity(&invoice, activity, accrued)));
+                charges.extend(
+                    accrued.map(|accrued| Charge::of_activity(&invoice, activity, accrued)),
+                );
             }
         }
         if more > Glm::ZERO {
-            charges.push(Charge::of_invoice(&invoice, &acceptance.allocation_id, more));
+            charges.push(Charge::of_invoice(
+                &invoice,
+                &acceptance.allocation_id,
+                more,
+            ));
         }
         if let Some(stored) = self.payments.invoices.get_mut(&invoice.invoice_id) {
             stored.status = DocumentStatus::Accepted;
         }
         let actor = self.actor(caller);
-        self.post_acceptance(&actor, Document::Invoice(invoice.invoice_id.clone()), acceptance, more);
-        let event = Event::InvoiceAccepted { invoice: invoice.invoice_id.clone(), amount: invoice.amount };
+        self.post_acceptance(
+            &actor,
+            Document::Invoice(invoice.invoice_id.clone()),
+            acceptance,
+            more,
+        );
+        let event = Event::InvoiceAccepted {
+            invoice: invoice.invoice_id.clone(),
+            amount: invoice.amount,
+        };
         self.record(actor, event);
         self.tell_invoice(&invoice, EventKind::Accepted);
         self.pay_later(charges);
@@ -200,7 +266,10 @@ impl State {
         id: &str,
         rejection: Rejection,
     ) -> Result<(), DecisionError> {
-        let invoice = self.invoice(caller, id).ok_or(DecisionError::Unknown)?.clone();
+        let invoice = self
+            .invoice(caller, id)
+            .ok_or(DecisionError::Unknown)?
+            .clone();
         match invoice.status {
             DocumentStatus::Accepted | DocumentStatus::Settled => {
                 return Err(DecisionError::InvoiceAccepted);
@@ -213,21 +282,44 @@ impl State {
             stored.status = DocumentStatus::Rejected;
         }
         let actor = self.actor(caller);
-        self.post(actor.clone(), Fact::Rejected { invoice: invoice.invoice_id.clone() });
+        self.post(
+            actor.clone(),
+            Fact::Rejected {
+                invoice: invoice.invoice_id.clone(),
+            },
+        );
         let reason = match &rejection.message {
             Some(message) => format!("{}: {message}", rejection.rejection_reason),
             None => rejection.rejection_reason.clone(),
         };
-        self.record(actor, Event::InvoiceRejected { invoice: invoice.invoice_id.clone(), reason });
+        self.record(
+            actor,
+            Event::InvoiceRejected {
+                invoice: invoice.invoice_id.clone(),
+                reason,
+            },
+        );
         self.tell_invoice(&invoice, EventKind::Rejected(rejection));
         Ok(())
     }
 
     /// Tells the recipient of `invoice` what happened to it.
     pub(super) fn tell_invoice(&mut self, invoice: &Invoice, kind: EventKind) {
-        let session = self.payments.bills.get(&invoice.agreement_id).and_then(|b| b.session.clone());
+        let session = self
+            .payments
+            .bills
+            .get(&invoice.agreement_id)
+            .and_then(|b| b.session.clone());
         let (id, at) = (invoice.invoice_id.clone(), self.stamp());
-        self.push_invoice_event(&invoice.recipient_id, DocumentEvent { id, at, session, kind });
+        self.push_invoice_event(
+            &invoice.recipient_id,
+            DocumentEvent {
+                id,
+                at,
+                session,
+                kind,
+            },
+        );
     }
 
     fn charge(
@@ -238,7 +330,8 @@ impl State {
         amount: Glm,
     ) -> Result<(), DecisionError> {
         let missing = || DecisionError::NoAllocation(allocation.clone());
-        self.allocation(caller, allocation.as_str()).ok_or_else(missing)?;
+        self.allocation(caller, allocation.as_str())
+            .ok_or_else(missing)?;
         match self.charge_allocation(allocation.as_str(), purpose, amount) {
             Ok(()) => Ok(()),
             Err(FundsError::Refused(refusal @ AllocationError::NotEnough { .. })) => {
@@ -250,12 +343,29 @@ impl State {
 
     fn set_note_status(&mut self, id: &DebitNoteId, settled: bool) {
         if let Some(note) = self.payments.debit_notes.get_mut(id) {
-            note.status = if settled { DocumentStatus::Settled } else { DocumentStatus::Accepted };
+            note.status = if settled {
+                DocumentStatus::Settled
+            } else {
+                DocumentStatus::Accepted
+            };
         }
     }
 
-    fn post_acceptance(&mut self, by: &Actor, document: Document, acceptance: &Acceptance, charged: Glm) {
+    fn post_acceptance(
+        &mut self,
+        by: &Actor,
+        document: Document,
+        acceptance: &Acceptance,
+        charged: Glm,
+    ) {
         let allocation = acceptance.allocation_id.clone();
-        self.post(by.clone(), Fact::Accepted { document, allocation, charged });
+        self.post(
+            by.clone(),
+            Fact::Accepted {
+                document,
+                allocation,
+                charged,
+            },
+        );
     }
 }

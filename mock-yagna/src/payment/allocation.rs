@@ -121,7 +121,10 @@ impl Allocation {
     pub(crate) fn charge(&mut self, purpose: Purpose, amount: Glm) -> Result<(), AllocationError> {
         self.check_live()?;
         if amount > Glm::ZERO && amount > self.remaining {
-            return Err(AllocationError::NotEnough { allocated: self.remaining, needed: amount });
+            return Err(AllocationError::NotEnough {
+                allocated: self.remaining,
+                needed: amount,
+            });
         }
         if amount > Glm::ZERO {
             self.spent = self.spent + amount;
@@ -143,7 +146,11 @@ impl Allocation {
     }
 
     fn check_live(&self) -> Result<(), AllocationError> {
-        if self.released { Err(AllocationError::Released(self.id.clone())) } else { Ok(()) }
+        if self.released {
+            Err(AllocationError::Released(self.id.clone()))
+        } else {
+            Ok(())
+        }
     }
 
     /// As its owner sees it.
@@ -213,14 +220,29 @@ mod tests {
     fn every_operation_in_every_state_does_what_the_table_says() {
         use AllocationError as E;
         let not_enough = |allocated, needed| {
-            Err(E::NotEnough { allocated: glm(allocated), needed: glm(needed) })
+            Err(E::NotEnough {
+                allocated: glm(allocated),
+                needed: glm(needed),
+            })
         };
         // operation, its answer, then total, spent and whether it is released
         let table = [
             (Op::Charge("0.001"), Ok(()), "1.000", "0.001", false),
-            (Op::Charge("1"), not_enough("0.999", "1"), "1", "0.001", false),
+            (
+                Op::Charge("1"),
+                not_enough("0.999", "1"),
+                "1",
+                "0.001",
+                false,
+            ),
             (Op::Charge("0.999"), Ok(()), "1", "1", false),
-            (Op::Charge("0.000000000000000001"), not_enough("0", "0.000000000000000001"), "1", "1", false),
+            (
+                Op::Charge("0.000000000000000001"),
+                not_enough("0", "0.000000000000000001"),
+                "1",
+                "1",
+                false,
+            ),
             (Op::Total("0.5"), Err(E::BelowSpent), "1", "1", false),
             (Op::Total("-1"), Err(E::BelowSpent), "1", "1", false),
             (Op::Total("1"), Ok(()), "1", "1", false),
@@ -229,7 +251,13 @@ mod tests {
             (Op::Timeout(11), Ok(()), "5", "1", false),
             (Op::Release, Ok(()), "5", "1", true),
             (Op::Release, Err(E::Released("a".into())), "5", "1", true),
-            (Op::Charge("1"), Err(E::Released("a".into())), "5", "1", true),
+            (
+                Op::Charge("1"),
+                Err(E::Released("a".into())),
+                "5",
+                "1",
+                true,
+            ),
             (Op::Total("9"), Err(E::Released("a".into())), "5", "1", true),
         ];
         let mut allocation = allocation("1.0");
@@ -262,7 +290,9 @@ mod tests {
     #[test]
     fn a_zero_charge_leaves_no_expenditure_and_works_without_money() {
         let mut allocation = allocation("0");
-        allocation.charge(purpose(), Glm::ZERO).expect("nothing needed");
+        allocation
+            .charge(purpose(), Glm::ZERO)
+            .expect("nothing needed");
         assert!(allocation.expenditures.is_empty());
     }
 }

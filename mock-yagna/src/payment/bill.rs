@@ -45,7 +45,11 @@ pub(super) struct Terms {
 
 impl Terms {
     /// Reads the terms of `agreement`; `default_platform` is for demands that choose none.
-    pub(super) fn of(agreement: &Agreement, behaviour: &Behaviour, default_platform: &str) -> Terms {
+    pub(super) fn of(
+        agreement: &Agreement,
+        behaviour: &Behaviour,
+        default_platform: &str,
+    ) -> Terms {
         let (demand, offer) = (&agreement.demand.properties, &agreement.offer.properties);
         let tariff = Tariff::of_offer(offer).unwrap_or_else(|error| {
             tracing::warn!(agreement = %agreement.id, %error, "the agreement will cost nothing");
@@ -84,7 +88,10 @@ fn seconds(value: &Value) -> Option<Duration> {
 /// A point in time in milliseconds.
 fn milliseconds(value: &Value) -> Option<Timestamp> {
     let text = value.as_str().and_then(|text| text.parse().ok());
-    let millis = value.as_i64().or(text).or_else(|| value.as_f64().map(|float| float as i64))?;
+    let millis = value
+        .as_i64()
+        .or(text)
+        .or_else(|| value.as_f64().map(|float| float as i64))?;
     Timestamp::from_millisecond(millis).ok()
 }
 
@@ -215,7 +222,11 @@ mod tests {
             assert_eq!(seconds(&nothing), None, "{nothing}");
         }
         let at = Timestamp::from_millisecond(1_795_312_225_368).ok();
-        for text in [json!(1_795_312_225_368_i64), json!("1795312225368"), json!(1_795_312_225_368.0)] {
+        for text in [
+            json!(1_795_312_225_368_i64),
+            json!("1795312225368"),
+            json!(1_795_312_225_368.0),
+        ] {
             assert_eq!(milliseconds(&text), at, "{text}");
         }
         assert_eq!(milliseconds(&json!("tomorrow")), None);

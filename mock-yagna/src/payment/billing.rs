@@ -27,9 +27,17 @@ const RETRY: Duration = Duration::from_secs(5);
 impl State {
     /// An agreement came into force: its bill is opened.
     pub(crate) fn agreement_approved(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.agreement(id) else { return };
-        let behaviour = self.provider(&agreement.provider).map(|p| p.spec.behaviour.clone());
-        let default_platform = self.config.platforms.first().map(crate::config::Platform::name);
+        let Some(agreement) = self.agreement(id) else {
+            return;
+        };
+        let behaviour = self
+            .provider(&agreement.provider)
+            .map(|p| p.spec.behaviour.clone());
+        let default_platform = self
+            .config
+            .platforms
+            .first()
+            .map(crate::config::Platform::name);
         let terms = Terms::of(
             agreement,
             &behaviour.unwrap_or_default(),
@@ -42,7 +50,9 @@ impl State {
 
     /// An activity was created: its meter runs.
     pub(crate) fn activity_created(&mut self, activity: &ActivityId) {
-        let Some(agreement) = self.activity(activity).map(|a| a.agreement.clone()) else { return };
+        let Some(agreement) = self.activity(activity).map(|a| a.agreement.clone()) else {
+            return;
+        };
         self.open_meter(activity, &agreement);
     }
 
@@ -68,7 +78,9 @@ impl State {
 
     /// A provider that is offline sends its notes when it is back.
     fn is_postponed(&mut self, activity: &ActivityId) -> bool {
-        let Some(provider) = self.bill_of(activity).map(|bill| bill.provider.clone()) else { return false };
+        let Some(provider) = self.bill_of(activity).map(|bill| bill.provider.clone()) else {
+            return false;
+        };
         if self.is_reachable(&provider) {
             return false;
         }
@@ -86,20 +98,37 @@ impl State {
             self.timeline.schedule(expires, due)
         });
         let (agreement, requestor) = (bill.agreement.clone(), bill.requestor.clone());
-        self.post(self.actor(&bill.provider), Fact::Approved { agreement: agreement.clone(), requestor });
+        self.post(
+            self.actor(&bill.provider),
+            Fact::Approved {
+                agreement: agreement.clone(),
+                requestor,
+            },
+        );
         self.payments.bills.insert(agreement, bill);
     }
 
     pub(super) fn open_meter(&mut self, activity: &ActivityId, agreement: &AgreementId) {
-        let requestor = self.payments.bills.get(agreement).map(|bill| bill.requestor.clone());
+        let requestor = self
+            .payments
+            .bills
+            .get(agreement)
+            .map(|bill| bill.requestor.clone());
         let by = requestor.map_or(Actor::Daemon, |requestor| self.actor(&requestor));
-        let fact = Fact::ActivityCreated { activity: activity.clone(), agreement: agreement.clone() };
+        let fact = Fact::ActivityCreated {
+            activity: activity.clone(),
+            agreement: agreement.clone(),
+        };
         self.post(by, fact);
-        let Some(bill) = self.payments.bills.get_mut(agreement) else { return };
+        let Some(bill) = self.payments.bills.get_mut(agreement) else {
+            return;
+        };
         let (interval, idle) = (bill.terms.interval, bill.idle.take());
         bill.running += 1;
         let mut meter = Meter::new(self.now);
-        self.payments.metered.insert(activity.clone(), agreement.clone());
+        self.payments
+            .metered
+            .insert(activity.clone(), agreement.clone());
         if let Some(idle) = idle {
             self.timeline.cancel(idle);
         }
@@ -110,15 +139,24 @@ impl State {
     }
 
     pub(super) fn close_meter(&mut self, activity: &ActivityId, usage: &[f64]) {
-        let Some(meter) = self.meter(activity).filter(|meter| meter.alive) else { return };
+        let Some(meter) = self.meter(activity).filter(|meter| meter.alive) else {
+            return;
+        };
         meter.alive = false;
         let next = meter.next_note.take();
         if let Some(ticket) = next {
             self.timeline.cancel(ticket);
         }
-        self.post(Actor::Daemon, Fact::ActivityEnded { activity: activity.clone() });
+        self.post(
+            Actor::Daemon,
+            Fact::ActivityEnded {
+                activity: activity.clone(),
+            },
+        );
         self.issue_debit_note(activity, usage, true);
-        let Some(bill) = self.bill_of(activity) else { return };
+        let Some(bill) = self.bill_of(activity) else {
+            return;
+        };
         bill.running = bill.running.saturating_sub(1);
         let agreement = bill.agreement.clone();
         if bill.ended {
@@ -135,7 +173,14 @@ impl State {
     }
 
     pub(super) fn close_bill(&mut self, agreement: &AgreementId) {
-        let Some(bill) = self.payments.bills.get_mut(agreement).filter(|bill| !bill.ended) else { return };
+        let Some(bill) = self
+            .payments
+            .bills
+            .get_mut(agreement)
+            .filter(|bill| !bill.ended)
+        else {
+            return;
+        };
         bill.ended = true;
         let mut tickets = vec![bill.idle.take(), bill.expiry.take()];
         for meter in bill.meters.values_mut() {
@@ -145,19 +190,31 @@ impl State {
         for ticket in tickets.into_iter().flatten() {
             self.timeline.cancel(ticket);
         }
-        self.post(Actor::Daemon, Fact::Ended { agreement: agreement.clone() });
+        self.post(
+            Actor::Daemon,
+            Fact::Ended {
+                agreement: agreement.clone(),
+            },
+        );
         self.invoice_if_ready(agreement);
     }
 
     /// Issues a debit note over everything an activity has used; `last` when it has ended.
     pub(super) fn issue_debit_note(&mut self, activity: &ActivityId, usage: &[f64], last: bool) {
         let (now, id) = (self.now, self.ids.debit_note());
-        let Some(bill) = self.bill_of(activity) else { return };
+        let Some(bill) = self.bill_of(activity) else {
+            return;
+        };
         let terms = bill.terms.clone();
-        let (agreement, requestor, provider) =
-            (bill.agreement.clone(), bill.requestor.clone(), bill.provider.clone());
+        let (agreement, requestor, provider) = (
+            bill.agreement.clone(),
+            bill.requestor.clone(),
+            bill.provider.clone(),
+        );
         let (session, enforced) = (bill.session.clone(), !bill.ended);
-        let Some(meter) = bill.meters.get_mut(activity) else { return };
+        let Some(meter) = bill.meters.get_mut(activity) else {
+            return;
+        };
         // A clock that is read twice must not make a bill smaller.
         meter.due = terms.tariff.cost(usage).max(meter.due);
         let payable = terms.payment_timeout.filter(|timeout| {
@@ -183,9 +240,14 @@ impl State {
             payment_due_date: payable.map(|timeout| to_micros(later(now, timeout))),
             status: DocumentStatus::Received,
         };
-        let deadline = terms.accept_timeout.filter(|_| enforced).map(|timeout| later(now, timeout));
+        let deadline = terms
+            .accept_timeout
+            .filter(|_| enforced)
+            .map(|timeout| later(now, timeout));
         let first_deadline = deadline.filter(|_| meter.unaccepted.is_empty());
-        meter.unaccepted.extend(deadline.map(|deadline| (id.clone(), deadline)));
+        meter
+            .unaccepted
+            .extend(deadline.map(|deadline| (id.clone(), deadline)));
         let amount = note.total_amount_due;
         if let Some(deadline) = first_deadline {
             let due = Action::Payment(Due::AcceptDeadline(activity.clone()));
@@ -207,18 +269,35 @@ impl State {
         self.payments.totals.debit_notes += 1;
         let actor = self.actor(&provider);
         let activity = activity.clone();
-        let fact = Fact::DebitNoteIssued { note: id.clone(), activity: activity.clone(), total: amount };
+        let fact = Fact::DebitNoteIssued {
+            note: id.clone(),
+            activity: activity.clone(),
+            total: amount,
+        };
         self.post(actor.clone(), fact);
-        let event = Event::DebitNoteIssued { debit_note: id.clone(), activity, amount };
+        let event = Event::DebitNoteIssued {
+            debit_note: id.clone(),
+            activity,
+            amount,
+        };
         self.record(actor, event);
         let at = self.stamp();
-        let event = DocumentEvent { id, at, session, kind: EventKind::Received };
+        let event = DocumentEvent {
+            id,
+            at,
+            session,
+            kind: EventKind::Received,
+        };
         self.payments.note_events.push(&requestor, event);
         self.wake(&Topic::DebitNoteEvents(requestor));
     }
 
     fn invoice_if_ready(&mut self, agreement: &AgreementId) {
-        let ready = self.payments.bills.get(agreement).is_some_and(Bill::is_ready_for_invoice);
+        let ready = self
+            .payments
+            .bills
+            .get(agreement)
+            .is_some_and(Bill::is_ready_for_invoice);
         if ready {
             let ticket = self.after(self.config.latency.invoice, Due::Invoice(agreement.clone()));
             if let Some(bill) = self.payments.bills.get_mut(agreement) {
@@ -229,7 +308,11 @@ impl State {
 
     /// The provider bills the whole agreement; one without activities costs nothing.
     pub(super) fn issue_invoice(&mut self, agreement: &AgreementId) {
-        let provider = self.payments.bills.get(agreement).map(|bill| bill.provider.clone());
+        let provider = self
+            .payments
+            .bills
+            .get(agreement)
+            .map(|bill| bill.provider.clone());
         if provider.is_some_and(|provider| !self.is_reachable(&provider)) {
             let ticket = self.after(RETRY, Due::Invoice(agreement.clone()));
             if let Some(bill) = self.payments.bills.get_mut(agreement) {
@@ -238,7 +321,9 @@ impl State {
             return;
         }
         let (now, id) = (self.now, self.ids.invoice());
-        let Some(bill) = self.payments.bills.get_mut(agreement) else { return };
+        let Some(bill) = self.payments.bills.get_mut(agreement) else {
+            return;
+        };
         bill.invoice = Some(id.clone());
         bill.invoicing = None;
         let amount = bill.due();
@@ -264,10 +349,26 @@ impl State {
         totals.invoices += 1;
         totals.invoiced = totals.invoiced + amount;
         let (actor, agreement) = (self.actor(&provider), agreement.clone());
-        let fact = Fact::InvoiceIssued { invoice: id.clone(), agreement: agreement.clone(), amount };
+        let fact = Fact::InvoiceIssued {
+            invoice: id.clone(),
+            agreement: agreement.clone(),
+            amount,
+        };
         self.post(actor.clone(), fact);
-        self.record(actor, Event::InvoiceIssued { invoice: id.clone(), agreement, amount });
-        let event = DocumentEvent { id, at: self.stamp(), session, kind: EventKind::Received };
+        self.record(
+            actor,
+            Event::InvoiceIssued {
+                invoice: id.clone(),
+                agreement,
+                amount,
+            },
+        );
+        let event = DocumentEvent {
+            id,
+            at: self.stamp(),
+            session,
+            kind: EventKind::Received,
+        };
         self.push_invoice_event(&requestor, event);
     }
 
@@ -290,12 +391,16 @@ impl State {
     }
 
     pub(super) fn after(&mut self, delay: Duration, due: Due) -> crate::timeline::Ticket {
-        self.timeline.schedule(later(self.now, delay), Action::Payment(due))
+        self.timeline
+            .schedule(later(self.now, delay), Action::Payment(due))
     }
 
     /// What the agreement of `activity` has cost so far, as of the last debit note.
     pub fn billed(&self, agreement: &AgreementId) -> Glm {
-        self.payments.bills.get(agreement).map_or(Glm::ZERO, Bill::due)
+        self.payments
+            .bills
+            .get(agreement)
+            .map_or(Glm::ZERO, Bill::due)
     }
 }
 

@@ -57,7 +57,11 @@ impl Charge {
     }
 
     /// What notes of `activity` had accepted before the invoice.
-    pub(super) fn of_activity(invoice: &Invoice, activity: &ActivityId, accrued: Accrued) -> Charge {
+    pub(super) fn of_activity(
+        invoice: &Invoice,
+        activity: &ActivityId,
+        accrued: Accrued,
+    ) -> Charge {
         Charge {
             document: Document::DebitNote(accrued.note),
             activity: Some(activity.clone()),
@@ -168,7 +172,10 @@ impl State {
         self.payments.settling = None;
         let mut transfers = IndexMap::<Transfer, Vec<Charge>>::new();
         for charge in std::mem::take(&mut self.payments.charges) {
-            transfers.entry(charge.transfer.clone()).or_default().push(charge);
+            transfers
+                .entry(charge.transfer.clone())
+                .or_default()
+                .push(charge);
         }
         for (transfer, charges) in transfers {
             let paid: indexmap::IndexSet<_> = charges.iter().map(|c| c.agreement.clone()).collect();
@@ -198,7 +205,10 @@ impl State {
                     meter.paid = meter.paid + charge.amount;
                 }
             }
-            let fact = Fact::Paid { document: charge.document.clone(), amount: charge.amount };
+            let fact = Fact::Paid {
+                document: charge.document.clone(),
+                amount: charge.amount,
+            };
             self.post(Actor::Daemon, fact);
             self.order(charge);
         }
@@ -215,11 +225,17 @@ impl State {
             timestamp,
             agreement_payments: agreements
                 .into_iter()
-                .map(|(agreement_id, amount)| AgreementPayment { agreement_id, amount })
+                .map(|(agreement_id, amount)| AgreementPayment {
+                    agreement_id,
+                    amount,
+                })
                 .collect(),
             activity_payments: activities
                 .into_iter()
-                .map(|(activity_id, amount)| ActivityPayment { activity_id, amount })
+                .map(|(activity_id, amount)| ActivityPayment {
+                    activity_id,
+                    amount,
+                })
                 .collect(),
             details: base64::engine::general_purpose::STANDARD.encode(hash),
         };
@@ -253,19 +269,30 @@ impl State {
             activity_id: charge.activity,
             debit_note_id,
         };
-        self.payments.orders.entry(charge.allocation).or_default().push(order);
+        self.payments
+            .orders
+            .entry(charge.allocation)
+            .or_default()
+            .push(order);
     }
 
     /// Marks the documents of `agreement` whose amounts are paid.
     pub(super) fn settle_documents(&mut self, agreement: &AgreementId) {
-        let Some(bill) = self.payments.bills.get_mut(agreement) else { return };
+        let Some(bill) = self.payments.bills.get_mut(agreement) else {
+            return;
+        };
         let (requestor, session) = (bill.requestor.clone(), bill.session.clone());
-        let (invoice, paid) = (bill.invoice.clone().filter(|_| bill.invoice_accepted), bill.paid);
+        let (invoice, paid) = (
+            bill.invoice.clone().filter(|_| bill.invoice_accepted),
+            bill.paid,
+        );
         let mut settled = Vec::new();
         for meter in bill.meters.values_mut() {
             let (notes, paid) = (&self.payments.debit_notes, meter.paid);
             settled.extend(meter.unsettled.extract_if(.., |id| {
-                notes.get(id).is_none_or(|note| note.total_amount_due <= paid)
+                notes
+                    .get(id)
+                    .is_none_or(|note| note.total_amount_due <= paid)
             }));
         }
         for id in settled {
@@ -273,17 +300,38 @@ impl State {
                 note.status = DocumentStatus::Settled;
             }
             let (at, session, kind) = (self.stamp(), session.clone(), EventKind::Settled);
-            self.payments.note_events.push(&requestor, DocumentEvent { id, at, session, kind });
+            self.payments.note_events.push(
+                &requestor,
+                DocumentEvent {
+                    id,
+                    at,
+                    session,
+                    kind,
+                },
+            );
             self.wake(&Topic::DebitNoteEvents(requestor.clone()));
         }
-        let Some(invoice) = invoice.and_then(|id| self.payments.invoices.get_mut(&id)) else { return };
+        let Some(invoice) = invoice.and_then(|id| self.payments.invoices.get_mut(&id)) else {
+            return;
+        };
         if invoice.status == DocumentStatus::Accepted && invoice.amount <= paid {
             invoice.status = DocumentStatus::Settled;
             let invoice = invoice.clone();
             let (id, amount) = (invoice.invoice_id.clone(), invoice.amount);
             self.payments.totals.invoices_paid += 1;
-            self.post(Actor::Daemon, Fact::Settled { invoice: id.clone() });
-            self.record(Actor::Daemon, Event::InvoiceSettled { invoice: id, amount });
+            self.post(
+                Actor::Daemon,
+                Fact::Settled {
+                    invoice: id.clone(),
+                },
+            );
+            self.record(
+                Actor::Daemon,
+                Event::InvoiceSettled {
+                    invoice: id,
+                    amount,
+                },
+            );
             self.tell_invoice(&invoice, EventKind::Settled);
         }
     }
@@ -305,9 +353,24 @@ impl State {
         let all = self.payments.payments.values();
         all.filter(|payment| payment.payer_id == *payer)
             .filter(|payment| filter.after.is_none_or(|after| payment.timestamp > after))
-            .filter(|payment| filter.driver.as_ref().is_none_or(|wanted| word(payment, 0, wanted)))
-            .filter(|payment| filter.network.as_ref().is_none_or(|wanted| word(payment, 1, wanted)))
-            .filter(|payment| filter.session.as_ref().is_none_or(|s| of_session(payment, s)))
+            .filter(|payment| {
+                filter
+                    .driver
+                    .as_ref()
+                    .is_none_or(|wanted| word(payment, 0, wanted))
+            })
+            .filter(|payment| {
+                filter
+                    .network
+                    .as_ref()
+                    .is_none_or(|wanted| word(payment, 1, wanted))
+            })
+            .filter(|payment| {
+                filter
+                    .session
+                    .as_ref()
+                    .is_none_or(|s| of_session(payment, s))
+            })
             .take(filter.max.unwrap_or(usize::MAX))
             .cloned()
             .collect()
@@ -315,21 +378,34 @@ impl State {
 
     /// The caller's payment of this id.
     pub(crate) fn payment(&self, payer: &NodeId, id: &str) -> Option<&Payment> {
-        self.payments.payments.get(id).filter(|payment| payment.payer_id == *payer)
+        self.payments
+            .payments
+            .get(id)
+            .filter(|payment| payment.payer_id == *payer)
     }
 
     /// The payments that cover a part of an invoice, or of the notes of its agreement.
     pub(crate) fn payments_of_invoice(&self, invoice: &Invoice) -> Vec<Payment> {
         let all = self.payments.payments.values();
         let covers = |payment: &&Payment| {
-            payment.agreement_payments.iter().any(|p| p.agreement_id == invoice.agreement_id)
-                || payment.activity_payments.iter().any(|p| invoice.activity_ids.contains(&p.activity_id))
+            payment
+                .agreement_payments
+                .iter()
+                .any(|p| p.agreement_id == invoice.agreement_id)
+                || payment
+                    .activity_payments
+                    .iter()
+                    .any(|p| invoice.activity_ids.contains(&p.activity_id))
         };
         all.filter(covers).cloned().collect()
     }
 
     /// What the driver did for an allocation.
     pub(crate) fn orders(&self, allocation: &AllocationId) -> &[Order] {
-        self.payments.orders.get(allocation).map(Vec::as_slice).unwrap_or_default()
+        self.payments
+            .orders
+            .get(allocation)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 }

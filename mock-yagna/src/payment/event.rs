@@ -96,7 +96,9 @@ pub(crate) struct EventLog<Id> {
 
 impl<Id> Default for EventLog<Id> {
     fn default() -> Self {
-        EventLog { by_recipient: IndexMap::new() }
+        EventLog {
+            by_recipient: IndexMap::new(),
+        }
     }
 }
 
@@ -113,17 +115,31 @@ impl<Id: Clone> EventLog<Id> {
 
     /// What `filter` selects of `recipient`'s events, oldest first.
     pub(crate) fn page(&self, recipient: &NodeId, filter: &EventFilter) -> Vec<DocumentEvent<Id>> {
-        let events = self.by_recipient.get(recipient).map(Vec::as_slice).unwrap_or_default();
+        let events = self
+            .by_recipient
+            .get(recipient)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let from = match filter.after {
             Some(after) => events.partition_point(|event| event.at <= after),
             None => 0,
         };
         let wanted = |event: &&DocumentEvent<Id>| {
             filter.words.contains(&event.kind.word())
-                && filter.session.as_ref().is_none_or(|s| event.session.as_ref() == Some(s))
+                && filter
+                    .session
+                    .as_ref()
+                    .is_none_or(|s| event.session.as_ref() == Some(s))
         };
         let limit = filter.max.unwrap_or(usize::MAX);
-        events.get(from..).unwrap_or_default().iter().filter(wanted).take(limit).cloned().collect()
+        events
+            .get(from..)
+            .unwrap_or_default()
+            .iter()
+            .filter(wanted)
+            .take(limit)
+            .cloned()
+            .collect()
     }
 }
 
@@ -139,10 +155,23 @@ mod tests {
     fn a_page_is_what_time_kind_session_and_limit_leave() {
         let mut log = EventLog::<u32>::default();
         let me = NodeId::new("0x1");
-        let kinds = [EventKind::Received, EventKind::Accepted, EventKind::Received, EventKind::Settled];
+        let kinds = [
+            EventKind::Received,
+            EventKind::Accepted,
+            EventKind::Received,
+            EventKind::Settled,
+        ];
         for (n, kind) in (1u32..).zip(kinds) {
             let session = (n != 3).then(|| "s".to_owned());
-            log.push(&me, DocumentEvent { id: n, at: at(i64::from(n)), session, kind });
+            log.push(
+                &me,
+                DocumentEvent {
+                    id: n,
+                    at: at(i64::from(n)),
+                    session,
+                    kind,
+                },
+            );
         }
         let all = vec![EventWord::Received, EventWord::Accepted, EventWord::Settled];
         let usual = EventWord::USUAL.to_vec();
@@ -158,11 +187,26 @@ mod tests {
             (None, None, Some("other"), all, vec![]),
         ];
         for (after, max, session, words, expected) in table {
-            let filter = EventFilter { after, max, session: session.map(str::to_owned), words };
-            let ids: Vec<_> = log.page(&me, &filter).iter().map(|event| event.id).collect();
+            let filter = EventFilter {
+                after,
+                max,
+                session: session.map(str::to_owned),
+                words,
+            };
+            let ids: Vec<_> = log
+                .page(&me, &filter)
+                .iter()
+                .map(|event| event.id)
+                .collect();
             assert_eq!(ids, expected, "{filter:?}");
         }
-        let filter = EventFilter { words: usual, ..EventFilter::default() };
-        assert!(log.page(&NodeId::new("0x2"), &filter).is_empty(), "events are private");
+        let filter = EventFilter {
+            words: usual,
+            ..EventFilter::default()
+        };
+        assert!(
+            log.page(&NodeId::new("0x2"), &filter).is_empty(),
+            "events are private"
+        );
     }
 }

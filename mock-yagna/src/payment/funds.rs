@@ -48,7 +48,11 @@ pub(crate) enum FundsError {
     #[error("{0}")]
     Platform(#[from] PlatformError),
     #[error("the timeout {timeout} is in the past")]
-    TimeoutPassed { timeout: Timestamp, address: String, platform: String },
+    TimeoutPassed {
+        timeout: Timestamp,
+        address: String,
+        platform: String,
+    },
     #[error("{0}")]
     Account(String),
     #[error("{requested} is more than the {available} on account {address}, platform {platform}")]
@@ -76,7 +80,11 @@ impl State {
         let (driver, platform) = (platform.driver.clone(), platform.name());
         let address = spec.address.unwrap_or_else(|| owner.to_string());
         if let Some(timeout) = spec.timeout.filter(|timeout| *timeout <= self.now) {
-            return Err(FundsError::TimeoutPassed { timeout, address, platform });
+            return Err(FundsError::TimeoutPassed {
+                timeout,
+                address,
+                platform,
+            });
         }
         check_address(owner, &address, &driver)?;
         self.check_funds(owner, &address, &platform, spec.total)?;
@@ -104,12 +112,26 @@ impl State {
         let account = self.payments.accounts.entry(key).or_default();
         account.reserved = account.reserved + reserve(&allocation);
         let created = allocation.to_wire();
-        self.payments.owned.entry(owner.clone()).or_default().push(id.clone());
+        self.payments
+            .owned
+            .entry(owner.clone())
+            .or_default()
+            .push(id.clone());
         self.payments.allocations.insert(id.clone(), allocation);
         let actor = self.actor(owner);
-        let fact = Fact::Allocated { allocation: id.clone(), owner: owner.clone(), total: spec.total };
+        let fact = Fact::Allocated {
+            allocation: id.clone(),
+            owner: owner.clone(),
+            total: spec.total,
+        };
         self.post(actor.clone(), fact);
-        self.record(actor, Event::AllocationCreated { allocation: id, amount: spec.total });
+        self.record(
+            actor,
+            Event::AllocationCreated {
+                allocation: id,
+                amount: spec.total,
+            },
+        );
         Ok(created)
     }
 
@@ -126,7 +148,12 @@ impl State {
         after: Option<Timestamp>,
         max: Option<usize>,
     ) -> Vec<&Allocation> {
-        let ids = self.payments.owned.get(owner).map(Vec::as_slice).unwrap_or_default();
+        let ids = self
+            .payments
+            .owned
+            .get(owner)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         ids.iter()
             .filter_map(|id| self.payments.allocations.get(id))
             .filter(|allocation| !allocation.released)
@@ -166,14 +193,27 @@ impl State {
             }
         }
         let total = amended.total_amount;
-        self.post(self.actor(owner), Fact::Allocated { allocation, owner: owner.clone(), total });
+        self.post(
+            self.actor(owner),
+            Fact::Allocated {
+                allocation,
+                owner: owner.clone(),
+                total,
+            },
+        );
         Ok(amended)
     }
 
     /// Gives back what is left of an allocation.
-    pub(crate) fn release_allocation(&mut self, owner: &NodeId, id: &str) -> Result<(), FundsError> {
+    pub(crate) fn release_allocation(
+        &mut self,
+        owner: &NodeId,
+        id: &str,
+    ) -> Result<(), FundsError> {
         let found = self.payments.allocations.get(id);
-        found.filter(|allocation| allocation.owner == *owner).ok_or(FundsError::Unknown)?;
+        found
+            .filter(|allocation| allocation.owner == *owner)
+            .ok_or(FundsError::Unknown)?;
         self.release(self.actor(owner), id)
     }
 
@@ -187,13 +227,28 @@ impl State {
     fn release(&mut self, by: Actor, id: &str) -> Result<(), FundsError> {
         let (ticket, allocation, remaining) = self.change_allocation(id, |allocation| {
             allocation.release()?;
-            Ok((allocation.ticket.take(), allocation.id.clone(), allocation.remaining.normalized()))
+            Ok((
+                allocation.ticket.take(),
+                allocation.id.clone(),
+                allocation.remaining.normalized(),
+            ))
         })?;
         if let Some(ticket) = ticket {
             self.timeline.cancel(ticket);
         }
-        self.post(by.clone(), Fact::Released { allocation: allocation.clone() });
-        self.record(by, Event::AllocationReleased { allocation, remaining });
+        self.post(
+            by.clone(),
+            Fact::Released {
+                allocation: allocation.clone(),
+            },
+        );
+        self.record(
+            by,
+            Event::AllocationReleased {
+                allocation,
+                remaining,
+            },
+        );
         Ok(())
     }
 
@@ -213,7 +268,11 @@ impl State {
         id: &str,
         change: impl FnOnce(&mut Allocation) -> Result<R, AllocationError>,
     ) -> Result<R, FundsError> {
-        let allocation = self.payments.allocations.get_mut(id).ok_or(FundsError::Unknown)?;
+        let allocation = self
+            .payments
+            .allocations
+            .get_mut(id)
+            .ok_or(FundsError::Unknown)?;
         let (reserved, spent) = (reserve(allocation), allocation.spent);
         let result = change(allocation)?;
         let key = (allocation.owner.clone(), allocation.platform.clone());
@@ -230,7 +289,10 @@ impl State {
         platform: &str,
         requested: Glm,
     ) -> Result<(), FundsError> {
-        let account = self.payments.accounts.get(&(owner.clone(), platform.to_owned()));
+        let account = self
+            .payments
+            .accounts
+            .get(&(owner.clone(), platform.to_owned()));
         let Account { reserved, spent } = account.copied().unwrap_or_default();
         let available = self.config.funds - spent - reserved;
         if requested <= available || requested <= Glm::ZERO {
@@ -262,21 +324,35 @@ impl State {
         }
         properties.insert("golem.com.payment.protocol.version".into(), "3".into());
         let platforms: String = keys.iter().map(String::as_str).collect();
-        let platforms = if keys.len() > 1 { format!("(|{platforms})") } else { platforms };
+        let platforms = if keys.len() > 1 {
+            format!("(|{platforms})")
+        } else {
+            platforms
+        };
         let version = if deposit { 2 } else { 1 };
         Some(DemandDecoration {
             properties: properties
                 .into_iter()
-                .map(|(key, value)| DecorationProperty { key, value: Value::String(value) })
+                .map(|(key, value)| DecorationProperty {
+                    key,
+                    value: Value::String(value),
+                })
                 .collect(),
-            constraints: vec![platforms, format!("(golem.com.payment.protocol.version>{version})")],
+            constraints: vec![
+                platforms,
+                format!("(golem.com.payment.protocol.version>{version})"),
+            ],
         })
     }
 }
 
 /// What a live allocation keeps of its account; a negative one keeps nothing.
 fn reserve(allocation: &Allocation) -> Glm {
-    if allocation.released { Glm::ZERO } else { allocation.remaining.max(Glm::ZERO) }
+    if allocation.released {
+        Glm::ZERO
+    } else {
+        allocation.remaining.max(Glm::ZERO)
+    }
 }
 
 /// A wallet can only be the caller's own.
@@ -291,5 +367,7 @@ fn check_address(owner: &NodeId, address: &str, driver: &str) -> Result<(), Fund
         ),
         None => format!("Account {address} not found in active accounts"),
     };
-    Err(FundsError::Account(format!("Failed to initialize account on driver: {driver} due to error {why}")))
+    Err(FundsError::Account(format!(
+        "Failed to initialize account on driver: {driver} due to error {why}"
+    )))
 }

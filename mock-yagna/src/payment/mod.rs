@@ -120,7 +120,11 @@ impl State {
 
     /// What is accepted and not paid yet; the payment driver will pay it.
     pub fn unsettled(&self) -> Glm {
-        self.payments.charges.iter().map(|charge| charge.amount).sum()
+        self.payments
+            .charges
+            .iter()
+            .map(|charge| charge.amount)
+            .sum()
     }
 }
 

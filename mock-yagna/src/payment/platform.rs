@@ -63,9 +63,11 @@ pub(crate) fn resolve<'a>(
 ) -> Result<&'a Platform, PlatformError> {
     let (from, driver, network, token) = match request {
         None => (1, None, None, None),
-        Some(PlatformRequest::Parts { driver, network, token }) => {
-            (1, driver.as_deref(), network.as_deref(), token.as_deref())
-        }
+        Some(PlatformRequest::Parts {
+            driver,
+            network,
+            token,
+        }) => (1, driver.as_deref(), network.as_deref(), token.as_deref()),
         Some(PlatformRequest::Name(name)) => {
             let mut words = name.split('-');
             match (words.next(), words.next(), words.next(), words.next()) {
@@ -77,12 +79,20 @@ pub(crate) fn resolve<'a>(
         }
     };
     let default = known.first();
-    let driver = driver.or_else(|| default.map(|p| p.driver.as_str())).unwrap_or("erc20");
-    let of_driver = || known.iter().filter(|p| p.driver.eq_ignore_ascii_case(driver));
+    let driver = driver
+        .or_else(|| default.map(|p| p.driver.as_str()))
+        .unwrap_or("erc20");
+    let of_driver = || {
+        known
+            .iter()
+            .filter(|p| p.driver.eq_ignore_ascii_case(driver))
+    };
     if of_driver().next().is_none() {
         return Err(PlatformError::Driver(from, driver.to_owned()));
     }
-    let network = network.or_else(|| default.map(|p| p.network.as_str())).unwrap_or("holesky");
+    let network = network
+        .or_else(|| default.map(|p| p.network.as_str()))
+        .unwrap_or("holesky");
     let platform = of_driver()
         .find(|p| p.network.eq_ignore_ascii_case(network))
         .ok_or_else(|| PlatformError::Network(from, network.to_owned()))?;
@@ -111,28 +121,43 @@ mod tests {
             (json!(null), Ok("erc20-holesky-tglm")),
             (json!({}), Ok("erc20-holesky-tglm")),
             (json!({ "network": "polygon" }), Ok("erc20-polygon-glm")),
-            (json!({ "driver": "erc20", "network": "hoodi", "token": "tglm" }), Ok("erc20-hoodi-tglm")),
+            (
+                json!({ "driver": "erc20", "network": "hoodi", "token": "tglm" }),
+                Ok("erc20-hoodi-tglm"),
+            ),
             (json!("erc20-holesky-tglm"), Ok("erc20-holesky-tglm")),
             (
                 json!("nope"),
                 Err("paymentPlatform must be of the form driver-network-token instead of nope"),
             ),
-            (json!("erc20-nope-tglm"), Err("Validate network failed (2): Invalid network name: nope")),
+            (
+                json!("erc20-nope-tglm"),
+                Err("Validate network failed (2): Invalid network name: nope"),
+            ),
             (
                 json!({ "network": "nope" }),
                 Err("Validate network failed (1): Invalid network name: nope"),
             ),
             (
                 json!({ "network": "holesky", "token": "glm" }),
-                Err("Validate token failed (1): Token glm does not match expected token tglm for \
+                Err(
+                    "Validate token failed (1): Token glm does not match expected token tglm for \
                      driver erc20 and network holesky. Note that for test networks expected token \
-                     name is tglm and for production networks it is glm"),
+                     name is tglm and for production networks it is glm",
+                ),
             ),
         ];
         for (request, expected) in table {
-            let parsed: Option<PlatformRequest> = serde_json::from_value(request.clone()).expect("request");
-            let found = resolve(&known, parsed.as_ref()).map(Platform::name).map_err(|e| e.to_string());
-            assert_eq!(found, expected.map(String::from).map_err(String::from), "{request}");
+            let parsed: Option<PlatformRequest> =
+                serde_json::from_value(request.clone()).expect("request");
+            let found = resolve(&known, parsed.as_ref())
+                .map(Platform::name)
+                .map_err(|e| e.to_string());
+            assert_eq!(
+                found,
+                expected.map(String::from).map_err(String::from),
+                "{request}"
+            );
         }
     }
 }

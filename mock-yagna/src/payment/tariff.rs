@@ -33,7 +33,10 @@ pub(crate) enum TariffError {
 impl Tariff {
     /// Costs nothing.
     pub(crate) fn free() -> Self {
-        Tariff { coefficients: Vec::new(), fixed: Decimal::ZERO }
+        Tariff {
+            coefficients: Vec::new(),
+            fixed: Decimal::ZERO,
+        }
     }
 
     /// Reads the prices of an offer.
@@ -42,7 +45,9 @@ impl Tariff {
     /// When there is no list of coefficients, or an element of it is not a number.
     pub(crate) fn of_offer(offer: &Properties) -> Result<Self, TariffError> {
         let listed = offer.get("golem.com.pricing.model.linear.coeffs");
-        let listed = listed.and_then(Value::as_array).ok_or(TariffError::Missing)?;
+        let listed = listed
+            .and_then(Value::as_array)
+            .ok_or(TariffError::Missing)?;
         let price = |value: &Value| match value {
             Value::Number(number) => number
                 .to_string()
@@ -53,16 +58,21 @@ impl Tariff {
         };
         let mut coefficients = listed.iter().map(price).collect::<Result<Vec<_>, _>>()?;
         let fixed = coefficients.pop().ok_or(TariffError::Missing)?;
-        Ok(Tariff { coefficients, fixed })
+        Ok(Tariff {
+            coefficients,
+            fixed,
+        })
     }
 
     /// The start price plus each counter times its coefficient, cut off below one wei.
     ///
     /// Counters without a coefficient are free, as are counters that are not finite or negative.
     pub(crate) fn cost(&self, usage: &[f64]) -> Glm {
-        let metered = self.coefficients.iter().zip(usage).map(|(price, used)| {
-            price.saturating_mul(decimal(*used))
-        });
+        let metered = self
+            .coefficients
+            .iter()
+            .zip(usage)
+            .map(|(price, used)| price.saturating_mul(decimal(*used)));
         let total = metered.fold(self.fixed, |sum, cost| sum.saturating_add(cost));
         Glm::new(total.trunc_with_scale(WEI_DIGITS).normalize())
     }
@@ -97,7 +107,11 @@ mod tests {
         let table = [
             (json!([0.1, 0.2, 0.3]), vec![3.0, 1.0], "0.8"),
             (json!([0.00005, 0.0001, 0.0]), vec![7200.0, 0.5], "0.36005"),
-            (json!([5e-5, 1e-18, 0.01]), vec![1.0, 1.0], "0.010050000000000001"),
+            (
+                json!([5e-5, 1e-18, 0.01]),
+                vec![1.0, 1.0],
+                "0.010050000000000001",
+            ),
             (json!([1e-18, 0.0]), vec![0.9], "0"),
             (json!([0.1, 0.0]), vec![0.1 + 0.2], "0.030000000000000004"),
             (json!([1.0, 2.5]), vec![], "2.5"),
@@ -118,9 +132,15 @@ mod tests {
 
     #[test]
     fn offers_without_prices_are_refused_by_name() {
-        assert_eq!(Tariff::of_offer(&Properties::new()), Err(TariffError::Missing));
+        assert_eq!(
+            Tariff::of_offer(&Properties::new()),
+            Err(TariffError::Missing)
+        );
         assert_eq!(tariff(json!([])), Err(TariffError::Missing));
         assert_eq!(tariff(json!("0.1")), Err(TariffError::Missing));
-        assert_eq!(tariff(json!([0.1, "x"])), Err(TariffError::NotAPrice("\"x\"".into())));
+        assert_eq!(
+            tariff(json!([0.1, "x"])),
+            Err(TariffError::NotAPrice("\"x\"".into()))
+        );
     }
 }

@@ -28,9 +28,17 @@ struct Desk {
 
 impl Desk {
     fn new(funds: &str) -> Self {
-        let config = Config { funds: glm(funds), ..Config::default() };
+        let config = Config {
+            funds: glm(funds),
+            ..Config::default()
+        };
         let state = State::new(config, Timestamp::UNIX_EPOCH);
-        let me = state.identities.by_key("secret").expect("the default key").node.clone();
+        let me = state
+            .identities
+            .by_key("secret")
+            .expect("the default key")
+            .node
+            .clone();
         Desk { state, me }
     }
 
@@ -53,7 +61,13 @@ impl Desk {
     fn open(&mut self, agreement: &str, terms: Terms) -> AgreementId {
         let id = AgreementId::new(agreement);
         let provider = NodeId::new("0xb0b");
-        self.state.open_bill(Bill::new(id.clone(), self.me.clone(), provider, None, terms));
+        self.state.open_bill(Bill::new(
+            id.clone(),
+            self.me.clone(),
+            provider,
+            None,
+            terms,
+        ));
         id
     }
 
@@ -67,7 +81,9 @@ impl Desk {
             deposit: None,
             extend_timeout: None,
         };
-        self.state.create_allocation(&self.me, spec).map(|allocation| allocation.allocation_id)
+        self.state
+            .create_allocation(&self.me, spec)
+            .map(|allocation| allocation.allocation_id)
     }
 
     fn advance(&mut self, seconds: i64) {
@@ -82,18 +98,34 @@ impl Desk {
         self.state.now = until;
     }
 
-    fn accept_invoice(&mut self, nth: usize, allocation: &AllocationId) -> Result<(), DecisionError> {
-        let Some((id, invoice)) = self.state.payments.invoices.get_index(nth) else { return Ok(()) };
+    fn accept_invoice(
+        &mut self,
+        nth: usize,
+        allocation: &AllocationId,
+    ) -> Result<(), DecisionError> {
+        let Some((id, invoice)) = self.state.payments.invoices.get_index(nth) else {
+            return Ok(());
+        };
         let (id, amount) = (id.clone(), invoice.amount);
-        let body = Acceptance { total_amount_accepted: amount, allocation_id: allocation.clone() };
-        self.state.accept_invoice(&self.me.clone(), id.as_str(), &body)
+        let body = Acceptance {
+            total_amount_accepted: amount,
+            allocation_id: allocation.clone(),
+        };
+        self.state
+            .accept_invoice(&self.me.clone(), id.as_str(), &body)
     }
 
     fn accept_note(&mut self, nth: usize, allocation: &AllocationId) -> Result<(), DecisionError> {
-        let Some((id, note)) = self.state.payments.debit_notes.get_index(nth) else { return Ok(()) };
+        let Some((id, note)) = self.state.payments.debit_notes.get_index(nth) else {
+            return Ok(());
+        };
         let (id, amount) = (id.clone(), note.total_amount_due);
-        let body = Acceptance { total_amount_accepted: amount, allocation_id: allocation.clone() };
-        self.state.accept_debit_note(&self.me.clone(), id.as_str(), &body)
+        let body = Acceptance {
+            total_amount_accepted: amount,
+            allocation_id: allocation.clone(),
+        };
+        self.state
+            .accept_debit_note(&self.me.clone(), id.as_str(), &body)
     }
 
     fn note_status(&self, nth: usize) -> DocumentStatus {
@@ -114,35 +146,69 @@ fn an_agreement_is_billed_accepted_and_paid_to_the_last_digit() {
     let mut desk = Desk::new("10");
     let allocation = desk.allocate(glm("1.0")).expect("enough");
     let terms = desk.terms();
-    let agreement = desk.open("g", Terms { payment_timeout: Some(Duration::from_secs(120)), ..terms });
+    let agreement = desk.open(
+        "g",
+        Terms {
+            payment_timeout: Some(Duration::from_secs(120)),
+            ..terms
+        },
+    );
     desk.state.open_meter(&activity("a"), &agreement);
     desk.advance(60);
     desk.state.issue_debit_note(&activity("a"), &[60.0], false);
     desk.advance(60);
     desk.state.issue_debit_note(&activity("a"), &[120.0], false);
-    let dues: Vec<_> =
-        desk.state.payments.debit_notes.values().map(|n| n.payment_due_date.is_some()).collect();
-    assert_eq!(dues, [false, true], "a note is payable once a payment timeout has passed");
+    let dues: Vec<_> = desk
+        .state
+        .payments
+        .debit_notes
+        .values()
+        .map(|n| n.payment_due_date.is_some())
+        .collect();
+    assert_eq!(
+        dues,
+        [false, true],
+        "a note is payable once a payment timeout has passed"
+    );
     desk.accept_note(0, &allocation).expect("accepted");
-    assert_eq!(desk.state.unsettled(), Glm::ZERO, "a note without due date is not paid by itself");
+    assert_eq!(
+        desk.state.unsettled(),
+        Glm::ZERO,
+        "a note without due date is not paid by itself"
+    );
     desk.accept_note(1, &allocation).expect("accepted");
     assert_eq!(desk.state.unsettled(), glm("0.022"));
     desk.advance(15);
-    assert_eq!([desk.note_status(0), desk.note_status(1)], [DocumentStatus::Settled, DocumentStatus::Settled]);
+    assert_eq!(
+        [desk.note_status(0), desk.note_status(1)],
+        [DocumentStatus::Settled, DocumentStatus::Settled]
+    );
     desk.state.close_meter(&activity("a"), &[135.5]);
     desk.state.close_bill(&agreement);
     desk.advance(1);
     let invoice = &desk.state.payments.invoices[0];
-    assert_eq!((invoice.amount, invoice.activity_ids.len()), (glm("0.02355"), 1));
+    assert_eq!(
+        (invoice.amount, invoice.activity_ids.len()),
+        (glm("0.02355"), 1)
+    );
     desk.accept_invoice(0, &allocation).expect("accepted");
     assert_eq!(desk.invoice_status(0), DocumentStatus::Accepted);
     let me = desk.me.clone();
-    desk.state.release_allocation(&me, allocation.as_str()).expect("live");
+    desk.state
+        .release_allocation(&me, allocation.as_str())
+        .expect("live");
     desk.advance(15);
     assert_eq!(desk.invoice_status(0), DocumentStatus::Settled);
-    assert_eq!(desk.note_status(2), DocumentStatus::Received, "the invoice covers the last note");
+    assert_eq!(
+        desk.note_status(2),
+        DocumentStatus::Received,
+        "the invoice covers the last note"
+    );
     let totals = desk.state.payment_totals();
-    assert_eq!((totals.invoiced, totals.accepted, totals.paid), (glm("0.02355"), glm("0.02355"), glm("0.02355")));
+    assert_eq!(
+        (totals.invoiced, totals.accepted, totals.paid),
+        (glm("0.02355"), glm("0.02355"), glm("0.02355"))
+    );
     let payments = desk.state.payments(&desk.me, &PaymentFilter::default());
     assert_eq!(payments.len(), 2);
     assert_eq!(desk.state.violations(), []);
@@ -164,7 +230,10 @@ fn an_invoice_pays_what_unpayable_notes_accepted_even_when_nothing_is_left_to_ac
     assert_eq!(desk.note_status(0), DocumentStatus::Accepted);
     desk.accept_invoice(0, &allocation).expect("accepted");
     desk.advance(100);
-    assert_eq!((desk.note_status(0), desk.invoice_status(0)), (DocumentStatus::Settled, DocumentStatus::Settled));
+    assert_eq!(
+        (desk.note_status(0), desk.invoice_status(0)),
+        (DocumentStatus::Settled, DocumentStatus::Settled)
+    );
     assert_eq!(desk.state.payment_totals().paid, glm("0.02"));
 }
 
@@ -194,11 +263,22 @@ fn decisions_about_an_invoice_follow_the_table() {
     // operation, its answer, the status afterwards
     let table = [
         (Op::Accept("0.009", "money"), Err(E::Amount), S::Received),
-        (Op::Accept("0.02", "nope"), Err(E::NoAllocation("nope".into())), S::Received),
-        (Op::Accept("0.02", "released"), Err(E::NoAllocation("released".into())), S::Received),
+        (
+            Op::Accept("0.02", "nope"),
+            Err(E::NoAllocation("nope".into())),
+            S::Received,
+        ),
+        (
+            Op::Accept("0.02", "released"),
+            Err(E::NoAllocation("released".into())),
+            S::Received,
+        ),
         (
             Op::Accept("0.02", "small"),
-            Err(E::Refused(AllocationError::NotEnough { allocated: glm("0.0001"), needed: glm("0.02") })),
+            Err(E::Refused(AllocationError::NotEnough {
+                allocated: glm("0.0001"),
+                needed: glm("0.02"),
+            })),
             S::Received,
         ),
         (Op::Reject, Ok(()), S::Rejected),
@@ -213,7 +293,9 @@ fn decisions_about_an_invoice_follow_the_table() {
     let money = desk.allocate(glm("1")).expect("enough");
     let small = desk.allocate(glm("0.0001")).expect("enough");
     let released = desk.allocate(glm("1")).expect("enough");
-    desk.state.release_allocation(&me, released.as_str()).expect("live");
+    desk.state
+        .release_allocation(&me, released.as_str())
+        .expect("live");
     let terms = desk.terms();
     let agreement = desk.open("g", terms);
     desk.state.open_meter(&activity("a"), &agreement);
@@ -230,7 +312,10 @@ fn decisions_about_an_invoice_follow_the_table() {
                     "released" => released.clone(),
                     other => AllocationId::new(other),
                 };
-                let body = Acceptance { total_amount_accepted: glm(amount), allocation_id };
+                let body = Acceptance {
+                    total_amount_accepted: glm(amount),
+                    allocation_id,
+                };
                 desk.state.accept_invoice(&me, id.as_str(), &body)
             }
             Op::Reject => {
@@ -250,8 +335,14 @@ fn decisions_about_an_invoice_follow_the_table() {
         assert_eq!(desk.invoice_status(0), status, "after step {step}: {op:?}");
     }
     let stranger = NodeId::new("0xdead");
-    let body = Acceptance { total_amount_accepted: glm("0.02"), allocation_id: money };
-    assert_eq!(desk.state.accept_invoice(&stranger, id.as_str(), &body), Err(E::Unknown));
+    let body = Acceptance {
+        total_amount_accepted: glm("0.02"),
+        allocation_id: money,
+    };
+    assert_eq!(
+        desk.state.accept_invoice(&stranger, id.as_str(), &body),
+        Err(E::Unknown)
+    );
 }
 
 #[test]
@@ -259,20 +350,30 @@ fn accepting_a_note_covers_the_earlier_ones_and_moves_the_deadline_to_the_next()
     let mut desk = Desk::new("10");
     let allocation = desk.allocate(glm("1")).expect("enough");
     let terms = desk.terms();
-    let agreement = desk.open("g", Terms { accept_timeout: Some(Duration::from_secs(240)), ..terms });
+    let agreement = desk.open(
+        "g",
+        Terms {
+            accept_timeout: Some(Duration::from_secs(240)),
+            ..terms
+        },
+    );
     desk.state.open_meter(&activity("a"), &agreement);
     for used in [10.0, 20.0, 30.0] {
         desk.advance(10);
         desk.state.issue_debit_note(&activity("a"), &[used], false);
     }
     let deadline = |desk: &mut Desk| {
-        let ticket = desk.state.meter(&activity("a")).and_then(|meter| meter.deadline);
+        let ticket = desk
+            .state
+            .meter(&activity("a"))
+            .and_then(|meter| meter.deadline);
         ticket.map(|(at, _)| at.as_second())
     };
     assert_eq!(deadline(&mut desk), Some(250));
     desk.accept_note(1, &allocation).expect("accepted");
     assert_eq!(deadline(&mut desk), Some(270));
-    desk.accept_note(0, &allocation).expect("a smaller one costs nothing");
+    desk.accept_note(0, &allocation)
+        .expect("a smaller one costs nothing");
     assert_eq!(deadline(&mut desk), Some(270));
     desk.accept_note(2, &allocation).expect("accepted");
     assert_eq!(deadline(&mut desk), None);
@@ -285,18 +386,42 @@ fn funds_are_never_promised_twice() {
     let me = desk.me.clone();
     let first = desk.allocate(glm("6")).expect("enough");
     let refused = desk.allocate(glm("4.000000000000000001"));
-    let Err(FundsError::Insufficient { requested, available, reserved, .. }) = refused else {
+    let Err(FundsError::Insufficient {
+        requested,
+        available,
+        reserved,
+        ..
+    }) = refused
+    else {
         panic!("{refused:?}");
     };
-    assert_eq!((requested, available, reserved), (glm("4.000000000000000001"), glm("4"), glm("6")));
-    let amend = |total: &str| AllocationUpdate { total_amount: Some(glm(total)), ..Default::default() };
-    assert!(desk.state.amend_allocation(&me, first.as_str(), amend("10.1")).is_err());
-    desk.state.amend_allocation(&me, first.as_str(), amend("10")).expect("all of it");
+    assert_eq!(
+        (requested, available, reserved),
+        (glm("4.000000000000000001"), glm("4"), glm("6"))
+    );
+    let amend = |total: &str| AllocationUpdate {
+        total_amount: Some(glm(total)),
+        ..Default::default()
+    };
+    assert!(
+        desk.state
+            .amend_allocation(&me, first.as_str(), amend("10.1"))
+            .is_err()
+    );
+    desk.state
+        .amend_allocation(&me, first.as_str(), amend("10"))
+        .expect("all of it");
     assert!(desk.allocate(glm("0.1")).is_err());
-    desk.state.release_allocation(&me, first.as_str()).expect("live");
+    desk.state
+        .release_allocation(&me, first.as_str())
+        .expect("live");
     desk.allocate(glm("10")).expect("free again");
-    desk.allocate(glm("-1")).expect("the daemon takes negative amounts");
-    assert!(desk.allocate(glm("0.1")).is_err(), "a negative allocation makes no money");
+    desk.allocate(glm("-1"))
+        .expect("the daemon takes negative amounts");
+    assert!(
+        desk.allocate(glm("0.1")).is_err(),
+        "a negative allocation makes no money"
+    );
 }
 
 #[test]
@@ -305,14 +430,22 @@ fn an_allocation_releases_itself_at_its_amended_timeout() {
     let me = desk.me.clone();
     let id = desk.allocate(glm("1")).expect("enough");
     let timeout = Some(desk.state.now + SignedDuration::from_secs(5));
-    let update = AllocationUpdate { timeout, ..Default::default() };
-    desk.state.amend_allocation(&me, id.as_str(), update).expect("in the future");
+    let update = AllocationUpdate {
+        timeout,
+        ..Default::default()
+    };
+    desk.state
+        .amend_allocation(&me, id.as_str(), update)
+        .expect("in the future");
     desk.advance(4);
     assert!(desk.state.allocation(&me, id.as_str()).is_some());
     desk.advance(1);
     assert!(desk.state.allocation(&me, id.as_str()).is_none());
     let again = desk.state.release_allocation(&me, id.as_str());
-    assert_eq!(again, Err(FundsError::Refused(AllocationError::Released(id))));
+    assert_eq!(
+        again,
+        Err(FundsError::Refused(AllocationError::Released(id)))
+    );
     assert_eq!(desk.state.violations(), []);
 }
 
@@ -360,17 +493,33 @@ fn perform(desk: &mut Desk, op: Op) {
     let activities: Vec<_> = desk.state.payments.metered.keys().cloned().collect();
     let nth_activity = |nth: usize| activities.get(nth).cloned();
     let nth_agreement = |desk: &Desk, nth: usize| {
-        desk.state.payments.bills.get_index(nth).map(|(id, _)| id.clone())
+        desk.state
+            .payments
+            .bills
+            .get_index(nth)
+            .map(|(id, _)| id.clone())
     };
     let money = |milli: u32| Glm::new(rust_decimal::Decimal::new(i64::from(milli), 3));
     match op {
         Op::Allocate(milli) => drop(desk.allocate(money(milli))),
         Op::Amend(nth, milli) => {
-            let update = AllocationUpdate { total_amount: Some(money(milli)), ..Default::default() };
-            drop(desk.state.amend_allocation(&me, nth_allocation(nth).as_str(), update));
+            let update = AllocationUpdate {
+                total_amount: Some(money(milli)),
+                ..Default::default()
+            };
+            drop(
+                desk.state
+                    .amend_allocation(&me, nth_allocation(nth).as_str(), update),
+            );
         }
-        Op::Release(nth) => drop(desk.state.release_allocation(&me, nth_allocation(nth).as_str())),
-        Op::Approve { payable, notes_expire } => {
+        Op::Release(nth) => drop(
+            desk.state
+                .release_allocation(&me, nth_allocation(nth).as_str()),
+        ),
+        Op::Approve {
+            payable,
+            notes_expire,
+        } => {
             let timeout = |wanted: bool| wanted.then(|| Duration::from_secs(100));
             let terms = Terms {
                 payment_timeout: timeout(payable),
@@ -388,9 +537,11 @@ fn perform(desk: &mut Desk, op: Op) {
             }
         }
         Op::Note(nth, used) => {
-            let alive = |desk: &mut Desk, id: &ActivityId| desk.state.meter(id).is_some_and(|m| m.alive);
+            let alive =
+                |desk: &mut Desk, id: &ActivityId| desk.state.meter(id).is_some_and(|m| m.alive);
             if let Some(id) = nth_activity(nth).filter(|id| alive(desk, id)) {
-                desk.state.issue_debit_note(&id, &[f64::from(used) / 7.0], false);
+                desk.state
+                    .issue_debit_note(&id, &[f64::from(used) / 7.0], false);
             }
         }
         Op::AcceptNote(nth, with) => drop(desk.accept_note(nth, &nth_allocation(with))),
@@ -406,7 +557,12 @@ fn perform(desk: &mut Desk, op: Op) {
         }
         Op::AcceptInvoice(nth, with) => drop(desk.accept_invoice(nth, &nth_allocation(with))),
         Op::RejectInvoice(nth) => {
-            let id = desk.state.payments.invoices.get_index(nth).map(|(id, _)| id.clone());
+            let id = desk
+                .state
+                .payments
+                .invoices
+                .get_index(nth)
+                .map(|(id, _)| id.clone());
             if let Some(id) = id {
                 let rejection = Rejection {
                     rejection_reason: "BAD_SERVICE".into(),
@@ -468,4 +624,47 @@ proptest! {
         }
         prop_assert_eq!(desk.state.violations(), &[]);
     }
+}
+
+#[test]
+fn the_cost_of_a_note_does_not_grow_with_the_number_of_agreements() {
+    let notes = |agreements: usize| {
+        let mut desk = Desk::new("100000");
+        let allocation = desk.allocate(glm("100000")).expect("enough");
+        for nth in 0..agreements {
+            let terms = Terms {
+                payment_timeout: Some(Duration::from_secs(60)),
+                ..desk.terms()
+            };
+            let agreement = desk.open(&format!("g{nth}"), terms);
+            desk.state
+                .open_meter(&activity(&format!("a{nth}")), &agreement);
+        }
+        for round in 1..=10u32 {
+            desk.advance(60);
+            for nth in 0..agreements {
+                let used = f64::from(round) * 60.0;
+                desk.state
+                    .issue_debit_note(&activity(&format!("a{nth}")), &[used], false);
+                let last = desk.state.payments.debit_notes.len() - 1;
+                desk.accept_note(last, &allocation).expect("enough");
+                desk.state.check_laws();
+            }
+        }
+        desk.advance(60);
+        assert_eq!(desk.state.violations(), []);
+        assert_eq!(desk.state.unsettled(), Glm::ZERO);
+        // Deadlines, idle timers and settlements, but no list that grows with every note.
+        (
+            desk.state.payment_totals().debit_notes,
+            desk.state.timeline.len(),
+        )
+    };
+    assert_eq!(notes(10).0, 100);
+    let (issued, scheduled) = notes(500);
+    assert_eq!(issued, 5000);
+    assert!(
+        scheduled <= 2 * 500 + 1,
+        "{scheduled} actions scheduled for 500 agreements"
+    );
 }

@@ -89,7 +89,9 @@ pub(super) async fn list(
 ) -> Json<Vec<Allocation>> {
     Json(world.with(|state| {
         let live = state.allocations(&me.node, query.after_timestamp, query.max_items);
-        live.into_iter().map(|allocation| allocation.to_wire()).collect()
+        live.into_iter()
+            .map(|allocation| allocation.to_wire())
+            .collect()
     }))
 }
 
@@ -122,7 +124,9 @@ pub(super) async fn release(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let released = world.with(|state| state.release_allocation(&me.node, &id));
-    released.map(|()| Json(Value::Null)).map_err(|error| refusal(error, Value::Null))
+    released
+        .map(|()| Json(Value::Null))
+        .map_err(|error| refusal(error, Value::Null))
 }
 
 /// What the payment driver was told to pay with an allocation.
@@ -146,18 +150,22 @@ pub(super) async fn expenditures(
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let found = world.with(|state| {
         let allocation = state.allocation(&me.node, &id)?;
-        let rows = allocation.expenditures.iter().rev().map(|((agreement, activity), spent)| {
-            let mut row = json!({
-                "allocationId": allocation.id,
-                "agreementId": agreement,
-                "acceptedAmount": spent.accepted,
-                "scheduledAmount": spent.scheduled,
+        let rows = allocation
+            .expenditures
+            .iter()
+            .rev()
+            .map(|((agreement, activity), spent)| {
+                let mut row = json!({
+                    "allocationId": allocation.id,
+                    "agreementId": agreement,
+                    "acceptedAmount": spent.accepted,
+                    "scheduledAmount": spent.scheduled,
+                });
+                if let (Some(activity), Some(row)) = (activity, row.as_object_mut()) {
+                    row.insert("activityId".into(), json!(activity));
+                }
+                row
             });
-            if let (Some(activity), Some(row)) = (activity, row.as_object_mut()) {
-                row.insert("activityId".into(), json!(activity));
-            }
-            row
-        });
         Some(rows.collect())
     });
     found.map(Json).ok_or_else(unknown)
@@ -170,14 +178,19 @@ pub(super) async fn decorations(
     uri: Uri,
 ) -> Result<Json<DemandDecoration>, ApiError> {
     let bad = |what: String| {
-        ApiError::text(StatusCode::BAD_REQUEST, format!("Query deserialize error: {what}"))
+        ApiError::text(
+            StatusCode::BAD_REQUEST,
+            format!("Query deserialize error: {what}"),
+        )
     };
     let mut pairs = uri.query().unwrap_or_default().split('&');
     let ids = pairs.find_map(|pair| pair.strip_prefix("allocationIds="));
     let ids = ids.ok_or_else(|| bad("missing field `allocationIds`".into()))?;
     if ids.contains(['%', '+']) {
         let decoded = percent_decoded(ids);
-        return Err(bad(format!("invalid type: string {decoded:?}, expected a borrowed string")));
+        return Err(bad(format!(
+            "invalid type: string {decoded:?}, expected a borrowed string"
+        )));
     }
     let decoration = world.with(|state| state.demand_decoration(&me.node, ids.split(',')));
     decoration.map(Json).ok_or_else(unknown)
@@ -211,7 +224,9 @@ fn problem(kind: &str, instance: Option<&str>, detail: &str, members: Value) -> 
 fn refusal(error: FundsError, request: Value) -> ApiError {
     match error {
         FundsError::Unknown => unknown(),
-        FundsError::Refused(error @ AllocationError::Released(_)) => ApiError::gone(error.to_string()),
+        FundsError::Refused(error @ AllocationError::Released(_)) => {
+            ApiError::gone(error.to_string())
+        }
         FundsError::Refused(error) => ApiError::bad_request(error.to_string()),
         FundsError::Platform(error) => {
             let members = json!({
@@ -225,7 +240,11 @@ fn refusal(error: FundsError, request: Value) -> ApiError {
                 problem("bad-payment-platform", None, detail, members),
             )
         }
-        FundsError::TimeoutPassed { timeout, address, platform } => {
+        FundsError::TimeoutPassed {
+            timeout,
+            address,
+            platform,
+        } => {
             let members = json!({
                 "address": address,
                 "paymentPlatform": platform,
@@ -245,7 +264,13 @@ fn refusal(error: FundsError, request: Value) -> ApiError {
                 problem("internal-error", None, "Unhandled internal error", members),
             )
         }
-        FundsError::Insufficient { address, platform, requested, available, reserved } => {
+        FundsError::Insufficient {
+            address,
+            platform,
+            requested,
+            available,
+            reserved,
+        } => {
             let members = json!({
                 "address": address,
                 "availableFunds": available,
@@ -259,7 +284,12 @@ fn refusal(error: FundsError, request: Value) -> ApiError {
                           release-allocations`";
             ApiError::problem(
                 StatusCode::BAD_REQUEST,
-                problem("validation-error", Some("insufficient-account-funds"), detail, members),
+                problem(
+                    "validation-error",
+                    Some("insufficient-account-funds"),
+                    detail,
+                    members,
+                ),
             )
         }
     }

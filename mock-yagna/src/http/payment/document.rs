@@ -30,10 +30,13 @@ impl ListQuery {
         all: impl Iterator<Item = &'a T>,
         timestamp: impl Fn(&T) -> Timestamp,
     ) -> Vec<T> {
-        all.filter(|item| self.after_timestamp.is_none_or(|after| timestamp(item) > after))
-            .take(self.max_items.unwrap_or(usize::MAX))
-            .cloned()
-            .collect()
+        all.filter(|item| {
+            self.after_timestamp
+                .is_none_or(|after| timestamp(item) > after)
+        })
+        .take(self.max_items.unwrap_or(usize::MAX))
+        .cloned()
+        .collect()
     }
 }
 
@@ -61,7 +64,10 @@ pub(super) async fn invoice(
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Invoice>, ApiError> {
-    world.with(|state| state.invoice(&me.node, &id).cloned()).map(Json).ok_or_else(unknown)
+    world
+        .with(|state| state.invoice(&me.node, &id).cloned())
+        .map(Json)
+        .ok_or_else(unknown)
 }
 
 /// getDebitNote.
@@ -70,7 +76,10 @@ pub(super) async fn debit_note(
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<DebitNote>, ApiError> {
-    world.with(|state| state.debit_note(&me.node, &id).cloned()).map(Json).ok_or_else(unknown)
+    world
+        .with(|state| state.debit_note(&me.node, &id).cloned())
+        .map(Json)
+        .ok_or_else(unknown)
 }
 
 /// getPaymentsForInvoice.
@@ -147,7 +156,10 @@ fn decided(outcome: Result<(), DecisionError>) -> Result<Json<Value>, ApiError> 
     match outcome {
         Ok(()) => Ok(Json(Value::Null)),
         Err(DecisionError::Unknown) => Err(unknown()),
-        Err(error) => Err(ApiError::message(StatusCode::BAD_REQUEST, error.to_string())),
+        Err(error) => Err(ApiError::message(
+            StatusCode::BAD_REQUEST,
+            error.to_string(),
+        )),
     }
 }
 
@@ -164,7 +176,9 @@ pub(super) struct EventsQuery {
 impl EventsQuery {
     /// `X-Requestor-Events` names the kinds a requestor wants; unknown names mean nothing.
     fn filter(&self, headers: &HeaderMap) -> EventFilter {
-        let asked = headers.get("X-Requestor-Events").and_then(|value| value.to_str().ok());
+        let asked = headers
+            .get("X-Requestor-Events")
+            .and_then(|value| value.to_str().ok());
         let words = match asked {
             Some(asked) => asked.split(',').filter_map(EventWord::parse).collect(),
             None => EventWord::USUAL.to_vec(),
@@ -194,7 +208,12 @@ pub(super) async fn invoice_events(
         (!found.is_empty()).then_some(found)
     });
     let found = found.await.unwrap_or_default();
-    Ok(Json(found.into_iter().map(|event| rendered("Invoice", "invoiceId", event)).collect()))
+    Ok(Json(
+        found
+            .into_iter()
+            .map(|event| rendered("Invoice", "invoiceId", event))
+            .collect(),
+    ))
 }
 
 /// getDebitNoteEvents: waits until there is one.
@@ -213,7 +232,12 @@ pub(super) async fn debit_note_events(
         (!found.is_empty()).then_some(found)
     });
     let found = found.await.unwrap_or_default();
-    Ok(Json(found.into_iter().map(|event| rendered("DebitNote", "debitNoteId", event)).collect()))
+    Ok(Json(
+        found
+            .into_iter()
+            .map(|event| rendered("DebitNote", "debitNoteId", event))
+            .collect(),
+    ))
 }
 
 fn rendered<Id: Serialize>(document: &str, key: &str, event: DocumentEvent<Id>) -> Value {
@@ -222,7 +246,8 @@ fn rendered<Id: Serialize>(document: &str, key: &str, event: DocumentEvent<Id>) 
         "eventDate": event.at,
         "eventType": format!("{document}{}Event", event.kind.name()),
     });
-    if let (EventKind::Rejected(rejection), Some(members)) = (event.kind, rendered.as_object_mut()) {
+    if let (EventKind::Rejected(rejection), Some(members)) = (event.kind, rendered.as_object_mut())
+    {
         members.insert("rejection".into(), json!(rejection));
     }
     rendered
