@@ -27,6 +27,9 @@ const ACT_AS: &str = "act-as-executable";
 const EXECUTABLES: [&str; 3] =
     ["simple_service", "simulate_observations", "simulate_observations_ctl"];
 
+/// What this program is called inside an image.
+const PROGRAM: &str = ".rehearse";
+
 /// An image for the simulated network, and the folder that has to live as long.
 pub(crate) struct StagedImage {
     pub(crate) image: Option<Image>,
@@ -67,21 +70,29 @@ pub(crate) fn stage(scenario: &Scenario, backend: Backend) -> Result<StagedImage
     }
 }
 
-/// Writes the image folder of the simple service: `golem/run/simple_service` and its companions.
+/// Writes the image folder of the simple service: `golem/run/simple_service` and its companions,
+/// and this program, which does their work. The folder is complete: it may be moved.
 ///
 /// # Errors
 /// When the folder cannot be written, or this program's own path is not known.
 pub fn write_image(folder: &Path) -> io::Result<()> {
-    let program = std::env::current_exe()?;
-    let Some(program) = program.to_str() else {
-        return Err(io::Error::other(format!("{}: not a UTF-8 path", program.display())));
-    };
-    let quoted = program.replace('\'', r"'\''");
     let run = folder.join("golem/run");
     fs::create_dir_all(&run)?;
+    let program = run.join(PROGRAM);
+    if let Err(error) = fs::remove_file(&program)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let this = std::env::current_exe()?;
+    // A link costs nothing; it is not possible to another file system.
+    if fs::hard_link(&this, &program).is_err() {
+        fs::copy(&this, &program)?;
+    }
     for name in EXECUTABLES {
         let path = run.join(name);
-        fs::write(&path, format!("#!/bin/sh\nexec '{quoted}' {ACT_AS} \"$0\" \"$@\"\n"))?;
+        let script = format!("#!/bin/sh\nexec \"${{0%/*}}/{PROGRAM}\" {ACT_AS} \"$0\" \"$@\"\n");
+        fs::write(&path, script)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())

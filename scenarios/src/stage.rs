@@ -100,7 +100,7 @@ impl Stage {
         let network = MockYagna::start(config, timebase);
         stage.clock = Arc::new(NetworkClock(timebase));
         if backend == Backend::Memory {
-            stage.transport = in_memory(&network, stage.tasks.clone());
+            stage.transport = in_memory(&network, &stage.tasks);
             // Nobody listens there, and nobody asks.
             stage.api_url = Some("http://memory.invalid".into());
         } else {
@@ -190,8 +190,9 @@ impl Stage {
     }
 }
 
-/// The network's router as a transport: no socket anywhere.
-fn in_memory(network: &MockYagna, tasks: TaskGroup) -> Transport {
+/// The network's router as a transport: no socket anywhere. `tasks` owns the ends of websockets.
+pub fn in_memory(network: &MockYagna, tasks: &TaskGroup) -> Transport {
+    let tasks = tasks.clone();
     let router = network
         .router()
         .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new));
