@@ -91,7 +91,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match done {
         Ok(code) => code,
-        Err(Error::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) => {
             complain(&format!("error: {error}"));
             ExitCode::from(IMPOSSIBLE)

@@ -52,7 +52,4 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The user asked to stop.
-    #[error("interrupted")]
-    Interrupted,
 }

@@ -61,6 +61,8 @@ pub struct Outcome {
     pub engine_events: BTreeMap<String, u64>,
     /// How often the network recorded each event.
     pub network_events: BTreeMap<String, u64>,
+    /// Whether the engine started at all.
+    pub began: bool,
     /// What made the run fail.
     pub error: Option<String>,
     /// Steps of the timeline that could not be performed.

@@ -54,7 +54,7 @@ pub struct Rehearsal {
 /// Runs a scenario on a runtime of its own and blocks until it is over.
 ///
 /// # Errors
-/// When the run could not begin, or was interrupted. That it did not go as expected is in the report.
+/// When the run could not begin. That it did not go as expected is in the report.
 pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Error> {
     let backend = options.backend.unwrap_or_else(|| scenario.usual_backend());
     let scenario = match backend {
@@ -122,6 +122,7 @@ impl Run<'_> {
 
         let mut outcome = watch.finish();
         outcome.elapsed = elapsed;
+        outcome.began = worked.began;
         outcome.error = worked.error;
         outcome.failed_steps = worked.failed_steps;
         outcome.task_results = worked.task_results;
@@ -165,6 +166,7 @@ impl Run<'_> {
             Ok(worked) => worked,
             Err(_) => work::Worked::failed(format!("the limit of {} has passed", Span(limit))),
         };
+        worked.began = true;
         let report = golem.stop().await;
         worked.open.extend(report.open());
         worked
@@ -188,18 +190,21 @@ pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
 /// The verdicts on what the scenario claims, and on what goes without saying.
 fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) -> Vec<Verdict> {
     let simulated = backend != Backend::Yagna;
-    let claims = scenario.expect.iter().filter(|claim| simulated || !claim.needs_the_mock());
+    let wanted = |claim: &&Expectation| {
+        // Where nothing began, all else follows from that.
+        (outcome.began || claim.wants_error()) && (simulated || !claim.needs_the_mock())
+    };
+    let claims = scenario.expect.iter().filter(wanted);
     let mut verdicts: Vec<Verdict> = claims.map(|claim| claim.judge(outcome)).collect();
-    let wants_error = scenario.expect.iter().any(Expectation::wants_error);
-    if !wants_error {
-        let error = outcome.error.clone();
+    let counts_failures = |claim: &Expectation| matches!(claim, Expectation::FailedInstances(_));
+    if !scenario.expect.iter().any(Expectation::wants_error) {
         verdicts.push(Verdict {
             expectation: "the run succeeds".into(),
-            ok: error.is_none(),
-            found: error.unwrap_or_else(|| "no error".into()),
+            ok: outcome.error.is_none(),
+            found: outcome.error.clone().unwrap_or_else(|| "no error".into()),
         });
-        let counted = |claim: &Expectation| matches!(claim, Expectation::FailedInstances(_));
-        if !outcome.instances.is_empty() && !scenario.expect.iter().any(counted) {
+        let told = outcome.error.is_some() || outcome.instances.is_empty();
+        if !told && !scenario.expect.iter().any(counts_failures) {
             verdicts.push(Expectation::FailedInstances(Count::Exactly(0)).judge(outcome));
         }
     }

@@ -22,6 +22,8 @@ struct Heard {
 #[derive(Default)]
 struct Facts {
     instances: IndexMap<String, InstanceOutcome>,
+    /// Names of instances by their ids.
+    names: IndexMap<String, String>,
     outcome: Outcome,
 }
 
@@ -38,8 +40,19 @@ impl Watch {
     /// Takes notice of an event.
     pub(crate) fn event(&self, event: &Event) {
         self.0.journal.engine(event);
-        self.0.progress.event(event);
+        let mut event = event.clone();
+        if let EventKind::ServiceStateChanged { service, .. } = &mut event.kind
+            && let Some(name) = self.facts().names.get(service)
+        {
+            service.clone_from(name);
+        }
+        self.0.progress.event(&event);
         self.facts().take(&event.kind);
+    }
+
+    /// What the instances with these ids are called.
+    pub(crate) fn name_instances(&self, names: impl IntoIterator<Item = (String, String)>) {
+        self.facts().names.extend(names);
     }
 
     /// Takes notice of statistics that an instance received.

@@ -25,6 +25,8 @@ const SPARE: std::time::Duration = std::time::Duration::from_secs(1800);
 /// What came of the work.
 #[derive(Debug, Default)]
 pub(crate) struct Worked {
+    /// Whether there was an engine to work with.
+    pub(crate) began: bool,
     pub(crate) error: Option<String>,
     pub(crate) failed_steps: Vec<String>,
     pub(crate) task_results: Vec<String>,
@@ -73,7 +75,13 @@ impl Work<'_> {
             Ok(cluster) => cluster,
             Err(error) => return Worked::failed(told(&error)),
         };
+        self.name_instances(&cluster);
         self.direct(&cluster, service).await
+    }
+
+    fn name_instances(&self, cluster: &Cluster<SimpleService>) {
+        let named = cluster.instances().into_iter().map(|i| (i.id, i.name));
+        self.watch.name_instances(named);
     }
 
     /// Follows the timeline until every instance has ended.
@@ -125,6 +133,7 @@ impl Work<'_> {
                             if let Err(error) = cluster.spawn_instances([parameters]) {
                                 worked.failed_steps.push(format!("{text}: {error}"));
                             }
+                            self.name_instances(cluster);
                         }
                         Err(reason) => worked.failed_steps.push(format!("{text}: {reason}")),
                     }

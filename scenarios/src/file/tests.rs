@@ -75,7 +75,7 @@ fn names_nobody_knows_come_with_a_suggestion() {
         "trial.yaml:6:9: unknown service `simple-servise`; did you mean `simple-service`?"
     );
     let error = with("provider: fleet-2", "provider: fleet-9");
-    assert!(error.starts_with("trial.yaml:10:53: the timeline names an unknown provider"), "{error}");
+    assert!(error.starts_with("trial.yaml:10:50: the timeline names an unknown provider"), "{error}");
     assert!(with("terminate-agreement", "terminate-agrement").contains("`terminate-agreement`"));
 }
 
