@@ -86,7 +86,12 @@ pub struct State {
 }
 
 /// Work that needs `await`: it runs as a task once the step that asked for it is over.
-struct Job(Box<dyn FnOnce(World) -> BoxFuture<'static, ()> + Send>);
+enum Job {
+    /// Ends with the network at the latest.
+    Work(Box<dyn FnOnce(World) -> BoxFuture<'static, ()> + Send>),
+    /// Runs to its end; the network's stop waits for it.
+    CleanUp(BoxFuture<'static, ()>),
+}
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,7 +144,12 @@ impl State {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.background.push(Job(Box::new(|world| job(world).boxed())));
+        self.background.push(Job::Work(Box::new(|world| job(world).boxed())));
+    }
+
+    /// Like [`State::in_background`] for work that has to be finished even when the network stops.
+    pub(crate) fn clean_up(&mut self, job: impl Future<Output = ()> + Send + 'static) {
+        self.background.push(Job::CleanUp(job.boxed()));
     }
 
     fn watch(&mut self, topic: &Topic) -> Arc<Notify> {
@@ -219,8 +229,11 @@ impl World {
         let after = state.timeline.next_due();
         let jobs = std::mem::take(&mut state.background);
         drop(state);
-        for Job(job) in jobs {
-            self.spawn(job(self.clone()));
+        for job in jobs {
+            match job {
+                Job::Work(job) => self.spawn(job(self.clone())),
+                Job::CleanUp(job) => drop(self.shared.tasks.spawn(job)),
+            }
         }
         if after != before {
             self.shared.rescheduled.notify_one();
@@ -278,6 +291,7 @@ impl World {
 
     /// Stops time, long polls and every task, and waits for them.
     pub async fn stop(&self) {
+        self.with(State::stop_machines);
         self.shared.stopping.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;

@@ -294,10 +294,24 @@ impl State {
         self.wake(&Topic::Activity(id.clone()));
     }
 
+    /// The network stops: no process outlives it.
+    pub(crate) fn stop_machines(&mut self) {
+        let living = self.activities.by_id.values_mut();
+        let machines: Vec<Option<Machine>> = living
+            .map(|activity| {
+                activity.stop.cancel();
+                activity.machine.take()
+            })
+            .collect();
+        for machine in machines {
+            self.stop_machine(machine);
+        }
+    }
+
     /// Stops what runs on a machine that is not needed any more.
     fn stop_machine(&mut self, machine: Option<Machine>) {
         if let Some(Machine::Real(processes)) = machine {
-            self.in_background(|_| async move { processes.stop().await });
+            self.clean_up(async move { processes.stop().await });
         }
     }
 }

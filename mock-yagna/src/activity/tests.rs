@@ -3,5 +3,6 @@
 mod batches;
 mod harness;
 mod lifecycle;
+mod processes;
 mod stream;
 mod transfers;
