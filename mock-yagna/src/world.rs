@@ -192,6 +192,21 @@ pub struct World {
     shared: Arc<Shared>,
 }
 
+/// The topics of one long poll; they are given up when it ends, also by being dropped.
+struct Watch<'a> {
+    world: &'a World,
+    watched: Vec<(Topic, Arc<Notify>)>,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut state = self.world.shared.state.lock();
+        for (topic, notify) in &self.watched {
+            state.unwatch(topic, notify);
+        }
+    }
+}
+
 impl World {
     /// A network as `config` describes it, its clock starting now. Needs a tokio runtime.
     pub fn start(config: Config, timebase: Timebase) -> Self {
@@ -250,8 +265,9 @@ impl World {
         mut attempt: impl FnMut(&mut State) -> Option<R>,
     ) -> Option<R> {
         let watched: Vec<_> = topics.iter().map(|t| (t.clone(), self.with(|s| s.watch(t)))).collect();
+        let Watch { watched, .. } = &Watch { world: self, watched };
         let deadline = self.shared.timebase.instant(deadline);
-        let answer = loop {
+        loop {
             let mut woken: Vec<_> = watched.iter().map(|(_, n)| Box::pin(n.notified())).collect();
             for notified in &mut woken {
                 notified.as_mut().enable();
@@ -269,11 +285,7 @@ impl World {
                 _ = futures::future::select_all(&mut woken) => {}
                 () = tokio::time::sleep_until(deadline) => break self.with(&mut attempt),
             }
-        };
-        for (topic, notify) in &watched {
-            self.with(|s| s.unwatch(topic, notify));
         }
-        answer
     }
 
     /// Runs `task` until it ends or the network stops. The only spawner of this crate.
@@ -312,5 +324,22 @@ impl World {
                 () = sleep => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_poll_leaves_nothing_behind() {
+        let world = World::start(Config::default(), Timebase::starting_at(Timestamp::UNIX_EPOCH));
+        let topics = [Topic::Gsb("a".into()), Topic::Gsb("b".into())];
+        let far = world.now() + Duration::from_secs(3600);
+        let poll = world.poll_until(&topics, far, |_| None::<()>);
+        assert!(tokio::time::timeout(Duration::from_secs(1), poll).await.is_err());
+        assert_eq!(world.with(|state| state.topics.len()), 0);
     }
 }
