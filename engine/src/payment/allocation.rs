@@ -6,7 +6,7 @@ use golem_wire::Glm;
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{ApiError, ApiErrorKind, Outcome, Rest};
 use crate::config::Config;
@@ -32,17 +32,28 @@ pub(crate) async fn reserve(
             && account.network.eq_ignore_ascii_case(&config.payment_network)
             && account.send
     };
-    let Some(account) = accounts.iter().find(fits) else {
+    let no_account = || {
         let known: Vec<&str> = accounts.iter().map(|account| account.platform.as_str()).collect();
-        return Err(Error::NoPaymentAccount {
+        Error::NoPaymentAccount {
             driver: config.payment_driver.clone(),
             network: config.payment_network.clone(),
             known: if known.is_empty() { "none".into() } else { known.join(", ") },
-        });
+        }
+    };
+    let account = accounts.iter().find(fits);
+    let platform = match account {
+        Some(account) => Value::from(account.platform.as_str()),
+        // A daemon lists accounts that were initialised for sending since it was installed; one
+        // without any may still know how to pay, and says so itself.
+        None if accounts.is_empty() => json!({
+            "driver": config.payment_driver,
+            "network": config.payment_network,
+        }),
+        None => return Err(no_account()),
     };
     let wanted = NewAllocation {
-        address: Some(account.address.clone()),
-        payment_platform: Some(Value::from(account.platform.as_str())),
+        address: account.map(|account| account.address.clone()),
+        payment_platform: Some(platform),
         total_amount: config.budget,
         timeout: Some(timeout(config, now)),
         make_deposit: false,
@@ -55,7 +66,11 @@ pub(crate) async fn reserve(
             Some(allocation) => Ok(allocation),
             None => Err(error.into()),
         },
-        Err(error) => Err(too_small(&wanted, &account.platform, error)),
+        Err(error) => Err(match account {
+            Some(account) => too_small(&wanted, &account.platform, error),
+            None if error.outcome() == Outcome::Refused => no_account(),
+            None => error.into(),
+        }),
     }
 }
 
