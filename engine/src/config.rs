@@ -9,7 +9,7 @@ use http::HeaderValue;
 use rust_decimal::Decimal;
 use url::Url;
 
-use crate::activity::ActivityLimits;
+pub use crate::activity::ActivityLimits;
 use crate::error::ConfigError;
 
 /// Where a daemon listens unless told otherwise.
@@ -241,7 +241,9 @@ fn parse_url(text: &str) -> Result<Url, ConfigError> {
     };
     let url = Url::parse(text.trim()).map_err(|error| bad(error.to_string()))?;
     if url.scheme() != "http" {
-        return Err(bad("daemons speak plain http; put a proxy in between for TLS".into()));
+        return Err(bad(
+            "daemons speak plain http; put a proxy in between for TLS".into(),
+        ));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(bad("it names no host".into()));
@@ -257,7 +259,12 @@ mod tests {
     use super::*;
 
     fn env(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
-        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        move |name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        }
     }
 
     #[test]
@@ -291,12 +298,22 @@ mod tests {
     fn the_app_key_is_never_shown() {
         let key = AppKey::new("very-secret").expect("key");
         assert!(!format!("{key:?} {:?}", key.authorization()).contains("secret"));
-        assert_eq!(AppKey::new("a\nb").expect_err("newline"), ConfigError::UnusableAppKey);
+        assert_eq!(
+            AppKey::new("a\nb").expect_err("newline"),
+            ConfigError::UnusableAppKey
+        );
     }
 
     #[test]
     fn urls_no_daemon_can_live_at_are_refused() {
-        for text in ["", "localhost", "https://x", "ftp://x", "http://u:p@x", "http://x/?a=b"] {
+        for text in [
+            "",
+            "localhost",
+            "https://x",
+            "ftp://x",
+            "http://u:p@x",
+            "http://x/?a=b",
+        ] {
             assert!(parse_url(text).is_err(), "{text}");
         }
     }

@@ -69,7 +69,9 @@ pub enum ConfigError {
     )]
     MissingAppKey,
     /// The app key cannot travel in a header.
-    #[error("the app key (YAGNA_APPKEY) holds characters that no HTTP header can carry; check for line breaks")]
+    #[error(
+        "the app key (YAGNA_APPKEY) holds characters that no HTTP header can carry; check for line breaks"
+    )]
     UnusableAppKey,
     /// The URL of the daemon is none.
     #[error("`{text}` (YAGNA_API_URL) is not a URL the daemon can be reached at: {reason}")]

@@ -65,16 +65,8 @@ impl Core {
         &self.rest
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.clock
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    pub(crate) fn emitter(&self) -> &Emitter {
-        &self.emitter
     }
 
     pub(crate) fn emit(&self, kind: EventKind) {
@@ -147,7 +139,10 @@ impl Core {
 
     /// The id of the next job: `service-1`, `tasks-2`, …
     pub(crate) fn next_job(&self, kind: &str) -> JobId {
-        JobId::new(format!("{kind}-{}", self.next_job.fetch_add(1, Ordering::Relaxed)))
+        JobId::new(format!(
+            "{kind}-{}",
+            self.next_job.fetch_add(1, Ordering::Relaxed)
+        ))
     }
 }
 
@@ -202,7 +197,9 @@ impl Golem {
 
 impl fmt::Debug for Golem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Golem").field("node_id", &self.core.node_id).finish_non_exhaustive()
+        f.debug_struct("Golem")
+            .field("node_id", &self.core.node_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -229,6 +226,8 @@ impl Drop for Alive {
     }
 }
 
+type Change = Box<dyn FnOnce(&mut Config) + Send>;
+
 /// Puts a [`Golem`] together.
 #[derive(Default)]
 pub struct GolemBuilder {
@@ -238,7 +237,7 @@ pub struct GolemBuilder {
     clock: Option<Arc<dyn Clock>>,
     seed: Option<Seed>,
     transport: Option<Transport>,
-    configure: Vec<Box<dyn FnOnce(&mut Config) + Send>>,
+    configure: Vec<Change>,
 }
 
 macro_rules! setters {
@@ -322,8 +321,9 @@ impl GolemBuilder {
         }
         let tasks = TaskGroup::new("golem");
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let strategy =
-            self.strategy.unwrap_or_else(|| Arc::new(LeastExpensiveLinearPayu::with_usual_caps()));
+        let strategy = self
+            .strategy
+            .unwrap_or_else(|| Arc::new(LeastExpensiveLinearPayu::with_usual_caps()));
         let parts = Parts {
             strategy,
             consumers: self.consumers,
@@ -356,7 +356,15 @@ struct Parts {
 
 impl Parts {
     async fn start(self) -> Result<Golem, Error> {
-        let Parts { config, strategy, consumers, clock, seed, transport, tasks } = self;
+        let Parts {
+            config,
+            strategy,
+            consumers,
+            clock,
+            seed,
+            transport,
+            tasks,
+        } = self;
         let base = config.api_url.clone();
         let rest = Rest::new(transport.clone(), base, &config.app_key, Limits::default());
         let me = rest.me().await?;
@@ -364,7 +372,10 @@ impl Parts {
         let summary = SummaryLogger::new();
         let learning = Arc::clone(&strategy);
         let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
-        let consumers = [learn, summary.consumer()].into_iter().chain(consumers).collect();
+        let consumers = [learn, summary.consumer()]
+            .into_iter()
+            .chain(consumers)
+            .collect();
         let core = Arc::new(Core {
             emitter: Emitter::new(Arc::clone(&clock), consumers),
             rest,
@@ -391,7 +402,10 @@ impl Parts {
         let loops = &core.loops;
         loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&core)));
         loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&core)));
-        loops.spawn_until_cancelled("debit-notes", payment::follow_debit_notes(Arc::clone(&core)));
+        loops.spawn_until_cancelled(
+            "debit-notes",
+            payment::follow_debit_notes(Arc::clone(&core)),
+        );
         loops.spawn_until_cancelled("keep-alive", payment::keep_alive(Arc::clone(&core)));
         Ok(Golem {
             _alive: Arc::new(Alive(Arc::clone(&core))),

@@ -29,6 +29,8 @@ pub mod strategy;
 mod summary;
 pub mod task;
 pub mod tasks;
+#[cfg(test)]
+mod testing;
 mod transfer;
 pub mod transport;
 mod work_context;

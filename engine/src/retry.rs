@@ -89,7 +89,11 @@ pub(crate) enum Pace {
 impl Pace {
     /// Judges a poll that was asked to wait.
     pub(crate) fn of(empty: bool, started: Instant, wait: Duration) -> Self {
-        if empty && started.elapsed() < wait / 10 { Pace::Hasty } else { Pace::Good }
+        if empty && started.elapsed() < wait / 10 {
+            Pace::Hasty
+        } else {
+            Pace::Good
+        }
     }
 }
 

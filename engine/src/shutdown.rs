@@ -71,8 +71,14 @@ impl ShutdownReport {
         let mut lines = Vec::new();
         let mut agreements = |what: &str, list: &[OpenAgreement]| {
             for open in list {
-                let OpenAgreement { agreement_id, provider_name, reason } = open;
-                lines.push(format!("agreement {agreement_id} with {provider_name} {what}: {reason}"));
+                let OpenAgreement {
+                    agreement_id,
+                    provider_name,
+                    reason,
+                } = open;
+                lines.push(format!(
+                    "agreement {agreement_id} with {provider_name} {what}: {reason}"
+                ));
             }
         };
         agreements("may still be in force", &self.open_agreements);
@@ -80,7 +86,11 @@ impl ShutdownReport {
         if let Some(reason) = &self.allocation {
             lines.push(format!("the budget may still be reserved: {reason}"));
         }
-        lines.extend(self.cut_off.iter().map(|name| format!("`{name}` was cut off")));
+        lines.extend(
+            self.cut_off
+                .iter()
+                .map(|name| format!("`{name}` was cut off")),
+        );
         lines
     }
 }
@@ -141,16 +151,22 @@ pub(crate) async fn run(core: Arc<Core>) -> ShutdownReport {
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("releasing it took too long".into()),
     };
-    report.cut_off.extend(core.tasks().shutdown(limits.cleanup).await);
+    report
+        .cut_off
+        .extend(core.tasks().shutdown(limits.cleanup).await);
     report.open_agreements = open_agreements(&core, &rentals);
     core.rentals().clear();
-    core.emit(EventKind::ShutdownFinished { open: report.open_count() });
+    core.emit(EventKind::ShutdownFinished {
+        open: report.open_count(),
+    });
     report
 }
 
 fn reason() -> Reason {
     let mut reason = Reason::from("the requestor is done");
-    reason.extra.insert("golem.requestor.code".into(), Value::from("Success"));
+    reason
+        .extra
+        .insert("golem.requestor.code".into(), Value::from("Success"));
     reason
 }
 
@@ -191,12 +207,16 @@ fn unpaid(core: &Core, rentals: &[Arc<Rental>], within: Duration) -> Vec<OpenAgr
                 "whether invoice {id} of {} GLM was accepted is unknown",
                 amount.normalized()
             )),
-            InvoiceState::Refused { id, amount, reason } => {
-                Some(format!("invoice {id} of {} GLM: {reason}", amount.normalized()))
-            }
+            InvoiceState::Refused { id, amount, reason } => Some(format!(
+                "invoice {id} of {} GLM: {reason}",
+                amount.normalized()
+            )),
         }
     };
-    rentals.iter().filter_map(|rental| Some(open(rental, why(rental)?))).collect()
+    rentals
+        .iter()
+        .filter_map(|rental| Some(open(rental, why(rental)?)))
+        .collect()
 }
 
 fn open(rental: &Rental, reason: String) -> OpenAgreement {
@@ -210,7 +230,10 @@ fn open(rental: &Rental, reason: String) -> OpenAgreement {
 fn open_agreements(core: &Core, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
     let named = core.rentals().left_open();
     let unfinished = rentals.iter().filter(|rental| {
-        rental.is_open() && !named.iter().any(|open| open.agreement_id == rental.agreement_id)
+        rental.is_open()
+            && !named
+                .iter()
+                .any(|open| open.agreement_id == rental.agreement_id)
     });
     let unfinished: Vec<_> = unfinished
         .map(|rental| open(rental, "the termination was not answered in time".into()))
@@ -235,7 +258,10 @@ mod tests {
             accepted: "0.500".parse().expect("literal"),
             ..ShutdownReport::default()
         };
-        assert_eq!(report.to_string(), "1 agreements, 1 invoices accepted, 0.5 GLM; nothing left open");
+        assert_eq!(
+            report.to_string(),
+            "1 agreements, 1 invoices accepted, 0.5 GLM; nothing left open"
+        );
         report.unpaid.push(OpenAgreement {
             agreement_id: "abc".into(),
             provider_name: "bob".into(),

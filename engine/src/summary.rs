@@ -82,7 +82,11 @@ impl SummaryLogger {
 
     /// What happened so far.
     pub fn summary(&self) -> Summary {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).summary.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .summary
+            .clone()
     }
 
     /// Counts an event.
@@ -98,7 +102,12 @@ impl State {
         match kind {
             EventKind::ProposalReceived { .. } => summary.offers += 1,
             EventKind::ProposalRejected { .. } => summary.offers_refused += 1,
-            EventKind::AgreementConfirmed { agreement_id, provider_id, provider_name, .. } => {
+            EventKind::AgreementConfirmed {
+                agreement_id,
+                provider_id,
+                provider_name,
+                ..
+            } => {
                 summary.agreements += 1;
                 let next = summary.providers.len();
                 let row = *self.rows.entry(provider_id.to_string()).or_insert(next);
@@ -123,7 +132,11 @@ impl State {
                 }
             }
             EventKind::DebitNoteAccepted { .. } => summary.debit_notes += 1,
-            EventKind::InvoiceAccepted { agreement_id, amount, .. } => {
+            EventKind::InvoiceAccepted {
+                agreement_id,
+                amount,
+                ..
+            } => {
                 summary.invoices += 1;
                 summary.cost = summary.cost + *amount;
                 if let Some(provider) = self.provider(agreement_id) {
@@ -165,8 +178,18 @@ impl fmt::Display for Summary {
             self.cost.normalized()
         )?;
         for provider in &self.providers {
-            let ProviderSummary { name, agreements, tasks, cost, .. } = provider;
-            write!(f, "\n  {name}: {agreements} agreements, {tasks} tasks, {} GLM", cost.normalized())?;
+            let ProviderSummary {
+                name,
+                agreements,
+                tasks,
+                cost,
+                ..
+            } = provider;
+            write!(
+                f,
+                "\n  {name}: {agreements} agreements, {tasks} tasks, {} GLM",
+                cost.normalized()
+            )?;
         }
         Ok(())
     }
@@ -182,7 +205,12 @@ mod tests {
     #[test]
     fn the_cost_of_each_provider_is_the_sum_of_its_invoices() {
         let logger = SummaryLogger::new();
-        let log = |kind| logger.log(&Event { at: Timestamp::UNIX_EPOCH, kind });
+        let log = |kind| {
+            logger.log(&Event {
+                at: Timestamp::UNIX_EPOCH,
+                kind,
+            })
+        };
         for agreement in ["a", "b"] {
             log(EventKind::AgreementConfirmed {
                 job: JobId::new("j"),
@@ -200,6 +228,10 @@ mod tests {
         }
         let summary = logger.summary();
         assert_eq!(summary.providers[0].cost.to_string(), "0.2");
-        assert!(summary.to_string().contains("bob: 2 agreements, 0 tasks, 0.2 GLM"));
+        assert!(
+            summary
+                .to_string()
+                .contains("bob: 2 agreements, 0 tasks, 0.2 GLM")
+        );
     }
 }

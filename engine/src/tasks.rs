@@ -245,7 +245,11 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(5)).await;
             flag.store(true, Ordering::SeqCst);
         });
-        assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), call)
+                .await
+                .is_err()
+        );
         group.idle().await;
         assert!(done.load(Ordering::SeqCst));
     }
@@ -264,7 +268,12 @@ mod tests {
     async fn a_panic_is_reported_to_the_waiting_caller() {
         let group = TaskGroup::new("test");
         let lost = group.run("bad", async { panic!("on purpose") }).await;
-        assert_eq!(lost, Err::<(), _>(TaskLost { name: "test/bad".into() }));
+        assert_eq!(
+            lost,
+            Err::<(), _>(TaskLost {
+                name: "test/bad".into()
+            })
+        );
         group.idle().await;
     }
 }

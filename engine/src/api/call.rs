@@ -101,7 +101,11 @@ impl Call {
     }
 
     pub(super) fn error(&self, kind: ApiErrorKind) -> ApiError {
-        ApiError::new(self.operation, format!("/{}", self.segments.join("/")), kind)
+        ApiError::new(
+            self.operation,
+            format!("/{}", self.segments.join("/")),
+            kind,
+        )
     }
 }
 
@@ -124,6 +128,9 @@ mod tests {
     #[test]
     fn a_base_url_with_a_path_is_kept() {
         let base = Url::parse("http://localhost/golem").expect("literal");
-        assert_eq!(Call::get("op", &["me"]).url(&base).as_str(), "http://localhost/golem/me");
+        assert_eq!(
+            Call::get("op", &["me"]).url(&base).as_str(),
+            "http://localhost/golem/me"
+        );
     }
 }

@@ -37,7 +37,9 @@ pub struct ApiError {
 #[non_exhaustive]
 pub enum ApiErrorKind {
     /// The app key is missing or unknown to the daemon.
-    #[error("the daemon refused the app key: {message}; check YAGNA_APPKEY against `yagna app-key list`")]
+    #[error(
+        "the daemon refused the app key: {message}; check YAGNA_APPKEY against `yagna app-key list`"
+    )]
     Unauthorized {
         /// The daemon's words.
         message: String,
@@ -88,7 +90,9 @@ pub enum ApiErrorKind {
         limit: usize,
     },
     /// The daemon's API never redirects; following would send the app key elsewhere.
-    #[error("redirected with {status} to `{location}`, which a daemon never does; is YAGNA_API_URL right?")]
+    #[error(
+        "redirected with {status} to `{location}`, which a daemon never does; is YAGNA_API_URL right?"
+    )]
     Redirect {
         /// HTTP status.
         status: StatusCode,
@@ -107,7 +111,11 @@ pub enum ApiErrorKind {
 }
 
 impl ApiError {
-    pub(crate) fn new(operation: &'static str, path: impl Into<String>, kind: ApiErrorKind) -> Self {
+    pub(crate) fn new(
+        operation: &'static str,
+        path: impl Into<String>,
+        kind: ApiErrorKind,
+    ) -> Self {
         ApiError {
             operation,
             path: path.into(),

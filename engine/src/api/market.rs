@@ -37,7 +37,9 @@ impl MarketApi<'_> {
 
     /// `getDemands`: those of this identity.
     pub(crate) async fn demands(self) -> Result<Vec<Demand>, ApiError> {
-        self.0.send(Call::get("getDemands", &path(&["demands"]))).await
+        self.0
+            .send(Call::get("getDemands", &path(&["demands"])))
+            .await
     }
 
     /// `unsubscribeDemand`.
@@ -52,9 +54,12 @@ impl MarketApi<'_> {
         demand: &DemandId,
         wait: Duration,
     ) -> Result<Vec<DemandEvent>, ApiError> {
-        let call = Call::get("collectOffers", &path(&["demands", demand.as_str(), "events"]))
-            .long_poll(wait)
-            .query("maxEvents", MAX_EVENTS);
+        let call = Call::get(
+            "collectOffers",
+            &path(&["demands", demand.as_str(), "events"]),
+        )
+        .long_poll(wait)
+        .query("maxEvents", MAX_EVENTS);
         self.0.send(call).await
     }
 
@@ -66,7 +71,9 @@ impl MarketApi<'_> {
         counter: &DemandOfferBase,
     ) -> Result<ProposalId, ApiError> {
         let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
-        self.0.send(Call::post("counterProposalDemand", &path).json(counter)?).await
+        self.0
+            .send(Call::post("counterProposalDemand", &path).json(counter)?)
+            .await
     }
 
     /// `rejectProposalOffer`.
@@ -76,8 +83,16 @@ impl MarketApi<'_> {
         proposal: &ProposalId,
         reason: &Reason,
     ) -> Result<(), ApiError> {
-        let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str(), "reject"]);
-        self.0.send_unit(Call::post("rejectProposalOffer", &path).json(reason)?).await
+        let path = path(&[
+            "demands",
+            demand.as_str(),
+            "proposals",
+            proposal.as_str(),
+            "reject",
+        ]);
+        self.0
+            .send_unit(Call::post("rejectProposalOffer", &path).json(reason)?)
+            .await
     }
 
     /// `createAgreement`; the provider may approve until `valid_to`.
@@ -90,18 +105,28 @@ impl MarketApi<'_> {
             proposal_id: proposal.clone(),
             valid_to,
         };
-        self.0.send(Call::post("createAgreement", &path(&["agreements"])).json(&body)?).await
+        self.0
+            .send(Call::post("createAgreement", &path(&["agreements"])).json(&body)?)
+            .await
     }
 
     /// `getAgreement`.
     pub(crate) async fn agreement(self, id: &AgreementId) -> Result<Agreement, ApiError> {
-        self.0.send(Call::get("getAgreement", &path(&["agreements", id.as_str()]))).await
+        self.0
+            .send(Call::get(
+                "getAgreement",
+                &path(&["agreements", id.as_str()]),
+            ))
+            .await
     }
 
     /// `confirmAgreement`.
     pub(crate) async fn confirm(self, id: &AgreementId, session: &str) -> Result<(), ApiError> {
-        let call = Call::post("confirmAgreement", &path(&["agreements", id.as_str(), "confirm"]))
-            .query("appSessionId", session);
+        let call = Call::post(
+            "confirmAgreement",
+            &path(&["agreements", id.as_str(), "confirm"]),
+        )
+        .query("appSessionId", session);
         self.0.send_unit(call).await
     }
 
@@ -111,25 +136,28 @@ impl MarketApi<'_> {
         id: &AgreementId,
         wait: Duration,
     ) -> Result<(), ApiError> {
-        let call = Call::post("waitForApproval", &path(&["agreements", id.as_str(), "wait"]))
-            .long_poll(wait);
+        let call = Call::post(
+            "waitForApproval",
+            &path(&["agreements", id.as_str(), "wait"]),
+        )
+        .long_poll(wait);
         self.0.send_unit(call).await
     }
 
     /// `cancelAgreement`.
     pub(crate) async fn cancel(self, id: &AgreementId, reason: &Reason) -> Result<(), ApiError> {
         let path = path(&["agreements", id.as_str(), "cancel"]);
-        self.0.send_unit(Call::post("cancelAgreement", &path).json(reason)?).await
+        self.0
+            .send_unit(Call::post("cancelAgreement", &path).json(reason)?)
+            .await
     }
 
     /// `terminateAgreement`.
-    pub(crate) async fn terminate(
-        self,
-        id: &AgreementId,
-        reason: &Reason,
-    ) -> Result<(), ApiError> {
+    pub(crate) async fn terminate(self, id: &AgreementId, reason: &Reason) -> Result<(), ApiError> {
         let path = path(&["agreements", id.as_str(), "terminate"]);
-        self.0.send_unit(Call::post("terminateAgreement", &path).json(reason)?).await
+        self.0
+            .send_unit(Call::post("terminateAgreement", &path).json(reason)?)
+            .await
     }
 
     /// `collectAgreementEvents`: those of this session after `after`.

@@ -13,8 +13,8 @@ pub(crate) mod payment;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use activity::ActivityFault;
 pub(crate) use call::Call;
 pub use error::{ApiError, ApiErrorKind, Outcome};
-pub(crate) use activity::ActivityFault;
 pub(crate) use gsb::{GsbApi, Socket};
 pub(crate) use rest::{Limits, Rest, chain};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use golem_wire::payment::{
-    Acceptance, Account, Allocation, AllocationUpdate, DebitNote, DebitNoteEvent,
-    DemandDecoration, Invoice, InvoiceEvent, NewAllocation, Rejection,
+    Acceptance, Account, Allocation, AllocationUpdate, DebitNote, DebitNoteEvent, DemandDecoration,
+    Invoice, InvoiceEvent, NewAllocation, Rejection,
 };
 use golem_wire::{AllocationId, DebitNoteId, InvoiceId};
 use http::Method;
@@ -35,22 +35,26 @@ fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
 impl PaymentApi<'_> {
     /// `getRequestorAccounts`.
     pub(crate) async fn accounts(self) -> Result<Vec<Account>, ApiError> {
-        self.0.send(Call::get("getRequestorAccounts", &path(&["requestorAccounts"]))).await
+        self.0
+            .send(Call::get(
+                "getRequestorAccounts",
+                &path(&["requestorAccounts"]),
+            ))
+            .await
     }
 
     /// `createAllocation`.
     pub(crate) async fn allocate(self, wanted: &NewAllocation) -> Result<Allocation, ApiError> {
-        self.0.send(Call::post("createAllocation", &path(&["allocations"])).json(wanted)?).await
+        self.0
+            .send(Call::post("createAllocation", &path(&["allocations"])).json(wanted)?)
+            .await
     }
 
     /// `getAllocations`.
     pub(crate) async fn allocations(self) -> Result<Vec<Allocation>, ApiError> {
-        self.0.send(Call::get("getAllocations", &path(&["allocations"]))).await
-    }
-
-    /// `getAllocation`.
-    pub(crate) async fn allocation(self, id: &AllocationId) -> Result<Allocation, ApiError> {
-        self.0.send(Call::get("getAllocation", &path(&["allocations", id.as_str()]))).await
+        self.0
+            .send(Call::get("getAllocations", &path(&["allocations"])))
+            .await
     }
 
     /// `amendAllocation`.
@@ -60,20 +64,21 @@ impl PaymentApi<'_> {
         update: &AllocationUpdate,
     ) -> Result<Allocation, ApiError> {
         let path = path(&["allocations", id.as_str()]);
-        self.0.send(Call::new(Method::PUT, "amendAllocation", &path).json(update)?).await
+        self.0
+            .send(Call::new(Method::PUT, "amendAllocation", &path).json(update)?)
+            .await
     }
 
     /// `releaseAllocation`.
     pub(crate) async fn release(self, id: &AllocationId) -> Result<(), ApiError> {
         let path = path(&["allocations", id.as_str()]);
-        self.0.send_unit(Call::delete("releaseAllocation", &path)).await
+        self.0
+            .send_unit(Call::delete("releaseAllocation", &path))
+            .await
     }
 
     /// `getDemandDecorations` for one allocation.
-    pub(crate) async fn decorations(
-        self,
-        id: &AllocationId,
-    ) -> Result<DemandDecoration, ApiError> {
+    pub(crate) async fn decorations(self, id: &AllocationId) -> Result<DemandDecoration, ApiError> {
         let call = Call::get("getDemandDecorations", &path(&["demandDecorations"]))
             .query("allocationIds", id);
         self.0.send(call).await
@@ -86,7 +91,15 @@ impl PaymentApi<'_> {
         after: Option<Timestamp>,
         wait: Duration,
     ) -> Result<Vec<InvoiceEvent>, ApiError> {
-        self.0.send(events("getInvoiceEvents", "invoiceEvents", session, after, wait)).await
+        self.0
+            .send(events(
+                "getInvoiceEvents",
+                "invoiceEvents",
+                session,
+                after,
+                wait,
+            ))
+            .await
     }
 
     /// `getDebitNoteEvents`: those of this session after `after`.
@@ -96,17 +109,32 @@ impl PaymentApi<'_> {
         after: Option<Timestamp>,
         wait: Duration,
     ) -> Result<Vec<DebitNoteEvent>, ApiError> {
-        self.0.send(events("getDebitNoteEvents", "debitNoteEvents", session, after, wait)).await
+        self.0
+            .send(events(
+                "getDebitNoteEvents",
+                "debitNoteEvents",
+                session,
+                after,
+                wait,
+            ))
+            .await
     }
 
     /// `getInvoice`.
     pub(crate) async fn invoice(self, id: &InvoiceId) -> Result<Invoice, ApiError> {
-        self.0.send(Call::get("getInvoice", &path(&["invoices", id.as_str()]))).await
+        self.0
+            .send(Call::get("getInvoice", &path(&["invoices", id.as_str()])))
+            .await
     }
 
     /// `getDebitNote`.
     pub(crate) async fn debit_note(self, id: &DebitNoteId) -> Result<DebitNote, ApiError> {
-        self.0.send(Call::get("getDebitNote", &path(&["debitNotes", id.as_str()]))).await
+        self.0
+            .send(Call::get(
+                "getDebitNote",
+                &path(&["debitNotes", id.as_str()]),
+            ))
+            .await
     }
 
     /// `acceptInvoice`: the amount must be the document's own, to the digit.
@@ -116,7 +144,9 @@ impl PaymentApi<'_> {
         acceptance: &Acceptance,
     ) -> Result<(), ApiError> {
         let path = path(&["invoices", id.as_str(), "accept"]);
-        let call = Call::post("acceptInvoice", &path).long_poll(ACCEPT_WAIT).json(acceptance)?;
+        let call = Call::post("acceptInvoice", &path)
+            .long_poll(ACCEPT_WAIT)
+            .json(acceptance)?;
         self.0.send_unit(call).await
     }
 
@@ -127,7 +157,9 @@ impl PaymentApi<'_> {
         acceptance: &Acceptance,
     ) -> Result<(), ApiError> {
         let path = path(&["debitNotes", id.as_str(), "accept"]);
-        let call = Call::post("acceptDebitNote", &path).long_poll(ACCEPT_WAIT).json(acceptance)?;
+        let call = Call::post("acceptDebitNote", &path)
+            .long_poll(ACCEPT_WAIT)
+            .json(acceptance)?;
         self.0.send_unit(call).await
     }
 
@@ -138,7 +170,9 @@ impl PaymentApi<'_> {
         rejection: &Rejection,
     ) -> Result<(), ApiError> {
         let path = path(&["invoices", id.as_str(), "reject"]);
-        let call = Call::post("rejectInvoice", &path).long_poll(ACCEPT_WAIT).json(rejection)?;
+        let call = Call::post("rejectInvoice", &path)
+            .long_poll(ACCEPT_WAIT)
+            .json(rejection)?;
         self.0.send_unit(call).await
     }
 }

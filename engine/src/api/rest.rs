@@ -127,7 +127,8 @@ impl Rest {
         let total = self.0.limits.total + call.wait;
         let timeout = || call.error(ApiErrorKind::Timeout { after: total });
         let deadline = started + total;
-        let response = match timeout_at(deadline, self.0.transport.call(self.request(call)?)).await {
+        let response = match timeout_at(deadline, self.0.transport.call(self.request(call)?)).await
+        {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.transport_error(call, error)),
             Err(_) => return Err(timeout()),
@@ -191,11 +192,13 @@ impl Rest {
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        request.body(call.body.clone().unwrap_or_default()).map_err(|error| {
-            call.error(ApiErrorKind::Unsendable {
-                reason: error.to_string(),
+        request
+            .body(call.body.clone().unwrap_or_default())
+            .map_err(|error| {
+                call.error(ApiErrorKind::Unsendable {
+                    reason: error.to_string(),
+                })
             })
-        })
     }
 
     fn transport_error(&self, call: &Call, error: TransportError) -> ApiError {
@@ -216,7 +219,9 @@ impl Rest {
 
 impl fmt::Debug for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rest").field("base", &self.0.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("Rest")
+            .field("base", &self.0.base.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -224,14 +229,16 @@ impl fmt::Debug for Rest {
 fn refusal(status: StatusCode, bytes: &[u8]) -> ApiErrorKind {
     let body: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
     let said = |key: &str| body.as_ref()?.get(key)?.as_str().map(str::to_owned);
-    let message = said("message").or_else(|| said("detail")).unwrap_or_else(|| {
-        let text = excerpt(bytes);
-        if text.is_empty() || text == "null" || text.starts_with("{\"message\":null") {
-            "(no reason given)".into()
-        } else {
-            text
-        }
-    });
+    let message = said("message")
+        .or_else(|| said("detail"))
+        .unwrap_or_else(|| {
+            let text = excerpt(bytes);
+            if text.is_empty() || text == "null" || text.starts_with("{\"message\":null") {
+                "(no reason given)".into()
+            } else {
+                text
+            }
+        });
     let message: String = message.chars().take(1000).collect();
     if status == StatusCode::UNAUTHORIZED {
         ApiErrorKind::Unauthorized { message }
@@ -246,7 +253,11 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ApiErrorKind {
 
 fn excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 /// An error and its causes in one line.

@@ -56,12 +56,26 @@ async fn me(rest: &Rest) -> Result<golem_wire::identity::Identity, ApiError> {
 
 #[tokio::test]
 async fn nonsense_instead_of_json_is_malformed_and_quoted() {
-    for body in ["", "{", "[1,", "<html>no</html>", "{\"identity\":1}", "null", "\"x\"", "\u{1}"] {
+    for body in [
+        "",
+        "{",
+        "[1,",
+        "<html>no</html>",
+        "{\"identity\":1}",
+        "null",
+        "\"x\"",
+        "\u{1}",
+    ] {
         let error = me(&canned(move || full(200, body))).await.expect_err(body);
-        assert!(matches!(*error.kind, ApiErrorKind::Malformed { .. }), "{body}: {error}");
+        assert!(
+            matches!(*error.kind, ApiErrorKind::Malformed { .. }),
+            "{body}: {error}"
+        );
         assert_eq!(error.outcome(), Outcome::Unknown);
     }
-    let error = me(&canned(|| full(200, "<html>no</html>"))).await.expect_err("html");
+    let error = me(&canned(|| full(200, "<html>no</html>")))
+        .await
+        .expect_err("html");
     assert!(error.to_string().contains("<html>"), "{error}");
     assert!(error.to_string().contains("/me"), "{error}");
 }
@@ -73,7 +87,10 @@ async fn deeply_nested_json_is_refused() {
         let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
         Response::new(body.boxed_unsync())
     });
-    let error = deep.send::<Value>(Call::get("x", &["x"])).await.expect_err("nested");
+    let error = deep
+        .send::<Value>(Call::get("x", &["x"]))
+        .await
+        .expect_err("nested");
     assert!(matches!(*error.kind, ApiErrorKind::Malformed { .. }));
 }
 
@@ -84,7 +101,10 @@ async fn an_endless_body_stops_at_the_limit() {
         Response::new(StreamBody::new(frames).boxed_unsync())
     });
     let error = me(&endless).await.expect_err("endless");
-    assert!(matches!(*error.kind, ApiErrorKind::TooLarge { limit: 65536 }), "{error}");
+    assert!(
+        matches!(*error.kind, ApiErrorKind::TooLarge { limit: 65536 }),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,15 +118,18 @@ async fn a_dripping_body_stops_at_the_deadline() {
     });
     let started = tokio::time::Instant::now();
     let error = me(&dripping).await.expect_err("dripping");
-    assert!(matches!(*error.kind, ApiErrorKind::Timeout { .. }), "{error}");
+    assert!(
+        matches!(*error.kind, ApiErrorKind::Timeout { .. }),
+        "{error}"
+    );
     assert!(started.elapsed() <= limits().total);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stops_half_way_is_given_up_after_the_idle_time() {
     let stuck = canned(|| {
-        let frames = stream::iter([Ok(Frame::data(Bytes::from_static(b"{")))])
-            .chain(stream::pending());
+        let frames =
+            stream::iter([Ok(Frame::data(Bytes::from_static(b"{")))]).chain(stream::pending());
         Response::new(StreamBody::new(frames).boxed_unsync())
     });
     let error = me(&stuck).await.expect_err("stuck");
@@ -124,24 +147,44 @@ async fn a_long_poll_may_take_as_long_as_it_asked_for() {
     let rest = rest(Transport::in_memory(service, refused), "http://daemon");
     let poll = Call::get("x", &["x"]).long_poll(Duration::from_secs(30));
     assert!(rest.send::<Vec<Value>>(poll).await.is_ok());
-    assert!(rest.send::<Vec<Value>>(Call::get("x", &["x"])).await.is_err());
+    assert!(
+        rest.send::<Vec<Value>>(Call::get("x", &["x"]))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn refusals_carry_status_and_words_in_every_form_the_daemon_uses() {
     for (status, body, words) in [
-        (404, r#"{"message":"Agreement [x] not found."}"#, "Agreement [x] not found."),
+        (
+            404,
+            r#"{"message":"Agreement [x] not found."}"#,
+            "Agreement [x] not found.",
+        ),
         (404, r#"{"message":null}"#, "(no reason given)"),
         (404, "", "(no reason given)"),
-        (400, "Query deserialize error: x", "Query deserialize error: x"),
-        (400, r#"{"type":"/a","detail":"Insufficient funds"}"#, "Insufficient funds"),
+        (
+            400,
+            "Query deserialize error: x",
+            "Query deserialize error: x",
+        ),
+        (
+            400,
+            r#"{"type":"/a","detail":"Insufficient funds"}"#,
+            "Insufficient funds",
+        ),
     ] {
-        let error = me(&canned(move || full(status, body))).await.expect_err(body);
+        let error = me(&canned(move || full(status, body)))
+            .await
+            .expect_err(body);
         assert_eq!(error.status().map(|s| s.as_u16()), Some(status));
         assert_eq!(error.message(), Some(words));
         assert_eq!(error.outcome(), Outcome::Refused);
     }
-    let error = me(&canned(|| full(401, "Invalid application key"))).await.expect_err("401");
+    let error = me(&canned(|| full(401, "Invalid application key")))
+        .await
+        .expect_err("401");
     assert!(matches!(*error.kind, ApiErrorKind::Unauthorized { .. }));
     assert!(error.to_string().contains("YAGNA_APPKEY"));
     assert!(!format!("{error:?}").contains("secret-key"));
@@ -154,21 +197,39 @@ async fn a_redirect_is_an_error_and_the_key_goes_nowhere() {
     let server = MockServer::start().await;
     let elsewhere = MockServer::start().await;
     let redirect = ResponseTemplate::new(302).insert_header("location", elsewhere.uri());
-    Mock::given(any()).respond_with(redirect).mount(&server).await;
-    let error = me(&rest(Transport::http(), &server.uri())).await.expect_err("redirect");
-    assert!(matches!(*error.kind, ApiErrorKind::Redirect { .. }), "{error}");
-    assert!(elsewhere.received_requests().await.is_some_and(|requests| requests.is_empty()));
+    Mock::given(any())
+        .respond_with(redirect)
+        .mount(&server)
+        .await;
+    let error = me(&rest(Transport::http(), &server.uri()))
+        .await
+        .expect_err("redirect");
+    assert!(
+        matches!(*error.kind, ApiErrorKind::Redirect { .. }),
+        "{error}"
+    );
+    assert!(
+        elsewhere
+            .received_requests()
+            .await
+            .is_some_and(|requests| requests.is_empty())
+    );
 }
 
 #[tokio::test]
 async fn the_key_travels_in_the_authorization_header() {
     let server = MockServer::start().await;
     let answer = serde_json::json!({"identity": "0x1", "name": "n", "role": "manager"});
-    Mock::given(wiremock::matchers::header("authorization", "Bearer secret-key"))
-        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
-        .mount(&server)
-        .await;
-    let identity = me(&rest(Transport::http(), &server.uri())).await.expect("identity");
+    Mock::given(wiremock::matchers::header(
+        "authorization",
+        "Bearer secret-key",
+    ))
+    .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+    .mount(&server)
+    .await;
+    let identity = me(&rest(Transport::http(), &server.uri()))
+        .await
+        .expect("identity");
     assert_eq!(identity.identity.as_str(), "0x1");
 }
 
@@ -177,7 +238,9 @@ async fn raw(answer: &'static [u8], then_hang: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     crate::tasks::TaskGroup::new("raw").spawn("daemon", async move {
-        let Ok((mut socket, _)) = listener.accept().await else { return };
+        let Ok((mut socket, _)) = listener.accept().await else {
+            return;
+        };
         let mut request = [0; 4096];
         let _ = socket.read(&mut request).await;
         let _ = socket.write_all(answer).await;
@@ -190,24 +253,43 @@ async fn raw(answer: &'static [u8], then_hang: bool) -> String {
 
 #[tokio::test]
 async fn a_truncated_answer_on_a_socket_is_broken() {
-    let base = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"identity\"", false).await;
-    let error = me(&rest(Transport::http(), &base)).await.expect_err("truncated");
-    assert!(matches!(*error.kind, ApiErrorKind::Broken { .. }), "{error}");
+    let base = raw(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"identity\"",
+        false,
+    )
+    .await;
+    let error = me(&rest(Transport::http(), &base))
+        .await
+        .expect_err("truncated");
+    assert!(
+        matches!(*error.kind, ApiErrorKind::Broken { .. }),
+        "{error}"
+    );
     assert_eq!(error.outcome(), Outcome::Unknown);
 }
 
 #[tokio::test]
 async fn an_answer_that_hangs_on_a_socket_times_out() {
     let base = raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{", true).await;
-    let error = me(&rest(Transport::http(), &base)).await.expect_err("hanging");
-    assert!(matches!(*error.kind, ApiErrorKind::Timeout { .. }), "{error}");
+    let error = me(&rest(Transport::http(), &base))
+        .await
+        .expect_err("hanging");
+    assert!(
+        matches!(*error.kind, ApiErrorKind::Timeout { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn no_http_at_all_is_broken() {
     let base = raw(b"220 mail.example.com ESMTP\r\n", false).await;
-    let error = me(&rest(Transport::http(), &base)).await.expect_err("no http");
-    assert!(matches!(*error.kind, ApiErrorKind::Broken { .. }), "{error}");
+    let error = me(&rest(Transport::http(), &base))
+        .await
+        .expect_err("no http");
+    assert!(
+        matches!(*error.kind, ApiErrorKind::Broken { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -215,7 +297,9 @@ async fn nobody_there_says_where_and_was_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
-    let error = me(&rest(Transport::http(), &base)).await.expect_err("nobody");
+    let error = me(&rest(Transport::http(), &base))
+        .await
+        .expect_err("nobody");
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert!(error.to_string().contains(&base), "{error}");
 }

@@ -118,10 +118,7 @@ pub(crate) enum Effect {
 }
 
 /// The next state, and what to do about it.
-pub(crate) fn step(
-    state: State,
-    event: Event,
-) -> Result<(State, Vec<Effect>), IllegalTransition> {
+pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), IllegalTransition> {
     Ok(match (state, event) {
         (State::Created, Event::Confirmed) => (State::Pending, vec![Effect::AwaitApproval]),
         (State::Created, Event::ConfirmFailed(Outcome::Unknown, reason)) => (
@@ -135,10 +132,9 @@ pub(crate) fn step(
         (State::Pending, Event::Approved) => (State::Approved, vec![Effect::HandOver]),
         (State::Pending, Event::Refused(end)) => ended(end),
         (State::Pending, Event::NotInTime) => withdraw("not approved in time".into()),
-        (State::Pending, Event::WaitFailed(_)) => (
-            State::Unclear { withdrawn: None },
-            vec![Effect::LookUp],
-        ),
+        (State::Pending, Event::WaitFailed(_)) => {
+            (State::Unclear { withdrawn: None }, vec![Effect::LookUp])
+        }
 
         (State::Withdrawing { reason }, Event::Cancelled) => {
             ended(AgreementEnd::new(EndedBy::Requestor, reason))
@@ -173,13 +169,26 @@ pub(crate) fn step(
         (State::Approved, Event::Approved) => (State::Approved, vec![]),
 
         (State::Terminating { end, announced }, Event::Terminated) => {
-            let effects = if announced { vec![] } else { vec![Effect::Announce(end.clone())] };
+            let effects = if announced {
+                vec![]
+            } else {
+                vec![Effect::Announce(end.clone())]
+            };
             (State::Ended(end), effects)
         }
-        (State::Terminating { end, announced: true }, Event::EndedBy(_)) => {
-            (State::Ended(end), vec![])
-        }
-        (State::Terminating { announced: false, .. }, Event::EndedBy(by)) => ended(by),
+        (
+            State::Terminating {
+                end,
+                announced: true,
+            },
+            Event::EndedBy(_),
+        ) => (State::Ended(end), vec![]),
+        (
+            State::Terminating {
+                announced: false, ..
+            },
+            Event::EndedBy(by),
+        ) => ended(by),
         (
             state @ State::Terminating { .. },
             Event::TerminateWanted(_) | Event::Lost(_) | Event::Approved,
@@ -300,8 +309,17 @@ mod tests {
             Event::CancelFailed,
             Event::Found(AgreementState::Approved),
         ]);
-        assert!(matches!(state, State::Terminating { announced: false, .. }));
-        assert_eq!(effects.last(), Some(&Effect::Terminate("not approved in time".into())));
+        assert!(matches!(
+            state,
+            State::Terminating {
+                announced: false,
+                ..
+            }
+        ));
+        assert_eq!(
+            effects.last(),
+            Some(&Effect::Terminate("not approved in time".into()))
+        );
     }
 
     #[test]
@@ -310,7 +328,10 @@ mod tests {
             (AgreementState::Proposal, Effect::Cancel("cut".into())),
             (AgreementState::Pending, Effect::Cancel("cut".into())),
             (AgreementState::Approved, Effect::Terminate("cut".into())),
-            (AgreementState::Expired, Effect::Announce(end(EndedBy::Expired, "cut"))),
+            (
+                AgreementState::Expired,
+                Effect::Announce(end(EndedBy::Expired, "cut")),
+            ),
         ] {
             let (_, effects) = run(vec![
                 Event::ConfirmFailed(Outcome::Unknown, "cut".into()),
@@ -331,7 +352,13 @@ mod tests {
             Event::Terminated,
         ]);
         assert_eq!(state, State::Ended(by.clone()));
-        assert_eq!(effects.iter().filter(|e| matches!(e, Effect::Announce(_))).count(), 1);
+        assert_eq!(
+            effects
+                .iter()
+                .filter(|e| matches!(e, Effect::Announce(_)))
+                .count(),
+            1
+        );
     }
 
     #[test]
@@ -348,7 +375,10 @@ mod tests {
         assert_eq!(state, State::Ended(lost.clone()));
         assert_eq!(
             effects[2..],
-            [Effect::Announce(lost), Effect::Terminate("no answer".into())]
+            [
+                Effect::Announce(lost),
+                Effect::Terminate("no answer".into())
+            ]
         );
     }
 

@@ -65,10 +65,7 @@ pub(crate) enum Effect {
 }
 
 /// The next state, and what to do about it.
-pub(crate) fn step(
-    state: State,
-    event: Event,
-) -> Result<(State, Vec<Effect>), IllegalTransition> {
+pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), IllegalTransition> {
     Ok(match (state, event) {
         (State::Received, Event::Scored(Verdict::Good(score))) => (State::Ranked(score), vec![]),
         (State::Received, Event::Scored(Verdict::Bad(reason)))
@@ -119,15 +116,45 @@ mod tests {
         let record = |text: &str| vec![Effect::Record(text.into())];
         use State::{Awaiting, Countering, Draft, Promoted, Ranked, Received, Refused};
         vec![
-            (Received, Event::Scored(Verdict::Good(2.0)), Ranked(2.0), vec![]),
+            (
+                Received,
+                Event::Scored(Verdict::Good(2.0)),
+                Ranked(2.0),
+                vec![],
+            ),
             (Received, Event::Scored(bad()), Refused, reject()),
-            (Ranked(2.0), Event::Picked, Countering(2.0), vec![Effect::Counter]),
+            (
+                Ranked(2.0),
+                Event::Picked,
+                Countering(2.0),
+                vec![Effect::Counter],
+            ),
             (Countering(2.0), Event::Sent, Awaiting(2.0), vec![]),
-            (Countering(2.0), Event::SendFailed("404".into()), Refused, record("404")),
-            (Awaiting(2.0), Event::Answered(Verdict::Good(1.0)), Draft(1.0), vec![Effect::Offer(1.0)]),
+            (
+                Countering(2.0),
+                Event::SendFailed("404".into()),
+                Refused,
+                record("404"),
+            ),
+            (
+                Awaiting(2.0),
+                Event::Answered(Verdict::Good(1.0)),
+                Draft(1.0),
+                vec![Effect::Offer(1.0)],
+            ),
             (Awaiting(2.0), Event::Answered(bad()), Refused, reject()),
-            (Awaiting(2.0), Event::ProviderRejected("busy".into()), Refused, record("the provider refused: busy")),
-            (Awaiting(2.0), Event::Silent, Refused, record("the provider did not answer")),
+            (
+                Awaiting(2.0),
+                Event::ProviderRejected("busy".into()),
+                Refused,
+                record("the provider refused: busy"),
+            ),
+            (
+                Awaiting(2.0),
+                Event::Silent,
+                Refused,
+                record("the provider did not answer"),
+            ),
             (Draft(1.0), Event::Promoted, Promoted, vec![]),
             (Draft(1.0), Event::DemandGone, Refused, vec![]),
             (Refused, Event::Sent, Refused, vec![]),
@@ -138,14 +165,21 @@ mod tests {
     #[test]
     fn every_row_of_the_table_holds() {
         for (state, event, next, effects) in table() {
-            assert_eq!(step(state, event.clone()), Ok((next, effects)), "{state:?} + {event:?}");
+            assert_eq!(
+                step(state, event.clone()),
+                Ok((next, effects)),
+                "{state:?} + {event:?}"
+            );
         }
     }
 
     #[test]
     fn a_draft_that_became_dearer_is_refused() {
-        let (state, effects) =
-            step(State::Awaiting(9.0), Event::Answered(Verdict::Bad("dear".into()))).expect("legal");
+        let (state, effects) = step(
+            State::Awaiting(9.0),
+            Event::Answered(Verdict::Bad("dear".into())),
+        )
+        .expect("legal");
         assert_eq!(state, State::Refused);
         assert!(effects.contains(&Effect::Reject("dear".into())));
     }

@@ -26,7 +26,11 @@ pub(crate) enum InvoiceState {
     /// Paid, as far as we are concerned.
     Accepted { id: InvoiceId, amount: Glm },
     /// Not paid, and why.
-    Refused { id: InvoiceId, amount: Glm, reason: String },
+    Refused {
+        id: InvoiceId,
+        amount: Glm,
+        reason: String,
+    },
 }
 
 /// The documents of one agreement.
@@ -42,11 +46,22 @@ pub(crate) struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A debit note arrived; `ceiling` is the most it may ask for, `refusal` the strategy's no.
-    Note { id: DebitNoteId, activity: ActivityId, amount: Glm, ceiling: Glm, refusal: Option<String> },
+    Note {
+        id: DebitNoteId,
+        activity: ActivityId,
+        amount: Glm,
+        ceiling: Glm,
+        refusal: Option<String>,
+    },
     /// The daemon took the acceptance of a debit note.
     NoteAccepted { activity: ActivityId, amount: Glm },
     /// An invoice arrived.
-    Invoice { id: InvoiceId, amount: Glm, ceiling: Glm, refusal: Option<String> },
+    Invoice {
+        id: InvoiceId,
+        amount: Glm,
+        ceiling: Glm,
+        refusal: Option<String>,
+    },
     /// The daemon took the acceptance of the invoice.
     InvoiceAccepted { id: InvoiceId },
     /// The daemon refused the acceptance.
@@ -56,12 +71,25 @@ pub(crate) enum Event {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    AcceptNote { id: DebitNoteId, activity: ActivityId, amount: Glm },
-    AcceptInvoice { id: InvoiceId, amount: Glm },
+    AcceptNote {
+        id: DebitNoteId,
+        activity: ActivityId,
+        amount: Glm,
+    },
+    AcceptInvoice {
+        id: InvoiceId,
+        amount: Glm,
+    },
     /// Leave a debit note alone: the daemon cannot reject them.
-    RefuseNote { id: DebitNoteId, reason: String },
+    RefuseNote {
+        id: DebitNoteId,
+        reason: String,
+    },
     /// Tell the provider that its invoice is not paid.
-    RejectInvoice { id: InvoiceId, reason: String },
+    RejectInvoice {
+        id: InvoiceId,
+        reason: String,
+    },
 }
 
 impl Account {
@@ -86,7 +114,13 @@ impl Account {
 
     fn decide(&mut self, event: Event) -> Vec<Effect> {
         match event {
-            Event::Note { id, activity, amount, ceiling, refusal } => {
+            Event::Note {
+                id,
+                activity,
+                amount,
+                ceiling,
+                refusal,
+            } => {
                 if self.seen_notes.insert(id.clone(), amount).is_some() {
                     return vec![];
                 }
@@ -98,7 +132,11 @@ impl Account {
                 }
                 match refusal.or_else(|| above(amount, ceiling)) {
                     Some(reason) => vec![Effect::RefuseNote { id, reason }],
-                    None => vec![Effect::AcceptNote { id, activity, amount }],
+                    None => vec![Effect::AcceptNote {
+                        id,
+                        activity,
+                        amount,
+                    }],
                 }
             }
             Event::NoteAccepted { activity, amount } => {
@@ -106,7 +144,12 @@ impl Account {
                 *total = amount.max(*total);
                 vec![]
             }
-            Event::Invoice { id, amount, ceiling, refusal } => {
+            Event::Invoice {
+                id,
+                amount,
+                ceiling,
+                refusal,
+            } => {
                 if self.seen_invoices.insert(id.clone(), amount).is_some() {
                     return vec![];
                 }
@@ -124,14 +167,20 @@ impl Account {
                     };
                     return vec![Effect::RejectInvoice { id, reason }];
                 }
-                self.invoice = InvoiceState::Accepting { id: id.clone(), amount };
+                self.invoice = InvoiceState::Accepting {
+                    id: id.clone(),
+                    amount,
+                };
                 vec![Effect::AcceptInvoice { id, amount }]
             }
             Event::InvoiceAccepted { id } => {
                 if let InvoiceState::Accepting { id: known, amount } = &self.invoice
                     && *known == id
                 {
-                    self.invoice = InvoiceState::Accepted { id, amount: *amount };
+                    self.invoice = InvoiceState::Accepted {
+                        id,
+                        amount: *amount,
+                    };
                 }
                 vec![]
             }
@@ -139,7 +188,11 @@ impl Account {
                 if let InvoiceState::Accepting { id: known, amount } = &self.invoice
                     && *known == id
                 {
-                    self.invoice = InvoiceState::Refused { id, amount: *amount, reason };
+                    self.invoice = InvoiceState::Refused {
+                        id,
+                        amount: *amount,
+                        reason,
+                    };
                 }
                 vec![]
             }
@@ -189,17 +242,24 @@ mod tests {
 
     fn run(events: Vec<Event>) -> (Account, Vec<Effect>) {
         let mut all = Vec::new();
-        let account = events.into_iter().fold(Account::default(), |account, event| {
-            let (account, effects) = account.step(event);
-            all.extend(effects);
-            account
-        });
+        let account = events
+            .into_iter()
+            .fold(Account::default(), |account, event| {
+                let (account, effects) = account.step(event);
+                all.extend(effects);
+                account
+            });
         (account, all)
     }
 
     #[test]
     fn the_same_document_is_accepted_once() {
-        let (_, effects) = run(vec![note("n", "0.1"), note("n", "0.1"), invoice("i", "0.2"), invoice("i", "0.2")]);
+        let (_, effects) = run(vec![
+            note("n", "0.1"),
+            note("n", "0.1"),
+            invoice("i", "0.2"),
+            invoice("i", "0.2"),
+        ]);
         assert_eq!(effects.len(), 2);
     }
 
@@ -229,7 +289,11 @@ mod tests {
     #[test]
     fn notes_below_zero_or_above_the_ceiling_are_left_alone() {
         let (account, effects) = run(vec![note("n", "-1"), note("m", "2")]);
-        assert!(effects.iter().all(|effect| matches!(effect, Effect::RefuseNote { .. })));
+        assert!(
+            effects
+                .iter()
+                .all(|effect| matches!(effect, Effect::RefuseNote { .. }))
+        );
         assert_eq!(account.accepted(), Glm::ZERO);
     }
 
@@ -245,7 +309,11 @@ mod tests {
             activity: activity.into(),
             amount: glm(amount),
         };
-        let (account, _) = run(vec![accepted("a", "0.3"), accepted("a", "0.2"), accepted("b", "0.1")]);
+        let (account, _) = run(vec![
+            accepted("a", "0.3"),
+            accepted("a", "0.2"),
+            accepted("b", "0.1"),
+        ]);
         assert_eq!(account.accepted(), glm("0.4"));
     }
 
@@ -253,8 +321,13 @@ mod tests {
     fn a_failed_acceptance_leaves_the_invoice_unpaid_with_its_reason() {
         let (account, _) = run(vec![
             invoice("i", "0.2"),
-            Event::InvoiceFailed { id: "i".into(), reason: "Not enough funds".into() },
+            Event::InvoiceFailed {
+                id: "i".into(),
+                reason: "Not enough funds".into(),
+            },
         ]);
-        assert!(matches!(account.invoice(), InvoiceState::Refused { reason, .. } if reason == "Not enough funds"));
+        assert!(
+            matches!(account.invoice(), InvoiceState::Refused { reason, .. } if reason == "Not enough funds")
+        );
     }
 }

@@ -17,7 +17,11 @@ pub(crate) async fn follow_agreements(core: Arc<Core>) {
     let mut after: Option<Timestamp> = None;
     loop {
         let started = Instant::now();
-        let events = core.rest().market().agreement_events(core.app_session(), after, wait).await;
+        let events = core
+            .rest()
+            .market()
+            .agreement_events(core.app_session(), after, wait)
+            .await;
         match events {
             Ok(events) => {
                 let pace = Pace::of(events.is_empty(), started, wait);
@@ -40,7 +44,9 @@ pub(crate) async fn follow_agreements(core: Arc<Core>) {
 
 fn end(event: &AgreementEvent) -> Option<AgreementEnd> {
     let (by, word, reason) = match &event.kind {
-        AgreementEventKind::AgreementTerminatedEvent { terminator, reason, .. } => {
+        AgreementEventKind::AgreementTerminatedEvent {
+            terminator, reason, ..
+        } => {
             let by = if *terminator == Party::Requestor {
                 EndedBy::Requestor
             } else {
@@ -58,8 +64,14 @@ fn end(event: &AgreementEvent) -> Option<AgreementEnd> {
     };
     let text = match reason {
         Some(reason) => {
-            let code = reason.extra.get("golem.provider.code").and_then(|code| code.as_str());
-            code.map_or_else(|| reason.message.clone(), |code| format!("{} ({code})", reason.message))
+            let code = reason
+                .extra
+                .get("golem.provider.code")
+                .and_then(|code| code.as_str());
+            code.map_or_else(
+                || reason.message.clone(),
+                |code| format!("{} ({code})", reason.message),
+            )
         }
         None => word.to_owned(),
     };
@@ -91,9 +103,11 @@ mod tests {
     #[test]
     fn reasons_may_be_missing_and_unknown_kinds_are_skipped() {
         let stamp = "2026-11-22T01:13:51Z";
-        let event = json!({"eventDate": stamp, "agreementId": "a", "eventType": "AgreementRejectedEvent"});
+        let event =
+            json!({"eventDate": stamp, "agreementId": "a", "eventType": "AgreementRejectedEvent"});
         assert_eq!(read(event).expect("an end").reason, "rejected");
-        let event = json!({"eventDate": stamp, "agreementId": "a", "eventType": "SomethingNew", "x": 1});
+        let event =
+            json!({"eventDate": stamp, "agreementId": "a", "eventType": "SomethingNew", "x": 1});
         assert_eq!(read(event), None);
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn compose(
     let mut draft = DemandDraft::default();
     let properties = &mut draft.properties;
     let mut set = |key: &str, value| properties.insert(key.to_owned(), value);
-    set("golem.srv.comp.expiration", json!(expiration.as_millisecond()));
+    set(
+        "golem.srv.comp.expiration",
+        json!(expiration.as_millisecond()),
+    );
     set("golem.srv.caps.multi-activity", json!(true));
     set("golem.node.debug.subnet", json!(subnet));
     set("golem.com.payment.debit-notes.accept-timeout?", json!(240));
@@ -35,17 +38,27 @@ pub(super) fn compose(
         set(&property.key, property.value.clone());
     }
     draft.properties.extend(payload.properties.clone());
-    draft.constraints.push(format!("(golem.node.debug.subnet={subnet})"));
-    draft.constraints.extend(decoration.constraints.iter().cloned());
-    draft.constraints.push("(golem.com.pricing.model=linear)".into());
-    draft.constraints.extend(payload.constraints.iter().cloned());
+    draft
+        .constraints
+        .push(format!("(golem.node.debug.subnet={subnet})"));
+    draft
+        .constraints
+        .extend(decoration.constraints.iter().cloned());
+    draft
+        .constraints
+        .push("(golem.com.pricing.model=linear)".into());
+    draft
+        .constraints
+        .extend(payload.constraints.iter().cloned());
     draft
 }
 
 /// Our answer to an offer: the demand again, with the platform we pay on.
 pub(super) fn counter(draft: &DemandDraft, platform: &str) -> DemandDraft {
     let mut counter = draft.clone();
-    counter.properties.insert("golem.com.payment.chosen-platform".into(), json!(platform));
+    counter
+        .properties
+        .insert("golem.com.payment.chosen-platform".into(), json!(platform));
     counter
 }
 
@@ -55,7 +68,13 @@ pub(super) fn base(draft: DemandDraft) -> DemandOfferBase {
         .constraints
         .into_iter()
         .filter(|term| !term.trim().is_empty())
-        .map(|term| if term.trim_start().starts_with('(') { term } else { format!("({term})") })
+        .map(|term| {
+            if term.trim_start().starts_with('(') {
+                term
+            } else {
+                format!("({term})")
+            }
+        })
         .collect();
     DemandOfferBase {
         properties: draft.properties,
@@ -85,7 +104,10 @@ mod tests {
             properties: [("golem.srv.comp.task_package".to_owned(), json!("hash:x"))]
                 .into_iter()
                 .collect(),
-            constraints: vec!["(golem.runtime.name=vm)".into(), "golem.inf.mem.gib>=1".into()],
+            constraints: vec![
+                "(golem.runtime.name=vm)".into(),
+                "golem.inf.mem.gib>=1".into(),
+            ],
         };
         let now = Timestamp::from_second(1_000).expect("literal");
         let end = Timestamp::from_second(1_000 + hours * 3600).expect("literal");
@@ -103,9 +125,18 @@ mod tests {
     #[test]
     fn expiration_is_in_milliseconds_and_the_counter_names_the_platform() {
         let counter = counter(&draft(1), "erc20-holesky-tglm");
-        assert_eq!(counter.properties["golem.srv.comp.expiration"], json!(4_600_000));
-        assert_eq!(counter.properties["golem.com.payment.chosen-platform"], json!("erc20-holesky-tglm"));
-        assert_eq!(counter.properties["golem.com.payment.protocol.version"], json!("3"));
+        assert_eq!(
+            counter.properties["golem.srv.comp.expiration"],
+            json!(4_600_000)
+        );
+        assert_eq!(
+            counter.properties["golem.com.payment.chosen-platform"],
+            json!("erc20-holesky-tglm")
+        );
+        assert_eq!(
+            counter.properties["golem.com.payment.protocol.version"],
+            json!("3")
+        );
     }
 
     #[test]

@@ -30,14 +30,23 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
     let Draft { offer, .. } = draft;
     let core = &desk.core;
     let valid_to = valid_to(desk);
-    let id = match core.rest().market().create_agreement(offer.proposal_id(), valid_to).await {
+    let id = match core
+        .rest()
+        .market()
+        .create_agreement(offer.proposal_id(), valid_to)
+        .await
+    {
         Ok(id) => id,
         Err(error) => {
             // The provider does not know of an agreement that is not confirmed, so nothing is lost
             // if it was created all the same: it expires.
             let reason = format!("no agreement was created: {error}");
             let fatal = error.is_status(StatusCode::UNAUTHORIZED).then_some(error);
-            return Err(Failure { offer, reason, fatal });
+            return Err(Failure {
+                offer,
+                reason,
+                fatal,
+            });
         }
     };
     core.emit(EventKind::AgreementCreated {
@@ -47,7 +56,13 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
         provider_name: offer.provider_name().to_owned(),
     });
     core.rentals().expect(&id);
-    let outcome = Handshake { desk, offer: &offer, id: &id }.run().await;
+    let outcome = Handshake {
+        desk,
+        offer: &offer,
+        id: &id,
+    }
+    .run()
+    .await;
     match outcome {
         Ok(rental) => Ok(rental),
         Err(end) => {
@@ -60,7 +75,11 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
                 reason: end.reason.clone(),
             });
             let reason = format!("the agreement came to nothing: {}", end.reason);
-            Err(Failure { offer, reason, fatal: None })
+            Err(Failure {
+                offer,
+                reason,
+                fatal: None,
+            })
         }
     }
 }
@@ -69,7 +88,10 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
 fn valid_to(desk: &Desk) -> Timestamp {
     let wait = desk.core.config().market.approval_timeout;
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    let valid_to = desk.core.now().saturating_add(wait.saturating_add(SignedDuration::from_secs(30)));
+    let valid_to = desk
+        .core
+        .now()
+        .saturating_add(wait.saturating_add(SignedDuration::from_secs(30)));
     valid_to.unwrap_or(Timestamp::MAX)
 }
 
@@ -88,7 +110,9 @@ impl Handshake<'_> {
                 Ok(done) => done,
                 Err(illegal) => {
                     // Cannot be: every event below answers the effect that was asked for.
-                    self.desk.core.emit(EventKind::ProtocolViolation { what: illegal.to_string() });
+                    self.desk.core.emit(EventKind::ProtocolViolation {
+                        what: illegal.to_string(),
+                    });
                     return Err(self.left_open(illegal.to_string()));
                 }
             };
@@ -127,7 +151,12 @@ impl Handshake<'_> {
 
     async fn confirm(&self) -> Event {
         let core = &self.desk.core;
-        match core.rest().market().confirm(self.id, core.app_session()).await {
+        match core
+            .rest()
+            .market()
+            .confirm(self.id, core.app_session())
+            .await
+        {
             Ok(()) => Event::Confirmed,
             Err(error) => Event::ConfirmFailed(error.outcome(), error.to_string()),
         }
@@ -146,15 +175,29 @@ impl Handshake<'_> {
             Err(error) if error.is_status(StatusCode::REQUEST_TIMEOUT) => Event::NotInTime,
             Err(error) if error.is_status(StatusCode::GONE) => {
                 let word = error.message().unwrap_or("gone").to_owned();
-                let by = if word.contains("Expired") { EndedBy::Expired } else { EndedBy::Provider };
-                Event::Refused(AgreementEnd::new(by, format!("the provider answered: {word}")))
+                let by = if word.contains("Expired") {
+                    EndedBy::Expired
+                } else {
+                    EndedBy::Provider
+                };
+                Event::Refused(AgreementEnd::new(
+                    by,
+                    format!("the provider answered: {word}"),
+                ))
             }
             Err(error) => Event::WaitFailed(error.to_string()),
         }
     }
 
     async fn cancel(&self, reason: Reason) -> Event {
-        match self.desk.core.rest().market().cancel(self.id, &reason).await {
+        match self
+            .desk
+            .core
+            .rest()
+            .market()
+            .cancel(self.id, &reason)
+            .await
+        {
             Ok(()) => Event::Cancelled,
             Err(error) => {
                 tracing::debug!(agreement = %self.id, %error, "cancelling failed");
@@ -165,7 +208,12 @@ impl Handshake<'_> {
 
     fn hand_over(&self) -> Arc<Rental> {
         let (desk, core) = (self.desk, &self.desk.core);
-        let rental = Rental::new(Arc::clone(core), desk.job.clone(), self.id.clone(), self.offer);
+        let rental = Rental::new(
+            Arc::clone(core),
+            desk.job.clone(),
+            self.id.clone(),
+            self.offer,
+        );
         let rental = Arc::new(rental);
         core.emit(EventKind::AgreementConfirmed {
             job: desk.job.clone(),

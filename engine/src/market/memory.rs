@@ -29,7 +29,8 @@ impl Memory {
         let count = self.failures(provider) + 1;
         let time = FIRST.saturating_mul(1 << (count - 1).min(8)).min(LONGEST);
         let until = now + time;
-        self.providers.insert(provider.clone(), Failures { count, until });
+        self.providers
+            .insert(provider.clone(), Failures { count, until });
         if self.providers.len() > MEMORY {
             self.providers.shift_remove_index(0);
         }
@@ -42,11 +43,15 @@ impl Memory {
     }
 
     pub(super) fn failures(&self, provider: &NodeId) -> u32 {
-        self.providers.get(provider).map_or(0, |failures| failures.count)
+        self.providers
+            .get(provider)
+            .map_or(0, |failures| failures.count)
     }
 
     pub(super) fn is_shunned(&self, provider: &NodeId, now: Instant) -> bool {
-        self.providers.get(provider).is_some_and(|failures| failures.until > now)
+        self.providers
+            .get(provider)
+            .is_some_and(|failures| failures.until > now)
     }
 }
 

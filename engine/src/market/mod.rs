@@ -13,15 +13,17 @@ mod registry;
 mod rental;
 mod signing;
 mod terminate;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use golem_wire::NodeId;
 use jiff::Timestamp;
 
-pub use refusals::{MarketSummary, Refusal};
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub(crate) use agreement_events::follow_agreements;
+pub use refusals::{MarketSummary, Refusal};
 pub(crate) use registry::{LeftOpen, Rentals};
 pub(crate) use rental::Rental;
 pub(crate) use signing::Desk;

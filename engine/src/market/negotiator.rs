@@ -9,9 +9,9 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::demand;
 use super::pool::Note;
 use super::signing::Desk;
-use super::demand;
 use crate::event::EventKind;
 use crate::lifecycle::negotiation::Verdict;
 use crate::model::OfferProposal;
@@ -26,7 +26,9 @@ pub(super) fn start(desk: &Arc<Desk>, demand: DemandId) {
     let collecting = Arc::clone(desk);
     desk.core.tasks().spawn("collect", async move {
         let closed = collecting.closed.clone();
-        closed.run_until_cancelled(collect(collecting, demand)).await;
+        closed
+            .run_until_cancelled(collect(collecting, demand))
+            .await;
     });
     let answering = Arc::clone(desk);
     desk.core.tasks().spawn("negotiate", async move {
@@ -111,14 +113,22 @@ async fn renew(
     });
     renewed.await.unwrap_or_else(|lost| {
         let kind = crate::api::ApiErrorKind::Task(lost);
-        Err(crate::api::ApiError::new("subscribeDemand", "/market-api/v1/demands", kind))
+        Err(crate::api::ApiError::new(
+            "subscribeDemand",
+            "/market-api/v1/demands",
+            kind,
+        ))
     })
 }
 
 fn take(desk: &Arc<Desk>, demand: &DemandId, event: DemandEvent) {
     let notes = match event {
         DemandEvent::ProposalEvent { proposal, .. } => proposal_arrived(desk, demand, *proposal),
-        DemandEvent::ProposalRejectedEvent { proposal_id, reason, .. } => {
+        DemandEvent::ProposalRejectedEvent {
+            proposal_id,
+            reason,
+            ..
+        } => {
             let reason = reason.map_or_else(|| "no reason given".into(), |reason| reason.message);
             let reason = reason.chars().take(200).collect();
             desk.lock().pool.rejected(&proposal_id, reason)
@@ -196,7 +206,12 @@ fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
     let desk = Arc::clone(desk);
     desk.core.tasks().clone().spawn("counter", async move {
         let id = offer.proposal_id();
-        let sent = desk.core.rest().market().counter(&demand, id, &counter).await;
+        let sent = desk
+            .core
+            .rest()
+            .market()
+            .counter(&demand, id, &counter)
+            .await;
         let notes = match sent {
             Ok(own) => {
                 desk.core.emit(EventKind::ProposalResponded {
@@ -226,7 +241,11 @@ fn publish(desk: &Arc<Desk>, notes: Vec<Note>) {
     let job = || desk.job.clone();
     for note in notes {
         let kind = match note {
-            Note::Reject { demand, offer, reason } => {
+            Note::Reject {
+                demand,
+                offer,
+                reason,
+            } => {
                 tell_provider(desk, demand, &offer, &reason);
                 rejected(desk, &offer, reason)
             }
@@ -243,7 +262,9 @@ fn publish(desk: &Arc<Desk>, notes: Vec<Note>) {
                 provider_id: offer.provider_id().clone(),
                 reason,
             },
-            Note::Violation(illegal) => EventKind::ProtocolViolation { what: illegal.to_string() },
+            Note::Violation(illegal) => EventKind::ProtocolViolation {
+                what: illegal.to_string(),
+            },
         };
         desk.core.emit(kind);
     }
@@ -262,11 +283,14 @@ fn rejected(desk: &Desk, offer: &OfferProposal, reason: String) -> EventKind {
 /// Tells a provider that we do not want its proposal: a courtesy, so failures do not matter, and a
 /// flood of bad offers does not become a flood of requests.
 fn tell_provider(desk: &Arc<Desk>, demand: DemandId, offer: &OfferProposal, reason: &str) {
-    let Ok(permit) = desk.courtesy.clone().try_acquire_owned() else { return };
+    let Ok(permit) = desk.courtesy.clone().try_acquire_owned() else {
+        return;
+    };
     let desk = Arc::clone(desk);
     let id = offer.proposal_id().clone();
     let mut said: golem_wire::common::Reason = reason.into();
-    said.extra.insert("golem.requestor.code".into(), Value::from("Rejected"));
+    said.extra
+        .insert("golem.requestor.code".into(), Value::from("Rejected"));
     desk.core.tasks().clone().spawn("reject", async move {
         let _permit = permit;
         if let Err(error) = desk.core.rest().market().reject(&demand, &id, &said).await {

@@ -46,10 +46,22 @@ struct Waiter {
 /// What happened to a proposal, for the event feed.
 #[derive(Debug)]
 pub(super) enum Note {
-    Reject { demand: DemandId, offer: OfferProposal, reason: String },
-    Confirmed { offer: OfferProposal },
-    Rejected { offer: OfferProposal, reason: String },
-    Failed { offer: OfferProposal, reason: String },
+    Reject {
+        demand: DemandId,
+        offer: OfferProposal,
+        reason: String,
+    },
+    Confirmed {
+        offer: OfferProposal,
+    },
+    Rejected {
+        offer: OfferProposal,
+        reason: String,
+    },
+    Failed {
+        offer: OfferProposal,
+        reason: String,
+    },
     Violation(IllegalTransition),
 }
 
@@ -87,7 +99,14 @@ impl Pool {
         let id = self.next_waiter;
         self.next_waiter += 1;
         let avoid = avoid.to_vec();
-        self.waiters.insert(id, Waiter { avoid, since: now, reply });
+        self.waiters.insert(
+            id,
+            Waiter {
+                avoid,
+                since: now,
+                reply,
+            },
+        );
         self.hand_out(now);
         (id, draft)
     }
@@ -99,6 +118,11 @@ impl Pool {
 
     /// Takes back a draft that nobody took.
     pub(super) fn put_back(&mut self, draft: Draft, now: Instant) {
+        self.insert_draft(draft, now);
+        self.hand_out(now);
+    }
+
+    fn insert_draft(&mut self, draft: Draft, now: Instant) {
         let entry = Entry {
             state: State::Draft(draft.score),
             offer: draft.offer,
@@ -107,8 +131,8 @@ impl Pool {
             answer_by: None,
             drafted_at: Some(now),
         };
-        self.entries.insert(entry.offer.proposal_id().clone(), entry);
-        self.hand_out(now);
+        self.entries
+            .insert(entry.offer.proposal_id().clone(), entry);
     }
 
     /// A provider's first proposal.
@@ -150,7 +174,9 @@ impl Pool {
             // An answer to what was dropped in the meantime.
             return Vec::new();
         };
-        let Some(mut entry) = self.entries.shift_remove(&id) else { return Vec::new() };
+        let Some(mut entry) = self.entries.shift_remove(&id) else {
+            return Vec::new();
+        };
         if let State::Countering(score) = entry.state {
             // The answer overtook the response to our own request.
             entry.state = State::Awaiting(score);
@@ -166,12 +192,12 @@ impl Pool {
     }
 
     fn answered_entry(&self, offer: &OfferProposal) -> Option<ProposalId> {
-        let asked = |entry: &Entry| matches!(entry.state, State::Awaiting(_) | State::Countering(_));
+        let asked =
+            |entry: &Entry| matches!(entry.state, State::Awaiting(_) | State::Countering(_));
         let previous = offer.proposal().prev_proposal_id.as_ref();
-        let exact = self
-            .entries
-            .iter()
-            .find(|(_, entry)| asked(entry) && entry.own.is_some() && entry.own.as_ref() == previous);
+        let exact = self.entries.iter().find(|(_, entry)| {
+            asked(entry) && entry.own.is_some() && entry.own.as_ref() == previous
+        });
         let by_provider = || {
             self.entries.iter().find(|(_, entry)| {
                 asked(entry)
@@ -184,7 +210,10 @@ impl Pool {
 
     /// A provider refused our counter-proposal.
     pub(super) fn rejected(&mut self, own: &ProposalId, reason: String) -> Vec<Note> {
-        let found = self.entries.iter().find(|(_, entry)| entry.own.as_ref() == Some(own));
+        let found = self
+            .entries
+            .iter()
+            .find(|(_, entry)| entry.own.as_ref() == Some(own));
         let Some((id, _)) = found else {
             if self.early.len() < EARLY {
                 self.early.insert(own.clone(), reason);
@@ -226,12 +255,17 @@ impl Pool {
     /// Providers that failed lately come last; ties go to the one that was there first.
     fn compare(&self, now: Instant, a: (&Entry, f64), b: (&Entry, f64)) -> Ordering {
         let good = |entry: &Entry| !self.memory.is_shunned(entry.offer.provider_id(), now);
-        good(a.0).cmp(&good(b.0)).then(a.1.total_cmp(&b.1)).then(Ordering::Greater)
+        good(a.0)
+            .cmp(&good(b.0))
+            .then(a.1.total_cmp(&b.1))
+            .then(Ordering::Greater)
     }
 
     /// Our counter-proposal arrived.
     pub(super) fn sent(&mut self, id: &ProposalId, own: ProposalId, now: Instant) -> Vec<Note> {
-        let Some(entry) = self.entries.get_mut(id) else { return Vec::new() };
+        let Some(entry) = self.entries.get_mut(id) else {
+            return Vec::new();
+        };
         if !matches!(entry.state, State::Countering(_)) {
             return Vec::new();
         }
@@ -256,7 +290,14 @@ impl Pool {
 
     /// Everything on a demand that is gone is worthless.
     pub(super) fn demand_gone(&mut self, demand: &DemandId) {
-        self.entries.retain(|_, entry| entry.demand != *demand);
+        let on_it = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.demand == *demand);
+        let gone: Vec<ProposalId> = on_it.map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.apply(&id, Event::DemandGone);
+        }
     }
 
     /// Providers that did not answer in time are given up.
@@ -267,7 +308,10 @@ impl Pool {
             .filter(|(_, entry)| entry.answer_by.is_some_and(|by| by <= now))
             .map(|(id, _)| id.clone())
             .collect();
-        let notes = silent.iter().flat_map(|id| self.apply(id, Event::Silent)).collect();
+        let notes = silent
+            .iter()
+            .flat_map(|id| self.apply(id, Event::Silent))
+            .collect();
         self.hand_out(now);
         notes
     }
@@ -279,8 +323,15 @@ impl Pool {
             State::Draft(_) => entry.drafted_at.map(|at| at + self.limits.patience),
             _ => None,
         });
-        let resorts = self.waiters.values().map(|waiter| waiter.since + self.limits.last_resort_after);
-        answers.chain(holds).chain(resorts).filter(|at| *at > now).min()
+        let resorts = self
+            .waiters
+            .values()
+            .map(|waiter| waiter.since + self.limits.last_resort_after);
+        answers
+            .chain(holds)
+            .chain(resorts)
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// Gives drafts to those who wait, first come first served.
@@ -291,30 +342,44 @@ impl Pool {
             if drafts == 0 {
                 return;
             }
-            let Some(waiter) = self.waiters.get(&id) else { continue };
-            let Some(proposal) = self.choose(waiter, now) else { continue };
-            let (Some(waiter), Some(entry)) =
-                (self.waiters.shift_remove(&id), self.entries.shift_remove(&proposal))
+            let Some(waiter) = self.waiters.get(&id) else {
+                continue;
+            };
+            let Some(proposal) = self.choose(waiter, now) else {
+                continue;
+            };
+            let (Some(waiter), Some(draft)) =
+                (self.waiters.shift_remove(&id), self.promote(&proposal))
             else {
                 continue;
             };
-            let State::Draft(score) = entry.state else { continue };
             drafts -= 1;
-            let draft = Draft {
-                offer: entry.offer.clone(),
-                score,
-                demand: entry.demand.clone(),
-            };
-            if waiter.reply.send(draft).is_err() {
+            if let Err(draft) = waiter.reply.send(draft) {
                 // The one who waited is gone.
-                self.entries.insert(proposal, entry);
+                self.insert_draft(draft, now);
                 drafts += 1;
             }
         }
     }
 
+    fn promote(&mut self, id: &ProposalId) -> Option<Draft> {
+        let State::Draft(score) = self.entries.get(id)?.state else {
+            return None;
+        };
+        self.apply(id, Event::Promoted);
+        let Entry { offer, demand, .. } = self.entries.shift_remove(id)?;
+        Some(Draft {
+            offer,
+            score,
+            demand,
+        })
+    }
+
     fn count_drafts(&self) -> usize {
-        self.entries.values().filter(|entry| matches!(entry.state, State::Draft(_))).count()
+        self.entries
+            .values()
+            .filter(|entry| matches!(entry.state, State::Draft(_)))
+            .count()
     }
 
     fn choose(&self, waiter: &Waiter, now: Instant) -> Option<ProposalId> {
@@ -329,7 +394,9 @@ impl Pool {
             .filter(|(_, entry, _)| clean(entry))
             .max_by(|a, b| a.2.total_cmp(&b.2).then(Ordering::Greater));
         if let Some((id, entry, score)) = best {
-            let fresh = entry.drafted_at.is_some_and(|at| at + self.limits.patience > now);
+            let fresh = entry
+                .drafted_at
+                .is_some_and(|at| at + self.limits.patience > now);
             // Somebody better was asked and will answer in a moment.
             let better = fresh
                 && self.entries.values().any(|other| match other.state {
@@ -343,7 +410,10 @@ impl Pool {
         }
         let rank = |entry: &Entry| {
             let provider = entry.offer.provider_id();
-            (waiter.avoid.contains(provider), self.memory.failures(provider))
+            (
+                waiter.avoid.contains(provider),
+                self.memory.failures(provider),
+            )
         };
         self.entries
             .iter()
@@ -368,7 +438,9 @@ impl Pool {
     }
 
     fn apply(&mut self, id: &ProposalId, event: Event) -> Vec<Note> {
-        let Some(entry) = self.entries.get_mut(id) else { return Vec::new() };
+        let Some(entry) = self.entries.get_mut(id) else {
+            return Vec::new();
+        };
         let by_provider = matches!(event, Event::ProviderRejected(_));
         let (state, effects) = match step(entry.state, event) {
             Ok(done) => done,
@@ -387,9 +459,15 @@ impl Pool {
                 Effect::Reject(reason) => {
                     rejected_by_us = true;
                     let (demand, offer) = (demand.clone(), offer.clone());
-                    notes.push(Note::Reject { demand, offer, reason });
+                    notes.push(Note::Reject {
+                        demand,
+                        offer,
+                        reason,
+                    });
                 }
-                Effect::Offer(_) => notes.push(Note::Confirmed { offer: offer.clone() }),
+                Effect::Offer(_) => notes.push(Note::Confirmed {
+                    offer: offer.clone(),
+                }),
                 Effect::Record(reason) => {
                     self.refusals.record(offer.provider_name(), &reason);
                     let offer = offer.clone();

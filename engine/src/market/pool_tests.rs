@@ -6,7 +6,11 @@ use super::*;
 use crate::model::tests::offer;
 
 fn limits() -> MarketLimits {
-    MarketLimits { spare_drafts: 2, concurrent_counters: 2, ..MarketLimits::default() }
+    MarketLimits {
+        spare_drafts: 2,
+        concurrent_counters: 2,
+        ..MarketLimits::default()
+    }
 }
 
 fn named(provider: &str) -> OfferProposal {
@@ -31,7 +35,11 @@ fn counter(pool: &mut Pool) -> Vec<String> {
     let mut picked = Vec::new();
     while let Some((_, offer)) = pool.pick(now) {
         let name = offer.provider_name().to_owned();
-        pool.sent(offer.proposal_id(), format!("R-own-{name}").as_str().into(), now);
+        pool.sent(
+            offer.proposal_id(),
+            format!("R-own-{name}").as_str().into(),
+            now,
+        );
         picked.push(name);
     }
     picked
@@ -61,7 +69,10 @@ async fn drafts_go_to_those_who_wait_in_their_order() {
     let (_, mut second) = pool.wait(&[], Instant::now());
     ready(&mut pool, "a", 1.0);
     assert_eq!(first.try_recv().expect("draft").offer.provider_name(), "a");
-    assert_eq!(second.try_recv().expect_err("none yet"), TryRecvError::Empty);
+    assert_eq!(
+        second.try_recv().expect_err("none yet"),
+        TryRecvError::Empty
+    );
     ready(&mut pool, "b", 1.0);
     assert_eq!(second.try_recv().expect("draft").offer.provider_name(), "b");
 }
@@ -77,7 +88,10 @@ async fn a_better_provider_that_was_asked_is_waited_for_but_not_for_long() {
     assert!(waiting.try_recv().is_err());
     let later = pool.next_deadline(Instant::now()).expect("patience ends");
     pool.tick(later);
-    assert_eq!(waiting.try_recv().expect("draft").offer.provider_name(), "fair");
+    assert_eq!(
+        waiting.try_recv().expect("draft").offer.provider_name(),
+        "fair"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +102,10 @@ async fn avoided_providers_are_the_last_resort() {
     let (_, mut waiting) = pool.wait(&["0xbad".into()], now);
     assert!(waiting.try_recv().is_err());
     pool.tick(now + limits().last_resort_after);
-    assert_eq!(waiting.try_recv().expect("draft").offer.provider_name(), "bad");
+    assert_eq!(
+        waiting.try_recv().expect("draft").offer.provider_name(),
+        "bad"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +115,10 @@ async fn a_provider_that_failed_comes_after_worse_ones() {
     ready(&mut pool, "bad", 9.0);
     ready(&mut pool, "fair", 1.0);
     let (_, mut waiting) = pool.wait(&[], Instant::now());
-    assert_eq!(waiting.try_recv().expect("draft").offer.provider_name(), "fair");
+    assert_eq!(
+        waiting.try_recv().expect("draft").offer.provider_name(),
+        "fair"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +162,12 @@ async fn a_silent_provider_makes_room_for_another() {
     let notes = pool.tick(Instant::now() + limits().answer_timeout);
     assert_eq!(notes.len(), 2);
     assert_eq!(counter(&mut pool), ["c"]);
-    assert!(pool.refusals.summary().to_string().contains("2× the provider did not answer (a, b)"));
+    assert!(
+        pool.refusals
+            .summary()
+            .to_string()
+            .contains("2× the provider did not answer (a, b)")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +181,10 @@ async fn drafts_of_a_demand_that_is_gone_are_not_handed_out() {
 
 #[tokio::test(start_paused = true)]
 async fn offers_without_end_do_not_fill_memory() {
-    let mut pool = Pool::new(MarketLimits { max_proposals: 10, ..limits() });
+    let mut pool = Pool::new(MarketLimits {
+        max_proposals: 10,
+        ..limits()
+    });
     for n in 0..100 {
         offered(&mut pool, &format!("p{n}"), f64::from(n));
     }

@@ -40,12 +40,22 @@ impl fmt::Display for MarketSummary {
                 "0 offers seen; check the subnet, the payload's constraints and the payment network",
             );
         }
-        write!(f, "{} offers seen from {} providers", self.offers_seen, self.providers_seen)?;
+        write!(
+            f,
+            "{} offers seen from {} providers",
+            self.offers_seen, self.providers_seen
+        )?;
         if self.refusals.is_empty() {
             return f.write_str(", none refused: they are still being negotiated");
         }
         for (index, refusal) in self.refusals.iter().enumerate() {
-            write!(f, "{} {}× {}", if index == 0 { ":" } else { ";" }, refusal.count, refusal.reason)?;
+            write!(
+                f,
+                "{} {}× {}",
+                if index == 0 { ":" } else { ";" },
+                refusal.count,
+                refusal.reason
+            )?;
             if !refusal.providers.is_empty() {
                 write!(f, " ({}", refusal.providers.join(", "))?;
                 let more = refusal.count.saturating_sub(refusal.providers.len() as u64);
@@ -72,8 +82,11 @@ impl Refusals {
 
     pub(super) fn record(&mut self, provider_name: &str, reason: &str) {
         let known = self.reasons.contains_key(reason) || self.reasons.len() < REASONS;
-        let key: String =
-            if known { reason.chars().take(300).collect() } else { "other reasons".into() };
+        let key: String = if known {
+            reason.chars().take(300).collect()
+        } else {
+            "other reasons".into()
+        };
         let refusal = self.reasons.entry(key.clone()).or_default();
         refusal.reason = key;
         refusal.count += 1;
@@ -81,10 +94,6 @@ impl Refusals {
         {
             refusal.providers.push(provider_name.to_owned());
         }
-    }
-
-    pub(super) fn offers_seen(&self) -> u64 {
-        self.offers_seen
     }
 
     pub(super) fn summary(&self) -> MarketSummary {

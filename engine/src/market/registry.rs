@@ -93,7 +93,9 @@ impl Rentals {
     }
 
     pub(super) fn leave_open(&self, open: LeftOpen) {
-        self.lock().left_open.insert(open.agreement_id.clone(), open);
+        self.lock()
+            .left_open
+            .insert(open.agreement_id.clone(), open);
     }
 
     pub(super) fn not_open(&self, id: &AgreementId) {

@@ -24,8 +24,6 @@ pub(crate) struct Rental {
     pub(crate) agreement_id: AgreementId,
     pub(crate) provider_id: NodeId,
     pub(crate) provider_name: String,
-    /// Names of the usage counters, in the daemon's order.
-    pub(crate) usage_vector: Vec<String>,
     prices: LinearPrices,
     threads: u32,
     approved_at: Timestamp,
@@ -61,7 +59,6 @@ impl Rental {
             agreement_id,
             provider_id: offer.provider_id().clone(),
             provider_name: offer.provider_name().to_owned(),
-            usage_vector: prices.per_unit.iter().map(|(counter, _)| counter.clone()).collect(),
             prices,
             threads: offer.threads(),
             approved_at,
@@ -86,8 +83,7 @@ impl Rental {
         &self.job
     }
 
-    /// What the machine costs.
-    #[allow(dead_code, reason = "for the cost of a context")]
+    /// What the machine costs; the usage counters stand in the daemon's order.
     pub(crate) fn prices(&self) -> &LinearPrices {
         &self.prices
     }
@@ -100,7 +96,9 @@ impl Rental {
     /// Counts an activity from now on: it bounds what the provider may ask for.
     pub(crate) fn activity_created(&self, id: &ActivityId) {
         let from = self.core.now();
-        self.lock().activities.insert(id.clone(), Lifetime { from, to: None });
+        self.lock()
+            .activities
+            .insert(id.clone(), Lifetime { from, to: None });
     }
 
     /// Stops counting an activity.
@@ -163,7 +161,10 @@ impl Rental {
                 }
             };
             let over = matches!(inner.state, State::Ended(_));
-            if next.iter().any(|effect| matches!(effect, Effect::Announce(_))) {
+            if next
+                .iter()
+                .any(|effect| matches!(effect, Effect::Announce(_)))
+            {
                 inner.ended_at = Some(self.core.now());
             }
             (next, over)
@@ -175,10 +176,7 @@ impl Rental {
                     self.end_at_daemon(reason.clone().unwrap_or_else(|| text.as_str().into()));
                 }
                 // Effects of the handshake, which is over.
-                Effect::AwaitApproval
-                | Effect::Cancel(_)
-                | Effect::LookUp
-                | Effect::HandOver => {}
+                Effect::AwaitApproval | Effect::Cancel(_) | Effect::LookUp | Effect::HandOver => {}
             }
         }
         if over {
@@ -246,7 +244,8 @@ impl Rental {
     }
 
     fn cost(&self, time: Duration) -> Glm {
-        let seconds = Decimal::from(time.as_millis().min(u64::MAX.into()) as u64) / Decimal::from(1000);
+        let seconds =
+            Decimal::from(time.as_millis().min(u64::MAX.into()) as u64) / Decimal::from(1000);
         self.prices.cost(|counter| match counter {
             "golem.usage.duration_sec" => seconds,
             "golem.usage.cpu_sec" => seconds.saturating_mul(Decimal::from(self.threads)),

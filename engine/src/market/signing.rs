@@ -135,7 +135,9 @@ impl Desk {
         let mut backoff = crate::retry::Backoff::new(self.core.seed().fork(&label));
         // Withdrawing twice is as good as once, so it may be repeated like a read.
         let api = self.core.rest();
-        let done = backoff.read(5, || async { api.market().unsubscribe(demand).await }).await;
+        let done = backoff
+            .read(5, || async { api.market().unsubscribe(demand).await })
+            .await;
         match done {
             Ok(()) => {}
             Err(error) if error.is_status(StatusCode::NOT_FOUND) => {}
@@ -161,10 +163,7 @@ impl Desk {
         self.lock().pool.refusals.summary()
     }
 
-    pub(super) async fn sign(
-        self: &Arc<Self>,
-        avoid: &[NodeId],
-    ) -> Result<Arc<Rental>, SignError> {
+    pub(super) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
         let within = self.core.config().market.no_offers_timeout;
         let deadline = Instant::now() + within;
         loop {
@@ -174,7 +173,11 @@ impl Desk {
             let draft = self.next_draft(avoid, deadline).await?;
             match self.rent(draft).await? {
                 Ok(rental) => return Ok(rental),
-                Err(Failure { offer, reason, fatal }) => {
+                Err(Failure {
+                    offer,
+                    reason,
+                    fatal,
+                }) => {
                     let now = Instant::now();
                     self.lock().pool.failed(&offer, &reason, now);
                     if let Some(error) = fatal {
@@ -203,7 +206,11 @@ impl Desk {
 
     async fn next_draft(&self, avoid: &[NodeId], deadline: Instant) -> Result<Draft, SignError> {
         let (id, draft) = self.lock().pool.wait(avoid, Instant::now());
-        let mut place = Place { desk: self, id, draft: Some(draft) };
+        let mut place = Place {
+            desk: self,
+            id,
+            draft: Some(draft),
+        };
         self.changed.notify_one();
         let draft = place.draft.as_mut().expect("taken below only");
         let outcome = tokio::select! {
@@ -257,7 +264,9 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.desk.lock();
         state.pool.leave(self.id);
-        if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv) {
+        if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv)
+            && state.demand.as_ref() == Some(&draft.demand)
+        {
             state.pool.put_back(draft, Instant::now());
         }
     }

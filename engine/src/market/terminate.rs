@@ -47,7 +47,9 @@ pub(super) async fn terminate(
             }
         }
     }
-    Err(format!("could not be terminated in {ATTEMPTS} attempts; the last said: {said}"))
+    Err(format!(
+        "could not be terminated in {ATTEMPTS} attempts; the last said: {said}"
+    ))
 }
 
 /// Whether an agreement is over for good; `None` when nobody can tell.
@@ -68,6 +70,8 @@ async fn over(core: &Core, id: &AgreementId) -> Option<bool> {
 /// The state of an agreement, asked for until the daemon answers.
 pub(super) async fn look_up(core: &Core, id: &AgreementId) -> Result<AgreementState, ApiError> {
     let mut backoff = Backoff::new(core.seed().fork(&format!("look-up/{id}")));
-    let agreement = backoff.read(ATTEMPTS, || core.rest().market().agreement(id)).await?;
+    let agreement = backoff
+        .read(ATTEMPTS, || core.rest().market().agreement(id))
+        .await?;
     Ok(agreement.state)
 }

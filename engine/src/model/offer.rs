@@ -39,31 +39,42 @@ impl LinearPrices {
         if let Some(model) = properties.get("golem.com.pricing.model")
             && model.as_str() != Some("linear")
         {
-            return Err(OfferFault::Senseless("golem.com.pricing.model", format!("{model} is not known")));
+            return Err(OfferFault::Senseless(
+                "golem.com.pricing.model",
+                format!("{model} is not known"),
+            ));
         }
         let counters = list(properties, USAGE_VECTOR)?;
         let prices = list(properties, COEFFICIENTS)?;
         if prices.len() != counters.len() + 1 {
-            let said = format!("{} prices for {} counters and a start", prices.len(), counters.len());
+            let said = format!(
+                "{} prices for {} counters and a start",
+                prices.len(),
+                counters.len()
+            );
             return Err(OfferFault::Senseless(COEFFICIENTS, said));
         }
         let mut prices = prices.iter().map(price);
         let mut per_unit = Vec::with_capacity(counters.len());
         for (counter, price) in counters.iter().zip(&mut prices) {
-            let counter = counter
-                .as_str()
-                .ok_or_else(|| OfferFault::Senseless(USAGE_VECTOR, format!("{counter} is no name")))?;
+            let counter = counter.as_str().ok_or_else(|| {
+                OfferFault::Senseless(USAGE_VECTOR, format!("{counter} is no name"))
+            })?;
             per_unit.push((counter.to_owned(), price?));
         }
-        let fixed = prices.next().unwrap_or(Err(OfferFault::Missing(COEFFICIENTS)))?;
+        let fixed = prices
+            .next()
+            .unwrap_or(Err(OfferFault::Missing(COEFFICIENTS)))?;
         Ok(LinearPrices { per_unit, fixed })
     }
 
     /// The price of one activity in which each counter reached `usage(counter)`.
     pub fn cost(&self, mut usage: impl FnMut(&str) -> Decimal) -> Glm {
-        self.per_unit.iter().fold(Glm::new(self.fixed), |sum, (counter, price)| {
-            sum + Glm::new(price.saturating_mul(usage(counter)))
-        })
+        self.per_unit
+            .iter()
+            .fold(Glm::new(self.fixed), |sum, (counter, price)| {
+                sum + Glm::new(price.saturating_mul(usage(counter)))
+            })
     }
 }
 
@@ -73,7 +84,10 @@ fn list<'a>(properties: &'a Properties, key: &'static str) -> Result<&'a [Value]
         Some(Value::Array(items)) if items.len() <= 64 => Ok(items),
         Some(other) => {
             let text: String = other.to_string().chars().take(80).collect();
-            Err(OfferFault::Senseless(key, format!("`{text}` is no short list")))
+            Err(OfferFault::Senseless(
+                key,
+                format!("`{text}` is no short list"),
+            ))
         }
     }
 }
@@ -84,7 +98,10 @@ fn price(value: &Value) -> Result<Decimal, OfferFault> {
         OfferFault::Senseless(COEFFICIENTS, format!("`{text}` {why}"))
     };
     let number = value.as_number().ok_or_else(|| senseless("is no number"))?;
-    let price: Glm = number.to_string().parse().map_err(|_| senseless("is no price"))?;
+    let price: Glm = number
+        .to_string()
+        .parse()
+        .map_err(|_| senseless("is no price"))?;
     if price < Glm::ZERO {
         return Err(senseless("is below zero"));
     }
@@ -102,13 +119,24 @@ pub struct OfferProposal {
 impl OfferProposal {
     /// Reads a proposal; what is wrong with it is found by [`prices`](Self::prices).
     pub fn new(proposal: Proposal) -> Self {
-        let name = proposal.properties.get("golem.node.id.name").and_then(Value::as_str);
+        let name = proposal
+            .properties
+            .get("golem.node.id.name")
+            .and_then(Value::as_str);
         // Names come from strangers and end up in tables and logs.
-        let name: String =
-            name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(64).collect();
+        let name: String = name
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(64)
+            .collect();
         let prices = LinearPrices::read(&proposal.properties);
         OfferProposal {
-            name: if name.is_empty() { proposal.issuer_id.short().to_owned() } else { name },
+            name: if name.is_empty() {
+                proposal.issuer_id.short().to_owned()
+            } else {
+                name
+            },
             prices,
             proposal,
         }
@@ -146,7 +174,10 @@ impl OfferProposal {
 
     /// Threads of the machine; at least one.
     pub fn threads(&self) -> u32 {
-        let threads = self.properties().get("golem.inf.cpu.threads").and_then(Value::as_f64);
+        let threads = self
+            .properties()
+            .get("golem.inf.cpu.threads")
+            .and_then(Value::as_f64);
         threads.map_or(1, |threads| threads.clamp(1.0, 4096.0) as u32)
     }
 }

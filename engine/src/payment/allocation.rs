@@ -29,15 +29,24 @@ pub(crate) async fn reserve(
     let accounts = backoff.read(ATTEMPTS, || api.accounts()).await?;
     let fits = |account: &&golem_wire::payment::Account| {
         account.driver.eq_ignore_ascii_case(&config.payment_driver)
-            && account.network.eq_ignore_ascii_case(&config.payment_network)
+            && account
+                .network
+                .eq_ignore_ascii_case(&config.payment_network)
             && account.send
     };
     let no_account = || {
-        let known: Vec<&str> = accounts.iter().map(|account| account.platform.as_str()).collect();
+        let known: Vec<&str> = accounts
+            .iter()
+            .map(|account| account.platform.as_str())
+            .collect();
         Error::NoPaymentAccount {
             driver: config.payment_driver.clone(),
             network: config.payment_network.clone(),
-            known: if known.is_empty() { "none".into() } else { known.join(", ") },
+            known: if known.is_empty() {
+                "none".into()
+            } else {
+                known.join(", ")
+            },
         }
     };
     let account = accounts.iter().find(fits);
@@ -75,7 +84,8 @@ pub(crate) async fn reserve(
 }
 
 fn timeout(config: &Config, now: Timestamp) -> Timestamp {
-    let lifetime = SignedDuration::try_from(config.allocation_timeout).unwrap_or(SignedDuration::MAX);
+    let lifetime =
+        SignedDuration::try_from(config.allocation_timeout).unwrap_or(SignedDuration::MAX);
     // Whole microseconds: what other clients of the daemon send, and what it keeps.
     let end = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
     Timestamp::from_microsecond(end.as_microsecond()).unwrap_or(end)
@@ -84,23 +94,33 @@ fn timeout(config: &Config, now: Timestamp) -> Timestamp {
 /// An allocation that was made although its answer was lost; its timeout is as good as a name.
 async fn find(rest: &Rest, wanted: &NewAllocation) -> Option<Allocation> {
     let allocations = rest.payment().allocations().await.ok()?;
-    allocations.into_iter().find(|found| {
-        found.timeout == wanted.timeout && found.total_amount == wanted.total_amount
-    })
+    allocations
+        .into_iter()
+        .find(|found| found.timeout == wanted.timeout && found.total_amount == wanted.total_amount)
 }
 
 fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
-    let ApiErrorKind::Refused { body: Some(body), .. } = &*error.kind else {
+    let ApiErrorKind::Refused {
+        body: Some(body), ..
+    } = &*error.kind
+    else {
         return error.into();
     };
     let amount = |key: &str| body.get(key)?.as_str()?.parse::<Glm>().ok();
-    let Some(available) = amount("availableFunds") else { return error.into() };
+    let Some(available) = amount("availableFunds") else {
+        return error.into();
+    };
     let reserved = amount("reservedFunds").filter(|reserved| !reserved.is_zero());
     Error::BudgetTooSmall {
-        needed: amount("requestedFunds").unwrap_or(wanted.total_amount).normalized(),
+        needed: amount("requestedFunds")
+            .unwrap_or(wanted.total_amount)
+            .normalized(),
         available: available.normalized(),
         reserved: reserved.map_or_else(String::new, |reserved| {
-            format!(" ({} GLM more are reserved by other allocations)", reserved.normalized())
+            format!(
+                " ({} GLM more are reserved by other allocations)",
+                reserved.normalized()
+            )
         }),
         platform: platform.to_owned(),
     }
@@ -120,7 +140,10 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
         let id = core.payments().allocation().allocation_id;
         // Setting the same timeout twice changes nothing, so it may be repeated like a read.
         let rest = core.rest();
-        if let Err(error) = backoff.read(ATTEMPTS, || rest.payment().amend(&id, &update)).await {
+        if let Err(error) = backoff
+            .read(ATTEMPTS, || rest.payment().amend(&id, &update))
+            .await
+        {
             tracing::warn!(allocation = %id, %error, "the allocation's timeout was not moved on");
         }
     }
@@ -130,7 +153,10 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
 pub(crate) async fn release(core: &Core) -> Result<(), ApiError> {
     let id = core.payments().allocation().allocation_id;
     let mut backoff = Backoff::new(core.seed().fork("release"));
-    match backoff.read(ATTEMPTS, || core.rest().payment().release(&id)).await {
+    match backoff
+        .read(ATTEMPTS, || core.rest().payment().release(&id))
+        .await
+    {
         Err(error)
             if error.is_status(StatusCode::GONE) || error.is_status(StatusCode::NOT_FOUND) =>
         {

@@ -67,7 +67,9 @@ follow!(
 
 async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
     let mut backoff = Backoff::new(core.seed().fork(&format!("invoice/{id}")));
-    let invoice = backoff.read(ATTEMPTS, || core.rest().payment().invoice(&id)).await;
+    let invoice = backoff
+        .read(ATTEMPTS, || core.rest().payment().invoice(&id))
+        .await;
     let invoice = match invoice {
         Ok(invoice) => invoice,
         Err(error) => {
@@ -75,7 +77,9 @@ async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
             return;
         }
     };
-    let Some(rental) = owner(&core, &invoice.agreement_id, &invoice.issuer_id) else { return };
+    let Some(rental) = owner(&core, &invoice.agreement_id, &invoice.issuer_id) else {
+        return;
+    };
     core.emit(EventKind::InvoiceReceived {
         job: rental.job().clone(),
         agreement_id: rental.agreement_id.clone(),
@@ -90,7 +94,12 @@ async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
             Decision::Refuse(reason) => Some(reason),
         }
     });
-    let event = Event::Invoice { id, amount: invoice.amount, ceiling, refusal };
+    let event = Event::Invoice {
+        id,
+        amount: invoice.amount,
+        ceiling,
+        refusal,
+    };
     for effect in core.payments().apply(&rental.agreement_id, event) {
         perform(&core, &rental, effect, &mut backoff).await;
     }
@@ -98,14 +107,19 @@ async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
 
 async fn note_arrived(core: Arc<Core>, id: DebitNoteId) {
     let mut backoff = Backoff::new(core.seed().fork(&format!("debit-note/{id}")));
-    let note = match backoff.read(ATTEMPTS, || core.rest().payment().debit_note(&id)).await {
+    let note = match backoff
+        .read(ATTEMPTS, || core.rest().payment().debit_note(&id))
+        .await
+    {
         Ok(note) => note,
         Err(error) => {
             tracing::warn!(debit_note = %id, %error, "the debit note cannot be read");
             return;
         }
     };
-    let Some(rental) = owner(&core, &note.agreement_id, &note.issuer_id) else { return };
+    let Some(rental) = owner(&core, &note.agreement_id, &note.issuer_id) else {
+        return;
+    };
     core.emit(EventKind::DebitNoteReceived {
         job: rental.job().clone(),
         agreement_id: rental.agreement_id.clone(),
@@ -121,23 +135,28 @@ async fn note_arrived(core: Arc<Core>, id: DebitNoteId) {
         }
     });
     let (activity, amount) = (note.activity_id, note.total_amount_due);
-    let event = Event::Note { id, activity, amount, ceiling, refusal };
+    let event = Event::Note {
+        id,
+        activity,
+        amount,
+        ceiling,
+        refusal,
+    };
     for effect in core.payments().apply(&rental.agreement_id, event) {
         perform(&core, &rental, effect, &mut backoff).await;
     }
 }
 
 /// Our agreement that a document is for; documents of others are none of our business.
-fn owner(
-    core: &Core,
-    agreement: &AgreementId,
-    issuer: &golem_wire::NodeId,
-) -> Option<Arc<Rental>> {
+fn owner(core: &Core, agreement: &AgreementId, issuer: &golem_wire::NodeId) -> Option<Arc<Rental>> {
     let rental = core.rentals().get(agreement);
     match &rental {
-        None => tracing::warn!(%agreement, "a document for an agreement that is not ours is ignored"),
+        None => {
+            tracing::warn!(%agreement, "a document for an agreement that is not ours is ignored")
+        }
         Some(rental) if rental.provider_id != *issuer => {
-            let what = format!("{issuer} sent a document for agreement {agreement} of another provider");
+            let what =
+                format!("{issuer} sent a document for agreement {agreement} of another provider");
             core.emit(EventKind::ProtocolViolation { what });
             return None;
         }
@@ -147,7 +166,12 @@ fn owner(
 }
 
 fn wrong_invoice(core: &Core, invoice: &Invoice) -> Option<String> {
-    wrong(core, &invoice.payment_platform, &invoice.payer_addr, &invoice.status)
+    wrong(
+        core,
+        &invoice.payment_platform,
+        &invoice.payer_addr,
+        &invoice.status,
+    )
 }
 
 fn wrong_note(core: &Core, note: &DebitNote) -> Option<String> {
@@ -157,11 +181,17 @@ fn wrong_note(core: &Core, note: &DebitNote) -> Option<String> {
 fn wrong(core: &Core, platform: &str, payer: &str, status: &DocumentStatus) -> Option<String> {
     let allocation = core.payments().allocation();
     if platform != allocation.payment_platform {
-        return Some(format!("it wants to be paid on {platform}, we pay on {}", allocation.payment_platform));
+        return Some(format!(
+            "it wants to be paid on {platform}, we pay on {}",
+            allocation.payment_platform
+        ));
     }
     // Addresses may differ by the case of their digits.
     if !payer.eq_ignore_ascii_case(&allocation.address) {
-        return Some(format!("it names {payer} as payer, we pay from {}", allocation.address));
+        return Some(format!(
+            "it names {payer} as payer, we pay from {}",
+            allocation.address
+        ));
     }
     (*status == DocumentStatus::Cancelled).then(|| "the provider cancelled it".into())
 }
@@ -176,12 +206,25 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
         reason,
     };
     match effect {
-        Effect::AcceptNote { id, activity, amount } => {
+        Effect::AcceptNote {
+            id,
+            activity,
+            amount,
+        } => {
             let acceptance = acceptance(core, amount);
             // Accepting again is a no-op at the daemon, so it may be repeated.
-            match backoff.read(ATTEMPTS, || api.accept_debit_note(&id, &acceptance)).await {
+            match backoff
+                .read(ATTEMPTS, || api.accept_debit_note(&id, &acceptance))
+                .await
+            {
                 Ok(()) => {
-                    core.payments().apply(&agreement_id, Event::NoteAccepted { activity: activity.clone(), amount });
+                    core.payments().apply(
+                        &agreement_id,
+                        Event::NoteAccepted {
+                            activity: activity.clone(),
+                            amount,
+                        },
+                    );
                     core.emit(EventKind::DebitNoteAccepted {
                         job,
                         agreement_id,
@@ -195,7 +238,10 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
         }
         Effect::AcceptInvoice { id, amount } => {
             let acceptance = acceptance(core, amount);
-            match backoff.read(ATTEMPTS, || api.accept_invoice(&id, &acceptance)).await {
+            match backoff
+                .read(ATTEMPTS, || api.accept_invoice(&id, &acceptance))
+                .await
+            {
                 Ok(()) => {
                     core.emit(EventKind::InvoiceAccepted {
                         job,
@@ -204,12 +250,14 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
                         provider_name: rental.provider_name.clone(),
                         amount,
                     });
-                    core.payments().apply(&agreement_id, Event::InvoiceAccepted { id });
+                    core.payments()
+                        .apply(&agreement_id, Event::InvoiceAccepted { id });
                 }
                 Err(error) => {
                     let reason = said(&error);
                     core.emit(failed(format!("invoice {id}"), reason.clone()));
-                    core.payments().apply(&agreement_id, Event::InvoiceFailed { id, reason });
+                    core.payments()
+                        .apply(&agreement_id, Event::InvoiceFailed { id, reason });
                 }
             }
         }
@@ -221,7 +269,10 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
                 total_amount_accepted: Glm::ZERO,
                 message: Some(reason),
             };
-            if let Err(error) = backoff.read(ATTEMPTS, || api.reject_invoice(&id, &rejection)).await {
+            if let Err(error) = backoff
+                .read(ATTEMPTS, || api.reject_invoice(&id, &rejection))
+                .await
+            {
                 tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
             }
         }
@@ -236,5 +287,7 @@ fn acceptance(core: &Core, amount: Glm) -> Acceptance {
 }
 
 fn said(error: &ApiError) -> String {
-    error.message().map_or_else(|| error.to_string(), str::to_owned)
+    error
+        .message()
+        .map_or_else(|| error.to_string(), str::to_owned)
 }

@@ -3,6 +3,8 @@
 
 mod allocation;
 mod documents;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,7 +61,9 @@ impl Payments {
     pub(crate) async fn decorations(&self, core: &Core) -> Result<DemandDecoration, ApiError> {
         let mut backoff = crate::retry::Backoff::new(core.seed().fork("decorations"));
         let id = &self.allocation.allocation_id;
-        backoff.read(5, || core.rest().payment().decorations(id)).await
+        backoff
+            .read(5, || core.rest().payment().decorations(id))
+            .await
     }
 
     fn apply(&self, id: &AgreementId, event: Event) -> Vec<Effect> {
@@ -76,7 +80,9 @@ impl Payments {
 
     /// How far the invoice of an agreement is.
     pub(crate) fn invoice(&self, id: &AgreementId) -> InvoiceState {
-        self.lock().get(id).map_or(InvoiceState::None, |account| account.invoice().clone())
+        self.lock()
+            .get(id)
+            .map_or(InvoiceState::None, |account| account.invoice().clone())
     }
 
     /// What was accepted for an agreement.

@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn only_allowed_providers_reach_the_base_strategy() {
         let filter = ProviderFilter::new(DummyStrategy::default(), |id| id.as_str() != "0xbad");
-        assert_eq!(filter.score_offer(&offer("good", json!([0.0, 0.0, 0.0]))), Score::NEUTRAL);
+        assert_eq!(
+            filter.score_offer(&offer("good", json!([0.0, 0.0, 0.0]))),
+            Score::NEUTRAL
+        );
         let refused = filter.score_offer(&offer("bad", json!([0.0, 0.0, 0.0])));
         assert!(matches!(refused, Score::Reject(_)));
     }

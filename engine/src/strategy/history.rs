@@ -32,7 +32,9 @@ impl<S: MarketStrategy> DecreaseScoreForUnconfirmedAgreement<S> {
 
     fn rejecting(&self) -> MutexGuard<'_, IndexSet<NodeId>> {
         // Every statement leaves the set consistent.
-        self.rejecting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rejecting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -103,7 +103,9 @@ impl MarketStrategy for LeastExpensiveLinearPayu {
         let seconds = Decimal::from(self.expected.as_secs());
         let cost = prices.cost(|_| seconds).get();
         // Only the order matters; the offset keeps a free machine from dividing by zero.
-        let denominator = (cost + Decimal::new(101, 2)).to_f64().unwrap_or(f64::INFINITY);
+        let denominator = (cost + Decimal::new(101, 2))
+            .to_f64()
+            .unwrap_or(f64::INFINITY);
         Score::Accept(100.0 / denominator)
     }
 }
@@ -129,7 +131,11 @@ capped!(DummyStrategy);
 
 impl MarketStrategy for DummyStrategy {
     fn score_offer(&self, offer: &OfferProposal) -> Score {
-        match offer.prices().map_err(ToString::to_string).and_then(|prices| self.caps.check(prices)) {
+        match offer
+            .prices()
+            .map_err(ToString::to_string)
+            .and_then(|prices| self.caps.check(prices))
+        {
             Ok(()) => Score::NEUTRAL,
             Err(reason) => Score::Reject(reason),
         }
@@ -162,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_free_machine_has_a_finite_score() {
-        assert!(value(LeastExpensiveLinearPayu::new().score_offer(&offer("a", json!([0.0, 0.0, 0.0])))).is_finite());
+        assert!(
+            value(LeastExpensiveLinearPayu::new().score_offer(&offer("a", json!([0.0, 0.0, 0.0]))))
+                .is_finite()
+        );
     }
 
     #[test]

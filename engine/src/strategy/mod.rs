@@ -7,9 +7,9 @@ mod linear;
 
 use std::sync::Arc;
 
+use golem_wire::Glm;
 use golem_wire::market::Properties;
 use golem_wire::payment::{DebitNote, Invoice};
-use golem_wire::Glm;
 
 pub use filter::ProviderFilter;
 pub use history::DecreaseScoreForUnconfirmedAgreement;

@@ -43,9 +43,17 @@ where
     C: Fn() -> io::Result<Box<dyn Io>> + Send + Sync + 'static,
 {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, TransportError>> {
-        let request =
-            request.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
-        Box::pin(self.service.clone().oneshot(request).map_err(TransportError::Broken))
+        let request = request.map(|body| {
+            Full::new(body)
+                .map_err(|never| match never {})
+                .boxed_unsync()
+        });
+        Box::pin(
+            self.service
+                .clone()
+                .oneshot(request)
+                .map_err(TransportError::Broken),
+        )
     }
 
     fn connect(&self, _url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {

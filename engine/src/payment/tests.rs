@@ -1,0 +1,201 @@
+//! Paying on the canned daemon, in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::market::Rental;
+use crate::model::{JobId, ResolvedPayload};
+use crate::testing::{Daemon, all_well};
+use crate::{Error, Golem};
+
+fn daemon() -> Daemon {
+    Daemon::new(&["alice"], |_, commands| all_well(commands))
+}
+
+/// A machine on which an activity ran for a hundred seconds: at most 0.03 GLM and tolerances.
+async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
+    let (golem, _) = daemon.golem().await;
+    let expiration = golem.core().now() + SignedDuration::from_hours(3);
+    let payload = ResolvedPayload::default();
+    let market = golem
+        .core()
+        .open_market(JobId::new("job"), &payload, expiration);
+    let rental = market
+        .await
+        .expect("a market")
+        .sign(&[])
+        .await
+        .expect("a machine");
+    rental.activity_created(&"act".into());
+    sleep(Duration::from_secs(100)).await;
+    rental.activity_destroyed(&"act".into());
+    (golem, rental)
+}
+
+fn invoice(id: &str, agreement: &str, amount: &str) -> String {
+    json!({
+        "invoiceId": id, "issuerId": "0xalice", "recipientId": "0xme", "payeeAddr": "0xp",
+        "payerAddr": "0xME", "paymentPlatform": "erc20-holesky-tglm",
+        "timestamp": "2027-01-15T08:00:00Z", "agreementId": agreement, "activityIds": ["act"],
+        "amount": amount, "paymentDueDate": "2027-01-16T08:00:00Z", "status": "RECEIVED",
+    })
+    .to_string()
+}
+
+fn received(ids: &[&str]) -> String {
+    let events: Vec<_> = ids
+        .iter()
+        .enumerate()
+        .map(|(n, id)| {
+            let at = format!("2027-01-15T08:00:0{n}Z");
+            json!({"invoiceId": id, "eventDate": at, "eventType": "InvoiceReceivedEvent"})
+        })
+        .collect();
+    json!(events).to_string()
+}
+
+/// Delivers these invoices with the next poll.
+fn deliver(daemon: &Daemon, agreement: &str, invoices: &[(&'static str, &'static str, &str)]) {
+    for (id, path, amount) in invoices {
+        daemon.can(
+            Method::GET,
+            path,
+            &[
+                (200, &invoice(id, agreement, amount)),
+                (200, &invoice(id, agreement, amount)),
+            ],
+        );
+    }
+    let ids: Vec<&str> = invoices.iter().map(|(id, ..)| *id).collect();
+    let events = received(&ids);
+    daemon.can(
+        Method::GET,
+        "/invoiceEvents",
+        &[(200, &events), (200, &events)],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invoice_that_is_delivered_twice_is_accepted_once_and_exactly() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    deliver(
+        &daemon,
+        rental.agreement_id.as_str(),
+        &[("i", "/invoices/i", "0.0300000")],
+    );
+    let report = golem.stop().await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.accepted.to_string(), "0.0300000");
+    assert_eq!(daemon.calls("POST /payment-api/v1/invoices/i/accept"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invoice_above_price_and_usage_is_rejected_and_reported() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    deliver(
+        &daemon,
+        rental.agreement_id.as_str(),
+        &[("i", "/invoices/i", "0.05")],
+    );
+    let report = golem.stop().await;
+    assert_eq!(daemon.calls("/accept"), 0);
+    assert_eq!(daemon.calls("/invoices/i/reject"), 1);
+    assert_eq!(report.unpaid.len(), 1);
+    assert!(
+        report
+            .to_string()
+            .contains("more than price and usage allow"),
+        "{report}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_invoice_of_an_agreement_is_not_paid() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    let invoices = [("i", "/invoices/i", "0.01"), ("j", "/invoices/j", "0.02")];
+    deliver(&daemon, rental.agreement_id.as_str(), &invoices);
+    golem.stop().await;
+    assert_eq!(daemon.calls("/accept"), 1);
+    assert_eq!(daemon.calls("/reject"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invoice_of_an_agreement_that_is_not_ours_is_ignored() {
+    let daemon = daemon();
+    let (golem, _rental) = used(&daemon).await;
+    deliver(&daemon, "somebody-elses", &[("i", "/invoices/i", "0.01")]);
+    let report = golem.stop().await;
+    assert_eq!(daemon.calls("/accept") + daemon.calls("/reject"), 0);
+    assert!(report.to_string().contains("no invoice came"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acceptance_that_the_budget_cannot_cover_is_reported_with_the_daemons_words() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    let words = r#"{"message":"Not enough funds. Allocated: 0.0001 Needed: 0.01"}"#;
+    daemon.can(Method::POST, "/accept", &[(400, words)]);
+    deliver(
+        &daemon,
+        rental.agreement_id.as_str(),
+        &[("i", "/invoices/i", "0.01")],
+    );
+    let report = golem.stop().await;
+    assert!(report.to_string().contains("Not enough funds"), "{report}");
+    assert_eq!(daemon.calls("DELETE /payment-api/v1/allocations/a"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_does_not_fit_names_needed_and_available() {
+    let daemon = daemon();
+    let problem = json!({
+        "type": "/payment-api/v1/allocations/validation-error", "detail": "Insufficient funds",
+        "availableFunds": "0.5000", "requestedFunds": "1", "reservedFunds": "2.5",
+    });
+    daemon.can(Method::POST, "/allocations", &[(400, &problem.to_string())]);
+    let error = daemon.builder().start().await.expect_err("too small");
+    assert!(matches!(error, Error::BudgetTooSmall { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("1 GLM wanted") && text.contains("0.5 GLM available"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_missing_is_named_with_those_that_exist() {
+    let daemon = daemon();
+    let error = daemon
+        .builder()
+        .payment_network("polygon")
+        .start()
+        .await
+        .expect_err("none");
+    assert!(error.to_string().contains("erc20-holesky-tglm"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_of_a_long_job_is_kept_alive() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    sleep(Duration::from_secs(40 * 3600)).await;
+    assert_eq!(daemon.calls("PUT /payment-api/v1/allocations/a"), 3);
+    golem.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_twice_gives_the_same_report() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    let (first, second) = tokio::join!(golem.stop(), golem.stop());
+    assert_eq!(first, second);
+    assert_eq!(daemon.calls("DELETE /payment-api/v1/allocations/a"), 1);
+}
