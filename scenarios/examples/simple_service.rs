@@ -32,10 +32,12 @@ async fn main() -> anyhow::Result<()> {
 
 async fn serve(golem: &Golem, folder: &Path) -> anyhow::Result<()> {
     let parameters = (1..=INSTANCES).map(|n| Parameters {
-        observer: Some(Arc::new(|name: &str, received: &Received<'_>| match received {
-            Received::Statistics(stats) => say(&format!("{name}: {stats}")),
-            Received::Plot(file) => say(&format!("{name}: {}", file.display())),
-        })),
+        observer: Some(Arc::new(
+            |name: &str, received: &Received<'_>| match received {
+                Received::Statistics(stats) => say(&format!("{name}: {stats}")),
+                Received::Plot(file) => say(&format!("{name}: {}", file.display())),
+            },
+        )),
         ..Parameters::new(format!("simple-service-{n}"), folder)
     });
     let cluster = golem
@@ -46,7 +48,8 @@ async fn serve(golem: &Golem, folder: &Path) -> anyhow::Result<()> {
         .await?;
     let states = || {
         let instances = cluster.instances().into_iter();
-        let shown = instances.map(|i| format!("{} {}", i.provider_name.unwrap_or_default(), i.state));
+        let shown =
+            instances.map(|i| format!("{} {}", i.provider_name.unwrap_or_default(), i.state));
         say(&format!("instances: {:?}", shown.collect::<Vec<_>>()));
     };
 
@@ -63,7 +66,10 @@ async fn serve(golem: &Golem, folder: &Path) -> anyhow::Result<()> {
     cluster.stop();
     let ended = cluster.join().await;
     states();
-    match ended.iter().find(|instance| instance.state != ServiceState::Terminated) {
+    match ended
+        .iter()
+        .find(|instance| instance.state != ServiceState::Terminated)
+    {
         Some(instance) => bail!("{} did not stop", instance.name),
         None => Ok(()),
     }

@@ -38,9 +38,18 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
 pub fn get(name: &str) -> Result<Scenario, Error> {
     let Some((_, text)) = CATALOG.iter().find(|(other, _)| *other == name) else {
         let hint = suggest::hint(name, names());
-        return Err(Error::UnknownScenario { name: name.into(), hint });
+        return Err(Error::UnknownScenario {
+            name: name.into(),
+            hint,
+        });
     };
-    Scenario::parse(text, Origin { file: format!("catalog/{name}.yaml"), folder: None })
+    Scenario::parse(
+        text,
+        Origin {
+            file: format!("catalog/{name}.yaml"),
+            folder: None,
+        },
+    )
 }
 
 /// A scenario by name, or from a file: whatever looks like a path is a file.
@@ -49,7 +58,9 @@ pub fn get(name: &str) -> Result<Scenario, Error> {
 /// When there is none, or it says something impossible.
 pub fn find(name_or_file: &str) -> Result<Scenario, Error> {
     let path = Path::new(name_or_file);
-    let ending = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let ending = path
+        .extension()
+        .is_some_and(|ending| ending == "yaml" || ending == "yml");
     if ending || path.components().count() > 1 {
         return Scenario::load(path);
     }

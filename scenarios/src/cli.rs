@@ -87,7 +87,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Image { folder } => image::write_image(&folder)
             .map(|()| ExitCode::SUCCESS)
-            .map_err(|error| Error::Output { path: folder, reason: error.to_string() }),
+            .map_err(|error| Error::Output {
+                path: folder,
+                reason: error.to_string(),
+            }),
     };
     match done {
         Ok(code) => code,
@@ -102,7 +105,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     // A second one in one process changes nothing.
     let _ = subscriber.try_init();
 }
@@ -127,9 +132,17 @@ fn list(as_json: bool) -> Result<(), Error> {
         say(&format!("{:#}\n", serde_json::Value::from(list)));
         return Ok(());
     }
-    let width = scenarios.iter().map(|s| s.name.value.len()).max().unwrap_or(0);
+    let width = scenarios
+        .iter()
+        .map(|s| s.name.value.len())
+        .max()
+        .unwrap_or(0);
     for scenario in scenarios {
-        say(&format!("{:<width$}  {}\n", scenario.name.value, scenario.about.trim()));
+        say(&format!(
+            "{:<width$}  {}\n",
+            scenario.name.value,
+            scenario.about.trim()
+        ));
     }
     Ok(())
 }
@@ -166,7 +179,9 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
 /// own: a paused clock never waits for a signal.
 fn watch_for_interrupts(interrupt: CancellationToken) {
     let watch = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             while tokio::signal::ctrl_c().await.is_ok() {
@@ -180,7 +195,11 @@ fn watch_for_interrupts(interrupt: CancellationToken) {
         });
     };
     // Without it Ctrl-C ends the process, as it does everywhere.
-    drop(std::thread::Builder::new().name("interrupts".into()).spawn(watch));
+    drop(
+        std::thread::Builder::new()
+            .name("interrupts".into())
+            .spawn(watch),
+    );
 }
 
 fn say(text: &str) {

@@ -107,7 +107,7 @@ impl fmt::Display for Expectation {
             Self::Activities(count) => write!(f, "{count} activities"),
             Self::InvoicesPaid(count) => write!(f, "{count} invoices paid"),
             Self::Tasks(count) => write!(f, "{count} task results"),
-            Self::TaskResults(results) => write!(f, "task results {results:?}"),
+            Self::TaskResults(results) => write!(f, "the {} expected task results", results.len()),
             Self::Statistics(count) => write!(f, "{count} statistics received"),
             Self::PngFiles(count) => write!(f, "{count} PNG files downloaded"),
             Self::CostAtMost(amount) => write!(f, "cost of at most {amount} GLM"),
@@ -125,13 +125,20 @@ impl Expectation {
     /// Whether the claim came true, and what was seen.
     pub(crate) fn judge(&self, outcome: &Outcome) -> Verdict {
         let (ok, found) = self.compare(outcome);
-        Verdict { expectation: self.to_string(), ok, found }
+        Verdict {
+            expectation: self.to_string(),
+            ok,
+            found,
+        }
     }
 
     fn compare(&self, outcome: &Outcome) -> (bool, String) {
         let count = |wanted: &Count, number: u64| (wanted.admits(number), number.to_string());
         let names = |failing: Vec<String>| match failing.is_empty() {
-            true => (!outcome.instances.is_empty(), format!("{} instances", outcome.instances.len())),
+            true => (
+                !outcome.instances.is_empty(),
+                format!("{} instances", outcome.instances.len()),
+            ),
             false => (false, format!("not so: {}", failing.join(", "))),
         };
         match self {
@@ -153,10 +160,16 @@ impl Expectation {
             ),
             Self::Instances(wanted) => count(wanted, outcome.instances.len() as u64),
             Self::FailedInstances(wanted) => {
-                let failed: Vec<_> =
-                    outcome.instances.iter().filter_map(|i| i.failure.as_deref()).collect();
+                let failed: Vec<_> = outcome
+                    .instances
+                    .iter()
+                    .filter_map(|i| i.failure.as_deref())
+                    .collect();
                 let (ok, number) = count(wanted, failed.len() as u64);
-                let why = failed.first().map(|why| format!(" ({why})")).unwrap_or_default();
+                let why = failed
+                    .first()
+                    .map(|why| format!(" ({why})"))
+                    .unwrap_or_default();
                 (ok, number + &why)
             }
             Self::Agreements(wanted) => count(wanted, outcome.agreements),
@@ -164,7 +177,15 @@ impl Expectation {
             Self::InvoicesPaid(wanted) => count(wanted, outcome.invoices_paid),
             Self::Tasks(wanted) => count(wanted, outcome.task_results.len() as u64),
             Self::TaskResults(wanted) => {
-                (*wanted == outcome.task_results, format!("{:?}", outcome.task_results))
+                let found = &outcome.task_results;
+                match wanted
+                    .iter()
+                    .zip(found)
+                    .position(|(wanted, found)| wanted != found)
+                {
+                    Some(at) => (false, format!("number {} is {:?}", at + 1, found[at])),
+                    None => count(&Count::Exactly(wanted.len() as u64), found.len() as u64),
+                }
             }
             Self::Statistics(wanted) => count(wanted, outcome.statistics),
             Self::PngFiles(wanted) => match outcome.files.iter().find(|file| !file.png) {
@@ -172,17 +193,25 @@ impl Expectation {
                 None => count(wanted, outcome.files.len() as u64),
             },
             Self::CostAtMost(most) => (outcome.cost <= *most, format!("{} GLM", outcome.cost)),
-            Self::EndsWithin(span) => (outcome.elapsed <= span.0, Span(outcome.elapsed).to_string()),
+            Self::EndsWithin(span) => {
+                (outcome.elapsed <= span.0, Span(outcome.elapsed).to_string())
+            }
             Self::ErrorContains(text) => match &outcome.error {
                 Some(error) => (error.contains(text.as_str()), error.clone()),
                 None => (false, "no error".into()),
             },
-            Self::Event(event) => {
-                count(&event.count, outcome.engine_events.get(&event.name).copied().unwrap_or(0))
-            }
-            Self::NetworkEvent(event) => {
-                count(&event.count, outcome.network_events.get(&event.name).copied().unwrap_or(0))
-            }
+            Self::Event(event) => count(
+                &event.count,
+                outcome.engine_events.get(&event.name).copied().unwrap_or(0),
+            ),
+            Self::NetworkEvent(event) => count(
+                &event.count,
+                outcome
+                    .network_events
+                    .get(&event.name)
+                    .copied()
+                    .unwrap_or(0),
+            ),
         }
     }
 

@@ -103,7 +103,11 @@ impl Default for Time {
     fn default() -> Self {
         // 2026-01-01T00:00:00Z
         let epoch = Timestamp::constant(1_767_225_600, 0);
-        Time { mode: TimeMode::Virtual, epoch, limit: None }
+        Time {
+            mode: TimeMode::Virtual,
+            epoch,
+            limit: None,
+        }
     }
 }
 
@@ -369,7 +373,10 @@ impl Scenario {
     /// # Errors
     /// When it cannot be read, is malformed, or says something impossible.
     pub fn load(path: &Path) -> Result<Scenario, Error> {
-        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| Error::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         let size = fs::metadata(path).map_err(unreadable)?.len();
         if size > FILE_LIMIT {
             let message = format!("{size} bytes; a scenario has at most {FILE_LIMIT}");
@@ -377,7 +384,13 @@ impl Scenario {
         }
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let folder = path.parent().map(Path::to_owned);
-        Scenario::parse(&text, Origin { file: path.display().to_string(), folder })
+        Scenario::parse(
+            &text,
+            Origin {
+                file: path.display().to_string(),
+                folder,
+            },
+        )
     }
 
     /// Reads and checks the text of a scenario file.
@@ -406,10 +419,14 @@ impl Scenario {
     #[must_use]
     pub fn as_in_real_time(&self) -> Scenario {
         let mut scenario = self.clone();
-        let Some(real) = scenario.real_time.take() else { return scenario };
+        let Some(real) = scenario.real_time.take() else {
+            return scenario;
+        };
         if let Some(service) = &mut scenario.service {
             service.duration = real.duration.unwrap_or_else(|| service.duration.clone());
-            service.stats_every = real.stats_every.unwrap_or_else(|| service.stats_every.clone());
+            service.stats_every = real
+                .stats_every
+                .unwrap_or_else(|| service.stats_every.clone());
             service.plot_every = real.plot_every.or(service.plot_every);
         }
         let requestor = &mut scenario.requestor;
@@ -434,21 +451,40 @@ impl Scenario {
 fn malformed(error: &YamlError, file: &str) -> Error {
     let at = error.location().unwrap_or(Location::UNKNOWN);
     let message = match error.without_snippet() {
-        YamlError::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown key `{field}`{}", suggest::hint(field, expected.iter().copied()))
+        YamlError::SerdeUnknownField {
+            field, expected, ..
+        } => {
+            format!(
+                "unknown key `{field}`{}",
+                suggest::hint(field, expected.iter().copied())
+            )
         }
-        YamlError::SerdeUnknownVariant { variant, expected, .. } => {
-            format!("unknown value `{variant}`{}", suggest::hint(variant, expected.iter().copied()))
+        YamlError::SerdeUnknownVariant {
+            variant, expected, ..
+        } => {
+            format!(
+                "unknown value `{variant}`{}",
+                suggest::hint(variant, expected.iter().copied())
+            )
         }
         YamlError::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
         other => {
             // The position is in front already.
-            let options = serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
+            let options =
+                serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
             let text = other.render_with_options(options);
-            text.split(" at line ").next().unwrap_or_default().to_owned()
+            text.split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
         }
     };
-    Error::Scenario { file: file.into(), line: at.line(), column: at.column(), message }
+    Error::Scenario {
+        file: file.into(),
+        line: at.line(),
+        column: at.column(),
+        message,
+    }
 }
 
 #[cfg(test)]

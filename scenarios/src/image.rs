@@ -24,8 +24,11 @@ use crate::values::Backend;
 const ACT_AS: &str = "act-as-executable";
 
 /// Executables of the simple service.
-const EXECUTABLES: [&str; 3] =
-    ["simple_service", "simulate_observations", "simulate_observations_ctl"];
+const EXECUTABLES: [&str; 3] = [
+    "simple_service",
+    "simulate_observations",
+    "simulate_observations_ctl",
+];
 
 /// What this program is called inside an image.
 const PROGRAM: &str = ".rehearse";
@@ -38,8 +41,16 @@ pub(crate) struct StagedImage {
 
 /// Prepares the image of a scenario.
 pub(crate) fn stage(scenario: &Scenario, backend: Backend) -> Result<StagedImage, Error> {
-    let failed = |reason: String| Error::Stage { backend: backend.name(), reason };
-    let plain = |image| Ok(StagedImage { image: Some(image), _folder: None });
+    let failed = |reason: String| Error::Stage {
+        backend: backend.name(),
+        reason,
+    };
+    let plain = |image| {
+        Ok(StagedImage {
+            image: Some(image),
+            _folder: None,
+        })
+    };
     match (&scenario.image, backend) {
         (None, _) if scenario.service.is_none() => plain(Image::Shell),
         (None | Some(ImageSource::Program(_)), _)
@@ -48,13 +59,18 @@ pub(crate) fn stage(scenario: &Scenario, backend: Backend) -> Result<StagedImage
         }
         (Some(ImageSource::Shell), _) => plain(Image::Shell),
         (Some(ImageSource::Scripted(answers)), _) => plain(Image::Scripted(answers.clone())),
-        (Some(ImageSource::Missing), _) => Ok(StagedImage { image: None, _folder: None }),
-        (Some(ImageSource::Folder(_)), Backend::Memory) => {
-            Err(failed("an image folder holds real processes, which need real time: use --backend http".into()))
-        }
+        (Some(ImageSource::Missing), _) => Ok(StagedImage {
+            image: None,
+            _folder: None,
+        }),
+        (Some(ImageSource::Folder(_)), Backend::Memory) => Err(failed(
+            "an image folder holds real processes, which need real time: use --backend http".into(),
+        )),
         (Some(ImageSource::Folder(folder)), _) => {
             let base = scenario.origin.folder.clone().unwrap_or_default();
-            plain(Image::Process { dir: base.join(&folder.value) })
+            plain(Image::Process {
+                dir: base.join(&folder.value),
+            })
         }
         (Some(ImageSource::Processes(name)), _) => {
             debug_assert_eq!(name.value, registry::SIMPLE_SERVICE);
@@ -64,8 +80,13 @@ pub(crate) fn stage(scenario: &Scenario, backend: Backend) -> Result<StagedImage
                 .map_err(|error| failed(format!("cannot make an image folder: {error}")))?;
             write_image(folder.path())
                 .map_err(|error| failed(format!("cannot write the image folder: {error}")))?;
-            let image = Image::Process { dir: folder.path().to_owned() };
-            Ok(StagedImage { image: Some(image), _folder: Some(folder) })
+            let image = Image::Process {
+                dir: folder.path().to_owned(),
+            };
+            Ok(StagedImage {
+                image: Some(image),
+                _folder: Some(folder),
+            })
         }
     }
 }

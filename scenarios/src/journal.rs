@@ -88,8 +88,14 @@ impl Journal {
     pub(crate) fn engine(&self, event: &Event) {
         let mut inner = self.inner();
         inner.catch_up();
-        *inner.engine_events.entry(event.kind.name().into()).or_default() += 1;
-        inner.line(&FromEngine { from: "engine", event });
+        *inner
+            .engine_events
+            .entry(event.kind.name().into())
+            .or_default() += 1;
+        inner.line(&FromEngine {
+            from: "engine",
+            event,
+        });
     }
 
     /// Writes what the network recorded so far, then what a service or the stage has to say.
@@ -103,7 +109,13 @@ impl Journal {
     ) {
         let mut inner = self.inner();
         inner.catch_up();
-        inner.line(&Note { from, at, who, event, value });
+        inner.line(&Note {
+            from,
+            at,
+            who,
+            event,
+            value,
+        });
     }
 
     /// Writes the rest and ends it.
@@ -133,7 +145,10 @@ impl Inner {
         let Some(network) = &self.network else { return };
         for entry in network.journal_since(self.written) {
             self.written = entry.seq + 1;
-            if let Some(name) = self.line(&FromNetwork { from: "network", entry: &entry }) {
+            if let Some(name) = self.line(&FromNetwork {
+                from: "network",
+                entry: &entry,
+            }) {
                 *self.network_events.entry(name).or_default() += 1;
             }
         }

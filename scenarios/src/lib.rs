@@ -30,6 +30,6 @@ mod work;
 pub use error::Error;
 pub use file::Scenario;
 pub use report::Report;
-pub use stage::in_memory;
 pub use runner::{Options, Rehearsal, rehearse};
+pub use stage::in_memory;
 pub use values::Backend;

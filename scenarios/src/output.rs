@@ -33,7 +33,8 @@ impl Output {
         for entry in fs::read_dir(folder).map_err(failed)? {
             entries.push(entry.map_err(failed)?.file_name());
         }
-        let ours = |name: &&std::ffi::OsString| *name == JOURNAL || *name == REPORT || *name == FILES;
+        let ours =
+            |name: &&std::ffi::OsString| *name == JOURNAL || *name == REPORT || *name == FILES;
         if let Some(foreign) = entries.iter().find(|name| !ours(name)) {
             return Err(Error::Output {
                 path: folder.to_owned(),
@@ -56,7 +57,9 @@ impl Output {
             Err(_) => {}
         }
         fs::create_dir(&files).map_err(failed)?;
-        Ok(Output { folder: folder.to_owned() })
+        Ok(Output {
+            folder: folder.to_owned(),
+        })
     }
 
     /// The journal's path.
@@ -84,7 +87,10 @@ impl Output {
         for entry in fs::read_dir(self.files()).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let png = fs::read(entry.path()).is_ok_and(|bytes| is_png(&bytes));
-            files.push(FileOutcome { name: entry.file_name().to_string_lossy().into_owned(), png });
+            files.push(FileOutcome {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                png,
+            });
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
@@ -95,15 +101,21 @@ impl Output {
 /// `IEND`, with image data between them and nothing behind.
 pub(crate) fn is_png(bytes: &[u8]) -> bool {
     const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
-    let Some(mut rest) = bytes.strip_prefix(SIGNATURE) else { return false };
+    let Some(mut rest) = bytes.strip_prefix(SIGNATURE) else {
+        return false;
+    };
     let (mut first, mut data) = (true, false);
     loop {
-        let Some((head, body)) = rest.split_first_chunk::<4>() else { return false };
+        let Some((head, body)) = rest.split_first_chunk::<4>() else {
+            return false;
+        };
         let length = u32::from_be_bytes(*head) as usize;
         let Some((chunk, after)) = body.split_at_checked(length.saturating_add(4)) else {
             return false;
         };
-        let Some((sum, after)) = after.split_first_chunk::<4>() else { return false };
+        let Some((sum, after)) = after.split_first_chunk::<4>() else {
+            return false;
+        };
         if crc32(chunk) != u32::from_be_bytes(*sum) {
             return false;
         }
@@ -136,7 +148,9 @@ mod tests {
     fn only_whole_png_files_count() {
         let mut simulation = simple_service::Simulation::new(1).expect("a database");
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let (_, png) = simulation.plot(simple_service::PlotKind::Dist, now).expect("a plot");
+        let (_, png) = simulation
+            .plot(simple_service::PlotKind::Dist, now)
+            .expect("a plot");
         assert!(is_png(&png));
         assert!(!is_png(&png[..png.len() - 1]));
         assert!(!is_png(&[&png[..], b"x"].concat()));
@@ -152,7 +166,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let precious = folder.path().join("thesis.txt");
         fs::write(&precious, "…").expect("written");
-        let error = Output::prepare(folder.path()).expect_err("refused").to_string();
+        let error = Output::prepare(folder.path())
+            .expect_err("refused")
+            .to_string();
         assert!(error.contains("thesis.txt"), "{error}");
         assert!(precious.exists());
     }

@@ -18,7 +18,10 @@ impl SimpleServiceProgram {
     /// A machine; its observations are those of `seed`.
     pub(crate) fn new(seed: Seed) -> Self {
         let simulation = Simulation::with_rng(seed.fork("observations").rng());
-        SimpleServiceProgram { simulation: simulation.map_err(|e| e.to_string()), shell: Shell }
+        SimpleServiceProgram {
+            simulation: simulation.map_err(|e| e.to_string()),
+            shell: Shell,
+        }
     }
 }
 

@@ -87,10 +87,22 @@ impl View {
     fn follow(&mut self, event: &Event) {
         let since = Duration::try_from(event.at.duration_since(self.begin)).unwrap_or_default();
         match &event.kind {
-            EventKind::ServiceStateChanged { service, new, provider_name, error, .. } => {
+            EventKind::ServiceStateChanged {
+                service,
+                new,
+                provider_name,
+                error,
+                ..
+            } => {
                 self.states.insert(service.clone(), new.clone());
-                let on = provider_name.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
-                let why = error.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+                let on = provider_name
+                    .as_ref()
+                    .map(|name| format!(" on {name}"))
+                    .unwrap_or_default();
+                let why = error
+                    .as_ref()
+                    .map(|why| format!(" ({why})"))
+                    .unwrap_or_default();
                 if self.states.len() <= TOLD {
                     self.tell(since, &format!("{service} {new}{on}{why}"));
                 }
@@ -98,15 +110,32 @@ impl View {
             EventKind::AgreementConfirmed { provider_name, .. } => {
                 *self.providers.entry(provider_name.clone()).or_default() += 1;
             }
-            EventKind::AgreementTerminated { provider_name, by, reason, .. }
-                if by != "requestor" && by != "Requestor" =>
-            {
-                self.tell(since, &format!("agreement with {provider_name} ended: {reason}"));
+            EventKind::AgreementTerminated {
+                provider_name,
+                by,
+                reason,
+                ..
+            } if by != "requestor" && by != "Requestor" => {
+                self.tell(
+                    since,
+                    &format!("agreement with {provider_name} ended: {reason}"),
+                );
             }
-            EventKind::NoProposalsConfirmed { offers_seen, summary, .. } => {
-                self.tell(since, &format!("no agreement; {offers_seen} offers seen: {summary}"));
+            EventKind::NoProposalsConfirmed {
+                offers_seen,
+                summary,
+                ..
+            } => {
+                self.tell(
+                    since,
+                    &format!("no agreement; {offers_seen} offers seen: {summary}"),
+                );
             }
-            EventKind::DebitNoteAccepted { activity_id, amount, .. } => {
+            EventKind::DebitNoteAccepted {
+                activity_id,
+                amount,
+                ..
+            } => {
                 self.due.insert(activity_id.clone(), *amount);
             }
             EventKind::ActivityDestroyed { activity_id, .. } => {
@@ -137,16 +166,20 @@ impl View {
             *counts.entry(state).or_default() += 1;
         }
         let order = ["pending", "starting", "running", "stopping", "terminated"];
-        let states = order.iter().filter_map(|state| {
-            counts.get(state).map(|count| format!("{count} {state}"))
-        });
+        let states = order
+            .iter()
+            .filter_map(|state| counts.get(state).map(|count| format!("{count} {state}")));
         let mut parts: Vec<String> = states.collect();
         if self.tasks > 0 {
             parts.push(format!("{} tasks done", self.tasks));
         }
         let names: Vec<&str> = self.providers.keys().take(4).map(String::as_str).collect();
         if !names.is_empty() {
-            let more = if self.providers.len() > names.len() { ", …" } else { "" };
+            let more = if self.providers.len() > names.len() {
+                ", …"
+            } else {
+                ""
+            };
             parts.push(format!("on {}{more}", names.join(", ")));
         }
         let cost = self.billed + self.due.values().copied().sum();

@@ -97,7 +97,11 @@ impl Report {
             Backend::Http | Backend::Yagna => format!("{:.1} s in real time", self.wall_seconds),
         };
         let (scenario, seed) = (&self.scenario, self.seed);
-        writeln!(out, "\n{scenario} · {} · seed {seed} · {time}", self.backend.name())?;
+        writeln!(
+            out,
+            "\n{scenario} · {} · seed {seed} · {time}",
+            self.backend.name()
+        )?;
         self.write_instances(out, outcome)?;
         if !outcome.task_results.is_empty() {
             writeln!(out, "\n  {} task results", outcome.task_results.len())?;
@@ -106,7 +110,11 @@ impl Report {
             }
         }
         if !outcome.providers.is_empty() {
-            writeln!(out, "\n  {:<20} {:>10}  {:>20}", "provider", "agreements", "invoiced GLM")?;
+            writeln!(
+                out,
+                "\n  {:<20} {:>10}  {:>20}",
+                "provider", "agreements", "invoiced GLM"
+            )?;
             for (name, provider) in outcome.providers.iter().take(LISTED) {
                 let (count, paid) = (provider.agreements, provider.accepted.normalized());
                 writeln!(out, "  {name:<20} {count:>10}  {paid:>20}")?;
@@ -118,7 +126,12 @@ impl Report {
             "\n  {} agreements, {} activities, {} invoices paid, cost {} GLM",
             self.agreements, self.activities, self.invoices_paid, self.cost
         )?;
-        writeln!(out, "  {} statistics, {} files\n", outcome.statistics, outcome.files.len())?;
+        writeln!(
+            out,
+            "  {} statistics, {} files\n",
+            outcome.statistics,
+            outcome.files.len()
+        )?;
         for verdict in &self.expectations {
             let mark = if verdict.ok { '✓' } else { '✗' };
             writeln!(out, "  {mark} {} — {}", verdict.expectation, verdict.found)?;
@@ -127,12 +140,22 @@ impl Report {
             // Nobody but the engine can tell what is open on a real network.
             Backend::Yagna => "the engine left nothing open",
             Backend::Memory | Backend::Http => {
-                listed(out, "no law of the ledger was broken", "broken law", &self.violations)?;
+                listed(
+                    out,
+                    "no law of the ledger was broken",
+                    "broken law",
+                    &self.violations,
+                )?;
                 "nothing is left open"
             }
         };
         listed(out, nothing_open, "left open", &self.open)?;
-        writeln!(out, "\n  journal {folder}/{} sha256 {}", crate::output::JOURNAL, self.journal_sha256)?;
+        writeln!(
+            out,
+            "\n  journal {folder}/{} sha256 {}",
+            crate::output::JOURNAL,
+            self.journal_sha256
+        )?;
         if !outcome.files.is_empty() {
             writeln!(out, "  files   {folder}/files")?;
         }
@@ -143,11 +166,20 @@ impl Report {
         if outcome.instances.is_empty() {
             return Ok(());
         }
-        let width = outcome.instances.iter().map(|i| i.name.chars().count()).max().unwrap_or(0);
+        let width = outcome
+            .instances
+            .iter()
+            .map(|i| i.name.chars().count())
+            .max()
+            .unwrap_or(0);
         writeln!(out, "\n  {:<width$}  {:<16} states", "instance", "provider")?;
         for instance in outcome.instances.iter().take(LISTED) {
             let (name, provider) = (&instance.name, instance.provider.as_deref().unwrap_or("-"));
-            writeln!(out, "  {name:<width$}  {provider:<16} {}", path(&instance.states))?;
+            writeln!(
+                out,
+                "  {name:<width$}  {provider:<16} {}",
+                path(&instance.states)
+            )?;
             if let Some(failure) = &instance.failure {
                 writeln!(out, "  {:<width$}  {:<16} {failure}", "", "")?;
             }
@@ -158,7 +190,10 @@ impl Report {
 
 /// The way through the states; attempts that repeat are counted.
 fn path(states: &[String]) -> String {
-    let attempts = states.windows(2).filter(|pair| *pair == ["pending", "starting"]).count();
+    let attempts = states
+        .windows(2)
+        .filter(|pair| *pair == ["pending", "starting"])
+        .count();
     let rest = states.split_at_checked(2 * attempts).map(|(_, rest)| rest);
     match rest {
         Some(rest) if attempts > 2 => {
@@ -179,7 +214,9 @@ fn listed(out: &mut String, fine: &str, bad: &str, items: &[String]) -> std::fmt
     if items.is_empty() {
         return writeln!(out, "  ✓ {fine}");
     }
-    items.iter().try_for_each(|item| writeln!(out, "  ✗ {bad}: {item}"))
+    items
+        .iter()
+        .try_for_each(|item| writeln!(out, "  ✗ {bad}: {item}"))
 }
 
 #[cfg(test)]
@@ -189,14 +226,37 @@ mod tests {
     #[test]
     fn the_json_has_exactly_the_promised_keys() {
         let about = ("trial", 1, Backend::Memory);
-        let report = Report::new(about, &Outcome::default(), vec![], "00".into(), Duration::ZERO);
+        let report = Report::new(
+            about,
+            &Outcome::default(),
+            vec![],
+            "00".into(),
+            Duration::ZERO,
+        );
         let json = serde_json::to_value(&report).expect("an object");
-        let mut keys: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
+        let mut keys: Vec<_> = json
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect();
         keys.sort();
         let mut promised = [
-            "scenario", "seed", "backend", "ok", "journal_sha256", "virtual_seconds", "wall_seconds",
-            "agreements", "activities", "tasks", "invoices_paid", "cost", "expectations",
-            "violations", "open",
+            "scenario",
+            "seed",
+            "backend",
+            "ok",
+            "journal_sha256",
+            "virtual_seconds",
+            "wall_seconds",
+            "agreements",
+            "activities",
+            "tasks",
+            "invoices_paid",
+            "cost",
+            "expectations",
+            "violations",
+            "open",
         ];
         promised.sort();
         assert_eq!(keys, promised);
@@ -205,10 +265,17 @@ mod tests {
 
     #[test]
     fn one_open_item_makes_a_run_fail() {
-        let outcome = Outcome { open: vec!["activity a1".into()], ..Outcome::default() };
+        let outcome = Outcome {
+            open: vec!["activity a1".into()],
+            ..Outcome::default()
+        };
         let about = ("trial", 1, Backend::Memory);
         let report = Report::new(about, &outcome, vec![], "00".into(), Duration::ZERO);
         assert!(!report.ok);
-        assert!(report.summary(&outcome, "out").contains("left open: activity a1"));
+        assert!(
+            report
+                .summary(&outcome, "out")
+                .contains("left open: activity a1")
+        );
     }
 }

@@ -68,15 +68,30 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
     let output = Output::prepare(&folder)?;
     let seed = options.seed.unwrap_or(scenario.seed);
     let runtime = stage::runtime(backend)?;
-    #[expect(clippy::disallowed_methods, reason = "how long people waited is real time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long people waited is real time"
+    )]
     let begin = std::time::Instant::now();
-    let run = Run { scenario: &scenario, seed, backend, output: &output, options };
+    let run = Run {
+        scenario: &scenario,
+        seed,
+        backend,
+        output: &output,
+        options,
+    };
     let (outcome, sha256) = runtime.block_on(Box::pin(run.perform()))?;
     drop(runtime);
 
     let verdicts = judge(&scenario, backend, &outcome);
     let name = scenario.name.value.as_str();
-    let report = Report::new((name, seed, backend), &outcome, verdicts, sha256, begin.elapsed());
+    let report = Report::new(
+        (name, seed, backend),
+        &outcome,
+        verdicts,
+        sha256,
+        begin.elapsed(),
+    );
     let failed = |error: std::io::Error| Error::Output {
         path: output.report(),
         reason: error.to_string(),
@@ -84,7 +99,11 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
     let text = serde_json::to_string_pretty(&report).map_err(|error| failed(error.into()))?;
     std::fs::write(output.report(), text + "\n").map_err(failed)?;
     let summary = report.summary(&outcome, &folder.display().to_string());
-    Ok(Rehearsal { report, summary, outcome })
+    Ok(Rehearsal {
+        report,
+        summary,
+        outcome,
+    })
 }
 
 struct Run<'a> {
@@ -113,8 +132,10 @@ impl Run<'_> {
             "backend": self.backend,
         });
         journal.note("stage", stage.now(), "stage", "set", &about);
-        let watch =
-            Watch::new(journal.clone(), Progress::begin(self.options.progress, stage.now()));
+        let watch = Watch::new(
+            journal.clone(),
+            Progress::begin(self.options.progress, stage.now()),
+        );
 
         let worked = self.engage(&stage, &watch).await;
         let elapsed = begin.elapsed();
@@ -134,7 +155,9 @@ impl Run<'_> {
             outcome.activities = summary.activities as u64;
             outcome.invoices_paid = summary.invoices_paid as u64;
             outcome.violations = summary.violations.iter().map(ToString::to_string).collect();
-            outcome.open.extend(summary.open.iter().map(ToString::to_string));
+            outcome
+                .open
+                .extend(summary.open.iter().map(ToString::to_string));
         }
         journal.note("stage", stage.now(), "stage", "struck", &json!({}));
         let tally = journal.finish().map_err(written)?;
@@ -217,3 +240,7 @@ fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) -> Vec<Verdic
     }
     verdicts
 }
+
+#[cfg(test)]
+#[path = "runner/tests.rs"]
+mod tests;

@@ -61,12 +61,17 @@ impl Clock for NetworkClock {
 /// The runtime of a backend.
 pub(crate) fn runtime(backend: Backend) -> Result<Runtime, Error> {
     let mut builder = Builder::new_current_thread();
-    builder.enable_all().start_paused(backend == Backend::Memory);
+    builder
+        .enable_all()
+        .start_paused(backend == Backend::Memory);
     builder.build().map_err(|error| failed(backend, &error))
 }
 
 fn failed(backend: Backend, reason: &dyn std::fmt::Display) -> Error {
-    Error::Stage { backend: backend.name(), reason: reason.to_string() }
+    Error::Stage {
+        backend: backend.name(),
+        reason: reason.to_string(),
+    }
 }
 
 impl Stage {
@@ -106,7 +111,9 @@ impl Stage {
         } else {
             let listening = TcpListener::bind(("127.0.0.1", 0)).await;
             let listener = listening.map_err(|error| failed(backend, &error))?;
-            let address = listener.local_addr().map_err(|error| failed(backend, &error))?;
+            let address = listener
+                .local_addr()
+                .map_err(|error| failed(backend, &error))?;
             stage.api_url = Some(format!("http://{address}"));
             let server = network.clone();
             stage.tasks.spawn("serve", async move {
@@ -156,11 +163,12 @@ impl Stage {
         let requestor = &scenario.requestor;
         let mut builder = Golem::builder().budget(requestor.budget.value);
         if let Some(timeout) = requestor.no_offers_timeout {
-            builder =
-                builder.configure(move |config| config.market.no_offers_timeout = timeout.0);
+            builder = builder.configure(move |config| config.market.no_offers_timeout = timeout.0);
         }
         // A real daemon has its own key, subnet, payment platform and time.
-        let Some(api_url) = &self.api_url else { return builder };
+        let Some(api_url) = &self.api_url else {
+            return builder;
+        };
         builder
             .api_url(api_url)
             .app_key(&requestor.app_key)

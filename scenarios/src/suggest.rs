@@ -55,6 +55,9 @@ mod tests {
         assert_eq!(nearest("simple-servcie", known), Some("simple-service"));
         assert_eq!(nearest("helo-tasks", known), Some("hello-tasks"));
         assert_eq!(nearest("database", known), None);
-        assert_eq!(hint("database", known), "; known: simple-service, hello-tasks");
+        assert_eq!(
+            hint("database", known),
+            "; known: simple-service, hello-tasks"
+        );
     }
 }

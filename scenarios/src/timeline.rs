@@ -30,7 +30,9 @@ impl Timeline {
     pub(crate) fn of(scenario: &Scenario) -> Timeline {
         let mut steps = scenario.timeline.clone();
         steps.sort_by_key(|step| step.at.value);
-        Timeline { steps: steps.into() }
+        Timeline {
+            steps: steps.into(),
+        }
     }
 
     /// When the next step is due, from the beginning.
@@ -44,7 +46,9 @@ impl Timeline {
 
     /// Steps that nobody waited for.
     pub(crate) fn rest(&self) -> impl Iterator<Item = String> + '_ {
-        self.steps.iter().map(|step| format!("{}: the run was over before", describe(step)))
+        self.steps
+            .iter()
+            .map(|step| format!("{}: the run was over before", describe(step)))
     }
 }
 
@@ -59,8 +63,14 @@ pub(crate) fn describe(step: &Step) -> String {
         Verb::Stop => "stop",
         Verb::SpawnInstance => "spawn-instance",
     };
-    let provider = step.provider.as_ref().map(|provider| format!(" of {}", provider.value));
-    let instance = step.instance.as_ref().map(|instance| format!(" of instance {}", instance.value));
+    let provider = step
+        .provider
+        .as_ref()
+        .map(|provider| format!(" of {}", provider.value));
+    let instance = step
+        .instance
+        .as_ref()
+        .map(|instance| format!(" of instance {}", instance.value));
     let whose = provider.or(instance).unwrap_or_default();
     format!("{verb}{whose} at {}", Span(step.at.value.0))
 }
@@ -72,16 +82,28 @@ pub(crate) fn perform(
     network: Option<&MockYagna>,
     provider_of: impl Fn(usize) -> Option<String>,
 ) -> Result<Order, String> {
-    let instance = step.instance.as_ref().map(|instance| instance.value.saturating_sub(1) as usize);
+    let instance = step
+        .instance
+        .as_ref()
+        .map(|instance| instance.value.saturating_sub(1) as usize);
     let act: fn(String) -> Act = match (step.verb.value, instance) {
         (Verb::Stop, _) => return Ok(Order::Stop),
         (Verb::SpawnInstance, _) => return Ok(Order::Spawn),
         (Verb::StopInstance, Some(instance)) => return Ok(Order::StopInstance(instance)),
         (Verb::StopInstance, None) => return Err("no instance is named".into()),
-        (Verb::TerminateAgreement, _) => |provider| Act::TerminateAgreement { provider, reason: None },
+        (Verb::TerminateAgreement, _) => |provider| Act::TerminateAgreement {
+            provider,
+            reason: None,
+        },
         (Verb::KillActivity, _) => |provider| Act::KillActivity { provider },
-        (Verb::GoOffline, _) => |provider| Act::SetOnline { provider, online: false },
-        (Verb::GoOnline, _) => |provider| Act::SetOnline { provider, online: true },
+        (Verb::GoOffline, _) => |provider| Act::SetOnline {
+            provider,
+            online: false,
+        },
+        (Verb::GoOnline, _) => |provider| Act::SetOnline {
+            provider,
+            online: true,
+        },
     };
     let Some(network) = network else {
         return Err("only a simulated network can be interfered with".into());
@@ -92,5 +114,8 @@ pub(crate) fn perform(
             .ok_or_else(|| format!("instance {} runs on no provider", instance + 1))?,
         (None, None) => return Err("no provider is named".into()),
     };
-    network.act(act(provider)).map(|()| Order::Done).map_err(|error| error.to_string())
+    network
+        .act(act(provider))
+        .map(|()| Order::Done)
+        .map_err(|error| error.to_string())
 }

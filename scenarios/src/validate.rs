@@ -38,20 +38,30 @@ impl Scenario {
             ));
         }
         let names = self.check_providers()?;
-        self.timeline.iter().try_for_each(|step| self.check_step(step, &names))
+        self.timeline
+            .iter()
+            .try_for_each(|step| self.check_step(step, &names))
     }
 
     /// When the run is given up.
     pub fn limit(&self) -> Duration {
-        let kept = self.service.as_ref().map_or(MARGIN, |service| service.duration.value.0);
-        let limit = self.time.limit.as_ref().map_or(kept.saturating_add(MARGIN), |l| l.value.0);
+        let kept = self
+            .service
+            .as_ref()
+            .map_or(MARGIN, |service| service.duration.value.0);
+        let limit = self
+            .time
+            .limit
+            .as_ref()
+            .map_or(kept.saturating_add(MARGIN), |l| l.value.0);
         limit.min(LONGEST)
     }
 
     fn check_name(&self) -> Result<(), Error> {
         let name = &self.name.value;
         let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(usable) {
+        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(usable)
+        {
             return Err(self.mistake(
                 self.name.referenced,
                 format!(
@@ -105,16 +115,26 @@ impl Scenario {
                 self.known("image", name, registry::programs())
             }
             Some(ImageSource::Folder(folder)) => {
-                let path = self.origin.folder.clone().unwrap_or_default().join(&folder.value);
+                let path = self
+                    .origin
+                    .folder
+                    .clone()
+                    .unwrap_or_default()
+                    .join(&folder.value);
                 if path.join("golem").is_dir() {
                     return Ok(());
                 }
                 Err(self.mistake(
                     folder.referenced,
-                    format!("image folder {} has no folder `golem` in it", path.display()),
+                    format!(
+                        "image folder {} has no folder `golem` in it",
+                        path.display()
+                    ),
                 ))
             }
-            Some(ImageSource::Shell | ImageSource::Missing | ImageSource::Scripted(_)) | None => Ok(()),
+            Some(ImageSource::Shell | ImageSource::Missing | ImageSource::Scripted(_)) | None => {
+                Ok(())
+            }
         }
     }
 
@@ -128,7 +148,10 @@ impl Scenario {
             return Ok(());
         }
         let hint = suggest::hint(&name.value, known);
-        Err(self.mistake(name.referenced, format!("unknown {what} `{}`{hint}", name.value)))
+        Err(self.mistake(
+            name.referenced,
+            format!("unknown {what} `{}`{hint}", name.value),
+        ))
     }
 
     fn number(&self, what: &str, number: &Spanned<u32>, most: u32) -> Result<(), Error> {
@@ -143,7 +166,11 @@ impl Scenario {
         if span.value.0 >= Duration::from_millis(1) && span.value.0 <= LONGEST {
             return Ok(());
         }
-        let message = format!("`{what}` is {}; it must be from 1ms to {}", span.value, Span(LONGEST));
+        let message = format!(
+            "`{what}` is {}; it must be from 1ms to {}",
+            span.value,
+            Span(LONGEST)
+        );
         Err(self.mistake(span.referenced, message))
     }
 
@@ -163,15 +190,20 @@ impl Scenario {
             {
                 return Err(self.mistake(
                     capacity.referenced,
-                    format!("provider `{}` has a capacity of 0: it could never work", group.name.value),
+                    format!(
+                        "provider `{}` has a capacity of 0: it could never work",
+                        group.name.value
+                    ),
                 ));
             }
             self.check_numbers(group)?;
             for name in group.names() {
                 if let Some(first) = names.insert(name.clone(), at) {
                     let first: Location = first;
-                    let message =
-                        format!("a second provider `{name}`; the first is in line {}", first.line());
+                    let message = format!(
+                        "a second provider `{name}`; the first is in line {}",
+                        first.line()
+                    );
                     return Err(self.mistake(at, message));
                 }
             }
@@ -219,7 +251,9 @@ impl Scenario {
                     .then(|| format!("`{what}` is {least}; it must be a whole number"))
             });
             if let Some(mistake) = mistake {
-                return Err(self.mistake(number.referenced, format!("provider `{name}`: {mistake}")));
+                return Err(
+                    self.mistake(number.referenced, format!("provider `{name}`: {mistake}"))
+                );
             }
         }
         Ok(())
@@ -231,15 +265,27 @@ impl Scenario {
             && !names.contains_key(&provider.value)
         {
             let hint = suggest::hint(&provider.value, names.keys().map(String::as_str));
-            let message = format!("the timeline names an unknown provider `{}`{hint}", provider.value);
+            let message = format!(
+                "the timeline names an unknown provider `{}`{hint}",
+                provider.value
+            );
             return Err(self.mistake(provider.referenced, message));
         }
-        let instances = self.service.as_ref().map_or(0, |service| service.instances.value);
-        let spawns = self.timeline.iter().filter(|s| s.verb.value == Verb::SpawnInstance).count();
+        let instances = self
+            .service
+            .as_ref()
+            .map_or(0, |service| service.instances.value);
+        let spawns = self
+            .timeline
+            .iter()
+            .filter(|s| s.verb.value == Verb::SpawnInstance)
+            .count();
         let most = instances.saturating_add(u32::try_from(spawns).unwrap_or(u32::MAX));
         if let Some(instance) = &step.instance {
             if most == 0 {
-                return Err(self.mistake(instance.referenced, "there is no service, so no instance"));
+                return Err(
+                    self.mistake(instance.referenced, "there is no service, so no instance")
+                );
             }
             self.number("instance", instance, most)?;
         }
@@ -260,7 +306,9 @@ impl Scenario {
             },
         };
         match wants {
-            Some(wants) => Err(self.mistake(step.verb.referenced, format!("this step needs {wants}"))),
+            Some(wants) => {
+                Err(self.mistake(step.verb.referenced, format!("this step needs {wants}")))
+            }
             None => Ok(()),
         }
     }
@@ -282,14 +330,17 @@ impl ProviderGroup {
         let name = &self.name.value;
         let single = self.count.is_none().then(|| name.clone());
         let count = self.count.as_ref().map_or(0, |count| count.value);
-        single.into_iter().chain((1..=count).map(move |n| format!("{name}-{n}")))
+        single
+            .into_iter()
+            .chain((1..=count).map(move |n| format!("{name}-{n}")))
     }
 
     fn draw(&self, name: String, seed: Seed) -> ProviderSpec {
         // One stream per provider: a new provider does not change the others.
         let mut rng = seed.fork(&name).rng();
         let mut spec = ProviderSpec::new(name);
-        let mut draw = |number: &Option<Spanned<Drawn>>| number.as_ref().map(|n| n.value.draw(&mut rng));
+        let mut draw =
+            |number: &Option<Spanned<Drawn>>| number.as_ref().map(|n| n.value.draw(&mut rng));
         let prices = &mut spec.prices;
         for (price, drawn) in [
             (&mut prices.start, draw(&self.prices.start)),
@@ -310,14 +361,19 @@ impl ProviderGroup {
             (&mut has.mem_gib, draw(&self.resources.mem_gib)),
             (&mut has.storage_gib, draw(&self.resources.storage_gib)),
         ] {
-            *number = drawn.and_then(|drawn| drawn.round_dp(3).to_f64()).unwrap_or(*number);
+            *number = drawn
+                .and_then(|drawn| drawn.round_dp(3).to_f64())
+                .unwrap_or(*number);
         }
         spec.subnet.clone_from(&self.subnet);
         spec.runtime.clone_from(&self.runtime);
         if let Some(capabilities) = &self.capabilities {
             spec.capabilities.clone_from(capabilities);
         }
-        spec.capacity = self.capacity.as_ref().map_or(spec.capacity, |capacity| capacity.value);
+        spec.capacity = self
+            .capacity
+            .as_ref()
+            .map_or(spec.capacity, |capacity| capacity.value);
         spec.properties.clone_from(&self.properties);
         spec.behaviour = self.behaviour.clone();
         spec

@@ -106,20 +106,31 @@ impl Drawn {
     /// The least number that may come out.
     pub fn least(&self) -> Decimal {
         match *self {
-            Drawn::Fixed(Number(number)) | Drawn::Between { between: [Number(number), _] } => number,
-            Drawn::Normal { normal: [Number(mean), _] } => mean.min(Decimal::ZERO),
+            Drawn::Fixed(Number(number))
+            | Drawn::Between {
+                between: [Number(number), _],
+            } => number,
+            Drawn::Normal {
+                normal: [Number(mean), _],
+            } => mean.min(Decimal::ZERO),
         }
     }
 
     /// What is wrong with it, if it makes no sense.
     pub fn mistake(&self) -> Option<String> {
         match *self {
-            Drawn::Between { between: [low, high] } if low > high => {
-                Some(format!("between {} and {}: the low end is the higher one", low.0, high.0))
-            }
-            Drawn::Normal { normal: [_, deviation] } if deviation.0 < Decimal::ZERO => {
-                Some(format!("a standard deviation of {} is negative", deviation.0))
-            }
+            Drawn::Between {
+                between: [low, high],
+            } if low > high => Some(format!(
+                "between {} and {}: the low end is the higher one",
+                low.0, high.0
+            )),
+            Drawn::Normal {
+                normal: [_, deviation],
+            } if deviation.0 < Decimal::ZERO => Some(format!(
+                "a standard deviation of {} is negative",
+                deviation.0
+            )),
             Drawn::Normal { normal: [mean, _] } if mean.0 < Decimal::ZERO => {
                 Some(format!("a mean of {} is negative", mean.0))
             }
@@ -131,14 +142,21 @@ impl Drawn {
     pub fn draw(&self, rng: &mut impl Rng) -> Decimal {
         match *self {
             Drawn::Fixed(Number(number)) => number,
-            Drawn::Between { between: [Number(low), Number(high)] } => {
+            Drawn::Between {
+                between: [Number(low), Number(high)],
+            } => {
                 let part = Decimal::new(rng.random_range(0..=1_000_000_000), PLACES);
                 (low + (high - low) * part).round_dp(PLACES).normalize()
             }
-            Drawn::Normal { normal: [Number(mean), Number(deviation)] } => {
+            Drawn::Normal {
+                normal: [Number(mean), Number(deviation)],
+            } => {
                 let z: f64 = StandardNormal.sample(rng);
                 let z = Decimal::try_from(z).unwrap_or_default();
-                (mean + deviation * z).max(Decimal::ZERO).round_dp(PLACES).normalize()
+                (mean + deviation * z)
+                    .max(Decimal::ZERO)
+                    .round_dp(PLACES)
+                    .normalize()
             }
         }
     }
@@ -182,12 +200,24 @@ impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Count::Exactly(number) => write!(f, "{number}"),
-            Count::Range { at_least: Some(least), at_most: Some(most) } => {
+            Count::Range {
+                at_least: Some(least),
+                at_most: Some(most),
+            } => {
                 write!(f, "{least} to {most}")
             }
-            Count::Range { at_least: Some(least), at_most: None } => write!(f, "at least {least}"),
-            Count::Range { at_least: None, at_most: Some(most) } => write!(f, "at most {most}"),
-            Count::Range { at_least: None, at_most: None } => f.write_str("any number of"),
+            Count::Range {
+                at_least: Some(least),
+                at_most: None,
+            } => write!(f, "at least {least}"),
+            Count::Range {
+                at_least: None,
+                at_most: Some(most),
+            } => write!(f, "at most {most}"),
+            Count::Range {
+                at_least: None,
+                at_most: None,
+            } => f.write_str("any number of"),
         }
     }
 }
@@ -245,7 +275,11 @@ mod tests {
 
     #[test]
     fn spans_are_shown_as_people_read_them() {
-        let shown = |text| serde_saphyr::from_str::<Span>(text).expect("valid").to_string();
+        let shown = |text| {
+            serde_saphyr::from_str::<Span>(text)
+                .expect("valid")
+                .to_string()
+        };
         assert_eq!(shown("250ms"), "250ms");
         assert_eq!(shown("90s"), "1m 30s");
         assert_eq!(shown("2h"), "2h 00m 00s");

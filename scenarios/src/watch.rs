@@ -29,7 +29,11 @@ struct Facts {
 
 impl Watch {
     pub(crate) fn new(journal: Journal, progress: Progress) -> Watch {
-        Watch(Arc::new(Heard { journal, progress, facts: Mutex::default() }))
+        Watch(Arc::new(Heard {
+            journal,
+            progress,
+            facts: Mutex::default(),
+        }))
     }
 
     /// The journal it writes.
@@ -79,7 +83,14 @@ impl Facts {
     fn take(&mut self, event: &EventKind) {
         let outcome = &mut self.outcome;
         match event {
-            EventKind::ServiceStateChanged { service, old, new, provider_name, error, .. } => {
+            EventKind::ServiceStateChanged {
+                service,
+                old,
+                new,
+                provider_name,
+                error,
+                ..
+            } => {
                 let instance = self.instances.entry(service.clone()).or_default();
                 if instance.states.is_empty() {
                     instance.name.clone_from(service);
@@ -97,10 +108,18 @@ impl Facts {
             }
             EventKind::AgreementConfirmed { provider_name, .. } => {
                 outcome.agreements += 1;
-                outcome.providers.entry(provider_name.clone()).or_default().agreements += 1;
+                outcome
+                    .providers
+                    .entry(provider_name.clone())
+                    .or_default()
+                    .agreements += 1;
             }
             EventKind::ActivityCreated { .. } => outcome.activities += 1,
-            EventKind::InvoiceAccepted { provider_name, amount, .. } => {
+            EventKind::InvoiceAccepted {
+                provider_name,
+                amount,
+                ..
+            } => {
                 outcome.invoices_paid += 1;
                 outcome.cost = outcome.cost + *amount;
                 let provider = outcome.providers.entry(provider_name.clone()).or_default();

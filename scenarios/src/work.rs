@@ -35,7 +35,10 @@ pub(crate) struct Worked {
 
 impl Worked {
     pub(crate) fn failed(error: String) -> Worked {
-        Worked { error: Some(error), ..Worked::default() }
+        Worked {
+            error: Some(error),
+            ..Worked::default()
+        }
     }
 }
 
@@ -59,8 +62,9 @@ impl Work<'_> {
 
     async fn serve(&self, golem: &Golem, service: &ServiceSection) -> Worked {
         let params = (1..=service.instances.value).map(|n| self.parameters(service, n));
-        let expiration =
-            service.expiration.map_or(service.duration.value.0.saturating_add(SPARE), |e| e.0);
+        let expiration = service
+            .expiration
+            .map_or(service.duration.value.0.saturating_add(SPARE), |e| e.0);
         let payload =
             simple_service::payload(service.image_hash.as_deref(), service.image_url.as_deref());
         let started = golem
@@ -146,7 +150,10 @@ impl Work<'_> {
                 _ = cluster.join() => break,
             }
         }
-        let failures = cluster.instances().into_iter().filter_map(|instance| instance.failure);
+        let failures = cluster
+            .instances()
+            .into_iter()
+            .filter_map(|instance| instance.failure);
         let failures: Vec<String> = failures.collect();
         // When nothing ever worked, that is what the run has to say.
         if failures.len() == instances as usize && !failures.is_empty() {
@@ -160,7 +167,9 @@ impl Work<'_> {
         let name = format!("{}-{number}", service.name.value);
         let mut parameters = Parameters::new(name, &self.files);
         parameters.stats_every = service.stats_every.value.0;
-        parameters.plot_every = service.plot_every.map_or(std::time::Duration::ZERO, |e| e.0);
+        parameters.plot_every = service
+            .plot_every
+            .map_or(std::time::Duration::ZERO, |e| e.0);
         parameters.plot = match service.plot {
             PlotKind::Time => Plot::Time,
             PlotKind::Dist => Plot::Distribution,
@@ -177,7 +186,10 @@ impl Work<'_> {
             let (event, value) = match received {
                 Received::Statistics(line) => {
                     let parsed = serde_json::from_str::<Value>(line);
-                    if parsed.as_ref().is_ok_and(|stats| stats.get("size").is_some()) {
+                    if parsed
+                        .as_ref()
+                        .is_ok_and(|stats| stats.get("size").is_some())
+                    {
                         watch.statistics();
                     }
                     ("statistics", parsed.unwrap_or_else(|_| Value::from(*line)))
@@ -187,12 +199,16 @@ impl Work<'_> {
                     ("plot", Value::from(file.as_ref()))
                 }
             };
-            watch.journal().note("service", clock.now(), name, event, &value);
+            watch
+                .journal()
+                .note("service", clock.now(), name, event, &value);
         })
     }
 
     fn note(&self, who: &str, event: &str, value: &Value) {
-        self.watch.journal().note("stage", self.stage.now(), who, event, value);
+        self.watch
+            .journal()
+            .note("stage", self.stage.now(), who, event, value);
     }
 
     async fn execute(&self, golem: &Golem, section: &TasksSection) -> Worked {

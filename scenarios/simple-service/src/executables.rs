@@ -33,7 +33,10 @@ pub fn run(path: &Path, arguments: impl Iterator<Item = OsString>) -> anyhow::Re
         Some("simple_service") => answer(SimpleService::parse_from(line)),
         Some("simulate_observations") => observe(path),
         Some("simulate_observations_ctl") => control(&Control::parse_from(line), path),
-        _ => bail!("{}: not an executable of the simple service", path.display()),
+        _ => bail!(
+            "{}: not an executable of the simple service",
+            path.display()
+        ),
     }
 }
 
@@ -42,7 +45,10 @@ fn answer(line: SimpleService) -> anyhow::Result<()> {
     let command = line.command();
     let place = Place::find()?;
     let mut service = Service::new(Database::open(&place.database())?);
-    #[expect(clippy::disallowed_methods, reason = "a process of its own, in real time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process of its own, in real time"
+    )]
     let now = Timestamp::now();
     let text = match service.perform(command, now)? {
         Answer::Silent => return Ok(()),
@@ -75,7 +81,10 @@ fn observe(path: &Path) -> anyhow::Result<()> {
         if failures == FAILURES {
             bail!("{FAILURES} observations in a row could not be stored ({stored})");
         }
-        #[expect(clippy::disallowed_methods, reason = "a process of its own, in real time")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a process of its own, in real time"
+        )]
         std::thread::sleep(INTERVAL);
     }
     Ok(())

@@ -25,7 +25,10 @@ fn passes_twice_alike(name: &str) {
     let other = run(name, None, &second);
     assert_eq!(one.report.journal_sha256, other.report.journal_sha256);
     let journal = |folder: &Path| std::fs::read(folder.join("journal.jsonl")).expect("a journal");
-    assert!(journal(&first) == journal(&second), "two runs of {name} differ");
+    assert!(
+        journal(&first) == journal(&second),
+        "two runs of {name} differ"
+    );
 }
 
 #[test]

@@ -20,7 +20,13 @@ expect:
 ";
 
 fn parse(text: &str) -> Result<Scenario, Error> {
-    Scenario::parse(text, Origin { file: "trial.yaml".into(), folder: None })
+    Scenario::parse(
+        text,
+        Origin {
+            file: "trial.yaml".into(),
+            folder: None,
+        },
+    )
 }
 
 fn message(text: &str) -> String {
@@ -46,25 +52,53 @@ fn a_scenario_is_read() {
 #[test]
 fn an_unknown_key_is_named_with_file_line_and_column() {
     let error = with("instances: 2", "instance: 2");
-    assert_eq!(error, "trial.yaml:7:3: unknown key `instance`; did you mean `instances`?");
-    assert!(with("{name: alice}", "{name: alice, behaviour: {reject_frist: 1}}").contains(
-        "trial.yaml:3:31: unknown key `reject_frist`; did you mean `reject_first`?"
-    ));
+    assert_eq!(
+        error,
+        "trial.yaml:7:3: unknown key `instance`; did you mean `instances`?"
+    );
+    assert!(
+        with(
+            "{name: alice}",
+            "{name: alice, behaviour: {reject_frist: 1}}"
+        )
+        .contains("trial.yaml:3:31: unknown key `reject_frist`; did you mean `reject_first`?")
+    );
     let error = with("all_terminated", "al_terminated");
-    assert!(error.contains("trial.yaml:12:5: ") && error.contains("`all_terminated`"), "{error}");
+    assert!(
+        error.contains("trial.yaml:12:5: ") && error.contains("`all_terminated`"),
+        "{error}"
+    );
 }
 
 #[test]
 fn impossible_providers_are_refused() {
     let error = with("{name: alice}", "{name: alice, prices: {start: -1}}");
-    assert_eq!(error, "trial.yaml:3:35: provider `alice` has a negative price `start`: -1");
+    assert_eq!(
+        error,
+        "trial.yaml:3:35: provider `alice` has a negative price `start`: -1"
+    );
     let error = with("{name: alice}", "{name: alice, capacity: 0}");
-    assert_eq!(error, "trial.yaml:3:29: provider `alice` has a capacity of 0: it could never work");
+    assert_eq!(
+        error,
+        "trial.yaml:3:29: provider `alice` has a capacity of 0: it could never work"
+    );
     let error = with("{name: alice}", "{name: fleet-1}");
-    assert_eq!(error, "trial.yaml:4:12: a second provider `fleet-1`; the first is in line 3");
+    assert_eq!(
+        error,
+        "trial.yaml:4:12: a second provider `fleet-1`; the first is in line 3"
+    );
     let error = with("[0.0001, 0.0002]", "[0.3, 0.2]");
-    assert!(error.contains("trial.yaml:4:") && error.contains("between 0.3 and 0.2"), "{error}");
-    assert!(with("{name: alice}", "{name: alice, resources: {cpu_threads: 0}}").contains("more than 0"));
+    assert!(
+        error.contains("trial.yaml:4:") && error.contains("between 0.3 and 0.2"),
+        "{error}"
+    );
+    assert!(
+        with(
+            "{name: alice}",
+            "{name: alice, resources: {cpu_threads: 0}}"
+        )
+        .contains("more than 0")
+    );
 }
 
 #[test]
@@ -75,7 +109,10 @@ fn names_nobody_knows_come_with_a_suggestion() {
         "trial.yaml:6:9: unknown service `simple-servise`; did you mean `simple-service`?"
     );
     let error = with("provider: fleet-2", "provider: fleet-9");
-    assert!(error.starts_with("trial.yaml:10:50: the timeline names an unknown provider"), "{error}");
+    assert!(
+        error.starts_with("trial.yaml:10:50: the timeline names an unknown provider"),
+        "{error}"
+    );
     assert!(with("terminate-agreement", "terminate-agrement").contains("`terminate-agreement`"));
 }
 
@@ -102,6 +139,9 @@ fn what_is_no_yaml_is_an_error_with_a_place() {
 fn real_time_replaces_what_would_take_hours() {
     let text = format!("{GOOD}real_time: {{duration: 5s, expect: [all_terminated]}}\n");
     let real = parse(&text).expect("valid").as_in_real_time();
-    assert_eq!(real.service.expect("a service").duration.value, Span::seconds(5));
+    assert_eq!(
+        real.service.expect("a service").duration.value,
+        Span::seconds(5)
+    );
     assert_eq!(real.expect, [Expectation::AllTerminated]);
 }

@@ -1,7 +1,7 @@
 //! The smallest list of tasks: each says hello from its provider.
 
-use golem_engine::payload::{Payload, vm};
 use golem_engine::WorkContext;
+use golem_engine::payload::{Payload, vm};
 use golem_engine::service::HandlerError;
 
 /// The machine that the tasks ask for.
@@ -16,6 +16,11 @@ pub fn payload() -> Payload {
 /// # Errors
 /// When the script fails.
 pub async fn hello(ctx: &WorkContext, number: u32) -> Result<String, HandlerError> {
-    let said = ctx.run("/bin/sh", ["-c".to_owned(), format!("echo Hello from task {number}")]).await?;
+    let said = ctx
+        .run(
+            "/bin/sh",
+            ["-c".to_owned(), format!("echo Hello from task {number}")],
+        )
+        .await?;
     Ok(said.stdout_text().trim().to_owned())
 }

@@ -80,7 +80,9 @@ pub struct SimpleService {
 
 /// The machine that the service asks for.
 pub fn payload(image_hash: Option<&str>, image_url: Option<&str>) -> Payload {
-    let image = vm::repo(image_hash.unwrap_or(IMAGE_HASH)).min_mem_gib(0.5).min_storage_gib(2.0);
+    let image = vm::repo(image_hash.unwrap_or(IMAGE_HASH))
+        .min_mem_gib(0.5)
+        .min_storage_gib(2.0);
     match (image_hash, image_url) {
         (_, Some(url)) => image.image_url(url).into(),
         (None, None) => image.image_url(IMAGE_URL).into(),
@@ -93,7 +95,10 @@ impl Service for SimpleService {
     type Params = Parameters;
 
     fn new(parameters: &Parameters) -> Self {
-        SimpleService { parameters: parameters.clone(), plots: 0 }
+        SimpleService {
+            parameters: parameters.clone(),
+            plots: 0,
+        }
     }
 
     fn name(parameters: &Parameters, _index: usize) -> String {
