@@ -124,10 +124,6 @@ impl WorkContext {
         };
         Ok(Some(self.activity.rental().prices().cost(amount)))
     }
-
-    pub(crate) fn activity(&self) -> &Arc<Activity> {
-        &self.activity
-    }
 }
 
 impl fmt::Debug for WorkContext {

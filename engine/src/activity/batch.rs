@@ -197,6 +197,9 @@ impl Results<'_> {
         let wait = match batch.patience.deadline {
             Some((deadline, _)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return batch.patience.or_end(std::future::pending()).await;
+                }
                 limits.results_poll.min(left)
             }
             None => limits.results_poll,

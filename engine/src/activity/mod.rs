@@ -4,6 +4,8 @@
 mod batch;
 mod limits;
 mod machine;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;
@@ -27,8 +29,7 @@ use crate::tasks::TaskLost;
 
 /// Why an activity could not be created.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ActivityError {
+pub(crate) enum ActivityError {
     /// The daemon or the provider did not create it.
     #[error("no activity on agreement {agreement_id} with provider {provider_name}")]
     Create {

@@ -72,7 +72,7 @@ impl<'a> Registry<'a> {
     /// The registry of an engine's configuration.
     pub(crate) fn of(core: &'a Core) -> Self {
         Registry {
-            transport: core.rest().transport(),
+            transport: core.transport(),
             url: &core.config().registry_url,
         }
     }

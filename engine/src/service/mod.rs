@@ -4,6 +4,8 @@
 mod cluster;
 mod error;
 mod instance;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;

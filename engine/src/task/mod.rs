@@ -2,6 +2,8 @@
 //! or its error, the stream of both. Does not own: the workers (`worker.rs`), the queue (`queue.rs`).
 
 mod queue;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::fmt;
