@@ -34,6 +34,9 @@ pub(crate) struct Plan {
 
 type Provider = Arc<dyn Fn(&str, &[ExeScriptCommand]) -> Plan + Send + Sync>;
 
+/// Statuses and bodies.
+type Answers = VecDeque<(u16, String)>;
+
 /// The daemon.
 #[derive(Clone)]
 pub(crate) struct Daemon(Arc<Inner>);
@@ -48,7 +51,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     /// Answers that go first, by a part of the path: status and body, used up one by one.
-    canned: Vec<(Method, &'static str, VecDeque<(u16, String)>)>,
+    canned: Vec<(Method, &'static str, Answers)>,
     offers: VecDeque<(String, &'static str)>,
     agreements: BTreeMap<String, String>,
     events: Vec<(Timestamp, String)>,

@@ -83,7 +83,7 @@ impl Script {
 
     /// Adds a command whose result is not needed on its own.
     pub fn then(mut self, command: Command) -> Self {
-        let _ = self.add(command);
+        drop(self.add(command));
         self
     }
 
