@@ -11,6 +11,7 @@ pub mod expect;
 pub mod file;
 pub mod image;
 mod journal;
+pub mod offline;
 pub mod outcome;
 mod output;
 mod program;
@@ -29,6 +30,7 @@ mod work;
 
 pub use error::Error;
 pub use file::Scenario;
+pub use offline::{Offline, OfflineStage};
 pub use report::Report;
 pub use runner::{Options, Rehearsal, rehearse};
 pub use stage::in_memory;

@@ -32,6 +32,8 @@ use crate::values::Backend;
 
 /// Bytes in flight on a websocket in memory.
 const PIPE: usize = 256 * 1024;
+/// Address of a daemon in memory: nobody listens there, and nobody asks.
+pub(crate) const MEMORY_URL: &str = "http://memory.invalid";
 /// How long simulated payments take where time is real.
 const QUICK_SETTLEMENT: Duration = Duration::from_millis(200);
 /// How long connections may take to end with the stage.
@@ -50,7 +52,7 @@ pub(crate) struct Stage {
 }
 
 /// The network's clock, as the engine reads it.
-struct NetworkClock(Timebase);
+pub(crate) struct NetworkClock(pub(crate) Timebase);
 
 impl Clock for NetworkClock {
     fn now(&self) -> Timestamp {
@@ -106,8 +108,7 @@ impl Stage {
         stage.clock = Arc::new(NetworkClock(timebase));
         if backend == Backend::Memory {
             stage.transport = in_memory(&network, &stage.tasks);
-            // Nobody listens there, and nobody asks.
-            stage.api_url = Some("http://memory.invalid".into());
+            stage.api_url = Some(MEMORY_URL.into());
         } else {
             let listening = TcpListener::bind(("127.0.0.1", 0)).await;
             let listener = listening.map_err(|error| failed(backend, &error))?;
