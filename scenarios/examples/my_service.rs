@@ -1,4 +1,4 @@
-//! A service of your own, rehearsed offline: two instances for a day of virtual time.
+//! A service of your own, rehearsed offline: two instances for six hours of virtual time.
 //!
 //! `cargo run --example my_service` needs no daemon. The service itself does not know where it runs:
 //! with `Golem::builder()` in place of `stage.golem()` it is on the network of `YAGNA_API_URL`.
@@ -49,15 +49,15 @@ impl Service for Clockwork {
     }
 }
 
-async fn keep_for_a_day(golem: &Golem) -> anyhow::Result<()> {
+async fn keep_for_six_hours(golem: &Golem) -> anyhow::Result<()> {
     let names = ["tick", "tock"].map(String::from);
     let service = golem.run_service::<Clockwork>().instance_params(names);
     let cluster = service
-        .expiration(Duration::from_secs(30 * 3600))
+        .expiration(Duration::from_secs(8 * 3600))
         .start()
         .await?;
     cluster.wait_running(Duration::from_secs(60)).await?;
-    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    tokio::time::sleep(Duration::from_secs(6 * 3600 + 60)).await;
     cluster.stop();
     cluster.join().await;
     Ok(())
@@ -66,7 +66,7 @@ async fn keep_for_a_day(golem: &Golem) -> anyhow::Result<()> {
 fn main() -> anyhow::Result<()> {
     Offline::new(1).run(async |stage| {
         let golem = stage.golem().budget(Glm::from(5)).start().await?;
-        let kept = keep_for_a_day(&golem).await;
+        let kept = keep_for_six_hours(&golem).await;
         say(&golem.stop().await.to_string());
         let summary = stage.network().summary();
         anyhow::ensure!(

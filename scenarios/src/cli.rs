@@ -16,7 +16,7 @@ use crate::{catalog, image};
 
 /// Rehearse Golem services on a simulated network.
 #[derive(Debug, Parser)]
-#[command(name = "rehearse", version, about)]
+#[command(name = "rehearse", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
