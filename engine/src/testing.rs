@@ -58,6 +58,7 @@ struct State {
     activities: BTreeMap<String, Activity>,
     calls: Vec<String>,
     next: u32,
+    creation: Duration,
 }
 
 struct Activity {
@@ -153,6 +154,11 @@ impl Daemon {
     pub(crate) fn can(&self, method: Method, path: &'static str, answers: &[(u16, &str)]) {
         let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
         self.state().canned.push((method, path, answers));
+    }
+
+    /// From now on it takes so long to create an activity.
+    pub(crate) fn slow_activities(&self, takes: Duration) {
+        self.state().creation = takes;
     }
 
     /// Calls so far, `METHOD /path`, whose text contains `part`.
@@ -328,6 +334,8 @@ impl Daemon {
         match (method.as_str(), parts) {
             ("POST", []) => {
                 let agreement: String = serde_json::from_slice(body).expect("an agreement id");
+                let takes = self.state().creation;
+                sleep(takes).await;
                 let mut state = self.state();
                 state.next += 1;
                 let id = format!("activity-{}", state.next);

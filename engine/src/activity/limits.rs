@@ -15,6 +15,8 @@ pub struct ActivityLimits {
     pub health_interval: Duration,
     /// An activity is given up when neither daemon nor provider answered for so long.
     pub silence: Duration,
+    /// How long a script waits for one that was given up before it, but still runs.
+    pub busy_wait: Duration,
     /// Most bytes of output that one script may give back.
     pub max_result_bytes: usize,
     /// Largest download into memory.
@@ -30,6 +32,7 @@ impl Default for ActivityLimits {
             results_poll: Duration::from_secs(5),
             health_interval: Duration::from_secs(10),
             silence: Duration::from_secs(120),
+            busy_wait: Duration::from_secs(30),
             max_result_bytes: 16 << 20,
             max_download_bytes: 16 << 20,
             max_download_file_bytes: 64 << 30,

@@ -44,24 +44,32 @@ impl Machine {
         avoid: &[NodeId],
     ) -> Result<Machine, RentError> {
         let rental = market.sign(avoid).await.map_err(RentError::Sign)?;
-        let mut machine = Machine(Some(Parts {
+        let parts = Parts {
             core: Arc::clone(core),
             rental: Arc::clone(&rental),
             activity: None,
-        }));
-        match Activity::create(core, job, &rental).await {
+        };
+        let creating = Self::with_activity(parts, job.clone());
+        let created = core.tasks().run("create-activity", creating).await;
+        created.unwrap_or_else(|lost| {
+            Err(RentError::Activity {
+                provider_id: rental.provider_id.clone(),
+                error: lost.into(),
+            })
+        })
+    }
+
+    /// A machine that nobody waits for any more is dropped by its task, and so given back.
+    async fn with_activity(mut parts: Parts, job: JobId) -> Result<Machine, RentError> {
+        match Activity::create(&parts.core, &job, &parts.rental).await {
             Ok(activity) => {
-                if let Some(parts) = &mut machine.0 {
-                    parts.activity = Some(activity);
-                }
-                Ok(machine)
+                parts.activity = Some(activity);
+                Ok(Machine(Some(parts)))
             }
             Err(error) => {
-                machine.release("the activity could not be created").await;
-                Err(RentError::Activity {
-                    provider_id: rental.provider_id.clone(),
-                    error,
-                })
+                let provider_id = parts.rental.provider_id.clone();
+                parts.release(Reason::from("the activity could not be created")).await;
+                Err(RentError::Activity { provider_id, error })
             }
         }
     }

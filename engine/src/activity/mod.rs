@@ -6,6 +6,7 @@ mod limits;
 mod machine;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 mod watch;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub(crate) use batch::{Batch, Patience};
 pub use limits::ActivityLimits;
 pub(crate) use machine::{Machine, RentError};
+pub(crate) use unfinished::Unfinished;
 pub(crate) use watch::Fate;
 
 use crate::api::{ApiError, Outcome};
@@ -62,6 +64,8 @@ pub(crate) struct Activity {
 pub(crate) struct Session {
     /// Whether `start` has succeeded: `run` is possible.
     pub(crate) started: bool,
+    /// A batch that was given up, but may still run.
+    pub(crate) unfinished: Option<Unfinished>,
 }
 
 impl Activity {
@@ -72,8 +76,7 @@ impl Activity {
     /// agreement is destroyed first.
     ///
     /// # Cancel safety
-    /// Runs to completion in an owned task; an activity that nobody waits for is destroyed by the
-    /// end of its agreement, which the caller must see to (see [`Machine`]).
+    /// Not safe: to be called in an owned task (see [`Machine`]).
     async fn create(
         core: &Arc<Core>,
         job: &JobId,
@@ -88,7 +91,7 @@ impl Activity {
             session: Mutex::default(),
             next_script: AtomicU64::new(1),
         };
-        core.tasks().run("create-activity", activity.created()).await?
+        activity.created().await
     }
 
     async fn created(mut self) -> Result<Arc<Self>, ActivityError> {

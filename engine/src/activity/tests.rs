@@ -250,20 +250,27 @@ async fn scripts_of_one_activity_follow_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_script_frees_its_activity() {
-    let daemon = daemon(|commands| {
-        let mut plan = all_well(commands);
-        if matches!(&commands[0], ExeScriptCommand::Run(run) if run.entry_point == "/endless") {
-            plan.results.clear();
-        }
-        plan
-    });
-    on_activity(&daemon, |ctx| async move {
-        let none: [&str; 0] = [];
-        assert!(timeout(Duration::from_secs(3), ctx.run("/endless", none)).await.is_err());
-        ctx.run("/next", none).await.expect("the next script runs");
-    })
-    .await;
+async fn the_script_after_a_dropped_one_waits_for_its_end_but_not_for_ever() {
+    for (takes, waited) in [(10, 10..15), (1_000_000, 33..34)] {
+        let daemon = daemon(move |commands| {
+            let mut plan = all_well(commands);
+            if matches!(&commands[0], ExeScriptCommand::Run(run) if run.entry_point == "/long") {
+                plan.results[0].0 = Duration::from_secs(takes);
+            }
+            plan
+        });
+        on_activity(&daemon, move |ctx| {
+            let waited = waited.clone();
+            async move {
+                let none: [&str; 0] = [];
+                let began = Instant::now();
+                assert!(timeout(Duration::from_secs(3), ctx.run("/long", none)).await.is_err());
+                ctx.run("/next", none).await.expect("the next script runs");
+                assert!(waited.contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

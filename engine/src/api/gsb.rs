@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use golem_wire::gsb::{BindRequest, Bound, Listen, SUBPROTOCOL};
-use http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::upgrade::{Upgrade, UpgradeError};
 use super::{ApiError, ApiErrorKind, Call, Rest};
 use crate::transport::Io;
 
@@ -59,29 +58,32 @@ impl GsbApi {
     }
 
     /// `getServiceMessages`: opens the websocket on which the messages arrive. Frames longer than
-    /// `max_frame` bytes close it.
+    /// `max_frame` bytes close it; `nonce` must differ from websocket to websocket.
     ///
     /// The app key travels in a header, not in the query as browsers must do it: queries end up in
     /// access logs.
     pub(crate) async fn connect(
         &self,
         services_id: &str,
+        nonce: [u8; 16],
         max_frame: usize,
     ) -> Result<Socket, ApiError> {
-        let connecting = self.handshake(services_id, max_frame);
+        let connecting = self.handshake(services_id, nonce, max_frame);
         tokio::time::timeout(HANDSHAKE_DEADLINE, connecting).await.unwrap_or_else(|_| {
-            let path = format!("/{}/{services_id}", API.join("/"));
-            let after = HANDSHAKE_DEADLINE;
-            Err(ApiError::new("getServiceMessages", path, ApiErrorKind::Timeout { after }))
+            let kind = ApiErrorKind::Timeout {
+                after: HANDSHAKE_DEADLINE,
+            };
+            Err(ApiError::new("getServiceMessages", path(services_id), kind))
         })
     }
 
-    async fn handshake(&self, services_id: &str, max_frame: usize) -> Result<Socket, ApiError> {
-        let operation = "getServiceMessages";
-        let path = format!("/{}/{services_id}", API.join("/"));
-        let fail = |kind| ApiError::new(operation, path.clone(), kind);
-        let unsendable = |reason: String| fail(ApiErrorKind::Unsendable { reason });
-
+    async fn handshake(
+        &self,
+        services_id: &str,
+        nonce: [u8; 16],
+        max_frame: usize,
+    ) -> Result<Socket, ApiError> {
+        let fail = |kind| ApiError::new("getServiceMessages", path(services_id), kind);
         let mut url = self.0.base_url().clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(API).push(services_id);
@@ -89,30 +91,35 @@ impl GsbApi {
         let stream = self.0.transport().connect(&url).await.map_err(|source| {
             fail(ApiErrorKind::Unreachable {
                 base: self.0.base_url().to_string(),
-                source: std::sync::Arc::new(source),
+                source: source.into(),
             })
         })?;
-        let websocket_url = url.as_str().replacen("http", "ws", 1);
-        let mut request = websocket_url
-            .into_client_request()
-            .map_err(|error| unsendable(error.to_string()))?;
-        let headers = request.headers_mut();
-        headers.insert(header::AUTHORIZATION, self.0.authorization());
-        headers.insert(
-            header::SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static(SUBPROTOCOL),
-        );
-        let limits = WebSocketConfig::default()
-            .max_message_size(Some(max_frame))
-            .max_frame_size(Some(max_frame));
-        let (socket, _) = client_async_with_config(request, stream, Some(limits))
-            .await
-            .map_err(|error| {
-                fail(ApiErrorKind::Malformed {
-                    reason: format!("the websocket handshake failed: {error}"),
+        let upgrade = Upgrade {
+            url: &url,
+            authorization: self.0.authorization(),
+            subprotocol: SUBPROTOCOL,
+            nonce,
+            config: WebSocketConfig::default()
+                .max_message_size(Some(max_frame))
+                .max_frame_size(Some(max_frame)),
+        };
+        upgrade.perform(stream).await.map_err(|error| {
+            fail(match error {
+                UpgradeError::Broken(reason) => ApiErrorKind::Broken { reason },
+                UpgradeError::Refused(status) => ApiErrorKind::Refused {
+                    status,
+                    message: "no websocket here".into(),
+                    body: None,
+                },
+                UpgradeError::Malformed(reason) => ApiErrorKind::Malformed {
+                    reason: reason.into(),
                     excerpt: String::new(),
-                })
-            })?;
-        Ok(socket)
+                },
+            })
+        })
     }
+}
+
+fn path(services_id: &str) -> String {
+    format!("/{}/{services_id}", API.join("/"))
 }

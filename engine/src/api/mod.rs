@@ -4,6 +4,7 @@
 mod call;
 mod error;
 mod rest;
+mod upgrade;
 
 pub(crate) mod activity;
 pub(crate) mod gsb;

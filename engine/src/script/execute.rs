@@ -7,11 +7,12 @@ use std::sync::Arc;
 use golem_wire::activity::CommandResult;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::command::{Command, Kind};
 use super::handle::{Done, Reply};
 use super::{BatchResults, CommandExecuted, Script, ScriptError};
-use crate::activity::{Activity, Batch, Patience, Session};
+use crate::activity::{Activity, Batch, Patience, Session, Unfinished};
 use crate::api::ApiError;
 use crate::event::EventKind;
 use crate::transfer::{Download, Exchange, Received, Target, TransferError, Upload};
@@ -29,20 +30,21 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
     let _guard = cancel.clone().drop_guard();
     let tasks = script.activity.core().tasks().clone();
     let deadline = script.timeout.map(|timeout| (Instant::now() + timeout, timeout));
-    tasks
-        .run("script", async move {
-            let activity = Arc::clone(&script.activity);
-            let patience = Patience {
-                activity: &activity,
-                deadline,
-                cancel: &cancel,
-            };
-            let max_result_bytes = script.max_result_bytes;
-            let mut run = Execution::new(&activity, script.commands);
-            let result = run.run(&patience, max_result_bytes).await;
-            run.finish(result).await
-        })
-        .await?
+    let span = tracing::info_span!("script", activity = %script.activity.id(),
+        agreement = %script.activity.rental().agreement_id);
+    let run = async move {
+        let activity = Arc::clone(&script.activity);
+        let patience = Patience {
+            activity: &activity,
+            deadline,
+            cancel: &cancel,
+        };
+        let max_result_bytes = script.max_result_bytes;
+        let mut run = Execution::new(&activity, script.commands);
+        let result = run.run(&patience, max_result_bytes).await;
+        run.finish(result).await
+    };
+    tasks.run("script", run.instrument(span)).await?
 }
 
 enum File {
@@ -94,6 +96,12 @@ impl<'a> Execution<'a> {
         if !session.started {
             self.prepend_start();
         }
+        let aborts = matches!(self.steps.as_slice(), [step] if step.command.0 == Kind::Terminate);
+        if let Some(before) = session.unfinished.take()
+            && !aborts
+        {
+            before.outlast(patience).await?;
+        }
         for index in 0..self.steps.len() {
             self.open_file(index).await?;
         }
@@ -106,6 +114,10 @@ impl<'a> Execution<'a> {
             max_result_bytes: max_result_bytes.saturating_add(RESULT_OVERHEAD),
         };
         let batch_id = batch.send().await?;
+        session.unfinished = Some(Unfinished {
+            batch: batch_id.clone(),
+            commands: commands.len(),
+        });
         self.emit(|job, agreement_id, activity_id, script| EventKind::ScriptSent {
             job,
             agreement_id,
@@ -139,6 +151,7 @@ impl<'a> Execution<'a> {
                 }
             }
         }
+        session.unfinished = None;
         failure.map_or(Ok(()), Err)
     }
 
@@ -165,7 +178,7 @@ impl<'a> Execution<'a> {
         let core = self.activity.core();
         let limits = &core.config().activity;
         let label = format!("gftp/{}/{}/{index}", self.activity.id(), self.number);
-        let name = core.seed().fork(&label).hex(64);
+        let seed = core.seed().fork(&label);
         let gsb = core.rest().gsb();
         let refused = |error: ApiError| ScriptError::Api {
             activity_id: self.activity.id().clone(),
@@ -174,7 +187,7 @@ impl<'a> Execution<'a> {
         let file = match &self.steps[index].command.0 {
             Kind::Upload { source, .. } => {
                 let upload = Upload::open(source.as_ref().map_err(Clone::clone)?)?;
-                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &name, upload);
+                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, upload);
                 File::Upload(open.await.map_err(refused)?)
             }
             Kind::Download { from, target, limit } => {
@@ -182,8 +195,8 @@ impl<'a> Execution<'a> {
                     Target::Memory => limits.max_download_bytes,
                     Target::File(_) => limits.max_download_file_bytes,
                 });
-                let download = Download::open(target, from, limit, &name[..8])?;
-                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &name, download);
+                let download = Download::open(target, from, limit, &seed.fork("part").hex(8))?;
+                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, download);
                 File::Download(open.await.map_err(refused)?)
             }
             _ => return Ok(()),

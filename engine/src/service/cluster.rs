@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::instance::{Runner, StopSignal};
 use super::{ClusterError, Instance, Service, ServiceState, Treatment};
@@ -205,10 +206,12 @@ impl<S: Service> Cluster<S> {
                 machine: None,
             };
             let alive = Alive(Arc::clone(shared));
-            shared.tasks.spawn(&task, async move {
+            let span = tracing::info_span!("service", job = %shared.job, instance = index + 1);
+            let life = async move {
                 let _alive = alive;
                 runner.run().await;
-            });
+            };
+            shared.tasks.spawn(&task, life.instrument(span));
             shared.touch();
         }
         Ok(())

@@ -228,6 +228,22 @@ async fn a_stop_while_starting_skips_the_other_handlers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_activity_that_comes_too_late_is_destroyed() {
+    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
+    daemon.slow_activities(Duration::from_secs(10));
+    let script = Script::default();
+    let (_golem, cluster) = cluster(&daemon, &script).await;
+    while daemon.calls("POST /activity-api/v1/activity") == 0 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    cluster.stop();
+    cluster.join().await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(daemon.calls("DELETE /activity-api/v1/activity/"), 1);
+    assert!(daemon.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_while_pending_rents_nothing() {
     let daemon = Daemon::new(&[], |_, commands| all_well(commands));
     let script = Script::default();

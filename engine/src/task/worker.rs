@@ -10,6 +10,7 @@ use futures::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::queue::{Entry, Queue};
 use super::{Task, TaskError, TaskFailure, TaskResult};
@@ -73,7 +74,10 @@ where
             match rented {
                 Ok(machine) => {
                     failures = 0;
-                    self.use_machine(machine).await;
+                    let rental = machine.activity().rental();
+                    let span = tracing::info_span!("worker", job = %self.id, number,
+                        agreement = %rental.agreement_id, provider = rental.provider_name);
+                    self.use_machine(machine).instrument(span).await;
                 }
                 Err(RentError::Sign(error)) => return self.no_machine(error.to_string()),
                 Err(RentError::Activity { provider_id, error }) => {

@@ -4,6 +4,8 @@
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use golem_wire::NodeId;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
@@ -11,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::Endpoint;
 use super::frame::Request;
 use crate::api::{ApiError, GsbApi, Socket};
+use crate::rng::Seed;
 use crate::tasks::TaskGroup;
 
 /// Pieces are 40 KiB; this leaves room for other daemons' habits.
 const MAX_FRAME: usize = 4 << 20;
 /// How often a websocket that broke is opened again.
 const MAX_CONNECTIONS: u32 = 4;
+/// 256 bits: a name is all that keeps strangers from a file.
+const NAME_DIGITS: usize = 64;
 
 /// A file that the provider can reach. [`close`](Self::close) it: dropping it stops serving but
 /// leaves the address bound.
@@ -30,7 +35,8 @@ pub(crate) struct Exchange<E> {
 }
 
 impl<E: Endpoint + 'static> Exchange<E> {
-    /// Binds `/public/gftp/<name>` and begins to answer.
+    /// Binds `/public/gftp/<name>` and begins to answer. The name, which nobody may guess, comes
+    /// from `seed`.
     ///
     /// # Cancel safety
     /// Not safe: run it in an owned task.
@@ -38,12 +44,14 @@ impl<E: Endpoint + 'static> Exchange<E> {
         gsb: GsbApi,
         tasks: &TaskGroup,
         node: &NodeId,
-        name: &str,
+        seed: &Seed,
         mut file: E,
     ) -> Result<Self, ApiError> {
+        let name = seed.hex(NAME_DIGITS);
+        let mut nonces = seed.fork("websocket").rng();
         let address = format!("/public/gftp/{name}");
         let services_id = gsb.bind(&address, file.components()).await?;
-        let socket = match gsb.connect(&services_id, MAX_FRAME).await {
+        let socket = match gsb.connect(&services_id, nonces.random(), MAX_FRAME).await {
             Ok(socket) => socket,
             Err(error) => {
                 unbind(&gsb, &services_id).await;
@@ -52,7 +60,8 @@ impl<E: Endpoint + 'static> Exchange<E> {
         };
         let stop = CancellationToken::new();
         let (done, returned) = oneshot::channel();
-        let serving = Serving {
+        let mut serving = Serving {
+            nonces,
             gsb: gsb.clone(),
             services_id: services_id.clone(),
             stop: stop.clone(),
@@ -95,13 +104,14 @@ async fn unbind(gsb: &GsbApi, services_id: &str) {
 }
 
 struct Serving {
+    nonces: ChaCha8Rng,
     gsb: GsbApi,
     services_id: String,
     stop: CancellationToken,
 }
 
 impl Serving {
-    async fn serve(&self, mut socket: Socket, file: &mut impl Endpoint) {
+    async fn serve(&mut self, mut socket: Socket, file: &mut impl Endpoint) {
         for _ in 0..MAX_CONNECTIONS {
             tokio::select! {
                 biased;
@@ -112,7 +122,7 @@ impl Serving {
                 () = answer_all(&mut socket, file) => {}
             }
             // The daemon keeps messages for a service whose websocket is away.
-            let again = self.gsb.connect(&self.services_id, MAX_FRAME);
+            let again = self.gsb.connect(&self.services_id, self.nonces.random(), MAX_FRAME);
             let again = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
@@ -245,8 +255,9 @@ mod tests {
         let accepting = async {
             accept_hdr_async(sockets.recv().await.expect("a socket"), handshake).await.expect("open")
         };
+        let seed = Seed::from_u64(1);
         let (exchange, socket) =
-            tokio::join!(Exchange::open(gsb, &tasks, &node, "name", file), accepting);
+            tokio::join!(Exchange::open(gsb, &tasks, &node, &seed, file), accepting);
         (exchange.expect("an exchange"), socket)
     }
 
@@ -256,7 +267,8 @@ mod tests {
         let source = Source::Bytes(Bytes::from_static(b"hello"));
         let file = Upload::open(&source).expect("bytes");
         let (exchange, mut socket) = open(gsb, &mut sockets, file).await;
-        assert_eq!(exchange.url(), "gftp://0xme/name");
+        let name = Seed::from_u64(1).hex(NAME_DIGITS);
+        assert_eq!(exchange.url(), format!("gftp://0xme/{name}"));
         let metadata = ask(&mut socket, "GetMetadata", Flex::Null).await;
         assert_eq!(metadata.get("id").and_then(Flex::as_str), Some("7"));
         let size = metadata.get("payload").and_then(|payload| payload.get("fileSize"));
