@@ -1,8 +1,6 @@
 //! From offers to approved agreements: the engine beside a bare loop that sends the same requests,
 //! in memory and over HTTP, with 100 and 1,000 providers. The ratio is what counts.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -13,6 +11,9 @@ use workspace_benches::{bare, engine};
 fn now() -> Instant {
     Instant::now()
 }
+
+/// Negotiates with so many providers through a door, and says how long it took.
+type Way = fn(Door, usize) -> Duration;
 
 fn bare_loop(door: Door, providers: usize) -> Duration {
     door.runtime().block_on(async {
@@ -44,8 +45,7 @@ fn negotiation(criterion: &mut Criterion) {
     for door in [Door::Memory, Door::Http] {
         for providers in [100, 1_000] {
             group.throughput(Throughput::Elements(providers as u64));
-            let ways: [(&str, fn(Door, usize) -> Duration); 2] =
-                [("bare", bare_loop), ("engine", with_engine)];
+            let ways: [(&str, Way); 2] = [("bare", bare_loop), ("engine", with_engine)];
             for (way, run) in ways {
                 let id = BenchmarkId::new(format!("{way}/{}", door.name()), providers);
                 group.bench_function(id, |bencher| {

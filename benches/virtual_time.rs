@@ -1,8 +1,6 @@
 //! Three hours of one service instance that is polled every ten seconds: how long a rehearsal of it
 //! takes on the wall's clock.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};

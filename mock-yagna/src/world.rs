@@ -289,7 +289,6 @@ impl World {
     }
 
     /// Runs `task` until it ends or the network stops. The only spawner of this crate.
-    #[expect(clippy::disallowed_methods, reason = "the one owner of tasks in this crate")]
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.shared.stopping.clone();
         self.shared.tasks.spawn(async move {

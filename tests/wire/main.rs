@@ -47,10 +47,13 @@ fn same_instant(left: &str, right: &str) -> bool {
     parse(left).is_some_and(|left| Some(left) == parse(right))
 }
 
+/// Checks the body of an answer; `Err` says what differs.
+type Check = fn(&str) -> Result<(), String>;
+
 /// The check for a recorded answer, by method, path and status; `None` where no type covers it.
-fn check_for(method: &str, path: &str, status: u64) -> Option<fn(&str) -> Result<(), String>> {
+fn check_for(method: &str, path: &str, status: u64) -> Option<Check> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    let check: fn(&str) -> Result<(), String> = match (method, parts.as_slice(), status) {
+    let check: Check = match (method, parts.as_slice(), status) {
         (_, ["market-api", ..], 400..) => round_trip::<common::ErrorMessage>,
         ("GET", ["me"], 200) => round_trip::<identity::Identity>,
         ("GET", ["version", "get"], 200) => round_trip::<identity::VersionInfo>,
