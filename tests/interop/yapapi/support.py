@@ -1,5 +1,6 @@
 """What the programs share: a package whose image URL answers, without leaving the machine."""
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -27,3 +28,28 @@ def image_server():
         yield f"http://127.0.0.1:{server.server_port}/image.gvmi"
     finally:
         server.shutdown()
+
+
+class Facts:
+    """An event consumer that prints, one line each, what the tests assert."""
+
+    def __call__(self, event):
+        kind = type(event).__name__
+        if kind == "AgreementConfirmed":
+            print(f"agreement with {event.provider_info.name}", flush=True)
+        elif kind == "InvoiceAccepted":
+            print(f"invoice accepted: {event.amount}", flush=True)
+        elif kind == "DebitNoteAccepted":
+            print(f"debit note accepted: {event.amount}", flush=True)
+        elif kind == "PaymentFailed":
+            print(f"payment failed: {event}", flush=True)
+
+
+def deadline(seconds=60):
+    """A check that fails when `seconds` have passed; says what was seen last."""
+    end = time.monotonic() + seconds
+
+    def check(seen):
+        assert time.monotonic() < end, seen
+
+    return check

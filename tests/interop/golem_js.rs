@@ -1,0 +1,85 @@
+//! golem-js and its task executor: what the programs printed.
+
+use crate::sdk::{Facts, node};
+
+fn run(program: &str) -> Option<Facts> {
+    node("golem-js", program)
+}
+
+#[test]
+fn golem_js_rents_one_machine_and_pays_for_it() {
+    let Some(facts) = run("one-of.js") else {
+        return;
+    };
+    facts.expect(&[
+        "run: Ok hello from golem-js",
+        "failing: Error oops ExeScript command exited with code 5",
+        "batch: 0 first, 1 second, 2 third",
+        "stdout: streamed",
+        "stderr: beside",
+        "stream: Ok",
+        "agreement: Terminated",
+    ]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn golem_js_shares_a_pool_of_machines() {
+    let Some(facts) = run("many-of.js") else {
+        return;
+    };
+    let results: Vec<_> = (1..=9).map(|n| format!("prepared {}", n * n)).collect();
+    facts.expect(&[
+        &format!("results: {}", results.join(", ")),
+        "left in the pool: 0",
+    ]);
+    facts.expect_paid(1);
+    assert!(facts.count("agreement with ") <= 3, "{facts:#?}");
+}
+
+#[test]
+fn golem_js_scans_the_market_without_renting() {
+    let Some(facts) = run("scan.js") else {
+        return;
+    };
+    let names: Vec<_> = (1..=8).map(|n| format!("provider-{n}")).collect();
+    facts.expect(&[
+        "offers: 8",
+        &format!("names: {}", names.join(" ")),
+        "priced: 8, different prices: true",
+        "platforms: true",
+        "machines: true",
+        "filtered: true",
+        "elsewhere: 0",
+    ]);
+}
+
+#[test]
+fn golem_js_transfers_files_bytes_and_json_both_ways() {
+    let Some(facts) = run("transfer.js") else {
+        return;
+    };
+    facts.expect(&[
+        "upload: Ok",
+        "size on the machine: 300001",
+        "file came back: true",
+        "bytes came back: some bytessome bytes",
+        "json came back: true",
+        "missing: Error",
+        "batch came back: true",
+    ]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn the_task_executor_finishes_eight_tasks_though_one_fails_once() {
+    let Some(facts) = run("task-executor.js") else {
+        return;
+    };
+    let results: Vec<_> = (1..=8).map(|n| format!("prepared {n}0")).collect();
+    facts.expect(&[
+        &format!("results: {}", results.join(", ")),
+        "failures: 1, retries: 1",
+    ]);
+    facts.expect_paid(1);
+}

@@ -1,0 +1,111 @@
+//! Runs a program of an SDK against a fresh mock. Owns the environment of the programs, not what they print.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use workspace_tests::{INTEROP_ENV, StandaloneMock, folder_or_skip, root};
+
+/// Longer than any program needs on a busy machine.
+const LIMIT_SECONDS: &str = "120";
+
+/// The lines that a program printed.
+#[derive(Debug)]
+pub(crate) struct Facts(Vec<String>);
+
+impl Facts {
+    /// How many lines begin with `start`.
+    pub(crate) fn count(&self, start: &str) -> usize {
+        self.values(start).len()
+    }
+
+    /// What follows `start` in every line that begins with it.
+    pub(crate) fn values(&self, start: &str) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter_map(|line| line.strip_prefix(start))
+            .collect()
+    }
+
+    /// The amounts in the lines that begin with `start`; each is above zero.
+    pub(crate) fn amounts(&self, start: &str) -> Vec<f64> {
+        let amounts: Vec<f64> = self
+            .values(start)
+            .into_iter()
+            .map(|amount| amount.parse().expect("an amount is a number"))
+            .collect();
+        assert!(amounts.iter().all(|amount| *amount > 0.0), "{self:#?}");
+        amounts
+    }
+
+    /// Fails unless every one of `lines` was printed.
+    pub(crate) fn expect(&self, lines: &[&str]) {
+        for line in lines {
+            assert!(
+                self.0.iter().any(|printed| printed == line),
+                "no line {line:?} in {self:#?}"
+            );
+        }
+    }
+
+    /// Fails unless every agreement, `agreements` of them or more, was paid by exactly one invoice.
+    pub(crate) fn expect_paid(&self, agreements: usize) {
+        assert!(self.count("agreement with ") >= agreements, "{self:#?}");
+        let invoices = self.amounts("invoice accepted: ").len();
+        assert_eq!(invoices, self.count("agreement with "), "{self:#?}");
+        assert_eq!(self.count("payment failed"), 0, "{self:#?}");
+    }
+}
+
+/// Runs a Python program of the SDK that is installed in the folder `sdk`.
+pub(crate) fn python(sdk: &str, program: &str) -> Option<Facts> {
+    let environment = folder_or_skip(INTEROP_ENV)?.join(sdk);
+    let programs = root().join("tests/interop");
+    // The stand-in for `gftp` serves every SDK, with the packages of yapapi's environment.
+    let mut path = vec![environment.join("bin"), programs.join("yapapi/bin")];
+    path.extend(std::env::split_paths(
+        &std::env::var_os("PATH").expect("a PATH"),
+    ));
+    let mut command = limited("python", &path);
+    command.arg(program).current_dir(programs.join(sdk));
+    run(command, program)
+}
+
+/// Runs a Node program of the SDK that is installed in the folder `sdk`.
+pub(crate) fn node(sdk: &str, program: &str) -> Option<Facts> {
+    let modules = folder_or_skip(INTEROP_ENV)?.join(sdk).join("node_modules");
+    let path: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").expect("a PATH")).collect();
+    let mut command = limited("node", &path);
+    command
+        .arg(program)
+        .env("NODE_PATH", modules)
+        .current_dir(root().join("tests/interop").join(sdk));
+    run(command, program)
+}
+
+fn limited(interpreter: &str, path: &[PathBuf]) -> Command {
+    let mut command = Command::new("timeout");
+    command.args([LIMIT_SECONDS, interpreter]).env(
+        "PATH",
+        std::env::join_paths(path).expect("paths without colons"),
+    );
+    command
+}
+
+fn run(mut command: Command, program: &str) -> Option<Facts> {
+    let mock = StandaloneMock::start(&["--providers", "8"]).expect("the mock starts");
+    let output = command
+        .envs(mock.environment.iter().cloned())
+        .output()
+        .expect("timeout and the interpreter exist");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{program}: {}\n{stdout}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let facts = Facts(stdout.lines().map(str::to_owned).collect());
+    facts.expect(&["done"]);
+    Some(facts)
+}

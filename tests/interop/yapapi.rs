@@ -1,0 +1,99 @@
+//! yapapi: what its programs printed.
+
+use crate::sdk::{Facts, python};
+
+fn run(program: &str) -> Option<Facts> {
+    python("yapapi", program)
+}
+
+#[test]
+fn yapapi_runs_a_hello_world_job() {
+    let Some(facts) = run("hello.py") else { return };
+    facts.expect(&[
+        "result: Ada: hello Ada",
+        "result: Grace: hello Grace",
+        "result: Barbara: hello Barbara",
+    ]);
+}
+
+#[test]
+fn yapapi_runs_a_service_with_two_instances() {
+    let Some(facts) = run("service.py") else {
+        return;
+    };
+    assert_eq!(facts.count("started on "), 2, "{facts:#?}");
+    assert_eq!(facts.count("stopped after 2 answers"), 2, "{facts:#?}");
+}
+
+#[test]
+fn yapapi_finishes_twelve_tasks_though_one_command_fails() {
+    let Some(facts) = run("tasks.py") else { return };
+    facts.expect(&[
+        "command failed: True",
+        "results: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100, 121]",
+    ]);
+    facts.expect_paid(2);
+}
+
+#[test]
+fn yapapi_sees_output_as_it_is_streamed() {
+    let Some(facts) = run("streaming.py") else {
+        return;
+    };
+    facts.expect(&[
+        "CommandStdOut: one",
+        "CommandStdErr: to stderr",
+        "CommandStdOut: two",
+        "result: streamed",
+    ]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn yapapi_starts_a_service_again_after_a_failed_start() {
+    let Some(facts) = run("restart.py") else {
+        return;
+    };
+    facts.expect(&["running: alive", "starts: 2, resets: 1"]);
+    facts.expect_paid(2);
+}
+
+#[test]
+fn yapapi_transfers_files_bytes_and_json_both_ways() {
+    let Some(facts) = run("transfers.py") else {
+        return;
+    };
+    facts.expect(&[
+        "size on the machine: 300001",
+        "file came back: True",
+        "bytes came back: some bytessome bytes",
+        "empty came back: True",
+        "json came back: True",
+    ]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn yapapi_rents_from_the_cheapest_provider() {
+    let Some(facts) = run("cheapest.py") else {
+        return;
+    };
+    facts.expect(&[
+        "providers: 8, different prices: True",
+        "cheapest won: True",
+    ]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn yapapi_pays_debit_notes_while_the_agreement_lasts() {
+    let Some(facts) = run("midpayments.py") else {
+        return;
+    };
+    facts.expect(&["running meanwhile: True", "amounts grow: True"]);
+    let notes = facts.amounts("debit note accepted: ");
+    assert!(notes.len() >= 3, "{facts:#?}");
+    facts.expect_paid(1);
+    let invoice = facts.amounts("invoice accepted: ")[0];
+    assert!(notes.iter().all(|note| *note <= invoice), "{facts:#?}");
+}
