@@ -11,6 +11,7 @@ mod pool;
 mod refusals;
 mod registry;
 mod rental;
+mod shelf;
 mod signing;
 mod terminate;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The proposals on one demand and those who wait for a draft. Owns: who is countered next and who
 //! gets which draft. Synchronous; the loops around it send what it decides.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use golem_wire::{DemandId, NodeId, ProposalId};
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::memory::Memory;
 use super::refusals::Refusals;
+use super::shelf::{Entry, Shelf};
 use crate::config::MarketLimits;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
@@ -25,16 +26,6 @@ pub(super) struct Draft {
     pub(super) offer: OfferProposal,
     pub(super) score: f64,
     pub(super) demand: DemandId,
-}
-
-struct Entry {
-    offer: OfferProposal,
-    state: State,
-    demand: DemandId,
-    /// Our counter-proposal.
-    own: Option<ProposalId>,
-    answer_by: Option<Instant>,
-    drafted_at: Option<Instant>,
 }
 
 struct Waiter {
@@ -68,9 +59,12 @@ pub(super) enum Note {
 /// The proposals of one demand.
 pub(super) struct Pool {
     limits: MarketLimits,
-    entries: IndexMap<ProposalId, Entry>,
+    shelf: Shelf,
     early: IndexMap<ProposalId, String>,
-    waiters: IndexMap<u64, Waiter>,
+    /// First come first.
+    waiters: BTreeMap<u64, Waiter>,
+    /// How many of them avoid somebody.
+    picky: usize,
     next_waiter: u64,
     pub(super) refusals: Refusals,
     pub(super) memory: Memory,
@@ -80,9 +74,10 @@ impl Pool {
     pub(super) fn new(limits: MarketLimits) -> Self {
         Pool {
             limits,
-            entries: IndexMap::new(),
+            shelf: Shelf::default(),
             early: IndexMap::new(),
-            waiters: IndexMap::new(),
+            waiters: BTreeMap::new(),
+            picky: 0,
             next_waiter: 0,
             refusals: Refusals::default(),
             memory: Memory::default(),
@@ -99,6 +94,7 @@ impl Pool {
         let id = self.next_waiter;
         self.next_waiter += 1;
         let avoid = avoid.to_vec();
+        self.picky += usize::from(!avoid.is_empty());
         self.waiters.insert(
             id,
             Waiter {
@@ -113,7 +109,13 @@ impl Pool {
 
     /// Leaves the queue.
     pub(super) fn leave(&mut self, waiter: u64) {
-        self.waiters.shift_remove(&waiter);
+        self.take(waiter);
+    }
+
+    fn take(&mut self, waiter: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&waiter)?;
+        self.picky -= usize::from(!waiter.avoid.is_empty());
+        Some(waiter)
     }
 
     /// Takes back a draft that nobody took.
@@ -123,16 +125,15 @@ impl Pool {
     }
 
     fn insert_draft(&mut self, draft: Draft, now: Instant) {
-        let entry = Entry {
+        self.shelf.insert(Entry {
             state: State::Draft(draft.score),
             offer: draft.offer,
             demand: draft.demand,
             own: None,
             answer_by: None,
             drafted_at: Some(now),
-        };
-        self.entries
-            .insert(entry.offer.proposal_id().clone(), entry);
+            place: 0,
+        });
     }
 
     /// A provider's first proposal.
@@ -142,7 +143,7 @@ impl Pool {
         offer: OfferProposal,
         verdict: Verdict,
     ) -> Vec<Note> {
-        if self.entries.contains_key(offer.proposal_id()) {
+        if self.shelf.contains(offer.proposal_id()) {
             return Vec::new();
         }
         self.refusals.seen(offer.provider_id());
@@ -154,10 +155,11 @@ impl Pool {
             own: None,
             answer_by: None,
             drafted_at: None,
+            place: 0,
         };
-        self.entries.insert(id.clone(), entry);
+        self.shelf.insert(entry);
         let notes = self.apply(&id, Event::Scored(verdict));
-        if self.entries.len() > self.limits.max_proposals {
+        if self.shelf.len() > self.limits.max_proposals {
             self.drop_worst();
         }
         notes
@@ -174,7 +176,7 @@ impl Pool {
             // An answer to what was dropped in the meantime.
             return Vec::new();
         };
-        let Some(mut entry) = self.entries.shift_remove(&id) else {
+        let Some(mut entry) = self.shelf.remove(&id) else {
             return Vec::new();
         };
         if let State::Countering(score) = entry.state {
@@ -185,7 +187,7 @@ impl Pool {
         entry.offer = offer;
         entry.answer_by = None;
         entry.drafted_at = Some(now);
-        self.entries.insert(new_id.clone(), entry);
+        self.shelf.insert(entry);
         let notes = self.apply(&new_id, Event::Answered(verdict));
         self.hand_out(now);
         notes
@@ -195,82 +197,59 @@ impl Pool {
         let asked =
             |entry: &Entry| matches!(entry.state, State::Awaiting(_) | State::Countering(_));
         let previous = offer.proposal().prev_proposal_id.as_ref();
-        let exact = self.entries.iter().find(|(_, entry)| {
-            asked(entry) && entry.own.is_some() && entry.own.as_ref() == previous
-        });
+        let exact = previous.and_then(|own| self.shelf.by_own(own));
+        let exact = exact.filter(|id| self.shelf.get(id).is_some_and(asked));
+        // An answer may overtake the id of what it answers.
         let by_provider = || {
-            self.entries.iter().find(|(_, entry)| {
-                asked(entry)
-                    && entry.offer.provider_id() == offer.provider_id()
+            let mut asked = self.shelf.asked();
+            let found = asked.find(|(_, entry)| {
+                entry.offer.provider_id() == offer.provider_id()
                     && (entry.own.is_none() || previous.is_none())
-            })
+            });
+            found.map(|(id, _)| id)
         };
-        exact.or_else(by_provider).map(|(id, _)| id.clone())
+        exact.or_else(by_provider).cloned()
     }
 
     /// A provider refused our counter-proposal.
     pub(super) fn rejected(&mut self, own: &ProposalId, reason: String) -> Vec<Note> {
-        let found = self
-            .entries
-            .iter()
-            .find(|(_, entry)| entry.own.as_ref() == Some(own));
-        let Some((id, _)) = found else {
+        let Some(id) = self.shelf.by_own(own).cloned() else {
             if self.early.len() < EARLY {
                 self.early.insert(own.clone(), reason);
             }
             return Vec::new();
         };
-        let id = id.clone();
         self.apply(&id, Event::ProviderRejected(reason))
     }
 
     /// The best proposal to counter now, if there is need for one more draft.
     pub(super) fn pick(&mut self, now: Instant) -> Option<(DemandId, OfferProposal)> {
-        let (mut countering, mut ready) = (0, 0);
-        for entry in self.entries.values() {
-            match entry.state {
-                State::Countering(_) => countering += 1,
-                State::Awaiting(_) | State::Draft(_) => ready += 1,
-                _ => {}
-            }
-        }
         let wanted = self.waiters.len() + self.limits.spare_drafts;
-        if countering >= self.limits.concurrent_counters || countering + ready >= wanted {
+        let busy = self.shelf.countering() >= self.limits.concurrent_counters;
+        if busy || self.shelf.under_way() >= wanted {
             return None;
         }
-        let best = self
-            .entries
-            .iter()
-            .filter_map(|(id, entry)| match entry.state {
-                State::Ranked(score) => Some((id, entry, score)),
-                _ => None,
-            })
-            .max_by(|a, b| self.compare(now, (a.1, a.2), (b.1, b.2)))?;
-        let id = best.0.clone();
-        self.apply(&id, Event::Picked);
-        let entry = self.entries.get(&id)?;
-        Some((entry.demand.clone(), entry.offer.clone()))
-    }
-
-    /// Providers that failed lately come last; ties go to the one that was there first.
-    fn compare(&self, now: Instant, a: (&Entry, f64), b: (&Entry, f64)) -> Ordering {
+        // Providers that failed lately come last.
         let good = |entry: &Entry| !self.memory.is_shunned(entry.offer.provider_id(), now);
-        good(a.0)
-            .cmp(&good(b.0))
-            .then(a.1.total_cmp(&b.1))
-            .then(Ordering::Greater)
+        let best = self.shelf.ranked().find(|(_, entry)| good(entry));
+        let (id, _) = best.or_else(|| self.shelf.ranked().next())?;
+        let id = id.clone();
+        self.apply(&id, Event::Picked);
+        let entry = self.shelf.get(&id)?;
+        Some((entry.demand.clone(), entry.offer.clone()))
     }
 
     /// Our counter-proposal arrived.
     pub(super) fn sent(&mut self, id: &ProposalId, own: ProposalId, now: Instant) -> Vec<Note> {
-        let Some(entry) = self.entries.get_mut(id) else {
-            return Vec::new();
-        };
-        if !matches!(entry.state, State::Countering(_)) {
+        let countering = |entry: &Entry| matches!(entry.state, State::Countering(_));
+        if !self.shelf.get(id).is_some_and(countering) {
             return Vec::new();
         }
-        entry.own = Some(own.clone());
-        entry.answer_by = Some(now + self.limits.answer_timeout);
+        let answer_by = Some(now + self.limits.answer_timeout);
+        self.shelf.change(id, |entry| {
+            entry.own = Some(own.clone());
+            entry.answer_by = answer_by;
+        });
         let mut notes = self.apply(id, Event::Sent);
         if let Some(reason) = self.early.shift_remove(&own) {
             notes.extend(self.rejected(&own, reason));
@@ -280,7 +259,7 @@ impl Pool {
 
     /// Our counter-proposal was not sent, or refused by the daemon.
     pub(super) fn send_failed(&mut self, id: &ProposalId, reason: String) -> Vec<Note> {
-        match self.entries.get(id) {
+        match self.shelf.get(id) {
             Some(entry) if matches!(entry.state, State::Countering(_)) => {
                 self.apply(id, Event::SendFailed(reason))
             }
@@ -290,24 +269,14 @@ impl Pool {
 
     /// Everything on a demand that is gone is worthless.
     pub(super) fn demand_gone(&mut self, demand: &DemandId) {
-        let on_it = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.demand == *demand);
-        let gone: Vec<ProposalId> = on_it.map(|(id, _)| id.clone()).collect();
-        for id in gone {
+        for id in self.shelf.on(demand) {
             self.apply(&id, Event::DemandGone);
         }
     }
 
     /// Providers that did not answer in time are given up.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Note> {
-        let silent: Vec<ProposalId> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.answer_by.is_some_and(|by| by <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let silent = self.shelf.overdue(now);
         let notes = silent
             .iter()
             .flat_map(|id| self.apply(id, Event::Silent))
@@ -318,56 +287,65 @@ impl Pool {
 
     /// When [`tick`](Self::tick) has something to do.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let answers = self.entries.values().filter_map(|entry| entry.answer_by);
-        let holds = self.entries.values().filter_map(|entry| match entry.state {
-            State::Draft(_) => entry.drafted_at.map(|at| at + self.limits.patience),
-            _ => None,
-        });
-        let resorts = self
+        // A draft is held until its patience is over: the first one for which it is not yet.
+        let patience = self.limits.patience;
+        let held = match now.checked_sub(patience) {
+            Some(then) => self.shelf.next_drafted(then),
+            None => self.shelf.first_drafted(),
+        };
+        // Later ones in the queue wait longer.
+        let resort = self
             .waiters
             .values()
-            .map(|waiter| waiter.since + self.limits.last_resort_after);
-        answers
-            .chain(holds)
-            .chain(resorts)
-            .filter(|at| *at > now)
+            .map(|waiter| waiter.since + self.limits.last_resort_after)
+            .find(|at| *at > now);
+        let held = held.map(|at| at + patience).filter(|at| *at > now);
+        [self.shelf.next_answer(now), held, resort]
+            .into_iter()
+            .flatten()
             .min()
     }
 
     /// Gives drafts to those who wait, first come first served.
     fn hand_out(&mut self, now: Instant) {
-        let queue: Vec<u64> = self.waiters.keys().copied().collect();
-        let mut drafts = self.count_drafts();
-        for id in queue {
-            if drafts == 0 {
+        let mut next = self.waiters.keys().next().copied();
+        while let Some(id) = next {
+            if self.shelf.drafts().next().is_none() {
                 return;
             }
             let Some(waiter) = self.waiters.get(&id) else {
-                continue;
+                return;
             };
-            let Some(proposal) = self.choose(waiter, now) else {
-                continue;
-            };
-            let (Some(waiter), Some(draft)) =
-                (self.waiters.shift_remove(&id), self.promote(&proposal))
-            else {
-                continue;
-            };
-            drafts -= 1;
-            if let Err(draft) = waiter.reply.send(draft) {
-                // The one who waited is gone.
-                self.insert_draft(draft, now);
-                drafts += 1;
+            match self.choose(waiter, now) {
+                Some(proposal) => self.give(id, &proposal, now),
+                // Nobody behind can have what the least particular one in front cannot.
+                None if self.picky == 0 && !self.is_last_resort(waiter, now) => return,
+                None => {}
             }
+            next = self.waiters.range(id + 1..).next().map(|(id, _)| *id);
         }
     }
 
+    fn give(&mut self, waiter: u64, proposal: &ProposalId, now: Instant) {
+        let (Some(waiter), Some(draft)) = (self.take(waiter), self.promote(proposal)) else {
+            return;
+        };
+        if let Err(draft) = waiter.reply.send(draft) {
+            // The one who waited is gone.
+            self.insert_draft(draft, now);
+        }
+    }
+
+    fn is_last_resort(&self, waiter: &Waiter, now: Instant) -> bool {
+        waiter.since + self.limits.last_resort_after <= now
+    }
+
     fn promote(&mut self, id: &ProposalId) -> Option<Draft> {
-        let State::Draft(score) = self.entries.get(id)?.state else {
+        let State::Draft(score) = self.shelf.get(id)?.state else {
             return None;
         };
         self.apply(id, Event::Promoted);
-        let Entry { offer, demand, .. } = self.entries.shift_remove(id)?;
+        let Entry { offer, demand, .. } = self.shelf.remove(id)?;
         Some(Draft {
             offer,
             score,
@@ -375,37 +353,26 @@ impl Pool {
         })
     }
 
-    fn count_drafts(&self) -> usize {
-        self.entries
-            .values()
-            .filter(|entry| matches!(entry.state, State::Draft(_)))
-            .count()
-    }
-
     fn choose(&self, waiter: &Waiter, now: Instant) -> Option<ProposalId> {
         let clean = |entry: &Entry| {
             let provider = entry.offer.provider_id();
             !waiter.avoid.contains(provider) && !self.memory.is_shunned(provider, now)
         };
-        let best = self
-            .entries
-            .iter()
-            .filter_map(draft_of)
-            .filter(|(_, entry, _)| clean(entry))
-            .max_by(|a, b| a.2.total_cmp(&b.2).then(Ordering::Greater));
-        if let Some((id, entry, score)) = best {
-            let fresh = entry
+        if let Some((id, draft)) = self.shelf.drafts().find(|(_, entry)| clean(entry)) {
+            let fresh = draft
                 .drafted_at
                 .is_some_and(|at| at + self.limits.patience > now);
             // Somebody better was asked and will answer in a moment.
-            let better = fresh
-                && self.entries.values().any(|other| match other.state {
-                    State::Countering(s) | State::Awaiting(s) => s > score && clean(other),
-                    _ => false,
-                });
-            return (!better).then(|| id.clone());
+            let better = |entry: &Entry| score_of(entry) > score_of(draft);
+            let hold = fresh
+                && self
+                    .shelf
+                    .asked()
+                    .take_while(|(_, entry)| better(entry))
+                    .any(|(_, entry)| clean(entry));
+            return (!hold).then(|| id.clone());
         }
-        if waiter.since + self.limits.last_resort_after > now {
+        if !self.is_last_resort(waiter, now) {
             return None;
         }
         let rank = |entry: &Entry| {
@@ -415,30 +382,22 @@ impl Pool {
                 self.memory.failures(provider),
             )
         };
-        self.entries
-            .iter()
-            .filter_map(draft_of)
-            .min_by(|a, b| rank(a.1).cmp(&rank(b.1)).then(b.2.total_cmp(&a.2)))
-            .map(|(id, ..)| id.clone())
+        // Best first, and the first of equals is taken.
+        self.shelf
+            .drafts()
+            .min_by_key(|(_, entry)| rank(entry))
+            .map(|(id, _)| id.clone())
     }
 
     fn drop_worst(&mut self) {
-        let worst = self
-            .entries
-            .iter()
-            .filter_map(|(id, entry)| match entry.state {
-                State::Ranked(score) => Some((id, score)),
-                _ => None,
-            })
-            .min_by(|a, b| a.1.total_cmp(&b.1));
-        if let Some((id, _)) = worst {
-            let id = id.clone();
-            self.entries.swap_remove(&id);
+        let worst = self.shelf.ranked().next_back().map(|(id, _)| id.clone());
+        if let Some(id) = worst {
+            self.shelf.remove(&id);
         }
     }
 
     fn apply(&mut self, id: &ProposalId, event: Event) -> Vec<Note> {
-        let Some(entry) = self.entries.get_mut(id) else {
+        let Some(entry) = self.shelf.get(id) else {
             return Vec::new();
         };
         let by_provider = matches!(event, Event::ProviderRejected(_));
@@ -446,10 +405,11 @@ impl Pool {
             Ok(done) => done,
             Err(illegal) => return vec![Note::Violation(illegal)],
         };
-        entry.state = state;
         let (offer, demand) = (entry.offer.clone(), entry.demand.clone());
         if state == State::Refused {
-            self.entries.shift_remove(id);
+            self.shelf.remove(id);
+        } else {
+            self.shelf.change(id, |entry| entry.state = state);
         }
         let mut notes = Vec::new();
         let mut rejected_by_us = false;
@@ -489,12 +449,13 @@ impl Pool {
     }
 }
 
-fn draft_of<'a>(
-    (id, entry): (&'a ProposalId, &'a Entry),
-) -> Option<(&'a ProposalId, &'a Entry, f64)> {
+fn score_of(entry: &Entry) -> f64 {
     match entry.state {
-        State::Draft(score) => Some((id, entry, score)),
-        _ => None,
+        State::Ranked(score)
+        | State::Countering(score)
+        | State::Awaiting(score)
+        | State::Draft(score) => score,
+        State::Received | State::Promoted | State::Refused => f64::NEG_INFINITY,
     }
 }
 

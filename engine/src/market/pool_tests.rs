@@ -188,6 +188,6 @@ async fn offers_without_end_do_not_fill_memory() {
     for n in 0..100 {
         offered(&mut pool, &format!("p{n}"), f64::from(n));
     }
-    assert_eq!(pool.entries.len(), 10);
+    assert_eq!(pool.shelf.len(), 10);
     assert_eq!(counter(&mut pool), ["p99", "p98"]);
 }
