@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use golem_wire::activity::{CommandOutcome, CommandResult, ExecRequest, ExeScriptCommand, Output};
+use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand, ExecRequest, Output};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
@@ -86,7 +86,10 @@ impl Daemon {
         provider: impl Fn(&str, &[ExeScriptCommand]) -> Plan + Send + Sync + 'static,
     ) -> Self {
         let state = State {
-            offers: providers.iter().map(|name| ((*name).to_owned(), "Initial")).collect(),
+            offers: providers
+                .iter()
+                .map(|name| ((*name).to_owned(), "Initial"))
+                .collect(),
             ..State::default()
         };
         Daemon(Arc::new(Inner {
@@ -102,9 +105,16 @@ impl Daemon {
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&events);
         let consumer = move |event: &Event| {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).push(event.kind.clone());
+            seen.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(event.kind.clone());
         };
-        let golem = self.builder().event_consumer(consumer).start().await.expect("an engine");
+        let golem = self
+            .builder()
+            .event_consumer(consumer)
+            .start()
+            .await
+            .expect("an engine");
         (golem, events)
     }
 
@@ -127,7 +137,11 @@ impl Daemon {
             let daemon = daemon.clone();
             let answer: BoxFuture<'static, _> = Box::pin(async move {
                 let (head, body) = request.into_parts();
-                let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                let body = body
+                    .collect()
+                    .await
+                    .map(|body| body.to_bytes())
+                    .unwrap_or_default();
                 let (status, body) = daemon.answer(head.method, &head.uri, &body).await;
                 let mut response = Response::new(Full::new(Bytes::from(body)));
                 *response.status_mut() = StatusCode::from_u16(status).expect("a status");
@@ -152,7 +166,10 @@ impl Daemon {
 
     /// The next calls whose path contains `path` get these answers instead.
     pub(crate) fn can(&self, method: Method, path: &'static str, answers: &[(u16, &str)]) {
-        let answers = answers.iter().map(|(status, body)| (*status, (*body).to_owned())).collect();
+        let answers = answers
+            .iter()
+            .map(|(status, body)| (*status, (*body).to_owned()))
+            .collect();
         self.state().canned.push((method, path, answers));
     }
 
@@ -163,14 +180,24 @@ impl Daemon {
 
     /// Calls so far, `METHOD /path`, whose text contains `part`.
     pub(crate) fn calls(&self, part: &str) -> usize {
-        self.state().calls.iter().filter(|call| call.contains(part)).count()
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| call.contains(part))
+            .count()
     }
 
     /// All activities are destroyed or gone, and all agreements ended.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state();
-        state.activities.values().all(|activity| activity.destroyed || activity.gone.is_some())
-            && state.agreements.values().all(|agreement| agreement != "Approved")
+        state
+            .activities
+            .values()
+            .all(|activity| activity.destroyed || activity.gone.is_some())
+            && state
+                .agreements
+                .values()
+                .all(|agreement| agreement != "Approved")
     }
 
     /// The provider ends all its agreements; their activities die if `with_activities`.
@@ -197,7 +224,11 @@ impl Daemon {
     }
 
     /// Answers as soon as `ready` has something, at the latest after the call's `timeout`.
-    async fn poll<T>(&self, query: &str, mut ready: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+    async fn poll<T>(
+        &self,
+        query: &str,
+        mut ready: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
         let wait = query
             .split('&')
             .find_map(|item| item.strip_prefix("timeout="))
@@ -225,7 +256,10 @@ impl Daemon {
                 .canned
                 .iter_mut()
                 .filter(|(wanted, part, _)| *wanted == method && path.contains(part));
-            if let Some(answer) = canned.filter_map(|(_, _, answers)| answers.pop_front()).next() {
+            if let Some(answer) = canned
+                .filter_map(|(_, _, answers)| answers.pop_front())
+                .next()
+            {
                 return answer;
             }
         }
@@ -295,11 +329,15 @@ impl Daemon {
                 ok(json!(id))
             }
             ("POST", ["agreements", id, "wait"]) => {
-                self.state().agreements.insert((*id).into(), "Approved".into());
+                self.state()
+                    .agreements
+                    .insert((*id).into(), "Approved".into());
                 (204, String::new())
             }
             ("POST", ["agreements", id, "terminate"]) => {
-                self.state().agreements.insert((*id).into(), "Terminated".into());
+                self.state()
+                    .agreements
+                    .insert((*id).into(), "Terminated".into());
                 let name = id.rsplit_once('-').map_or(*id, |(name, _)| name).to_owned();
                 self.state().offers.push_back((name, "Initial"));
                 self.wake();
@@ -330,7 +368,10 @@ impl Daemon {
         body: &[u8],
     ) -> (u16, String) {
         let ok = |value: Value| (200, value.to_string());
-        let gone = (500, json!({"message": "GSB error: Bad request: endpoint address not found"}).to_string());
+        let gone = (
+            500,
+            json!({"message": "GSB error: Bad request: endpoint address not found"}).to_string(),
+        );
         match (method.as_str(), parts) {
             ("POST", []) => {
                 let agreement: String = serde_json::from_slice(body).expect("an agreement id");
@@ -339,7 +380,10 @@ impl Daemon {
                 let mut state = self.state();
                 state.next += 1;
                 let id = format!("activity-{}", state.next);
-                let provider = agreement.rsplit_once('-').map_or("", |(name, _)| name).to_owned();
+                let provider = agreement
+                    .rsplit_once('-')
+                    .map_or("", |(name, _)| name)
+                    .to_owned();
                 let activity = Activity {
                     provider,
                     agreement,
@@ -361,7 +405,11 @@ impl Daemon {
                 let state = self.state();
                 let activity = &state.activities[*id];
                 let dead = activity.gone.is_some_and(|at| at <= Instant::now());
-                let word = if activity.destroyed || dead { "Terminated" } else { "Ready" };
+                let word = if activity.destroyed || dead {
+                    "Terminated"
+                } else {
+                    "Ready"
+                };
                 ok(json!({"state": [word, null]}))
             }
             ("GET", [_, "usage"]) => ok(json!({"currentUsage": [10.0, 2.0], "timestamp": 1})),
@@ -370,7 +418,8 @@ impl Daemon {
                 let commands: Vec<ExeScriptCommand> =
                     serde_json::from_str(&request.text).expect("commands");
                 let mut state = self.state();
-                let Some(activity) = state.activities.get_mut(*id).filter(|a| a.gone.is_none()) else {
+                let Some(activity) = state.activities.get_mut(*id).filter(|a| a.gone.is_none())
+                else {
                     return gone;
                 };
                 let plan = (self.0.provider)(&activity.provider, &commands);
@@ -408,8 +457,9 @@ impl Daemon {
                     .map(|(_, result)| result.clone())
                     .collect();
                 let dead = activity.gone.is_some_and(|at| at <= Instant::now());
-                let complete =
-                    ready.last().is_some_and(|last| last.result == CommandOutcome::Ok && last.is_batch_finished);
+                let complete = ready.last().is_some_and(|last| {
+                    last.result == CommandOutcome::Ok && last.is_batch_finished
+                });
                 (dead, ready, complete)
             };
             if dead {
@@ -451,7 +501,10 @@ pub(crate) fn all_well(commands: &[ExeScriptCommand]) -> Plan {
             ExeScriptCommand::Run(run) => Some(Output::Text(run.args.join(" "))),
             _ => None,
         };
-        (Duration::ZERO, result(index, CommandOutcome::Ok, stdout, index == last))
+        (
+            Duration::ZERO,
+            result(index, CommandOutcome::Ok, stdout, index == last),
+        )
     });
     Plan {
         results: results.collect(),
@@ -490,5 +543,7 @@ pub(crate) fn result(
 
 /// Whether a script runs something, besides coming up.
 pub(crate) fn runs(commands: &[ExeScriptCommand]) -> bool {
-    commands.iter().any(|command| matches!(command, ExeScriptCommand::Run(_)))
+    commands
+        .iter()
+        .any(|command| matches!(command, ExeScriptCommand::Run(_)))
 }

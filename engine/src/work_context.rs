@@ -88,7 +88,12 @@ impl WorkContext {
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
     pub async fn get_raw_usage(&self) -> Result<ActivityUsage, ApiError> {
-        self.activity.core().rest().activity().usage(self.activity.id()).await
+        self.activity
+            .core()
+            .rest()
+            .activity()
+            .usage(self.activity.id())
+            .await
     }
 
     /// The state of the activity as the daemon tells it.
@@ -96,7 +101,12 @@ impl WorkContext {
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
     pub async fn get_raw_state(&self) -> Result<ActivityStatus, ApiError> {
-        self.activity.core().rest().activity().state(self.activity.id()).await
+        self.activity
+            .core()
+            .rest()
+            .activity()
+            .state(self.activity.id())
+            .await
     }
 
     /// The usage up to now by counter, `golem.usage.duration_sec` and the like.
@@ -104,9 +114,17 @@ impl WorkContext {
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
     pub async fn get_usage(&self) -> Result<IndexMap<String, f64>, ApiError> {
-        let usage = self.get_raw_usage().await?.current_usage.unwrap_or_default();
+        let usage = self
+            .get_raw_usage()
+            .await?
+            .current_usage
+            .unwrap_or_default();
         let counters = &self.activity.rental().prices().per_unit;
-        Ok(counters.iter().map(|(name, _)| name.clone()).zip(usage).collect())
+        Ok(counters
+            .iter()
+            .map(|(name, _)| name.clone())
+            .zip(usage)
+            .collect())
     }
 
     /// The cost up to now, from usage and the prices of the agreement; `None` when the daemon
@@ -120,7 +138,10 @@ impl WorkContext {
             return Ok(None);
         }
         let amount = |counter: &str| {
-            usage.get(counter).and_then(|value| Decimal::from_f64(*value)).unwrap_or_default()
+            usage
+                .get(counter)
+                .and_then(|value| Decimal::from_f64(*value))
+                .unwrap_or_default()
         };
         Ok(Some(self.activity.rental().prices().cost(amount)))
     }

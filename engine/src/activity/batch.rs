@@ -95,7 +95,8 @@ impl<'a> Batch<'a> {
             }
             if attempt >= ENDPOINT_ATTEMPTS {
                 if fault == ActivityFault::NoEndpoint {
-                    self.activity.lose("its exe-unit is not on the daemon's bus");
+                    self.activity
+                        .lose("its exe-unit is not on the daemon's bus");
                     self.lost()?;
                 }
                 return Err(self.api_error(error));
@@ -170,7 +171,9 @@ impl<'a> Batch<'a> {
 
     fn violation(&self, what: String) -> ScriptError {
         let what = format!("activity {}: {what}", self.activity.id());
-        self.activity.core().emit(EventKind::ProtocolViolation { what: what.clone() });
+        self.activity
+            .core()
+            .emit(EventKind::ProtocolViolation { what: what.clone() });
         ScriptError::Protocol { what }
     }
 }
@@ -219,8 +222,7 @@ impl Results<'_> {
                 let Some(last) = news.last() else {
                     return Ok(news);
                 };
-                self.done =
-                    last.result != CommandOutcome::Ok || self.seen == batch.commands.len();
+                self.done = last.result != CommandOutcome::Ok || self.seen == batch.commands.len();
                 if last.is_batch_finished && !self.done {
                     return Err(batch.violation(format!(
                         "batch {} is said to be finished after {} of {} commands",

@@ -68,7 +68,9 @@ impl Machine {
             }
             Err(error) => {
                 let provider_id = parts.rental.provider_id.clone();
-                parts.release(Reason::from("the activity could not be created")).await;
+                parts
+                    .release(Reason::from("the activity could not be created"))
+                    .await;
                 Err(RentError::Activity { provider_id, error })
             }
         }
@@ -89,7 +91,10 @@ impl Machine {
     pub(crate) async fn release(mut self, reason: &str) {
         if let Some(parts) = self.0.take() {
             let core = Arc::clone(&parts.core);
-            let lost = core.tasks().run("release", parts.release(Reason::from(reason))).await;
+            let lost = core
+                .tasks()
+                .run("release", parts.release(Reason::from(reason)))
+                .await;
             if let Err(error) = lost {
                 tracing::warn!(%error, "a machine was not given back in order");
             }
@@ -110,7 +115,10 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(parts) = self.0.take() {
             let tasks = parts.core.tasks().clone();
-            tasks.spawn("release", parts.release(Reason::from("not needed any more")));
+            tasks.spawn(
+                "release",
+                parts.release(Reason::from("not needed any more")),
+            );
         }
     }
 }

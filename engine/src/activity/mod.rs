@@ -213,6 +213,8 @@ impl Activity {
 
 impl std::fmt::Debug for Activity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Activity").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Activity")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -61,19 +61,30 @@ where
 
 fn only_starts(commands: &[ExeScriptCommand]) -> bool {
     commands.iter().all(|command| {
-        matches!(command, ExeScriptCommand::Deploy(_) | ExeScriptCommand::Start(_) | ExeScriptCommand::Terminate(_))
+        matches!(
+            command,
+            ExeScriptCommand::Deploy(_)
+                | ExeScriptCommand::Start(_)
+                | ExeScriptCommand::Terminate(_)
+        )
     })
 }
 
 /// A provider that comes up well, and does `plan` with every other script.
 fn daemon(plan: impl Fn(&[ExeScriptCommand]) -> Plan + Send + Sync + 'static) -> Daemon {
     Daemon::new(&["alice"], move |_, commands| {
-        if only_starts(commands) { all_well(commands) } else { plan(commands) }
+        if only_starts(commands) {
+            all_well(commands)
+        } else {
+            plan(commands)
+        }
     })
 }
 
-const GONE: (u16, &str) =
-    (500, r#"{"message":"GSB error: Bad request: Bad request: endpoint address not found"}"#);
+const GONE: (u16, &str) = (
+    500,
+    r#"{"message":"GSB error: Bad request: Bad request: endpoint address not found"}"#,
+);
 const SILENT: (u16, &str) = (408, r#"{"message":"Timeout"}"#);
 
 #[tokio::test(start_paused = true)]
@@ -89,12 +100,28 @@ async fn results_that_come_one_by_one_reach_their_handles_one_by_one() {
         let mut script = ctx.script();
         let (first, second) = (script.run("/a", ["1"]), script.run("/b", ["2"]));
         let began = Instant::now();
-        let first = async { (first.await.expect("a result").stdout_text().into_owned(), began.elapsed()) };
-        let second = async { (second.await.expect("a result").stdout_text().into_owned(), began.elapsed()) };
+        let first = async {
+            (
+                first.await.expect("a result").stdout_text().into_owned(),
+                began.elapsed(),
+            )
+        };
+        let second = async {
+            (
+                second.await.expect("a result").stdout_text().into_owned(),
+                began.elapsed(),
+            )
+        };
         let (results, first, second) = tokio::join!(script.execute(), first, second);
         assert_eq!(results.expect("results").len(), 2);
-        assert!(first.0 == "1" && first.1 < Duration::from_secs(26), "{first:?}");
-        assert!(second.0 == "2" && second.1 < Duration::from_secs(46), "{second:?}");
+        assert!(
+            first.0 == "1" && first.1 < Duration::from_secs(26),
+            "{first:?}"
+        );
+        assert!(
+            second.0 == "2" && second.1 < Duration::from_secs(46),
+            "{second:?}"
+        );
     })
     .await;
 }
@@ -107,7 +134,10 @@ async fn an_exe_unit_that_is_away_for_a_moment_is_waited_for() {
         fake.can(Method::POST, "/exec", &[GONE, GONE]);
         fake.can(Method::GET, "/exec/", &[GONE, SILENT]);
         async move {
-            assert_eq!(ctx.run("/x", ["y"]).await.expect("a result").stdout_text(), "y");
+            assert_eq!(
+                ctx.run("/x", ["y"]).await.expect("a result").stdout_text(),
+                "y"
+            );
         }
     })
     .await;
@@ -125,9 +155,18 @@ async fn an_exe_unit_that_stays_away_is_lost() {
         .boxed()
     });
     let (golem, _) = daemon.golem().await;
-    let service = golem.run_service::<Bench>().payload(Payload::new()).instance_params([body]);
+    let service = golem
+        .run_service::<Bench>()
+        .payload(Payload::new())
+        .instance_params([body]);
     let ended = service.start().await.expect("a cluster").join().await;
-    assert!(ended[0].failure.as_deref().is_some_and(|why| why.contains("bus")), "{ended:?}");
+    assert!(
+        ended[0]
+            .failure
+            .as_deref()
+            .is_some_and(|why| why.contains("bus")),
+        "{ended:?}"
+    );
     assert!(daemon.is_empty());
 }
 
@@ -141,7 +180,10 @@ async fn a_script_of_unknown_outcome_is_not_sent_twice() {
         let fake = fake.clone();
         async move {
             let error = ctx.run("/x", ["y"]).await.expect_err("nobody knows");
-            assert!(matches!(error, ScriptError::OutcomeUnknown { .. }), "{error}");
+            assert!(
+                matches!(error, ScriptError::OutcomeUnknown { .. }),
+                "{error}"
+            );
             assert_eq!(fake.calls("/exec"), before + 1);
         }
     })
@@ -153,10 +195,16 @@ async fn a_refused_script_says_why() {
     let daemon = daemon(all_well);
     let fake = daemon.clone();
     on_activity(&daemon, move |ctx| {
-        fake.can(Method::POST, "/exec", &[(400, r#"{"message":"Bad request: nope"}"#)]);
+        fake.can(
+            Method::POST,
+            "/exec",
+            &[(400, r#"{"message":"Bad request: nope"}"#)],
+        );
         async move {
             let error = ctx.run("/x", ["y"]).await.expect_err("refused");
-            let ScriptError::Api { source, .. } = &error else { panic!("{error}") };
+            let ScriptError::Api { source, .. } = &error else {
+                panic!("{error}")
+            };
             assert!(source.to_string().contains("nope"), "{source}");
         }
     })
@@ -167,10 +215,16 @@ async fn a_refused_script_says_why() {
 async fn results_that_contradict_themselves_are_not_believed() {
     for faulty in [
         vec![result(1, CommandOutcome::Ok, None, true)],
-        vec![result(0, CommandOutcome::Ok, None, false), result(1, CommandOutcome::Ok, None, true)],
+        vec![
+            result(0, CommandOutcome::Ok, None, false),
+            result(1, CommandOutcome::Ok, None, true),
+        ],
     ] {
         let daemon = daemon(move |_| Plan {
-            results: faulty.iter().map(|result| (Duration::ZERO, result.clone())).collect(),
+            results: faulty
+                .iter()
+                .map(|result| (Duration::ZERO, result.clone()))
+                .collect(),
             dies: None,
         });
         on_activity(&daemon, |ctx| async move {
@@ -190,7 +244,11 @@ async fn a_daemon_that_does_not_wait_is_not_asked_in_a_circle() {
         async move {
             let began = Instant::now();
             ctx.run("/x", ["y"]).await.expect("a result");
-            assert!(began.elapsed() > Duration::from_secs(60), "{:?}", began.elapsed());
+            assert!(
+                began.elapsed() > Duration::from_secs(60),
+                "{:?}",
+                began.elapsed()
+            );
         }
     })
     .await;
@@ -205,7 +263,11 @@ async fn a_script_ends_with_its_timeout() {
     on_activity(&daemon, |ctx| async move {
         let began = Instant::now();
         let script = ctx.script().timeout(Duration::from_secs(7));
-        let error = script.then(Command::run("/x", ["y"])).execute().await.expect_err("too slow");
+        let error = script
+            .then(Command::run("/x", ["y"]))
+            .execute()
+            .await
+            .expect_err("too slow");
         assert!(matches!(error, ScriptError::Timeout { .. }), "{error}");
         assert_eq!(began.elapsed().as_secs(), 7);
     })
@@ -217,18 +279,32 @@ async fn output_beyond_the_limit_is_a_typed_error() {
     let daemon = daemon(|_| {
         let output = Output::Text("x".repeat(200_000));
         Plan {
-            results: vec![(Duration::ZERO, result(0, CommandOutcome::Ok, Some(output), true))],
+            results: vec![(
+                Duration::ZERO,
+                result(0, CommandOutcome::Ok, Some(output), true),
+            )],
             dies: None,
         }
     });
     on_activity(&daemon, |ctx| async move {
         for limit in [1000, 190_000] {
             let script = ctx.script().max_result_bytes(limit);
-            let error = script.then(Command::run("/x", ["y"])).execute().await.expect_err("too much");
-            assert!(matches!(error, ScriptError::ResultTooLarge { .. }), "{error}");
+            let error = script
+                .then(Command::run("/x", ["y"]))
+                .execute()
+                .await
+                .expect_err("too much");
+            assert!(
+                matches!(error, ScriptError::ResultTooLarge { .. }),
+                "{error}"
+            );
         }
         let script = ctx.script().max_result_bytes(200_000);
-        script.then(Command::run("/x", ["y"])).execute().await.expect("enough");
+        script
+            .then(Command::run("/x", ["y"]))
+            .execute()
+            .await
+            .expect("enough");
     })
     .await;
 }
@@ -264,9 +340,17 @@ async fn the_script_after_a_dropped_one_waits_for_its_end_but_not_for_ever() {
             async move {
                 let none: [&str; 0] = [];
                 let began = Instant::now();
-                assert!(timeout(Duration::from_secs(3), ctx.run("/long", none)).await.is_err());
+                assert!(
+                    timeout(Duration::from_secs(3), ctx.run("/long", none))
+                        .await
+                        .is_err()
+                );
                 ctx.run("/next", none).await.expect("the next script runs");
-                assert!(waited.contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+                assert!(
+                    waited.contains(&began.elapsed().as_secs()),
+                    "{:?}",
+                    began.elapsed()
+                );
             }
         })
         .await;
@@ -281,7 +365,13 @@ async fn a_handle_whose_script_is_dropped_says_so() {
         let handle = script.run("/x", ["y"]);
         drop(script);
         assert!(matches!(handle.await, Err(ScriptError::NotExecuted)));
-        assert!(ctx.script().execute().await.expect("nothing to do").is_empty());
+        assert!(
+            ctx.script()
+                .execute()
+                .await
+                .expect("nothing to do")
+                .is_empty()
+        );
     })
     .await;
 }

@@ -54,8 +54,8 @@ impl Unfinished {
 
     fn is_over(&self, results: &[CommandResult]) -> bool {
         results.len() >= self.commands
-            || results.last().is_some_and(|last| {
-                last.result != CommandOutcome::Ok || last.is_batch_finished
-            })
+            || results
+                .last()
+                .is_some_and(|last| last.result != CommandOutcome::Ok || last.is_batch_finished)
     }
 }

@@ -141,10 +141,18 @@ impl Activity {
         let ended = [Some(now), next.as_ref()]
             .into_iter()
             .flatten()
-            .find(|state| matches!(state, ActivityState::Terminated | ActivityState::Unresponsive));
+            .find(|state| {
+                matches!(
+                    state,
+                    ActivityState::Terminated | ActivityState::Unresponsive
+                )
+            });
         Ok(ended.map(|state| {
             let mut reason = format!("its state is {state}");
-            for detail in [&status.reason, &status.error_message].into_iter().flatten() {
+            for detail in [&status.reason, &status.error_message]
+                .into_iter()
+                .flatten()
+            {
                 reason.push_str(": ");
                 reason.push_str(detail);
             }
@@ -163,14 +171,17 @@ impl Activity {
 pub(super) fn spawn(activity: &Arc<Activity>) {
     let watched = Arc::clone(activity);
     let closed = activity.watch.closed.clone();
-    activity.core.loops().spawn_until_cancelled("watch-activity", async move {
-        tokio::select! {
-            biased;
-            () = closed.cancelled() => {}
-            _ = watched.watch.lost() => {}
-            () = follow(&watched) => {}
-        }
-    });
+    activity
+        .core
+        .loops()
+        .spawn_until_cancelled("watch-activity", async move {
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => {}
+                _ = watched.watch.lost() => {}
+                () = follow(&watched) => {}
+            }
+        });
 }
 
 async fn follow(activity: &Activity) {

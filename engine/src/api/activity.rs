@@ -93,7 +93,9 @@ impl ActivityApi {
         wait: Duration,
     ) -> Result<(), ApiError> {
         let path = path(&[activity.as_str()]);
-        self.0.send_unit(Call::delete("destroyActivity", &path).long_poll(wait)).await
+        self.0
+            .send_unit(Call::delete("destroyActivity", &path).long_poll(wait))
+            .await
     }
 
     /// `getActivities` of an agreement.
@@ -107,12 +109,16 @@ impl ActivityApi {
 
     /// `getActivityState`.
     pub(crate) async fn state(&self, activity: &ActivityId) -> Result<ActivityStatus, ApiError> {
-        self.0.get("getActivityState", &path(&[activity.as_str(), "state"])).await
+        self.0
+            .get("getActivityState", &path(&[activity.as_str(), "state"]))
+            .await
     }
 
     /// `getActivityUsage`.
     pub(crate) async fn usage(&self, activity: &ActivityId) -> Result<ActivityUsage, ApiError> {
-        self.0.get("getActivityUsage", &path(&[activity.as_str(), "usage"])).await
+        self.0
+            .get("getActivityUsage", &path(&[activity.as_str(), "usage"]))
+            .await
     }
 
     /// `exec`: sends a batch; `script` is a JSON array of commands.
@@ -125,7 +131,9 @@ impl ActivityApi {
         script: String,
     ) -> Result<BatchId, ApiError> {
         let body = ExecRequest { text: script };
-        self.0.post("exec", &path(&[activity.as_str(), "exec"]), &body).await
+        self.0
+            .post("exec", &path(&[activity.as_str(), "exec"]), &body)
+            .await
     }
 
     /// `getExecBatchResults`: waits up to `wait` for the whole batch, then all results there are,
@@ -138,7 +146,9 @@ impl ActivityApi {
         max_bytes: usize,
     ) -> Result<Vec<CommandResult>, ApiError> {
         let path = path(&[activity.as_str(), "exec", batch.as_str()]);
-        let call = Call::get("getExecBatchResults", &path).long_poll(wait).max_bytes(max_bytes);
+        let call = Call::get("getExecBatchResults", &path)
+            .long_poll(wait)
+            .max_bytes(max_bytes);
         self.0.send(call).await
     }
 }
@@ -177,7 +187,11 @@ mod tests {
             (404, "Not found: batch_id = 1", ActivityFault::Other),
             (503, "", ActivityFault::NoAnswer),
         ] {
-            assert_eq!(ActivityFault::of(&refused(status, message)), fault, "{message}");
+            assert_eq!(
+                ActivityFault::of(&refused(status, message)),
+                fault,
+                "{message}"
+            );
         }
     }
 }

@@ -41,7 +41,10 @@ impl GsbApi {
         let body = BindRequest {
             listen: Listen {
                 on: address.into(),
-                components: components.iter().map(|&component| component.into()).collect(),
+                components: components
+                    .iter()
+                    .map(|&component| component.into())
+                    .collect(),
             },
         };
         let bound: Bound = self.0.post("bindServices", &API, &body).await?;
@@ -54,7 +57,9 @@ impl GsbApi {
     /// Not safe: run it in an owned task.
     pub(crate) async fn unbind(&self, services_id: &str) -> Result<(), ApiError> {
         let path = [&API[..], &[services_id]].concat();
-        self.0.send_unit(Call::delete("unbindServices", &path)).await
+        self.0
+            .send_unit(Call::delete("unbindServices", &path))
+            .await
     }
 
     /// `getServiceMessages`: opens the websocket on which the messages arrive. Frames longer than
@@ -69,12 +74,14 @@ impl GsbApi {
         max_frame: usize,
     ) -> Result<Socket, ApiError> {
         let connecting = self.handshake(services_id, nonce, max_frame);
-        tokio::time::timeout(HANDSHAKE_DEADLINE, connecting).await.unwrap_or_else(|_| {
-            let kind = ApiErrorKind::Timeout {
-                after: HANDSHAKE_DEADLINE,
-            };
-            Err(ApiError::new("getServiceMessages", path(services_id), kind))
-        })
+        tokio::time::timeout(HANDSHAKE_DEADLINE, connecting)
+            .await
+            .unwrap_or_else(|_| {
+                let kind = ApiErrorKind::Timeout {
+                    after: HANDSHAKE_DEADLINE,
+                };
+                Err(ApiError::new("getServiceMessages", path(services_id), kind))
+            })
     }
 
     async fn handshake(

@@ -48,7 +48,10 @@ impl Upgrade<'_> {
     ) -> Result<WebSocketStream<Box<dyn Io>>, UpgradeError> {
         let broken = |error: std::io::Error| UpgradeError::Broken(error.to_string());
         let key = STANDARD.encode(self.nonce);
-        stream.write_all(&self.request(&key)).await.map_err(broken)?;
+        stream
+            .write_all(&self.request(&key))
+            .await
+            .map_err(broken)?;
         stream.flush().await.map_err(broken)?;
         let mut read = Vec::new();
         let end = loop {
@@ -56,7 +59,9 @@ impl Upgrade<'_> {
                 break at + 4;
             }
             if read.len() > MAX_HEAD {
-                return Err(UpgradeError::Malformed("the head of the answer does not end"));
+                return Err(UpgradeError::Malformed(
+                    "the head of the answer does not end",
+                ));
             }
             let mut piece = [0u8; 1024];
             let length = stream.read(&mut piece).await.map_err(broken)?;
@@ -68,12 +73,19 @@ impl Upgrade<'_> {
         // Frames may have come along with the answer.
         let frames = read.split_off(end);
         check(&read, &key, self.subprotocol)?;
-        Ok(WebSocketStream::from_partially_read(stream, frames, Role::Client, Some(self.config)).await)
+        Ok(
+            WebSocketStream::from_partially_read(stream, frames, Role::Client, Some(self.config))
+                .await,
+        )
     }
 
     fn request(&self, key: &str) -> Vec<u8> {
         let host = self.url.host_str().unwrap_or_default();
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let port = self
+            .url
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
         let mut request = format!(
             "GET {} HTTP/1.1\r\nHost: {host}{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
@@ -92,10 +104,15 @@ fn check(head: &[u8], key: &str, subprotocol: &str) -> Result<(), UpgradeError> 
     let head = std::str::from_utf8(head).map_err(|_| UpgradeError::Malformed("it is no text"))?;
     let mut lines = head.split("\r\n");
     let mut status = lines.next().unwrap_or_default().splitn(3, ' ');
-    if !status.next().is_some_and(|version| version.starts_with("HTTP/1.")) {
+    if !status
+        .next()
+        .is_some_and(|version| version.starts_with("HTTP/1."))
+    {
         return Err(UpgradeError::Malformed("it is no HTTP"));
     }
-    let status = status.next().and_then(|code| code.parse::<StatusCode>().ok());
+    let status = status
+        .next()
+        .and_then(|code| code.parse::<StatusCode>().ok());
     match status.ok_or(UpgradeError::Malformed("it has no status"))? {
         StatusCode::SWITCHING_PROTOCOLS => {}
         status => return Err(UpgradeError::Refused(status)),
@@ -107,10 +124,14 @@ fn check(head: &[u8], key: &str, subprotocol: &str) -> Result<(), UpgradeError> 
         })
     };
     if header("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
-        return Err(UpgradeError::Malformed("its `Sec-WebSocket-Accept` does not fit"));
+        return Err(UpgradeError::Malformed(
+            "its `Sec-WebSocket-Accept` does not fit",
+        ));
     }
     if header("sec-websocket-protocol") != Some(subprotocol) {
-        return Err(UpgradeError::Malformed("it names another subprotocol, or none"));
+        return Err(UpgradeError::Malformed(
+            "it names another subprotocol, or none",
+        ));
     }
     Ok(())
 }
@@ -134,16 +155,31 @@ mod tests {
     #[test]
     fn the_answer_must_fit_the_question() {
         assert_eq!(answer("101 Switching Protocols", ACCEPT, "p"), Ok(()));
-        assert!(matches!(answer("101 x", "other", "p"), Err(UpgradeError::Malformed(_))));
-        assert!(matches!(answer("101 x", ACCEPT, "q"), Err(UpgradeError::Malformed(_))));
+        assert!(matches!(
+            answer("101 x", "other", "p"),
+            Err(UpgradeError::Malformed(_))
+        ));
+        assert!(matches!(
+            answer("101 x", ACCEPT, "q"),
+            Err(UpgradeError::Malformed(_))
+        ));
         let refused = answer("404 Not Found", ACCEPT, "p");
         assert_eq!(refused, Err(UpgradeError::Refused(StatusCode::NOT_FOUND)));
     }
 
     #[test]
     fn an_answer_that_is_no_http_is_refused() {
-        for head in [&b""[..], b"\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n\r\n", b"\xff\xfe\r\n\r\n"] {
-            assert!(matches!(check(head, KEY, "p"), Err(UpgradeError::Malformed(_))), "{head:?}");
+        for head in [
+            &b""[..],
+            b"\r\n\r\n",
+            b"HTTP/1.1\r\n\r\n",
+            b"SSH-2.0-x\r\n\r\n",
+            b"\xff\xfe\r\n\r\n",
+        ] {
+            assert!(
+                matches!(check(head, KEY, "p"), Err(UpgradeError::Malformed(_))),
+                "{head:?}"
+            );
         }
     }
 }

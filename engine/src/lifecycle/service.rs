@@ -73,12 +73,20 @@ impl fmt::Display for ServiceState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Attempts count from 1.
-    Pending { attempt: u32 },
-    Starting { attempt: u32 },
+    Pending {
+        attempt: u32,
+    },
+    Starting {
+        attempt: u32,
+    },
     Running,
     /// `failure`: what `run` failed with.
-    Stopping { failure: Option<String> },
-    Terminated { failure: Option<String> },
+    Stopping {
+        failure: Option<String>,
+    },
+    Terminated {
+        failure: Option<String>,
+    },
 }
 
 impl State {
@@ -256,10 +264,7 @@ fn retry(attempt: u32, reason: String, policy: Policy) -> (State, Vec<Effect>) {
         )
     } else {
         let failure = Some(reason);
-        (
-            State::Terminated { failure },
-            vec![release, Effect::Finish],
-        )
+        (State::Terminated { failure }, vec![release, Effect::Finish])
     }
 }
 

@@ -38,7 +38,11 @@ fn running() -> Vec<Event> {
 }
 
 fn stopping() -> Vec<Event> {
-    vec![Event::Rented, Event::HandlerFinished, Event::HandlerFinished]
+    vec![
+        Event::Rented,
+        Event::HandlerFinished,
+        Event::HandlerFinished,
+    ]
 }
 
 #[test]
@@ -74,7 +78,10 @@ fn a_failed_start_is_tried_again_on_another_machine() {
         assert_eq!(state, State::Pending { attempt: 2 });
         assert_eq!(
             effects,
-            [Effect::Release { failed: true }, Effect::Rent { attempt: 2 }]
+            [
+                Effect::Release { failed: true },
+                Effect::Rent { attempt: 2 }
+            ]
         );
     }
 }
@@ -83,7 +90,12 @@ fn a_failed_start_is_tried_again_on_another_machine() {
 fn a_failed_start_ends_the_instance_without_the_respawn_flag() {
     for event in [failed(), lost(), agreement_ended()] {
         let (state, effects) = run(ONCE, [Event::Rented, event]);
-        assert_eq!(state, State::Terminated { failure: Some(why()) });
+        assert_eq!(
+            state,
+            State::Terminated {
+                failure: Some(why())
+            }
+        );
         assert_eq!(effects, [Effect::Release { failed: true }, Effect::Finish]);
     }
 }
@@ -91,7 +103,10 @@ fn a_failed_start_ends_the_instance_without_the_respawn_flag() {
 #[test]
 fn attempts_to_start_are_bounded() {
     let fail_once = [Event::Rented, failed()];
-    let (state, _) = run(RESPAWN, [fail_once.clone(), fail_once.clone(), fail_once].concat());
+    let (state, _) = run(
+        RESPAWN,
+        [fail_once.clone(), fail_once.clone(), fail_once].concat(),
+    );
     assert_eq!(state.public(), ServiceState::Terminated);
 }
 
@@ -146,7 +161,12 @@ fn a_second_stop_cuts_the_shutdown_handler_short() {
 fn an_abrupt_loss_skips_the_shutdown_handler_and_is_not_retried() {
     for before in [running(), stopping()] {
         let (state, effects) = run(RESPAWN, [before, vec![lost()]].concat());
-        assert_eq!(state, State::Terminated { failure: Some(why()) });
+        assert_eq!(
+            state,
+            State::Terminated {
+                failure: Some(why())
+            }
+        );
         assert!(!effects.contains(&Effect::Handle(Handler::Shutdown)));
     }
 }
@@ -193,9 +213,13 @@ fn every_machine_is_released_once_and_shutdown_runs_at_most_once() {
                     continue;
                 };
                 let rented = rented
-                    + usize::from(matches!(event, Event::Rented | Event::ActivityFailed { .. }));
+                    + usize::from(matches!(
+                        event,
+                        Event::Rented | Event::ActivityFailed { .. }
+                    ));
                 let effects = [effects.clone(), new].concat();
-                let count = |wanted: fn(&Effect) -> bool| effects.iter().filter(|e| wanted(e)).count();
+                let count =
+                    |wanted: fn(&Effect) -> bool| effects.iter().filter(|e| wanted(e)).count();
                 let released = count(|e| matches!(e, Effect::Release { .. }));
                 let holds = usize::from(after.public().is_available());
                 assert_eq!(released + holds, rented, "{effects:?}");

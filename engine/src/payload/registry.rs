@@ -35,7 +35,9 @@ pub enum PayloadError {
         text: String,
     },
     /// The registry has no such image.
-    #[error("the registry {registry} knows no image `{image}`; check the hash, or name its place with `image_url()`")]
+    #[error(
+        "the registry {registry} knows no image `{image}`; check the hash, or name its place with `image_url()`"
+    )]
     UnknownImage {
         /// Hash or tag.
         image: String,
@@ -43,7 +45,9 @@ pub enum PayloadError {
         registry: String,
     },
     /// The registry does not work.
-    #[error("the registry {registry} did not tell where image `{image}` is: {reason}; with `image_url()` it is not needed")]
+    #[error(
+        "the registry {registry} did not tell where image `{image}` is: {reason}; with `image_url()` it is not needed"
+    )]
     Registry {
         /// Hash or tag.
         image: String,
@@ -167,7 +171,10 @@ fn check<'t>(text: &'t str, fault: Option<&'static str>) -> Result<&'t str, Payl
 
 /// The hash stands between colons in the task package, so it must hold none.
 fn hash_fault(hash: &str) -> Option<&'static str> {
-    let fits = !hash.is_empty() && hash.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fits = !hash.is_empty()
+        && hash
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     (!fits).then_some("a hash is 56 hex digits (`sha3sum -a 224 image.gvmi`)")
 }
 
@@ -210,11 +217,20 @@ mod tests {
         )
     }
 
-    async fn resolve(transport: &Transport, payload: impl Into<Payload>) -> Result<String, PayloadError> {
+    async fn resolve(
+        transport: &Transport,
+        payload: impl Into<Payload>,
+    ) -> Result<String, PayloadError> {
         let url = Url::parse("http://registry.test").expect("a url");
-        let registry = Registry { transport, url: &url };
+        let registry = Registry {
+            transport,
+            url: &url,
+        };
         let resolved = payload.into().resolve(&registry).await?;
-        Ok(resolved.properties["golem.srv.comp.task_package"].as_str().unwrap_or_default().into())
+        Ok(resolved.properties["golem.srv.comp.task_package"]
+            .as_str()
+            .unwrap_or_default()
+            .into())
     }
 
     #[tokio::test]
@@ -226,7 +242,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_registry_tells_the_place_of_a_hash_and_the_hash_of_a_tag() {
-        let known = registry_that_answers(200, r#"{"http":"http://r/i","https":"https://r/i","sha3":"feed"}"#);
+        let known = registry_that_answers(
+            200,
+            r#"{"http":"http://r/i","https":"https://r/i","sha3":"feed"}"#,
+        );
         let by_hash = resolve(&known, vm::repo("abc").image_use_https(true)).await;
         assert_eq!(by_hash.as_deref(), Ok("hash:sha3:abc:https://r/i"));
         let by_tag = resolve(&known, vm::tag("golem/node:20")).await;
@@ -241,9 +260,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_registry_that_talks_nonsense_is_an_error_not_a_panic() {
-        for body in ["<html>", "{}", "[]", r#"{"http":7}"#, r#"{"http":"no url"}"#] {
+        for body in [
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"http":7}"#,
+            r#"{"http":"no url"}"#,
+        ] {
             let error = resolve(&registry_that_answers(200, body), vm::repo("abc")).await;
-            assert!(matches!(error, Err(PayloadError::Registry { .. })), "{body}: {error:?}");
+            assert!(
+                matches!(error, Err(PayloadError::Registry { .. })),
+                "{body}: {error:?}"
+            );
         }
     }
 

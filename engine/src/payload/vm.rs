@@ -220,9 +220,17 @@ mod tests {
 
     #[test]
     fn a_manifest_payload_carries_manifest_and_signature() {
-        let payload: Payload = manifest("bWFu").signature("c2ln").signature_algorithm("sha256").into();
+        let payload: Payload = manifest("bWFu")
+            .signature("c2ln")
+            .signature_algorithm("sha256")
+            .into();
         assert_eq!(payload.properties()["golem.srv.comp.payload"], "bWFu");
         assert_eq!(payload.properties()["golem.srv.comp.payload.sig"], "c2ln");
-        assert!(payload.constraints().iter().any(|c| c.contains("=manifest-support)")));
+        assert!(
+            payload
+                .constraints()
+                .iter()
+                .any(|c| c.contains("=manifest-support)"))
+        );
     }
 }

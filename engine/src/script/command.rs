@@ -24,9 +24,19 @@ pub(super) enum Kind {
     Start(Start),
     Run(Run),
     Terminate,
-    Transfer { from: String, to: String },
-    Upload { source: Result<Source, TransferError>, to: String },
-    Download { from: String, target: Target, limit: Option<u64> },
+    Transfer {
+        from: String,
+        to: String,
+    },
+    Upload {
+        source: Result<Source, TransferError>,
+        to: String,
+    },
+    Download {
+        from: String,
+        target: Target,
+        limit: Option<u64>,
+    },
 }
 
 impl Command {
@@ -68,7 +78,9 @@ impl Command {
     /// Sets a variable of a [`run`](Self::run)'s environment; other commands have none.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Kind::Run(run) = &mut self.0 {
-            run.env.get_or_insert_default().insert(name.into(), value.into());
+            run.env
+                .get_or_insert_default()
+                .insert(name.into(), value.into());
         }
         self
     }

@@ -55,7 +55,9 @@ pub enum ScriptError {
         source: Arc<ApiError>,
     },
     /// Output beyond the limit.
-    #[error("the script's output on activity {activity_id} is longer than {limit} bytes; print less, download it as a file, or raise `Script::max_result_bytes`")]
+    #[error(
+        "the script's output on activity {activity_id} is longer than {limit} bytes; print less, download it as a file, or raise `Script::max_result_bytes`"
+    )]
     ResultTooLarge {
         /// Where.
         activity_id: ActivityId,

@@ -29,7 +29,9 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
     let cancel = CancellationToken::new();
     let _guard = cancel.clone().drop_guard();
     let tasks = script.activity.core().tasks().clone();
-    let deadline = script.timeout.map(|timeout| (Instant::now() + timeout, timeout));
+    let deadline = script
+        .timeout
+        .map(|timeout| (Instant::now() + timeout, timeout));
     let span = tracing::info_span!("script", activity = %script.activity.id(),
         agreement = %script.activity.rental().agreement_id);
     let run = async move {
@@ -105,8 +107,11 @@ impl<'a> Execution<'a> {
         for index in 0..self.steps.len() {
             self.open_file(index).await?;
         }
-        let commands: Vec<_> =
-            self.steps.iter().map(|step| step.command.wire(step.file.url())).collect();
+        let commands: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| step.command.wire(step.file.url()))
+            .collect();
         let batch = Batch {
             patience,
             activity: &activity,
@@ -118,27 +123,35 @@ impl<'a> Execution<'a> {
             batch: batch_id.clone(),
             commands: commands.len(),
         });
-        self.emit(|job, agreement_id, activity_id, script| EventKind::ScriptSent {
-            job,
-            agreement_id,
-            activity_id,
-            script,
-            batch_id: batch_id.clone(),
-            commands: u32::try_from(commands.len()).unwrap_or(u32::MAX),
-        });
-        self.emit(|job, agreement_id, activity_id, script| EventKind::GettingResults {
-            job,
-            agreement_id,
-            activity_id,
-            script,
-        });
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::ScriptSent {
+                job,
+                agreement_id,
+                activity_id,
+                script,
+                batch_id: batch_id.clone(),
+                commands: u32::try_from(commands.len()).unwrap_or(u32::MAX),
+            },
+        );
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::GettingResults {
+                job,
+                agreement_id,
+                activity_id,
+                script,
+            },
+        );
         self.started(0);
         let mut results = batch.results(batch_id);
         let mut output = 0usize;
         let mut failure = None;
         while let Some(news) = results.next().await? {
             for result in news {
-                output += [&result.stdout, &result.stderr].into_iter().flatten().map(length).sum::<usize>();
+                output += [&result.stdout, &result.stderr]
+                    .into_iter()
+                    .flatten()
+                    .map(length)
+                    .sum::<usize>();
                 if output > max_result_bytes {
                     return Err(ScriptError::ResultTooLarge {
                         activity_id: activity.id().clone(),
@@ -156,7 +169,10 @@ impl<'a> Execution<'a> {
     }
 
     fn prepend_start(&mut self) {
-        let brings_own = self.steps.iter().any(|step| step.command.is_deploy_or_start());
+        let brings_own = self
+            .steps
+            .iter()
+            .any(|step| step.command.is_deploy_or_start());
         if brings_own || !self.steps.iter().any(|step| step.command.needs_start()) {
             return;
         }
@@ -190,7 +206,11 @@ impl<'a> Execution<'a> {
                 let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, upload);
                 File::Upload(open.await.map_err(refused)?)
             }
-            Kind::Download { from, target, limit } => {
+            Kind::Download {
+                from,
+                target,
+                limit,
+            } => {
                 let limit = limit.unwrap_or(match target {
                     Target::Memory => limits.max_download_bytes,
                     Target::File(_) => limits.max_download_file_bytes,
@@ -211,23 +231,27 @@ impl<'a> Execution<'a> {
         };
         let command = u32::try_from(index).unwrap_or(u32::MAX);
         let text = step.command.text();
-        self.emit(|job, agreement_id, activity_id, script| EventKind::CommandStarted {
-            job,
-            agreement_id,
-            activity_id,
-            script,
-            command,
-            text,
-        });
-        if let Kind::Download { from, .. } = &step.command.0 {
-            self.emit(|job, agreement_id, activity_id, script| EventKind::DownloadStarted {
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::CommandStarted {
                 job,
                 agreement_id,
                 activity_id,
                 script,
                 command,
-                path: from.clone(),
-            });
+                text,
+            },
+        );
+        if let Kind::Download { from, .. } = &step.command.0 {
+            self.emit(
+                |job, agreement_id, activity_id, script| EventKind::DownloadStarted {
+                    job,
+                    agreement_id,
+                    activity_id,
+                    script,
+                    command,
+                    path: from.clone(),
+                },
+            );
         }
     }
 
@@ -238,7 +262,9 @@ impl<'a> Execution<'a> {
         session: &mut Session,
     ) -> Result<(), ScriptError> {
         let command = result.index;
-        let Some(index) = usize::try_from(command).ok().filter(|index| *index < self.steps.len())
+        let Some(index) = usize::try_from(command)
+            .ok()
+            .filter(|index| *index < self.steps.len())
         else {
             return Ok(());
         };
@@ -259,32 +285,36 @@ impl<'a> Execution<'a> {
         let outputs = [executed.stdout_text(), executed.stderr_text()]
             .map(|text| (!text.is_empty()).then(|| text.chars().take(MAX_EVENT_OUTPUT).collect()));
         let [stdout, stderr] = outputs;
-        self.emit(|job, agreement_id, activity_id, script| EventKind::CommandExecuted {
-            job,
-            agreement_id,
-            activity_id,
-            script,
-            command,
-            text,
-            success,
-            message,
-            stdout,
-            stderr,
-        });
-        let file = file.close(success).await;
-        if let Ok(Some(received)) = &file
-            && let Kind::Download { from, .. } = &self.steps[index].command.0
-        {
-            let bytes = received.size;
-            self.emit(|job, agreement_id, activity_id, script| EventKind::DownloadFinished {
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::CommandExecuted {
                 job,
                 agreement_id,
                 activity_id,
                 script,
                 command,
-                path: from.clone(),
-                bytes,
-            });
+                text,
+                success,
+                message,
+                stdout,
+                stderr,
+            },
+        );
+        let file = file.close(success).await;
+        if let Ok(Some(received)) = &file
+            && let Kind::Download { from, .. } = &self.steps[index].command.0
+        {
+            let bytes = received.size;
+            self.emit(
+                |job, agreement_id, activity_id, script| EventKind::DownloadFinished {
+                    job,
+                    agreement_id,
+                    activity_id,
+                    script,
+                    command,
+                    path: from.clone(),
+                    bytes,
+                },
+            );
         }
         let outcome = match file {
             Err(error) => Err(ScriptError::Transfer(error)),
@@ -331,13 +361,15 @@ impl<'a> Execution<'a> {
             }
         }
         let error = result.as_ref().err().map(ToString::to_string);
-        self.emit(|job, agreement_id, activity_id, script| EventKind::ScriptFinished {
-            job,
-            agreement_id,
-            activity_id,
-            script,
-            error,
-        });
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::ScriptFinished {
+                job,
+                agreement_id,
+                activity_id,
+                script,
+                error,
+            },
+        );
         result.map(|()| BatchResults(self.done))
     }
 

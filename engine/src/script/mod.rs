@@ -199,7 +199,13 @@ impl Script {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let commands: Vec<_> = self.commands.iter().map(|(command, _)| command.text()).collect();
-        f.debug_struct("Script").field("commands", &commands).finish_non_exhaustive()
+        let commands: Vec<_> = self
+            .commands
+            .iter()
+            .map(|(command, _)| command.text())
+            .collect();
+        f.debug_struct("Script")
+            .field("commands", &commands)
+            .finish_non_exhaustive()
     }
 }

@@ -59,7 +59,10 @@ impl CommandExecuted {
 
     /// What is known of a failure, in one line.
     pub(crate) fn failure(&self) -> String {
-        let mut words = self.message.clone().unwrap_or_else(|| "no reason given".into());
+        let mut words = self
+            .message
+            .clone()
+            .unwrap_or_else(|| "no reason given".into());
         let stderr = self.stderr_text();
         if let Some(line) = stderr.lines().rev().find(|line| !line.trim().is_empty()) {
             words.push_str(" — ");

@@ -67,9 +67,12 @@ impl<S: Service> Cluster<S> {
         params: Vec<S::Params>,
     ) -> Result<Self, Error> {
         let job = core.next_job("service");
-        let expiration = core.now().saturating_add(lifetime).map_err(|_| Error::Payload {
-            message: format!("an expiration of {lifetime:?} is too far away"),
-        })?;
+        let expiration = core
+            .now()
+            .saturating_add(lifetime)
+            .map_err(|_| Error::Payload {
+                message: format!("an expiration of {lifetime:?} is too far away"),
+            })?;
         let tasks = core.jobs().child(job.as_str());
         if tasks.is_cancelled() {
             return Err(Error::Stopped);
@@ -98,7 +101,9 @@ impl<S: Service> Cluster<S> {
         });
         let margin = STOP_BEFORE.min(lifetime / 10);
         let deadline = Instant::now() + lifetime.saturating_sub(margin);
-        shared.tasks.spawn("supervise", supervise(Arc::clone(&shared), deadline));
+        shared
+            .tasks
+            .spawn("supervise", supervise(Arc::clone(&shared), deadline));
         let cluster = Cluster {
             shared,
             payload,
@@ -111,7 +116,8 @@ impl<S: Service> Cluster<S> {
 
     /// All instances, ended ones too, in the order they were spawned.
     pub fn instances(&self) -> Vec<Instance> {
-        self.seen.store(*self.shared.version.borrow(), Ordering::Relaxed);
+        self.seen
+            .store(*self.shared.version.borrow(), Ordering::Relaxed);
         self.shared.snapshot()
     }
 
@@ -144,10 +150,15 @@ impl<S: Service> Cluster<S> {
     /// Cancel-safe.
     pub async fn wait_running(&self, timeout: Duration) -> Result<Vec<Instance>, ClusterError> {
         let over = |instance: &Instance| {
-            matches!(instance.state, ServiceState::Stopping | ServiceState::Terminated)
+            matches!(
+                instance.state,
+                ServiceState::Stopping | ServiceState::Terminated
+            )
         };
         let settled = self.wait_until(|instances| {
-            instances.iter().all(|instance| instance.state == ServiceState::Running)
+            instances
+                .iter()
+                .all(|instance| instance.state == ServiceState::Running)
                 || instances.iter().any(over)
         });
         let Ok(instances) = tokio::time::timeout(timeout, settled).await else {
@@ -230,10 +241,16 @@ impl<S: Service> Cluster<S> {
     /// [`ClusterError::UnknownInstance`].
     pub fn stop_instance(&self, id: &str) -> Result<(), ClusterError> {
         let entries = self.shared.entries();
-        let found = entries.instances.iter().find(|(instance, _)| instance.borrow().id == id);
+        let found = entries
+            .instances
+            .iter()
+            .find(|(instance, _)| instance.borrow().id == id);
         let Some((_, stop)) = found else {
-            let ids: Vec<_> =
-                entries.instances.iter().map(|(instance, _)| instance.borrow().id.clone()).collect();
+            let ids: Vec<_> = entries
+                .instances
+                .iter()
+                .map(|(instance, _)| instance.borrow().id.clone())
+                .collect();
             return Err(ClusterError::UnknownInstance {
                 id: id.into(),
                 known: ids.join(", "),
@@ -275,7 +292,11 @@ impl<S: Service> Shared<S> {
     }
 
     fn snapshot(&self) -> Vec<Instance> {
-        self.entries().instances.iter().map(|(instance, _)| instance.borrow().clone()).collect()
+        self.entries()
+            .instances
+            .iter()
+            .map(|(instance, _)| instance.borrow().clone())
+            .collect()
     }
 
     /// Something about an instance changed.
@@ -317,7 +338,9 @@ struct Alive<S: Service>(Arc<Shared<S>>);
 
 impl<S: Service> Drop for Alive<S> {
     fn drop(&mut self) {
-        self.0.live.send_modify(|live| *live = live.saturating_sub(1));
+        self.0
+            .live
+            .send_modify(|live| *live = live.saturating_sub(1));
         self.0.touch();
     }
 }
@@ -333,7 +356,11 @@ async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Instant) {
     shared.stop_all();
     shared.all_ended().await;
     shared.market.close().await;
-    let failures: Vec<_> = shared.snapshot().into_iter().filter_map(|instance| instance.failure).collect();
+    let failures: Vec<_> = shared
+        .snapshot()
+        .into_iter()
+        .filter_map(|instance| instance.failure)
+        .collect();
     shared.core.emit(EventKind::JobFinished {
         job: shared.job.clone(),
         error: (!failures.is_empty()).then(|| failures.join("; ")),

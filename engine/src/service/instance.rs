@@ -59,7 +59,8 @@ impl StopSignal {
 
     /// A wish, unless there was one already: the end of a cluster is no second wish.
     pub(super) fn signal_once(&self) {
-        self.0.send_if_modified(|count| std::mem::replace(count, (*count).max(1)) == 0);
+        self.0
+            .send_if_modified(|count| std::mem::replace(count, (*count).max(1)) == 0);
     }
 
     /// Waits for more wishes than were heard.
@@ -111,7 +112,9 @@ impl<S: Service> Runner<S> {
                 Err(illegal) => {
                     // Only a fault of this loop leads here: end it safely.
                     let what = format!("service {id}: {illegal}");
-                    self.shared.core.emit(EventKind::ProtocolViolation { what: what.clone() });
+                    self.shared
+                        .core
+                        .emit(EventKind::ProtocolViolation { what: what.clone() });
                     state = State::Terminated {
                         failure: Some(what),
                     };
@@ -227,7 +230,13 @@ impl<S: Service> Runner<S> {
         if failed {
             self.avoid(machine.activity().rental().provider_id.clone());
         }
-        machine.release(if failed { "the service failed" } else { "the service was stopped" }).await;
+        machine
+            .release(if failed {
+                "the service failed"
+            } else {
+                "the service was stopped"
+            })
+            .await;
     }
 
     fn avoid(&mut self, provider: NodeId) {

@@ -253,10 +253,21 @@ impl<S: Service> RunService<S> {
             None => S::payload().await?,
         };
         let registry = Registry::of(&self.core);
-        let resolved = payload.resolve(&registry).await.map_err(|error| Error::Payload {
-            message: error.to_string(),
-        })?;
-        Cluster::open(self.core, payload, resolved, self.expiration, self.treatment, params).await
+        let resolved = payload
+            .resolve(&registry)
+            .await
+            .map_err(|error| Error::Payload {
+                message: error.to_string(),
+            })?;
+        Cluster::open(
+            self.core,
+            payload,
+            resolved,
+            self.expiration,
+            self.treatment,
+            params,
+        )
+        .await
     }
 
     fn all_params(&self) -> Result<Vec<S::Params>, Error> {
@@ -278,7 +289,10 @@ impl<S: Service> RunService<S> {
 impl<S: Service> std::fmt::Debug for RunService<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RunService")
-            .field("instances", &self.num_instances.unwrap_or(self.params.len()))
+            .field(
+                "instances",
+                &self.num_instances.unwrap_or(self.params.len()),
+            )
             .finish_non_exhaustive()
     }
 }

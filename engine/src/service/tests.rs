@@ -74,7 +74,11 @@ fn noted(script: &Script) -> Vec<String> {
 
 async fn cluster(daemon: &Daemon, script: &Script) -> (Golem, Cluster<Probe>) {
     let (golem, _) = daemon.golem().await;
-    let cluster = golem.run_service::<Probe>().instance_params([script.clone()]).start().await;
+    let cluster = golem
+        .run_service::<Probe>()
+        .instance_params([script.clone()])
+        .start()
+        .await;
     (golem, cluster.expect("a cluster"))
 }
 
@@ -83,12 +87,21 @@ async fn a_stopped_service_went_through_all_its_handlers_and_is_given_back() {
     let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    let running = cluster.wait_running(Duration::from_secs(60)).await.expect("running");
+    let running = cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect("running");
     assert_eq!(running[0].provider_name.as_deref(), Some("alice"));
     cluster.stop();
     let ended = cluster.join().await;
-    assert_eq!((ended[0].state, &ended[0].failure), (ServiceState::Terminated, &None));
-    assert_eq!(noted(&script), ["start on alice", "run", "shutdown", "shut down"]);
+    assert_eq!(
+        (ended[0].state, &ended[0].failure),
+        (ServiceState::Terminated, &None)
+    );
+    assert_eq!(
+        noted(&script),
+        ["start on alice", "run", "shutdown", "shut down"]
+    );
     assert!(daemon.is_empty());
 }
 
@@ -119,7 +132,9 @@ async fn a_failed_start_is_tried_on_another_provider() {
     });
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    let running = cluster.wait_until(|all| all[0].state == ServiceState::Running).await;
+    let running = cluster
+        .wait_until(|all| all[0].state == ServiceState::Running)
+        .await;
     assert_eq!(running[0].provider_name.as_deref(), Some("good"));
     assert_eq!(running[0].failure, None);
     cluster.stop();
@@ -129,7 +144,9 @@ async fn a_failed_start_is_tried_on_another_provider() {
 
 #[tokio::test(start_paused = true)]
 async fn without_respawn_a_failed_start_ends_the_instance_with_its_reason() {
-    let daemon = Daemon::new(&["bad"], |_, commands| fails_at(commands, 0, Duration::ZERO));
+    let daemon = Daemon::new(&["bad"], |_, commands| {
+        fails_at(commands, 0, Duration::ZERO)
+    });
     let (golem, _) = daemon.golem().await;
     let cluster = golem
         .run_service::<Probe>()
@@ -138,7 +155,10 @@ async fn without_respawn_a_failed_start_ends_the_instance_with_its_reason() {
         .start()
         .await
         .expect("a cluster");
-    let error = cluster.wait_running(Duration::from_secs(60)).await.expect_err("it failed");
+    let error = cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect_err("it failed");
     assert!(matches!(error, ClusterError::Ended { .. }));
     assert!(error.to_string().contains("deploy"), "{error}");
     cluster.join().await;
@@ -165,7 +185,12 @@ async fn a_panicking_handler_fails_its_instance_only() {
             all[0].state == ServiceState::Terminated && all[1].state == ServiceState::Running
         })
         .await;
-    assert!(instances[0].failure.as_deref().is_some_and(|why| why.contains("on purpose")));
+    assert!(
+        instances[0]
+            .failure
+            .as_deref()
+            .is_some_and(|why| why.contains("on purpose"))
+    );
     cluster.stop();
     cluster.join().await;
     assert!(daemon.is_empty());
@@ -176,12 +201,25 @@ async fn a_terminated_agreement_that_takes_the_activity_along_skips_shutdown() {
     let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster.wait_running(Duration::from_secs(60)).await.expect("running");
+    cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect("running");
     let began = Instant::now();
     daemon.terminate("alice", true);
-    let ended = cluster.wait_until(|all| all[0].state == ServiceState::Terminated).await;
-    assert!(began.elapsed() < Duration::from_secs(1), "it reaches the instance at once");
-    assert!(ended[0].failure.as_deref().is_some_and(|why| why.contains("had enough")));
+    let ended = cluster
+        .wait_until(|all| all[0].state == ServiceState::Terminated)
+        .await;
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "it reaches the instance at once"
+    );
+    assert!(
+        ended[0]
+            .failure
+            .as_deref()
+            .is_some_and(|why| why.contains("had enough"))
+    );
     assert_eq!(noted(&script), ["start on alice", "run"]);
 }
 
@@ -190,10 +228,16 @@ async fn a_terminated_agreement_whose_activity_lives_leads_to_shutdown() {
     let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster.wait_running(Duration::from_secs(60)).await.expect("running");
+    cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect("running");
     daemon.terminate("alice", false);
     cluster.join().await;
-    assert_eq!(noted(&script), ["start on alice", "run", "shutdown", "shut down"]);
+    assert_eq!(
+        noted(&script),
+        ["start on alice", "run", "shutdown", "shut down"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +251,13 @@ async fn an_activity_that_dies_silently_is_noticed_by_its_health_check() {
     let began = Instant::now();
     let ended = cluster.join().await;
     assert!(began.elapsed() < Duration::from_secs(75));
-    assert!(ended[0].failure.as_deref().is_some_and(|why| why.contains("Terminated")), "{ended:?}");
+    assert!(
+        ended[0]
+            .failure
+            .as_deref()
+            .is_some_and(|why| why.contains("Terminated")),
+        "{ended:?}"
+    );
     assert_eq!(noted(&script), ["start on alice", "run"]);
 }
 
@@ -219,10 +269,15 @@ async fn a_stop_while_starting_skips_the_other_handlers() {
     });
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster.wait_until(|all| all[0].state == ServiceState::Starting).await;
+    cluster
+        .wait_until(|all| all[0].state == ServiceState::Starting)
+        .await;
     cluster.stop();
     let ended = cluster.join().await;
-    assert_eq!((ended[0].state, &ended[0].failure), (ServiceState::Terminated, &None));
+    assert_eq!(
+        (ended[0].state, &ended[0].failure),
+        (ServiceState::Terminated, &None)
+    );
     assert_eq!(noted(&script), ["start on alice"]);
     assert!(daemon.is_empty());
 }
@@ -250,20 +305,35 @@ async fn a_stop_while_pending_rents_nothing() {
     let (_golem, cluster) = cluster(&daemon, &script).await;
     cluster.stop();
     let ended = cluster.join().await;
-    assert_eq!((ended[0].state, ended[0].attempts), (ServiceState::Terminated, 0));
+    assert_eq!(
+        (ended[0].state, ended[0].attempts),
+        (ServiceState::Terminated, 0)
+    );
     assert_eq!(daemon.calls("POST /activity-api"), 0);
-    assert_eq!(cluster.spawn_instances([script]), Err(ClusterError::Stopped));
+    assert_eq!(
+        cluster.spawn_instances([script]),
+        Err(ClusterError::Stopped)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_activity_that_cannot_be_created_is_tried_on_another_agreement() {
     let daemon = Daemon::new(&["alice", "bob"], |_, commands| all_well(commands));
-    daemon.can(Method::POST, "/activity-api/v1/activity", &[(408, r#"{"message":"Timeout"}"#)]);
+    daemon.can(
+        Method::POST,
+        "/activity-api/v1/activity",
+        &[(408, r#"{"message":"Timeout"}"#)],
+    );
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    let running = cluster.wait_until(|all| all[0].state == ServiceState::Running).await;
+    let running = cluster
+        .wait_until(|all| all[0].state == ServiceState::Running)
+        .await;
     assert_eq!(running[0].attempts, 2);
-    assert_eq!(daemon.calls("GET /activity-api/v1/activity"), 1 + daemon.calls("/exec/") + daemon.calls("/state"));
+    assert_eq!(
+        daemon.calls("GET /activity-api/v1/activity"),
+        1 + daemon.calls("/exec/") + daemon.calls("/state")
+    );
     cluster.stop();
     cluster.join().await;
     assert!(daemon.is_empty());
@@ -283,14 +353,23 @@ async fn a_second_stop_of_an_instance_cuts_its_shutdown_short() {
     });
     let script = Script::default();
     let (_golem, cluster) = cluster(&daemon, &script).await;
-    let running = cluster.wait_running(Duration::from_secs(60)).await.expect("running");
+    let running = cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect("running");
     let id = running[0].id.clone();
     assert!(cluster.stop_instance("nobody").is_err());
     cluster.stop_instance(&id).expect("known");
-    cluster.wait_until(|all| all[0].state == ServiceState::Stopping).await;
+    cluster
+        .wait_until(|all| all[0].state == ServiceState::Stopping)
+        .await;
     cluster.stop();
     sleep(Duration::from_secs(20)).await;
-    assert_eq!(cluster.instances()[0].state, ServiceState::Stopping, "one wish is one wish");
+    assert_eq!(
+        cluster.instances()[0].state,
+        ServiceState::Stopping,
+        "one wish is one wish"
+    );
     cluster.stop_instance(&id).expect("known");
     cluster.join().await;
     assert_eq!(noted(&script), ["start on alice", "run", "shutdown"]);
@@ -314,8 +393,15 @@ async fn instances_start_side_by_side() {
         .start()
         .await
         .expect("a cluster");
-    cluster.wait_running(Duration::from_secs(120)).await.expect("running");
-    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    cluster
+        .wait_running(Duration::from_secs(120))
+        .await
+        .expect("running");
+    assert!(
+        began.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        began.elapsed()
+    );
     cluster.stop();
     cluster.join().await;
 }
@@ -325,10 +411,16 @@ async fn the_engines_end_stops_its_services_in_order() {
     let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
     let script = Script::default();
     let (golem, cluster) = cluster(&daemon, &script).await;
-    cluster.wait_running(Duration::from_secs(60)).await.expect("running");
+    cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect("running");
     let report = golem.stop().await;
     assert!(report.cut_off.is_empty(), "{report}");
-    assert_eq!(noted(&script), ["start on alice", "run", "shutdown", "shut down"]);
+    assert_eq!(
+        noted(&script),
+        ["start on alice", "run", "shutdown", "shut down"]
+    );
     assert!(daemon.is_empty());
 }
 
@@ -342,7 +434,10 @@ async fn every_change_of_state_is_told_in_order() {
         .start()
         .await
         .expect("a cluster");
-    cluster.wait_running(Duration::from_secs(60)).await.expect("running");
+    cluster
+        .wait_running(Duration::from_secs(60))
+        .await
+        .expect("running");
     cluster.stop();
     cluster.join().await;
     let events = events.lock().expect("events").clone();
@@ -355,7 +450,13 @@ async fn every_change_of_state_is_told_in_order() {
         .collect();
     assert_eq!(states, ["starting", "running", "stopping", "terminated"]);
     let names: Vec<_> = events.iter().map(EventKind::name).collect();
-    for name in ["ActivityCreated", "ScriptSent", "CommandExecuted", "ScriptFinished", "ActivityDestroyed"] {
+    for name in [
+        "ActivityCreated",
+        "ScriptSent",
+        "CommandExecuted",
+        "ScriptFinished",
+        "ActivityDestroyed",
+    ] {
         assert!(names.contains(&name), "{name}");
     }
 }
@@ -371,7 +472,10 @@ async fn too_few_parameters_are_refused_with_both_numbers() {
         .start()
         .await
         .expect_err("too few");
-    assert!(refused.to_string().contains('2') && refused.to_string().contains('1'), "{refused}");
+    assert!(
+        refused.to_string().contains('2') && refused.to_string().contains('1'),
+        "{refused}"
+    );
 }
 
 /// What a handler sees of scripts that fail.
@@ -416,7 +520,12 @@ async fn a_failed_command_is_told_by_script_and_handles_alike() {
         }
     });
     let (golem, _) = daemon.golem().await;
-    let cluster = golem.run_service::<Failing>().num_instances(1).start().await.expect("a cluster");
+    let cluster = golem
+        .run_service::<Failing>()
+        .num_instances(1)
+        .start()
+        .await
+        .expect("a cluster");
     let ended = cluster.join().await;
     assert_eq!(ended[0].failure, None);
     assert_eq!(SCRIPTS.load(Ordering::SeqCst), 1);

@@ -222,15 +222,21 @@ where
         let resolved = resolved.map_err(|error| Error::Payload {
             message: error.to_string(),
         })?;
-        let expiration = core.now().saturating_add(self.timeout).map_err(|_| Error::Payload {
-            message: format!("a timeout of {:?} is too far away", self.timeout),
-        })?;
+        let expiration = core
+            .now()
+            .saturating_add(self.timeout)
+            .map_err(|_| Error::Payload {
+                message: format!("a timeout of {:?} is too far away", self.timeout),
+            })?;
         core.emit(EventKind::JobStarted { job: id.clone() });
         let market = match core.open_market(id.clone(), &resolved, expiration).await {
             Ok(market) => market,
             Err(error) => {
                 let text = Some(error.to_string());
-                core.emit(EventKind::JobFinished { job: id, error: text });
+                core.emit(EventKind::JobFinished {
+                    job: id,
+                    error: text,
+                });
                 return Err(error);
             }
         };
@@ -258,7 +264,9 @@ where
 
 impl<D, R, W> fmt::Debug for ExecuteTasks<D, R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecuteTasks").field("tasks", &self.data.len()).finish_non_exhaustive()
+        f.debug_struct("ExecuteTasks")
+            .field("tasks", &self.data.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -287,6 +295,8 @@ impl<D, R> Stream for Tasks<D, R> {
 
 impl<D, R> fmt::Debug for Tasks<D, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tasks").field("job", &self.job).finish_non_exhaustive()
+        f.debug_struct("Tasks")
+            .field("job", &self.job)
+            .finish_non_exhaustive()
     }
 }

@@ -61,7 +61,10 @@ impl<D> Queue<D> {
     /// The next task for a provider: one that it has not failed, if there is any.
     pub(super) fn pop(&self, provider: &NodeId) -> Option<Entry<D>> {
         let mut state = self.state();
-        let fresh = state.waiting.iter().position(|entry| !entry.failed_on.contains(provider));
+        let fresh = state
+            .waiting
+            .iter()
+            .position(|entry| !entry.failed_on.contains(provider));
         let mut entry = state.waiting.remove(fresh.unwrap_or(0))?;
         self.changed(&state);
         entry.task.attempt += 1;
@@ -138,7 +141,10 @@ mod tests {
         let queue = Queue::new(vec!["a", "b"], 3);
         let first = queue.pop(&node("p")).expect("a task");
         assert_eq!((first.task.data, first.task.attempt), ("a", 1));
-        assert_eq!(queue.pop(&node("p")).map(|entry| entry.task.data), Some("b"));
+        assert_eq!(
+            queue.pop(&node("p")).map(|entry| entry.task.data),
+            Some("b")
+        );
         assert!(queue.pop(&node("p")).is_none() && queue.is_empty());
     }
 
@@ -148,7 +154,10 @@ mod tests {
         let entry = queue.pop(&node("bad")).expect("a task");
         assert!(queue.failed(entry, &node("bad")).is_none());
         assert_eq!(queue.avoided(), [node("bad")]);
-        assert_eq!(queue.pop(&node("bad")).map(|entry| entry.task.data), Some("b"));
+        assert_eq!(
+            queue.pop(&node("bad")).map(|entry| entry.task.data),
+            Some("b")
+        );
         let again = queue.pop(&node("good")).expect("the failed one");
         assert_eq!((again.task.data, again.task.attempt), ("a", 2));
     }

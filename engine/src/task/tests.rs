@@ -22,14 +22,24 @@ async fn all(tasks: Tasks<u32, String>) -> Vec<Result<TaskResult<u32, String>, T
 async fn every_task_is_done_once_and_machines_are_kept() {
     let daemon = Daemon::new(&["a", "b", "c"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..40, echo).max_workers(3).start().await;
+    let tasks = golem
+        .execute_tasks(Payload::new(), 0..40, echo)
+        .max_workers(3)
+        .start()
+        .await;
     let results = all(tasks.expect("tasks")).await;
-    let done: BTreeSet<_> =
-        results.iter().flatten().map(|done| (done.task.data, done.result.clone())).collect();
+    let done: BTreeSet<_> = results
+        .iter()
+        .flatten()
+        .map(|done| (done.task.data, done.result.clone()))
+        .collect();
     assert_eq!(done, (0..40).map(|n| (n, n.to_string())).collect());
     assert_eq!(results.len(), 40);
     assert!(daemon.calls("POST /activity-api/v1/activity") <= 3 + daemon.calls("/exec"));
-    assert!(daemon.is_empty(), "the stream ends when everything is given back");
+    assert!(
+        daemon.is_empty(),
+        "the stream ends when everything is given back"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,7 +55,11 @@ async fn a_task_whose_provider_failed_goes_to_another_one() {
         }
     });
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..6, echo).max_workers(2).start().await;
+    let tasks = golem
+        .execute_tasks(Payload::new(), 0..6, echo)
+        .max_workers(2)
+        .start()
+        .await;
     let results = all(tasks.expect("tasks")).await;
     assert_eq!(results.len(), 6);
     for result in results {
@@ -57,12 +71,22 @@ async fn a_task_whose_provider_failed_goes_to_another_one() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_always_fails_is_given_up_after_its_retries() {
     let daemon = Daemon::new(&["a", "b"], |_, commands| {
-        if runs(commands) { fails_at(commands, 2, Duration::ZERO) } else { all_well(commands) }
+        if runs(commands) {
+            fails_at(commands, 2, Duration::ZERO)
+        } else {
+            all_well(commands)
+        }
     });
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), [7], echo).max_retries(2).start().await;
+    let tasks = golem
+        .execute_tasks(Payload::new(), [7], echo)
+        .max_retries(2)
+        .start()
+        .await;
     let results = all(tasks.expect("tasks")).await;
-    let [Err(error)] = results.as_slice() else { panic!("{results:?}") };
+    let [Err(error)] = results.as_slice() else {
+        panic!("{results:?}")
+    };
     assert_eq!((error.index, error.attempts), (0, 3));
     assert!(matches!(error.reason, TaskFailure::Failed { .. }));
     assert!(daemon.is_empty());
@@ -79,8 +103,14 @@ async fn a_rejected_task_is_not_retried_and_its_machine_is_kept() {
         echo(ctx, task).await
     });
     let results = all(tasks.max_workers(1).start().await.expect("tasks")).await;
-    let refused: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    assert_eq!((refused.len(), refused[0].index, refused[0].attempts), (1, 1, 1));
+    let refused: Vec<_> = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .collect();
+    assert_eq!(
+        (refused.len(), refused[0].index, refused[0].attempts),
+        (1, 1, 1)
+    );
     assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
 }
 
@@ -93,9 +123,16 @@ async fn a_panicking_worker_fails_its_task_only() {
         echo(ctx, task).await
     });
     let results = all(tasks.max_retries(0).start().await.expect("tasks")).await;
-    let failed: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    let failed: Vec<_> = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .collect();
     assert_eq!(failed.len(), 1);
-    assert!(failed[0].to_string().contains("on purpose"), "{}", failed[0]);
+    assert!(
+        failed[0].to_string().contains("on purpose"),
+        "{}",
+        failed[0]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +145,11 @@ async fn dropping_the_stream_gives_everything_back() {
         plan
     });
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..10, echo).max_workers(2).start().await;
+    let tasks = golem
+        .execute_tasks(Payload::new(), 0..10, echo)
+        .max_workers(2)
+        .start()
+        .await;
     let mut tasks = tasks.expect("tasks");
     tasks.next().await.expect("a result").expect("done");
     drop(tasks);
@@ -134,7 +175,13 @@ async fn time_that_is_over_is_told_for_each_task_that_is_left() {
     assert!(began.elapsed() < Duration::from_secs(180));
     assert_eq!(results.len(), 3);
     for result in results {
-        assert!(matches!(result, Err(TaskError { reason: TaskFailure::Timeout { .. }, .. })));
+        assert!(matches!(
+            result,
+            Err(TaskError {
+                reason: TaskFailure::Timeout { .. },
+                ..
+            })
+        ));
     }
     assert!(daemon.is_empty());
 }
@@ -143,11 +190,21 @@ async fn time_that_is_over_is_told_for_each_task_that_is_left() {
 async fn without_offers_every_task_says_why() {
     let daemon = Daemon::new(&[], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..2, echo).start().await.expect("tasks");
+    let tasks = golem
+        .execute_tasks(Payload::new(), 0..2, echo)
+        .start()
+        .await
+        .expect("tasks");
     let results = all(tasks).await;
     assert_eq!(results.len(), 2);
     for result in results {
-        assert!(matches!(result, Err(TaskError { reason: TaskFailure::NoMachine { .. }, .. })));
+        assert!(matches!(
+            result,
+            Err(TaskError {
+                reason: TaskFailure::NoMachine { .. },
+                ..
+            })
+        ));
     }
 }
 
@@ -161,9 +218,17 @@ async fn no_more_machines_are_rented_than_there_are_tasks() {
         counted.fetch_add(1, Ordering::SeqCst);
         async { Ok(String::new()) }
     });
-    assert_eq!(all(tasks.max_workers(4).start().await.expect("tasks")).await.len(), 1);
+    assert_eq!(
+        all(tasks.max_workers(4).start().await.expect("tasks"))
+            .await
+            .len(),
+        1
+    );
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(daemon.calls("/wait"), 1);
-    let none = golem.execute_tasks(Payload::new(), Vec::new(), echo).start().await;
+    let none = golem
+        .execute_tasks(Payload::new(), Vec::new(), echo)
+        .start()
+        .await;
     assert!(all(none.expect("an empty stream")).await.is_empty());
 }

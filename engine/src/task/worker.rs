@@ -60,7 +60,10 @@ where
     /// One worker, until nothing is left to do.
     pub(super) async fn work(self: Arc<Self>, number: usize) {
         let _working = Working(&self.workers);
-        let seed = self.core.seed().fork(&format!("{}/worker-{number}", self.id));
+        let seed = self
+            .core
+            .seed()
+            .fork(&format!("{}/worker-{number}", self.id));
         let mut backoff = Backoff::new(seed);
         let mut failures = 0;
         while !self.queue.is_empty() && !self.cancel.is_cancelled() {
@@ -118,7 +121,11 @@ where
             activity_id: Some(activity.id().clone()),
             error: failure.clone(),
         });
-        let reason = if failure.is_some() { "a task failed" } else { "all tasks are done" };
+        let reason = if failure.is_some() {
+            "a task failed"
+        } else {
+            "all tasks are done"
+        };
         machine.release(reason).await;
     }
 
@@ -178,7 +185,8 @@ where
             }
             Attempt::Rejected(reason) => {
                 rejected(&reason);
-                self.give_up(&entry.task, TaskFailure::Rejected { reason }).await;
+                self.give_up(&entry.task, TaskFailure::Rejected { reason })
+                    .await;
                 None
             }
             Attempt::Failed(reason) => {
@@ -243,7 +251,10 @@ where
 
     fn no_machine(&self, reason: String) {
         tracing::warn!(job = %self.id, reason, "a worker found no machine");
-        *self.no_machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        *self
+            .no_machine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 
     /// Ends the job when the workers are done, time is over, or the engine stops; what was not done
@@ -267,7 +278,11 @@ where
         let _ = workers.wait_for(|workers| *workers == 0).await;
         self.market.close().await;
         let reason = over.unwrap_or_else(|| {
-            let said = self.no_machine.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let said = self
+                .no_machine
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             TaskFailure::NoMachine {
                 reason: said.unwrap_or_else(|| "all workers ended".into()),
             }
@@ -303,6 +318,7 @@ struct Working<'a>(&'a watch::Sender<usize>);
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|workers| *workers = workers.saturating_sub(1));
+        self.0
+            .send_modify(|workers| *workers = workers.saturating_sub(1));
     }
 }

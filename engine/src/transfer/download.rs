@@ -10,9 +10,9 @@ use bytes::Bytes;
 use golem_wire::gsb::DOWNLOAD_COMPONENTS;
 use sha3::{Digest, Sha3_256};
 
-use golem_wire::flex::Flex;
 use super::frame::{Fault, Request};
 use super::{Endpoint, TransferError};
+use golem_wire::flex::Flex;
 
 /// Where a download goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +136,8 @@ impl Download {
                 bytes[start..end].copy_from_slice(content);
             }
             Store::File(part) => {
-                part.write(offset, content).map_err(|error| unwritable(&part.path, &error))?;
+                part.write(offset, content)
+                    .map_err(|error| unwritable(&part.path, &error))?;
             }
         }
         if offset == self.hashed {
@@ -151,12 +152,14 @@ impl Download {
         let hash = if self.hashed == self.size {
             self.hash.clone()
         } else {
-            self.store.hash(self.size).map_err(|error| match &self.store {
-                Store::File(part) => unwritable(&part.path, &error),
-                Store::Memory(_) => TransferError::Incomplete {
-                    remote: self.remote.clone(),
-                },
-            })?
+            self.store
+                .hash(self.size)
+                .map_err(|error| match &self.store {
+                    Store::File(part) => unwritable(&part.path, &error),
+                    Store::Memory(_) => TransferError::Incomplete {
+                        remote: self.remote.clone(),
+                    },
+                })?
         };
         let actual = hex::encode(hash.finalize());
         if !actual.eq_ignore_ascii_case(announced) {
@@ -195,7 +198,10 @@ impl Endpoint for Download {
         }
         match request.component.as_str() {
             "UploadChunk" => {
-                let chunk = request.payload.get("chunk").ok_or_else(|| request.missing("chunk"))?;
+                let chunk = request
+                    .payload
+                    .get("chunk")
+                    .ok_or_else(|| request.missing("chunk"))?;
                 let offset = chunk.get("offset").and_then(Flex::as_u64);
                 let offset = offset.ok_or_else(|| request.missing("offset"))?;
                 let content = chunk.get("content").and_then(Flex::as_bytes);
@@ -244,7 +250,10 @@ impl Part {
             io::Error::new(io::ErrorKind::InvalidInput, "it does not name a file")
         })?;
         if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "it is a directory",
+            ));
         }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -280,7 +289,9 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.kept && let Err(error) = fs::remove_file(&self.part) {
+        if !self.kept
+            && let Err(error) = fs::remove_file(&self.part)
+        {
             tracing::warn!(path = %self.part.display(), %error, "a partial download is left behind");
         }
     }
@@ -342,24 +353,42 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut download = open(&Target::File(directory.path().join("f")));
         download.answer(&chunk(0, b"abc")).expect("a chunk");
-        assert!(matches!(download.answer(&finished(b"xyz")), Err(Fault::Integrity(_))));
-        assert!(matches!(download.keep(), Err(TransferError::Damaged { .. })));
-        assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 0);
+        assert!(matches!(
+            download.answer(&finished(b"xyz")),
+            Err(Fault::Integrity(_))
+        ));
+        assert!(matches!(
+            download.keep(),
+            Err(TransferError::Damaged { .. })
+        ));
+        assert_eq!(
+            fs::read_dir(directory.path()).expect("a directory").count(),
+            0
+        );
     }
 
     #[test]
     fn a_download_that_never_ended_is_incomplete() {
         let mut download = open(&Target::Memory);
         download.answer(&chunk(0, b"abc")).expect("a chunk");
-        assert!(matches!(download.keep(), Err(TransferError::Incomplete { .. })));
+        assert!(matches!(
+            download.keep(),
+            Err(TransferError::Incomplete { .. })
+        ));
     }
 
     #[test]
     fn more_than_the_limit_is_refused() {
         for offset in [98, u64::MAX] {
             let mut download = open(&Target::Memory);
-            assert!(matches!(download.answer(&chunk(offset, b"abc")), Err(Fault::Write(_))));
-            assert!(matches!(download.keep(), Err(TransferError::TooLarge { limit: 100, .. })));
+            assert!(matches!(
+                download.answer(&chunk(offset, b"abc")),
+                Err(Fault::Write(_))
+            ));
+            assert!(matches!(
+                download.keep(),
+                Err(TransferError::TooLarge { limit: 100, .. })
+            ));
         }
     }
 
@@ -370,13 +399,18 @@ mod tests {
             download.answer(&chunk(0, b"abc")).expect("a chunk");
         }
         download.answer(&finished(b"abc")).expect("the same hash");
-        assert!(download.answer(&chunk(0, b"zzz")).is_err(), "a closed file stays as it is");
+        assert!(
+            download.answer(&chunk(0, b"zzz")).is_err(),
+            "a closed file stays as it is"
+        );
     }
 
     #[test]
     fn an_empty_file_is_a_file() {
         let mut download = open(&Target::Memory);
-        download.answer(&finished(b"")).expect("the hash of nothing");
+        download
+            .answer(&finished(b""))
+            .expect("the hash of nothing");
         assert_eq!(download.keep().expect("a file").size, 0);
     }
 
@@ -384,6 +418,9 @@ mod tests {
     fn content_that_is_no_bytes_is_refused() {
         let chunk = Flex::Map(vec![("content".into(), Flex::Text("abc".into()))]);
         let request = request("UploadChunk", Flex::Map(vec![("chunk".into(), chunk)]));
-        assert!(matches!(open(&Target::Memory).answer(&request), Err(Fault::Internal(_))));
+        assert!(matches!(
+            open(&Target::Memory).answer(&request),
+            Err(Fault::Internal(_))
+        ));
     }
 }

@@ -122,7 +122,9 @@ impl Serving {
                 () = answer_all(&mut socket, file) => {}
             }
             // The daemon keeps messages for a service whose websocket is away.
-            let again = self.gsb.connect(&self.services_id, self.nonces.random(), MAX_FRAME);
+            let again = self
+                .gsb
+                .connect(&self.services_id, self.nonces.random(), MAX_FRAME);
             let again = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
@@ -136,7 +138,10 @@ impl Serving {
                 }
             }
         }
-        tracing::warn!(services_id = self.services_id, "the websocket of a file breaks again and again");
+        tracing::warn!(
+            services_id = self.services_id,
+            "the websocket of a file breaks again and again"
+        );
     }
 }
 
@@ -197,23 +202,41 @@ mod tests {
         let calls = Calls::default();
         let noted = Arc::clone(&calls);
         let service = tower::service_fn(move |request: HttpRequest<Body>| {
-            noted.lock().expect("calls").push(format!("{} {}", request.method(), request.uri().path()));
+            noted.lock().expect("calls").push(format!(
+                "{} {}",
+                request.method(),
+                request.uri().path()
+            ));
             let bound = r#"{"listen":{"on":"x","components":[]},"servicesId":"c2lk"}"#;
-            async move { Ok::<_, Infallible>(HttpResponse::new(Full::new(Bytes::from_static(bound.as_bytes())))) }
+            async move {
+                Ok::<_, Infallible>(HttpResponse::new(Full::new(Bytes::from_static(
+                    bound.as_bytes(),
+                ))))
+            }
         });
         let (sockets, accepted) = mpsc::unbounded_channel();
         let connect = move || {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
-            sockets.send(theirs).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+            sockets
+                .send(theirs)
+                .map_err(|_| io::ErrorKind::ConnectionRefused)?;
             Ok(Box::new(ours) as Box<dyn Io>)
         };
         let base = Url::parse("http://daemon").expect("literal");
         let key = AppKey::new("secret").expect("literal");
-        let rest = Rest::new(Transport::in_memory(service, connect), base, &key, Limits::default());
+        let rest = Rest::new(
+            Transport::in_memory(service, connect),
+            base,
+            &key,
+            Limits::default(),
+        );
         (rest.gsb(), calls, accepted)
     }
 
-    #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the callback's type is the library's"
+    )]
     fn handshake(
         request: &server::Request,
         mut response: server::Response,
@@ -222,7 +245,9 @@ mod tests {
         assert_eq!(request.headers()["authorization"], "Bearer secret");
         assert_eq!(request.headers()["sec-websocket-protocol"], SUBPROTOCOL);
         let protocol = HeaderValue::from_static(SUBPROTOCOL);
-        response.headers_mut().insert("sec-websocket-protocol", protocol);
+        response
+            .headers_mut()
+            .insert("sec-websocket-protocol", protocol);
         Ok(response)
     }
 
@@ -236,7 +261,10 @@ mod tests {
             ("id", Flex::Text("7".into())),
             ("payload", payload),
         ]);
-        socket.send(Message::Binary(request.encode())).await.expect("sent");
+        socket
+            .send(Message::Binary(request.encode()))
+            .await
+            .expect("sent");
         loop {
             match socket.next().await.expect("an answer").expect("a frame") {
                 Message::Binary(frame) => return Flex::decode(&frame).expect("a map"),
@@ -253,7 +281,9 @@ mod tests {
         let tasks = TaskGroup::new("test");
         let node = NodeId::new("0xme");
         let accepting = async {
-            accept_hdr_async(sockets.recv().await.expect("a socket"), handshake).await.expect("open")
+            accept_hdr_async(sockets.recv().await.expect("a socket"), handshake)
+                .await
+                .expect("open")
         };
         let seed = Seed::from_u64(1);
         let (exchange, socket) =
@@ -271,17 +301,30 @@ mod tests {
         assert_eq!(exchange.url(), format!("gftp://0xme/{name}"));
         let metadata = ask(&mut socket, "GetMetadata", Flex::Null).await;
         assert_eq!(metadata.get("id").and_then(Flex::as_str), Some("7"));
-        let size = metadata.get("payload").and_then(|payload| payload.get("fileSize"));
+        let size = metadata
+            .get("payload")
+            .and_then(|payload| payload.get("fileSize"));
         assert_eq!(size.and_then(Flex::as_u64), Some(5));
         // Neither a text nor a frame that makes no sense ends it.
         socket.send(Message::text("what?")).await.expect("sent");
-        socket.send(Message::Binary(Bytes::from_static(b"\xff\xff"))).await.expect("sent");
-        assert!(ask(&mut socket, "Nonsense", Flex::Null).await.get("error").is_some());
+        socket
+            .send(Message::Binary(Bytes::from_static(b"\xff\xff")))
+            .await
+            .expect("sent");
+        assert!(
+            ask(&mut socket, "Nonsense", Flex::Null)
+                .await
+                .get("error")
+                .is_some()
+        );
         exchange.close().await.expect("the file");
         let calls = calls.lock().expect("calls").clone();
         assert_eq!(
             calls,
-            ["POST /gsb-api/v1/services", "DELETE /gsb-api/v1/services/c2lk"]
+            [
+                "POST /gsb-api/v1/services",
+                "DELETE /gsb-api/v1/services/c2lk"
+            ]
         );
     }
 
@@ -306,7 +349,12 @@ mod tests {
         let hash = Flex::Text(hex::encode(Sha3_256::digest(b"abcde")));
         let done = ask(&mut socket, "UploadFinished", Flex::map([("hash", hash)])).await;
         assert_eq!(done.get("payload"), Some(&Flex::Null));
-        let received = exchange.close().await.expect("the file").keep().expect("all of it");
+        let received = exchange
+            .close()
+            .await
+            .expect("the file")
+            .keep()
+            .expect("all of it");
         assert_eq!(&received.bytes[..], b"abcde");
     }
 }

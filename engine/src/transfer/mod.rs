@@ -37,7 +37,9 @@ pub enum TransferError {
         reason: String,
     },
     /// The download is longer than allowed.
-    #[error("the download of `{remote}` is longer than {limit} bytes; raise the limit or fetch less")]
+    #[error(
+        "the download of `{remote}` is longer than {limit} bytes; raise the limit or fetch less"
+    )]
     TooLarge {
         /// Path on the provider.
         remote: String,
@@ -45,7 +47,9 @@ pub enum TransferError {
         limit: u64,
     },
     /// The provider's hash is not that of the bytes that came.
-    #[error("the download of `{remote}` is damaged: the provider announced SHA3-256 {announced}, the bytes have {actual}")]
+    #[error(
+        "the download of `{remote}` is damaged: the provider announced SHA3-256 {announced}, the bytes have {actual}"
+    )]
     Damaged {
         /// Path on the provider.
         remote: String,

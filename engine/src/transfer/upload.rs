@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use golem_wire::gsb::UPLOAD_COMPONENTS;
 
-use golem_wire::flex::Flex;
 use super::frame::{Fault, Request};
 use super::{Endpoint, TransferError};
+use golem_wire::flex::Flex;
 
 /// Largest piece handed out; providers ask for 40 KiB.
 const MAX_CHUNK: u64 = 1 << 20;
@@ -71,7 +71,9 @@ impl Upload {
         let size = size.min(MAX_CHUNK).min(self.size - offset);
         match &mut self.content {
             Content::Bytes(bytes) => {
-                let range = usize::try_from(offset).ok().zip(usize::try_from(offset + size).ok());
+                let range = usize::try_from(offset)
+                    .ok()
+                    .zip(usize::try_from(offset + size).ok());
                 let (start, end) = range.ok_or_else(|| Fault::Read("out of range".into()))?;
                 Ok(bytes.slice(start..end))
             }
@@ -128,7 +130,11 @@ mod tests {
     }
 
     fn content(answer: Result<Flex, Fault>) -> Bytes {
-        answer.expect("a chunk").get("content").and_then(Flex::as_bytes).expect("a blob")
+        answer
+            .expect("a chunk")
+            .get("content")
+            .and_then(Flex::as_bytes)
+            .expect("a blob")
     }
 
     #[test]
@@ -136,9 +142,14 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("data");
         std::fs::write(&path, b"0123456789").expect("a file");
-        for source in [Source::Bytes(Bytes::from_static(b"0123456789")), Source::File(path)] {
+        for source in [
+            Source::Bytes(Bytes::from_static(b"0123456789")),
+            Source::File(path),
+        ] {
             let mut upload = Upload::open(&source).expect("a source");
-            let metadata = upload.answer(&request("GetMetadata", Flex::Null)).expect("metadata");
+            let metadata = upload
+                .answer(&request("GetMetadata", Flex::Null))
+                .expect("metadata");
             assert_eq!(metadata.get("fileSize").and_then(Flex::as_u64), Some(10));
             assert_eq!(&content(get(&mut upload, 8, 40_960))[..], b"89");
             assert_eq!(&content(get(&mut upload, 10, 1))[..], b"");
@@ -152,7 +163,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         for path in [directory.path().join("absent"), directory.path().to_owned()] {
             let error = Upload::open(&Source::File(path.clone())).expect_err("no file");
-            assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+            assert!(
+                error.to_string().contains(&path.display().to_string()),
+                "{error}"
+            );
         }
     }
 }
