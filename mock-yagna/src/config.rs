@@ -3,7 +3,9 @@
 //! [`ProviderSpec`] and what it contains are also the provider section of scenario files, hence
 //! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,6 +254,9 @@ pub struct ProviderSpec {
     /// Offer properties that replace or extend the generated ones; `null` removes one.
     #[serde(default)]
     pub properties: Properties,
+    /// TCP ports of its machines that lead to ports of this computer.
+    #[serde(default)]
+    pub ports: BTreeMap<u16, SocketAddr>,
     /// How it behaves.
     #[serde(default)]
     pub behaviour: Behaviour,
@@ -287,6 +292,7 @@ impl ProviderSpec {
             capabilities: usual_capabilities(),
             capacity: 1,
             properties: Properties::new(),
+            ports: BTreeMap::new(),
             behaviour: Behaviour::default(),
         }
     }
@@ -321,6 +327,8 @@ impl ProviderSpec {
             .find(|p| **p < Glm::ZERO)
         {
             format!("its price {price} is negative")
+        } else if let Some((port, real)) = self.ports.iter().find(|(_, real)| !real.ip().is_loopback()) {
+            format!("its port {port} leads to {real}, which is not on this computer")
         } else {
             return Ok(());
         };

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use golem_wire::{
-    ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
-    ProposalId,
+    ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId, NetworkId,
+    NodeId, ProposalId,
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -175,6 +175,20 @@ pub enum Event {
         message: Option<String>,
     },
 
+    // --- net ---
+    /// A virtual network was created.
+    NetworkCreated {
+        /// Which.
+        network: NetworkId,
+        /// Its address and prefix.
+        address: String,
+    },
+    /// A virtual network was removed.
+    NetworkRemoved {
+        /// Which.
+        network: NetworkId,
+    },
+
     // --- payment ---
     /// Money was set aside.
     AllocationCreated {
@@ -321,6 +335,7 @@ impl fmt::Display for Telling<'_> {
 impl State {
     /// Writes down that something happened now.
     pub(crate) fn record(&mut self, actor: Actor, event: Event) {
+        self.metrics.count(&actor, &event);
         self.journal.push(self.now, actor, event);
     }
 

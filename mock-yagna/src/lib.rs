@@ -16,6 +16,8 @@ pub mod inspect;
 pub mod journal;
 pub mod ledger;
 pub mod market;
+mod metrics;
+mod net;
 pub mod payment;
 pub mod provider;
 pub mod rng;

@@ -25,6 +25,8 @@ use crate::ids::IdSource;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
 use crate::market::{self, Market};
+use crate::metrics::Metrics;
+use crate::net::Networks;
 use crate::payment::{self, Payments};
 use crate::provider::Providers;
 use crate::rng::Seed;
@@ -80,6 +82,8 @@ pub struct State {
     pub(crate) providers: Providers,
     pub(crate) activities: Activities,
     pub(crate) gsb: Gsb,
+    pub(crate) networks: Networks,
+    pub(crate) metrics: Metrics,
     pub(crate) payments: Payments,
     topics: IndexMap<Topic, Arc<Notify>>,
     background: Vec<Job>,
@@ -115,6 +119,8 @@ impl State {
             providers: Providers::default(),
             activities: Activities::default(),
             gsb: Gsb::default(),
+            networks: Networks::default(),
+            metrics: Metrics::default(),
             payments: Payments::default(),
             topics: IndexMap::new(),
             background: Vec::new(),

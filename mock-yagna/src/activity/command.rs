@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use golem_wire::activity::{ActivityState, CommandResult, ExeScriptCommand, Run, Transfer};
+use golem_wire::activity::{ActivityState, CommandResult, DeployNetwork, ExeScriptCommand, Run, Transfer};
 use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 
@@ -147,7 +147,9 @@ impl State {
                 activity.running = Some(Running { batch: batch_id.clone(), since: now });
                 self.wake(&Topic::Batch(batch_id.clone()));
                 match command {
-                    ExeScriptCommand::Deploy(_) => self.deploy_image(id, batch_id),
+                    ExeScriptCommand::Deploy(deploy) => {
+                        self.deploy_image(id, batch_id, &deploy.net);
+                    }
                     ExeScriptCommand::Start(_) => self.start_payload(id, batch_id),
                     ExeScriptCommand::Run(run) => self.run_program(id, batch_id, run),
                     ExeScriptCommand::Transfer(transfer) => {
@@ -231,12 +233,16 @@ impl State {
         }
         activity.state = ActivityState::Initialized;
         activity.pending = None;
+        let networks = std::mem::take(&mut activity.networks);
+        self.leave_networks(id, &networks);
         self.stop_machine(machine);
     }
 
-    fn deploy_image(&mut self, id: &ActivityId, batch: &BatchId) {
+    fn deploy_image(&mut self, id: &ActivityId, batch: &BatchId, networks: &[DeployNetwork]) {
+        let networks = self.join_networks(id, networks);
         let Some(activity) = self.activities.by_id.get_mut(id) else { return };
         activity.deployments += 1;
+        activity.networks = networks;
         let count = activity.deployments;
         let agreement = activity.agreement.clone();
         let seed = self.seed.fork(&format!("activity/{id}/{count}"));

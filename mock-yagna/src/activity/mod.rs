@@ -10,20 +10,23 @@ mod error;
 mod exe_unit;
 mod image;
 mod transfer;
+mod web;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use golem_wire::activity::{ActivityState, ActivityStatus};
 use golem_wire::market::AgreementState;
-use golem_wire::{ActivityId, AgreementId, BatchId, NodeId};
+use golem_wire::{ActivityId, AgreementId, BatchId, NetworkId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use batch::Outcome;
 pub(crate) use error::ActivityError;
+pub(crate) use transfer::read_volume;
 
 use crate::journal::Event;
 use crate::world::{Action, State, Topic};
@@ -85,6 +88,8 @@ pub struct Activity {
     machine: Option<Machine>,
     batches: IndexMap<BatchId, Batch>,
     deployments: u32,
+    /// Where it is known in virtual networks.
+    networks: Vec<(NetworkId, IpAddr)>,
     /// Cancelled when what runs now must not go on.
     stop: CancellationToken,
 }
@@ -117,6 +122,19 @@ impl Activity {
             state: (self.state.clone(), self.pending.clone()),
             reason: self.failure.as_ref().map(|_| "Failed".to_owned()),
             error_message: self.failure.clone(),
+        }
+    }
+
+    /// Cancelled when what runs now must not go on.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Names of what lies in a directory of a simulated machine.
+    pub(crate) fn files_in(&self, directory: &str) -> Vec<String> {
+        match &self.machine {
+            Some(Machine::Simulated(simulated)) => simulated.files.list(directory),
+            _ => Vec::new(),
         }
     }
 
@@ -206,6 +224,7 @@ impl State {
             machine: None,
             batches: IndexMap::new(),
             deployments: 0,
+            networks: Vec::new(),
             stop: CancellationToken::new(),
         };
         self.activities.by_id.insert(id.clone(), activity);
@@ -279,8 +298,10 @@ impl State {
         activity.destroyed_at = Some(now);
         activity.stop.cancel();
         let machine = activity.machine.take();
+        let networks = std::mem::take(&mut activity.networks);
         let batches: Vec<BatchId> = std::mem::take(&mut activity.batches).into_keys().collect();
         let provider = activity.provider.clone();
+        self.leave_networks(id, &networks);
         self.stop_machine(machine);
         for batch in batches {
             self.wake(&Topic::Batch(batch));

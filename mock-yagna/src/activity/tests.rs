@@ -3,6 +3,8 @@
 mod batches;
 mod harness;
 mod lifecycle;
+mod networks;
 mod processes;
 mod stream;
 mod transfers;
+mod web;

@@ -1,5 +1,5 @@
 //! The `transfer` command: between the activity's volumes and files that the requestor serves or
-//! receives on the service bus (`gftp`).
+//! receives on the service bus (`gftp`) or over HTTP on this computer (`web`).
 
 use std::io;
 
@@ -10,6 +10,7 @@ use golem_wire::{ActivityId, NodeId};
 use sha3::{Digest, Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 use super::image::Machine;
+use super::web::WebFile;
 use crate::gsb::GsbError;
 use crate::runtime::files::{FilesError, normalise};
 use crate::runtime::in_volume;
@@ -19,7 +20,7 @@ use crate::world::World;
 /// Bytes in one message.
 const CHUNK: usize = 40 * 1024;
 /// Largest file that is moved.
-const FILE_LIMIT: u64 = 512 * 1024 * 1024;
+pub(super) const FILE_LIMIT: u64 = 512 * 1024 * 1024;
 
 /// Why a transfer failed, in the exe-unit's words.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,12 @@ pub(super) enum TransferError {
     Scheme(String),
     #[error("{PREFIX}Invalid url: {0}")]
     Url(String),
+    #[error("{PREFIX}HTTP error: {0}: https is not simulated, only plain http to this computer")]
+    Encrypted(String),
+    #[error("{PREFIX}HTTP error: {0}: only this computer is reached: use 127.0.0.1")]
+    Away(String),
+    #[error("{PREFIX}HTTP error: {0}")]
+    Http(String),
     #[error("{PREFIX}IO error: path not found in container: {0}")]
     NotInContainer(String),
     #[error("{PREFIX}IO error: No such file or directory (os error 2)")]
@@ -75,6 +82,8 @@ enum Place {
     Container(String),
     /// A bus address of a node.
     Gftp { node: NodeId, address: String },
+    /// A URL on this computer.
+    Web(WebFile),
 }
 
 /// What the content must hash to.
@@ -110,6 +119,7 @@ fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
             let node = NodeId::new(node.to_lowercase());
             Place::Gftp { node, address: format!("/public/gftp/{name}") }
         }
+        "http" | "https" => Place::Web(WebFile::parse(plain)?),
         other => return Err(TransferError::Scheme(other.to_owned())),
     };
     Ok((place, checksum))
@@ -165,6 +175,7 @@ pub(super) async fn transfer(
     let content = match &from {
         Place::Container(path) => read(world, activity, path).await?,
         Place::Gftp { node, address } => download(world, node, address).await?,
+        Place::Web(file) => file.fetch(world).await?,
     };
     if let Some(checksum) = checksum {
         verify(&content, &checksum)?;
@@ -172,6 +183,7 @@ pub(super) async fn transfer(
     match &to {
         Place::Container(path) => write(world, activity, path, content).await,
         Place::Gftp { node, address } => upload(world, node, address, &content).await,
+        Place::Web(file) => file.bring(world, content).await,
     }
 }
 
@@ -198,6 +210,15 @@ async fn read(world: &World, activity: &ActivityId, path: &str) -> Result<Bytes,
         _ => None,
     });
     content.ok_or(TransferError::NoFile)
+}
+
+/// A file in a volume of an activity, if there is one.
+pub(crate) async fn read_volume(world: &World, activity: &ActivityId, path: &str) -> Option<Bytes> {
+    let path = normalise(&unescape(path));
+    if !in_volume(&path) {
+        return None;
+    }
+    read(world, activity, &path).await.ok()
 }
 
 async fn write(

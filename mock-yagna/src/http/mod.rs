@@ -6,6 +6,8 @@ mod extract;
 mod gsb;
 mod identity;
 mod market;
+mod metrics;
+mod net;
 mod paths;
 mod payment;
 mod router;

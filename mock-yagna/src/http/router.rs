@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::extract::Caller;
-use super::{activity, gsb, identity, market, payment, scan};
+use super::{activity, gsb, identity, market, metrics, net, payment, scan};
 use crate::world::World;
 
 const VARY: HeaderValue = HeaderValue::from_static(
@@ -25,6 +25,8 @@ pub(crate) fn router(world: World) -> Router {
         .merge(activity::routes())
         .merge(payment::routes())
         .merge(gsb::routes())
+        .merge(net::routes())
+        .merge(metrics::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(world.clone(), admit))

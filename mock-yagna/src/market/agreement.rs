@@ -186,6 +186,7 @@ impl State {
         }
         let provider = agreement.provider.clone();
         self.market.agreements.insert(id.clone(), agreement);
+        self.market.agreements_by.entry(requestor.clone()).or_default().push(id.clone());
         let event = Event::AgreementCreated {
             agreement: id.clone(),
             provider,
@@ -210,11 +211,15 @@ impl State {
         requestor: &NodeId,
         filter: &AgreementFilter,
     ) -> Vec<wire::AgreementListEntry> {
+        let own = self.market.agreements_by.get(requestor);
+        let own = own.map_or(&[][..], Vec::as_slice);
+        // In order of creation: what is too old or too new is not even looked at.
+        let created = |id: &AgreementId| self.market.agreements[id].created_at;
+        let from = filter.after.map_or(0, |after| own.partition_point(|id| created(id) <= after));
+        let own = &own[from..];
+        let to = filter.before.map_or(own.len(), |before| own.partition_point(|id| created(id) < before));
         let wanted = |a: &&Agreement| {
-            a.requestor == *requestor
-                && filter.state.as_ref().is_none_or(|state| *state == a.state)
-                && filter.before.is_none_or(|before| a.created_at < before)
-                && filter.after.is_none_or(|after| a.created_at > after)
+            filter.state.as_ref().is_none_or(|state| *state == a.state)
                 && (filter.session.is_none() || filter.session == a.app_session)
         };
         let entry = |a: &Agreement| wire::AgreementListEntry {
@@ -223,7 +228,8 @@ impl State {
             approved_date: a.approved_at,
             role: Party::Requestor,
         };
-        self.market.agreements().filter(wanted).map(entry).collect()
+        let own = own[..to].iter().filter_map(|id| self.agreement(id));
+        own.filter(wanted).map(entry).collect()
     }
 
     /// Takes a step if the requestor owns the agreement and the state machine has it.

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::market::{self as wire, DemandEvent, Properties};
-use golem_wire::{DemandId, NodeId};
+use golem_wire::{DemandId, NodeId, ProposalId};
 use indexmap::IndexSet;
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 
 use super::constraint::Constraint;
-use super::{Due, MarketError};
+use super::{Due, MarketError, Proposal};
 use crate::journal::Event;
 use crate::timeline::Ticket;
 use crate::world::{Action, State, Topic};
 
 /// Every subscription lives so long, whatever its properties say.
 pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// An ended demand and its proposals are kept so long: a draft may still become an agreement.
+const MEMORY: SignedDuration = SignedDuration::from_mins(10);
 
 /// Where a demand stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub(crate) struct Demand {
     pub(super) expected: IndexSet<NodeId>,
     rejections: VecDeque<DemandEvent>,
     proposals: Vec<DemandEvent>,
+    /// All proposals ever made for it.
+    pub(super) made: Vec<ProposalId>,
 }
 
 impl Demand {
@@ -94,6 +98,7 @@ impl State {
             expected: IndexSet::new(),
             rejections: VecDeque::new(),
             proposals: Vec::new(),
+            made: Vec::new(),
         };
         self.market.demands.insert(id.clone(), demand);
         self.market.living.insert(id.clone());
@@ -127,6 +132,7 @@ impl State {
         let expiry = demand.expiry;
         self.timeline.cancel(expiry);
         self.market.living.shift_remove(id);
+        self.forget_later(id);
         self.record(
             self.actor(requestor),
             Event::DemandUnsubscribed { demand: id.clone() },
@@ -142,10 +148,35 @@ impl State {
         };
         demand.end(Life::Expired);
         self.market.living.shift_remove(id);
+        self.forget_later(id);
         self.record(
             crate::journal::Actor::Daemon,
             Event::DemandExpired { demand: id.clone() },
         );
+    }
+
+    fn forget_later(&mut self, id: &DemandId) {
+        let at = self.now.saturating_add(MEMORY).unwrap_or(Timestamp::MAX);
+        self.timeline
+            .schedule(at, Action::Market(Due::ForgetDemand(id.clone())));
+    }
+
+    /// Drops an ended demand with every proposal that was made for it.
+    pub(super) fn forget_demand(&mut self, id: &DemandId) {
+        let Some(demand) = self.market.demands.swap_remove(id) else {
+            return;
+        };
+        for proposal in demand.made {
+            self.market.proposals.swap_remove(&proposal);
+        }
+    }
+
+    /// Keeps a proposal as long as its demand.
+    pub(super) fn keep_proposal(&mut self, proposal: Proposal) {
+        if let Some(demand) = self.market.demands.get_mut(&proposal.demand) {
+            demand.made.push(proposal.id.clone());
+            self.market.proposals.insert(proposal.id.clone(), proposal);
+        }
     }
 
     /// Whether `requestor` may collect events of this demand at all.

@@ -126,6 +126,6 @@ impl State {
             };
             self.push_demand_event(&demand, event);
         }
-        self.market.proposals.insert(proposal.id.clone(), proposal);
+        self.keep_proposal(proposal);
     }
 }

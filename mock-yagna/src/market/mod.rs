@@ -40,6 +40,8 @@ use scan::Scan;
 pub enum Due {
     /// A demand reaches the end of its life time.
     ExpireDemand(DemandId),
+    /// Nobody can want to look at what became of an ended demand any more.
+    ForgetDemand(DemandId),
     /// A provider's offer reaches a demand.
     Offer {
         /// To whom.
@@ -65,6 +67,8 @@ pub struct Market {
     living: IndexSet<DemandId>,
     proposals: IndexMap<ProposalId, Proposal>,
     agreements: IndexMap<AgreementId, Agreement>,
+    /// Agreements by requestor, in order of creation.
+    agreements_by: IndexMap<NodeId, Vec<AgreementId>>,
     /// Agreement events by requestor.
     log: IndexMap<NodeId, AgreementLog>,
     scans: IndexMap<u64, Scan>,
@@ -80,6 +84,7 @@ impl Default for Market {
             living: IndexSet::new(),
             proposals: IndexMap::new(),
             agreements: IndexMap::new(),
+            agreements_by: IndexMap::new(),
             log: IndexMap::new(),
             scans: IndexMap::new(),
             scans_begun: 0,
@@ -113,6 +118,7 @@ impl State {
     pub(crate) fn market_due(&mut self, due: Due) {
         match due {
             Due::ExpireDemand(demand) => self.expire_demand(&demand),
+            Due::ForgetDemand(demand) => self.forget_demand(&demand),
             Due::Offer { demand, provider } => self.deliver_offer(&demand, &provider),
             Due::Answer(proposal) => self.answer_proposal(&proposal),
             Due::Decide(agreement) => self.decide_agreement(&agreement),

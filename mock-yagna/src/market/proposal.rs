@@ -161,7 +161,7 @@ impl State {
         if let Some(previous) = self.market.proposals.get_mut(id) {
             previous.countered = true;
         }
-        self.market.proposals.insert(counter.clone(), proposal);
+        self.keep_proposal(proposal);
         let event = Event::ProposalCountered {
             previous: id.clone(),
             proposal: counter.clone(),

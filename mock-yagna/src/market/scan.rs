@@ -2,7 +2,7 @@
 
 use golem_wire::market::{Offer, Properties};
 use golem_wire::{NodeId, OfferId};
-use indexmap::IndexSet;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::MarketError;
@@ -16,7 +16,8 @@ pub(super) struct Scan {
     /// Whether it looks for offers; a scan for demands never finds one here.
     offers: bool,
     constraint: Option<Constraint>,
-    seen: IndexSet<OfferId>,
+    /// The last offer of each provider that it looked at.
+    seen: IndexMap<NodeId, OfferId>,
     began: Timestamp,
 }
 
@@ -35,7 +36,7 @@ impl State {
             owner: owner.clone(),
             offers,
             constraint,
-            seen: IndexSet::new(),
+            seen: IndexMap::new(),
             began: self.now,
         };
         self.market.scans.insert(id, scan);
@@ -71,14 +72,14 @@ impl State {
             // Asked about one peer, the daemon asks that peer, whatever was seen before.
             let new = match peer {
                 Some(peer) => provider.id == *peer,
-                None => !scan.seen.contains(&provider.offer_id),
+                None => scan.seen.get(&provider.id) != Some(&provider.offer_id),
             };
-            let wanted = scan
-                .constraint
-                .as_ref()
-                .is_none_or(|c| c.matches(&provider.offer));
-            if new && wanted {
-                scan.seen.insert(provider.offer_id.clone());
+            if !new {
+                continue;
+            }
+            scan.seen.insert(provider.id.clone(), provider.offer_id.clone());
+            let constraint = scan.constraint.as_ref();
+            if constraint.is_none_or(|c| c.matches(&provider.offer)) {
                 offers.push(Offer {
                     properties: Properties::clone(&provider.offer),
                     constraints: provider.constraints.to_string(),

@@ -1,0 +1,101 @@
+//! Files over plain HTTP on this computer, against a real server, and the daemon's metrics.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::harness::{Api, sh};
+
+/// What was brought to the server.
+type Shelf = Arc<Mutex<Option<Bytes>>>;
+
+/// A web server with one file; it ends with the network.
+async fn server(api: &Api) -> (SocketAddr, Shelf) {
+    let shelf = Shelf::default();
+    let put = async |State(shelf): State<Shelf>, content: Bytes| {
+        *shelf.lock() = Some(content);
+        StatusCode::CREATED
+    };
+    let moved = async || (StatusCode::FOUND, [("location", "/file")]);
+    let router = Router::new()
+        .route("/file", get(async || "content\n").put(put))
+        .route("/moved", get(moved))
+        .with_state(shelf.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    api.mock.world().spawn(async move { drop(axum::serve(listener, router).await) });
+    (address, shelf)
+}
+
+fn transfer(from: &str, to: &str) -> Value {
+    json!([{ "transfer": { "from": from, "to": to } }])
+}
+
+#[tokio::test]
+async fn a_file_comes_and_goes_over_http_on_this_computer() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let (address, shelf) = server(&api).await;
+    let url = format!("http://{address}/file");
+    let results = api.run(&activity, transfer(&url, "container:/golem/work/a")).await;
+    assert_eq!(results[0]["result"], "Ok", "{results}");
+    let results = api.run(&activity, json!([sh("cat /golem/work/a")])).await;
+    assert_eq!(results[0]["stdout"], "content\n");
+    let results = api.run(&activity, transfer("container:/golem/work/a", &url)).await;
+    assert_eq!(results[0]["result"], "Ok", "{results}");
+    assert_eq!(shelf.lock().take().as_deref(), Some(&b"content\n"[..]));
+}
+
+#[tokio::test]
+async fn what_http_refuses_is_told_and_fails_the_command() {
+    let api = Api::start();
+    let (address, _) = server(&api).await;
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let nobody = free.local_addr().expect("its address");
+    drop(free);
+    for (url, words) in [
+        (format!("http://{address}/nope"), "answered 404 Not Found"),
+        (format!("http://{address}/moved"), "answered 302 Found"),
+        (format!("http://{nobody}/file"), "onnection refused"),
+        (format!("https://{address}/file"), "only plain http"),
+        ("http://example.org/file".to_owned(), "only this computer is reached"),
+        (format!("hash:sha3:00:http://{address}/file"), "differs from the expected one"),
+    ] {
+        let activity = api.ready().await;
+        let results = api.run(&activity, transfer(&url, "container:/golem/work/a")).await;
+        assert_eq!(results[0]["result"], "Error", "{url}: {results}");
+        let message = results[0]["message"].as_str().expect("a message");
+        assert!(message.contains(words), "{url}: {message}");
+        let agreement = api.get(&format!("{}/{activity}/agreement", super::harness::ACTIVITY)).await;
+        api.terminate(&agreement.id()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_need_no_key_and_count_what_happened() {
+    let api = Api::start();
+    api.ready().await;
+    let request = axum::http::Request::builder().uri("/metrics-api/v1/expose");
+    let request = request.body(axum::body::Body::empty()).expect("a request");
+    let answer = api.send(request).await;
+    let (status, text) = answer.plain();
+    assert_eq!(status, 200);
+    assert!(text.starts_with("# metrics snapshot (ts=18000000"), "{text}");
+    for line in [
+        "# TYPE market_demands_subscribed counter",
+        "market_demands_subscribed 1",
+        "market_agreements_requestor_approved 1",
+        "activity_requestor_created 1",
+        "activity_requestor_run_exescript 1",
+        "payment_invoices_requestor_paid 0",
+        "yagna_service_up 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+}
