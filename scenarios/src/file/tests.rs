@@ -1,6 +1,7 @@
 //! Claims about reading scenario files.
 
 use super::*;
+use crate::values::Span;
 
 const GOOD: &str = "\
 name: trial
