@@ -47,6 +47,8 @@ pub enum Action {
 /// What a long poll waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
+    /// Offers of the market.
+    Offers,
     /// Events of one demand.
     Demand(golem_wire::DemandId),
     /// Approval of one agreement.

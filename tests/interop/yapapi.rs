@@ -78,10 +78,7 @@ fn yapapi_rents_from_the_cheapest_provider() {
     let Some(facts) = run("cheapest.py") else {
         return;
     };
-    facts.expect(&[
-        "providers: 8, different prices: True",
-        "cheapest won: True",
-    ]);
+    facts.expect(&["providers: 8, different prices: True", "cheapest won: True"]);
     facts.expect_paid(1);
 }
 

@@ -1,7 +1,11 @@
-//! `/market-api/v1/scan`: looking at offers without a demand. The event stream form is absent.
+//! `/market-api/v1/scan`: looking at offers without a demand, as a list or as an event stream.
 
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use golem_wire::NodeId;
@@ -11,10 +15,13 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::time::deadline;
-use crate::world::World;
+use crate::market::MarketError;
+use crate::world::{Topic, World};
 
 const DEFAULT_TIMEOUT: f64 = 5.0;
 const DEFAULT_OFFERS: usize = 500;
+/// How long a stream waits for offers at a time, in seconds.
+const QUIET: f64 = 60.0;
 
 pub(super) fn routes() -> Router<World> {
     Router::new()
@@ -60,17 +67,60 @@ async fn collect(
     State(world): State<World>,
     Caller(me): Caller,
     Path(scan): Path<String>,
+    headers: HeaderMap,
     ApiQuery(query): ApiQuery<ScanQuery>,
-) -> Result<Json<Vec<Offer>>, ApiError> {
+) -> Result<Response, ApiError> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+        return Ok(stream(world, me.node, scan)?);
+    }
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let max = query.max_events.unwrap_or(DEFAULT_OFFERS);
-    let found = world.poll_until(&[], deadline, |state| {
+    let found = world.poll_until(&[Topic::Offers], deadline, |state| {
         match state.scan(&me.node, &scan, query.peer_id.as_ref(), max) {
             Ok(offers) if offers.is_empty() => None,
             found => Some(found),
         }
     });
-    Ok(Json(found.await.transpose()?.unwrap_or_default()))
+    let offers = found.await.transpose()?.unwrap_or_default();
+    Ok(Json(offers).into_response())
+}
+
+/// The offers that the scan has not shown yet, then new ones as they are published. The stream of a
+/// scan that ended stays open and silent.
+fn stream(world: World, me: NodeId, scan: String) -> Result<Response, MarketError> {
+    world.with(|state| state.scan(&me, &scan, None, 0))?;
+    let frames = futures::stream::unfold(world, move |world| {
+        let (me, scan) = (me.clone(), scan.clone());
+        async move {
+            loop {
+                let deadline = deadline(world.now(), Some(QUIET), DEFAULT_TIMEOUT);
+                let news = world.poll_until(&[Topic::Offers], deadline, |state| {
+                    let offers = state.scan(&me, &scan, None, DEFAULT_OFFERS);
+                    offers.ok().filter(|offers| !offers.is_empty())
+                });
+                match news.await {
+                    Some(offers) => {
+                        let frames: String = offers.iter().map(frame).collect();
+                        return Some((Ok::<_, Infallible>(Bytes::from(frames)), world));
+                    }
+                    None if world.now() >= deadline => {}
+                    None => return None,
+                }
+            }
+        }
+    });
+    let mut response = Response::new(Body::from_stream(frames));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("text/event-stream");
+    headers.insert(header::CONTENT_TYPE, kind);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+fn frame(offer: &Offer) -> String {
+    let data = serde_json::to_string(offer).unwrap_or_default();
+    format!("event: offer\ndata: {data}\n\n")
 }
 
 async fn end(

@@ -10,7 +10,7 @@ use super::demand::{Demand, Life};
 use super::proposal::{Proposal, Side};
 use crate::journal::Event;
 use crate::provider::Provider;
-use crate::world::{Action, State};
+use crate::world::{Action, State, Topic};
 
 fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
     let demand_accepts = demand
@@ -56,6 +56,7 @@ impl State {
         for demand in matching {
             self.send_offer(&demand, provider.clone());
         }
+        self.wake(&Topic::Offers);
     }
 
     fn send_offer(&mut self, demand: &DemandId, provider: NodeId) {

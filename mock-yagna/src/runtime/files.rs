@@ -1,6 +1,6 @@
 //! The file system of one activity, in memory: absolute paths to bytes, directories implied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -12,6 +12,8 @@ const CAPACITY: usize = 512 * 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     files: BTreeMap<String, Bytes>,
+    /// Directories that exist though nothing may be in them.
+    directories: BTreeSet<String>,
     size: usize,
 }
 
@@ -90,6 +92,27 @@ impl Files {
         removed.is_some()
     }
 
+    /// Makes a directory with its parents.
+    pub fn make_dir(&mut self, path: &str) {
+        self.directories.insert(normalise(path));
+    }
+
+    /// Removes a file, or a directory with all that it has; `false` if there is neither.
+    pub fn remove_all(&mut self, path: &str) -> bool {
+        let path = normalise(path);
+        let inside = if path == "/" { path.clone() } else { format!("{path}/") };
+        let doomed = self.files.range(inside.clone()..).map(|(file, _)| file);
+        let doomed: Vec<String> =
+            doomed.take_while(|file| file.starts_with(&inside)).cloned().collect();
+        let before = self.directories.len();
+        self.directories.retain(|dir| *dir != path && !dir.starts_with(&inside));
+        let removed = self.remove(&path) || !doomed.is_empty() || self.directories.len() < before;
+        for file in doomed {
+            self.remove(&file);
+        }
+        removed
+    }
+
     /// Whether a file has this path.
     pub fn contains(&self, path: &str) -> bool {
         self.files.contains_key(&normalise(path))
@@ -102,6 +125,8 @@ impl Files {
         path == "/golem"
             || super::VOLUMES.contains(&path.as_str())
             || self.files.range(inside.clone()..).next().is_some_and(|(p, _)| p.starts_with(&inside))
+            || self.directories.contains(&path)
+            || self.directories.range(inside.clone()..).next().is_some_and(|p| p.starts_with(&inside))
             || path == "/"
     }
 
@@ -111,7 +136,9 @@ impl Files {
         let inside = if directory == "/" { directory } else { format!("{directory}/") };
         let volumes = super::VOLUMES.iter().copied();
         let paths = self.files.range(inside.clone()..).map(|(path, _)| path.as_str());
+        let made = self.directories.range(inside.clone()..).map(String::as_str);
         let paths = paths.take_while(|path| path.starts_with(&inside)).chain(volumes);
+        let paths = paths.chain(made.take_while(|path| path.starts_with(&inside)));
         let mut names: Vec<String> = paths
             .filter_map(|path| path.strip_prefix(&inside)?.split('/').next())
             .map(str::to_owned)

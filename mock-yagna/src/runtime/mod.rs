@@ -8,6 +8,8 @@ pub(crate) mod process;
 pub mod program;
 pub mod scripted;
 pub mod shell;
+mod shell_expand;
+mod shell_programs;
 mod shell_words;
 
 /// Directories of an activity that outlive a command and take part in transfers: the usual ones, and

@@ -1,20 +1,25 @@
-//! The grammar of the simulated shell: words, quotes, redirections, pipelines and lists.
+//! The grammar of the simulated shell: words, quotes, redirections, pipelines, lists, conditions and loops.
 //!
-//! Reads text into [`Pipeline`]s; does not execute anything.
+//! Reads text into [`Pipeline`]s; does not execute anything. Functions, `case`, here-documents and
+//! job control are not known.
 
-use std::iter::Peekable;
-use std::str::Chars;
+/// How deep commands may lie in one another: the reader is recursive.
+const DEEPEST: usize = 40;
 
 /// A piece of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Text as it is.
-    Text(String),
-    /// The value of a variable.
-    Variable(String),
+    /// Text as it is; unquoted text may be a pattern.
+    Text { text: String, quoted: bool },
+    /// The value of a variable, or what stands for a missing one.
+    Variable { name: String, default: Option<String>, quoted: bool },
+    /// What a script prints.
+    Output { script: Vec<Pipeline>, quoted: bool },
+    /// The value of an arithmetic expression.
+    Arithmetic(String),
 }
 
-/// One word before its variables are known.
+/// One word before it is expanded.
 pub(super) type Word = Vec<Piece>;
 
 /// Where an output goes or an input comes from.
@@ -28,11 +33,25 @@ pub(super) enum Redirect {
     Join { from: u8 },
 }
 
-/// One command: assignments, words, redirections in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a stage of a pipeline does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Assignments and words.
+    Simple { assignments: Vec<(String, Word)>, words: Vec<Word> },
+    /// `{ … }`, and `( … )` whose variables stay inside.
+    Group { list: Vec<Pipeline>, inside: bool },
+    /// `if` and its `elif`s, each with what it does, and `else`.
+    If { arms: Vec<(Vec<Pipeline>, Vec<Pipeline>)>, otherwise: Vec<Pipeline> },
+    /// `for NAME in WORDS`.
+    For { name: String, words: Vec<Word>, body: Vec<Pipeline> },
+    /// `while`, and `until` with the condition turned round.
+    While { until: bool, condition: Vec<Pipeline>, body: Vec<Pipeline> },
+}
+
+/// One command with its redirections in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
-    pub(super) assignments: Vec<(String, Word)>,
-    pub(super) words: Vec<Word>,
+    pub(super) action: Action,
     pub(super) redirects: Vec<Redirect>,
 }
 
@@ -51,6 +70,8 @@ pub(super) enum When {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pipeline {
     pub(super) when: When,
+    /// Began with `!`.
+    pub(super) negated: bool,
     pub(super) commands: Vec<Command>,
     /// Ended with `&`.
     pub(super) background: bool,
@@ -65,222 +86,458 @@ pub(super) enum SyntaxError {
     Unexpected(String),
     #[error("Syntax error: end of file unexpected")]
     End,
+    #[error("Syntax error: too deep")]
+    Deep,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
-    Word(Word),
-    Operator(&'static str),
-}
+/// Words that end a list where a command could begin.
+const CLOSING: [&str; 7] = ["then", "else", "elif", "fi", "do", "done", "}"];
 
 /// Longest first, so that `>>` is not read as two `>`.
-const OPERATORS: [&str; 15] = [
-    "2>&1", "1>&2", "2>>", "1>>", "&&", "||", ">>", ">&2", "2>", "1>", ";", "&", "|", ">", "<",
+const REDIRECTS: [&str; 12] = [
+    "2>&1", "1>&2", ">&2", ">&1", "2>>", "1>>", "2>", "1>", "<<", ">>", ">", "<",
 ];
 
 /// Reads a script.
 pub(super) fn parse(script: &str) -> Result<Vec<Pipeline>, SyntaxError> {
-    let mut pipelines: Vec<Pipeline> = Vec::new();
-    let mut when = When::Always;
-    let mut commands = Vec::new();
-    let mut command = Command::default();
-    let mut expect_more = false;
-    let mut tokens = tokens(script)?.into_iter();
-    while let Some(token) = tokens.next() {
-        match token {
-            Token::Word(word) => {
-                match assignment(&word).filter(|_| command.words.is_empty()) {
-                    Some(assignment) => command.assignments.push(assignment),
-                    None => command.words.push(word),
-                }
-                expect_more = false;
+    let mut reader = Reader { chars: script.chars().collect(), at: 0, depth: 0 };
+    let list = reader.list()?;
+    match reader.peek() {
+        None => Ok(list),
+        Some(_) => Err(reader.unexpected()),
+    }
+}
+
+struct Reader {
+    chars: Vec<char>,
+    at: usize,
+    depth: usize,
+}
+
+impl Reader {
+    fn peek(&self) -> Option<char> {
+        self.chars.get(self.at).copied()
+    }
+
+    fn starts(&self, text: &str) -> bool {
+        text.chars().enumerate().all(|(i, c)| self.chars.get(self.at + i) == Some(&c))
+    }
+
+    fn eat(&mut self, text: &str) -> bool {
+        let found = self.starts(text);
+        if found {
+            self.at += text.chars().count();
+        }
+        found
+    }
+
+    /// The reserved word here, if one is.
+    fn reserved(&self, words: &[&'static str]) -> Option<&'static str> {
+        words.iter().copied().find(|word| {
+            let after = self.chars.get(self.at + word.len()).copied();
+            self.starts(word) && after.is_none_or(|c| c.is_whitespace() || ";&|()<>".contains(c))
+        })
+    }
+
+    fn expect_word(&mut self, word: &'static str) -> Result<(), SyntaxError> {
+        if self.reserved(&[word]).is_none() {
+            return Err(self.unexpected());
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn unexpected(&self) -> SyntaxError {
+        match self.peek() {
+            None => SyntaxError::End,
+            Some('\n') => SyntaxError::Unexpected("newline".into()),
+            Some(c) if c.is_alphanumeric() => {
+                let word = self.chars[self.at..].iter().take_while(|c| c.is_alphanumeric());
+                SyntaxError::Unexpected(word.collect())
             }
-            Token::Operator(op @ ("2>&1" | "1>&2" | ">&2")) => {
-                command.redirects.push(Redirect::Join { from: if op == "2>&1" { 2 } else { 1 } });
-            }
-            Token::Operator(op @ (">" | ">>" | "1>" | "1>>" | "2>" | "2>>" | "<")) => {
-                let Some(Token::Word(target)) = tokens.next() else { return Err(SyntaxError::End) };
-                command.redirects.push(if op == "<" {
-                    Redirect::Input(target)
-                } else {
-                    let from = if op.starts_with('2') { 2 } else { 1 };
-                    Redirect::Output { from, append: op.ends_with(">>"), to: target }
-                });
-            }
-            Token::Operator(op) => {
-                let done = std::mem::take(&mut command);
-                let empty = done == Command::default();
-                // Empty lines and a `;` at the end of a line are nothing.
-                if empty && !(op == "\n" || op == ";" && commands.is_empty() && when == When::Always) {
-                    return Err(SyntaxError::Unexpected(op.into()));
-                }
-                if empty && expect_more {
-                    continue;
-                }
-                if !empty {
-                    commands.push(done);
-                }
-                if op == "|" {
-                    expect_more = true;
-                    continue;
-                }
-                if !commands.is_empty() {
-                    let commands = std::mem::take(&mut commands);
-                    pipelines.push(Pipeline { when, commands, background: op == "&" });
-                }
-                when = match op {
-                    "&&" => When::Succeeded,
-                    "||" => When::Failed,
-                    _ => When::Always,
-                };
-                expect_more = when != When::Always;
+            Some(_) => {
+                let two: String = self.chars[self.at..].iter().take(2).collect();
+                let twice = matches!(two.as_str(), "&&" | "||" | ";;" | "<<");
+                SyntaxError::Unexpected(if twice { two } else { two.chars().take(1).collect() })
             }
         }
     }
-    if command != Command::default() {
-        commands.push(command);
-        expect_more = false;
+
+    fn blanks(&mut self) {
+        loop {
+            match self.peek() {
+                Some(' ' | '\t' | '\r') => self.at += 1,
+                Some('\\') if self.starts("\\\n") => self.at += 2,
+                Some('#') => {
+                    while self.peek().is_some_and(|c| c != '\n') {
+                        self.at += 1;
+                    }
+                }
+                _ => return,
+            }
+        }
     }
-    if expect_more {
-        return Err(SyntaxError::End);
+
+    fn lines(&mut self) {
+        self.blanks();
+        while self.eat("\n") {
+            self.blanks();
+        }
     }
-    if !commands.is_empty() {
-        pipelines.push(Pipeline { when, commands, background: false });
+
+    fn deeper<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, SyntaxError>,
+    ) -> Result<T, SyntaxError> {
+        if self.depth == DEEPEST {
+            return Err(SyntaxError::Deep);
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
     }
-    Ok(pipelines)
+
+    /// A list up to the end, a closing parenthesis or a closing word.
+    fn list(&mut self) -> Result<Vec<Pipeline>, SyntaxError> {
+        let mut pipelines = Vec::new();
+        let mut when = When::Always;
+        loop {
+            self.lines();
+            let ends = matches!(self.peek(), None | Some(')')) || self.reserved(&CLOSING).is_some();
+            if ends {
+                return if when == When::Always { Ok(pipelines) } else { Err(self.unexpected()) };
+            }
+            let mut pipeline = self.pipeline(when)?;
+            when = When::Always;
+            self.blanks();
+            if self.eat("&&") {
+                when = When::Succeeded;
+            } else if self.eat("||") {
+                when = When::Failed;
+            } else if self.eat("&") {
+                pipeline.background = true;
+            } else if !self.starts(";;") && (self.eat(";") || self.eat("\n")) {
+            } else if !matches!(self.peek(), None | Some(')')) {
+                return Err(self.unexpected());
+            }
+            pipelines.push(pipeline);
+        }
+    }
+
+    /// A list that must not be empty.
+    fn body(&mut self) -> Result<Vec<Pipeline>, SyntaxError> {
+        let list = self.list()?;
+        if list.is_empty() { Err(self.unexpected()) } else { Ok(list) }
+    }
+
+    fn pipeline(&mut self, when: When) -> Result<Pipeline, SyntaxError> {
+        let negated = self.reserved(&["!"]).is_some() && self.eat("!");
+        let mut commands = Vec::new();
+        loop {
+            self.blanks();
+            commands.push(self.deeper(Self::command)?);
+            self.blanks();
+            if self.starts("||") || !self.eat("|") {
+                return Ok(Pipeline { when, negated, commands, background: false });
+            }
+            self.lines();
+        }
+    }
+
+    fn command(&mut self) -> Result<Command, SyntaxError> {
+        let mut redirects = Vec::new();
+        let word = self.reserved(&["if", "for", "while", "until", "{", "case", "function"]);
+        let action = match word {
+            None if self.eat("(") => {
+                let list = self.body()?;
+                if !self.eat(")") {
+                    return Err(self.unexpected());
+                }
+                Action::Group { list, inside: true }
+            }
+            None => return self.simple(),
+            Some("case" | "function") => return Err(self.unexpected()),
+            Some(word) => {
+                self.at += word.len();
+                self.compound(word)?
+            }
+        };
+        self.blanks();
+        while let Some(redirect) = self.redirect()? {
+            redirects.push(redirect);
+            self.blanks();
+        }
+        Ok(Command { action, redirects })
+    }
+
+    fn compound(&mut self, word: &str) -> Result<Action, SyntaxError> {
+        match word {
+            "{" => {
+                let list = self.body()?;
+                self.expect_word("}")?;
+                Ok(Action::Group { list, inside: false })
+            }
+            "if" => {
+                let mut arms = Vec::new();
+                loop {
+                    let condition = self.body()?;
+                    self.expect_word("then")?;
+                    arms.push((condition, self.body()?));
+                    if self.reserved(&["elif"]).is_none() {
+                        break;
+                    }
+                    self.expect_word("elif")?;
+                }
+                let mut otherwise = Vec::new();
+                if self.reserved(&["else"]).is_some() {
+                    self.expect_word("else")?;
+                    otherwise = self.body()?;
+                }
+                self.expect_word("fi")?;
+                Ok(Action::If { arms, otherwise })
+            }
+            "for" => {
+                self.blanks();
+                let name = self.name();
+                if name.is_empty() {
+                    return Err(self.unexpected());
+                }
+                self.lines();
+                self.expect_word("in")?;
+                let mut words = Vec::new();
+                loop {
+                    self.blanks();
+                    if self.peek().is_none_or(|c| "\n;&|()<>".contains(c)) {
+                        break;
+                    }
+                    words.push(self.word()?);
+                }
+                if !self.eat(";") && !self.starts("\n") {
+                    return Err(self.unexpected());
+                }
+                Ok(Action::For { name, words, body: self.loop_body()? })
+            }
+            _ => {
+                let condition = self.body()?;
+                let until = word == "until";
+                Ok(Action::While { until, condition, body: self.loop_body()? })
+            }
+        }
+    }
+
+    fn loop_body(&mut self) -> Result<Vec<Pipeline>, SyntaxError> {
+        self.lines();
+        self.expect_word("do")?;
+        let body = self.body()?;
+        self.expect_word("done")?;
+        Ok(body)
+    }
+
+    fn simple(&mut self) -> Result<Command, SyntaxError> {
+        let (mut assignments, mut words, mut redirects) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            self.blanks();
+            if let Some(redirect) = self.redirect()? {
+                redirects.push(redirect);
+                continue;
+            }
+            if matches!(self.peek(), None | Some('\n' | ';' | '&' | '|' | '(' | ')')) {
+                break;
+            }
+            let word = self.word()?;
+            match assignment(&word).filter(|_| words.is_empty()) {
+                Some(assignment) => assignments.push(assignment),
+                None => words.push(word),
+            }
+        }
+        let empty = assignments.is_empty() && words.is_empty() && redirects.is_empty();
+        if empty || self.starts("(") {
+            return Err(self.unexpected());
+        }
+        Ok(Command { action: Action::Simple { assignments, words }, redirects })
+    }
+
+    fn redirect(&mut self) -> Result<Option<Redirect>, SyntaxError> {
+        let Some(op) = REDIRECTS.iter().copied().find(|op| self.starts(op)) else {
+            return Ok(None);
+        };
+        if op == "<<" {
+            return Err(self.unexpected());
+        }
+        self.at += op.len();
+        if let "2>&1" | "1>&2" | ">&2" | ">&1" = op {
+            let from = if op == "2>&1" { 2 } else { 1 };
+            // `>&1` sends the output where it goes anyway.
+            if op != ">&1" {
+                return Ok(Some(Redirect::Join { from }));
+            }
+            self.blanks();
+            return self.redirect();
+        }
+        self.blanks();
+        if matches!(self.peek(), None | Some('\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>')) {
+            return Err(self.unexpected());
+        }
+        let to = self.word()?;
+        Ok(Some(if op == "<" {
+            Redirect::Input(to)
+        } else {
+            let from = if op.starts_with('2') { 2 } else { 1 };
+            Redirect::Output { from, append: op.ends_with(">>"), to }
+        }))
+    }
+
+    fn name(&mut self) -> String {
+        let begin = self.at;
+        while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
+            self.at += 1;
+        }
+        self.chars[begin..self.at].iter().collect()
+    }
+
+    fn word(&mut self) -> Result<Word, SyntaxError> {
+        let mut word = Word::new();
+        loop {
+            let Some(c) = self.peek() else { break };
+            match c {
+                ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => break,
+                '\'' => {
+                    self.at += 1;
+                    let begin = self.at;
+                    while self.peek().ok_or(SyntaxError::Quote)? != '\'' {
+                        self.at += 1;
+                    }
+                    text(&mut word, self.chars[begin..self.at].iter(), true);
+                    self.at += 1;
+                }
+                '"' => {
+                    self.at += 1;
+                    text(&mut word, [].iter(), true);
+                    self.quoted(&mut word)?;
+                }
+                '\\' => {
+                    self.at += 1;
+                    text(&mut word, self.peek().iter(), true);
+                    self.at = (self.at + 1).min(self.chars.len());
+                }
+                '$' | '`' => self.dollar(&mut word, false)?,
+                c => {
+                    self.at += 1;
+                    text(&mut word, [c].iter(), false);
+                }
+            }
+        }
+        Ok(word)
+    }
+
+    fn quoted(&mut self, word: &mut Word) -> Result<(), SyntaxError> {
+        loop {
+            match self.peek().ok_or(SyntaxError::Quote)? {
+                '"' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                '\\' => {
+                    let c = self.chars.get(self.at + 1).copied().ok_or(SyntaxError::Quote)?;
+                    self.at += 2;
+                    if !matches!(c, '"' | '\\' | '$' | '`') {
+                        text(word, ['\\'].iter(), true);
+                    }
+                    text(word, [c].iter(), true);
+                }
+                '$' | '`' => self.dollar(word, true)?,
+                c => {
+                    self.at += 1;
+                    text(word, [c].iter(), true);
+                }
+            }
+        }
+    }
+
+    /// `$NAME`, `${NAME}`, `${NAME:-default}`, `$?`, `$(…)`, `` `…` ``, `$((…))`; a lone dollar is itself.
+    fn dollar(&mut self, word: &mut Word, quoted: bool) -> Result<(), SyntaxError> {
+        if self.eat("`") {
+            let begin = self.at;
+            while self.peek().ok_or(SyntaxError::Quote)? != '`' {
+                self.at += 1;
+            }
+            let chars = self.chars[begin..self.at].to_vec();
+            self.at += 1;
+            let mut inner = Reader { chars, at: 0, depth: self.depth };
+            let script = inner.deeper(Self::list)?;
+            if inner.peek().is_some() {
+                return Err(inner.unexpected());
+            }
+            word.push(Piece::Output { script, quoted });
+            return Ok(());
+        }
+        self.at += 1;
+        if self.eat("((") {
+            let (begin, mut open) = (self.at, 0_usize);
+            while open > 0 || !self.starts("))") {
+                match self.peek().ok_or(SyntaxError::End)? {
+                    '(' => open += 1,
+                    ')' => open = open.saturating_sub(1),
+                    _ => {}
+                }
+                self.at += 1;
+            }
+            word.push(Piece::Arithmetic(self.chars[begin..self.at].iter().collect()));
+            self.at += 2;
+            return Ok(());
+        }
+        if self.eat("(") {
+            let script = self.deeper(Self::list)?;
+            if !self.eat(")") {
+                return Err(self.unexpected());
+            }
+            word.push(Piece::Output { script, quoted });
+            return Ok(());
+        }
+        let (mut name, mut default) = (String::new(), None);
+        if self.eat("{") {
+            let begin = self.at;
+            while self.peek().ok_or(SyntaxError::End)? != '}' {
+                self.at += 1;
+            }
+            name.extend(&self.chars[begin..self.at]);
+            self.at += 1;
+            if let Some((plain, value)) = name.clone().split_once(":-") {
+                default = Some(value.to_owned());
+                name = plain.to_owned();
+            }
+        } else if let Some(c @ ('?' | '#' | '@' | '*' | '$' | '0'..='9')) = self.peek() {
+            self.at += 1;
+            name.push(c);
+        } else {
+            name = self.name();
+        }
+        if name.is_empty() {
+            text(word, ['$'].iter(), quoted);
+        } else {
+            word.push(Piece::Variable { name, default, quoted });
+        }
+        Ok(())
+    }
+}
+
+fn text<'a>(word: &mut Word, more: impl Iterator<Item = &'a char>, quoted: bool) {
+    match word.last_mut() {
+        Some(Piece::Text { text, quoted: same }) if *same == quoted => text.extend(more),
+        _ => word.push(Piece::Text { text: more.collect(), quoted }),
+    }
 }
 
 /// `NAME=value` at the beginning of a command.
 fn assignment(word: &Word) -> Option<(String, Word)> {
-    let Some(Piece::Text(first)) = word.first() else { return None };
-    let (name, value) = first.split_once('=')?;
+    let Some(Piece::Text { text, quoted: false }) = word.first() else { return None };
+    let (name, value) = text.split_once('=')?;
     let is_name = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     is_name.then(|| {
-        let rest = word.iter().skip(1).cloned();
-        (name.to_owned(), std::iter::once(Piece::Text(value.to_owned())).chain(rest).collect())
+        let first = Piece::Text { text: value.to_owned(), quoted: true };
+        (name.to_owned(), std::iter::once(first).chain(word.iter().skip(1).cloned()).collect())
     })
-}
-
-fn tokens(script: &str) -> Result<Vec<Token>, SyntaxError> {
-    let mut tokens = Vec::new();
-    let mut rest = script;
-    loop {
-        let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
-        rest = &rest[blank..];
-        let Some(first) = rest.chars().next() else { return Ok(tokens) };
-        if first == '#' {
-            rest = rest.find('\n').map_or("", |end| &rest[end..]);
-        } else if first == '\n' {
-            tokens.push(Token::Operator("\n"));
-            rest = &rest[1..];
-        } else if let Some(op) = OPERATORS.iter().find(|op| rest.starts_with(**op)) {
-            tokens.push(Token::Operator(op));
-            rest = &rest[op.len()..];
-        } else if let '(' | ')' | '`' = first {
-            return Err(SyntaxError::Unexpected(first.into()));
-        } else {
-            let mut chars = rest.chars().peekable();
-            tokens.push(Token::Word(word(&mut chars)?));
-            let left: usize = chars.map(char::len_utf8).sum();
-            rest = &rest[rest.len() - left..];
-        }
-    }
-}
-
-fn word(chars: &mut Peekable<Chars<'_>>) -> Result<Word, SyntaxError> {
-    let mut pieces = Vec::new();
-    let mut text = String::new();
-    while let Some(&c) = chars.peek() {
-        match c {
-            ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' | '`' => break,
-            '\'' => {
-                chars.next();
-                loop {
-                    match chars.next().ok_or(SyntaxError::Quote)? {
-                        '\'' => break,
-                        c => text.push(c),
-                    }
-                }
-            }
-            '"' => {
-                chars.next();
-                loop {
-                    match chars.peek().copied().ok_or(SyntaxError::Quote)? {
-                        '"' => {
-                            chars.next();
-                            break;
-                        }
-                        '\\' => {
-                            chars.next();
-                            let c = chars.next().ok_or(SyntaxError::Quote)?;
-                            if !matches!(c, '"' | '\\' | '$' | '`') {
-                                text.push('\\');
-                            }
-                            text.push(c);
-                        }
-                        '$' => variable(chars, &mut pieces, &mut text)?,
-                        c => {
-                            chars.next();
-                            text.push(c);
-                        }
-                    }
-                }
-            }
-            '\\' => {
-                chars.next();
-                text.extend(chars.next());
-            }
-            '$' => variable(chars, &mut pieces, &mut text)?,
-            c => {
-                chars.next();
-                text.push(c);
-            }
-        }
-    }
-    if !text.is_empty() || pieces.is_empty() {
-        pieces.push(Piece::Text(text));
-    }
-    Ok(pieces)
-}
-
-/// Reads `$NAME`, `${NAME}`, `$?`, `$1`; a lone dollar is itself.
-fn variable(
-    chars: &mut Peekable<Chars<'_>>,
-    pieces: &mut Word,
-    text: &mut String,
-) -> Result<(), SyntaxError> {
-    chars.next();
-    let mut name = String::new();
-    match chars.peek().copied() {
-        Some('(') => return Err(SyntaxError::Unexpected("(".into())),
-        Some('{') => {
-            chars.next();
-            loop {
-                match chars.next().ok_or(SyntaxError::End)? {
-                    '}' => break,
-                    c => name.push(c),
-                }
-            }
-        }
-        Some(c @ ('?' | '#' | '@' | '*' | '$' | '0'..='9')) => {
-            chars.next();
-            name.push(c);
-        }
-        _ => {
-            while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
-                name.push(c);
-            }
-        }
-    }
-    if name.is_empty() {
-        text.push('$');
-        return Ok(());
-    }
-    if !text.is_empty() {
-        pieces.push(Piece::Text(std::mem::take(text)));
-    }
-    pieces.push(Piece::Variable(name));
-    Ok(())
 }

@@ -1,6 +1,10 @@
 //! Demands and their event queue.
 
+use std::time::Duration;
+
+use http_body_util::BodyExt;
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::harness::{Api, one};
 use crate::config::ProviderSpec;
@@ -307,4 +311,68 @@ async fn a_scan_shows_each_offer_once_and_needs_no_demand() {
         (404, r#"Iterator with id "0" not found"#.to_owned())
     );
     assert!(ended.took < 0.01, "an unknown scan is answered at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_as_an_event_stream_shows_what_is_published_later_and_stays_open() {
+    let api = Api::start(one());
+    api.post("/scan", json!({"type": "offer"})).await;
+    let request = |scan: &str| {
+        axum::http::Request::builder()
+            .uri(format!("/market-api/v1/scan/{scan}/events"))
+            .header("authorization", "Bearer secret")
+            .header("accept", "text/event-stream")
+            .body(axum::body::Body::empty())
+            .expect("a request")
+    };
+    assert_eq!(api.send(request("7")).await.status, 404);
+    let response = api.mock.router().oneshot(request("0")).await;
+    let response = response.expect("infallible");
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["cache-control"], "no-cache");
+    let mut body = response.into_body();
+    let mut frame = async || {
+        let frame = tokio::time::timeout(Duration::from_secs(600), body.frame()).await;
+        let data = frame.ok()??.ok()?.into_data().ok()?;
+        Some(String::from_utf8(data.to_vec()).expect("text"))
+    };
+    let offer = |frame: Option<String>| {
+        let frame = frame.expect("an offer");
+        let data = frame.strip_prefix("event: offer\ndata: ").expect("a frame");
+        serde_json::from_str::<serde_json::Value>(data).expect("JSON")
+    };
+    let first = offer(frame().await);
+    assert_eq!(first["properties"]["golem.node.id.name"], "alice");
+    let provider = golem_wire::NodeId::new(first["providerId"].as_str().expect("an id"));
+    api.mock
+        .world()
+        .with(|state| state.offer_again(&provider));
+    let second = offer(frame().await);
+    assert_eq!(second["providerId"], first["providerId"]);
+    assert_ne!(second["offerId"], first["offerId"]);
+    assert_eq!(frame().await, None, "still open, and silent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_demand_is_forgotten_with_its_proposals_but_not_at_once() {
+    let api = Api::start(one());
+    let kept = |api: &Api| {
+        api.mock
+            .world()
+            .with(|state| (state.market.demands.len(), state.market.proposals.len()))
+    };
+    let demand = api.demand().await;
+    let draft = api.draft(&demand).await;
+    assert_eq!(kept(&api), (1, 3));
+    assert_eq!(api.delete(&format!("/demands/{demand}")).await.status, 204);
+    tokio::time::sleep(Duration::from_secs(9 * 60)).await;
+    assert_eq!(api.promote(&draft).await.status, 200, "it was still there");
+    tokio::time::sleep(Duration::from_secs(2 * 60)).await;
+    assert_eq!(kept(&api), (0, 0));
+    assert_eq!(api.promote(&draft).await.status, 400);
+    assert_eq!(api.delete(&format!("/demands/{demand}")).await.status, 404);
+
+    api.demand().await;
+    tokio::time::sleep(Duration::from_secs(60 * 60 + 11 * 60)).await;
+    assert_eq!(kept(&api), (0, 0), "expired ones as well");
 }
