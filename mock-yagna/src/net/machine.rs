@@ -110,8 +110,10 @@ async fn web_server(world: World, activity: ActivityId, stream: DuplexStream) {
         let (world, activity) = (world.clone(), activity.clone());
         async move { Ok::<_, Infallible>(answer(&world, &activity, &request).await) }
     });
+    // No date: the machine's clock is the network's, and the library knows only the real one.
+    let mut server = hyper::server::conn::http1::Builder::new();
     let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        server.auto_date_header(false).serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!("a connection to the web server of a machine ended: {error}");
     }

@@ -136,6 +136,15 @@ impl State {
         }
     }
 
+    /// The daemon restarts: it does not store networks.
+    pub(crate) fn forget_networks(&mut self) {
+        for network in self.networks.by_id.values() {
+            network.stop.cancel();
+        }
+        self.networks.by_id.clear();
+        self.networks.by_owner.clear();
+    }
+
     /// A network of this owner.
     pub(crate) fn network(&self, owner: &NodeId, id: &NetworkId) -> Result<&Network, NetError> {
         self.check_network(owner, id)?;

@@ -421,3 +421,35 @@ async fn agreements_are_listed_by_state_session_and_date() {
                  `Pending`, `Cancelled`, `Rejected`, `Approved`, `Expired`, `Terminated`";
     assert_eq!((bad.status, bad.text.as_str()), (400, words));
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_requestor_lists_its_own_agreements_between_two_dates() {
+    let specs = (0..3).map(|n| ProviderSpec::new(format!("p{n}"))).collect();
+    let api = Api::start(specs);
+    let other = api.as_other();
+    let mut own = Vec::new();
+    for event in 0..2 {
+        let demand = api.demand().await;
+        sleep(Duration::from_secs(1)).await;
+        let initial = api.collect(&demand).await[event]["proposal"]["proposalId"].clone();
+        let initial = initial.as_str().expect("an id").to_owned();
+        api.counter(&demand, &initial).await;
+        let draft = api.proposal(&demand).await;
+        own.push(api.promote(&draft).await.id());
+    }
+    assert_eq!(other.get("/agreements").await.text, "[]");
+    let listed = api.get("/agreements").await.json();
+    let ids: Vec<_> = (0..2).map(|n| listed[n]["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, own);
+    let stamp = |n: usize| listed[n]["timestamp"].as_str().expect("a stamp").replace('+', "%2B");
+    let count = async |query: String| {
+        let answer = api.get(&format!("/agreements?{query}")).await.json();
+        answer.as_array().expect("a list").len()
+    };
+    // Both ends are outside.
+    assert_eq!(count(format!("afterDate={}", stamp(0))).await, 1);
+    assert_eq!(count(format!("beforeDate={}", stamp(1))).await, 1);
+    assert_eq!(count(format!("beforeDate={}", stamp(0))).await, 0);
+    assert_eq!(count(format!("afterDate={}&beforeDate={}", stamp(0), stamp(1))).await, 0);
+    assert_eq!(count(format!("afterDate={}&beforeDate={}", stamp(1), stamp(0))).await, 0);
+}
