@@ -83,3 +83,14 @@ fn the_task_executor_finishes_eight_tasks_though_one_fails_once() {
     ]);
     facts.expect_paid(1);
 }
+
+#[test]
+fn golem_js_reaches_services_of_two_machines_through_its_proxy() {
+    let Some(facts) = run("network.js") else {
+        return;
+    };
+    facts.expect(&["addresses: 192.168.7.2 192.168.7.3"]);
+    assert_eq!(facts.values("echo: "), ["true", "true"]);
+    assert_eq!(facts.values("http: "), ["200", "200"]);
+    facts.expect_paid(2);
+}

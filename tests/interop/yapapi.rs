@@ -94,3 +94,14 @@ fn yapapi_pays_debit_notes_while_the_agreement_lasts() {
     let invoice = facts.amounts("invoice accepted: ")[0];
     assert!(notes.iter().all(|note| *note <= invoice), "{facts:#?}");
 }
+
+#[test]
+fn yapapi_reaches_services_of_two_machines_through_the_daemon() {
+    let Some(facts) = run("network.py") else {
+        return;
+    };
+    facts.expect(&["addresses: 192.168.7.2 192.168.7.3"]);
+    assert_eq!(facts.values("echo: "), ["True", "True"]);
+    assert_eq!(facts.values("http: "), ["200", "200"]);
+    facts.expect_paid(2);
+}
