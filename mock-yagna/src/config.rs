@@ -16,6 +16,8 @@ use indexmap::{IndexMap, IndexSet};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+pub use crate::behaviour::Behaviour;
+use crate::fault::Fault;
 use crate::rng::Seed;
 use crate::runtime::program::ProgramFactory;
 use crate::runtime::scripted::ScriptedAnswer;
@@ -39,6 +41,8 @@ pub struct Config {
     pub funds: Glm,
     /// How long the daemon and the network take.
     pub latency: Latency,
+    /// What goes wrong between the daemon and its clients.
+    pub faults: Vec<Fault>,
 }
 
 impl Default for Config {
@@ -52,6 +56,7 @@ impl Default for Config {
             platforms: Platform::usual(),
             funds: Glm::from(1000),
             latency: Latency::default(),
+            faults: Vec::new(),
         }
     }
 }
@@ -73,6 +78,9 @@ pub enum ConfigError {
     /// Names and keys must tell identities apart.
     #[error("two app keys share the key or the name `{0}`")]
     SameAppKey(String),
+    /// An impossible fault.
+    #[error(transparent)]
+    Fault(#[from] crate::fault::FaultError),
     /// Without one nobody could be paid.
     #[error("there is no payment platform; name at least one")]
     NoPlatform,
@@ -99,6 +107,9 @@ impl Config {
         }
         if self.platforms.is_empty() {
             return Err(ConfigError::NoPlatform);
+        }
+        for fault in &self.faults {
+            fault.check()?;
         }
         Ok(())
     }
@@ -329,6 +340,8 @@ impl ProviderSpec {
             format!("its price {price} is negative")
         } else if let Some((port, real)) = self.ports.iter().find(|(_, real)| !real.ip().is_loopback()) {
             format!("its port {port} leads to {real}, which is not on this computer")
+        } else if let Some(mistake) = self.behaviour.mistake() {
+            mistake
         } else {
             return Ok(());
         };
@@ -386,62 +399,6 @@ impl Default for Resources {
     }
 }
 
-/// How a provider behaves, and misbehaves.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Behaviour {
-    /// From the confirmation of an agreement to its approval.
-    #[serde(with = "duration")]
-    pub approve_after: Duration,
-    /// How many agreements it rejects before it approves one.
-    pub reject_first: u32,
-    /// Leaves confirmed agreements without an answer.
-    pub never_approve: bool,
-    /// Rejects every counter-proposal with this reason.
-    pub refuse: Option<String>,
-    /// How many activities fail at their first `start` (or `run`) before one works.
-    pub fail_start_first: u32,
-    /// Terminates each agreement so long after approving it.
-    #[serde(with = "duration::option")]
-    pub terminate_after: Option<Duration>,
-    /// Loses each activity so long after creating it.
-    #[serde(with = "duration::option")]
-    pub kill_activity_after: Option<Duration>,
-    /// Offered interval of debit notes.
-    #[serde(with = "duration")]
-    pub debit_note_interval: Duration,
-    /// Offered time to accept a debit note.
-    #[serde(with = "duration")]
-    pub accept_timeout: Duration,
-    /// Offered interval of payable debit notes.
-    #[serde(with = "duration")]
-    pub payment_timeout: Duration,
-    /// Terminates agreements without an activity after this time.
-    #[serde(with = "duration")]
-    pub idle_timeout: Duration,
-    /// Whether the provider is there at the beginning.
-    pub online: bool,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Behaviour {
-            approve_after: Duration::from_millis(20),
-            reject_first: 0,
-            never_approve: false,
-            refuse: None,
-            fail_start_first: 0,
-            terminate_after: None,
-            kill_activity_after: None,
-            debit_note_interval: Duration::from_secs(120),
-            accept_timeout: Duration::from_secs(240),
-            payment_timeout: Duration::from_secs(120),
-            idle_timeout: Duration::from_secs(90),
-            online: true,
-        }
-    }
-}
-
 /// What runs on a provider when an image is deployed.
 #[derive(Clone)]
 pub enum Image {
@@ -475,6 +432,7 @@ pub mod duration {
     use std::time::Duration;
 
     use jiff::SignedDuration;
+    use serde::Serializer;
     use serde::de::{self, Deserializer, Visitor};
 
     struct DurationVisitor;
@@ -513,6 +471,20 @@ pub mod duration {
         }
     }
 
+    /// As [`deserialize`] reads it.
+    pub(crate) fn text(duration: Duration) -> String {
+        let signed = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        format!("{signed:#}")
+    }
+
+    /// Writes a duration.
+    ///
+    /// # Errors
+    /// When the serializer fails.
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&text(*value))
+    }
+
     /// Reads a duration.
     ///
     /// # Errors
@@ -525,7 +497,21 @@ pub mod duration {
     pub mod option {
         use std::time::Duration;
 
-        use serde::{Deserialize, Deserializer};
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        /// Writes a duration, or nothing.
+        ///
+        /// # Errors
+        /// When the serializer fails.
+        pub fn serialize<S: Serializer>(
+            value: &Option<Duration>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(duration) => serializer.serialize_str(&super::text(*duration)),
+                None => serializer.serialize_none(),
+            }
+        }
 
         #[derive(Deserialize)]
         struct Wrapped(#[serde(with = "super")] Duration);

@@ -4,12 +4,17 @@
 //! the nouns.
 
 use std::fmt;
+use std::time::Duration;
 
 use golem_wire::common::Reason;
 use golem_wire::market::AgreementState;
-use golem_wire::{AgreementId, Glm, NodeId};
+use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+use crate::activity::Activity;
+use crate::behaviour::BadChange;
+use crate::fault::{Fault, FaultError};
 use crate::journal::Event;
 use crate::ledger::{OpenItem, Violation};
 use crate::world::State;
@@ -39,6 +44,48 @@ pub enum Act {
         /// Whether it can be reached from now on.
         online: bool,
     },
+    /// The exe-units of the provider's activities are killed; nobody tells the requestor.
+    KillExeUnit {
+        /// Name of the provider.
+        provider: String,
+    },
+    /// The provider vanishes for good, with everything that runs on it.
+    Die {
+        /// Name of the provider.
+        provider: String,
+    },
+    /// The provider's agent stops or begins to answer.
+    GoSilent {
+        /// Name of the provider.
+        provider: String,
+        /// Whether it is silent from now on.
+        #[serde(default = "yes")]
+        silent: bool,
+    },
+    /// The provider behaves otherwise from now on.
+    Behave {
+        /// Name of the provider.
+        provider: String,
+        /// What is different: members of its `behaviour`.
+        change: Map<String, Value>,
+    },
+    /// The daemon restarts and forgets what it does not store.
+    RestartDaemon {
+        /// How long nobody listens.
+        #[serde(default, with = "crate::config::duration")]
+        down: Duration,
+    },
+    /// Something begins to go wrong between the daemon and its clients.
+    AddFault(Fault),
+    /// A fault is over.
+    LiftFault {
+        /// Its name.
+        name: String,
+    },
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Why an intervention was impossible.
@@ -60,6 +107,25 @@ pub enum ActError {
         provider: String,
         /// How many approved agreements it had.
         had: usize,
+    },
+    /// There is no such fault.
+    #[error("there is no fault `{fault}`; there are: {known}")]
+    NoFault {
+        /// The name.
+        fault: String,
+        /// Names that exist.
+        known: String,
+    },
+    /// There cannot be such a fault.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
+    /// The provider cannot behave so.
+    #[error("provider `{provider}`: {change}")]
+    Change {
+        /// The name.
+        provider: String,
+        /// What is wrong.
+        change: BadChange,
     },
     /// The provider has no activity to lose.
     #[error("provider `{provider}` has no living activity; its approved agreements: {agreements}")]
@@ -141,21 +207,43 @@ impl State {
                 }
             }
             Act::KillActivity { provider } => {
-                let node = self.provider_named(provider)?;
-                let agreements = self.living_agreements(&node);
-                let activities = agreements.iter().flat_map(|id| self.activities_of(id));
-                let living =
-                    activities.filter(|id| self.activity(id).is_some_and(|a| a.is_alive()));
-                let living: Vec<_> = living.cloned().collect();
-                if living.is_empty() {
-                    let agreements = agreements.len();
-                    return Err(ActError::NoActivity {
-                        provider: provider.clone(),
-                        agreements,
-                    });
-                }
-                for activity in living {
+                for activity in self.activities_to_lose(provider, Activity::is_alive)? {
                     self.kill_activity(&activity);
+                }
+            }
+            Act::KillExeUnit { provider } => {
+                for activity in self.activities_to_lose(provider, Activity::has_exe_unit)? {
+                    self.kill_exe_unit(&activity);
+                }
+            }
+            Act::Die { provider } => {
+                let node = self.provider_named(provider)?;
+                self.die(&node, "as directed");
+            }
+            Act::GoSilent { provider, silent } => {
+                let node = self.provider_named(provider)?;
+                self.set_silent(&node, *silent);
+            }
+            Act::Behave { provider, change } => {
+                let node = self.provider_named(provider)?;
+                let bad = |change| ActError::Change {
+                    provider: provider.clone(),
+                    change,
+                };
+                self.behave(&node, change).map_err(bad)?;
+            }
+            Act::RestartDaemon { down } => self.restart_daemon(*down),
+            Act::AddFault(fault) => {
+                self.add_fault(fault.clone())?;
+            }
+            Act::LiftFault { name } => {
+                if !self.lift_fault(name) {
+                    let known = self.fault_reports();
+                    let known: Vec<_> = known.iter().map(|fault| fault.name.as_str()).collect();
+                    return Err(ActError::NoFault {
+                        fault: name.clone(),
+                        known: known.join(", "),
+                    });
                 }
             }
             Act::SetOnline { provider, online } => {
@@ -166,7 +254,25 @@ impl State {
         Ok(())
     }
 
-    fn provider_named(&self, name: &str) -> Result<NodeId, ActError> {
+    fn activities_to_lose(
+        &self,
+        provider: &str,
+        which: fn(&Activity) -> bool,
+    ) -> Result<Vec<ActivityId>, ActError> {
+        let agreements = self.living_agreements(&self.provider_named(provider)?);
+        let activities = agreements.iter().flat_map(|id| self.activities_of(id));
+        let living = activities.filter(|id| self.activity(id).is_some_and(which));
+        let living: Vec<_> = living.cloned().collect();
+        if living.is_empty() {
+            return Err(ActError::NoActivity {
+                provider: provider.to_owned(),
+                agreements: agreements.len(),
+            });
+        }
+        Ok(living)
+    }
+
+    pub(crate) fn provider_named(&self, name: &str) -> Result<NodeId, ActError> {
         let names = &self.providers.by_name;
         names.get(name).cloned().ok_or_else(|| {
             let mut known: Vec<_> = names.keys().take(10).map(String::as_str).collect();
@@ -180,7 +286,7 @@ impl State {
         })
     }
 
-    fn living_agreements(&self, provider: &NodeId) -> Vec<AgreementId> {
+    pub(crate) fn living_agreements(&self, provider: &NodeId) -> Vec<AgreementId> {
         let agreements = self.market.agreements();
         let living =
             agreements.filter(|a| a.provider == *provider && a.state == AgreementState::Approved);

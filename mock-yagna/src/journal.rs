@@ -11,9 +11,12 @@ use golem_wire::{
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
+use crate::story::Line;
 use crate::world::State;
+
+/// Where the story is told: the target of its log lines.
+pub const STORY: &str = "mock_yagna::story";
 
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +137,47 @@ pub enum Event {
         online: bool,
     },
 
+    /// A provider stopped or began to answer.
+    ProviderSilent {
+        /// Whether it is silent now.
+        silent: bool,
+    },
+    /// A provider behaves otherwise from now on.
+    BehaviourChanged {
+        /// Which members are different.
+        changed: Vec<String>,
+    },
+    /// A provider's agent is gone for good.
+    ProviderDied {
+        /// At which step.
+        step: String,
+    },
+
+    // --- faults ---
+    /// A fault was added.
+    FaultAdded {
+        /// Its name.
+        fault: String,
+        /// What it does.
+        effect: String,
+    },
+    /// A fault was lifted.
+    FaultLifted {
+        /// Its name.
+        fault: String,
+    },
+    /// A fault hit a request.
+    FaultHit {
+        /// Its name.
+        fault: String,
+        /// What it did.
+        effect: String,
+        /// To which request.
+        request: String,
+    },
+    /// The daemon restarted and forgot what it does not store.
+    DaemonRestarted {},
+
     // --- activity ---
     /// An activity was created.
     ActivityCreated {
@@ -148,6 +192,11 @@ pub enum Event {
         activity: ActivityId,
         /// Why.
         reason: String,
+    },
+    /// The exe-unit of an activity was killed; nobody tells the requestor.
+    ExeUnitKilled {
+        /// Which.
+        activity: ActivityId,
     },
     /// A script was sent.
     BatchStarted {
@@ -285,7 +334,12 @@ impl Journal {
     }
 
     fn push(&mut self, at: Timestamp, actor: Actor, event: Event) {
-        tracing::info!("{actor}: {}", Telling(&event));
+        let line = Line {
+            at,
+            actor: &actor,
+            event: &event,
+        };
+        tracing::info!(target: STORY, "{line}");
         let seq = self.entries.len() as u64;
         self.entries.push(Entry {
             seq,
@@ -293,42 +347,6 @@ impl Journal {
             actor,
             event,
         });
-    }
-}
-
-/// An event as a line for people: `agreement confirmed (agreement 88c54318)`, ids shortened.
-struct Telling<'a>(&'a Event);
-
-/// Ids are told apart by their first digits.
-fn shortened(text: &str) -> &str {
-    let id = text.len() >= 32
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_hexdigit() || b"-RPx".contains(&b));
-    if id { &text[..10] } else { text }
-}
-
-impl fmt::Display for Telling<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(Value::Object(mut members)) = serde_json::to_value(self.0) else {
-            return Ok(());
-        };
-        let name = members.remove("event");
-        f.write_str(
-            &name
-                .as_ref()
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .replace('_', " "),
-        )?;
-        for (position, (key, value)) in members.iter().enumerate() {
-            f.write_str(if position == 0 { " (" } else { ", " })?;
-            match value {
-                Value::String(text) => write!(f, "{key} {}", shortened(text))?,
-                value => write!(f, "{key} {value}")?,
-            }
-        }
-        f.write_str(if members.is_empty() { "" } else { ")" })
     }
 }
 
@@ -354,24 +372,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_event_is_told_in_one_line_with_short_ids() {
-        let agreement =
-            AgreementId::new("88c54318f56ca2185fb59565063454619a8fe52997bdaa40f7095a7bdf0717c7");
-        let event = Event::AgreementTerminated {
-            agreement,
-            reason: "done".into(),
-        };
-        assert_eq!(
-            Telling(&event).to_string(),
-            "agreement terminated (agreement 88c54318f5, reason done)"
-        );
-        assert_eq!(
-            Telling(&Event::ProviderOnline { online: false }).to_string(),
-            "provider online (online false)"
-        );
-    }
 
     #[test]
     fn an_entry_is_one_flat_object() {

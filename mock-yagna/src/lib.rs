@@ -7,7 +7,11 @@
 //! translates.
 
 pub mod activity;
+pub mod behaviour;
 pub mod config;
+mod control;
+pub mod delay;
+pub mod fault;
 pub mod gsb;
 mod http;
 pub mod identity;
@@ -22,6 +26,8 @@ pub mod payment;
 pub mod provider;
 pub mod rng;
 pub mod runtime;
+pub mod scenario;
+mod story;
 pub mod timebase;
 pub mod timeline;
 pub mod world;
@@ -31,7 +37,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use behaviour::Behaviour;
 pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
+pub use delay::Delay;
+pub use fault::{Effect, Fault, FaultError, FaultGuard};
 pub use inspect::{Act, ActError, Summary};
 pub use rng::Seed;
 pub use timebase::Timebase;

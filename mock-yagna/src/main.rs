@@ -4,18 +4,43 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mock_yagna::scenario::{NetworkFile, NetworkFileError};
 use mock_yagna::{AppKey, Config, ConfigError, Image, MockYagna, ProviderSpec, Seed, Timebase};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// What `--help` ends with.
+const EXAMPLES: &str = "\
+Examples:
+  A network of eight providers for any client that reads YAGNA_API_URL and YAGNA_APPKEY:
+      eval \"$(mock-yagna --providers 8 | head -2)\"        # or copy the two lines it prints
+  A network with a misbehaving provider and a lost answer, written in a file:
+      mock-yagna --scenario network.yaml
+      # network.yaml
+      fleet: 2
+      providers:
+        - { name: bob, prices: { cpu_sec: 0.0001 }, behaviour: { approve_after: 30s, invoices: 2 } }
+      faults:
+        - { on: confirmAgreement, do: lose_answer, count: 1 }
+  Directing it while it runs, through the control API (described at /mock-api/v1/openapi.yaml):
+      curl -H 'Authorization: Bearer secret' http://127.0.0.1:7465/mock-api/v1/providers
+      curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
+           -d '{\"die\": {\"provider\": \"bob\"}}' http://127.0.0.1:7465/mock-api/v1/acts
+
+The first two lines of the output are for a shell; the story of the network goes to standard error.
+RUST_LOG=warn keeps it quiet.";
 
 /// A yagna daemon with a simulated Golem Network behind it, for clients of any language.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, after_help = EXAMPLES)]
 struct Options {
     /// Address to serve on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS:PORT")]
@@ -35,6 +60,10 @@ struct Options {
     /// How many providers the network has.
     #[arg(long, default_value_t = 4)]
     providers: usize,
+    /// A file that describes the network: providers, faults, images, latencies; it wins over the
+    /// options here.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
     /// Seed of everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -52,6 +81,8 @@ enum Failure {
     Remote(SocketAddr),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Scenario(#[from] NetworkFileError),
     #[error("an app key must not be empty or contain spaces")]
     BadKey,
     #[error("--image-dir {dir}: {error}")]
@@ -75,7 +106,7 @@ async fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
+        .event_format(Lines)
         .init();
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,14 +139,15 @@ async fn run(options: Options) -> Result<(), Failure> {
 
     // Handlers first: whoever reads the lines below may already send a signal.
     let stop = signals().map_err(Failure::Serve)?;
+    let key = config.app_keys.first().map(|first| first.key.clone());
+    let (providers, faults) = (config.providers.len(), config.faults.len());
     let mock = MockYagna::start(config, Timebase::wall_clock());
     say(&format!("export YAGNA_API_URL=http://{address}"));
-    say(&format!("export YAGNA_APPKEY={}", options.app_key[0]));
-    tracing::info!(
-        "{} providers, seed {}, on {address}",
-        options.providers,
-        options.seed
-    );
+    say(&format!(
+        "export YAGNA_APPKEY={}",
+        key.as_deref().unwrap_or_default()
+    ));
+    tracing::info!("{providers} providers, {faults} faults, on {address}");
 
     let mut serving = pin!(mock.serve(listener));
     let served = tokio::select! {
@@ -164,8 +196,38 @@ fn config(options: &Options) -> Result<Config, Failure> {
         default_image: Some(default_image),
         ..Config::default()
     };
+    let config = match &options.scenario {
+        None => config,
+        Some(path) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            NetworkFile::load(path)?.config(config, folder)?
+        }
+    };
     config.check()?;
     Ok(config)
+}
+
+/// Log lines for people: the story as it is told, anything else with its level.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let level = *event.metadata().level();
+        if level != tracing::Level::INFO {
+            write!(writer, "{} ", level.as_str().to_lowercase())?;
+        }
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM.

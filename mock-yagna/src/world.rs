@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::activity::{self, Activities};
 use crate::config::Config;
+use crate::fault::Faults;
 use crate::gsb::Gsb;
 use crate::identity::Identities;
 use crate::ids::IdSource;
@@ -47,6 +48,8 @@ pub enum Action {
 /// What a long poll waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
+    /// Lifting faults.
+    Faults,
     /// Offers of the market.
     Offers,
     /// Events of one demand.
@@ -72,6 +75,8 @@ pub enum Topic {
 pub struct State {
     /// Calendar time of the current step.
     pub now: Timestamp,
+    /// When the network started.
+    pub(crate) began: Timestamp,
     pub(crate) last_stamp: Timestamp,
     pub(crate) config: Config,
     pub(crate) seed: Seed,
@@ -87,6 +92,7 @@ pub struct State {
     pub(crate) networks: Networks,
     pub(crate) metrics: Metrics,
     pub(crate) payments: Payments,
+    pub(crate) faults: Faults,
     topics: IndexMap<Topic, Arc<Notify>>,
     background: Vec<Job>,
 }
@@ -110,6 +116,7 @@ impl State {
         let seed = config.seed;
         let mut state = State {
             now,
+            began: now,
             last_stamp: now,
             seed,
             ids: IdSource::new(seed.fork("ids")),
@@ -124,11 +131,14 @@ impl State {
             networks: Networks::default(),
             metrics: Metrics::default(),
             payments: Payments::default(),
+            faults: Faults::default(),
             topics: IndexMap::new(),
             background: Vec::new(),
             config,
         };
         state.populate();
+        state.begin_phases();
+        state.begin_faults();
         state
     }
 
@@ -169,6 +179,12 @@ impl State {
         if Arc::strong_count(notify) <= 2 {
             self.topics.swap_remove(topic);
         }
+    }
+
+    /// Takes over from `old` what the world still has to do with.
+    pub(crate) fn take_over(&mut self, old: &mut State) {
+        self.topics = std::mem::take(&mut old.topics);
+        self.background.append(&mut old.background);
     }
 
     fn run_due(&mut self, now: Timestamp) {
@@ -229,6 +245,11 @@ impl World {
         };
         world.spawn(world.clone().run());
         world
+    }
+
+    /// Whether the network is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shared.stopping.is_cancelled()
     }
 
     /// Calendar time now.

@@ -47,7 +47,7 @@ fn describe(command: &ExeScriptCommand) -> String {
 impl Activity {
     fn batch(&self, id: &BatchId) -> Result<&Batch, ActivityError> {
         // Once the exe-unit is gone nobody answers for its batches.
-        if !self.is_alive() {
+        if !self.has_exe_unit() {
             return Err(ActivityError::NoExeUnit);
         }
         self.batches.get(id).ok_or_else(|| ActivityError::NoBatch(id.clone()))
@@ -66,7 +66,7 @@ impl State {
         let id = self.ids.batch();
         let found = self.activities.by_id.get_mut(activity);
         let found = found.ok_or_else(|| ActivityError::NoActivity(activity.clone()))?;
-        if !found.is_alive() {
+        if !found.has_exe_unit() {
             return Err(ActivityError::NoExeUnit);
         }
         let commands = u32::try_from(script.len()).unwrap_or(u32::MAX);
@@ -104,12 +104,14 @@ impl State {
     }
 
     fn schedule_next(&mut self, activity: &ActivityId, batch: &BatchId) {
-        let at = later(self.now, self.config.latency.command);
+        let provider = self.activity(activity).map(|activity| activity.provider.clone());
+        let own = provider.and_then(|provider| self.own_latency(&provider, |l| &l.command));
+        let at = later(self.now, own.unwrap_or(self.config.latency.command));
         let due = Due::Next(activity.clone(), batch.clone());
         self.timeline.schedule(at, Action::Activity(due));
     }
 
-    fn schedule_end(
+    pub(super) fn schedule_end(
         &mut self,
         at: Timestamp,
         activity: &ActivityId,
@@ -126,7 +128,8 @@ impl State {
     /// Begins the next command of a batch.
     pub(super) fn next_command(&mut self, id: &ActivityId, batch_id: &BatchId) {
         let now = self.now;
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let activity = self.activities.by_id.get_mut(id).filter(|activity| activity.has_exe_unit());
+        let Some(activity) = activity else { return };
         let Some(batch) = activity.batches.get_mut(batch_id).filter(|batch| !batch.over) else {
             return;
         };
@@ -146,6 +149,9 @@ impl State {
                 activity.pending = Some(target);
                 activity.running = Some(Running { batch: batch_id.clone(), since: now });
                 self.wake(&Topic::Batch(batch_id.clone()));
+                if self.meets_trouble(id, batch_id, &command) {
+                    return;
+                }
                 match command {
                     ExeScriptCommand::Deploy(deploy) => {
                         self.deploy_image(id, batch_id, &deploy.net);
@@ -171,7 +177,8 @@ impl State {
         outcome: Outcome,
     ) {
         let now = self.now;
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let activity = self.activities.by_id.get_mut(id).filter(|activity| !activity.is_lost());
+        let Some(activity) = activity else { return };
         let Some(batch) = activity.batches.get_mut(batch_id) else { return };
         let Some(command) = batch.current().filter(|_| !batch.over && batch.position() == index)
         else {
@@ -185,6 +192,7 @@ impl State {
             ok: outcome.code == 0,
             message: outcome.message.clone(),
         };
+        let worked = (outcome.code == 0).then(|| command.clone());
         batch.end(now, outcome);
         let goes_on = !batch.over;
         if let Some(running) = activity.running.take_if(|running| running.batch == *batch_id) {
@@ -200,6 +208,9 @@ impl State {
         }
         self.wake(&Topic::Batch(batch_id.clone()));
         self.wake(&Topic::Activity(id.clone()));
+        if let Some(command) = worked {
+            self.worked(&provider, &command);
+        }
     }
 
     /// Output of a command while it runs.
@@ -246,7 +257,9 @@ impl State {
         let count = activity.deployments;
         let agreement = activity.agreement.clone();
         let seed = self.seed.fork(&format!("activity/{id}/{count}"));
-        let done = later(self.now, self.config.latency.deploy);
+        let provider = activity.provider.clone();
+        let own = self.own_latency(&provider, |l| &l.deploy);
+        let done = later(self.now, own.unwrap_or(self.config.latency.deploy));
         let machine = self.image_of(&agreement).and_then(|image| self.machine(&image, seed));
         let machine = match machine {
             Ok(machine) => machine,

@@ -10,6 +10,7 @@ mod error;
 mod exe_unit;
 mod image;
 mod transfer;
+mod trouble;
 mod web;
 #[cfg(test)]
 mod tests;
@@ -22,12 +23,14 @@ use golem_wire::market::AgreementState;
 use golem_wire::{ActivityId, AgreementId, BatchId, NetworkId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use rust_decimal::prelude::ToPrimitive;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use batch::Outcome;
 pub(crate) use error::ActivityError;
 pub(crate) use transfer::read_volume;
 
+use crate::behaviour::{CommandKind, Factor, Step};
 use crate::journal::Event;
 use crate::world::{Action, State, Topic};
 use batch::Batch;
@@ -44,6 +47,8 @@ pub enum Due {
     Destroyed(ActivityId),
     /// The exe-unit dies, as the provider's behaviour says.
     Killed(ActivityId),
+    /// The exe-unit is killed, as the provider's behaviour says.
+    ExeUnitKilled(ActivityId),
     /// The next command of a batch begins.
     Next(ActivityId, BatchId),
     /// A command ends.
@@ -66,6 +71,8 @@ pub struct Activities {
     by_agreement: IndexMap<AgreementId, Vec<ActivityId>>,
     /// Failed first starts by provider.
     failed_starts: IndexMap<NodeId, u32>,
+    /// Commands begun by provider and kind.
+    commands: IndexMap<(NodeId, CommandKind), u32>,
 }
 
 /// One activity.
@@ -108,6 +115,12 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
 /// Seconds at millisecond precision, so that amounts stay short.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
+}
+
+/// What a provider that exaggerates reports, at milliseconds.
+fn inflated(truth: f64, factor: Factor) -> f64 {
+    let factor = factor.0.to_f64().unwrap_or(1.0);
+    (truth * factor * 1000.0).round() / 1000.0
 }
 
 impl Activity {
@@ -155,6 +168,7 @@ impl State {
             Due::Created(id) => self.exe_unit_is_up(&id),
             Due::Destroyed(id) => self.end_activity(&id, "destroyed by the requestor", None),
             Due::Killed(id) => self.kill_activity(&id),
+            Due::ExeUnitKilled(id) => self.kill_exe_unit(&id),
             Due::Next(activity, batch) => self.next_command(&activity, &batch),
             Due::Finished(finished) => {
                 let Finished { activity, batch, index, outcome } = *finished;
@@ -184,6 +198,12 @@ impl State {
             ("golem.usage.cpu_sec", _) => seconds(activity.cpu_time(self.now)),
             _ => 0.0,
         };
+        let factor = self.provider(&activity.provider).map(|p| p.spec.behaviour.usage_factor);
+        let reported = |truth: f64| match factor {
+            Some(factor) if factor != Factor::default() => inflated(truth, factor),
+            _ => truth,
+        };
+        let counter = |name: &str| reported(counter(name));
         match vector {
             Some(names) => names.iter().map(|name| counter(name.as_str().unwrap_or(""))).collect(),
             None => Vec::new(),
@@ -206,7 +226,7 @@ impl State {
             return Err(ActivityError::NotApproved { agreement: agreement.clone(), state });
         }
         let provider = found.provider.clone();
-        if !self.is_reachable(&provider) {
+        if !self.answers(&provider) {
             return Err(ActivityError::Timeout);
         }
         let id = self.ids.activity();
@@ -229,7 +249,7 @@ impl State {
         };
         self.activities.by_id.insert(id.clone(), activity);
         self.activities.by_agreement.entry(agreement.clone()).or_default().push(id.clone());
-        let up = self.now + self.config.latency.activity_step;
+        let up = self.activity_step(&id);
         self.timeline.schedule(up, Action::Activity(Due::Created(id.clone())));
         Ok(id)
     }
@@ -239,8 +259,20 @@ impl State {
         self.provider(provider).is_none_or(|provider| provider.online)
     }
 
+    /// When creating or destroying this activity is done.
+    fn activity_step(&mut self, id: &ActivityId) -> Timestamp {
+        let provider = self.activity(id).map(|activity| activity.provider.clone());
+        let own = provider.and_then(|provider| self.own_latency(&provider, |l| &l.activity));
+        let step = own.unwrap_or(self.config.latency.activity_step);
+        self.now.saturating_add(step).unwrap_or(Timestamp::MAX)
+    }
+
     fn exe_unit_is_up(&mut self, id: &ActivityId) {
         let now = self.now;
+        let provider = self.activity(id).map(|activity| activity.provider.clone());
+        if provider.is_some_and(|p| !self.is_reachable(&p) || self.dies_before(&p, Step::Activity)) {
+            return;
+        }
         let Some(activity) = self.activities.by_id.get_mut(id) else { return };
         if activity.state != ActivityState::New {
             return;
@@ -256,6 +288,8 @@ impl State {
         }
         self.activity_created(id);
         self.wake(&Topic::Activity(id.clone()));
+        self.kill_exe_unit_later(id, &provider);
+        self.may_die_after(&provider, Step::Activity);
     }
 
     /// The requestor wants it gone; it is once its state is `Terminated`.
@@ -264,7 +298,14 @@ impl State {
         if !activity.is_alive() {
             return;
         }
-        let down = self.now + self.config.latency.activity_step;
+        if activity.is_lost() {
+            return;
+        }
+        let provider = activity.provider.clone();
+        if !self.answers(&provider) {
+            return;
+        }
+        let down = self.activity_step(id);
         self.timeline.schedule(down, Action::Activity(Due::Destroyed(id.clone())));
     }
 
@@ -295,7 +336,7 @@ impl State {
         activity.state = ActivityState::Terminated;
         activity.pending = None;
         activity.failure = failure;
-        activity.destroyed_at = Some(now);
+        activity.destroyed_at.get_or_insert(now);
         activity.stop.cancel();
         let machine = activity.machine.take();
         let networks = std::mem::take(&mut activity.networks);

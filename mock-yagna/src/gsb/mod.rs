@@ -196,6 +196,18 @@ impl State {
         Ok(())
     }
 
+    /// The daemon restarts: every service is unbound.
+    pub(crate) fn gsb_forget(&mut self) {
+        let services: Vec<String> = std::mem::take(&mut self.gsb.services).into_keys().collect();
+        let calls: Vec<String> = std::mem::take(&mut self.gsb.calls).into_keys().collect();
+        for service in &services {
+            self.wake(&socket_topic(service));
+        }
+        for call in &calls {
+            self.wake(&call_topic(call));
+        }
+    }
+
     /// Sends a message to a service of `owner`; the answer will be under the returned name.
     fn gsb_send(
         &mut self,

@@ -16,13 +16,15 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller, TextJson};
-use crate::activity::ActivityError;
+use crate::activity::{Activity, ActivityError};
 use crate::world::{State as Network, Topic, World};
 
 /// How long the daemon waits when it is not told.
 const DEFAULT_TIMEOUT: f64 = 5.0;
 /// The longest wait that makes sense to the daemon's connections.
 const LONGEST_TIMEOUT: f64 = 3600.0;
+/// How much longer the daemon waits for an exe-unit that is gone.
+const LOST_GRACE: Duration = Duration::from_secs(1);
 /// Silence after which the event stream sends a ping.
 const PING: Duration = Duration::from_secs(10);
 
@@ -328,7 +330,11 @@ async fn results(
     let wanted = query.command_index;
     // The end of the activity wakes its batches.
     let topics = [Topic::Batch(batch.clone())];
+    let began = world.with(|state| state.activity(&id).is_some_and(Activity::has_exe_unit));
     let arrived = world.poll_until(&topics, deadline, |state| {
+        if began && state.activity(&id).is_some_and(Activity::is_lost) {
+            return None;
+        }
         match state.batch_results(&id, &batch, wanted) {
             Ok((true, results)) => Some(Ok(results)),
             Ok((false, _)) => None,
@@ -337,6 +343,10 @@ async fn results(
     });
     let results = match arrived.await {
         Some(results) => results?,
+        // Its exe-unit was killed meanwhile: the daemon gives up a second later.
+        None if world.with(|state| state.activity(&id).is_some_and(Activity::is_lost)) => {
+            return Err(silence(&world, deadline + LOST_GRACE).await);
+        }
         None if wanted.is_some() => return Err(ActivityError::Timeout.into()),
         None => world.with(|state| state.batch_results(&id, &batch, wanted))?.1,
     };

@@ -137,7 +137,8 @@ impl From<MarketError> for ApiError {
             // A rejection that finds nothing is the daemon's own mistake: 500, not 404.
             E::NoProposalToReject { .. }
             | E::ProposalUnreachable(_)
-            | E::AgreementUnreachable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            | E::AgreementUnreachable(_)
+            | E::TerminationRefused(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::message(status, error.to_string())
     }

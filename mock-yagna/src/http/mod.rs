@@ -1,6 +1,7 @@
 //! The daemon's REST API: routes, extractors, answers. Translates only; the rules are in the nouns.
 
 mod activity;
+mod control;
 mod error;
 mod extract;
 mod gsb;

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::extract::Caller;
-use super::{activity, gsb, identity, market, metrics, net, payment, scan};
+use super::{activity, control, gsb, identity, market, metrics, net, payment, scan};
+use crate::fault::layer;
 use crate::world::World;
 
 const VARY: HeaderValue = HeaderValue::from_static(
@@ -27,9 +28,11 @@ pub(crate) fn router(world: World) -> Router {
         .merge(gsb::routes())
         .merge(net::routes())
         .merge(metrics::routes())
+        .merge(control::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
+        .layer(middleware::from_fn_with_state(world.clone(), layer::apply))
         .with_state(world)
 }
 

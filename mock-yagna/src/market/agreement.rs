@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::proposal::Side;
 use super::{Due, MarketError, Properties};
+use crate::behaviour::Step;
 use crate::journal::{Actor, Event};
 use crate::timeline::Ticket;
 use crate::world::{Action, State, Topic};
@@ -279,9 +280,10 @@ impl State {
             return Ok(());
         };
         if !behaviour.never_approve {
+            let own = self.own_latency(&provider, |l| &l.approval);
             let at = self
                 .now
-                .checked_add(behaviour.approve_after)
+                .checked_add(own.unwrap_or(behaviour.approve_after))
                 .unwrap_or(Timestamp::MAX);
             let ticket = self
                 .timeline
@@ -323,6 +325,10 @@ impl State {
         let found = found.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
         if found.state == AgreementState::Approved {
             self.can_reach(id)?;
+            let provider = self.agreement(id).and_then(|a| self.provider(&a.provider));
+            if provider.is_some_and(|p| p.spec.behaviour.refuse_termination) {
+                return Err(MarketError::TerminationRefused(id.clone()));
+            }
         }
         self.step_agreement(requestor, id, AgreementState::Terminated)?;
         self.end_agreement(id, Party::Requestor, self.actor(requestor), reason);
@@ -413,12 +419,18 @@ impl State {
             return;
         };
         let node = agreement.provider.clone();
+        if agreement.state != AgreementState::Pending
+            || !self.answers(&node)
+            || self.dies_before(&node, Step::Approval)
+        {
+            return;
+        }
+        let Some(agreement) = self.market.agreements.get_mut(id) else {
+            return;
+        };
         let Some(provider) = self.providers.by_id.get_mut(&node) else {
             return;
         };
-        if !provider.online || agreement.state != AgreementState::Pending {
-            return;
-        }
         if let Some(reason) = provider.refusal() {
             if agreement.step(AgreementState::Rejected).is_ok() {
                 let message = reason.message.clone();
@@ -434,6 +446,7 @@ impl State {
         } else if agreement.step(AgreementState::Approved).is_ok() {
             provider.busy += 1;
             self.approve(id, &node);
+            self.may_die_after(&node, Step::Approval);
         }
     }
 
@@ -466,6 +479,11 @@ impl State {
         self.log_agreement(id, AgreementEventKind::AgreementApprovedEvent);
         self.wake(&Topic::Agreement(id.clone()));
         self.agreement_approved(id);
+        let silent_after = self.provider(node).and_then(|p| p.spec.behaviour.silent_after);
+        if let Some(after) = silent_after {
+            let at = self.now.saturating_add(after).unwrap_or(Timestamp::MAX);
+            self.timeline.schedule(at, Action::Market(Due::Silence(node.clone())));
+        }
         // A provider with room for more stays on the market.
         self.offer_again(node);
     }

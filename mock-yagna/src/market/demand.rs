@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use golem_wire::market::{self as wire, DemandEvent, Properties};
 use golem_wire::{DemandId, NodeId, ProposalId};
@@ -54,6 +53,10 @@ pub(crate) struct Demand {
 impl Demand {
     pub(crate) fn id(&self) -> &DemandId {
         &self.id
+    }
+
+    pub(super) fn expiry(&self) -> Ticket {
+        self.expiry
     }
 
     pub(super) fn to_wire(&self) -> wire::Demand {
@@ -225,15 +228,5 @@ impl State {
             event => demand.proposals.push(event),
         }
         self.wake(&Topic::Demand(id.clone()));
-    }
-
-    /// A latency up to `upper`, drawn from the provider's own stream.
-    pub(crate) fn draw_latency(&mut self, provider: &NodeId, upper: Duration) -> SignedDuration {
-        let upper = upper.as_micros().try_into().unwrap_or(i64::MAX);
-        let drawn = match self.providers.by_id.get_mut(provider) {
-            Some(provider) if upper > 1 => provider.rng.random_range(upper / 2..=upper),
-            _ => upper,
-        };
-        SignedDuration::from_micros(drawn)
     }
 }

@@ -73,6 +73,9 @@ pub(crate) enum MarketError {
     },
     #[error("Provider of Agreement [{0}] can't be reached.")]
     AgreementUnreachable(AgreementId),
+    /// The mock's own words: a real provider has no way to refuse.
+    #[error("Provider of Agreement [{0}] does not accept its termination.")]
+    TerminationRefused(AgreementId),
     #[error("Agreement [R-{0}] should be confirmed, before waiting for approval.")]
     NotConfirmed(AgreementId),
     #[error("Agreement [R-{0}] terminated.")]

@@ -44,7 +44,11 @@ impl State {
             return;
         }
         provider.offer_id = offer_id;
-        let provider = &*provider;
+        let provider = provider.id.clone();
+        self.raise_prices(&provider);
+        let Some(provider) = self.providers.by_id.get(&provider) else {
+            return;
+        };
         let living = self
             .market
             .living
@@ -66,7 +70,8 @@ impl State {
         if !target.expected.insert(provider.clone()) {
             return;
         }
-        let delay = self.draw_latency(&provider, self.config.latency.matching);
+        let usual = self.config.latency.matching;
+        let delay = self.market_latency(&provider, |l| &l.matching, usual);
         let due = Due::Offer {
             demand: demand.clone(),
             provider,

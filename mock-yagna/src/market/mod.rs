@@ -55,6 +55,10 @@ pub enum Due {
     Decide(AgreementId),
     /// An agreement's time to be approved is over.
     ExpireAgreement(AgreementId),
+    /// A provider's behaviour may change.
+    Conduct(NodeId),
+    /// A provider goes silent.
+    Silence(NodeId),
     /// The provider ends an approved agreement.
     Terminate(AgreementId, Reason),
 }
@@ -123,8 +127,24 @@ impl State {
             Due::Answer(proposal) => self.answer_proposal(&proposal),
             Due::Decide(agreement) => self.decide_agreement(&agreement),
             Due::ExpireAgreement(agreement) => self.expire_agreement(&agreement),
+            Due::Conduct(provider) => self.reconsider(&provider),
+            Due::Silence(provider) => self.set_silent(&provider, true),
             Due::Terminate(agreement, reason) => self.terminate_by_provider(&agreement, reason),
         }
+    }
+
+    /// What the daemon does not store is gone: demands, proposals, scans.
+    pub(crate) fn forget_negotiations(&mut self) {
+        let market = &mut self.market;
+        let expiries: Vec<_> = market.living_demands().map(Demand::expiry).collect();
+        for ticket in expiries {
+            self.timeline.cancel(ticket);
+        }
+        let market = &mut self.market;
+        market.demands.clear();
+        market.living.clear();
+        market.proposals.clear();
+        market.scans.clear();
     }
 
     /// Looks an agreement up.

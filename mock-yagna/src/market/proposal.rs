@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::constraint::{Constraint, Verdict};
 use super::demand::Life;
 use super::{Due, MarketError};
+use crate::behaviour::Step;
 use crate::journal::Event;
 use crate::provider::{Answer, negotiate};
 use crate::world::{Action, State};
@@ -167,7 +168,8 @@ impl State {
             proposal: counter.clone(),
         };
         self.record(self.actor(requestor), event);
-        let delay = self.draw_latency(&provider, self.config.latency.negotiation);
+        let usual = self.config.latency.negotiation;
+        let delay = self.market_latency(&provider, |l| &l.negotiation, usual);
         let answer = Action::Market(Due::Answer(counter.clone()));
         self.timeline.schedule(self.now + delay, answer);
         Ok(counter)
@@ -204,6 +206,16 @@ impl State {
 
     /// The provider answers a counter-proposal, unless it went away meanwhile.
     pub(super) fn answer_proposal(&mut self, id: &ProposalId) {
+        let Some(node) = self.market.proposals.get(id).map(|p| p.provider.clone()) else {
+            return;
+        };
+        if self.answers(&node) && !self.dies_before(&node, Step::Negotiation) {
+            self.answer_as_provider(id);
+            self.may_die_after(&node, Step::Negotiation);
+        }
+    }
+
+    fn answer_as_provider(&mut self, id: &ProposalId) {
         let Some(counter) = self.market.proposals.get(id) else {
             return;
         };

@@ -69,7 +69,7 @@ impl Terms {
             payer: address(demand, &agreement.requestor),
             payee: address(offer, &agreement.provider),
             platform,
-            interval: seconds(INTERVAL),
+            interval: behaviour.debit_notes_every.or_else(|| seconds(INTERVAL)),
             payment_timeout: seconds(PAYMENT_TIMEOUT),
             accept_timeout: seconds(ACCEPT_TIMEOUT),
             expires: demand.get(EXPIRATION).and_then(milliseconds),
@@ -161,6 +161,8 @@ pub(super) struct Bill {
     /// The invoice's turn on the timeline.
     pub(super) invoicing: Option<Ticket>,
     pub(super) invoice_accepted: bool,
+    /// How many invoices were sent.
+    pub(super) invoices: u32,
     /// Accepted in all, through notes and the invoice.
     pub(super) accepted: Glm,
     pub(super) paid: Glm,
@@ -190,6 +192,7 @@ impl Bill {
             invoice: None,
             invoicing: None,
             invoice_accepted: false,
+            invoices: 0,
             accepted: Glm::ZERO,
             paid: Glm::ZERO,
             idle: None,

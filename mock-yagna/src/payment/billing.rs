@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::bill::{Bill, Meter, Terms};
 use super::{DocumentEvent, Due, EventKind};
+use crate::behaviour::Step;
 use crate::journal::{Actor, Event};
 use crate::ledger::Fact;
 use crate::world::{Action, State, Topic};
@@ -81,7 +82,7 @@ impl State {
         let Some(provider) = self.bill_of(activity).map(|bill| bill.provider.clone()) else {
             return false;
         };
-        if self.is_reachable(&provider) {
+        if self.answers(&provider) {
             return false;
         }
         let ticket = self.after(RETRY, Due::DebitNote(activity.clone()));
@@ -299,7 +300,14 @@ impl State {
             .get(agreement)
             .is_some_and(Bill::is_ready_for_invoice);
         if ready {
-            let ticket = self.after(self.config.latency.invoice, Due::Invoice(agreement.clone()));
+            let provider = self.payments.bills.get(agreement).map(|bill| bill.provider.clone());
+            let wanted = provider.as_ref().and_then(|p| self.provider(p));
+            if wanted.is_some_and(|p| p.spec.behaviour.invoices == 0) {
+                return;
+            }
+            let own = provider.and_then(|p| self.own_latency(&p, |l| &l.invoice));
+            let delay = own.unwrap_or(self.config.latency.invoice);
+            let ticket = self.after(delay, Due::Invoice(agreement.clone()));
             if let Some(bill) = self.payments.bills.get_mut(agreement) {
                 bill.invoicing = Some(ticket);
             }
@@ -313,7 +321,14 @@ impl State {
             .bills
             .get(agreement)
             .map(|bill| bill.provider.clone());
-        if provider.is_some_and(|provider| !self.is_reachable(&provider)) {
+        let behaviour = provider.as_ref().and_then(|p| self.provider(p));
+        let behaviour = behaviour.map(|p| p.spec.behaviour.clone()).unwrap_or_default();
+        if let Some(provider) = &provider
+            && self.dies_before(provider, Step::Invoice)
+        {
+            return;
+        }
+        if provider.is_some_and(|provider| !self.answers(&provider)) {
             let ticket = self.after(RETRY, Due::Invoice(agreement.clone()));
             if let Some(bill) = self.payments.bills.get_mut(agreement) {
                 bill.invoicing = Some(ticket);
@@ -324,9 +339,12 @@ impl State {
         let Some(bill) = self.payments.bills.get_mut(agreement) else {
             return;
         };
-        bill.invoice = Some(id.clone());
+        // The first one counts; more of them are the provider's mistake.
+        bill.invoice.get_or_insert_with(|| id.clone());
         bill.invoicing = None;
-        let amount = bill.due();
+        bill.invoices += 1;
+        let again = bill.invoices < behaviour.invoices;
+        let amount = behaviour.invoice_factor.times(bill.due());
         let (requestor, provider) = (bill.requestor.clone(), bill.provider.clone());
         let session = bill.session.clone();
         let term = bill.terms.payment_timeout.unwrap_or(INVOICE_TERM);
@@ -349,6 +367,7 @@ impl State {
         totals.invoices += 1;
         totals.invoiced = totals.invoiced + amount;
         let (actor, agreement) = (self.actor(&provider), agreement.clone());
+        let billed = agreement.clone();
         let fact = Fact::InvoiceIssued {
             invoice: id.clone(),
             agreement: agreement.clone(),
@@ -370,6 +389,10 @@ impl State {
             kind: EventKind::Received,
         };
         self.push_invoice_event(&requestor, event);
+        if again {
+            self.after(RETRY, Due::Invoice(billed));
+        }
+        self.may_die_after(&provider, Step::Invoice);
     }
 
     pub(super) fn push_invoice_event(
@@ -413,11 +436,11 @@ pub(super) fn later(now: Timestamp, delay: Duration) -> Timestamp {
 }
 
 /// The daemon stamps documents in milliseconds …
-fn to_millis(at: Timestamp) -> Timestamp {
+pub(super) fn to_millis(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 /// … and due dates in microseconds.
-fn to_micros(at: Timestamp) -> Timestamp {
+pub(super) fn to_micros(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }

@@ -129,7 +129,7 @@ impl State {
             .payments
             .bills
             .get(agreement)
-            .is_none_or(|bill| bill.ended);
+            .is_none_or(|bill| bill.ended || !self.answers(&bill.provider));
         if ended {
             return;
         }

@@ -15,6 +15,7 @@ pub(crate) enum EventKind {
     Received,
     Accepted,
     Rejected(Rejection),
+    Cancelled,
     Settled,
 }
 
@@ -50,6 +51,7 @@ impl EventKind {
             EventKind::Received => EventWord::Received,
             EventKind::Accepted => EventWord::Accepted,
             EventKind::Rejected(_) => EventWord::Rejected,
+            EventKind::Cancelled => EventWord::Cancelled,
             EventKind::Settled => EventWord::Settled,
         }
     }
@@ -60,6 +62,7 @@ impl EventKind {
             EventKind::Received => "Received",
             EventKind::Accepted => "Accepted",
             EventKind::Rejected(_) => "Rejected",
+            EventKind::Cancelled => "Cancelled",
             EventKind::Settled => "Settled",
         }
     }

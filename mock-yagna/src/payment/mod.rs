@@ -10,6 +10,7 @@ mod acceptance;
 mod allocation;
 mod bill;
 mod billing;
+mod by_hand;
 mod deadline;
 mod driver;
 mod event;

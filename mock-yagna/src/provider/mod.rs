@@ -3,6 +3,7 @@
 //! Owns one provider's facts and decisions, all synchronous. When things happen is the market's
 //! and the timeline's business.
 
+mod conduct;
 mod fleet;
 mod negotiation;
 mod offer;
@@ -17,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub(crate) use negotiation::{Answer, negotiate};
 
+use crate::behaviour::Behaviour;
 use crate::config::ProviderSpec;
 use crate::identity::Identities;
 use crate::ids::IdSource;
@@ -33,7 +35,10 @@ pub(crate) const NO_CAPACITY: &str = "No capacity available";
 pub struct Provider {
     pub(crate) id: NodeId,
     pub(crate) name: String,
+    /// Its behaviour is the one of now.
     pub(crate) spec: ProviderSpec,
+    /// The behaviour without its phases.
+    pub(crate) base: Behaviour,
     /// Whether it can be reached.
     pub(crate) online: bool,
     /// Approved agreements.
@@ -63,7 +68,7 @@ impl Provider {
 
     /// Why it rejects the agreement that it has to decide about, if it does.
     pub(crate) fn refusal(&mut self) -> Option<Reason> {
-        if self.busy >= self.spec.capacity {
+        if self.spec.behaviour.busy || self.busy >= self.spec.capacity {
             return Some(Reason::from(NO_CAPACITY));
         }
         if self.rejections_left > 0 {
@@ -97,6 +102,7 @@ impl State {
                 constraint: Arc::new(constraint),
                 rng: seed.rng(),
                 rejections_left: spec.behaviour.reject_first,
+                base: spec.behaviour.clone(),
                 spec,
             };
             self.providers
@@ -104,6 +110,30 @@ impl State {
                 .insert(provider.name.clone(), id.clone());
             self.providers.by_id.insert(id, provider);
         }
+    }
+
+    /// Writes the offer of a provider anew.
+    pub(crate) fn publish_offer(&mut self, id: &NodeId) {
+        if let Some(provider) = self.providers.by_id.get_mut(id) {
+            let offer = offer::properties(&provider.spec, id, &self.config.platforms);
+            provider.offer = Arc::new(offer);
+        }
+    }
+
+    /// A provider that is back on the market may ask for more, or less.
+    pub(crate) fn raise_prices(&mut self, id: &NodeId) {
+        let Some(provider) = self.providers.by_id.get_mut(id) else {
+            return;
+        };
+        let factor = provider.spec.behaviour.reoffer_factor;
+        if factor == crate::behaviour::Factor::default() {
+            return;
+        }
+        let prices = &mut provider.spec.prices;
+        for price in [&mut prices.start, &mut prices.cpu_sec, &mut prices.duration_sec] {
+            *price = factor.times(*price);
+        }
+        self.publish_offer(id);
     }
 
     /// Looks a provider up.
@@ -120,9 +150,14 @@ impl State {
             return;
         }
         provider.online = online;
+        provider.base.online = online;
+        provider.spec.behaviour.online = online;
         self.record(self.actor(id), Event::ProviderOnline { online });
         if online {
             self.offer_again(id);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub(crate) enum Answer {
 
 /// What `provider` answers to a counter-proposal with these properties.
 pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp) -> Answer {
-    let refused = if provider.busy >= provider.spec.capacity {
+    let refused = if provider.spec.behaviour.busy || provider.busy >= provider.spec.capacity {
         Err(NO_CAPACITY.to_owned())
     } else if let Some(reason) = &provider.spec.behaviour.refuse {
         Err(reason.clone())

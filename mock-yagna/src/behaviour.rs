@@ -1,0 +1,353 @@
+//! How a provider behaves, and misbehaves: data only, combinable, changing over time.
+//!
+//! What each line means is done by the nouns (`market`, `activity`, `payment`); when it changes, by
+//! `provider::conduct`.
+
+use std::time::Duration;
+
+use golem_wire::Glm;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::config::duration;
+use crate::delay::Delay;
+
+/// How a provider behaves, and misbehaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// From the confirmation of an agreement to its approval.
+    #[serde(with = "duration")]
+    pub approve_after: Duration,
+    /// How many agreements it rejects before it approves one.
+    pub reject_first: u32,
+    /// Leaves confirmed agreements without an answer.
+    pub never_approve: bool,
+    /// Rejects every counter-proposal with this reason.
+    pub refuse: Option<String>,
+    /// Says that it has no room for now, to proposals and agreements.
+    pub busy: bool,
+    /// How many activities fail at their first `start` (or `run`) before one works.
+    pub fail_start_first: u32,
+    /// Terminates each agreement so long after approving it.
+    #[serde(with = "duration::option")]
+    pub terminate_after: Option<Duration>,
+    /// Loses each activity so long after creating it.
+    #[serde(with = "duration::option")]
+    pub kill_activity_after: Option<Duration>,
+    /// The exe-unit is killed so long after it came up: the activity is `Unresponsive` from then on.
+    #[serde(with = "duration::option")]
+    pub kill_exe_unit_after: Option<Duration>,
+    /// The provider agent answers nothing any more: no proposals, agreements, activities, documents.
+    /// Exe-units that run go on.
+    pub silent: bool,
+    /// Goes silent so long after approving an agreement.
+    #[serde(with = "duration::option")]
+    pub silent_after: Option<Duration>,
+    /// Vanishes for good when this step comes.
+    pub die_before: Option<Step>,
+    /// Vanishes for good once this step is done.
+    pub die_after: Option<Step>,
+    /// Commands that fail.
+    pub fail_command: Option<Trouble>,
+    /// Commands that never end.
+    pub hang_command: Option<Trouble>,
+    /// Does not let the requestor terminate an agreement.
+    pub refuse_termination: bool,
+    /// What it reports as usage: the truth times this.
+    pub usage_factor: Factor,
+    /// Sends debit notes at this interval, whatever was negotiated.
+    #[serde(with = "duration::option")]
+    pub debit_notes_every: Option<Duration>,
+    /// How many invoices it sends for one agreement; 0: never one.
+    pub invoices: u32,
+    /// What it invoices: the truth times this.
+    pub invoice_factor: Factor,
+    /// Each return to the market multiplies its prices by this.
+    pub reoffer_factor: Factor,
+    /// How long its steps take; absent ones take what the network takes.
+    pub latency: StepLatency,
+    /// Offered interval of debit notes.
+    #[serde(with = "duration")]
+    pub debit_note_interval: Duration,
+    /// Offered time to accept a debit note.
+    #[serde(with = "duration")]
+    pub accept_timeout: Duration,
+    /// Offered interval of payable debit notes.
+    #[serde(with = "duration")]
+    pub payment_timeout: Duration,
+    /// Terminates agreements without an activity after this time.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// Whether the provider is there.
+    pub online: bool,
+    /// What is different at certain times; later entries win.
+    pub phases: Vec<Phase>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour {
+            approve_after: Duration::from_millis(20),
+            reject_first: 0,
+            never_approve: false,
+            refuse: None,
+            busy: false,
+            fail_start_first: 0,
+            terminate_after: None,
+            kill_activity_after: None,
+            kill_exe_unit_after: None,
+            silent: false,
+            silent_after: None,
+            die_before: None,
+            die_after: None,
+            fail_command: None,
+            hang_command: None,
+            refuse_termination: false,
+            usage_factor: Factor::default(),
+            debit_notes_every: None,
+            invoices: 1,
+            invoice_factor: Factor::default(),
+            reoffer_factor: Factor::default(),
+            latency: StepLatency::default(),
+            debit_note_interval: Duration::from_secs(120),
+            accept_timeout: Duration::from_secs(240),
+            payment_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(90),
+            online: true,
+            phases: Vec::new(),
+        }
+    }
+}
+
+/// Why a behaviour cannot be changed as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its behaviour cannot be changed: {0}")]
+pub struct BadChange(String);
+
+impl Behaviour {
+    /// This behaviour with some of its members replaced.
+    ///
+    /// # Errors
+    /// When there is no such member, or it cannot have that value.
+    pub fn changed(&self, change: &Map<String, Value>) -> Result<Behaviour, BadChange> {
+        let bad = |error: serde_json::Error| BadChange(error.to_string());
+        let mut whole = serde_json::to_value(self).map_err(bad)?;
+        if let Value::Object(members) = &mut whole {
+            for (name, value) in change {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+        serde_json::from_value(whole).map_err(bad)
+    }
+
+    /// What is wrong with it, if anything.
+    pub(crate) fn mistake(&self) -> Option<String> {
+        let factors = [self.usage_factor, self.invoice_factor, self.reoffer_factor];
+        if let Some(factor) = factors.iter().find(|factor| factor.0 < Decimal::ZERO) {
+            return Some(format!("a factor of {} is negative", factor.0));
+        }
+        if self.debit_notes_every == Some(Duration::ZERO) {
+            return Some("debit notes every 0 s would never end".into());
+        }
+        self.phases.iter().find_map(|phase| {
+            if phase.change.contains_key("phases") {
+                return Some("a phase cannot contain phases".into());
+            }
+            let changed = self.changed(&phase.change);
+            changed.map_or_else(|error| Some(error.to_string()), |b| {
+                let alone = Behaviour { phases: Vec::new(), ..b };
+                alone.mistake()
+            })
+        })
+    }
+}
+
+/// A time in which a provider behaves otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// From when, counted from the start of the network.
+    #[serde(default, with = "duration")]
+    pub from: Duration,
+    /// Until when; absent: for ever.
+    #[serde(default, with = "duration::option")]
+    pub until: Option<Duration>,
+    /// What is different.
+    pub change: Map<String, Value>,
+}
+
+/// A step of a provider's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// It answers a counter-proposal.
+    Negotiation,
+    /// It approves an agreement.
+    Approval,
+    /// Its exe-unit comes up.
+    Activity,
+    /// It deploys an image.
+    Deploy,
+    /// It starts the payload.
+    Start,
+    /// It runs a program.
+    Run,
+    /// It transfers a file.
+    Transfer,
+    /// It sends an invoice.
+    Invoice,
+}
+
+/// Commands that do not work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trouble {
+    /// Which commands.
+    pub command: CommandKind,
+    /// How many of them work first.
+    #[serde(default)]
+    pub after: u32,
+    /// How many do not work then; absent: all.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// What is said of one that fails.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+impl Trouble {
+    /// Whether it meets the command of `kind` that `seen` others of its kind went before.
+    pub(crate) fn meets(&self, kind: CommandKind, seen: u32) -> bool {
+        let until = self.times.map_or(u32::MAX, |times| self.after.saturating_add(times));
+        self.command == kind && (self.after..until).contains(&seen)
+    }
+}
+
+/// A command of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandKind {
+    /// Fetching and unpacking the image.
+    Deploy,
+    /// Starting the payload.
+    Start,
+    /// Running a program.
+    Run,
+    /// Transferring a file.
+    Transfer,
+}
+
+impl CommandKind {
+    /// The step that it is.
+    pub(crate) fn step(self) -> Step {
+        match self {
+            CommandKind::Deploy => Step::Deploy,
+            CommandKind::Start => Step::Start,
+            CommandKind::Run => Step::Run,
+            CommandKind::Transfer => Step::Transfer,
+        }
+    }
+}
+
+/// How long a provider's steps take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StepLatency {
+    /// From a demand, or its return to the market, to the initial proposal.
+    pub matching: Option<Delay>,
+    /// From a counter-proposal to its answer.
+    pub negotiation: Option<Delay>,
+    /// From the confirmation of an agreement to its approval; wins over `approve_after`.
+    pub approval: Option<Delay>,
+    /// Creating and destroying an activity.
+    pub activity: Option<Delay>,
+    /// Before every command of a batch.
+    pub command: Option<Delay>,
+    /// Fetching and unpacking an image.
+    pub deploy: Option<Delay>,
+    /// From the end of the work to the invoice.
+    pub invoice: Option<Delay>,
+}
+
+/// A multiplier, written as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor(pub Decimal);
+
+impl Default for Factor {
+    fn default() -> Self {
+        Factor(Decimal::ONE)
+    }
+}
+
+impl Factor {
+    /// An amount times the factor, cut off below one wei.
+    pub(crate) fn times(self, amount: Glm) -> Glm {
+        if self == Factor::default() {
+            return amount;
+        }
+        let product = amount.get().checked_mul(self.0).unwrap_or(Decimal::MAX);
+        Glm::new(product.trunc_with_scale(18).normalize())
+    }
+}
+
+// An amount knows how to read exact decimals from numbers and texts alike.
+impl Serialize for Factor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Glm::new(self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Factor {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Glm::deserialize(deserializer).map(|amount| Factor(amount.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn a_behaviour_survives_being_written_and_read() {
+        let whole = json!({
+            "busy": true, "kill_exe_unit_after": "90s", "die_before": "approval",
+            "hang_command": {"command": "run", "after": 2, "times": 1},
+            "usage_factor": 1.5, "invoices": 2, "latency": {"deploy": {"min": "1s", "max": "2s"}},
+            "phases": [{"from": "10m", "until": "1h", "change": {"busy": false}}],
+        });
+        let behaviour: Behaviour = serde_json::from_value(whole).expect("a behaviour");
+        assert_eq!(behaviour.mistake(), None);
+        assert_eq!(behaviour.changed(&Map::new()).expect("no change"), behaviour);
+        let idle = behaviour.changed(&map(json!({"busy": false, "invoices": 0}))).expect("a change");
+        assert!(!idle.busy && idle.invoices == 0 && idle.die_before == Some(Step::Approval));
+    }
+
+    #[test]
+    fn a_change_that_means_nothing_is_refused_by_name() {
+        let wrong = Behaviour::default().changed(&map(json!({"bussy": true})));
+        assert!(wrong.expect_err("a misspelt member").to_string().contains("bussy"));
+        let phase = Phase {
+            from: Duration::ZERO,
+            until: None,
+            change: map(json!({"invoice_factor": "-2"})),
+        };
+        let behaviour = Behaviour { phases: vec![phase], ..Behaviour::default() };
+        assert!(behaviour.mistake().expect("a mistake").contains("negative"));
+    }
+
+    #[test]
+    fn a_trouble_meets_the_commands_it_names() {
+        let trouble = Trouble { command: CommandKind::Run, after: 1, times: Some(2), message: None };
+        let met: Vec<bool> = (0..4).map(|seen| trouble.meets(CommandKind::Run, seen)).collect();
+        assert_eq!(met, [false, true, true, false]);
+        assert!(!trouble.meets(CommandKind::Deploy, 1));
+    }
+}

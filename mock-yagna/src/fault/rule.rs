@@ -1,0 +1,220 @@
+//! A fault as data: which requests, what happens to them, when.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::target::Target;
+use crate::config::duration;
+use crate::delay::Delay;
+
+/// Something that goes wrong between the daemon and its clients.
+///
+/// ```yaml
+/// - name: lost-confirmations
+///   on: confirmAgreement          # or a list; see `Target`
+///   do: lose_answer               # see `Effect`
+///   skip: 1                       # the first one gets through
+///   count: 2                      # the next two do not
+///   from: 10s                     # counted from when the fault was added
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What it is called; absent: `fault-1` and so on.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Which requests.
+    #[serde(default = "everything")]
+    pub on: Targets,
+    /// What happens to them.
+    #[serde(rename = "do")]
+    pub effect: Effect,
+    /// How many matching requests it spares first.
+    #[serde(default)]
+    pub skip: u64,
+    /// How many requests it hits; absent: all.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// How likely it hits a matching request, from 0 to 1.
+    #[serde(default = "always")]
+    pub probability: f64,
+    /// From when, counted from its addition (that of a configured one: the start).
+    #[serde(default, with = "duration")]
+    pub from: Duration,
+    /// Until when; absent: until it is lifted.
+    #[serde(default, with = "duration::option")]
+    pub until: Option<Duration>,
+}
+
+fn everything() -> Targets {
+    let all = "*".parse();
+    Targets::Many(Vec::from_iter(all))
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+/// One kind of request or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "not the name of requests, nor a list of names")]
+pub enum Targets {
+    /// One.
+    One(Target),
+    /// Several.
+    Many(Vec<Target>),
+}
+
+impl Targets {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Target> {
+        match self {
+            Targets::One(target) => std::slice::from_ref(target).iter(),
+            Targets::Many(targets) => targets.iter(),
+        }
+    }
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Effect {
+    /// It arrives late.
+    Delay(Delay),
+    /// It is not processed and answered with this status; 503 with a page of HTML, 408 and others
+    /// with the daemon's JSON.
+    Refuse(u16),
+    /// It is processed, and answered with this status all the same.
+    Misreport(u16),
+    /// It is processed, and the connection ends without an answer.
+    LoseAnswer,
+    /// It is not processed, and the connection ends without an answer.
+    Reset,
+    /// It is processed, and the connection ends in the middle of the answer.
+    Truncate,
+    /// Every event of the answer comes twice.
+    DuplicateEvents,
+    /// The events of the answer come in the opposite order.
+    ReorderEvents,
+    /// It is not processed and not answered until the fault is over.
+    Wedge,
+    /// The daemon restarts instead: demands, proposals, networks and bound services are forgotten,
+    /// open requests end without an answer, and nobody listens for so long.
+    Restart(#[serde(with = "duration")] Duration),
+}
+
+impl Effect {
+    /// Its name, as it is written.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Effect::Delay(_) => "delay",
+            Effect::Refuse(_) => "refuse",
+            Effect::Misreport(_) => "misreport",
+            Effect::LoseAnswer => "lose_answer",
+            Effect::Reset => "reset",
+            Effect::Truncate => "truncate",
+            Effect::DuplicateEvents => "duplicate_events",
+            Effect::ReorderEvents => "reorder_events",
+            Effect::Wedge => "wedge",
+            Effect::Restart(_) => "restart",
+        }
+    }
+}
+
+/// Why a fault is impossible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fault `{fault}` is impossible: {why}")]
+pub struct FaultError {
+    /// Its name.
+    pub fault: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl Fault {
+    /// A fault that always hits these requests.
+    ///
+    /// # Errors
+    /// When `on` names no requests.
+    pub fn new(on: &str, effect: Effect) -> Result<Fault, FaultError> {
+        let target = on.parse().map_err(|error: super::target::BadTarget| FaultError {
+            fault: effect.name().to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(Fault {
+            name: None,
+            on: Targets::One(target),
+            effect,
+            skip: 0,
+            count: None,
+            probability: 1.0,
+            from: Duration::ZERO,
+            until: None,
+        })
+    }
+
+    /// Whether there can be such a fault.
+    ///
+    /// # Errors
+    /// [`FaultError`] says what is wrong.
+    pub fn check(&self) -> Result<(), FaultError> {
+        let why = if !(0.0..=1.0).contains(&self.probability) {
+            format!("its probability is {}; it must be from 0 to 1", self.probability)
+        } else if self.on.iter().next().is_none() {
+            "it names no requests".to_owned()
+        } else if self.until.is_some_and(|until| until <= self.from) {
+            "it ends before it begins".to_owned()
+        } else if let Effect::Refuse(status) | Effect::Misreport(status) = self.effect
+            && !(200..=599).contains(&status)
+        {
+            format!("{status} is no status of an answer")
+        } else {
+            return Ok(());
+        };
+        let fault = self.name.clone().unwrap_or_else(|| self.effect.name().to_owned());
+        Err(FaultError { fault, why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Fault, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_fault_is_read_as_people_write_it_and_unknown_keys_are_errors() {
+        let fault = read(
+            r#"{"on": ["confirmAgreement", "GET /me"], "do": {"delay": {"min": "1s", "max": "2s"}},
+                "count": 3, "probability": 0.5, "from": "10s", "until": "1m"}"#,
+        )
+        .expect("a fault");
+        assert_eq!(fault.check(), Ok(()));
+        assert_eq!(fault.on.iter().count(), 2);
+        let written = serde_json::to_string(&fault).expect("JSON");
+        assert_eq!(read(&written), Ok(fault));
+        for (json, told) in [
+            (r#"{"do": "lose_answers"}"#, "lose_answers"),
+            (r#"{"do": "reset", "onn": "*"}"#, "onn"),
+            (r#"{"on": "confirm", "do": "reset"}"#, "name of requests"),
+        ] {
+            let error = read(json).expect_err(json);
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn impossible_faults_are_refused_by_name() {
+        for json in [
+            r#"{"name": "x", "do": "reset", "probability": 2}"#,
+            r#"{"name": "x", "do": "reset", "from": "1m", "until": "1s"}"#,
+            r#"{"name": "x", "do": {"refuse": 99}}"#,
+            r#"{"name": "x", "do": "reset", "on": []}"#,
+        ] {
+            let error = read(json).expect("readable").check().expect_err(json);
+            assert_eq!(error.fault, "x");
+        }
+    }
+}

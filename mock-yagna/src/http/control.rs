@@ -1,0 +1,127 @@
+//! `/mock-api/v1`: the control API, described by `control-api.yaml`.
+//!
+//! Key-protected like the daemon's own APIs, and never hit by a fault.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::extract::{ApiJson, ApiQuery};
+use crate::control::ProviderView;
+use crate::fault::{Fault, FaultReport};
+use crate::inspect::{Act, ActError, Summary};
+use crate::journal::Entry;
+use crate::world::World;
+
+/// The description of this API.
+const OPENAPI: &str = include_str!("../../control-api.yaml");
+/// Most journal entries of one answer.
+const MOST_ENTRIES: usize = 10_000;
+
+pub(super) fn routes() -> Router<World> {
+    let control = Router::new()
+        .route("/providers", get(providers))
+        .route("/providers/{name}", get(provider))
+        .route("/acts", post(act))
+        .route("/faults", get(faults).post(add_fault).delete(lift_all))
+        .route("/faults/{name}", delete(lift))
+        .route("/journal", get(journal))
+        .route("/ledger", get(ledger))
+        .route("/reset", post(reset))
+        .route("/openapi.yaml", get(openapi));
+    Router::new().nest("/mock-api/v1", control)
+}
+
+async fn providers(State(world): State<World>) -> Json<Vec<ProviderView>> {
+    Json(world.with(|state| state.provider_views()))
+}
+
+async fn provider(
+    State(world): State<World>,
+    Path(name): Path<String>,
+) -> Result<Json<ProviderView>, ApiError> {
+    let found = world.with(|state| state.provider_view(&name));
+    found.map(Json).map_err(refused)
+}
+
+fn refused(error: ActError) -> ApiError {
+    let status = match &error {
+        ActError::NoProvider { .. } | ActError::NoFault { .. } => StatusCode::NOT_FOUND,
+        ActError::Fault(_) | ActError::Change { .. } => StatusCode::BAD_REQUEST,
+        _ => StatusCode::CONFLICT,
+    };
+    ApiError::message(status, error.to_string())
+}
+
+async fn act(
+    State(world): State<World>,
+    ApiJson(act): ApiJson<Act>,
+) -> Result<StatusCode, ApiError> {
+    world.with(|state| state.act(&act)).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn faults(State(world): State<World>) -> Json<Vec<FaultReport>> {
+    Json(world.with(|state| state.fault_reports()))
+}
+
+async fn add_fault(
+    State(world): State<World>,
+    ApiJson(fault): ApiJson<Fault>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let added = world.with(|state| state.add_fault(fault));
+    let name = added.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok((StatusCode::CREATED, Json(json!({ "name": name }))))
+}
+
+async fn lift_all(State(world): State<World>) -> StatusCode {
+    world.with(|state| state.lift_faults());
+    StatusCode::NO_CONTENT
+}
+
+async fn lift(
+    State(world): State<World>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    world.with(|state| state.act(&Act::LiftFault { name })).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+struct Since {
+    #[serde(default)]
+    since: u64,
+    max: Option<usize>,
+}
+
+async fn journal(
+    State(world): State<World>,
+    ApiQuery(query): ApiQuery<Since>,
+) -> Json<Vec<Entry>> {
+    let max = query.max.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
+    let page = |entries: &[Entry]| entries.iter().take(max).cloned().collect();
+    Json(world.with(|state| page(state.journal.since(query.since))))
+}
+
+async fn ledger(State(world): State<World>) -> Json<Summary> {
+    Json(world.with(|state| state.summary()))
+}
+
+async fn reset(State(world): State<World>) -> StatusCode {
+    world.with(|state| state.reset());
+    StatusCode::NO_CONTENT
+}
+
+async fn openapi() -> Response {
+    let kind = HeaderValue::from_static("application/yaml");
+    ([(header::CONTENT_TYPE, kind)], OPENAPI).into_response()
+}
+
+#[cfg(test)]
+#[path = "control/tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! The control API as raw JSON in virtual time, and its description.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::OPENAPI;
+use crate::config::{Config, ProviderSpec};
+use crate::{MockYagna, Timebase};
+
+/// Every route of the control API below its prefix.
+const ROUTES: [(&str, &str); 11] = [
+    ("get", "/providers"),
+    ("get", "/providers/{name}"),
+    ("post", "/acts"),
+    ("get", "/faults"),
+    ("post", "/faults"),
+    ("delete", "/faults"),
+    ("delete", "/faults/{name}"),
+    ("get", "/journal"),
+    ("get", "/ledger"),
+    ("post", "/reset"),
+    ("get", "/openapi.yaml"),
+];
+
+fn network() -> MockYagna {
+    let providers = vec![ProviderSpec::new("alice"), ProviderSpec::new("bob")];
+    let config = Config { providers, ..Config::default() };
+    MockYagna::start(config, Timebase::starting_at(Timestamp::UNIX_EPOCH))
+}
+
+async fn send(mock: &MockYagna, method: &str, path: &str, body: &str) -> (u16, String) {
+    let request = Request::builder()
+        .method(method.to_uppercase().as_str())
+        .uri(path)
+        .header(header::AUTHORIZATION, "Bearer secret")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_owned()))
+        .expect("a request");
+    let response = mock.router().oneshot(request).await.expect("infallible");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.map(|body| body.to_bytes());
+    let text = body.map(|body| String::from_utf8_lossy(&body).into_owned());
+    (status, text.unwrap_or_else(|_| "broken".into()))
+}
+
+async fn control(mock: &MockYagna, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let path = format!("/mock-api/v1{path}");
+    let (status, text) = send(mock, method, &path, &body.to_string()).await;
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+#[test]
+fn the_description_names_every_route_and_no_other() {
+    let document: Value = serde_saphyr::from_str(OPENAPI).expect("YAML");
+    let paths = document["paths"].as_object().expect("paths");
+    let mut described: Vec<(&str, &str)> = Vec::new();
+    for (path, methods) in paths {
+        let methods = methods.as_object().expect("methods").keys();
+        described.extend(methods.map(|method| (method.as_str(), path.as_str())));
+    }
+    let mut routes = ROUTES.to_vec();
+    described.sort_unstable();
+    routes.sort_unstable();
+    assert_eq!(described, routes);
+}
+
+#[test]
+fn the_description_names_every_act_effect_and_member_of_a_behaviour() {
+    let document: Value = serde_saphyr::from_str(OPENAPI).expect("YAML");
+    let schemas = &document["components"]["schemas"];
+    let behaviour = serde_json::to_value(crate::Behaviour::default()).expect("JSON");
+    let described = schemas["Behaviour"]["properties"].as_object().expect("members");
+    let mut members: Vec<_> = behaviour.as_object().expect("an object").keys().collect();
+    let mut named: Vec<_> = described.keys().collect();
+    members.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(named, members);
+    for act in schemas["Act"]["properties"].as_object().expect("acts").keys() {
+        let error = serde_json::from_value::<crate::Act>(json!({ act.as_str(): 1 }));
+        let error = error.expect_err("no such body").to_string();
+        assert!(!error.contains("unknown variant"), "{act}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_route_answers_and_wants_the_key() {
+    let mock = network();
+    for (method, path) in ROUTES {
+        let path = path.replace("{name}", "nobody");
+        let (status, text) = send(&mock, method, &format!("/mock-api/v1{path}"), "{}").await;
+        assert!(!text.is_empty() || status == 204, "{method} {path}: {status}");
+        let request = Request::builder().method(method.to_uppercase().as_str());
+        let request = request.uri(format!("/mock-api/v1{path}")).body(Body::empty());
+        let answer = mock.router().oneshot(request.expect("a request")).await.expect("infallible");
+        assert_eq!(answer.status().as_u16(), 401, "{method} {path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_can_be_seen_and_directed() {
+    let mock = network();
+    let (status, providers) = control(&mock, "get", "/providers", json!(null)).await;
+    assert_eq!((status, providers.as_array().expect("a list").len()), (200, 2));
+    let change = json!({ "behave": { "provider": "bob", "change": { "busy": true } } });
+    assert_eq!(control(&mock, "post", "/acts", change).await.0, 204);
+    let (_, bob) = control(&mock, "get", "/providers/bob", json!(null)).await;
+    assert_eq!(bob["behaviour"]["busy"], true);
+
+    for (act, status, told) in [
+        (json!({ "die": { "provider": "eve" } }), 404, "eve"),
+        (json!({ "kill_activity": { "provider": "bob" } }), 409, "bob"),
+        (json!({ "behave": { "provider": "bob", "change": { "bizzy": 1 } } }), 400, "bizzy"),
+        (json!({ "explode": {} }), 400, "explode"),
+    ] {
+        let (got, answer) = control(&mock, "post", "/acts", act).await;
+        let message = answer["message"].as_str().expect("a message");
+        assert_eq!(got, status, "{message}");
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_can_be_added_seen_and_lifted_even_if_it_hits_everything() {
+    let mock = network();
+    let fault = json!({ "name": "dead", "do": "reset" });
+    let (status, added) = control(&mock, "post", "/faults", fault).await;
+    assert_eq!((status, &added["name"]), (201, &json!("dead")));
+    assert_eq!(send(&mock, "get", "/me", "").await.1, "broken");
+    let (_, faults) = control(&mock, "get", "/faults", json!(null)).await;
+    assert_eq!((&faults[0]["name"], &faults[0]["hits"]), (&json!("dead"), &json!(1)));
+    assert_eq!(control(&mock, "delete", "/faults/dead", json!(null)).await.0, 204);
+    assert_eq!(control(&mock, "delete", "/faults/dead", json!(null)).await.0, 404);
+    assert_eq!(send(&mock, "get", "/me", "").await.0, 200);
+    let wrong = json!({ "do": "reset", "probability": 7 });
+    assert_eq!(control(&mock, "post", "/faults", wrong).await.0, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_is_read_from_a_number_on_and_a_reset_begins_anew() {
+    let mock = network();
+    let allocation = json!({ "totalAmount": "1" }).to_string();
+    let path = "/payment-api/v1/allocations";
+    assert_eq!(send(&mock, "post", path, &allocation).await.0, 201);
+    assert_eq!(send(&mock, "post", path, &allocation).await.0, 201);
+    let (_, entries) = control(&mock, "get", "/journal?since=1", json!(null)).await;
+    assert_eq!(entries[0]["seq"], 1);
+    let (_, first) = control(&mock, "get", "/journal?max=1", json!(null)).await;
+    assert_eq!(first.as_array().expect("a list").len(), 1);
+    let (_, ledger) = control(&mock, "get", "/ledger", json!(null)).await;
+    assert_eq!(ledger["open"].as_array().expect("a list").len(), 2);
+
+    assert_eq!(control(&mock, "post", "/reset", json!(null)).await.0, 204);
+    let (_, entries) = control(&mock, "get", "/journal", json!(null)).await;
+    assert_eq!(entries, json!([]));
+    assert_eq!(send(&mock, "get", path, "").await.1, "[]");
+    let (_, providers) = control(&mock, "get", "/providers", json!(null)).await;
+    assert_eq!(providers.as_array().expect("a list").len(), 2);
+}

@@ -1,0 +1,260 @@
+//! Network files: a whole simulated network as YAML, for `mock-yagna --scenario`.
+//!
+//! ```yaml
+//! seed: 7
+//! fleet: 4                         # well-behaved providers provider-1 … provider-4
+//! providers:
+//!   - name: bob
+//!     prices: { cpu_sec: 0.0001 }
+//!     behaviour: { approve_after: 30s, invoice_factor: 2 }
+//! faults:
+//!   - { on: confirmAgreement, do: lose_answer, count: 1 }
+//! images:
+//!   9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae: shell
+//! latency: { deploy: 5s }
+//! ```
+//! Owns the shape of the file. Every unknown key is an error with its line and column.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use golem_wire::Glm;
+use serde::Deserialize;
+
+use crate::config::{AppKey, Config, Image, Latency, ProviderSpec};
+use crate::fault::Fault;
+use crate::rng::Seed;
+use crate::runtime::scripted::ScriptedAnswer;
+
+/// Largest file that is read.
+const LIMIT: u64 = 4 * 1024 * 1024;
+
+/// A network as it is written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkFile {
+    /// Seed of everything random; absent: the command line's.
+    pub seed: Option<u64>,
+    /// Who may call; absent: the command line's keys.
+    pub app_keys: Option<Vec<AppKey>>,
+    /// How many well-behaved providers there are besides; absent: none if `providers` are listed,
+    /// else the command line's number.
+    pub fleet: Option<usize>,
+    /// Providers.
+    pub providers: Vec<ProviderSpec>,
+    /// What goes wrong between the daemon and its clients.
+    pub faults: Vec<Fault>,
+    /// Images by hash, URL or file name.
+    pub images: BTreeMap<String, ImageSource>,
+    /// What any other image is; absent: the command line's.
+    pub default_image: Option<ImageSource>,
+    /// How long the daemon and the network take.
+    pub latency: Option<Latency>,
+    /// Money on each account of a requestor, in GLM.
+    pub funds: Option<Glm>,
+}
+
+/// What runs when an image is deployed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageSource {
+    /// A tiny simulated shell.
+    Shell,
+    /// Real processes from an image folder, relative to the file.
+    Folder(PathBuf),
+    /// Answers written here.
+    Scripted(Vec<ScriptedAnswer>),
+    /// There is none: `deploy` fails. Only as `default_image`.
+    Missing,
+}
+
+/// Why a network file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkFileError {
+    /// Not readable.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Not a network.
+    #[error("{file}:{line}:{column}: {message}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong there.
+        message: String,
+    },
+    /// An image folder that is none.
+    #[error("image `{image}`: {} is not a folder", folder.display())]
+    NoFolder {
+        /// The image.
+        image: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl NetworkFile {
+    /// Reads a network file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is malformed.
+    pub fn load(path: &Path) -> Result<NetworkFile, NetworkFileError> {
+        let unreadable = |source| NetworkFileError::Unreadable { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > LIMIT {
+            let message = format!("{size} bytes; a network file has at most {LIMIT}");
+            return Err(unreadable(std::io::Error::other(message)));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        NetworkFile::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads the text of a network file; `file` is what messages call it.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn parse(text: &str, file: &str) -> Result<NetworkFile, NetworkFileError> {
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let at = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
+            let error = error.without_snippet();
+            let message = match error {
+                serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+                    format!("unknown key `{field}`; there are: {}", expected.join(", "))
+                }
+                other => {
+                    let text = other.to_string();
+                    let text = text.split(" at line ").next().unwrap_or_default();
+                    text.to_owned()
+                }
+            };
+            NetworkFileError::Malformed {
+                file: file.to_owned(),
+                line: at.line(),
+                column: at.column(),
+                message,
+            }
+        })
+    }
+
+    /// The network it describes; `base` says what it leaves open, relative folders begin at `folder`.
+    ///
+    /// # Errors
+    /// When an image folder does not exist.
+    pub fn config(self, base: Config, folder: &Path) -> Result<Config, NetworkFileError> {
+        let seed = self.seed.map_or(base.seed, Seed::from_u64);
+        let mut providers = match self.fleet {
+            Some(count) => ProviderSpec::fleet(count, seed),
+            None if self.providers.is_empty() && self.seed.is_none() => base.providers,
+            None if self.providers.is_empty() => ProviderSpec::fleet(base.providers.len(), seed),
+            None => Vec::new(),
+        };
+        providers.extend(self.providers);
+        let mut images = base.images;
+        for (name, source) in self.images {
+            if let Some(image) = source.image(&name, folder)? {
+                images.insert(name, image);
+            }
+        }
+        let default_image = match self.default_image {
+            Some(source) => source.image("default_image", folder)?,
+            None => base.default_image,
+        };
+        Ok(Config {
+            seed,
+            app_keys: self.app_keys.unwrap_or(base.app_keys),
+            providers,
+            images,
+            default_image,
+            platforms: base.platforms,
+            funds: self.funds.unwrap_or(base.funds),
+            latency: self.latency.unwrap_or(base.latency),
+            faults: self.faults,
+        })
+    }
+}
+
+impl ImageSource {
+    fn image(self, name: &str, folder: &Path) -> Result<Option<Image>, NetworkFileError> {
+        Ok(match self {
+            ImageSource::Shell => Some(Image::Shell),
+            ImageSource::Scripted(answers) => Some(Image::Scripted(answers)),
+            ImageSource::Missing => None,
+            ImageSource::Folder(dir) => {
+                let dir = folder.join(dir);
+                let found = dir.canonicalize().ok().filter(|dir| dir.is_dir());
+                let missing = NetworkFileError::NoFolder { image: name.to_owned(), folder: dir };
+                Some(Image::Process { dir: found.ok_or(missing)? })
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const WHOLE: &str = "
+seed: 7
+fleet: 2
+app_keys:
+  - { key: secret, name: me }
+providers:
+  - name: bob
+    prices: { cpu_sec: 0.0001 }
+    behaviour:
+      approve_after: 30s
+      invoice_factor: 2
+      latency: { deploy: { min: 1s, max: 3s } }
+      phases:
+        - { from: 10m, until: 20m, change: { busy: true } }
+faults:
+  - { on: confirmAgreement, do: lose_answer, count: 1 }
+  - { name: slow, on: [getInvoice, 'GET /me'], do: { delay: 2s }, probability: 0.5 }
+images:
+  abc: shell
+  def: { scripted: [ { run: /bin/x, stdout: hello } ] }
+latency: { deploy: 5s }
+funds: 12.5
+";
+
+    #[test]
+    fn a_file_describes_a_whole_network() {
+        let file = NetworkFile::parse(WHOLE, "net.yaml").expect("a network");
+        let config = file.config(Config::default(), Path::new(".")).expect("a configuration");
+        config.check().expect("possible");
+        let names: Vec<_> = config.providers.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["provider-1", "provider-2", "bob"]);
+        assert_eq!(config.providers[2].behaviour.approve_after, Duration::from_secs(30));
+        assert_eq!(config.faults.len(), 2);
+        assert_eq!(config.images.len(), 2);
+        assert_eq!(config.latency.deploy, Duration::from_secs(5));
+        assert_eq!(config.funds.to_string(), "12.5");
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_line_and_column() {
+        for (text, told) in [
+            ("fleet: 1\nprovidrs: []\n", "net.yaml:2:1: unknown key `providrs`"),
+            ("providers:\n  - name: bob\n    capazity: 2\n", "net.yaml:3:5: unknown key `capazity`"),
+            ("faults:\n  - do: reset\n    onn: x\n", "net.yaml:3:5: unknown key `onn`"),
+        ] {
+            let error = NetworkFile::parse(text, "net.yaml").expect_err(text).to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+        let folder = NetworkFile::parse("images: { a: { folder: nowhere } }", "net.yaml");
+        let config = folder.expect("readable").config(Config::default(), Path::new("."));
+        assert!(config.expect_err("no folder").to_string().contains("nowhere"));
+    }
+}
