@@ -8,6 +8,7 @@ mod sections;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mock_yagna::Fault;
 use mock_yagna::config::Latency;
 use serde::Deserialize;
 use serde_saphyr::{Error as YamlError, Location, Spanned};
@@ -44,6 +45,9 @@ pub struct Scenario {
     /// How long the simulated daemon and network take.
     #[serde(default)]
     pub latency: Latency,
+    /// What goes wrong between the simulated daemon and the engine.
+    #[serde(default)]
+    pub faults: Vec<Spanned<Fault>>,
     /// How the engine is configured.
     #[serde(default)]
     pub requestor: Requestor,

@@ -20,6 +20,7 @@ use golem_engine::{Golem, GolemBuilder, Transport};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
+use mock_yagna::fault::NoAnswer;
 use mock_yagna::{AppKey, Config, MockYagna, Seed, Timebase};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -140,6 +141,7 @@ impl Stage {
             default_image: self.image.image.clone(),
             funds: scenario.requestor.funds,
             latency,
+            faults: scenario.faults.iter().map(|fault| fault.value.clone()).collect(),
             ..Config::default()
         }
     }
@@ -199,12 +201,24 @@ impl Stage {
     }
 }
 
+/// A connection that ended without an answer is an error where there is no connection, too.
+fn answered(
+    result: Result<http::Response<axum::body::Body>, std::convert::Infallible>,
+) -> Result<http::Response<axum::body::Body>, golem_engine::transport::BoxError> {
+    match result {
+        Ok(response) if response.extensions().get::<NoAnswer>().is_some() => Err(NoAnswer.into()),
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}
+
 /// The network's router as a transport: no socket anywhere. `tasks` owns the ends of websockets.
 pub fn in_memory(network: &MockYagna, tasks: &TaskGroup) -> Transport {
     let tasks = tasks.clone();
     let router = network
         .router()
-        .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new));
+        .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new))
+        .map_result(answered);
     let connections = network.router();
     Transport::in_memory(router, move || {
         let (client, server) = tokio::io::duplex(PIPE);

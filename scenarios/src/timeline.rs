@@ -59,6 +59,14 @@ pub(crate) fn describe(step: &Step) -> String {
         Verb::KillActivity => "kill-activity",
         Verb::GoOffline => "go-offline",
         Verb::GoOnline => "go-online",
+        Verb::KillExeUnit => "kill-exe-unit",
+        Verb::Die => "die",
+        Verb::GoSilent => "go-silent",
+        Verb::AnswerAgain => "answer-again",
+        Verb::Behave => "behave",
+        Verb::RestartDaemon => "restart-daemon",
+        Verb::AddFault => "add-fault",
+        Verb::LiftFault => "lift-fault",
         Verb::StopInstance => "stop-instance",
         Verb::Stop => "stop",
         Verb::SpawnInstance => "spawn-instance",
@@ -86,36 +94,124 @@ pub(crate) fn perform(
         .instance
         .as_ref()
         .map(|instance| instance.value.saturating_sub(1) as usize);
-    let act: fn(String) -> Act = match (step.verb.value, instance) {
+    let act: Box<dyn FnOnce(String) -> Act> = match (step.verb.value, instance) {
         (Verb::Stop, _) => return Ok(Order::Stop),
         (Verb::SpawnInstance, _) => return Ok(Order::Spawn),
         (Verb::StopInstance, Some(instance)) => return Ok(Order::StopInstance(instance)),
         (Verb::StopInstance, None) => return Err("no instance is named".into()),
-        (Verb::TerminateAgreement, _) => |provider| Act::TerminateAgreement {
+        (Verb::TerminateAgreement, _) => Box::new(|provider| Act::TerminateAgreement {
             provider,
             reason: None,
-        },
-        (Verb::KillActivity, _) => |provider| Act::KillActivity { provider },
-        (Verb::GoOffline, _) => |provider| Act::SetOnline {
-            provider,
-            online: false,
-        },
-        (Verb::GoOnline, _) => |provider| Act::SetOnline {
-            provider,
-            online: true,
-        },
+        }),
+        (Verb::KillActivity, _) => Box::new(|provider| Act::KillActivity { provider }),
+        (Verb::KillExeUnit, _) => Box::new(|provider| Act::KillExeUnit { provider }),
+        (Verb::Die, _) => Box::new(|provider| Act::Die { provider }),
+        (Verb::GoOffline | Verb::GoOnline, _) => {
+            let online = step.verb.value == Verb::GoOnline;
+            Box::new(move |provider| Act::SetOnline { provider, online })
+        }
+        (Verb::GoSilent | Verb::AnswerAgain, _) => {
+            let silent = step.verb.value == Verb::GoSilent;
+            Box::new(move |provider| Act::GoSilent { provider, silent })
+        }
+        (Verb::Behave, _) => {
+            let change = step.change.clone().unwrap_or_default();
+            Box::new(move |provider| Act::Behave { provider, change })
+        }
+        (Verb::RestartDaemon, _) => {
+            let down = step.down.map_or(Duration::ZERO, |down| down.0);
+            return directly(network, Act::RestartDaemon { down });
+        }
+        (Verb::AddFault, _) => {
+            let fault = step.fault.clone().ok_or("no fault is described")?;
+            return directly(network, Act::AddFault(fault));
+        }
+        (Verb::LiftFault, _) => {
+            let name = step.name.clone().unwrap_or_default();
+            return directly(network, Act::LiftFault { name });
+        }
     };
-    let Some(network) = network else {
-        return Err("only a simulated network can be interfered with".into());
-    };
+    let network = simulated(network)?;
     let provider = match (&step.provider, instance) {
         (Some(provider), _) => provider.value.clone(),
         (None, Some(instance)) => provider_of(instance)
             .ok_or_else(|| format!("instance {} runs on no provider", instance + 1))?,
         (None, None) => return Err("no provider is named".into()),
     };
-    network
-        .act(act(provider))
-        .map(|()| Order::Done)
-        .map_err(|error| error.to_string())
+    directly(Some(network), act(provider))
+}
+
+fn simulated(network: Option<&MockYagna>) -> Result<&MockYagna, String> {
+    network.ok_or_else(|| "only a simulated network can be interfered with".into())
+}
+
+/// Performs an act on the network.
+fn directly(network: Option<&MockYagna>, act: Act) -> Result<Order, String> {
+    let done = simulated(network)?.act(act);
+    done.map(|()| Order::Done).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::file::Origin;
+
+    fn scenario(more: &str) -> Result<Scenario, String> {
+        let text = format!(
+            "name: x\nproviders: [ {{ name: bob }} ]\ntasks: {{ name: hello-tasks, count: 1 }}\n{more}\n"
+        );
+        let origin = Origin {
+            file: "x.yaml".into(),
+            folder: None,
+        };
+        Scenario::parse(&text, origin).map_err(|error| error.to_string())
+    }
+
+    const WHOLE: &str = "
+faults:
+  - { on: confirmAgreement, do: lose_answer, count: 1 }
+timeline:
+  - { at: 1s, do: go-silent, provider: bob }
+  - { at: 2s, do: answer-again, provider: bob }
+  - { at: 3s, do: behave, provider: bob, change: { busy: true } }
+  - { at: 4s, do: add-fault, fault: { name: slow, do: { delay: 1s } } }
+  - { at: 5s, do: lift-fault, name: slow }
+  - { at: 6s, do: restart-daemon, down: 1s }
+  - { at: 7s, do: die, provider: bob }";
+
+    #[tokio::test(start_paused = true)]
+    async fn every_step_of_the_network_can_be_written_and_performed() {
+        let scenario = scenario(WHOLE).expect("a scenario");
+        let config = mock_yagna::Config {
+            providers: scenario.draw_providers(mock_yagna::Seed::from_u64(1)),
+            faults: scenario.faults.iter().map(|f| f.value.clone()).collect(),
+            ..mock_yagna::Config::default()
+        };
+        let timebase = mock_yagna::Timebase::starting_at(jiff::Timestamp::UNIX_EPOCH);
+        let network = Arc::new(MockYagna::start(config, timebase));
+        let mut timeline = Timeline::of(&scenario);
+        while let Some(step) = timeline.pop() {
+            let done = perform(&step, Some(&network), |_| None);
+            assert_eq!(done, Ok(Order::Done), "{}", describe(&step));
+        }
+        assert_eq!(network.faults().len(), 1);
+    }
+
+    #[test]
+    fn a_step_without_its_details_is_refused_where_it_is_written() {
+        for (step, told) in [
+            ("{ at: 1s, do: behave, provider: bob }", "`change`"),
+            ("{ at: 1s, do: behave, provider: bob, change: { bizzy: 1 } }", "bizzy"),
+            ("{ at: 1s, do: add-fault, fault: { do: reset, probability: 3 } }", "probability"),
+            ("{ at: 1s, do: die, provider: bob, down: 1s }", "`down`"),
+            ("{ at: 1s, do: restart-daemon, provider: bob }", "`provider`"),
+        ] {
+            let error = scenario(&format!("timeline:\n  - {step}")).expect_err(step);
+            assert!(error.contains(told) && error.starts_with("x.yaml:"), "{error}");
+        }
+        let error = scenario("faults:\n  - { do: reset, on: [] }").expect_err("no requests");
+        assert!(error.contains("names no requests"), "{error}");
+    }
 }

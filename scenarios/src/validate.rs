@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use indexmap::IndexMap;
-use mock_yagna::{ProviderSpec, Seed};
+use mock_yagna::{Behaviour, ProviderSpec, Seed};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_saphyr::{Location, Spanned};
@@ -36,6 +36,11 @@ impl Scenario {
                 budget.referenced,
                 format!("a budget of {} GLM is negative", budget.value),
             ));
+        }
+        for fault in &self.faults {
+            if let Err(error) = fault.value.check() {
+                return Err(self.mistake(fault.referenced, error.to_string()));
+            }
         }
         let names = self.check_providers()?;
         self.timeline
@@ -197,6 +202,11 @@ impl Scenario {
                 ));
             }
             self.check_numbers(group)?;
+            let mut sample = ProviderSpec::new(group.name.value.clone());
+            sample.behaviour = group.behaviour.clone();
+            if let Err(error) = sample.check() {
+                return Err(self.mistake(at, error.to_string()));
+            }
             for name in group.names() {
                 if let Some(first) = names.insert(name.clone(), at) {
                     let first: Location = first;
@@ -290,10 +300,24 @@ impl Scenario {
             self.number("instance", instance, most)?;
         }
         let wants = match verb {
-            Verb::TerminateAgreement | Verb::KillActivity | Verb::GoOffline | Verb::GoOnline => {
+            Verb::TerminateAgreement
+            | Verb::KillActivity
+            | Verb::KillExeUnit
+            | Verb::Die
+            | Verb::GoSilent
+            | Verb::AnswerAgain
+            | Verb::Behave
+            | Verb::GoOffline
+            | Verb::GoOnline => {
                 match (&step.provider, &step.instance) {
                     (Some(_), None) | (None, Some(_)) => None,
                     _ => Some("either `provider` or `instance`"),
+                }
+            }
+            Verb::RestartDaemon | Verb::AddFault | Verb::LiftFault => {
+                match (&step.provider, &step.instance) {
+                    (None, None) => None,
+                    _ => Some("no `provider` and no `instance`"),
                 }
             }
             Verb::StopInstance => match (&step.provider, &step.instance) {
@@ -305,6 +329,32 @@ impl Scenario {
                 _ => Some("a service, and no `provider` or `instance`"),
             },
         };
+        let details = [
+            ("change", step.change.is_some(), verb == Verb::Behave, true),
+            ("fault", step.fault.is_some(), verb == Verb::AddFault, true),
+            ("name", step.name.is_some(), verb == Verb::LiftFault, true),
+            ("down", step.down.is_some(), verb == Verb::RestartDaemon, false),
+        ];
+        for (key, given, meant, needed) in details {
+            if given && !meant {
+                let message = format!("`{key}` means nothing to this step");
+                return Err(self.mistake(step.verb.referenced, message));
+            }
+            if meant && needed && !given {
+                let message = format!("this step needs `{key}`");
+                return Err(self.mistake(step.verb.referenced, message));
+            }
+        }
+        if let Some(fault) = &step.fault
+            && let Err(error) = fault.check()
+        {
+            return Err(self.mistake(step.verb.referenced, error.to_string()));
+        }
+        if let Some(change) = &step.change
+            && let Err(error) = Behaviour::default().changed(change)
+        {
+            return Err(self.mistake(step.verb.referenced, error.to_string()));
+        }
         match wants {
             Some(wants) => {
                 Err(self.mistake(step.verb.referenced, format!("this step needs {wants}")))

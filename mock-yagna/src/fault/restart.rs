@@ -14,6 +14,7 @@ impl State {
     /// Restarts the daemon; nobody listens for `down`.
     pub(crate) fn restart_daemon(&mut self, down: Duration) {
         self.forget_negotiations();
+        self.forget_networks();
         self.gsb_forget();
         self.forget_networks();
         self.faults.down_until = Some(self.now.saturating_add(down).unwrap_or(Timestamp::MAX));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use golem_wire::Glm;
 use golem_wire::market::Properties;
 use jiff::Timestamp;
+use mock_yagna::Fault;
 use mock_yagna::config::Behaviour;
 use mock_yagna::runtime::scripted::ScriptedAnswer;
 use rust_decimal::Decimal;
@@ -236,6 +237,18 @@ pub struct Step {
     /// Or to which instance (or the provider it runs on), counted from 1.
     #[serde(default)]
     pub instance: Option<Spanned<u32>>,
+    /// `behave`: which members of the provider's behaviour are different from then on.
+    #[serde(default)]
+    pub change: Option<Properties>,
+    /// `add-fault`: what goes wrong from then on.
+    #[serde(default)]
+    pub fault: Option<Fault>,
+    /// `lift-fault`: the name of the fault.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `restart-daemon`: how long nobody listens.
+    #[serde(default)]
+    pub down: Option<Span>,
 }
 
 /// What can happen.
@@ -250,6 +263,22 @@ pub enum Verb {
     GoOffline,
     /// The provider comes back.
     GoOnline,
+    /// The exe-units of the provider's activities are killed without a word.
+    KillExeUnit,
+    /// The provider vanishes for good, with everything that runs on it.
+    Die,
+    /// The provider's agent stops to answer.
+    GoSilent,
+    /// The provider's agent answers again.
+    AnswerAgain,
+    /// The provider behaves otherwise.
+    Behave,
+    /// The daemon restarts and forgets what it does not store.
+    RestartDaemon,
+    /// Something begins to go wrong between the daemon and the engine.
+    AddFault,
+    /// A fault is over.
+    LiftFault,
     /// The requestor stops one instance.
     StopInstance,
     /// The requestor stops the service.
