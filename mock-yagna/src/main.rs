@@ -20,8 +20,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
 Examples:
-  A network of eight providers for any client that reads YAGNA_API_URL and YAGNA_APPKEY:
-      eval \"$(mock-yagna --providers 8 | head -2)\"        # or copy the two lines it prints
+  A network of eight providers; give the two lines it prints to any client's shell:
+      mock-yagna --providers 8
   A network with a misbehaving provider and a lost answer, written in a file:
       mock-yagna --scenario network.yaml
       # network.yaml
