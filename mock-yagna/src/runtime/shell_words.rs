@@ -12,7 +12,11 @@ pub(super) enum Piece {
     /// Text as it is; unquoted text may be a pattern.
     Text { text: String, quoted: bool },
     /// The value of a variable, or what stands for a missing one.
-    Variable { name: String, default: Option<String>, quoted: bool },
+    Variable {
+        name: String,
+        default: Option<String>,
+        quoted: bool,
+    },
     /// What a script prints.
     Output { script: Vec<Pipeline>, quoted: bool },
     /// The value of an arithmetic expression.
@@ -37,15 +41,29 @@ pub(super) enum Redirect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Assignments and words.
-    Simple { assignments: Vec<(String, Word)>, words: Vec<Word> },
+    Simple {
+        assignments: Vec<(String, Word)>,
+        words: Vec<Word>,
+    },
     /// `{ … }`, and `( … )` whose variables stay inside.
     Group { list: Vec<Pipeline>, inside: bool },
     /// `if` and its `elif`s, each with what it does, and `else`.
-    If { arms: Vec<(Vec<Pipeline>, Vec<Pipeline>)>, otherwise: Vec<Pipeline> },
+    If {
+        arms: Vec<(Vec<Pipeline>, Vec<Pipeline>)>,
+        otherwise: Vec<Pipeline>,
+    },
     /// `for NAME in WORDS`.
-    For { name: String, words: Vec<Word>, body: Vec<Pipeline> },
+    For {
+        name: String,
+        words: Vec<Word>,
+        body: Vec<Pipeline>,
+    },
     /// `while`, and `until` with the condition turned round.
-    While { until: bool, condition: Vec<Pipeline>, body: Vec<Pipeline> },
+    While {
+        until: bool,
+        condition: Vec<Pipeline>,
+        body: Vec<Pipeline>,
+    },
 }
 
 /// One command with its redirections in order.
@@ -100,7 +118,11 @@ const REDIRECTS: [&str; 12] = [
 
 /// Reads a script.
 pub(super) fn parse(script: &str) -> Result<Vec<Pipeline>, SyntaxError> {
-    let mut reader = Reader { chars: script.chars().collect(), at: 0, depth: 0 };
+    let mut reader = Reader {
+        chars: script.chars().collect(),
+        at: 0,
+        depth: 0,
+    };
     let list = reader.list()?;
     match reader.peek() {
         None => Ok(list),
@@ -120,7 +142,9 @@ impl Reader {
     }
 
     fn starts(&self, text: &str) -> bool {
-        text.chars().enumerate().all(|(i, c)| self.chars.get(self.at + i) == Some(&c))
+        text.chars()
+            .enumerate()
+            .all(|(i, c)| self.chars.get(self.at + i) == Some(&c))
     }
 
     fn eat(&mut self, text: &str) -> bool {
@@ -152,13 +176,19 @@ impl Reader {
             None => SyntaxError::End,
             Some('\n') => SyntaxError::Unexpected("newline".into()),
             Some(c) if c.is_alphanumeric() => {
-                let word = self.chars[self.at..].iter().take_while(|c| c.is_alphanumeric());
+                let word = self.chars[self.at..]
+                    .iter()
+                    .take_while(|c| c.is_alphanumeric());
                 SyntaxError::Unexpected(word.collect())
             }
             Some(_) => {
                 let two: String = self.chars[self.at..].iter().take(2).collect();
                 let twice = matches!(two.as_str(), "&&" | "||" | ";;" | "<<");
-                SyntaxError::Unexpected(if twice { two } else { two.chars().take(1).collect() })
+                SyntaxError::Unexpected(if twice {
+                    two
+                } else {
+                    two.chars().take(1).collect()
+                })
             }
         }
     }
@@ -206,7 +236,11 @@ impl Reader {
             self.lines();
             let ends = matches!(self.peek(), None | Some(')')) || self.reserved(&CLOSING).is_some();
             if ends {
-                return if when == When::Always { Ok(pipelines) } else { Err(self.unexpected()) };
+                return if when == When::Always {
+                    Ok(pipelines)
+                } else {
+                    Err(self.unexpected())
+                };
             }
             let mut pipeline = self.pipeline(when)?;
             when = When::Always;
@@ -228,7 +262,11 @@ impl Reader {
     /// A list that must not be empty.
     fn body(&mut self) -> Result<Vec<Pipeline>, SyntaxError> {
         let list = self.list()?;
-        if list.is_empty() { Err(self.unexpected()) } else { Ok(list) }
+        if list.is_empty() {
+            Err(self.unexpected())
+        } else {
+            Ok(list)
+        }
     }
 
     fn pipeline(&mut self, when: When) -> Result<Pipeline, SyntaxError> {
@@ -239,7 +277,12 @@ impl Reader {
             commands.push(self.deeper(Self::command)?);
             self.blanks();
             if self.starts("||") || !self.eat("|") {
-                return Ok(Pipeline { when, negated, commands, background: false });
+                return Ok(Pipeline {
+                    when,
+                    negated,
+                    commands,
+                    background: false,
+                });
             }
             self.lines();
         }
@@ -276,7 +319,10 @@ impl Reader {
             "{" => {
                 let list = self.body()?;
                 self.expect_word("}")?;
-                Ok(Action::Group { list, inside: false })
+                Ok(Action::Group {
+                    list,
+                    inside: false,
+                })
             }
             "if" => {
                 let mut arms = Vec::new();
@@ -316,12 +362,20 @@ impl Reader {
                 if !self.eat(";") && !self.starts("\n") {
                     return Err(self.unexpected());
                 }
-                Ok(Action::For { name, words, body: self.loop_body()? })
+                Ok(Action::For {
+                    name,
+                    words,
+                    body: self.loop_body()?,
+                })
             }
             _ => {
                 let condition = self.body()?;
                 let until = word == "until";
-                Ok(Action::While { until, condition, body: self.loop_body()? })
+                Ok(Action::While {
+                    until,
+                    condition,
+                    body: self.loop_body()?,
+                })
             }
         }
     }
@@ -355,7 +409,10 @@ impl Reader {
         if empty || self.starts("(") {
             return Err(self.unexpected());
         }
-        Ok(Command { action: Action::Simple { assignments, words }, redirects })
+        Ok(Command {
+            action: Action::Simple { assignments, words },
+            redirects,
+        })
     }
 
     fn redirect(&mut self) -> Result<Option<Redirect>, SyntaxError> {
@@ -376,7 +433,10 @@ impl Reader {
             return self.redirect();
         }
         self.blanks();
-        if matches!(self.peek(), None | Some('\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>')) {
+        if matches!(
+            self.peek(),
+            None | Some('\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>')
+        ) {
             return Err(self.unexpected());
         }
         let to = self.word()?;
@@ -384,13 +444,20 @@ impl Reader {
             Redirect::Input(to)
         } else {
             let from = if op.starts_with('2') { 2 } else { 1 };
-            Redirect::Output { from, append: op.ends_with(">>"), to }
+            Redirect::Output {
+                from,
+                append: op.ends_with(">>"),
+                to,
+            }
         }))
     }
 
     fn name(&mut self) -> String {
         let begin = self.at;
-        while self.peek().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
+        while self
+            .peek()
+            .is_some_and(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
             self.at += 1;
         }
         self.chars[begin..self.at].iter().collect()
@@ -398,8 +465,7 @@ impl Reader {
 
     fn word(&mut self) -> Result<Word, SyntaxError> {
         let mut word = Word::new();
-        loop {
-            let Some(c) = self.peek() else { break };
+        while let Some(c) = self.peek() {
             match c {
                 ' ' | '\t' | '\r' | '\n' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => break,
                 '\'' => {
@@ -439,7 +505,11 @@ impl Reader {
                     return Ok(());
                 }
                 '\\' => {
-                    let c = self.chars.get(self.at + 1).copied().ok_or(SyntaxError::Quote)?;
+                    let c = self
+                        .chars
+                        .get(self.at + 1)
+                        .copied()
+                        .ok_or(SyntaxError::Quote)?;
                     self.at += 2;
                     if !matches!(c, '"' | '\\' | '$' | '`') {
                         text(word, ['\\'].iter(), true);
@@ -464,7 +534,11 @@ impl Reader {
             }
             let chars = self.chars[begin..self.at].to_vec();
             self.at += 1;
-            let mut inner = Reader { chars, at: 0, depth: self.depth };
+            let mut inner = Reader {
+                chars,
+                at: 0,
+                depth: self.depth,
+            };
             let script = inner.deeper(Self::list)?;
             if inner.peek().is_some() {
                 return Err(inner.unexpected());
@@ -483,7 +557,9 @@ impl Reader {
                 }
                 self.at += 1;
             }
-            word.push(Piece::Arithmetic(self.chars[begin..self.at].iter().collect()));
+            word.push(Piece::Arithmetic(
+                self.chars[begin..self.at].iter().collect(),
+            ));
             self.at += 2;
             return Ok(());
         }
@@ -516,7 +592,11 @@ impl Reader {
         if name.is_empty() {
             text(word, ['$'].iter(), quoted);
         } else {
-            word.push(Piece::Variable { name, default, quoted });
+            word.push(Piece::Variable {
+                name,
+                default,
+                quoted,
+            });
         }
         Ok(())
     }
@@ -525,19 +605,36 @@ impl Reader {
 fn text<'a>(word: &mut Word, more: impl Iterator<Item = &'a char>, quoted: bool) {
     match word.last_mut() {
         Some(Piece::Text { text, quoted: same }) if *same == quoted => text.extend(more),
-        _ => word.push(Piece::Text { text: more.collect(), quoted }),
+        _ => word.push(Piece::Text {
+            text: more.collect(),
+            quoted,
+        }),
     }
 }
 
 /// `NAME=value` at the beginning of a command.
 fn assignment(word: &Word) -> Option<(String, Word)> {
-    let Some(Piece::Text { text, quoted: false }) = word.first() else { return None };
+    let Some(Piece::Text {
+        text,
+        quoted: false,
+    }) = word.first()
+    else {
+        return None;
+    };
     let (name, value) = text.split_once('=')?;
     let is_name = !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     is_name.then(|| {
-        let first = Piece::Text { text: value.to_owned(), quoted: true };
-        (name.to_owned(), std::iter::once(first).chain(word.iter().skip(1).cloned()).collect())
+        let first = Piece::Text {
+            text: value.to_owned(),
+            quoted: true,
+        };
+        (
+            name.to_owned(),
+            std::iter::once(first)
+                .chain(word.iter().skip(1).cloned())
+                .collect(),
+        )
     })
 }
