@@ -70,7 +70,9 @@ async fn collect(
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<ScanQuery>,
 ) -> Result<Response, ApiError> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
         return Ok(stream(world, me.node, scan)?);
     }

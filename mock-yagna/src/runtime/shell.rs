@@ -39,7 +39,12 @@ impl Program for Shell {
             err.extend_from_slice(b"sh: write error: No space left on device\n");
         }
         let code = if full { 1 } else { code };
-        Exit { stdout: out, stderr: err, code, takes: session.elapsed }
+        Exit {
+            stdout: out,
+            stderr: err,
+            code,
+            takes: session.elapsed,
+        }
     }
 }
 
@@ -66,11 +71,18 @@ pub(super) struct Done {
 
 impl Done {
     pub(super) fn ok(out: impl Into<Vec<u8>>) -> Self {
-        Done { out: out.into(), ..Done::default() }
+        Done {
+            out: out.into(),
+            ..Done::default()
+        }
     }
 
     pub(super) fn fail(code: i32, err: impl Into<Vec<u8>>) -> Self {
-        Done { err: err.into(), code, ..Done::default() }
+        Done {
+            err: err.into(),
+            code,
+            ..Done::default()
+        }
     }
 
     fn then(&mut self, next: Done) {
@@ -100,8 +112,9 @@ impl<'a, 'm> Session<'a, 'm> {
         let name = entry_point.strip_prefix("/usr").unwrap_or(entry_point);
         let name = name.strip_prefix("/bin/").unwrap_or(entry_point);
         if !matches!(name, "sh" | "bash" | "dash") {
-            let words: Vec<String> =
-                std::iter::once(name.to_owned()).chain(args.iter().cloned()).collect();
+            let words: Vec<String> = std::iter::once(name.to_owned())
+                .chain(args.iter().cloned())
+                .collect();
             return self.builtin(&words, &[]);
         }
         self.shell(args, &[])
@@ -217,7 +230,11 @@ impl<'a, 'm> Session<'a, 'm> {
                     fields.add(text, *quoted);
                     continue;
                 }
-                Piece::Variable { name, default, quoted } => {
+                Piece::Variable {
+                    name,
+                    default,
+                    quoted,
+                } => {
                     let value = self.value(name);
                     let missing = default.as_ref().filter(|_| value.is_empty());
                     (missing.cloned().unwrap_or(value), *quoted)
@@ -289,15 +306,22 @@ impl<'a, 'm> Session<'a, 'm> {
                 let path = self.text(word, &mut err);
                 match self.read(&path) {
                     Some(content) => replaced = Some(content),
-                    None => return Done::fail(2, format!("sh: 1: cannot open {path}: No such file\n")),
+                    None => {
+                        return Done::fail(2, format!("sh: 1: cannot open {path}: No such file\n"));
+                    }
                 }
             }
         }
         let input = replaced.as_deref().unwrap_or(input);
         let mut done = match &command.action {
             Action::Simple { assignments, words } => self.simple(assignments, words, input),
-            Action::Group { list, inside: false } => self.list(list, input),
-            Action::Group { list, inside: true } => self.inside(|session| session.list(list, input)),
+            Action::Group {
+                list,
+                inside: false,
+            } => self.list(list, input),
+            Action::Group { list, inside: true } => {
+                self.inside(|session| session.list(list, input))
+            }
             Action::If { arms, otherwise } => self.condition(arms, otherwise, input),
             Action::For { name, words, body } => {
                 let words = self.words(words, &mut err);
@@ -309,7 +333,11 @@ impl<'a, 'm> Session<'a, 'm> {
                     Some(true)
                 })
             }
-            Action::While { until, condition, body } => self.repeat(body, input, |session, written| {
+            Action::While {
+                until,
+                condition,
+                body,
+            } => self.repeat(body, input, |session, written| {
                 let done = session.list(condition, input);
                 let goes_on = (done.code == 0) != *until;
                 written.then(done);
@@ -320,7 +348,8 @@ impl<'a, 'm> Session<'a, 'm> {
         done.err = err;
         for redirect in command.redirects.iter().rev() {
             if let Err(message) = self.redirect(redirect, &mut done) {
-                done.err.extend_from_slice(format!("sh: 1: {message}\n").as_bytes());
+                done.err
+                    .extend_from_slice(format!("sh: 1: {message}\n").as_bytes());
                 done.code = 2;
             }
         }
@@ -337,7 +366,11 @@ impl<'a, 'm> Session<'a, 'm> {
             self.variables.insert(name.clone(), value);
         }
         let keeps = matches!(words.first().map(String::as_str), Some("export" | "read"));
-        let mut done = if words.is_empty() { Done::default() } else { self.builtin(&words, input) };
+        let mut done = if words.is_empty() {
+            Done::default()
+        } else {
+            self.builtin(&words, input)
+        };
         if let Some(variables) = before.filter(|_| !keeps) {
             self.variables = variables;
         }
@@ -397,7 +430,10 @@ impl<'a, 'm> Session<'a, 'm> {
 
     pub(super) fn read(&self, path: &str) -> Option<Bytes> {
         let path = self.path(path);
-        self.machine.files.read(&path).or_else(|| programs::well_known(&path))
+        self.machine
+            .files
+            .read(&path)
+            .or_else(|| programs::well_known(&path))
     }
 
     fn redirect(&mut self, redirect: &Redirect, done: &mut Done) -> Result<(), String> {
@@ -414,7 +450,11 @@ impl<'a, 'm> Session<'a, 'm> {
             Redirect::Output { from, append, to } => {
                 let path = self.text(to, &mut done.err);
                 let path = self.path(&path);
-                let content = std::mem::take(if *from == 2 { &mut done.err } else { &mut done.out });
+                let content = std::mem::take(if *from == 2 {
+                    &mut done.err
+                } else {
+                    &mut done.out
+                });
                 match path.as_str() {
                     "/dev/null" => return Ok(()),
                     "/dev/stderr" => {
@@ -440,10 +480,14 @@ impl<'a, 'm> Session<'a, 'm> {
     }
 
     fn builtin(&mut self, words: &[String], input: &[u8]) -> Done {
-        let Some((name, args)) = words.split_first() else { return Done::default() };
+        let Some((name, args)) = words.split_first() else {
+            return Done::default();
+        };
         let plain = name.strip_prefix("/usr").unwrap_or(name);
         match plain.strip_prefix("/bin/").unwrap_or(plain) {
-            "true" | ":" | "set" | "wait" | "sync" | "chmod" | "chown" | "trap" | "unset" => Done::default(),
+            "true" | ":" | "set" | "wait" | "sync" | "chmod" | "chown" | "trap" | "unset" => {
+                Done::default()
+            }
             "sh" | "bash" | "dash" | "ash" => self.inside(|session| session.shell(args, input)),
             "eval" => {
                 let script = ["-c".to_owned(), args.join(" ")];
@@ -460,7 +504,9 @@ impl<'a, 'm> Session<'a, 'm> {
             }),
             "export" => {
                 self.variables.extend(
-                    args.iter().filter_map(|a| a.split_once('=')).map(|(n, v)| (n.into(), v.into())),
+                    args.iter()
+                        .filter_map(|a| a.split_once('='))
+                        .map(|(n, v)| (n.into(), v.into())),
                 );
                 Done::default()
             }
@@ -472,7 +518,9 @@ impl<'a, 'm> Session<'a, 'm> {
             "date" => self.date(args),
             "exit" => {
                 self.exited = true;
-                let code = args.first().map_or(Some(self.status), |a| a.parse::<i32>().ok());
+                let code = args
+                    .first()
+                    .map_or(Some(self.status), |a| a.parse::<i32>().ok());
                 match code {
                     Some(code) => Done::fail(code & 0xff, ""),
                     None => Done::fail(2, format!("sh: 1: exit: Illegal number: {}\n", args[0])),
@@ -482,19 +530,33 @@ impl<'a, 'm> Session<'a, 'm> {
             "cd" => self.cd(args),
             "ls" => self.ls(args),
             "touch" => self.each(args, |session, path| {
-                session.machine.files.append(path, b"").map_err(|error| format!("touch: {error}"))
+                session
+                    .machine
+                    .files
+                    .append(path, b"")
+                    .map_err(|error| format!("touch: {error}"))
             }),
             "rm" | "rmdir" => {
-                let all = args.iter().any(|arg| arg.starts_with('-') && arg.contains(['r', 'R']));
+                let all = args
+                    .iter()
+                    .any(|arg| arg.starts_with('-') && arg.contains(['r', 'R']));
                 self.each(args, |session, path| {
                     let files = &mut session.machine.files;
-                    let gone = if all { files.remove_all(path) } else { files.remove(path) };
-                    gone.then_some(()).ok_or_else(|| format!("rm: {path}: No such file or directory"))
+                    let gone = if all {
+                        files.remove_all(path)
+                    } else {
+                        files.remove(path)
+                    };
+                    gone.then_some(())
+                        .ok_or_else(|| format!("rm: {path}: No such file or directory"))
                 })
             }
             "wc" => self.wc(args, input),
             "env" => Done::ok(
-                self.variables.iter().map(|(n, v)| format!("{n}={v}\n")).collect::<String>(),
+                self.variables
+                    .iter()
+                    .map(|(n, v)| format!("{n}={v}\n"))
+                    .collect::<String>(),
             ),
             known => programs::run(self, known, args, input)
                 .unwrap_or_else(|| self.file(name, args, input)),
@@ -517,14 +579,17 @@ impl<'a, 'm> Session<'a, 'm> {
         args: &[String],
         act: impl Fn(&mut Self, &str) -> Result<(), String>,
     ) -> Done {
-        let forced = args.iter().any(|arg| arg.starts_with('-') && arg.contains('f'));
+        let forced = args
+            .iter()
+            .any(|arg| arg.starts_with('-') && arg.contains('f'));
         let mut done = Done::default();
         for arg in args.iter().filter(|arg| !arg.starts_with('-')) {
             let path = self.path(arg);
             if let Err(message) = act(self, &path)
                 && !forced
             {
-                done.err.extend_from_slice(format!("{message}\n").as_bytes());
+                done.err
+                    .extend_from_slice(format!("{message}\n").as_bytes());
                 done.code = 1;
             }
         }
@@ -547,7 +612,8 @@ impl<'a, 'm> Session<'a, 'm> {
                 } else {
                     "No such file or directory"
                 };
-                done.err.extend_from_slice(format!("cat: {arg}: {why}\n").as_bytes());
+                done.err
+                    .extend_from_slice(format!("cat: {arg}: {why}\n").as_bytes());
                 done.code = 1;
             }
             if done.out.len() > OUTPUT_LIMIT {
@@ -583,7 +649,11 @@ impl<'a, 'm> Session<'a, 'm> {
 
     fn date(&self, args: &[String]) -> Done {
         let elapsed = SignedDuration::try_from(self.elapsed).unwrap_or(SignedDuration::MAX);
-        let now = self.machine.now.saturating_add(elapsed).unwrap_or(self.machine.now);
+        let now = self
+            .machine
+            .now
+            .saturating_add(elapsed)
+            .unwrap_or(self.machine.now);
         let format = args.iter().find_map(|arg| arg.strip_prefix('+'));
         let format = format.unwrap_or("%a %b %e %H:%M:%S UTC %Y");
         match jiff::fmt::strtime::format(format, &now.to_zoned(TimeZone::UTC)) {
@@ -602,8 +672,11 @@ impl<'a, 'm> Session<'a, 'm> {
     }
 
     fn ls(&self, args: &[String]) -> Done {
-        let mut paths: Vec<&str> =
-            args.iter().filter(|a| !a.starts_with('-')).map(String::as_str).collect();
+        let mut paths: Vec<&str> = args
+            .iter()
+            .filter(|a| !a.starts_with('-'))
+            .map(String::as_str)
+            .collect();
         if paths.is_empty() {
             paths.push(".");
         }
@@ -636,7 +709,11 @@ impl<'a, 'm> Session<'a, 'm> {
         };
         let lines = content.iter().filter(|b| **b == b'\n').count();
         let words = String::from_utf8_lossy(&content).split_whitespace().count();
-        let count = match args.iter().find(|arg| arg.starts_with('-')).map(String::as_str) {
+        let count = match args
+            .iter()
+            .find(|arg| arg.starts_with('-'))
+            .map(String::as_str)
+        {
             Some("-l") => lines.to_string(),
             Some("-w") => words.to_string(),
             Some("-c") => content.len().to_string(),
@@ -690,10 +767,23 @@ mod tests {
     fn run_in(files: &mut Files, entry_point: &str, args: &[&str]) -> Exit {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let env = BTreeMap::from([("NAME".to_owned(), "golem".to_owned())]);
-        let command = RunCommand { entry_point, args: &args, env: &env };
-        let now = "2026-11-22T01:35:30Z".parse::<Timestamp>().expect("a timestamp");
+        let command = RunCommand {
+            entry_point,
+            args: &args,
+            env: &env,
+        };
+        let now = "2026-11-22T01:35:30Z"
+            .parse::<Timestamp>()
+            .expect("a timestamp");
         let mut rng = Seed::from_u64(1).rng();
-        Shell.run(&command, &mut Machine { now, files, rng: &mut rng })
+        Shell.run(
+            &command,
+            &mut Machine {
+                now,
+                files,
+                rng: &mut rng,
+            },
+        )
     }
 
     fn sh(script: &str) -> Exit {
@@ -719,7 +809,13 @@ mod tests {
         assert_eq!(out("false && echo a || echo b"), "b\n");
         assert_eq!(sh("false").code, 1);
         assert_eq!(sh("false; true").code, 0);
-        assert_eq!(sh("echo a; exit 7; echo b"), Exit { code: 7, ..Exit::ok("a\n") });
+        assert_eq!(
+            sh("echo a; exit 7; echo b"),
+            Exit {
+                code: 7,
+                ..Exit::ok("a\n")
+            }
+        );
         assert_eq!(out("false; echo $?"), "1\n");
         assert_eq!(out("true && \n echo next"), "next\n");
     }
@@ -734,7 +830,10 @@ mod tests {
 
     #[test]
     fn quotes_and_variables() {
-        assert_eq!(out(r#"echo 'a  $NAME' "b  $NAME;" c\ d${NAME}x"#), "a  $NAME b  golem; c dgolemx\n");
+        assert_eq!(
+            out(r#"echo 'a  $NAME' "b  $NAME;" c\ d${NAME}x"#),
+            "a  $NAME b  golem; c dgolemx\n"
+        );
         assert_eq!(out("X=1 ; echo $X$Y."), "1.\n");
         assert_eq!(out("X=1 true; echo [$X]"), "[]\n");
         assert_eq!(out("echo \"a\\\"b\" # comment"), "a\"b\n");
@@ -747,42 +846,106 @@ mod tests {
         let script = "echo one > a; echo two >> /golem/work/a; cat a | cat; cat nothing 2> err; ls";
         let exit = run_in(&mut files, "/bin/sh", &["-c", script]);
         assert_eq!(String::from_utf8_lossy(&exit.stdout), "one\ntwo\na\nerr\n");
-        assert_eq!(files.read("/golem/work/a").as_deref(), Some(&b"one\ntwo\n"[..]));
-        assert_eq!(out("cat nothing 2>&1"), "cat: nothing: No such file or directory\n");
+        assert_eq!(
+            files.read("/golem/work/a").as_deref(),
+            Some(&b"one\ntwo\n"[..])
+        );
+        assert_eq!(
+            out("cat nothing 2>&1"),
+            "cat: nothing: No such file or directory\n"
+        );
         assert_eq!(sh("echo x > /dev/null"), Exit::default());
-        assert_eq!(run_in(&mut files, "/bin/cat", &["/golem/work/a"]).stdout, b"one\ntwo\n");
+        assert_eq!(
+            run_in(&mut files, "/bin/cat", &["/golem/work/a"]).stdout,
+            b"one\ntwo\n"
+        );
     }
 
     #[test]
     fn conditions_and_loops() {
-        assert_eq!(out("for i in 1 2 3; do echo n$i; done | tail -n 2"), "n2\nn3\n");
-        assert_eq!(out("for i in $(seq 3); do\n if [ $i -eq 2 ]; then continue; fi\n echo $i\ndone"), "1\n3\n");
-        assert_eq!(out("i=0; while true; do i=$((i+1)); test $i -ge 4 && break; done; echo $i"), "4\n");
-        assert_eq!(out("until [ \"$x\" = aaa ]; do x=${x}a; done; echo $x"), "aaa\n");
+        assert_eq!(
+            out("for i in 1 2 3; do echo n$i; done | tail -n 2"),
+            "n2\nn3\n"
+        );
+        assert_eq!(
+            out("for i in $(seq 3); do\n if [ $i -eq 2 ]; then continue; fi\n echo $i\ndone"),
+            "1\n3\n"
+        );
+        assert_eq!(
+            out("i=0; while true; do i=$((i+1)); test $i -ge 4 && break; done; echo $i"),
+            "4\n"
+        );
+        assert_eq!(
+            out("until [ \"$x\" = aaa ]; do x=${x}a; done; echo $x"),
+            "aaa\n"
+        );
         let script = "if [ -f /nothing ]; then echo a; elif ! false; then echo b; else echo c; fi";
         assert_eq!(out(script), "b\n");
         assert_eq!(sh("while true; do sleep 1; done").code, 137);
-        assert_eq!(sh("for i in 1 2 3; do sleep 2; done").takes, Duration::from_secs(6));
-        assert_eq!(sh("for i in 1 2; do exit 4; done; echo x"), Exit { code: 4, ..Exit::default() });
+        assert_eq!(
+            sh("for i in 1 2 3; do sleep 2; done").takes,
+            Duration::from_secs(6)
+        );
+        assert_eq!(
+            sh("for i in 1 2; do exit 4; done; echo x"),
+            Exit {
+                code: 4,
+                ..Exit::default()
+            }
+        );
     }
 
     #[test]
     fn substitutions_groups_and_patterns() {
-        assert_eq!(out("echo \"$(echo a; echo b)\" $(echo c  d) `echo e` $((2 * (3 + 4)))"), "a\nb c d e 14\n");
-        assert_eq!(out("X=1; (X=2; echo $X); { X=3; }; echo $X ${Y:-none} ${#X}"), "2\n3 none 1\n");
-        assert_eq!(out("echo a > a.txt; echo b > b.txt; cat *.txt; echo '*.txt' *.none"), "a\nb\n*.txt *.none\n");
+        assert_eq!(
+            out("echo \"$(echo a; echo b)\" $(echo c  d) `echo e` $((2 * (3 + 4)))"),
+            "a\nb c d e 14\n"
+        );
+        assert_eq!(
+            out("X=1; (X=2; echo $X); { X=3; }; echo $X ${Y:-none} ${#X}"),
+            "2\n3 none 1\n"
+        );
+        assert_eq!(
+            out("echo a > a.txt; echo b > b.txt; cat *.txt; echo '*.txt' *.none"),
+            "a\nb\n*.txt *.none\n"
+        );
         assert_eq!(out("{ echo out; echo err >&2; } 2>&1 | wc -l"), "2\n");
-        assert_eq!(out("sh -c 'echo $0 $1 $#' name one two; x='a b'; for w in $x; do echo $w; done"), "name one 2\na\nb\n");
-        assert_eq!(out("mkdir -p d/e && cd d && pwd && ls; (exit 3); echo $?"), "/golem/work/d\ne\n3\n");
+        assert_eq!(
+            out("sh -c 'echo $0 $1 $#' name one two; x='a b'; for w in $x; do echo $w; done"),
+            "name one 2\na\nb\n"
+        );
+        assert_eq!(
+            out("mkdir -p d/e && cd d && pwd && ls; (exit 3); echo $?"),
+            "/golem/work/d\ne\n3\n"
+        );
     }
 
     #[test]
     fn programs_beside_the_shell() {
-        assert_eq!(out("head -c 3000 /dev/urandom > r; cp r s; mv s t; wc -c < t; ls"), "3000\nr\nt\n");
-        assert_eq!(out("printf 'b\\na\\nb\\n' | sort -u | tr a-z A-Z"), "A\nB\n");
-        assert_eq!(out("printf abc | sha256sum"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  -\n");
-        assert_eq!(out("echo hello | base64 | base64 -d; cat /proc/cpuinfo | grep 'model name' | cut -d : -f 2"), "hello\n Simulated CPU\n");
-        assert_eq!(out("dd if=/dev/zero of=z bs=1k count=5 2>/dev/null; stat -c %s z; uname -m; rm -rf *; ls"), "5120\nx86_64\n");
+        assert_eq!(
+            out("head -c 3000 /dev/urandom > r; cp r s; mv s t; wc -c < t; ls"),
+            "3000\nr\nt\n"
+        );
+        assert_eq!(
+            out("printf 'b\\na\\nb\\n' | sort -u | tr a-z A-Z"),
+            "A\nB\n"
+        );
+        assert_eq!(
+            out("printf abc | sha256sum"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  -\n"
+        );
+        assert_eq!(
+            out(
+                "echo hello | base64 | base64 -d; cat /proc/cpuinfo | grep 'model name' | cut -d : -f 2"
+            ),
+            "hello\n Simulated CPU\n"
+        );
+        assert_eq!(
+            out(
+                "dd if=/dev/zero of=z bs=1k count=5 2>/dev/null; stat -c %s z; uname -m; rm -rf *; ls"
+            ),
+            "5120\nx86_64\n"
+        );
         assert_eq!(sh("grep -q b nothing").code, 2);
     }
 
@@ -801,12 +964,40 @@ mod tests {
 
     #[test]
     fn bad_scripts_are_errors_not_panics() {
-        for script in ["echo 'x", "echo \"x", "a &&", "| b", "a | | b", "echo >", "(a", "a)", "&& a", "$(a", "${a", "a ||;b", "`a", "if a; fi", "for x; do y; done", "done", "echo $((1"] {
+        for script in [
+            "echo 'x",
+            "echo \"x",
+            "a &&",
+            "| b",
+            "a | | b",
+            "echo >",
+            "(a",
+            "a)",
+            "&& a",
+            "$(a",
+            "${a",
+            "a ||;b",
+            "`a",
+            "if a; fi",
+            "for x; do y; done",
+            "done",
+            "echo $((1",
+        ] {
             let exit = sh(script);
             assert_eq!(exit.code, 2, "{script}: {exit:?}");
             assert!(exit.stderr.starts_with(b"sh: 1: Syntax error"), "{script}");
         }
-        for script in ["", " ", "\n\n", "sleep x", "exit x", "date +%!", "cd /nowhere", "ls /x", ";;"] {
+        for script in [
+            "",
+            " ",
+            "\n\n",
+            "sleep x",
+            "exit x",
+            "date +%!",
+            "cd /nowhere",
+            "ls /x",
+            ";;",
+        ] {
             drop(sh(script));
         }
         assert_eq!(sh("sleep -1").code, 1);

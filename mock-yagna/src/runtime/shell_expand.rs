@@ -53,7 +53,11 @@ impl Fields {
 
     /// One text, whatever blanks it has.
     pub(super) fn joined(self) -> String {
-        self.fields.into_iter().map(|field| field.text).collect::<Vec<_>>().join(" ")
+        self.fields
+            .into_iter()
+            .map(|field| field.text)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// The texts; a pattern that matches paths is replaced by them. `absolute` resolves a path.
@@ -66,8 +70,14 @@ impl Fields {
             };
             let mut found = Vec::new();
             if field.pattern && !directory.contains(['*', '?']) {
-                let names = files.list(&absolute(if directory.is_empty() { "." } else { &directory }));
-                let names = names.iter().filter(|n| !n.starts_with('.') && matches(name, n));
+                let names = files.list(&absolute(if directory.is_empty() {
+                    "."
+                } else {
+                    &directory
+                }));
+                let names = names
+                    .iter()
+                    .filter(|n| !n.starts_with('.') && matches(name, n));
                 found.extend(names.map(|n| format!("{directory}{n}")));
             }
             if found.is_empty() {
@@ -82,7 +92,8 @@ impl Fields {
 
 /// Whether `text` looks like `pattern`, in which `*` stands for anything and `?` for one character.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         if p < pattern.len() && (pattern[p] == '?' || pattern[p] == text[t]) && pattern[p] != '*' {
@@ -103,7 +114,12 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 
 /// The value of an arithmetic expression; `None` if it is none.
 pub(super) fn arithmetic(expression: &str, value: impl Fn(&str) -> String) -> Option<i64> {
-    let mut reader = Arithmetic { chars: expression.chars().collect(), at: 0, value, depth: 0 };
+    let mut reader = Arithmetic {
+        chars: expression.chars().collect(),
+        at: 0,
+        value,
+        depth: 0,
+    };
     let result = reader.level(0)?;
     reader.blanks();
     (reader.at == reader.chars.len()).then_some(result)
@@ -134,12 +150,20 @@ impl<V: Fn(&str) -> String> Arithmetic<V> {
     }
 
     fn level(&mut self, level: usize) -> Option<i64> {
-        let Some(operators) = LEVELS.get(level) else { return self.term() };
+        let Some(operators) = LEVELS.get(level) else {
+            return self.term();
+        };
         let mut left = self.level(level + 1)?;
         loop {
             self.blanks();
-            let here = |op: &&&str| op.chars().enumerate().all(|(i, c)| self.chars.get(self.at + i) == Some(&c));
-            let Some(op) = operators.iter().find(here) else { return Some(left) };
+            let here = |op: &&&str| {
+                op.chars()
+                    .enumerate()
+                    .all(|(i, c)| self.chars.get(self.at + i) == Some(&c))
+            };
+            let Some(op) = operators.iter().find(here) else {
+                return Some(left);
+            };
             self.at += op.len();
             let right = self.level(level + 1)?;
             left = match *op {
@@ -163,7 +187,12 @@ impl<V: Fn(&str) -> String> Arithmetic<V> {
     fn term(&mut self) -> Option<i64> {
         self.blanks();
         self.depth += 1;
-        let result = match self.chars.get(self.at).copied().filter(|_| self.depth < 100)? {
+        let result = match self
+            .chars
+            .get(self.at)
+            .copied()
+            .filter(|_| self.depth < 100)?
+        {
             '(' => {
                 self.at += 1;
                 let inner = self.level(0)?;
@@ -196,7 +225,11 @@ impl<V: Fn(&str) -> String> Arithmetic<V> {
                     return None;
                 }
                 let value = (self.value)(&name);
-                if value.trim().is_empty() { 0 } else { value.trim().parse().ok()? }
+                if value.trim().is_empty() {
+                    0
+                } else {
+                    value.trim().parse().ok()?
+                }
             }
         };
         self.depth -= 1;
@@ -205,7 +238,11 @@ impl<V: Fn(&str) -> String> Arithmetic<V> {
 
     fn name(&mut self) -> String {
         let begin = self.at;
-        while self.chars.get(self.at).is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_') {
+        while self
+            .chars
+            .get(self.at)
+            .is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_')
+        {
             self.at += 1;
         }
         self.chars[begin..self.at].iter().collect()
@@ -218,7 +255,13 @@ mod tests {
 
     #[test]
     fn arithmetic_follows_precedence_and_refuses_nonsense() {
-        let value = |name: &str| if name == "x" { "4".to_owned() } else { String::new() };
+        let value = |name: &str| {
+            if name == "x" {
+                "4".to_owned()
+            } else {
+                String::new()
+            }
+        };
         for (expression, expected) in [
             ("1 + 2 * 3", Some(7)),
             ("(1+2)*3", Some(9)),

@@ -22,7 +22,9 @@ pub(super) fn well_known(path: &str) -> Option<Bytes> {
         "/dev/null" => "",
         "/etc/hostname" => "golem\n",
         "/etc/hosts" => "127.0.0.1\tlocalhost\n",
-        "/etc/os-release" => "NAME=\"Simulated Linux\"\nID=simulated\nPRETTY_NAME=\"Simulated Linux\"\n",
+        "/etc/os-release" => {
+            "NAME=\"Simulated Linux\"\nID=simulated\nPRETTY_NAME=\"Simulated Linux\"\n"
+        }
         "/proc/cpuinfo" => {
             "processor\t: 0\nvendor_id\t: Simulated\nmodel name\t: Simulated CPU\ncpu cores\t: 1\n"
         }
@@ -39,7 +41,12 @@ pub(super) fn run(
     args: &[String],
     input: &[u8],
 ) -> Option<Done> {
-    let mut call = Call { session, name, args, input };
+    let mut call = Call {
+        session,
+        name,
+        args,
+        input,
+    };
     Some(match name {
         "cp" | "mv" => call.copy(name == "mv"),
         "head" | "tail" => call.part(name == "tail"),
@@ -53,7 +60,10 @@ pub(super) fn run(
         "expr" => {
             let value = arithmetic(&args.join(" "), |_| String::new());
             match value {
-                Some(value) => Done { code: i32::from(value == 0), ..Done::ok(format!("{value}\n")) },
+                Some(value) => Done {
+                    code: i32::from(value == 0),
+                    ..Done::ok(format!("{value}\n"))
+                },
                 None => Done::fail(2, "expr: syntax error\n"),
             }
         }
@@ -98,11 +108,17 @@ impl Call<'_, '_, '_> {
 
     /// Arguments that are no options.
     fn operands(&self) -> Vec<String> {
-        self.args.iter().filter(|a| !a.starts_with('-') || *a == "-").cloned().collect()
+        self.args
+            .iter()
+            .filter(|a| !a.starts_with('-') || *a == "-")
+            .cloned()
+            .collect()
     }
 
     fn has(&self, flag: char) -> bool {
-        self.args.iter().any(|a| a.starts_with('-') && !a.starts_with("--") && a.contains(flag))
+        self.args
+            .iter()
+            .any(|a| a.starts_with('-') && !a.starts_with("--") && a.contains(flag))
     }
 
     /// The value of an option, as `-n 5` or `-n5`; and the operands without it.
@@ -148,17 +164,25 @@ impl Call<'_, '_, '_> {
 
     fn copy(&mut self, moves: bool) -> Done {
         let operands = self.operands();
-        let Some((target, sources)) = operands.split_last().filter(|(_, sources)| !sources.is_empty())
+        let Some((target, sources)) = operands
+            .split_last()
+            .filter(|(_, sources)| !sources.is_empty())
         else {
             return self.complain("missing file operand");
         };
         let target = self.session.path(target);
         let into = self.session.machine.files.is_dir(&target);
         for source in sources {
-            let Some(content) = self.session.read(source) else { return self.missing(source) };
+            let Some(content) = self.session.read(source) else {
+                return self.missing(source);
+            };
             let from = self.session.path(source);
             let name = from.rsplit('/').next().unwrap_or_default();
-            let to = if into { format!("{target}/{name}") } else { target.clone() };
+            let to = if into {
+                format!("{target}/{name}")
+            } else {
+                target.clone()
+            };
             if let Err(error) = self.session.machine.files.write(&to, content) {
                 return self.complain(error);
             }
@@ -170,22 +194,44 @@ impl Call<'_, '_, '_> {
     }
 
     fn part(&mut self, tail: bool) -> Done {
-        let short = self.args.iter().find_map(|a| a.strip_prefix('-')?.parse::<usize>().ok());
+        let short = self
+            .args
+            .iter()
+            .find_map(|a| a.strip_prefix('-')?.parse::<usize>().ok());
         let ((bytes, by_bytes), (lines, by_lines)) = (self.option("-c"), self.option("-n"));
         let in_bytes = bytes.is_some();
-        let wanted = bytes.or(lines).map_or(Some(short.unwrap_or(10)), |text| size(&text));
-        let Some(wanted) = wanted else { return self.complain("invalid number") };
+        let wanted = bytes
+            .or(lines)
+            .map_or(Some(short.unwrap_or(10)), |text| size(&text));
+        let Some(wanted) = wanted else {
+            return self.complain("invalid number");
+        };
         let content = match self.content(if in_bytes { &by_bytes } else { &by_lines }, wanted) {
             Ok(content) => content,
             Err(done) => return done,
         };
         if in_bytes {
-            let begin = if tail { content.len().saturating_sub(wanted) } else { 0 };
+            let begin = if tail {
+                content.len().saturating_sub(wanted)
+            } else {
+                0
+            };
             return Done::ok(&content[begin..content.len().min(begin.saturating_add(wanted))]);
         }
         let lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
-        let skipped = if tail { lines.len().saturating_sub(wanted) } else { 0 };
-        Done::ok(lines.into_iter().skip(skipped).take(wanted).collect::<Vec<_>>().concat())
+        let skipped = if tail {
+            lines.len().saturating_sub(wanted)
+        } else {
+            0
+        };
+        Done::ok(
+            lines
+                .into_iter()
+                .skip(skipped)
+                .take(wanted)
+                .collect::<Vec<_>>()
+                .concat(),
+        )
     }
 
     /// Fixed texts with `^` and `$`; other signs of patterns stand for themselves, `.*` for anything.
@@ -198,12 +244,23 @@ impl Call<'_, '_, '_> {
             Ok(content) => String::from_utf8_lossy(&content).into_owned(),
             Err(done) => return Done { code: 2, ..done },
         };
-        let fold = |text: &str| if self.has('i') { text.to_lowercase() } else { text.to_owned() };
-        let middle = pattern.trim_start_matches('^').trim_end_matches('$').replace(".*", "*");
+        let fold = |text: &str| {
+            if self.has('i') {
+                text.to_lowercase()
+            } else {
+                text.to_owned()
+            }
+        };
+        let middle = pattern
+            .trim_start_matches('^')
+            .trim_end_matches('$')
+            .replace(".*", "*");
         let before = if pattern.starts_with('^') { "" } else { "*" };
         let after = if pattern.ends_with('$') { "" } else { "*" };
         let pattern = fold(&format!("{before}{middle}{after}"));
-        let found = content.lines().filter(|line| matches(&pattern, &fold(line)) != self.has('v'));
+        let found = content
+            .lines()
+            .filter(|line| matches(&pattern, &fold(line)) != self.has('v'));
         let found: Vec<&str> = found.collect();
         let code = i32::from(found.is_empty());
         let out = match () {
@@ -211,7 +268,10 @@ impl Call<'_, '_, '_> {
             () if self.has('c') => format!("{}\n", found.len()),
             () => found.iter().map(|line| format!("{line}\n")).collect(),
         };
-        Done { code, ..Done::ok(out) }
+        Done {
+            code,
+            ..Done::ok(out)
+        }
     }
 
     fn lines(&mut self) -> Done {
@@ -229,7 +289,9 @@ impl Call<'_, '_, '_> {
             "sort" => lines.sort(),
             "uniq" => lines.dedup(),
             "tac" => lines.reverse(),
-            _ => lines.iter_mut().for_each(|line| *line = line.chars().rev().collect()),
+            _ => lines
+                .iter_mut()
+                .for_each(|line| *line = line.chars().rev().collect()),
         }
         if self.name == "sort" && self.has('u') {
             lines.dedup();
@@ -237,7 +299,12 @@ impl Call<'_, '_, '_> {
         if self.name == "sort" && self.has('r') {
             lines.reverse();
         }
-        Done::ok(lines.into_iter().map(|line| line + "\n").collect::<String>())
+        Done::ok(
+            lines
+                .into_iter()
+                .map(|line| line + "\n")
+                .collect::<String>(),
+        )
     }
 
     fn translate(&mut self) -> Done {
@@ -245,9 +312,11 @@ impl Call<'_, '_, '_> {
         let operands = self.operands();
         let sets: Vec<Vec<char>> = operands.iter().map(|set| characters(set)).collect();
         match sets.as_slice() {
-            [unwanted, ..] if self.has('d') => {
-                Done::ok(text.chars().filter(|c| !unwanted.contains(c)).collect::<String>())
-            }
+            [unwanted, ..] if self.has('d') => Done::ok(
+                text.chars()
+                    .filter(|c| !unwanted.contains(c))
+                    .collect::<String>(),
+            ),
             [from, to] if !to.is_empty() => {
                 let replace = |c: char| match from.iter().position(|f| *f == c) {
                     Some(index) => to[index.min(to.len() - 1)],
@@ -260,14 +329,27 @@ impl Call<'_, '_, '_> {
     }
 
     fn cut(&mut self) -> Done {
-        let delimiter = self.option("-d").0.and_then(|d| d.chars().next()).unwrap_or('\t');
+        let delimiter = self
+            .option("-d")
+            .0
+            .and_then(|d| d.chars().next())
+            .unwrap_or('\t');
         let field = self.option("-f").0.and_then(|f| f.parse::<usize>().ok());
         let Some(field) = field.filter(|field| *field > 0) else {
             return self.complain("only -d and -f with one number are known");
         };
         let text = String::from_utf8_lossy(self.input);
-        let pick = |line: &str| line.split(delimiter).nth(field - 1).unwrap_or_default().to_owned();
-        Done::ok(text.lines().map(|line| pick(line) + "\n").collect::<String>())
+        let pick = |line: &str| {
+            line.split(delimiter)
+                .nth(field - 1)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Done::ok(
+            text.lines()
+                .map(|line| pick(line) + "\n")
+                .collect::<String>(),
+        )
     }
 
     fn tee(&mut self) -> Done {
@@ -327,7 +409,11 @@ impl Call<'_, '_, '_> {
             ["-z", text] => Some(text.is_empty()),
             ["-e", p] => Some(self.session.read(p).is_some() || files.is_dir(&path(p))),
             ["-f" | "-r" | "-x", p] => Some(self.session.read(p).is_some()),
-            ["-s", p] => Some(self.session.read(p).is_some_and(|content| !content.is_empty())),
+            ["-s", p] => Some(
+                self.session
+                    .read(p)
+                    .is_some_and(|content| !content.is_empty()),
+            ),
             ["-d", p] => Some(files.is_dir(&path(p))),
             [a, "=" | "==", b] => Some(a == b),
             [a, "!=", b] => Some(a != b),
@@ -340,7 +426,10 @@ impl Call<'_, '_, '_> {
             _ => None,
         };
         match holds {
-            Some(holds) => Done { code: i32::from(holds == negated), ..Done::default() },
+            Some(holds) => Done {
+                code: i32::from(holds == negated),
+                ..Done::default()
+            },
             None => Done::fail(2, format!("sh: 1: {}: bad expression\n", self.name)),
         }
     }
@@ -376,29 +465,46 @@ impl Call<'_, '_, '_> {
             Err(done) => return done,
         };
         if self.has('d') || self.args.iter().any(|a| a == "--decode") {
-            let text: Vec<u8> = content.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
+            let text: Vec<u8> = content
+                .into_iter()
+                .filter(|b| !b.is_ascii_whitespace())
+                .collect();
             return match STANDARD.decode(text) {
                 Ok(bytes) => Done::ok(bytes),
                 Err(_) => self.complain("invalid input"),
             };
         }
         let text = STANDARD.encode(content);
-        let width = self.option("-w").0.and_then(|w| w.parse::<usize>().ok()).unwrap_or(76);
+        let width = self
+            .option("-w")
+            .0
+            .and_then(|w| w.parse::<usize>().ok())
+            .unwrap_or(76);
         if width == 0 {
             return Done::ok(text);
         }
-        let lines = text.as_bytes().chunks(width).map(|line| [line, b"\n"].concat());
+        let lines = text
+            .as_bytes()
+            .chunks(width)
+            .map(|line| [line, b"\n"].concat());
         Done::ok(lines.collect::<Vec<_>>().concat())
     }
 
     fn dd(&mut self) -> Done {
-        let value = |name: &str| self.args.iter().find_map(|a| a.strip_prefix(name)?.strip_prefix('='));
+        let value = |name: &str| {
+            self.args
+                .iter()
+                .find_map(|a| a.strip_prefix(name)?.strip_prefix('='))
+        };
         let block = value("bs").map_or(Some(512), size);
         let count = value("count").map_or(Some(usize::MAX), size);
         let (Some(block), Some(count)) = (block, count) else {
             return self.complain("invalid number");
         };
-        let (from, to) = (value("if").map(str::to_owned), value("of").map(str::to_owned));
+        let (from, to) = (
+            value("if").map(str::to_owned),
+            value("of").map(str::to_owned),
+        );
         let most = block.saturating_mul(count);
         let from: Vec<String> = from.into_iter().collect();
         let mut content = match self.content(&from, most) {
@@ -408,12 +514,21 @@ impl Call<'_, '_, '_> {
         content.truncate(most);
         let report = format!("{} bytes copied\n", content.len()).into_bytes();
         match to {
-            None => Done { err: report, ..Done::ok(content) },
-            Some(to) if to == "/dev/null" => Done { err: report, ..Done::default() },
+            None => Done {
+                err: report,
+                ..Done::ok(content)
+            },
+            Some(to) if to == "/dev/null" => Done {
+                err: report,
+                ..Done::default()
+            },
             Some(to) => {
                 let to = self.session.path(&to);
                 match self.session.machine.files.write(&to, content) {
-                    Ok(()) => Done { err: report, ..Done::default() },
+                    Ok(()) => Done {
+                        err: report,
+                        ..Done::default()
+                    },
                     Err(error) => self.complain(error),
                 }
             }
@@ -422,7 +537,11 @@ impl Call<'_, '_, '_> {
 
     fn truncate(&mut self) -> Done {
         let (wanted, paths) = self.option("-s");
-        let Some(wanted) = wanted.as_deref().and_then(size).filter(|size| *size <= LARGEST) else {
+        let Some(wanted) = wanted
+            .as_deref()
+            .and_then(size)
+            .filter(|size| *size <= LARGEST)
+        else {
             return self.complain("invalid number");
         };
         for path in paths {
@@ -441,38 +560,65 @@ impl Call<'_, '_, '_> {
         let (_, paths) = self.option("-c");
         let mut out = String::new();
         for path in paths.iter().filter(|path| *path != "%s") {
-            let Some(content) = self.session.read(path) else { return self.missing(path) };
-            let name = if self.name == "du" { format!("\t{path}") } else { String::new() };
+            let Some(content) = self.session.read(path) else {
+                return self.missing(path);
+            };
+            let name = if self.name == "du" {
+                format!("\t{path}")
+            } else {
+                String::new()
+            };
             let _ = writeln!(out, "{}{name}", content.len());
         }
         Done::ok(out)
     }
 
     fn path_part(&self) -> Done {
-        let Some(path) = self.args.first() else { return self.complain("missing operand") };
+        let Some(path) = self.args.first() else {
+            return self.complain("missing operand");
+        };
         let path = path.trim_end_matches('/');
         let (directory, name) = path.rsplit_once('/').unwrap_or((".", path));
         let directory = if directory.is_empty() { "/" } else { directory };
         let suffix = self.args.get(1).map_or("", String::as_str);
         let name = name.strip_suffix(suffix).unwrap_or(name);
-        Done::ok(format!("{}\n", if self.name == "dirname" { directory } else { name }))
+        Done::ok(format!(
+            "{}\n",
+            if self.name == "dirname" {
+                directory
+            } else {
+                name
+            }
+        ))
     }
 
     fn read_line(&mut self) -> Done {
         let text = String::from_utf8_lossy(self.input);
         let line = text.lines().next();
         if let Some(name) = self.operands().first() {
-            self.session.variables.insert(name.clone(), line.unwrap_or_default().to_owned());
+            self.session
+                .variables
+                .insert(name.clone(), line.unwrap_or_default().to_owned());
         }
-        Done { code: i32::from(line.is_none()), ..Done::default() }
+        Done {
+            code: i32::from(line.is_none()),
+            ..Done::default()
+        }
     }
 
     fn which(&self) -> Done {
-        let known = ["sh", "echo", "cat", "ls", "sleep", "date", "head", "tail", "grep", "wc", "seq"];
+        let known = [
+            "sh", "echo", "cat", "ls", "sleep", "date", "head", "tail", "grep", "wc", "seq",
+        ];
         let operands = self.operands();
-        let found = operands.iter().filter(|name| known.contains(&name.as_str()));
+        let found = operands
+            .iter()
+            .filter(|name| known.contains(&name.as_str()));
         let found: String = found.map(|name| format!("/bin/{name}\n")).collect();
-        Done { code: i32::from(found.is_empty()), ..Done::ok(found) }
+        Done {
+            code: i32::from(found.is_empty()),
+            ..Done::ok(found)
+        }
     }
 }
 
@@ -493,7 +639,11 @@ fn size(text: &str) -> Option<usize> {
 
 /// The characters of a set such as `a-z\n`.
 fn characters(set: &str) -> Vec<char> {
-    let chars: Vec<char> = set.replace("\\n", "\n").replace("\\t", "\t").chars().collect();
+    let chars: Vec<char> = set
+        .replace("\\n", "\n")
+        .replace("\\t", "\t")
+        .chars()
+        .collect();
     let mut all = Vec::new();
     let mut at = 0;
     while at < chars.len() {
