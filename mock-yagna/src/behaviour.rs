@@ -156,10 +156,16 @@ impl Behaviour {
                 return Some("a phase cannot contain phases".into());
             }
             let changed = self.changed(&phase.change);
-            changed.map_or_else(|error| Some(error.to_string()), |b| {
-                let alone = Behaviour { phases: Vec::new(), ..b };
-                alone.mistake()
-            })
+            changed.map_or_else(
+                |error| Some(error.to_string()),
+                |b| {
+                    let alone = Behaviour {
+                        phases: Vec::new(),
+                        ..b
+                    };
+                    alone.mistake()
+                },
+            )
         })
     }
 }
@@ -220,7 +226,9 @@ pub struct Trouble {
 impl Trouble {
     /// Whether it meets the command of `kind` that `seen` others of its kind went before.
     pub(crate) fn meets(&self, kind: CommandKind, seen: u32) -> bool {
-        let until = self.times.map_or(u32::MAX, |times| self.after.saturating_add(times));
+        let until = self
+            .times
+            .map_or(u32::MAX, |times| self.after.saturating_add(times));
         self.command == kind && (self.after..until).contains(&seen)
     }
 }
@@ -325,28 +333,48 @@ mod tests {
         });
         let behaviour: Behaviour = serde_json::from_value(whole).expect("a behaviour");
         assert_eq!(behaviour.mistake(), None);
-        assert_eq!(behaviour.changed(&Map::new()).expect("no change"), behaviour);
-        let idle = behaviour.changed(&map(json!({"busy": false, "invoices": 0}))).expect("a change");
+        assert_eq!(
+            behaviour.changed(&Map::new()).expect("no change"),
+            behaviour
+        );
+        let idle = behaviour
+            .changed(&map(json!({"busy": false, "invoices": 0})))
+            .expect("a change");
         assert!(!idle.busy && idle.invoices == 0 && idle.die_before == Some(Step::Approval));
     }
 
     #[test]
     fn a_change_that_means_nothing_is_refused_by_name() {
         let wrong = Behaviour::default().changed(&map(json!({"bussy": true})));
-        assert!(wrong.expect_err("a misspelt member").to_string().contains("bussy"));
+        assert!(
+            wrong
+                .expect_err("a misspelt member")
+                .to_string()
+                .contains("bussy")
+        );
         let phase = Phase {
             from: Duration::ZERO,
             until: None,
             change: map(json!({"invoice_factor": "-2"})),
         };
-        let behaviour = Behaviour { phases: vec![phase], ..Behaviour::default() };
+        let behaviour = Behaviour {
+            phases: vec![phase],
+            ..Behaviour::default()
+        };
         assert!(behaviour.mistake().expect("a mistake").contains("negative"));
     }
 
     #[test]
     fn a_trouble_meets_the_commands_it_names() {
-        let trouble = Trouble { command: CommandKind::Run, after: 1, times: Some(2), message: None };
-        let met: Vec<bool> = (0..4).map(|seen| trouble.meets(CommandKind::Run, seen)).collect();
+        let trouble = Trouble {
+            command: CommandKind::Run,
+            after: 1,
+            times: Some(2),
+            message: None,
+        };
+        let met: Vec<bool> = (0..4)
+            .map(|seen| trouble.meets(CommandKind::Run, seen))
+            .collect();
         assert_eq!(met, [false, true, true, false]);
         assert!(!trouble.meets(CommandKind::Deploy, 1));
     }

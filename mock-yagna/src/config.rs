@@ -338,7 +338,9 @@ impl ProviderSpec {
             .find(|p| **p < Glm::ZERO)
         {
             format!("its price {price} is negative")
-        } else if let Some((port, real)) = self.ports.iter().find(|(_, real)| !real.ip().is_loopback()) {
+        } else if let Some((port, real)) =
+            self.ports.iter().find(|(_, real)| !real.ip().is_loopback())
+        {
             format!("its port {port} leads to {real}, which is not on this computer")
         } else if let Some(mistake) = self.behaviour.mistake() {
             mistake

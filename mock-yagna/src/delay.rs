@@ -92,13 +92,20 @@ mod tests {
         ] {
             let delay: Delay = serde_json::from_str(text).expect(text);
             let again = serde_json::to_string(&delay).expect("JSON");
-            assert_eq!(serde_json::from_str::<Delay>(&again).expect("the same"), delay);
+            assert_eq!(
+                serde_json::from_str::<Delay>(&again).expect("the same"),
+                delay
+            );
             for _ in 0..100 {
                 let drawn = delay.draw(&mut rng).as_secs_f64();
                 assert!((least..=most).contains(&drawn), "{text}: {drawn}");
             }
         }
-        for bad in [r#""soon""#, r#"{"min": "1s"}"#, r#"{"mean": "1s", "sigma": "1s"}"#] {
+        for bad in [
+            r#""soon""#,
+            r#"{"min": "1s"}"#,
+            r#"{"mean": "1s", "sigma": "1s"}"#,
+        ] {
             assert!(serde_json::from_str::<Delay>(bad).is_err(), "{bad}");
         }
     }

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use golem_wire::{
-    ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId, NetworkId,
-    NodeId, ProposalId,
+    ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId,
+    NetworkId, NodeId, ProposalId,
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};

@@ -225,7 +225,9 @@ where
         if level != tracing::Level::INFO {
             write!(writer, "{} ", level.as_str().to_lowercase())?;
         }
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
 }

@@ -108,7 +108,10 @@ impl NetworkFile {
     /// # Errors
     /// When it cannot be read or is malformed.
     pub fn load(path: &Path) -> Result<NetworkFile, NetworkFileError> {
-        let unreadable = |source| NetworkFileError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| NetworkFileError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         let size = std::fs::metadata(path).map_err(unreadable)?.len();
         if size > LIMIT {
             let message = format!("{size} bytes; a network file has at most {LIMIT}");
@@ -128,7 +131,9 @@ impl NetworkFile {
             let at = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
             let error = error.without_snippet();
             let message = match error {
-                serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+                serde_saphyr::Error::SerdeUnknownField {
+                    field, expected, ..
+                } => {
                     format!("unknown key `{field}`; there are: {}", expected.join(", "))
                 }
                 other => {
@@ -192,8 +197,13 @@ impl ImageSource {
             ImageSource::Folder(dir) => {
                 let dir = folder.join(dir);
                 let found = dir.canonicalize().ok().filter(|dir| dir.is_dir());
-                let missing = NetworkFileError::NoFolder { image: name.to_owned(), folder: dir };
-                Some(Image::Process { dir: found.ok_or(missing)? })
+                let missing = NetworkFileError::NoFolder {
+                    image: name.to_owned(),
+                    folder: dir,
+                };
+                Some(Image::Process {
+                    dir: found.ok_or(missing)?,
+                })
             }
         })
     }
@@ -232,11 +242,16 @@ funds: 12.5
     #[test]
     fn a_file_describes_a_whole_network() {
         let file = NetworkFile::parse(WHOLE, "net.yaml").expect("a network");
-        let config = file.config(Config::default(), Path::new(".")).expect("a configuration");
+        let config = file
+            .config(Config::default(), Path::new("."))
+            .expect("a configuration");
         config.check().expect("possible");
         let names: Vec<_> = config.providers.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["provider-1", "provider-2", "bob"]);
-        assert_eq!(config.providers[2].behaviour.approve_after, Duration::from_secs(30));
+        assert_eq!(
+            config.providers[2].behaviour.approve_after,
+            Duration::from_secs(30)
+        );
         assert_eq!(config.faults.len(), 2);
         assert_eq!(config.images.len(), 2);
         assert_eq!(config.latency.deploy, Duration::from_secs(5));
@@ -246,15 +261,33 @@ funds: 12.5
     #[test]
     fn a_mistake_is_named_with_line_and_column() {
         for (text, told) in [
-            ("fleet: 1\nprovidrs: []\n", "net.yaml:2:1: unknown key `providrs`"),
-            ("providers:\n  - name: bob\n    capazity: 2\n", "net.yaml:3:5: unknown key `capazity`"),
-            ("faults:\n  - do: reset\n    onn: x\n", "net.yaml:3:5: unknown key `onn`"),
+            (
+                "fleet: 1\nprovidrs: []\n",
+                "net.yaml:2:1: unknown key `providrs`",
+            ),
+            (
+                "providers:\n  - name: bob\n    capazity: 2\n",
+                "net.yaml:3:5: unknown key `capazity`",
+            ),
+            (
+                "faults:\n  - do: reset\n    onn: x\n",
+                "net.yaml:3:5: unknown key `onn`",
+            ),
         ] {
-            let error = NetworkFile::parse(text, "net.yaml").expect_err(text).to_string();
+            let error = NetworkFile::parse(text, "net.yaml")
+                .expect_err(text)
+                .to_string();
             assert!(error.starts_with(told), "{error}");
         }
         let folder = NetworkFile::parse("images: { a: { folder: nowhere } }", "net.yaml");
-        let config = folder.expect("readable").config(Config::default(), Path::new("."));
-        assert!(config.expect_err("no folder").to_string().contains("nowhere"));
+        let config = folder
+            .expect("readable")
+            .config(Config::default(), Path::new("."));
+        assert!(
+            config
+                .expect_err("no folder")
+                .to_string()
+                .contains("nowhere")
+        );
     }
 }

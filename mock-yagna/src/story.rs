@@ -59,10 +59,20 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         E::DemandUnsubscribed { demand } => write!(f, "withdraws demand {}", Short(demand)),
         E::DemandExpired { demand } => write!(f, "lets demand {} expire", Short(demand)),
         E::OfferMatched { demand, proposal } => {
-            write!(f, "offers itself to demand {} (proposal {})", Short(demand), Short(proposal))
+            write!(
+                f,
+                "offers itself to demand {} (proposal {})",
+                Short(demand),
+                Short(proposal)
+            )
         }
         E::ProposalCountered { previous, proposal } => {
-            write!(f, "answers proposal {} with {}", Short(previous), Short(proposal))
+            write!(
+                f,
+                "answers proposal {} with {}",
+                Short(previous),
+                Short(proposal)
+            )
         }
         E::ProposalRejected { proposal, reason } => {
             write!(f, "rejects proposal {}{}", Short(proposal), Because(reason))
@@ -73,12 +83,24 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         E::AgreementConfirmed { agreement } => write!(f, "confirms agreement {}", Short(agreement)),
         E::AgreementApproved { agreement } => write!(f, "approves agreement {}", Short(agreement)),
         E::AgreementRejected { agreement, reason } => {
-            write!(f, "rejects agreement {}{}", Short(agreement), Because(reason))
+            write!(
+                f,
+                "rejects agreement {}{}",
+                Short(agreement),
+                Because(reason)
+            )
         }
         E::AgreementCancelled { agreement } => write!(f, "cancels agreement {}", Short(agreement)),
-        E::AgreementExpired { agreement } => write!(f, "lets agreement {} expire", Short(agreement)),
+        E::AgreementExpired { agreement } => {
+            write!(f, "lets agreement {} expire", Short(agreement))
+        }
         E::AgreementTerminated { agreement, reason } => {
-            write!(f, "terminates agreement {}{}", Short(agreement), Because(reason))
+            write!(
+                f,
+                "terminates agreement {}{}",
+                Short(agreement),
+                Because(reason)
+            )
         }
         E::ProviderOnline { online: true } => f.write_str("comes online"),
         E::ProviderOnline { online: false } => f.write_str("goes offline"),
@@ -90,40 +112,84 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         E::ProviderDied { step } => write!(f, "dies {step}"),
         E::FaultAdded { fault, effect } => write!(f, "adds the fault {fault} ({effect})"),
         E::FaultLifted { fault } => write!(f, "lifts the fault {fault}"),
-        E::FaultHit { fault, effect, request } => {
-            write!(f, "does not serve `{request}` as it should: {effect} ({fault})")
+        E::FaultHit {
+            fault,
+            effect,
+            request,
+        } => {
+            write!(
+                f,
+                "does not serve `{request}` as it should: {effect} ({fault})"
+            )
         }
         E::DaemonRestarted {} => f.write_str("restarts: demands, proposals and networks are gone"),
-        E::ActivityCreated { activity, agreement } => {
-            write!(f, "creates activity {} for agreement {}", Short(activity), Short(agreement))
+        E::ActivityCreated {
+            activity,
+            agreement,
+        } => {
+            write!(
+                f,
+                "creates activity {} for agreement {}",
+                Short(activity),
+                Short(agreement)
+            )
         }
         E::ActivityDestroyed { activity, reason } => {
             write!(f, "ends activity {}{}", Short(activity), Because(reason))
         }
         E::ExeUnitKilled { activity } => {
-            write!(f, "loses the exe-unit of activity {} without a word", Short(activity))
+            write!(
+                f,
+                "loses the exe-unit of activity {} without a word",
+                Short(activity)
+            )
         }
-        E::BatchStarted { activity, batch, commands } => write!(
+        E::BatchStarted {
+            activity,
+            batch,
+            commands,
+        } => write!(
             f,
             "sends batch {} with {commands} commands to activity {}",
             Short(batch),
             Short(activity)
         ),
-        E::CommandFinished { activity, command, ok, message, .. } => {
+        E::CommandFinished {
+            activity,
+            command,
+            ok,
+            message,
+            ..
+        } => {
             let did = if *ok { "has done" } else { "fails at" };
             let why = message.as_deref().unwrap_or_default();
-            write!(f, "{did} `{command}` in activity {}{}", Short(activity), Because(why))
+            write!(
+                f,
+                "{did} `{command}` in activity {}{}",
+                Short(activity),
+                Because(why)
+            )
         }
         E::AllocationCreated { allocation, amount } => {
-            write!(f, "sets {} GLM aside in allocation {}", amount.normalized(), Short(allocation))
+            write!(
+                f,
+                "sets {} GLM aside in allocation {}",
+                amount.normalized(),
+                Short(allocation)
+            )
         }
-        E::AllocationReleased { allocation, remaining } => write!(
+        E::AllocationReleased {
+            allocation,
+            remaining,
+        } => write!(
             f,
             "releases allocation {} with {} GLM left",
             Short(allocation),
             remaining.normalized()
         ),
-        E::DebitNoteIssued { activity, amount, .. } => write!(
+        E::DebitNoteIssued {
+            activity, amount, ..
+        } => write!(
             f,
             "issues a debit note over {} GLM so far for activity {}",
             amount.normalized(),
@@ -135,20 +201,32 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             Short(debit_note),
             amount.normalized()
         ),
-        E::InvoiceIssued { agreement, amount, .. } => write!(
+        E::InvoiceIssued {
+            agreement, amount, ..
+        } => write!(
             f,
             "issues an invoice over {} GLM for agreement {}",
             amount.normalized(),
             Short(agreement)
         ),
         E::InvoiceAccepted { invoice, amount } => {
-            write!(f, "accepts invoice {} over {} GLM", Short(invoice), amount.normalized())
+            write!(
+                f,
+                "accepts invoice {} over {} GLM",
+                Short(invoice),
+                amount.normalized()
+            )
         }
         E::InvoiceRejected { invoice, reason } => {
             write!(f, "rejects invoice {}{}", Short(invoice), Because(reason))
         }
         E::InvoiceSettled { invoice, amount } => {
-            write!(f, "pays {} GLM for invoice {}", amount.normalized(), Short(invoice))
+            write!(
+                f,
+                "pays {} GLM for invoice {}",
+                amount.normalized(),
+                Short(invoice)
+            )
         }
         E::LawBroken { law } => write!(f, "breaks a law: {law}"),
         #[allow(unreachable_patterns, reason = "events that have no words yet")]
@@ -158,7 +236,9 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// An event without words of its own: its name and its members.
 fn plain(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Ok(Value::Object(mut members)) = serde_json::to_value(event) else { return Ok(()) };
+    let Ok(Value::Object(mut members)) = serde_json::to_value(event) else {
+        return Ok(());
+    };
     let name = members.remove("event");
     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
     f.write_str(&name.replace('_', " "))?;
@@ -180,23 +260,41 @@ mod tests {
 
     fn told(actor: Actor, event: &Event) -> String {
         let at = "2026-11-22T12:03:04.5Z".parse().expect("a time");
-        Line { at, actor: &actor, event }.to_string()
+        Line {
+            at,
+            actor: &actor,
+            event,
+        }
+        .to_string()
     }
 
     #[test]
     fn events_read_like_a_story() {
         let bob = || Actor::Provider("bob".into());
-        let agreement = AgreementId::new("1e0c44a5f56ca2185fb59565063454619a8fe52997bdaa40f7095a7b");
-        let approved = Event::AgreementApproved { agreement: agreement.clone() };
-        assert_eq!(told(bob(), &approved), "12:03:04 bob approves agreement 1e0c44a5");
+        let agreement =
+            AgreementId::new("1e0c44a5f56ca2185fb59565063454619a8fe52997bdaa40f7095a7b");
+        let approved = Event::AgreementApproved {
+            agreement: agreement.clone(),
+        };
+        assert_eq!(
+            told(bob(), &approved),
+            "12:03:04 bob approves agreement 1e0c44a5"
+        );
         let invoice = InvoiceId::new("88c54318-f56c-4a21-85fb-595650634546");
         let amount = "0.00120".parse().expect("an amount");
-        let issued = Event::InvoiceIssued { invoice, agreement: agreement.clone(), amount };
+        let issued = Event::InvoiceIssued {
+            invoice,
+            agreement: agreement.clone(),
+            amount,
+        };
         assert_eq!(
             told(bob(), &issued),
             "12:03:04 bob issues an invoice over 0.0012 GLM for agreement 1e0c44a5"
         );
-        let ended = Event::AgreementTerminated { agreement, reason: "done".into() };
+        let ended = Event::AgreementTerminated {
+            agreement,
+            reason: "done".into(),
+        };
         assert_eq!(
             told(Actor::Requestor("me".into()), &ended),
             "12:03:04 me terminates agreement 1e0c44a5: done"

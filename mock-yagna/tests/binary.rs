@@ -150,27 +150,43 @@ fn bad_options_are_named() {
 fn a_network_file_is_served_and_a_mistake_in_it_has_a_line_and_a_column() {
     let folder = tempfile::tempdir().expect("a folder");
     let good = folder.path().join("good.yaml");
-    let text = "providers: [ { name: bob } ]\nfaults: [ { on: getIdentity, do: { refuse: 503 } } ]\n";
+    let text =
+        "providers: [ { name: bob } ]\nfaults: [ { on: getIdentity, do: { refuse: 503 } } ]\n";
     std::fs::write(&good, text).expect("a file");
     let running = Running::start(&["--scenario", good.to_str().expect("UTF-8")]);
     assert!(running.get("/me").starts_with("HTTP/1.1 503 "));
-    assert!(running.get("/mock-api/v1/providers").contains("\"name\":\"bob\""));
+    assert!(
+        running
+            .get("/mock-api/v1/providers")
+            .contains("\"name\":\"bob\"")
+    );
     drop(running);
 
     let bad = folder.path().join("bad.yaml");
     std::fs::write(&bad, "providers:\n  - { name: bob, capazity: 1 }\n").expect("a file");
     let output = Command::new(PROGRAM)
-        .args(["--listen", "127.0.0.1:0", "--scenario", bad.to_str().expect("UTF-8")])
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--scenario",
+            bad.to_str().expect("UTF-8"),
+        ])
         .output()
         .expect("it runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(told.contains("bad.yaml:2:") && told.contains("capazity"), "{told}");
+    assert!(
+        told.contains("bad.yaml:2:") && told.contains("capazity"),
+        "{told}"
+    );
 }
 
 #[test]
 fn the_help_shows_examples() {
-    let output = Command::new(PROGRAM).arg("--help").output().expect("it runs");
+    let output = Command::new(PROGRAM)
+        .arg("--help")
+        .output()
+        .expect("it runs");
     let told = String::from_utf8_lossy(&output.stdout);
     for part in ["Examples:", "--scenario", "/mock-api/v1", "lose_answer"] {
         assert!(told.contains(part), "{part}");

@@ -141,7 +141,11 @@ impl Stage {
             default_image: self.image.image.clone(),
             funds: scenario.requestor.funds,
             latency,
-            faults: scenario.faults.iter().map(|fault| fault.value.clone()).collect(),
+            faults: scenario
+                .faults
+                .iter()
+                .map(|fault| fault.value.clone())
+                .collect(),
             ..Config::default()
         }
     }

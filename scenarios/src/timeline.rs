@@ -148,7 +148,8 @@ fn simulated(network: Option<&MockYagna>) -> Result<&MockYagna, String> {
 /// Performs an act on the network.
 fn directly(network: Option<&MockYagna>, act: Act) -> Result<Order, String> {
     let done = simulated(network)?.act(act);
-    done.map(|()| Order::Done).map_err(|error| error.to_string())
+    done.map(|()| Order::Done)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -203,13 +204,25 @@ timeline:
     fn a_step_without_its_details_is_refused_where_it_is_written() {
         for (step, told) in [
             ("{ at: 1s, do: behave, provider: bob }", "`change`"),
-            ("{ at: 1s, do: behave, provider: bob, change: { bizzy: 1 } }", "bizzy"),
-            ("{ at: 1s, do: add-fault, fault: { do: reset, probability: 3 } }", "probability"),
+            (
+                "{ at: 1s, do: behave, provider: bob, change: { bizzy: 1 } }",
+                "bizzy",
+            ),
+            (
+                "{ at: 1s, do: add-fault, fault: { do: reset, probability: 3 } }",
+                "probability",
+            ),
             ("{ at: 1s, do: die, provider: bob, down: 1s }", "`down`"),
-            ("{ at: 1s, do: restart-daemon, provider: bob }", "`provider`"),
+            (
+                "{ at: 1s, do: restart-daemon, provider: bob }",
+                "`provider`",
+            ),
         ] {
             let error = scenario(&format!("timeline:\n  - {step}")).expect_err(step);
-            assert!(error.contains(told) && error.starts_with("x.yaml:"), "{error}");
+            assert!(
+                error.contains(told) && error.starts_with("x.yaml:"),
+                "{error}"
+            );
         }
         let error = scenario("faults:\n  - { do: reset, on: [] }").expect_err("no requests");
         assert!(error.contains("names no requests"), "{error}");

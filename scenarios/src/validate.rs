@@ -308,12 +308,10 @@ impl Scenario {
             | Verb::AnswerAgain
             | Verb::Behave
             | Verb::GoOffline
-            | Verb::GoOnline => {
-                match (&step.provider, &step.instance) {
-                    (Some(_), None) | (None, Some(_)) => None,
-                    _ => Some("either `provider` or `instance`"),
-                }
-            }
+            | Verb::GoOnline => match (&step.provider, &step.instance) {
+                (Some(_), None) | (None, Some(_)) => None,
+                _ => Some("either `provider` or `instance`"),
+            },
             Verb::RestartDaemon | Verb::AddFault | Verb::LiftFault => {
                 match (&step.provider, &step.instance) {
                     (None, None) => None,
@@ -333,7 +331,12 @@ impl Scenario {
             ("change", step.change.is_some(), verb == Verb::Behave, true),
             ("fault", step.fault.is_some(), verb == Verb::AddFault, true),
             ("name", step.name.is_some(), verb == Verb::LiftFault, true),
-            ("down", step.down.is_some(), verb == Verb::RestartDaemon, false),
+            (
+                "down",
+                step.down.is_some(),
+                verb == Verb::RestartDaemon,
+                false,
+            ),
         ];
         for (key, given, meant, needed) in details {
             if given && !meant {

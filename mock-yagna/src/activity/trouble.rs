@@ -41,23 +41,36 @@ impl State {
         batch: &BatchId,
         command: &ExeScriptCommand,
     ) -> bool {
-        let Some(kind) = kind(command) else { return false };
+        let Some(kind) = kind(command) else {
+            return false;
+        };
         let Some(provider) = self.activity(id).map(|activity| activity.provider.clone()) else {
             return false;
         };
         if self.dies_before(&provider, kind.step()) {
             return true;
         }
-        let counter = self.activities.commands.entry((provider.clone(), kind)).or_default();
+        let counter = self
+            .activities
+            .commands
+            .entry((provider.clone(), kind))
+            .or_default();
         let seen = *counter;
         *counter = counter.saturating_add(1);
         let Some(behaviour) = self.provider(&provider).map(|p| &p.spec.behaviour) else {
             return false;
         };
-        if behaviour.hang_command.as_ref().is_some_and(|trouble| trouble.meets(kind, seen)) {
+        if behaviour
+            .hang_command
+            .as_ref()
+            .is_some_and(|trouble| trouble.meets(kind, seen))
+        {
             return true;
         }
-        let failing = behaviour.fail_command.as_ref().filter(|trouble| trouble.meets(kind, seen));
+        let failing = behaviour
+            .fail_command
+            .as_ref()
+            .filter(|trouble| trouble.meets(kind, seen));
         let Some(failing) = failing else { return false };
         let message = failing.message.clone();
         let message = message.unwrap_or_else(|| "Runtime error: the command failed".to_owned());
@@ -74,9 +87,12 @@ impl State {
 
     /// Schedules the end of an exe-unit that has just come up, if its provider's is to be killed.
     pub(super) fn kill_exe_unit_later(&mut self, id: &ActivityId, provider: &NodeId) {
-        let after = self.provider(provider).and_then(|p| p.spec.behaviour.kill_exe_unit_after);
+        let after = self
+            .provider(provider)
+            .and_then(|p| p.spec.behaviour.kill_exe_unit_after);
         if let Some(at) = after.and_then(|after| self.now.checked_add(after).ok()) {
-            self.timeline.schedule(at, Action::Activity(Due::ExeUnitKilled(id.clone())));
+            self.timeline
+                .schedule(at, Action::Activity(Due::ExeUnitKilled(id.clone())));
         }
     }
 
@@ -84,7 +100,11 @@ impl State {
     /// `Unresponsive` until its agreement ends.
     pub(crate) fn kill_exe_unit(&mut self, id: &ActivityId) {
         let now = self.now;
-        let found = self.activities.by_id.get_mut(id).filter(|activity| activity.has_exe_unit());
+        let found = self
+            .activities
+            .by_id
+            .get_mut(id)
+            .filter(|activity| activity.has_exe_unit());
         let Some(activity) = found.filter(|activity| activity.state != ActivityState::New) else {
             return;
         };
@@ -96,6 +116,11 @@ impl State {
         let machine = activity.machine.take();
         let provider = activity.provider.clone();
         self.stop_machine(machine);
-        self.record(self.actor(&provider), Event::ExeUnitKilled { activity: id.clone() });
+        self.record(
+            self.actor(&provider),
+            Event::ExeUnitKilled {
+                activity: id.clone(),
+            },
+        );
     }
 }

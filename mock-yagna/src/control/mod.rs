@@ -3,8 +3,8 @@
 //! Owns the views of providers and the beginning anew; acts are `inspect`'s, faults `fault`'s, the
 //! journal and the ledger their own.
 
-use golem_wire::{AgreementId, Glm, NodeId};
 use golem_wire::market::AgreementState;
+use golem_wire::{AgreementId, Glm, NodeId};
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -63,7 +63,9 @@ impl State {
     pub(crate) fn provider_views(&self) -> Vec<ProviderView> {
         let agreements = self.agreements_in_force();
         let providers = self.providers.by_id.values();
-        providers.map(|provider| ProviderView::of(provider, &agreements)).collect()
+        providers
+            .map(|provider| ProviderView::of(provider, &agreements))
+            .collect()
     }
 
     /// One provider, by name.
@@ -81,7 +83,10 @@ impl State {
         let mut by_provider: IndexMap<_, Vec<_>> = IndexMap::new();
         let agreements = self.market.agreements();
         for agreement in agreements.filter(|a| a.state == AgreementState::Approved) {
-            by_provider.entry(&agreement.provider).or_default().push(agreement.id.clone());
+            by_provider
+                .entry(&agreement.provider)
+                .or_default()
+                .push(agreement.id.clone());
         }
         by_provider
     }

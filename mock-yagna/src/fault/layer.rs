@@ -91,7 +91,10 @@ async fn meet(world: &World, hits: Vec<Hit>, request: Request, next: Next) -> Re
 }
 
 async fn pause(world: &World, delay: Duration) {
-    let at = world.now().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX);
+    let at = world
+        .now()
+        .saturating_add(delay)
+        .unwrap_or(jiff::Timestamp::MAX);
     let _: Option<()> = world.poll_until(&[], at, |_| None).await;
 }
 
@@ -100,7 +103,12 @@ async fn wait_for_the_end(world: &World, fault: &str) {
         // Far enough to be "never", near enough for any clock.
         let end = end.min(world.now() + jiff::SignedDuration::from_hours(24 * 365));
         let over = |state: &mut crate::world::State| state.fault_end(fault).is_none().then_some(());
-        if world.poll_until(&[Topic::Faults], end, over).await.is_none() && world.is_stopping() {
+        if world
+            .poll_until(&[Topic::Faults], end, over)
+            .await
+            .is_none()
+            && world.is_stopping()
+        {
             return;
         }
     }
@@ -145,7 +153,9 @@ async fn truncated(response: Response) -> Response {
         return no_answer();
     }
     let half = whole.slice(..whole.len() / 2);
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let end = stream::once(async {
         // The half has to leave the server before its connection breaks.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -158,7 +168,10 @@ async fn truncated(response: Response) -> Response {
 /// A list of events that is not as it was; any other answer stays.
 async fn altered(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Response {
     let (mut parts, body) = response.into_parts();
-    let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
     if kind != Some(b"application/json".as_slice()) {
         return Response::from_parts(parts, body);
     }
@@ -177,7 +190,10 @@ async fn altered(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Re
 
 /// An event stream also ends when the daemon restarts.
 fn ends_with(response: Response, dropping: std::sync::Arc<tokio::sync::Notify>) -> Response {
-    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
     if kind != Some(b"text/event-stream".as_slice()) {
         return response;
     }

@@ -82,10 +82,17 @@ impl Active {
 
     /// Whether it hits the request; counts it if it matches.
     fn meet(&mut self, now: Timestamp, method: &Method, path: &str) -> bool {
-        let begins = self.since.saturating_add(self.fault.from).unwrap_or(Timestamp::MAX);
+        let begins = self
+            .since
+            .saturating_add(self.fault.from)
+            .unwrap_or(Timestamp::MAX);
         let concerned = now >= begins
             && !self.is_over(now)
-            && self.fault.on.iter().any(|target| target.matches(method, path));
+            && self
+                .fault
+                .on
+                .iter()
+                .any(|target| target.matches(method, path));
         if !concerned {
             return false;
         }
@@ -112,16 +119,34 @@ impl State {
     pub(crate) fn add_fault(&mut self, fault: Fault) -> Result<String, FaultError> {
         fault.check()?;
         self.faults.added += 1;
-        let name = fault.name.clone().unwrap_or_else(|| format!("fault-{}", self.faults.added));
+        let name = fault
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("fault-{}", self.faults.added));
         if self.faults.active.contains_key(&name) {
             let why = "there is another one of this name; lift it first".to_owned();
             return Err(FaultError { fault: name, why });
         }
-        let rng = self.seed.fork(&format!("fault/{name}/{}", self.faults.added)).rng();
+        let rng = self
+            .seed
+            .fork(&format!("fault/{name}/{}", self.faults.added))
+            .rng();
         let effect = fault.effect.name().to_owned();
-        let active = Active { fault, since: self.now, met: 0, hits: 0, rng };
+        let active = Active {
+            fault,
+            since: self.now,
+            met: 0,
+            hits: 0,
+            rng,
+        };
         self.faults.active.insert(name.clone(), active);
-        self.record(Actor::Scenario, Event::FaultAdded { fault: name.clone(), effect });
+        self.record(
+            Actor::Scenario,
+            Event::FaultAdded {
+                fault: name.clone(),
+                effect,
+            },
+        );
         Ok(name)
     }
 
@@ -129,7 +154,12 @@ impl State {
     pub(crate) fn lift_fault(&mut self, name: &str) -> bool {
         let found = self.faults.active.shift_remove(name).is_some();
         if found {
-            self.record(Actor::Scenario, Event::FaultLifted { fault: name.to_owned() });
+            self.record(
+                Actor::Scenario,
+                Event::FaultLifted {
+                    fault: name.to_owned(),
+                },
+            );
             self.wake(&Topic::Faults);
         }
         found
@@ -168,20 +198,35 @@ impl State {
                     Effect::Delay(delay) => delay.draw(&mut active.rng),
                     _ => std::time::Duration::ZERO,
                 };
-                hits.push(Hit { name: name.clone(), effect, delay });
+                hits.push(Hit {
+                    name: name.clone(),
+                    effect,
+                    delay,
+                });
             }
         }
         for hit in &hits {
             let (fault, effect) = (hit.name.clone(), hit.effect.name().to_owned());
             let request = format!("{method} {path}");
-            self.record(Actor::Daemon, Event::FaultHit { fault, effect, request });
+            self.record(
+                Actor::Daemon,
+                Event::FaultHit {
+                    fault,
+                    effect,
+                    request,
+                },
+            );
         }
         hits
     }
 
     /// When a fault is over by itself; `None`: it is over already.
     fn fault_end(&self, name: &str) -> Option<Timestamp> {
-        let active = self.faults.active.get(name).filter(|active| !active.is_over(self.now))?;
+        let active = self
+            .faults
+            .active
+            .get(name)
+            .filter(|active| !active.is_over(self.now))?;
         Some(active.ends_at().unwrap_or(Timestamp::MAX))
     }
 }
@@ -224,7 +269,10 @@ impl MockYagna {
     /// When there cannot be such a fault.
     pub fn inject(&self, fault: Fault) -> Result<FaultGuard, FaultError> {
         let name = self.world.with(|state| state.add_fault(fault))?;
-        Ok(FaultGuard { network: self.clone(), name: Some(name) })
+        Ok(FaultGuard {
+            network: self.clone(),
+            name: Some(name),
+        })
     }
 
     /// Lifts a fault; answers whether there was one of this name.

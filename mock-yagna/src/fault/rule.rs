@@ -137,10 +137,12 @@ impl Fault {
     /// # Errors
     /// When `on` names no requests.
     pub fn new(on: &str, effect: Effect) -> Result<Fault, FaultError> {
-        let target = on.parse().map_err(|error: super::target::BadTarget| FaultError {
-            fault: effect.name().to_owned(),
-            why: error.to_string(),
-        })?;
+        let target = on
+            .parse()
+            .map_err(|error: super::target::BadTarget| FaultError {
+                fault: effect.name().to_owned(),
+                why: error.to_string(),
+            })?;
         Ok(Fault {
             name: None,
             on: Targets::One(target),
@@ -159,7 +161,10 @@ impl Fault {
     /// [`FaultError`] says what is wrong.
     pub fn check(&self) -> Result<(), FaultError> {
         let why = if !(0.0..=1.0).contains(&self.probability) {
-            format!("its probability is {}; it must be from 0 to 1", self.probability)
+            format!(
+                "its probability is {}; it must be from 0 to 1",
+                self.probability
+            )
         } else if self.on.iter().next().is_none() {
             "it names no requests".to_owned()
         } else if self.until.is_some_and(|until| until <= self.from) {
@@ -171,7 +176,10 @@ impl Fault {
         } else {
             return Ok(());
         };
-        let fault = self.name.clone().unwrap_or_else(|| self.effect.name().to_owned());
+        let fault = self
+            .name
+            .clone()
+            .unwrap_or_else(|| self.effect.name().to_owned());
         Err(FaultError { fault, why })
     }
 }

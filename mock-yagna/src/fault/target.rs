@@ -15,41 +15,121 @@ pub const OPERATIONS: [(&str, &str, &str); 48] = [
     ("getDemands", "GET", "/market-api/v1/demands"),
     ("unsubscribeDemand", "DELETE", "/market-api/v1/demands/{}"),
     ("collectOffers", "GET", "/market-api/v1/demands/{}/events"),
-    ("getProposalOffer", "GET", "/market-api/v1/demands/{}/proposals/{}"),
-    ("counterProposalDemand", "POST", "/market-api/v1/demands/{}/proposals/{}"),
-    ("rejectProposalOffer", "POST", "/market-api/v1/demands/{}/proposals/{}/reject"),
+    (
+        "getProposalOffer",
+        "GET",
+        "/market-api/v1/demands/{}/proposals/{}",
+    ),
+    (
+        "counterProposalDemand",
+        "POST",
+        "/market-api/v1/demands/{}/proposals/{}",
+    ),
+    (
+        "rejectProposalOffer",
+        "POST",
+        "/market-api/v1/demands/{}/proposals/{}/reject",
+    ),
     ("createAgreement", "POST", "/market-api/v1/agreements"),
     ("listAgreements", "GET", "/market-api/v1/agreements"),
     ("getAgreement", "GET", "/market-api/v1/agreements/{}"),
-    ("confirmAgreement", "POST", "/market-api/v1/agreements/{}/confirm"),
-    ("waitForApproval", "POST", "/market-api/v1/agreements/{}/wait"),
-    ("cancelAgreement", "POST", "/market-api/v1/agreements/{}/cancel"),
-    ("terminateAgreement", "POST", "/market-api/v1/agreements/{}/terminate"),
-    ("getTerminateReason", "GET", "/market-api/v1/agreements/{}/terminate/reason"),
-    ("collectAgreementEvents", "GET", "/market-api/v1/agreementEvents"),
+    (
+        "confirmAgreement",
+        "POST",
+        "/market-api/v1/agreements/{}/confirm",
+    ),
+    (
+        "waitForApproval",
+        "POST",
+        "/market-api/v1/agreements/{}/wait",
+    ),
+    (
+        "cancelAgreement",
+        "POST",
+        "/market-api/v1/agreements/{}/cancel",
+    ),
+    (
+        "terminateAgreement",
+        "POST",
+        "/market-api/v1/agreements/{}/terminate",
+    ),
+    (
+        "getTerminateReason",
+        "GET",
+        "/market-api/v1/agreements/{}/terminate/reason",
+    ),
+    (
+        "collectAgreementEvents",
+        "GET",
+        "/market-api/v1/agreementEvents",
+    ),
     ("createActivity", "POST", "/activity-api/v1/activity"),
     ("getActivities", "GET", "/activity-api/v1/activity"),
     ("destroyActivity", "DELETE", "/activity-api/v1/activity/{}"),
-    ("getActivityState", "GET", "/activity-api/v1/activity/{}/state"),
-    ("getActivityUsage", "GET", "/activity-api/v1/activity/{}/usage"),
-    ("getActivityAgreement", "GET", "/activity-api/v1/activity/{}/agreement"),
+    (
+        "getActivityState",
+        "GET",
+        "/activity-api/v1/activity/{}/state",
+    ),
+    (
+        "getActivityUsage",
+        "GET",
+        "/activity-api/v1/activity/{}/usage",
+    ),
+    (
+        "getActivityAgreement",
+        "GET",
+        "/activity-api/v1/activity/{}/agreement",
+    ),
     ("exec", "POST", "/activity-api/v1/activity/{}/exec"),
-    ("getExecBatchResults", "GET", "/activity-api/v1/activity/{}/exec/{}"),
-    ("getRequestorAccounts", "GET", "/payment-api/v1/requestorAccounts"),
+    (
+        "getExecBatchResults",
+        "GET",
+        "/activity-api/v1/activity/{}/exec/{}",
+    ),
+    (
+        "getRequestorAccounts",
+        "GET",
+        "/payment-api/v1/requestorAccounts",
+    ),
     ("createAllocation", "POST", "/payment-api/v1/allocations"),
     ("getAllocations", "GET", "/payment-api/v1/allocations"),
     ("getAllocation", "GET", "/payment-api/v1/allocations/{}"),
     ("amendAllocation", "PUT", "/payment-api/v1/allocations/{}"),
-    ("releaseAllocation", "DELETE", "/payment-api/v1/allocations/{}"),
-    ("getDemandDecorations", "GET", "/payment-api/v1/demandDecorations"),
+    (
+        "releaseAllocation",
+        "DELETE",
+        "/payment-api/v1/allocations/{}",
+    ),
+    (
+        "getDemandDecorations",
+        "GET",
+        "/payment-api/v1/demandDecorations",
+    ),
     ("getDebitNotes", "GET", "/payment-api/v1/debitNotes"),
     ("getDebitNote", "GET", "/payment-api/v1/debitNotes/{}"),
-    ("acceptDebitNote", "POST", "/payment-api/v1/debitNotes/{}/accept"),
-    ("getDebitNoteEvents", "GET", "/payment-api/v1/debitNoteEvents"),
+    (
+        "acceptDebitNote",
+        "POST",
+        "/payment-api/v1/debitNotes/{}/accept",
+    ),
+    (
+        "getDebitNoteEvents",
+        "GET",
+        "/payment-api/v1/debitNoteEvents",
+    ),
     ("getInvoices", "GET", "/payment-api/v1/invoices"),
     ("getInvoice", "GET", "/payment-api/v1/invoices/{}"),
-    ("acceptInvoice", "POST", "/payment-api/v1/invoices/{}/accept"),
-    ("rejectInvoice", "POST", "/payment-api/v1/invoices/{}/reject"),
+    (
+        "acceptInvoice",
+        "POST",
+        "/payment-api/v1/invoices/{}/accept",
+    ),
+    (
+        "rejectInvoice",
+        "POST",
+        "/payment-api/v1/invoices/{}/reject",
+    ),
     ("getInvoiceEvents", "GET", "/payment-api/v1/invoiceEvents"),
     ("getPayments", "GET", "/payment-api/v1/payments"),
     ("createNetwork", "POST", "/net-api/v2/vpn/net"),
@@ -109,7 +189,12 @@ impl FromStr for Target {
         let any = |segment: &str| segment.starts_with('{') && segment.ends_with('}');
         let segment = |s: &str| (!any(s)).then(|| s.to_owned());
         let segments = path.split('/').skip(1).map(segment).collect();
-        Ok(Target { text: text.to_owned(), method, segments, open })
+        Ok(Target {
+            text: text.to_owned(),
+            method,
+            segments,
+            open,
+        })
     }
 }
 
@@ -120,11 +205,14 @@ impl Target {
             return false;
         }
         let mut given = path.trim_end_matches('/').split('/').skip(1);
-        let all = self.segments.iter().all(|wanted| match (wanted, given.next()) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(wanted), Some(given)) => wanted == given,
-        });
+        let all = self
+            .segments
+            .iter()
+            .all(|wanted| match (wanted, given.next()) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(wanted), Some(given)) => wanted == given,
+            });
         all && (self.open || given.next().is_none())
     }
 }
@@ -166,7 +254,11 @@ mod tests {
         ] {
             assert!(target(text).matches(&Method::POST, confirm), "{text}");
         }
-        for text in ["cancelAgreement", "GET /market-api/*", "/market-api/v1/agreements/{}"] {
+        for text in [
+            "cancelAgreement",
+            "GET /market-api/*",
+            "/market-api/v1/agreements/{}",
+        ] {
             assert!(!target(text).matches(&Method::POST, confirm), "{text}");
         }
         for bad in ["", "confirm", "FETCH /x", "GET market", "GET /a b"] {
@@ -177,7 +269,10 @@ mod tests {
     #[test]
     fn every_operation_has_a_name_of_its_own() {
         for (at, (name, ..)) in OPERATIONS.iter().enumerate() {
-            assert!(OPERATIONS[at + 1..].iter().all(|(other, ..)| other != name), "{name}");
+            assert!(
+                OPERATIONS[at + 1..].iter().all(|(other, ..)| other != name),
+                "{name}"
+            );
             assert!(name.parse::<Target>().is_ok(), "{name}");
         }
     }

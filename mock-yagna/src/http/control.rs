@@ -88,7 +88,9 @@ async fn lift(
     State(world): State<World>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    world.with(|state| state.act(&Act::LiftFault { name })).map_err(refused)?;
+    world
+        .with(|state| state.act(&Act::LiftFault { name }))
+        .map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,10 +101,7 @@ struct Since {
     max: Option<usize>,
 }
 
-async fn journal(
-    State(world): State<World>,
-    ApiQuery(query): ApiQuery<Since>,
-) -> Json<Vec<Entry>> {
+async fn journal(State(world): State<World>, ApiQuery(query): ApiQuery<Since>) -> Json<Vec<Entry>> {
     let max = query.max.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
     let page = |entries: &[Entry]| entries.iter().take(max).cloned().collect();
     Json(world.with(|state| page(state.journal.since(query.since))))

@@ -26,7 +26,9 @@ fn effective(base: &Behaviour, elapsed: SignedDuration) -> Behaviour {
     let mut now = base.clone();
     for phase in &base.phases {
         let from = SignedDuration::try_from(phase.from).unwrap_or(SignedDuration::MAX);
-        let until = phase.until.map(|u| SignedDuration::try_from(u).unwrap_or(SignedDuration::MAX));
+        let until = phase
+            .until
+            .map(|u| SignedDuration::try_from(u).unwrap_or(SignedDuration::MAX));
         if elapsed >= from && until.is_none_or(|until| elapsed < until) {
             // Checked with the configuration: a phase that cannot be changes nothing.
             now = now.changed(&phase.change).unwrap_or(now);
@@ -39,8 +41,13 @@ fn effective(base: &Behaviour, elapsed: SignedDuration) -> Behaviour {
 fn differences(old: &Behaviour, new: &Behaviour) -> Vec<String> {
     let members = |behaviour| serde_json::to_value(behaviour).unwrap_or_default();
     let (old, new) = (members(old), members(new));
-    let Value::Object(new) = new else { return Vec::new() };
-    new.into_iter().filter(|(name, value)| old.get(name) != Some(value)).map(|(name, _)| name).collect()
+    let Value::Object(new) = new else {
+        return Vec::new();
+    };
+    new.into_iter()
+        .filter(|(name, value)| old.get(name) != Some(value))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 impl State {
@@ -61,13 +68,16 @@ impl State {
 
     fn conduct_later(&mut self, provider: &NodeId, delay: Duration) {
         let at = self.now.saturating_add(delay).unwrap_or(Timestamp::MAX);
-        self.timeline.schedule(at, Action::Market(Due::Conduct(provider.clone())));
+        self.timeline
+            .schedule(at, Action::Market(Due::Conduct(provider.clone())));
     }
 
     /// Lets a provider behave as its phases and interventions say now.
     pub(crate) fn reconsider(&mut self, id: &NodeId) {
         let elapsed = self.now.duration_since(self.began);
-        let Some(provider) = self.providers.by_id.get_mut(id) else { return };
+        let Some(provider) = self.providers.by_id.get_mut(id) else {
+            return;
+        };
         let new = effective(&provider.base, elapsed);
         let changed = differences(&provider.spec.behaviour, &new);
         if changed.is_empty() {
@@ -78,7 +88,9 @@ impl State {
         provider.spec.behaviour = new;
         self.publish_offer(id);
         let actor = self.actor(id);
-        let others = changed.iter().filter(|name| !matches!(name.as_str(), "online" | "silent"));
+        let others = changed
+            .iter()
+            .filter(|name| !matches!(name.as_str(), "online" | "silent"));
         let others: Vec<String> = others.cloned().collect();
         if !others.is_empty() {
             self.record(actor.clone(), Event::BehaviourChanged { changed: others });
@@ -97,7 +109,9 @@ impl State {
         id: &NodeId,
         change: &Map<String, Value>,
     ) -> Result<(), BadChange> {
-        let Some(provider) = self.providers.by_id.get_mut(id) else { return Ok(()) };
+        let Some(provider) = self.providers.by_id.get_mut(id) else {
+            return Ok(());
+        };
         provider.base = provider.base.changed(change)?;
         self.reconsider(id);
         Ok(())
@@ -113,10 +127,17 @@ impl State {
 
     /// A provider vanishes with everything that runs on it.
     pub(crate) fn die(&mut self, id: &NodeId, step: &str) {
-        let Some(provider) = self.providers.by_id.get_mut(id) else { return };
+        let Some(provider) = self.providers.by_id.get_mut(id) else {
+            return;
+        };
         provider.base.online = false;
         provider.spec.behaviour.online = false;
-        self.record(self.actor(id), Event::ProviderDied { step: step.to_owned() });
+        self.record(
+            self.actor(id),
+            Event::ProviderDied {
+                step: step.to_owned(),
+            },
+        );
         self.set_online(id, false);
         for agreement in self.living_agreements(id) {
             for activity in self.activities_of(&agreement).to_vec() {
@@ -127,7 +148,9 @@ impl State {
 
     /// Whether the provider vanishes before this step; it has done so then.
     pub(crate) fn dies_before(&mut self, id: &NodeId, step: Step) -> bool {
-        let dies = self.provider(id).is_some_and(|p| p.spec.behaviour.die_before == Some(step));
+        let dies = self
+            .provider(id)
+            .is_some_and(|p| p.spec.behaviour.die_before == Some(step));
         if dies {
             self.die(id, &format!("before {}", name(step)));
         }
@@ -136,7 +159,10 @@ impl State {
 
     /// Lets the provider vanish if it does after this step.
     pub(crate) fn may_die_after(&mut self, id: &NodeId, step: Step) {
-        if self.provider(id).is_some_and(|p| p.spec.behaviour.die_after == Some(step)) {
+        if self
+            .provider(id)
+            .is_some_and(|p| p.spec.behaviour.die_after == Some(step))
+        {
             self.die(id, &format!("after {}", name(step)));
         }
     }
@@ -183,5 +209,6 @@ impl State {
 
 fn name(step: Step) -> String {
     let name = serde_json::to_value(step).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    name.and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }

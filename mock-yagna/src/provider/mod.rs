@@ -130,7 +130,11 @@ impl State {
             return;
         }
         let prices = &mut provider.spec.prices;
-        for price in [&mut prices.start, &mut prices.cpu_sec, &mut prices.duration_sec] {
+        for price in [
+            &mut prices.start,
+            &mut prices.cpu_sec,
+            &mut prices.duration_sec,
+        ] {
             *price = factor.times(*price);
         }
         self.publish_offer(id);

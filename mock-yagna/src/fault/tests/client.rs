@@ -18,7 +18,11 @@ use crate::{MockYagna, Timebase};
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     /// A whole answer.
-    Answer { status: u16, headers: HeaderMap, text: String },
+    Answer {
+        status: u16,
+        headers: HeaderMap,
+        text: String,
+    },
     /// The connection ended first; so many bytes had come.
     Broken { bytes: usize, marked: bool },
 }
@@ -39,7 +43,11 @@ impl Outcome {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        *self == Outcome::Broken { bytes: 0, marked: true }
+        *self
+            == Outcome::Broken {
+                bytes: 0,
+                marked: true,
+            }
     }
 }
 
@@ -55,10 +63,16 @@ pub(super) fn fault(on: &str, effect: Effect) -> Fault {
 impl Client {
     pub(super) fn start(faults: Vec<Fault>) -> Client {
         let providers = vec![ProviderSpec::new("bob")];
-        let config = Config { providers, faults, ..Config::default() };
+        let config = Config {
+            providers,
+            faults,
+            ..Config::default()
+        };
         config.check().expect("possible");
         let epoch = Timestamp::from_second(1_800_000_000).expect("in range");
-        Client { mock: MockYagna::start(config, Timebase::starting_at(epoch)) }
+        Client {
+            mock: MockYagna::start(config, Timebase::starting_at(epoch)),
+        }
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Outcome {
@@ -69,18 +83,32 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
             .expect("a request");
-        let response = self.mock.router().oneshot(request).await.expect("infallible");
+        let response = self
+            .mock
+            .router()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let (parts, mut body) = response.into_parts();
         let marked = parts.extensions.get::<NoAnswer>().is_some();
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             match frame {
                 Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |d| d)),
-                Err(_) => return Outcome::Broken { bytes: bytes.len(), marked },
+                Err(_) => {
+                    return Outcome::Broken {
+                        bytes: bytes.len(),
+                        marked,
+                    };
+                }
             }
         }
         let text = String::from_utf8(bytes).expect("text");
-        Outcome::Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        Outcome::Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text,
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Outcome {
@@ -89,7 +117,8 @@ impl Client {
 
     pub(super) async fn allocate(&self) -> Outcome {
         let body = json!({ "totalAmount": "1", "makeDeposit": false });
-        self.send(Method::POST, "/payment-api/v1/allocations", Some(body)).await
+        self.send(Method::POST, "/payment-api/v1/allocations", Some(body))
+            .await
     }
 
     pub(super) async fn allocations(&self) -> usize {
@@ -108,7 +137,9 @@ impl Client {
             },
             "constraints": "(golem.node.debug.subnet=public)",
         });
-        let answer = self.send(Method::POST, "/market-api/v1/demands", Some(body)).await;
+        let answer = self
+            .send(Method::POST, "/market-api/v1/demands", Some(body))
+            .await;
         answer.json().as_str().expect("an id").to_owned()
     }
 }

@@ -18,14 +18,24 @@ async fn a_delayed_request_is_answered_late() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_is_not_processed_and_503_is_a_page() {
-    for (status, kind) in
-        [(408, "application/json"), (500, "application/json"), (503, "text/html")]
-    {
+    for (status, kind) in [
+        (408, "application/json"),
+        (500, "application/json"),
+        (503, "text/html"),
+    ] {
         let client = Client::start(vec![fault("createAllocation", Effect::Refuse(status))]);
-        let Outcome::Answer { status: got, headers, text } = client.allocate().await else {
+        let Outcome::Answer {
+            status: got,
+            headers,
+            text,
+        } = client.allocate().await
+        else {
             panic!("an answer");
         };
-        assert_eq!((got, headers["content-type"].to_str().expect("text")), (status, kind));
+        assert_eq!(
+            (got, headers["content-type"].to_str().expect("text")),
+            (status, kind)
+        );
         assert_eq!(text.starts_with("<html>"), status == 503, "{text}");
         assert_eq!(client.allocations().await, 0);
     }
@@ -40,7 +50,11 @@ async fn a_lost_answer_was_processed_and_a_reset_request_was_not() {
     ] {
         let client = Client::start(vec![fault("createAllocation", effect.clone())]);
         let answer = client.allocate().await;
-        assert_eq!(answer.is_lost(), effect != Effect::Misreport(500), "{answer:?}");
+        assert_eq!(
+            answer.is_lost(),
+            effect != Effect::Misreport(500),
+            "{answer:?}"
+        );
         assert_eq!(client.allocations().await, created, "{effect:?}");
     }
 }
@@ -48,7 +62,11 @@ async fn a_lost_answer_was_processed_and_a_reset_request_was_not() {
 #[tokio::test(start_paused = true)]
 async fn a_truncated_answer_ends_in_its_middle() {
     let client = Client::start(vec![fault(ME, Effect::Truncate)]);
-    let Outcome::Broken { bytes, marked: false } = client.get(ME).await else {
+    let Outcome::Broken {
+        bytes,
+        marked: false,
+    } = client.get(ME).await
+    else {
         panic!("half an answer");
     };
     assert!(bytes > 0);
@@ -59,22 +77,37 @@ async fn events_come_twice_or_in_the_opposite_order() {
     let ids = |answer: &Outcome| -> Vec<String> {
         let events = answer.json();
         let events = events.as_array().expect("a list").iter();
-        events.map(|e| e["proposal"]["proposalId"].to_string()).collect()
+        events
+            .map(|e| e["proposal"]["proposalId"].to_string())
+            .collect()
     };
     let spec = ProviderSpec::new("alice");
     let mut orders = Vec::new();
-    for effect in [None, Some(Effect::DuplicateEvents), Some(Effect::ReorderEvents)] {
-        let mut config = crate::Config { providers: vec![spec.clone()], ..Default::default() };
+    for effect in [
+        None,
+        Some(Effect::DuplicateEvents),
+        Some(Effect::ReorderEvents),
+    ] {
+        let mut config = crate::Config {
+            providers: vec![spec.clone()],
+            ..Default::default()
+        };
         config.providers.push(ProviderSpec::new("bob"));
-        config.faults.extend(effect.map(|effect| fault("collectOffers", effect)));
+        config
+            .faults
+            .extend(effect.map(|effect| fault("collectOffers", effect)));
         let timebase = crate::Timebase::starting_at(jiff::Timestamp::UNIX_EPOCH);
-        let client = Client { mock: crate::MockYagna::start(config, timebase) };
+        let client = Client {
+            mock: crate::MockYagna::start(config, timebase),
+        };
         let demand = client.demand().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let path = format!("/market-api/v1/demands/{demand}/events?timeout=1");
         orders.push(ids(&client.get(&path).await));
     }
-    let [plain, twice, reversed] = &orders[..] else { panic!("three") };
+    let [plain, twice, reversed] = &orders[..] else {
+        panic!("three")
+    };
     assert_eq!(plain.len(), 2);
     assert_eq!(*twice, [plain.clone(), plain.clone()].concat());
     assert_eq!(*reversed, plain.iter().rev().cloned().collect::<Vec<_>>());
@@ -82,23 +115,39 @@ async fn events_come_twice_or_in_the_opposite_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wedged_request_waits_until_the_fault_is_over() {
-    let wedge = Fault { until: Some(Duration::from_secs(90)), ..fault(ME, Effect::Wedge) };
+    let wedge = Fault {
+        until: Some(Duration::from_secs(90)),
+        ..fault(ME, Effect::Wedge)
+    };
     let client = Client::start(vec![wedge]);
     let (took, answer) = timed(client.get(ME)).await;
-    assert_eq!((took, answer.status()), (Duration::from_secs(90), Some(200)));
+    assert_eq!(
+        (took, answer.status()),
+        (Duration::from_secs(90), Some(200))
+    );
 
-    let guard = client.mock.inject(fault(ME, Effect::Wedge)).expect("a fault");
+    let guard = client
+        .mock
+        .inject(fault(ME, Effect::Wedge))
+        .expect("a fault");
     let lifting = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         guard.lift();
     };
     let (answer, ()) = tokio::join!(timed(client.get(ME)), lifting);
-    assert_eq!((answer.0, answer.1.status()), (Duration::from_secs(5), Some(200)));
+    assert_eq!(
+        (answer.0, answer.1.status()),
+        (Duration::from_secs(5), Some(200))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn count_skip_and_times_say_which_requests_are_hit() {
-    let counted = Fault { skip: 1, count: Some(2), ..fault(ME, Effect::Refuse(500)) };
+    let counted = Fault {
+        skip: 1,
+        count: Some(2),
+        ..fault(ME, Effect::Refuse(500))
+    };
     let client = Client::start(vec![counted]);
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -124,7 +173,10 @@ async fn count_skip_and_times_say_which_requests_are_hit() {
 async fn probability_is_seeded() {
     let mut runs = Vec::new();
     for _ in 0..2 {
-        let rare = Fault { probability: 0.3, ..fault(ME, Effect::Refuse(500)) };
+        let rare = Fault {
+            probability: 0.3,
+            ..fault(ME, Effect::Refuse(500))
+        };
         let client = Client::start(vec![rare]);
         let mut seen = Vec::new();
         for _ in 0..100 {
@@ -133,19 +185,29 @@ async fn probability_is_seeded() {
         runs.push(seen);
     }
     assert_eq!(runs[0], runs[1]);
-    let hit = runs[0].iter().filter(|status| **status == Some(500)).count();
+    let hit = runs[0]
+        .iter()
+        .filter(|status| **status == Some(500))
+        .count();
     assert!((15..=45).contains(&hit), "{hit}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_guard_lifts_its_fault_and_a_kept_one_does_not() {
     let client = Client::start(Vec::new());
-    let guard = client.mock.inject(fault(ME, Effect::Reset)).expect("a fault");
+    let guard = client
+        .mock
+        .inject(fault(ME, Effect::Reset))
+        .expect("a fault");
     assert!(client.get(ME).await.is_lost());
     drop(guard);
     assert_eq!(client.get(ME).await.status(), Some(200));
 
-    let kept = client.mock.inject(fault(ME, Effect::Reset)).expect("a fault").keep();
+    let kept = client
+        .mock
+        .inject(fault(ME, Effect::Reset))
+        .expect("a fault")
+        .keep();
     assert!(client.get(ME).await.is_lost());
     assert_eq!(client.mock.faults()[0].hits, 1);
     assert!(client.mock.lift_fault(&kept) && !client.mock.lift_fault(&kept));
@@ -155,7 +217,10 @@ async fn a_guard_lifts_its_fault_and_a_kept_one_does_not() {
 #[tokio::test(start_paused = true)]
 async fn a_second_fault_of_the_same_name_is_refused() {
     let client = Client::start(Vec::new());
-    let named = Fault { name: Some("x".into()), ..fault(ME, Effect::Reset) };
+    let named = Fault {
+        name: Some("x".into()),
+        ..fault(ME, Effect::Reset)
+    };
     let _guard = client.mock.inject(named.clone()).expect("a fault");
     let error = client.mock.inject(named).expect_err("a second one");
     assert!(error.to_string().contains("`x`"), "{error}");

@@ -8,7 +8,10 @@ use crate::inspect::Act;
 
 fn restart(client: &Client, seconds: u64) {
     let down = Duration::from_secs(seconds);
-    client.mock.act(Act::RestartDaemon { down }).expect("it restarts");
+    client
+        .mock
+        .act(Act::RestartDaemon { down })
+        .expect("it restarts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -19,7 +22,10 @@ async fn a_restart_forgets_demands_and_keeps_allocations() {
     restart(&client, 0);
     let events = format!("/market-api/v1/demands/{demand}/events?timeout=1");
     assert_eq!(client.get(&events).await.status(), Some(404));
-    assert_eq!(client.get("/market-api/v1/demands").await.json(), serde_json::json!([]));
+    assert_eq!(
+        client.get("/market-api/v1/demands").await.json(),
+        serde_json::json!([])
+    );
     assert_eq!(client.allocations().await, 1);
     // Nothing of the forgotten demand happens later.
     tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
@@ -44,7 +50,10 @@ async fn a_restart_drops_open_polls_and_nobody_listens_for_a_while() {
 #[tokio::test(start_paused = true)]
 async fn a_request_can_be_what_the_daemon_dies_of() {
     let effect = Effect::Restart(Duration::from_secs(5));
-    let once = Fault { count: Some(1), ..fault("createAllocation", effect) };
+    let once = Fault {
+        count: Some(1),
+        ..fault("createAllocation", effect)
+    };
     let client = Client::start(vec![once]);
     assert!(client.allocate().await.is_lost());
     assert!(client.get("/me").await.is_lost());

@@ -28,7 +28,10 @@ const ROUTES: [(&str, &str); 11] = [
 
 fn network() -> MockYagna {
     let providers = vec![ProviderSpec::new("alice"), ProviderSpec::new("bob")];
-    let config = Config { providers, ..Config::default() };
+    let config = Config {
+        providers,
+        ..Config::default()
+    };
     MockYagna::start(config, Timebase::starting_at(Timestamp::UNIX_EPOCH))
 }
 
@@ -42,7 +45,11 @@ async fn send(mock: &MockYagna, method: &str, path: &str, body: &str) -> (u16, S
         .expect("a request");
     let response = mock.router().oneshot(request).await.expect("infallible");
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.map(|body| body.to_bytes());
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map(|body| body.to_bytes());
     let text = body.map(|body| String::from_utf8_lossy(&body).into_owned());
     (status, text.unwrap_or_else(|_| "broken".into()))
 }
@@ -73,13 +80,19 @@ fn the_description_names_every_act_effect_and_member_of_a_behaviour() {
     let document: Value = serde_saphyr::from_str(OPENAPI).expect("YAML");
     let schemas = &document["components"]["schemas"];
     let behaviour = serde_json::to_value(crate::Behaviour::default()).expect("JSON");
-    let described = schemas["Behaviour"]["properties"].as_object().expect("members");
+    let described = schemas["Behaviour"]["properties"]
+        .as_object()
+        .expect("members");
     let mut members: Vec<_> = behaviour.as_object().expect("an object").keys().collect();
     let mut named: Vec<_> = described.keys().collect();
     members.sort_unstable();
     named.sort_unstable();
     assert_eq!(named, members);
-    for act in schemas["Act"]["properties"].as_object().expect("acts").keys() {
+    for act in schemas["Act"]["properties"]
+        .as_object()
+        .expect("acts")
+        .keys()
+    {
         let error = serde_json::from_value::<crate::Act>(json!({ act.as_str(): 1 }));
         let error = error.expect_err("no such body").to_string();
         assert!(!error.contains("unknown variant"), "{act}: {error}");
@@ -92,10 +105,19 @@ async fn every_route_answers_and_wants_the_key() {
     for (method, path) in ROUTES {
         let path = path.replace("{name}", "nobody");
         let (status, text) = send(&mock, method, &format!("/mock-api/v1{path}"), "{}").await;
-        assert!(!text.is_empty() || status == 204, "{method} {path}: {status}");
+        assert!(
+            !text.is_empty() || status == 204,
+            "{method} {path}: {status}"
+        );
         let request = Request::builder().method(method.to_uppercase().as_str());
-        let request = request.uri(format!("/mock-api/v1{path}")).body(Body::empty());
-        let answer = mock.router().oneshot(request.expect("a request")).await.expect("infallible");
+        let request = request
+            .uri(format!("/mock-api/v1{path}"))
+            .body(Body::empty());
+        let answer = mock
+            .router()
+            .oneshot(request.expect("a request"))
+            .await
+            .expect("infallible");
         assert_eq!(answer.status().as_u16(), 401, "{method} {path}");
     }
 }
@@ -104,7 +126,10 @@ async fn every_route_answers_and_wants_the_key() {
 async fn a_provider_can_be_seen_and_directed() {
     let mock = network();
     let (status, providers) = control(&mock, "get", "/providers", json!(null)).await;
-    assert_eq!((status, providers.as_array().expect("a list").len()), (200, 2));
+    assert_eq!(
+        (status, providers.as_array().expect("a list").len()),
+        (200, 2)
+    );
     let change = json!({ "behave": { "provider": "bob", "change": { "busy": true } } });
     assert_eq!(control(&mock, "post", "/acts", change).await.0, 204);
     let (_, bob) = control(&mock, "get", "/providers/bob", json!(null)).await;
@@ -112,8 +137,16 @@ async fn a_provider_can_be_seen_and_directed() {
 
     for (act, status, told) in [
         (json!({ "die": { "provider": "eve" } }), 404, "eve"),
-        (json!({ "kill_activity": { "provider": "bob" } }), 409, "bob"),
-        (json!({ "behave": { "provider": "bob", "change": { "bizzy": 1 } } }), 400, "bizzy"),
+        (
+            json!({ "kill_activity": { "provider": "bob" } }),
+            409,
+            "bob",
+        ),
+        (
+            json!({ "behave": { "provider": "bob", "change": { "bizzy": 1 } } }),
+            400,
+            "bizzy",
+        ),
         (json!({ "explode": {} }), 400, "explode"),
     ] {
         let (got, answer) = control(&mock, "post", "/acts", act).await;
@@ -131,9 +164,22 @@ async fn a_fault_can_be_added_seen_and_lifted_even_if_it_hits_everything() {
     assert_eq!((status, &added["name"]), (201, &json!("dead")));
     assert_eq!(send(&mock, "get", "/me", "").await.1, "broken");
     let (_, faults) = control(&mock, "get", "/faults", json!(null)).await;
-    assert_eq!((&faults[0]["name"], &faults[0]["hits"]), (&json!("dead"), &json!(1)));
-    assert_eq!(control(&mock, "delete", "/faults/dead", json!(null)).await.0, 204);
-    assert_eq!(control(&mock, "delete", "/faults/dead", json!(null)).await.0, 404);
+    assert_eq!(
+        (&faults[0]["name"], &faults[0]["hits"]),
+        (&json!("dead"), &json!(1))
+    );
+    assert_eq!(
+        control(&mock, "delete", "/faults/dead", json!(null))
+            .await
+            .0,
+        204
+    );
+    assert_eq!(
+        control(&mock, "delete", "/faults/dead", json!(null))
+            .await
+            .0,
+        404
+    );
     assert_eq!(send(&mock, "get", "/me", "").await.0, 200);
     let wrong = json!({ "do": "reset", "probability": 7 });
     assert_eq!(control(&mock, "post", "/faults", wrong).await.0, 400);

@@ -57,12 +57,17 @@ async fn a_silent_provider_answers_nothing() {
     assert_eq!(stage.create(&agreement).await.0, 408);
     // It does not end the agreement either, however long that is idle.
     stage.sleep(600).await;
-    let (_, found) = stage.get(&format!("/market-api/v1/agreements/{agreement}")).await;
+    let (_, found) = stage
+        .get(&format!("/market-api/v1/agreements/{agreement}"))
+        .await;
     assert_eq!(found["state"], "Approved");
     assert_eq!(stage.terminate(&agreement).await.0, 200);
     stage.sleep(60).await;
     assert!(stage.list("invoices").await.is_empty());
-    let answers = Act::GoSilent { provider: "bob".into(), silent: false };
+    let answers = Act::GoSilent {
+        provider: "bob".into(),
+        silent: false,
+    };
     stage.mock.act(answers).expect("it answers again");
     stage.sleep(60).await;
     assert_eq!(stage.list("invoices").await.len(), 1);
@@ -75,10 +80,21 @@ async fn a_provider_can_refuse_termination() {
     let agreement = stage.approved().await;
     let (status, answer) = stage.terminate(&agreement).await;
     assert_eq!(status, 500);
-    assert!(answer["message"].as_str().expect("a message").contains(&agreement));
+    assert!(
+        answer["message"]
+            .as_str()
+            .expect("a message")
+            .contains(&agreement)
+    );
     let change = json!({ "refuse_termination": false });
     let change = change.as_object().expect("an object").clone();
-    stage.mock.act(Act::Behave { provider: "bob".into(), change }).expect("it behaves");
+    stage
+        .mock
+        .act(Act::Behave {
+            provider: "bob".into(),
+            change,
+        })
+        .expect("it behaves");
     assert_eq!(stage.terminate(&agreement).await.0, 200);
 }
 

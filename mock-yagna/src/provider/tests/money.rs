@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 
 fn amount(document: &Value) -> Glm {
-    document["amount"].as_str().expect("an amount").parse().expect("an amount")
+    document["amount"]
+        .as_str()
+        .expect("an amount")
+        .parse()
+        .expect("an amount")
 }
 
 /// What is invoiced for 600 s of an idle activity.
@@ -34,9 +38,22 @@ async fn invoices_come_twice_too_high_late_or_never() {
     assert_eq!(amount(&high[0]), usual + usual + usual);
 
     assert!(invoices(json!({ "invoices": 0 })).await.is_empty());
-    assert!(invoices(json!({ "latency": { "invoice": "1h" } })).await.is_empty());
-    assert_eq!(invoices(json!({ "latency": { "invoice": "30s" } })).await.len(), 1);
-    assert!(invoices(json!({ "die_before": "invoice" })).await.is_empty());
+    assert!(
+        invoices(json!({ "latency": { "invoice": "1h" } }))
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        invoices(json!({ "latency": { "invoice": "30s" } }))
+            .await
+            .len(),
+        1
+    );
+    assert!(
+        invoices(json!({ "die_before": "invoice" }))
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +91,9 @@ async fn the_second_invoice_is_never_paid_again() {
             "totalAmountAccepted": invoice["amount"],
             "allocationId": allocation["allocationId"],
         });
-        stage.post(&format!("/payment-api/v1/invoices/{id}/accept"), body).await;
+        stage
+            .post(&format!("/payment-api/v1/invoices/{id}/accept"), body)
+            .await;
     }
     stage.sleep(60).await;
     stage.is_lawful();

@@ -33,10 +33,15 @@ impl Stage {
     pub(super) fn with(members: Value) -> Stage {
         let mut bob = ProviderSpec::new("bob");
         bob.behaviour = behaviour(members);
-        let config = Config { providers: vec![bob], ..Config::default() };
+        let config = Config {
+            providers: vec![bob],
+            ..Config::default()
+        };
         config.check().expect("possible");
         let epoch = Timestamp::from_second(1_800_000_000).expect("in range");
-        Stage { mock: MockYagna::start(config, Timebase::starting_at(epoch)) }
+        Stage {
+            mock: MockYagna::start(config, Timebase::starting_at(epoch)),
+        }
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
@@ -47,10 +52,23 @@ impl Stage {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
-        let response = self.mock.router().oneshot(request).await.expect("infallible");
+        let response = self
+            .mock
+            .router()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a whole body")
+            .to_bytes();
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -77,7 +95,9 @@ impl Stage {
     }
 
     pub(super) async fn demand(&self) -> String {
-        let (_, id) = self.post(&format!("{MARKET}/demands"), self.demand_body()).await;
+        let (_, id) = self
+            .post(&format!("{MARKET}/demands"), self.demand_body())
+            .await;
         id.as_str().expect("an id").to_owned()
     }
 
@@ -112,7 +132,9 @@ impl Stage {
         let body = json!({ "proposalId": draft["proposalId"], "validTo": valid_to });
         let (_, id) = self.post(&format!("{MARKET}/agreements"), body).await;
         let id = id.as_str().expect("an id").to_owned();
-        let confirmed = self.post(&format!("{MARKET}/agreements/{id}/confirm"), Value::Null).await;
+        let confirmed = self
+            .post(&format!("{MARKET}/agreements/{id}/confirm"), Value::Null)
+            .await;
         assert_eq!(confirmed.0, 204);
         id
     }
@@ -134,7 +156,8 @@ impl Stage {
     }
 
     pub(super) async fn create(&self, agreement: &str) -> Answer {
-        self.post(&format!("{ACTIVITY}?timeout=20"), json!(agreement)).await
+        self.post(&format!("{ACTIVITY}?timeout=20"), json!(agreement))
+            .await
     }
 
     pub(super) async fn activity(&self) -> (String, String) {
@@ -146,7 +169,8 @@ impl Stage {
 
     pub(super) async fn exec(&self, activity: &str, script: Value) -> Answer {
         let body = json!({ "text": script.to_string() });
-        self.post(&format!("{ACTIVITY}/{activity}/exec"), body).await
+        self.post(&format!("{ACTIVITY}/{activity}/exec"), body)
+            .await
     }
 
     /// Results of a script, after `timeout` seconds at the latest.
@@ -154,7 +178,10 @@ impl Stage {
         let (status, batch) = self.exec(activity, script).await;
         assert_eq!(status, 200, "{batch}");
         let batch = batch.as_str().expect("an id");
-        self.get(&format!("{ACTIVITY}/{activity}/exec/{batch}?timeout={timeout}")).await
+        self.get(&format!(
+            "{ACTIVITY}/{activity}/exec/{batch}?timeout={timeout}"
+        ))
+        .await
     }
 
     pub(super) async fn state(&self, activity: &str) -> Value {
