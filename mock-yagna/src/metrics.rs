@@ -35,7 +35,10 @@ const NAMES: [&str; 21] = [
 ];
 
 /// Two more of the daemon's, told beside the counters above.
-const ALSO: [&str; 2] = ["payment_invoices_requestor_received", "payment_invoices_requestor_rejected"];
+const ALSO: [&str; 2] = [
+    "payment_invoices_requestor_received",
+    "payment_invoices_requestor_rejected",
+];
 
 /// What is known of the daemon itself.
 const GAUGES: [(&str, u64); 5] = [
@@ -55,7 +58,9 @@ pub(crate) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let names = NAMES.iter().chain(&ALSO);
-        Metrics { counters: names.map(|name| (*name, 0)).collect() }
+        Metrics {
+            counters: names.map(|name| (*name, 0)).collect(),
+        }
     }
 }
 
@@ -102,7 +107,10 @@ impl Metrics {
     pub(crate) fn expose(&self, now: Timestamp) -> String {
         let now = now.as_second();
         let mut text = format!("# metrics snapshot (ts={now}) (prometheus exposition format)\n");
-        let counters = self.counters.iter().map(|(name, value)| (*name, "counter", *value));
+        let counters = self
+            .counters
+            .iter()
+            .map(|(name, value)| (*name, "counter", *value));
         let gauges = GAUGES.iter().map(|(name, value)| (*name, "gauge", *value));
         for (name, kind, value) in counters.chain(gauges) {
             text += &format!("# TYPE {name} {kind}\n{name} {value}\n\n");
@@ -120,14 +128,25 @@ mod tests {
         let mut metrics = Metrics::default();
         let line = |metrics: &Metrics, name: &str| {
             let text = metrics.expose(Timestamp::UNIX_EPOCH);
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             line.map(str::to_owned)
         };
-        assert_eq!(line(&metrics, "market_demands_subscribed").as_deref(), Some("0"));
+        assert_eq!(
+            line(&metrics, "market_demands_subscribed").as_deref(),
+            Some("0")
+        );
         let event = Event::DemandSubscribed { demand: "d".into() };
         metrics.count(&Actor::Requestor("me".into()), &event);
-        assert_eq!(line(&metrics, "market_demands_subscribed").as_deref(), Some("1"));
-        let event = Event::ProposalRejected { proposal: "p".into(), reason: String::new() };
+        assert_eq!(
+            line(&metrics, "market_demands_subscribed").as_deref(),
+            Some("1")
+        );
+        let event = Event::ProposalRejected {
+            proposal: "p".into(),
+            reason: String::new(),
+        };
         for actor in [Actor::Requestor("me".into()), Actor::Provider("bob".into())] {
             let name = counter(&actor, &event).expect("a counter");
             assert_eq!(line(&metrics, name).as_deref(), Some("0"));

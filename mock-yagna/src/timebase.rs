@@ -20,18 +20,25 @@ impl Timebase {
     /// # Panics
     /// Outside a tokio runtime when its clock is paused.
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Timebase { epoch, start: Instant::now() }
+        Timebase {
+            epoch,
+            start: Instant::now(),
+        }
     }
 
     /// Calendar time is the machine's: for a mock on a real socket.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock"
+    )]
     pub fn wall_clock() -> Self {
         Self::starting_at(Timestamp::now())
     }
 
     /// Calendar time now.
     pub fn now(&self) -> Timestamp {
-        self.epoch + SignedDuration::try_from(Instant::now() - self.start).unwrap_or(SignedDuration::MAX)
+        self.epoch
+            + SignedDuration::try_from(Instant::now() - self.start).unwrap_or(SignedDuration::MAX)
     }
 
     /// The instant at which the calendar shows `at`; the past maps to the start.

@@ -18,7 +18,10 @@ pub struct Timeline<A> {
 
 impl<A> Default for Timeline<A> {
     fn default() -> Self {
-        Timeline { actions: BTreeMap::new(), scheduled: 0 }
+        Timeline {
+            actions: BTreeMap::new(),
+            scheduled: 0,
+        }
     }
 }
 
@@ -73,7 +76,9 @@ mod tests {
             timeline.schedule(at(time), name);
         }
         assert_eq!(timeline.pop_due(at(0)), None);
-        let order: Vec<_> = std::iter::from_fn(|| timeline.pop_due(at(9))).map(|(_, a)| a).collect();
+        let order: Vec<_> = std::iter::from_fn(|| timeline.pop_due(at(9)))
+            .map(|(_, a)| a)
+            .collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
     }
 }

@@ -145,7 +145,10 @@ impl State {
     /// A stamp for an event: now, at microsecond precision, strictly after every earlier stamp.
     /// Clients page by these stamps with `>` (`yagna-rest.md` trap 4).
     pub fn stamp(&mut self) -> Timestamp {
-        let micros = self.now.as_microsecond().max(self.last_stamp.as_microsecond() + 1);
+        let micros = self
+            .now
+            .as_microsecond()
+            .max(self.last_stamp.as_microsecond() + 1);
         self.last_stamp = Timestamp::from_microsecond(micros).unwrap_or(self.now);
         self.last_stamp
     }
@@ -162,7 +165,8 @@ impl State {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.background.push(Job::Work(Box::new(|world| job(world).boxed())));
+        self.background
+            .push(Job::Work(Box::new(|world| job(world).boxed())));
     }
 
     /// Like [`State::in_background`] for work that has to be finished even when the network stops.
@@ -293,11 +297,20 @@ impl World {
         deadline: Timestamp,
         mut attempt: impl FnMut(&mut State) -> Option<R>,
     ) -> Option<R> {
-        let watched: Vec<_> = topics.iter().map(|t| (t.clone(), self.with(|s| s.watch(t)))).collect();
-        let Watch { watched, .. } = &Watch { world: self, watched };
+        let watched: Vec<_> = topics
+            .iter()
+            .map(|t| (t.clone(), self.with(|s| s.watch(t))))
+            .collect();
+        let Watch { watched, .. } = &Watch {
+            world: self,
+            watched,
+        };
         let deadline = self.shared.timebase.instant(deadline);
         loop {
-            let mut woken: Vec<_> = watched.iter().map(|(_, n)| Box::pin(n.notified())).collect();
+            let mut woken: Vec<_> = watched
+                .iter()
+                .map(|(_, n)| Box::pin(n.notified()))
+                .collect();
             for notified in &mut woken {
                 notified.as_mut().enable();
             }
@@ -363,11 +376,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_poll_leaves_nothing_behind() {
-        let world = World::start(Config::default(), Timebase::starting_at(Timestamp::UNIX_EPOCH));
+        let world = World::start(
+            Config::default(),
+            Timebase::starting_at(Timestamp::UNIX_EPOCH),
+        );
         let topics = [Topic::Gsb("a".into()), Topic::Gsb("b".into())];
         let far = world.now() + Duration::from_secs(3600);
         let poll = world.poll_until(&topics, far, |_| None::<()>);
-        assert!(tokio::time::timeout(Duration::from_secs(1), poll).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), poll)
+                .await
+                .is_err()
+        );
         assert_eq!(world.with(|state| state.topics.len()), 0);
     }
 }

@@ -10,8 +10,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 /// The variable that names the folder with the daemon's recordings and the OpenAPI files.
 pub const SHARED: &str = "GOLEM_SHARED";
@@ -88,7 +89,17 @@ impl StandaloneMock {
     /// # Errors
     /// When it does not build, does not start, or prints no address.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        let mut process = Command::new(program("mock-yagna", "mock-yagna")?)
+        // Built once a test binary; tests that start at the same time wait for the first.
+        static MOCK: Mutex<Option<PathBuf>> = Mutex::new(None);
+        let mut built = MOCK
+            .lock()
+            .map_err(|_| anyhow!("another test failed to build the mock"))?;
+        let mock = match &*built {
+            Some(mock) => mock.clone(),
+            None => built.insert(program("mock-yagna", "mock-yagna")?).clone(),
+        };
+        drop(built);
+        let mut process = Command::new(mock)
             .args(["--listen", "127.0.0.1:0", "--app-key", "interop"])
             .args(arguments)
             .env("RUST_LOG", "warn")

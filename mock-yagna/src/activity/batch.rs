@@ -49,18 +49,29 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) fn ok(stdout: impl Into<Vec<u8>>) -> Self {
-        Outcome { stdout: stdout.into(), ..Outcome::default() }
+        Outcome {
+            stdout: stdout.into(),
+            ..Outcome::default()
+        }
     }
 
     /// A failure of the exe-unit itself.
     pub(crate) fn fail(message: impl Into<String>) -> Self {
-        Outcome { code: -1, message: Some(message.into()), ..Outcome::default() }
+        Outcome {
+            code: -1,
+            message: Some(message.into()),
+            ..Outcome::default()
+        }
     }
 
     /// A program that ended with this code.
     pub(crate) fn exit(code: i32) -> Self {
         let message = (code != 0).then(|| format!("ExeScript command exited with code {code}"));
-        Outcome { code, message, ..Outcome::default() }
+        Outcome {
+            code,
+            message,
+            ..Outcome::default()
+        }
     }
 }
 
@@ -69,7 +80,14 @@ impl Batch {
         let over = script.is_empty();
         let (results, events) = (Vec::new(), Vec::new());
         let (stdout, stderr) = (Capture::default(), Capture::default());
-        Batch { script, results, events, over, stdout, stderr }
+        Batch {
+            script,
+            results,
+            events,
+            over,
+            stdout,
+            stderr,
+        }
     }
 
     /// Position of the command that is next or in progress.
@@ -83,7 +101,9 @@ impl Batch {
     }
 
     pub(crate) fn begin(&mut self, at: Timestamp) {
-        let Some(command) = self.current().cloned() else { return };
+        let Some(command) = self.current().cloned() else {
+            return;
+        };
         (self.stdout, self.stderr) = match &command {
             ExeScriptCommand::Run(run) => {
                 let capture = run.capture.as_ref();
@@ -116,8 +136,18 @@ impl Batch {
         self.write(at, Stream::Stdout, &outcome.stdout);
         self.write(at, Stream::Stderr, &outcome.stderr);
         let Outcome { code, message, .. } = outcome;
-        self.event(at, EventKind::Finished { code, message: message.clone() });
-        let result = if code == 0 { CommandOutcome::Ok } else { CommandOutcome::Error };
+        self.event(
+            at,
+            EventKind::Finished {
+                code,
+                message: message.clone(),
+            },
+        );
+        let result = if code == 0 {
+            CommandOutcome::Ok
+        } else {
+            CommandOutcome::Error
+        };
         self.results.push(CommandResult {
             index: self.position(),
             event_date: at,

@@ -15,7 +15,9 @@ pub(crate) struct Capture {
 }
 
 fn size(limit: Option<u64>) -> usize {
-    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 fn is_binary(format: Option<&str>) -> bool {
@@ -25,7 +27,11 @@ fn is_binary(format: Option<&str>) -> bool {
 impl Capture {
     /// Keeps and streams everything, as for commands that are not `run`.
     pub(crate) fn everything() -> Self {
-        Capture { streamed: true, head_limit: usize::MAX, ..Capture::default() }
+        Capture {
+            streamed: true,
+            head_limit: usize::MAX,
+            ..Capture::default()
+        }
     }
 
     /// What a `run` command asked for; nothing asked, nothing kept.
@@ -38,7 +44,12 @@ impl Capture {
                 head_limit: size(*limit),
                 ..Capture::default()
             },
-            Some(CaptureMode::AtEnd { head, tail, head_tail, format }) => {
+            Some(CaptureMode::AtEnd {
+                head,
+                tail,
+                head_tail,
+                format,
+            }) => {
                 let (head_limit, tail_limit) = match (head, tail, head_tail) {
                     (_, _, Some(both)) => {
                         let both = size(Some(*both));
@@ -50,19 +61,28 @@ impl Capture {
                     (head, None, None) => (size(*head), 0),
                 };
                 let binary = is_binary(format.as_deref());
-                Capture { binary, head_limit, tail_limit, ..Capture::default() }
+                Capture {
+                    binary,
+                    head_limit,
+                    tail_limit,
+                    ..Capture::default()
+                }
             }
         }
     }
 
     /// Takes the next bytes; answers what a reader of the event stream sees of them.
     pub(crate) fn write(&mut self, data: &[u8]) -> Option<Output> {
-        let room = self.head_limit.saturating_sub(self.head.len()).min(data.len());
+        let room = self
+            .head_limit
+            .saturating_sub(self.head.len())
+            .min(data.len());
         self.head.extend_from_slice(&data[..room]);
         if self.tail_limit > 0 {
             // The tail sees all bytes, so that a short output shows up in both halves.
             self.tail.extend_from_slice(data);
-            self.tail.drain(..self.tail.len().saturating_sub(self.tail_limit));
+            self.tail
+                .drain(..self.tail.len().saturating_sub(self.tail_limit));
         }
         self.streamed.then(|| self.present(&data[..room])).flatten()
     }
@@ -112,21 +132,33 @@ mod tests {
         assert_eq!(kept(json!({"atEnd": {}}), "abcdef"), json!("abcdef"));
         assert_eq!(kept(json!({"atEnd": {"head": 2}}), "abcdef"), json!("ab"));
         assert_eq!(kept(json!({"atEnd": {"tail": 2}}), "abcdef"), json!("ef"));
-        assert_eq!(kept(json!({"atEnd": {"headTail": 3}}), "abcdef"), json!("abf"));
+        assert_eq!(
+            kept(json!({"atEnd": {"headTail": 3}}), "abcdef"),
+            json!("abf")
+        );
         assert_eq!(kept(json!({"atEnd": {}}), ""), json!(null));
     }
 
     #[test]
     fn binary_output_is_a_list_of_bytes() {
         for format in ["bin", "binary"] {
-            assert_eq!(kept(json!({"stream": {"format": format}}), "ab"), json!([97, 98]));
+            assert_eq!(
+                kept(json!({"stream": {"format": format}}), "ab"),
+                json!([97, 98])
+            );
         }
-        assert_eq!(kept(json!({"stream": {"format": "string"}}), "ab"), json!("ab"));
+        assert_eq!(
+            kept(json!({"stream": {"format": "string"}}), "ab"),
+            json!("ab")
+        );
     }
 
     #[test]
     fn only_streamed_output_is_seen_while_it_comes() {
-        let stream = CaptureMode::Stream { limit: Some(3), format: None };
+        let stream = CaptureMode::Stream {
+            limit: Some(3),
+            format: None,
+        };
         let mut capture = Capture::new(Some(&stream));
         assert_eq!(capture.write(b"ab"), Some(Output::Text("ab".into())));
         assert_eq!(capture.write(b"cd"), Some(Output::Text("c".into())));

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use golem_wire::activity::{ActivityState, CommandResult, DeployNetwork, ExeScriptCommand, Run, Transfer};
+use golem_wire::activity::{
+    ActivityState, CommandResult, DeployNetwork, ExeScriptCommand, Run, Transfer,
+};
 use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 
@@ -50,7 +52,9 @@ impl Activity {
         if !self.has_exe_unit() {
             return Err(ActivityError::NoExeUnit);
         }
-        self.batches.get(id).ok_or_else(|| ActivityError::NoBatch(id.clone()))
+        self.batches
+            .get(id)
+            .ok_or_else(|| ActivityError::NoBatch(id.clone()))
     }
 }
 
@@ -72,7 +76,11 @@ impl State {
         let commands = u32::try_from(script.len()).unwrap_or(u32::MAX);
         found.batches.insert(id.clone(), Batch::new(script));
         let actor = found.requestor.clone();
-        let event = Event::BatchStarted { activity: activity.clone(), batch: id.clone(), commands };
+        let event = Event::BatchStarted {
+            activity: activity.clone(),
+            batch: id.clone(),
+            commands,
+        };
         self.record(self.actor(&actor), event);
         if commands > 0 {
             self.schedule_next(activity, &id);
@@ -99,12 +107,18 @@ impl State {
         batch: &BatchId,
         from: usize,
     ) -> &[BatchEvent] {
-        let batch = self.activity(activity).and_then(|activity| activity.batches.get(batch));
-        batch.and_then(|batch| batch.events.get(from..)).unwrap_or_default()
+        let batch = self
+            .activity(activity)
+            .and_then(|activity| activity.batches.get(batch));
+        batch
+            .and_then(|batch| batch.events.get(from..))
+            .unwrap_or_default()
     }
 
     fn schedule_next(&mut self, activity: &ActivityId, batch: &BatchId) {
-        let provider = self.activity(activity).map(|activity| activity.provider.clone());
+        let provider = self
+            .activity(activity)
+            .map(|activity| activity.provider.clone());
         let own = provider.and_then(|provider| self.own_latency(&provider, |l| &l.command));
         let at = later(self.now, own.unwrap_or(self.config.latency.command));
         let due = Due::Next(activity.clone(), batch.clone());
@@ -118,22 +132,40 @@ impl State {
         batch: &BatchId,
         outcome: Outcome,
     ) {
-        let found = self.activity(activity).and_then(|found| found.batches.get(batch));
+        let found = self
+            .activity(activity)
+            .and_then(|found| found.batches.get(batch));
         let index = found.map_or(0, Batch::position);
         let (activity, batch) = (activity.clone(), batch.clone());
-        let finished = Finished { activity, batch, index, outcome };
-        self.timeline.schedule(at, Action::Activity(Due::Finished(Box::new(finished))));
+        let finished = Finished {
+            activity,
+            batch,
+            index,
+            outcome,
+        };
+        self.timeline
+            .schedule(at, Action::Activity(Due::Finished(Box::new(finished))));
     }
 
     /// Begins the next command of a batch.
     pub(super) fn next_command(&mut self, id: &ActivityId, batch_id: &BatchId) {
         let now = self.now;
-        let activity = self.activities.by_id.get_mut(id).filter(|activity| activity.has_exe_unit());
+        let activity = self
+            .activities
+            .by_id
+            .get_mut(id)
+            .filter(|activity| activity.has_exe_unit());
         let Some(activity) = activity else { return };
-        let Some(batch) = activity.batches.get_mut(batch_id).filter(|batch| !batch.over) else {
+        let Some(batch) = activity
+            .batches
+            .get_mut(batch_id)
+            .filter(|batch| !batch.over)
+        else {
             return;
         };
-        let Some(command) = batch.current().cloned() else { return };
+        let Some(command) = batch.current().cloned() else {
+            return;
+        };
         batch.begin(now);
         let index = batch.position();
         let next = exe_unit::next(&activity.state, activity.pending.as_ref(), &command);
@@ -147,7 +179,10 @@ impl State {
             }
             (Ok(target), command) => {
                 activity.pending = Some(target);
-                activity.running = Some(Running { batch: batch_id.clone(), since: now });
+                activity.running = Some(Running {
+                    batch: batch_id.clone(),
+                    since: now,
+                });
                 self.wake(&Topic::Batch(batch_id.clone()));
                 if self.meets_trouble(id, batch_id, &command) {
                     return;
@@ -177,10 +212,18 @@ impl State {
         outcome: Outcome,
     ) {
         let now = self.now;
-        let activity = self.activities.by_id.get_mut(id).filter(|activity| !activity.is_lost());
+        let activity = self
+            .activities
+            .by_id
+            .get_mut(id)
+            .filter(|activity| !activity.is_lost());
         let Some(activity) = activity else { return };
-        let Some(batch) = activity.batches.get_mut(batch_id) else { return };
-        let Some(command) = batch.current().filter(|_| !batch.over && batch.position() == index)
+        let Some(batch) = activity.batches.get_mut(batch_id) else {
+            return;
+        };
+        let Some(command) = batch
+            .current()
+            .filter(|_| !batch.over && batch.position() == index)
         else {
             return;
         };
@@ -195,7 +238,10 @@ impl State {
         let worked = (outcome.code == 0).then(|| command.clone());
         batch.end(now, outcome);
         let goes_on = !batch.over;
-        if let Some(running) = activity.running.take_if(|running| running.batch == *batch_id) {
+        if let Some(running) = activity
+            .running
+            .take_if(|running| running.batch == *batch_id)
+        {
             activity.busy += between(running.since, now);
             if let Some(state) = activity.pending.take() {
                 activity.state = state;
@@ -227,7 +273,9 @@ impl State {
 
     /// Back to the beginning: other batches end where they are, what was deployed goes.
     fn terminate_payload(&mut self, id: &ActivityId, by: &BatchId) {
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
         activity.stop.cancel();
         activity.stop = tokio_util::sync::CancellationToken::new();
         let machine = activity.machine.take();
@@ -238,7 +286,9 @@ impl State {
             let (index, batch) = (found.position(), batch.clone());
             self.command_finished(id, &batch, index, Outcome::exit(-1));
         }
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
         for (other, batch) in &mut activity.batches {
             batch.over |= other != by;
         }
@@ -251,7 +301,9 @@ impl State {
 
     fn deploy_image(&mut self, id: &ActivityId, batch: &BatchId, networks: &[DeployNetwork]) {
         let networks = self.join_networks(id, networks);
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
         activity.deployments += 1;
         activity.networks = networks;
         let count = activity.deployments;
@@ -260,7 +312,9 @@ impl State {
         let provider = activity.provider.clone();
         let own = self.own_latency(&provider, |l| &l.deploy);
         let done = later(self.now, own.unwrap_or(self.config.latency.deploy));
-        let machine = self.image_of(&agreement).and_then(|image| self.machine(&image, seed));
+        let machine = self
+            .image_of(&agreement)
+            .and_then(|image| self.machine(&image, seed));
         let machine = match machine {
             Ok(machine) => machine,
             Err(message) => {
@@ -288,17 +342,23 @@ impl State {
     }
 
     fn start_payload(&mut self, id: &ActivityId, batch: &BatchId) {
-        let Some(activity) = self.activity(id) else { return };
+        let Some(activity) = self.activity(id) else {
+            return;
+        };
         let provider = activity.provider.clone();
         let first = activity.deployments == 1;
-        let failing = self.provider(&provider).map_or(0, |p| p.spec.behaviour.fail_start_first);
+        let failing = self
+            .provider(&provider)
+            .map_or(0, |p| p.spec.behaviour.fail_start_first);
         let failed = self.activities.failed_starts.entry(provider).or_default();
         if first && *failed < failing {
             *failed += 1;
             let outcome = Outcome::fail("Runtime error: the payload did not start");
             return self.schedule_end(self.now, id, batch, outcome);
         }
-        let machine = self.activity(id).and_then(|activity| activity.machine.as_ref());
+        let machine = self
+            .activity(id)
+            .and_then(|activity| activity.machine.as_ref());
         let outcome = match machine {
             Some(Machine::Real(processes)) => {
                 let processes = processes.clone();
@@ -317,7 +377,9 @@ impl State {
 
     fn run_program(&mut self, id: &ActivityId, batch: &BatchId, run: Run) {
         let now = self.now;
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
         let none = BTreeMap::new();
         let command = RunCommand {
             entry_point: &run.entry_point,
@@ -335,8 +397,11 @@ impl State {
             }
             Some(machine) => {
                 let exit = machine.run(now, &command).unwrap_or_default();
-                let outcome =
-                    Outcome { stdout: exit.stdout, stderr: exit.stderr, ..Outcome::exit(exit.code) };
+                let outcome = Outcome {
+                    stdout: exit.stdout,
+                    stderr: exit.stderr,
+                    ..Outcome::exit(exit.code)
+                };
                 self.schedule_end(later(now, exit.takes), id, batch, outcome);
             }
         }
@@ -349,7 +414,11 @@ impl State {
                 world.with(|state| state.command_output(&activity_id, &batch_id, stream, data));
             };
             let env = run.env.unwrap_or_default();
-            Outcome::exit(processes.run(&run.entry_point, &run.args, &env, output).await)
+            Outcome::exit(
+                processes
+                    .run(&run.entry_point, &run.args, &env, output)
+                    .await,
+            )
         });
     }
 
@@ -372,7 +441,9 @@ impl State {
     ) where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let Some(activity) = self.activity(id) else { return };
+        let Some(activity) = self.activity(id) else {
+            return;
+        };
         let stop = activity.stop.clone();
         let index = activity.batches.get(batch).map_or(0, Batch::position);
         let (id, batch) = (id.clone(), batch.clone());

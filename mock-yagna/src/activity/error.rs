@@ -13,7 +13,10 @@ pub(crate) enum ActivityError {
     NoAgreement(AgreementId),
     /// Activities need an approved agreement.
     #[error("Bad request: Agreement {agreement} is not Approved. Current state: {state}")]
-    NotApproved { agreement: AgreementId, state: String },
+    NotApproved {
+        agreement: AgreementId,
+        state: String,
+    },
     /// Not a public key.
     #[error("Bad request: Invalid requestor pub key: {0}")]
     PublicKey(String),

@@ -57,7 +57,9 @@ pub(crate) fn next(
         return Ok(target);
     }
     let state = current.as_str().to_lowercase();
-    refuse(format!("Activity is {state} - {expected}() command is expected now"))
+    refuse(format!(
+        "Activity is {state} - {expected}() command is expected now"
+    ))
 }
 
 #[cfg(test)]

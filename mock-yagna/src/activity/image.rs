@@ -44,13 +44,23 @@ impl fmt::Debug for Machine {
 impl Machine {
     pub(super) fn simulated(program: Box<dyn Program>, seed: Seed) -> Self {
         let (files, rng) = (Files::default(), seed.rng());
-        Machine::Simulated(Box::new(Simulated { program, files, rng }))
+        Machine::Simulated(Box::new(Simulated {
+            program,
+            files,
+            rng,
+        }))
     }
 
     /// Runs a command of a simulated machine.
     pub(super) fn run(&mut self, now: jiff::Timestamp, command: &RunCommand<'_>) -> Option<Exit> {
-        let Machine::Simulated(simulated) = self else { return None };
-        let Simulated { program, files, rng } = simulated.as_mut();
+        let Machine::Simulated(simulated) = self else {
+            return None;
+        };
+        let Simulated {
+            program,
+            files,
+            rng,
+        } = simulated.as_mut();
         Some(program.run(command, &mut ProgramMachine { now, files, rng }))
     }
 }
@@ -59,7 +69,10 @@ impl Machine {
 /// last segment of the URL.
 fn names(package: &str) -> Vec<&str> {
     let mut names = vec![package];
-    let url = match package.strip_prefix("hash:").map(|rest| rest.splitn(3, ':')) {
+    let url = match package
+        .strip_prefix("hash:")
+        .map(|rest| rest.splitn(3, ':'))
+    {
         Some(mut parts) => {
             let (_algorithm, hash) = (parts.next(), parts.next());
             names.extend(hash);
@@ -80,16 +93,23 @@ impl State {
     /// # Errors
     /// A message that names the package when nobody configured it.
     pub(super) fn image_of(&self, agreement: &AgreementId) -> Result<Image, String> {
-        let demand = self.agreement(agreement).map(|agreement| &agreement.demand.properties);
+        let demand = self
+            .agreement(agreement)
+            .map(|agreement| &agreement.demand.properties);
         let package = demand.and_then(|properties| properties.get(PACKAGE)?.as_str());
         let images = &self.config.images;
         let known = package.and_then(|package| {
-            names(package).into_iter().find_map(|name| images.get(name)).cloned()
+            names(package)
+                .into_iter()
+                .find_map(|name| images.get(name))
+                .cloned()
         });
-        known.or_else(|| self.config.default_image.clone()).ok_or_else(|| match package {
-            Some(package) => format!("image not found: {package}"),
-            None => format!("image not found: the demand has no {PACKAGE}"),
-        })
+        known
+            .or_else(|| self.config.default_image.clone())
+            .ok_or_else(|| match package {
+                Some(package) => format!("image not found: {package}"),
+                None => format!("image not found: the demand has no {PACKAGE}"),
+            })
     }
 
     /// What runs when `image` is deployed.
@@ -103,7 +123,9 @@ impl State {
                 if !dir.is_dir() {
                     return Err(format!("image not found: no directory {}", dir.display()));
                 }
-                Processes::new(dir).map(Machine::Real).map_err(|e| format!("IO error: {e}"))
+                Processes::new(dir)
+                    .map(Machine::Real)
+                    .map_err(|e| format!("IO error: {e}"))
             }
         }
     }
@@ -116,9 +138,17 @@ mod tests {
     #[test]
     fn a_package_is_known_by_its_hash_its_url_or_its_file_name() {
         let package = "hash:sha3:abc:http://host:8000/dir/image.gvmi";
-        let expected = [package, "abc", "http://host:8000/dir/image.gvmi", "image.gvmi"];
+        let expected = [
+            package,
+            "abc",
+            "http://host:8000/dir/image.gvmi",
+            "image.gvmi",
+        ];
         assert_eq!(names(package), expected);
-        assert_eq!(names("image.gvmi"), ["image.gvmi", "image.gvmi", "image.gvmi"]);
+        assert_eq!(
+            names("image.gvmi"),
+            ["image.gvmi", "image.gvmi", "image.gvmi"]
+        );
         assert_eq!(names("hash:sha3:abc"), ["hash:sha3:abc", "abc"]);
     }
 }

@@ -9,11 +9,11 @@ mod command;
 mod error;
 mod exe_unit;
 mod image;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod trouble;
 mod web;
-#[cfg(test)]
-mod tests;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -156,7 +156,10 @@ impl Activity {
     }
 
     fn cpu_time(&self, now: Timestamp) -> Duration {
-        let running = self.running.as_ref().map(|running| between(running.since, now));
+        let running = self
+            .running
+            .as_ref()
+            .map(|running| between(running.since, now));
         self.busy + running.unwrap_or_default()
     }
 }
@@ -171,7 +174,12 @@ impl State {
             Due::ExeUnitKilled(id) => self.kill_exe_unit(&id),
             Due::Next(activity, batch) => self.next_command(&activity, &batch),
             Due::Finished(finished) => {
-                let Finished { activity, batch, index, outcome } = *finished;
+                let Finished {
+                    activity,
+                    batch,
+                    index,
+                    outcome,
+                } = *finished;
                 self.command_finished(&activity, &batch, index, outcome);
             }
         }
@@ -184,13 +192,20 @@ impl State {
 
     /// The activities of an agreement, oldest first.
     pub(crate) fn activities_of(&self, agreement: &AgreementId) -> &[ActivityId] {
-        self.activities.by_agreement.get(agreement).map_or(&[], Vec::as_slice)
+        self.activities
+            .by_agreement
+            .get(agreement)
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Usage so far in the order of the offer's usage vector.
     pub(crate) fn usage(&self, id: &ActivityId) -> Vec<f64> {
-        let Some(activity) = self.activity(id) else { return Vec::new() };
-        let offer = self.agreement(&activity.agreement).map(|a| &a.offer.properties);
+        let Some(activity) = self.activity(id) else {
+            return Vec::new();
+        };
+        let offer = self
+            .agreement(&activity.agreement)
+            .map(|a| &a.offer.properties);
         let vector = offer.and_then(|properties| properties.get(USAGE_VECTOR)?.as_array());
         let counter = |name: &str| match (name, &activity.state) {
             (_, ActivityState::New) => 0.0,
@@ -198,14 +213,19 @@ impl State {
             ("golem.usage.cpu_sec", _) => seconds(activity.cpu_time(self.now)),
             _ => 0.0,
         };
-        let factor = self.provider(&activity.provider).map(|p| p.spec.behaviour.usage_factor);
+        let factor = self
+            .provider(&activity.provider)
+            .map(|p| p.spec.behaviour.usage_factor);
         let reported = |truth: f64| match factor {
             Some(factor) if factor != Factor::default() => inflated(truth, factor),
             _ => truth,
         };
         let counter = |name: &str| reported(counter(name));
         match vector {
-            Some(names) => names.iter().map(|name| counter(name.as_str().unwrap_or(""))).collect(),
+            Some(names) => names
+                .iter()
+                .map(|name| counter(name.as_str().unwrap_or("")))
+                .collect(),
             None => Vec::new(),
         }
     }
@@ -223,7 +243,10 @@ impl State {
         let found = found.ok_or_else(|| ActivityError::NoAgreement(agreement.clone()))?;
         if found.state != AgreementState::Approved {
             let state = found.state.to_string();
-            return Err(ActivityError::NotApproved { agreement: agreement.clone(), state });
+            return Err(ActivityError::NotApproved {
+                agreement: agreement.clone(),
+                state,
+            });
         }
         let provider = found.provider.clone();
         if !self.answers(&provider) {
@@ -248,15 +271,21 @@ impl State {
             stop: CancellationToken::new(),
         };
         self.activities.by_id.insert(id.clone(), activity);
-        self.activities.by_agreement.entry(agreement.clone()).or_default().push(id.clone());
+        self.activities
+            .by_agreement
+            .entry(agreement.clone())
+            .or_default()
+            .push(id.clone());
         let up = self.activity_step(&id);
-        self.timeline.schedule(up, Action::Activity(Due::Created(id.clone())));
+        self.timeline
+            .schedule(up, Action::Activity(Due::Created(id.clone())));
         Ok(id)
     }
 
     /// Whether the provider answers at all.
     pub(crate) fn is_reachable(&self, provider: &NodeId) -> bool {
-        self.provider(provider).is_none_or(|provider| provider.online)
+        self.provider(provider)
+            .is_none_or(|provider| provider.online)
     }
 
     /// When creating or destroying this activity is done.
@@ -270,21 +299,30 @@ impl State {
     fn exe_unit_is_up(&mut self, id: &ActivityId) {
         let now = self.now;
         let provider = self.activity(id).map(|activity| activity.provider.clone());
-        if provider.is_some_and(|p| !self.is_reachable(&p) || self.dies_before(&p, Step::Activity)) {
+        if provider.is_some_and(|p| !self.is_reachable(&p) || self.dies_before(&p, Step::Activity))
+        {
             return;
         }
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
         if activity.state != ActivityState::New {
             return;
         }
         activity.state = ActivityState::Initialized;
         activity.created_at = now;
         let (agreement, provider) = (activity.agreement.clone(), activity.provider.clone());
-        let event = Event::ActivityCreated { activity: id.clone(), agreement };
+        let event = Event::ActivityCreated {
+            activity: id.clone(),
+            agreement,
+        };
         self.record(self.actor(&provider), event);
-        let lifetime = self.provider(&provider).and_then(|p| p.spec.behaviour.kill_activity_after);
+        let lifetime = self
+            .provider(&provider)
+            .and_then(|p| p.spec.behaviour.kill_activity_after);
         if let Some(lifetime) = lifetime {
-            self.timeline.schedule(now + lifetime, Action::Activity(Due::Killed(id.clone())));
+            self.timeline
+                .schedule(now + lifetime, Action::Activity(Due::Killed(id.clone())));
         }
         self.activity_created(id);
         self.wake(&Topic::Activity(id.clone()));
@@ -294,7 +332,9 @@ impl State {
 
     /// The requestor wants it gone; it is once its state is `Terminated`.
     pub(crate) fn destroy_activity(&mut self, id: &ActivityId) {
-        let Some(activity) = self.activities.by_id.get_mut(id) else { return };
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
         if !activity.is_alive() {
             return;
         }
@@ -306,7 +346,8 @@ impl State {
             return;
         }
         let down = self.activity_step(id);
-        self.timeline.schedule(down, Action::Activity(Due::Destroyed(id.clone())));
+        self.timeline
+            .schedule(down, Action::Activity(Due::Destroyed(id.clone())));
     }
 
     /// The provider loses an activity through its own fault.
@@ -349,7 +390,10 @@ impl State {
         }
         if was_up {
             let reason = why.to_owned();
-            let event = Event::ActivityDestroyed { activity: id.clone(), reason };
+            let event = Event::ActivityDestroyed {
+                activity: id.clone(),
+                reason,
+            };
             self.record(self.actor(&provider), event);
             self.activity_ended(id);
         }

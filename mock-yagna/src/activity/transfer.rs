@@ -53,7 +53,10 @@ pub(super) enum TransferError {
         "{PREFIX}Incorrect hash provided or downloaded image is corrupted: calculated hash \
          {calculated} differs from the expected one {expected}"
     )]
-    Hash { calculated: String, expected: String },
+    Hash {
+        calculated: String,
+        expected: String,
+    },
     #[error("{PREFIX}Unsupported hash algorithm: {0}")]
     Algorithm(String),
 }
@@ -102,7 +105,10 @@ fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
             let mut parts = rest.splitn(3, ':');
             let algorithm = parts.next().ok_or_else(bad)?.to_owned();
             let digest = parts.next().ok_or_else(bad)?.to_lowercase();
-            (Some(Checksum { algorithm, digest }), parts.next().ok_or_else(bad)?)
+            (
+                Some(Checksum { algorithm, digest }),
+                parts.next().ok_or_else(bad)?,
+            )
         }
     };
     let (scheme, rest) = plain.split_once(':').unwrap_or(("container", plain));
@@ -115,9 +121,15 @@ fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
             Place::Container(path)
         }
         "gftp" => {
-            let (node, name) = rest.trim_start_matches('/').split_once('/').ok_or_else(bad)?;
+            let (node, name) = rest
+                .trim_start_matches('/')
+                .split_once('/')
+                .ok_or_else(bad)?;
             let node = NodeId::new(node.to_lowercase());
-            Place::Gftp { node, address: format!("/public/gftp/{name}") }
+            Place::Gftp {
+                node,
+                address: format!("/public/gftp/{name}"),
+            }
         }
         "http" | "https" => Place::Web(WebFile::parse(plain)?),
         other => return Err(TransferError::Scheme(other.to_owned())),
@@ -158,7 +170,10 @@ fn verify(content: &[u8], checksum: &Checksum) -> Result<(), TransferError> {
     if calculated == *digest {
         return Ok(());
     }
-    Err(TransferError::Hash { calculated, expected: digest.clone() })
+    Err(TransferError::Hash {
+        calculated,
+        expected: digest.clone(),
+    })
 }
 
 /// Copies one file for an activity.
@@ -236,7 +251,11 @@ async fn write(
         return Ok(tokio::fs::write(&real, &content).await?);
     }
     world.with(|state| {
-        let activity = state.activities.by_id.get_mut(activity).ok_or(TransferError::NoFile)?;
+        let activity = state
+            .activities
+            .by_id
+            .get_mut(activity)
+            .ok_or(TransferError::NoFile)?;
         match &mut activity.machine {
             Some(Machine::Simulated(simulated)) => Ok(simulated.files.write(path, content)?),
             _ => Err(TransferError::NoFile),
@@ -247,7 +266,9 @@ async fn write(
 /// Reads a file that the requestor serves, chunk after chunk.
 async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, TransferError> {
     let wrong = |what| TransferError::Answer(address.to_owned(), what);
-    let metadata = world.gsb_call(node, address, "GetMetadata", Flex::map([])).await?;
+    let metadata = world
+        .gsb_call(node, address, "GetMetadata", Flex::map([]))
+        .await?;
     let size = metadata.get("fileSize").and_then(Flex::as_u64);
     let size = size.ok_or_else(|| wrong("{fileSize}"))?;
     if size > FILE_LIMIT {
@@ -257,8 +278,10 @@ async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, 
     while (content.len() as u64) < size {
         let offset = content.len() as u64;
         let wanted = (size - offset).min(CHUNK as u64);
-        let request =
-            Flex::map([("offset", Flex::UInt(offset)), ("size", Flex::UInt(CHUNK as u64))]);
+        let request = Flex::map([
+            ("offset", Flex::UInt(offset)),
+            ("size", Flex::UInt(CHUNK as u64)),
+        ]);
         let chunk = world.gsb_call(node, address, "GetChunk", request).await?;
         let bytes = chunk.get("content").and_then(Flex::as_bytes);
         // An offset that is left out is the one that was asked for.
@@ -285,10 +308,14 @@ async fn upload(
             ("content", Flex::Blob(Bytes::copy_from_slice(bytes))),
             ("offset", Flex::UInt((index * CHUNK) as u64)),
         ]);
-        world.gsb_call(node, address, "UploadChunk", Flex::map([("chunk", chunk)])).await?;
+        world
+            .gsb_call(node, address, "UploadChunk", Flex::map([("chunk", chunk)]))
+            .await?;
     }
     let hash = Flex::Text(hex::encode(Sha3_256::digest(content)));
-    world.gsb_call(node, address, "UploadFinished", Flex::map([("hash", hash)])).await?;
+    world
+        .gsb_call(node, address, "UploadFinished", Flex::map([("hash", hash)]))
+        .await?;
     Ok(())
 }
 
@@ -299,20 +326,43 @@ mod tests {
     #[test]
     fn urls_name_volumes_and_bus_addresses() {
         let container = |path: &str| (Place::Container(path.into()), None);
-        assert_eq!(parse("container:/golem/work/a%20b").ok(), Some(container("/golem/work/a b")));
-        assert_eq!(parse("/golem/work/a").ok(), Some(container("/golem/work/a")));
-        let gftp = Place::Gftp { node: "0xab".into(), address: "/public/gftp/name".into() };
+        assert_eq!(
+            parse("container:/golem/work/a%20b").ok(),
+            Some(container("/golem/work/a b"))
+        );
+        assert_eq!(
+            parse("/golem/work/a").ok(),
+            Some(container("/golem/work/a"))
+        );
+        let gftp = Place::Gftp {
+            node: "0xab".into(),
+            address: "/public/gftp/name".into(),
+        };
         assert_eq!(parse("gftp://0xAB/name").ok(), Some((gftp.clone(), None)));
-        let checksum = Checksum { algorithm: "sha3".into(), digest: "0a".into() };
-        assert_eq!(parse("hash:sha3:0A:gftp://0xab/name").ok(), Some((gftp, Some(checksum))));
+        let checksum = Checksum {
+            algorithm: "sha3".into(),
+            digest: "0a".into(),
+        };
+        assert_eq!(
+            parse("hash:sha3:0A:gftp://0xab/name").ok(),
+            Some((gftp, Some(checksum)))
+        );
     }
 
     #[test]
     fn other_places_are_refused_by_name() {
-        let words = |url: &str| parse(url).err().map(|error| error.to_string()).unwrap_or_default();
+        let words = |url: &str| {
+            parse(url)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
         let lost = "Local service error: Transfer error: IO error: path not found in container: ";
         assert_eq!(words("container:/etc/passwd"), format!("{lost}/etc/passwd"));
-        assert_eq!(words("container:/golem/work/../../etc"), format!("{lost}/etc"));
+        assert_eq!(
+            words("container:/golem/work/../../etc"),
+            format!("{lost}/etc")
+        );
         assert!(words("ftp://host/file").ends_with("Unsupported scheme: ftp"));
         assert!(words("file:/etc/passwd").ends_with("Unsupported scheme: file"));
         for url in ["gftp://0xab", "hash:sha3", "hash:sha3:00"] {
@@ -322,8 +372,14 @@ mod tests {
 
     #[test]
     fn checksums_are_verified_by_their_length() {
-        let right = |algorithm: &str, digest: String| Checksum { algorithm: algorithm.into(), digest };
-        for digest in [hex::encode(Sha3_224::digest(b"x")), hex::encode(Sha3_512::digest(b"x"))] {
+        let right = |algorithm: &str, digest: String| Checksum {
+            algorithm: algorithm.into(),
+            digest,
+        };
+        for digest in [
+            hex::encode(Sha3_224::digest(b"x")),
+            hex::encode(Sha3_512::digest(b"x")),
+        ] {
             assert!(verify(b"x", &right("sha3", digest.clone())).is_ok());
             let error = verify(b"y", &right("sha3", digest)).expect_err("differs");
             assert!(error.to_string().contains("differs from the expected one"));

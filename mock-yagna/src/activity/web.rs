@@ -37,7 +37,9 @@ impl WebFile {
             Err(_) if plain.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
             Err(_) => None,
         };
-        let ip = ip.filter(IpAddr::is_loopback).ok_or_else(|| TransferError::Away(host.to_owned()))?;
+        let ip = ip
+            .filter(IpAddr::is_loopback)
+            .ok_or_else(|| TransferError::Away(host.to_owned()))?;
         let address = SocketAddr::new(ip, uri.port_u16().unwrap_or(80));
         Ok(WebFile { uri, address })
     }
@@ -52,20 +54,32 @@ impl WebFile {
         self.call(world, Method::PUT, content).await.map(drop)
     }
 
-    async fn call(&self, world: &World, method: Method, content: Bytes) -> Result<Bytes, TransferError> {
+    async fn call(
+        &self,
+        world: &World,
+        method: Method,
+        content: Bytes,
+    ) -> Result<Bytes, TransferError> {
         let failed = |error: hyper::Error| TransferError::Http(format!("{}: {error}", self.uri));
         let stream = TcpStream::connect(self.address).await;
         let stream = stream.map_err(|e| TransferError::Http(format!("{}: {e}", self.uri)))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(failed)?;
         world.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!("a transfer's connection ended: {error}");
             }
         });
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let host = self.uri.authority().map_or("localhost", |authority| authority.as_str());
-        let request = Request::builder().method(method).uri(path).header(HOST, host);
+        let host = self
+            .uri
+            .authority()
+            .map_or("localhost", |authority| authority.as_str());
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, host);
         let request = request.body(Full::new(content));
         let request = request.map_err(|_| TransferError::Url(self.uri.to_string()))?;
         let response = sender.send_request(request).await.map_err(failed)?;
@@ -94,11 +108,27 @@ mod tests {
     fn only_this_computer_is_reached_and_only_in_the_clear() {
         let address = |url: &str| WebFile::parse(url).map(|file| file.address.to_string());
         let refused = |url: &str| address(url).expect_err("refused").to_string();
-        assert_eq!(address("http://127.0.0.1:8080/a?b").ok().as_deref(), Some("127.0.0.1:8080"));
-        assert_eq!(address("http://localhost/a").ok().as_deref(), Some("127.0.0.1:80"));
-        assert_eq!(address("http://[::1]:81/a").ok().as_deref(), Some("[::1]:81"));
-        for away in ["http://example.org/a", "http://10.0.0.1/a", "http://localhost.example.org/a"] {
-            assert!(refused(away).contains("only this computer is reached"), "{away}");
+        assert_eq!(
+            address("http://127.0.0.1:8080/a?b").ok().as_deref(),
+            Some("127.0.0.1:8080")
+        );
+        assert_eq!(
+            address("http://localhost/a").ok().as_deref(),
+            Some("127.0.0.1:80")
+        );
+        assert_eq!(
+            address("http://[::1]:81/a").ok().as_deref(),
+            Some("[::1]:81")
+        );
+        for away in [
+            "http://example.org/a",
+            "http://10.0.0.1/a",
+            "http://localhost.example.org/a",
+        ] {
+            assert!(
+                refused(away).contains("only this computer is reached"),
+                "{away}"
+            );
         }
         assert!(refused("https://127.0.0.1/a").contains("only plain http"));
         assert!(refused("http://").contains("Invalid url"));

@@ -92,7 +92,10 @@ fn service_id(address: &str) -> String {
 }
 
 fn no_service(id: &str) -> NoService {
-    let address = URL_SAFE_NO_PAD.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let address = URL_SAFE_NO_PAD
+        .decode(id)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     NoService(address.unwrap_or_else(|| id.to_owned()))
 }
 
@@ -122,12 +125,19 @@ impl State {
             outbox: VecDeque::new(),
         };
         self.gsb.services.insert(id.clone(), service);
-        Ok(Bound { listen, services_id: id })
+        Ok(Bound {
+            listen,
+            services_id: id,
+        })
     }
 
     /// Whether `owner` bound this service.
     pub(crate) fn gsb_find(&self, owner: &NodeId, id: &str) -> Result<(), NoService> {
-        let found = self.gsb.services.get(id).filter(|service| service.owner == *owner);
+        let found = self
+            .gsb
+            .services
+            .get(id)
+            .filter(|service| service.owner == *owner);
         found.map(drop).ok_or_else(|| no_service(id))
     }
 
@@ -135,7 +145,8 @@ impl State {
     pub(crate) fn gsb_unbind(&mut self, owner: &NodeId, id: &str) -> Result<(), NoService> {
         self.gsb_find(owner, id)?;
         self.gsb.services.shift_remove(id);
-        let of_service = |(name, call): (&String, &Call)| (call.service == id).then(|| name.clone());
+        let of_service =
+            |(name, call): (&String, &Call)| (call.service == id).then(|| name.clone());
         let cancelled: Vec<String> = self.gsb.calls.iter().filter_map(of_service).collect();
         for name in cancelled {
             self.gsb.calls.shift_remove(&name);
@@ -150,7 +161,11 @@ impl State {
         self.gsb_find(owner, id)?;
         self.gsb.count += 1;
         let socket = self.gsb.count;
-        let service = self.gsb.services.get_mut(id).ok_or_else(|| no_service(id))?;
+        let service = self
+            .gsb
+            .services
+            .get_mut(id)
+            .ok_or_else(|| no_service(id))?;
         service.socket = Some(socket);
         self.wake(&socket_topic(id));
         Ok(socket)
@@ -232,7 +247,13 @@ impl State {
             ("payload", payload),
         ]);
         service.outbox.push_back(frame.encode());
-        self.gsb.calls.insert(name.clone(), Call { service: id.clone(), answer: None });
+        self.gsb.calls.insert(
+            name.clone(),
+            Call {
+                service: id.clone(),
+                answer: None,
+            },
+        );
         self.wake(&socket_topic(&id));
         Ok(name)
     }

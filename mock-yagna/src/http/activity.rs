@@ -67,13 +67,19 @@ struct Wait {
 
 impl Wait {
     fn deadline(&self, world: &World, default: f64) -> Timestamp {
-        let seconds = self.timeout.map_or(default, f64::from).clamp(0.0, LONGEST_TIMEOUT);
+        let seconds = self
+            .timeout
+            .map_or(default, f64::from)
+            .clamp(0.0, LONGEST_TIMEOUT);
         world.now() + Duration::from_secs_f64(if seconds.is_nan() { default } else { seconds })
     }
 }
 
 fn agreement_id(text: &str) -> Result<AgreementId, ActivityError> {
-    let bad = |why| ActivityError::MalformedAgreement { id: text.to_owned(), why };
+    let bad = |why| ActivityError::MalformedAgreement {
+        id: text.to_owned(),
+        why,
+    };
     if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(bad("contains non hexadecimal characters"));
     }
@@ -85,16 +91,24 @@ fn agreement_id(text: &str) -> Result<AgreementId, ActivityError> {
 
 /// Only the requestor may use an activity; to others its agreement does not exist.
 fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
-    let activity = state.activity(id).ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    let activity = state
+        .activity(id)
+        .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
     if activity.requestor != *caller {
         return Err(ActivityError::NoAgreement(activity.agreement.clone()));
     }
-    if state.is_reachable(&activity.provider) { Ok(()) } else { Err(ActivityError::Timeout) }
+    if state.is_reachable(&activity.provider) {
+        Ok(())
+    } else {
+        Err(ActivityError::Timeout)
+    }
 }
 
 /// Both sides may look at an activity.
 fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
-    let activity = state.activity(id).ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    let activity = state
+        .activity(id)
+        .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
     if activity.requestor == *caller || activity.provider == *caller {
         Ok(())
     } else {
@@ -123,7 +137,10 @@ async fn create(
 ) -> Result<Response, ApiError> {
     let (agreement, is_object) = match body {
         CreateActivityJson::Text(agreement) => (agreement, false),
-        CreateActivityJson::Object { agreement_id, requestor_pub_key } => {
+        CreateActivityJson::Object {
+            agreement_id,
+            requestor_pub_key,
+        } => {
             if let Some(Err(error)) = requestor_pub_key.as_deref().map(public_key) {
                 return Err(error.into());
             }
@@ -143,7 +160,10 @@ async fn create(
         match &activity.state {
             ActivityState::New => None,
             ActivityState::Terminated => {
-                let why = activity.failure.clone().unwrap_or_else(|| "it was destroyed".into());
+                let why = activity
+                    .failure
+                    .clone()
+                    .unwrap_or_else(|| "it was destroyed".into());
                 Some(Err(ActivityError::Aborted(id.clone(), why)))
             }
             _ => Some(Ok(())),
@@ -151,7 +171,11 @@ async fn create(
     });
     up.await.unwrap_or(Err(ActivityError::Timeout))?;
     Ok(if is_object {
-        Json(CreatedActivity { activity_id: id, credentials: None }).into_response()
+        Json(CreatedActivity {
+            activity_id: id,
+            credentials: None,
+        })
+        .into_response()
     } else {
         Json(id).into_response()
     })
@@ -215,7 +239,10 @@ async fn destroy(
     }
     let topics = [Topic::Activity(id.clone())];
     let down = world.poll_until(&topics, deadline, |state| {
-        state.activity(&id).is_none_or(|activity| !activity.is_alive()).then_some(())
+        state
+            .activity(&id)
+            .is_none_or(|activity| !activity.is_alive())
+            .then_some(())
     });
     down.await.ok_or(ActivityError::Timeout)?;
     Ok(Json(()))
@@ -242,9 +269,14 @@ async fn usage(
 ) -> Result<Json<ActivityUsage>, ApiError> {
     world.with(|state| {
         seen(state, &caller.node, &id)?;
-        let at = state.activity(&id).and_then(|activity| activity.destroyed_at);
+        let at = state
+            .activity(&id)
+            .and_then(|activity| activity.destroyed_at);
         let timestamp = at.unwrap_or(state.now).as_second();
-        Ok(Json(ActivityUsage { current_usage: Some(state.usage(&id)), timestamp }))
+        Ok(Json(ActivityUsage {
+            current_usage: Some(state.usage(&id)),
+            timestamp,
+        }))
     })
 }
 
@@ -318,12 +350,17 @@ async fn results(
     ApiQuery(query): ApiQuery<ResultsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let deadline = Wait { timeout: query.timeout }.deadline(&world, 0.0);
+    let deadline = Wait {
+        timeout: query.timeout,
+    }
+    .deadline(&world, 0.0);
     match world.with(|state| own(state, &caller.node, &id)) {
         Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
         other => other?,
     }
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
         return Ok(stream(world, id, batch));
     }
@@ -348,7 +385,11 @@ async fn results(
             return Err(silence(&world, deadline + LOST_GRACE).await);
         }
         None if wanted.is_some() => return Err(ActivityError::Timeout.into()),
-        None => world.with(|state| state.batch_results(&id, &batch, wanted))?.1,
+        None => {
+            world
+                .with(|state| state.batch_results(&id, &batch, wanted))?
+                .1
+        }
     };
     Ok(Json(results).into_response())
 }
@@ -377,7 +418,10 @@ fn stream(world: World, id: ActivityId, batch: BatchId) -> Response {
                 None if world.now() >= deadline => text += ":ping\n\n",
                 None => return None,
             }
-            Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), (world, next)))
+            Some((
+                Ok::<_, std::convert::Infallible>(Bytes::from(text)),
+                (world, next),
+            ))
         }
     });
     let mut response = Response::new(Body::from_stream(frames));

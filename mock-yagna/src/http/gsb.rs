@@ -117,10 +117,21 @@ async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: 
 }
 
 async fn close(mut socket: WebSocket, code: u16, reason: &str) {
-    let end = reason.char_indices().map(|(at, _)| at).take_while(|at| *at <= REASON_LIMIT).last();
-    let reason = if reason.len() > REASON_LIMIT { &reason[..end.unwrap_or(0)] } else { reason };
+    let end = reason
+        .char_indices()
+        .map(|(at, _)| at)
+        .take_while(|at| *at <= REASON_LIMIT)
+        .last();
+    let reason = if reason.len() > REASON_LIMIT {
+        &reason[..end.unwrap_or(0)]
+    } else {
+        reason
+    };
     // The other side may be gone already.
-    let frame = CloseFrame { code, reason: reason.to_owned().into() };
+    let frame = CloseFrame {
+        code,
+        reason: reason.to_owned().into(),
+    };
     if socket.send(Message::Close(Some(frame))).await.is_err() {
         tracing::debug!("a websocket was gone before it was closed");
     }

@@ -39,16 +39,18 @@ const FRAME_LIMIT: usize = 16 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<World> {
     let status = Router::new().route("/net-api/v2/net/status", get(status));
-    ["/net-api/v1", "/net-api/v2/vpn"].iter().fold(status, |router, root| {
-        let own = Router::new()
-            .route("/net", get(list).post(create))
-            .route("/net/{network}", get(show).delete(remove))
-            .route("/net/{network}/addresses", get(addresses).post(add_address))
-            .route("/net/{network}/nodes", get(nodes).post(add_node))
-            .route("/net/{network}/nodes/{node}", delete(remove_node))
-            .route("/net/{network}/tcp/{ip}/{port}", get(connect));
-        router.nest(root, own)
-    })
+    ["/net-api/v1", "/net-api/v2/vpn"]
+        .iter()
+        .fold(status, |router, root| {
+            let own = Router::new()
+                .route("/net", get(list).post(create))
+                .route("/net/{network}", get(show).delete(remove))
+                .route("/net/{network}/addresses", get(addresses).post(add_address))
+                .route("/net/{network}/nodes", get(nodes).post(add_node))
+                .route("/net/{network}/nodes/{node}", delete(remove_node))
+                .route("/net/{network}/tcp/{ip}/{port}", get(connect));
+            router.nest(root, own)
+        })
 }
 
 impl From<NetError> for ApiError {
@@ -129,7 +131,9 @@ async fn remove(
     Caller(me): Caller,
     Path(id): Path<NetworkId>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(world.with(|state| state.remove_network(&me.node, &id))?))
+    Ok(Json(
+        world.with(|state| state.remove_network(&me.node, &id))?,
+    ))
 }
 
 async fn addresses(
@@ -149,7 +153,9 @@ async fn add_address(
     Path(id): Path<NetworkId>,
     TextJson(new): TextJson<Address>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(world.with(|state| state.add_address(&me.node, &id, &new.ip))?))
+    Ok(Json(
+        world.with(|state| state.add_address(&me.node, &id, &new.ip))?,
+    ))
 }
 
 async fn nodes(
@@ -159,7 +165,10 @@ async fn nodes(
 ) -> Result<Json<Vec<Node>>, ApiError> {
     world.with(|state| {
         let nodes = state.network(&me.node, &id)?.nodes();
-        let nodes = nodes.map(|(id, ip)| Node { id: id.clone(), ip: ip.to_string() });
+        let nodes = nodes.map(|(id, ip)| Node {
+            id: id.clone(),
+            ip: ip.to_string(),
+        });
         Ok(Json(nodes.collect()))
     })
 }
@@ -170,7 +179,9 @@ async fn add_node(
     Path(id): Path<NetworkId>,
     TextJson(new): TextJson<Node>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(world.with(|state| state.add_node(&me.node, &id, new.id, &new.ip))?))
+    Ok(Json(world.with(|state| {
+        state.add_node(&me.node, &id, new.id, &new.ip)
+    })?))
 }
 
 async fn remove_node(
@@ -178,7 +189,9 @@ async fn remove_node(
     Caller(me): Caller,
     Path((id, node)): Path<(NetworkId, NodeId)>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(world.with(|state| state.remove_node(&me.node, &id, &node))?))
+    Ok(Json(
+        world.with(|state| state.remove_node(&me.node, &id, &node))?,
+    ))
 }
 
 /// As of a daemon that sits behind its relay.
@@ -215,7 +228,9 @@ async fn connect(
         let _: Option<()> = world.poll_until(&[], again, |_| None).await;
     };
     let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let upgrade = upgrade.max_message_size(FRAME_LIMIT).max_frame_size(FRAME_LIMIT);
+    let upgrade = upgrade
+        .max_message_size(FRAME_LIMIT)
+        .max_frame_size(FRAME_LIMIT);
     Ok(upgrade.on_upgrade(async move |socket| carry(target, stream, socket).await))
 }
 

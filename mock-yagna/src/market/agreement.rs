@@ -187,7 +187,11 @@ impl State {
         }
         let provider = agreement.provider.clone();
         self.market.agreements.insert(id.clone(), agreement);
-        self.market.agreements_by.entry(requestor.clone()).or_default().push(id.clone());
+        self.market
+            .agreements_by
+            .entry(requestor.clone())
+            .or_default()
+            .push(id.clone());
         let event = Event::AgreementCreated {
             agreement: id.clone(),
             provider,
@@ -216,9 +220,13 @@ impl State {
         let own = own.map_or(&[][..], Vec::as_slice);
         // In order of creation: what is too old or too new is not even looked at.
         let created = |id: &AgreementId| self.market.agreements[id].created_at;
-        let from = filter.after.map_or(0, |after| own.partition_point(|id| created(id) <= after));
+        let from = filter
+            .after
+            .map_or(0, |after| own.partition_point(|id| created(id) <= after));
         let own = &own[from..];
-        let to = filter.before.map_or(own.len(), |before| own.partition_point(|id| created(id) < before));
+        let to = filter.before.map_or(own.len(), |before| {
+            own.partition_point(|id| created(id) < before)
+        });
         let wanted = |a: &&Agreement| {
             filter.state.as_ref().is_none_or(|state| *state == a.state)
                 && (filter.session.is_none() || filter.session == a.app_session)
@@ -479,10 +487,13 @@ impl State {
         self.log_agreement(id, AgreementEventKind::AgreementApprovedEvent);
         self.wake(&Topic::Agreement(id.clone()));
         self.agreement_approved(id);
-        let silent_after = self.provider(node).and_then(|p| p.spec.behaviour.silent_after);
+        let silent_after = self
+            .provider(node)
+            .and_then(|p| p.spec.behaviour.silent_after);
         if let Some(after) = silent_after {
             let at = self.now.saturating_add(after).unwrap_or(Timestamp::MAX);
-            self.timeline.schedule(at, Action::Market(Due::Silence(node.clone())));
+            self.timeline
+                .schedule(at, Action::Market(Due::Silence(node.clone())));
         }
         // A provider with room for more stays on the market.
         self.offer_again(node);

@@ -77,7 +77,8 @@ impl State {
             if !new {
                 continue;
             }
-            scan.seen.insert(provider.id.clone(), provider.offer_id.clone());
+            scan.seen
+                .insert(provider.id.clone(), provider.offer_id.clone());
             let constraint = scan.constraint.as_ref();
             if constraint.is_none_or(|c| c.matches(&provider.offer)) {
                 offers.push(Offer {

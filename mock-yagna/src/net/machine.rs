@@ -65,11 +65,15 @@ impl State {
     ) -> Result<Option<Target>, NetError> {
         let network = self.network(owner, network)?;
         let ip: IpAddr = super::subnet::host(ip)?;
-        let found = self.machine_at(network, ip).and_then(|id| Some((id, self.activity(id)?)));
+        let found = self
+            .machine_at(network, ip)
+            .and_then(|id| Some((id, self.activity(id)?)));
         let Some((id, activity)) = found else {
             return Ok(None);
         };
-        let forwarded = self.provider(&activity.provider).and_then(|p| p.spec.ports.get(&port));
+        let forwarded = self
+            .provider(&activity.provider)
+            .and_then(|p| p.spec.ports.get(&port));
         let service = match (forwarded, port) {
             (Some(real), _) => Service::Forward(*real),
             (None, ECHO) => Service::Echo,
@@ -77,7 +81,11 @@ impl State {
             _ => return Ok(None),
         };
         let ends = [network.stop.clone(), activity.stop_token()];
-        Ok(Some(Target { activity: id.clone(), service, ends }))
+        Ok(Some(Target {
+            activity: id.clone(),
+            service,
+            ends,
+        }))
     }
 }
 
@@ -112,17 +120,24 @@ async fn web_server(world: World, activity: ActivityId, stream: DuplexStream) {
     });
     // No date: the machine's clock is the network's, and the library knows only the real one.
     let mut server = hyper::server::conn::http1::Builder::new();
-    let connection =
-        server.auto_date_header(false).serve_connection(TokioIo::new(stream), service);
+    let connection = server
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!("a connection to the web server of a machine ended: {error}");
     }
 }
 
-fn page(status: StatusCode, kind: &'static str, content: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn page(
+    status: StatusCode,
+    kind: &'static str,
+    content: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(content.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -153,20 +168,31 @@ async fn answer(
     }
     match activity::read_volume(world, activity, &format!("{SERVED}{path}")).await {
         Some(content) => page(StatusCode::OK, kind_of(path), content),
-        None => page(StatusCode::NOT_FOUND, TEXT, format!("no {SERVED}{path} here\n")),
+        None => page(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            format!("no {SERVED}{path} here\n"),
+        ),
     }
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 impl State {
     /// The machine's own page: whose it is, and its files.
     fn machine_page(&self, id: &ActivityId) -> String {
-        let Some(activity) = self.activity(id) else { return String::new() };
+        let Some(activity) = self.activity(id) else {
+            return String::new();
+        };
         let node = &activity.provider;
-        let name = self.provider(node).map_or(node.as_str(), |provider| provider.name.as_str());
+        let name = self
+            .provider(node)
+            .map_or(node.as_str(), |provider| provider.name.as_str());
         let name = escaped(name);
         let mut page = format!(
             "<!doctype html>\n<html>\n<head><title>{name}</title></head>\n<body>\n<h1>{name}</h1>\n\

@@ -114,9 +114,16 @@ impl State {
             nodes: BTreeMap::new(),
             stop: CancellationToken::new(),
         };
-        let event = Event::NetworkCreated { network: id.clone(), address: subnet.to_string() };
+        let event = Event::NetworkCreated {
+            network: id.clone(),
+            address: subnet.to_string(),
+        };
         self.record(self.actor(owner), event);
-        self.networks.by_owner.entry(owner.clone()).or_default().insert(id.clone());
+        self.networks
+            .by_owner
+            .entry(owner.clone())
+            .or_default()
+            .insert(id.clone());
         Ok(self.networks.by_id.entry(id).or_insert(network))
     }
 
@@ -157,7 +164,11 @@ impl State {
     }
 
     /// Removes a network with its connections.
-    pub(crate) fn remove_network(&mut self, owner: &NodeId, id: &NetworkId) -> Result<(), NetError> {
+    pub(crate) fn remove_network(
+        &mut self,
+        owner: &NodeId,
+        id: &NetworkId,
+    ) -> Result<(), NetError> {
         self.network(owner, id)?.stop.cancel();
         self.networks.by_id.shift_remove(id);
         if let Some(own) = self.networks.by_owner.get_mut(owner) {
@@ -166,7 +177,12 @@ impl State {
                 self.networks.by_owner.shift_remove(owner);
             }
         }
-        self.record(self.actor(owner), Event::NetworkRemoved { network: id.clone() });
+        self.record(
+            self.actor(owner),
+            Event::NetworkRemoved {
+                network: id.clone(),
+            },
+        );
         Ok(())
     }
 
@@ -224,7 +240,8 @@ impl State {
         networks: &[DeployNetwork],
     ) -> Vec<(NetworkId, IpAddr)> {
         let addresses = networks.iter();
-        let addresses = addresses.filter_map(|net| Some((net.id.clone(), net.node_ip.parse().ok()?)));
+        let addresses =
+            addresses.filter_map(|net| Some((net.id.clone(), net.node_ip.parse().ok()?)));
         let places: Vec<(NetworkId, IpAddr)> = addresses.collect();
         for place in &places {
             self.networks.joined.insert(place.clone(), activity.clone());

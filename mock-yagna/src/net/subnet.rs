@@ -108,18 +108,46 @@ mod tests {
 
     fn told(ip: &str, mask: Option<&str>) -> Result<[String; 3], String> {
         let subnet = Subnet::parse(ip, mask).map_err(|error| error.to_string())?;
-        Ok([subnet.to_string(), subnet.mask().to_string(), subnet.first_host().to_string()])
+        Ok([
+            subnet.to_string(),
+            subnet.mask().to_string(),
+            subnet.first_host().to_string(),
+        ])
     }
 
     #[test]
     fn networks_are_read_as_the_daemon_reads_them() {
         for (ip, mask, expected) in [
-            ("192.168.0.0/24", None, ["192.168.0.0/24", "255.255.255.0", "192.168.0.1"]),
-            ("10.0.0.5", Some("255.255.0.0"), ["10.0.0.5/16", "255.255.0.0", "10.0.0.1"]),
-            ("10.8.0.0", None, ["10.8.0.0/24", "255.255.255.0", "10.8.0.1"]),
-            ("10.8.0.0", Some("255.0.255.0"), ["10.8.0.0/8", "255.0.0.0", "10.0.0.1"]),
-            ("10.8.0.0/32", None, ["10.8.0.0/32", "255.255.255.255", "10.8.0.0"]),
-            ("10.8.0.0/31", None, ["10.8.0.0/31", "255.255.255.254", "10.8.0.0"]),
+            (
+                "192.168.0.0/24",
+                None,
+                ["192.168.0.0/24", "255.255.255.0", "192.168.0.1"],
+            ),
+            (
+                "10.0.0.5",
+                Some("255.255.0.0"),
+                ["10.0.0.5/16", "255.255.0.0", "10.0.0.1"],
+            ),
+            (
+                "10.8.0.0",
+                None,
+                ["10.8.0.0/24", "255.255.255.0", "10.8.0.1"],
+            ),
+            (
+                "10.8.0.0",
+                Some("255.0.255.0"),
+                ["10.8.0.0/8", "255.0.0.0", "10.0.0.1"],
+            ),
+            (
+                "10.8.0.0/32",
+                None,
+                ["10.8.0.0/32", "255.255.255.255", "10.8.0.0"],
+            ),
+            (
+                "10.8.0.0/31",
+                None,
+                ["10.8.0.0/31", "255.255.255.254", "10.8.0.0"],
+            ),
             ("0.0.0.0/0", None, ["0.0.0.0/0", "0.0.0.0", "0.0.0.1"]),
             ("fd00::/8", None, ["fd00::/8", "ff00::", "fd00::"]),
         ] {
@@ -130,7 +158,10 @@ mod tests {
         let mask = "Invalid IP address: invalid IPv4 address syntax".to_owned();
         assert_eq!(told("10.8.0.0", Some("zz")), Err(mask));
         for bad in ["10.8.0.0/99", "zz/24", "10.8.0.0/-1", "10.8.0.0/", "/"] {
-            assert_eq!(told(bad, None), Err(format!("Invalid network IP address: {bad}")));
+            assert_eq!(
+                told(bad, None),
+                Err(format!("Invalid network IP address: {bad}"))
+            );
         }
     }
 

@@ -300,7 +300,11 @@ impl State {
             .get(agreement)
             .is_some_and(Bill::is_ready_for_invoice);
         if ready {
-            let provider = self.payments.bills.get(agreement).map(|bill| bill.provider.clone());
+            let provider = self
+                .payments
+                .bills
+                .get(agreement)
+                .map(|bill| bill.provider.clone());
             let wanted = provider.as_ref().and_then(|p| self.provider(p));
             if wanted.is_some_and(|p| p.spec.behaviour.invoices == 0) {
                 return;
@@ -322,7 +326,9 @@ impl State {
             .get(agreement)
             .map(|bill| bill.provider.clone());
         let behaviour = provider.as_ref().and_then(|p| self.provider(p));
-        let behaviour = behaviour.map(|p| p.spec.behaviour.clone()).unwrap_or_default();
+        let behaviour = behaviour
+            .map(|p| p.spec.behaviour.clone())
+            .unwrap_or_default();
         if let Some(provider) = &provider
             && self.dies_before(provider, Step::Invoice)
         {

@@ -19,12 +19,21 @@ impl State {
     pub fn last_agreement(&self, name: &str) -> Option<AgreementId> {
         let provider = self.providers.by_name.get(name)?;
         let bills = self.payments.bills.values().rev();
-        bills.filter(|bill| bill.provider == *provider).map(|bill| bill.agreement.clone()).next()
+        bills
+            .filter(|bill| bill.provider == *provider)
+            .map(|bill| bill.agreement.clone())
+            .next()
     }
 
     /// The last activity under `agreement`.
     pub fn last_activity(&self, agreement: &AgreementId) -> Option<ActivityId> {
-        self.payments.bills.get(agreement)?.meters.keys().last().cloned()
+        self.payments
+            .bills
+            .get(agreement)?
+            .meters
+            .keys()
+            .last()
+            .cloned()
     }
 
     /// Issues a debit note of `total` for `activity`, to be paid within `term` if it is payable.
@@ -37,10 +46,16 @@ impl State {
     ) -> Option<DebitNoteId> {
         let (now, id) = (self.now, self.ids.debit_note());
         let bill = self.bill_of(activity)?;
-        let (agreement, requestor, provider) =
-            (bill.agreement.clone(), bill.requestor.clone(), bill.provider.clone());
+        let (agreement, requestor, provider) = (
+            bill.agreement.clone(),
+            bill.requestor.clone(),
+            bill.provider.clone(),
+        );
         let (terms, session) = (bill.terms.clone(), bill.session.clone());
-        let previous = bill.meters.get_mut(activity).and_then(|m| m.last_note.replace(id.clone()));
+        let previous = bill
+            .meters
+            .get_mut(activity)
+            .and_then(|m| m.last_note.replace(id.clone()));
         let note = wire_payment::DebitNote {
             debit_note_id: id.clone(),
             issuer_id: provider.clone(),
@@ -58,10 +73,18 @@ impl State {
             status: DocumentStatus::Received,
         };
         self.payments.debit_notes.insert(id.clone(), note);
-        let fact = Fact::DebitNoteIssued { note: id.clone(), activity: activity.clone(), total };
+        let fact = Fact::DebitNoteIssued {
+            note: id.clone(),
+            activity: activity.clone(),
+            total,
+        };
         self.post(self.actor(&provider), fact);
-        let event =
-            DocumentEvent { id: id.clone(), at: self.stamp(), session, kind: EventKind::Received };
+        let event = DocumentEvent {
+            id: id.clone(),
+            at: self.stamp(),
+            session,
+            kind: EventKind::Received,
+        };
         self.payments.note_events.push(&requestor, event);
         self.wake(&Topic::DebitNoteEvents(requestor));
         Some(id)
@@ -95,10 +118,18 @@ impl State {
             status: DocumentStatus::Received,
         };
         self.payments.invoices.insert(id.clone(), invoice);
-        let fact = Fact::InvoiceIssued { invoice: id.clone(), agreement: agreement.clone(), amount };
+        let fact = Fact::InvoiceIssued {
+            invoice: id.clone(),
+            agreement: agreement.clone(),
+            amount,
+        };
         self.post(self.actor(&provider), fact);
-        let event =
-            DocumentEvent { id: id.clone(), at: self.stamp(), session, kind: EventKind::Received };
+        let event = DocumentEvent {
+            id: id.clone(),
+            at: self.stamp(),
+            session,
+            kind: EventKind::Received,
+        };
         self.push_invoice_event(&requestor, event);
         Some(id)
     }
@@ -113,9 +144,17 @@ impl State {
         }
         invoice.status = DocumentStatus::Cancelled;
         let (requestor, agreement) = (invoice.recipient_id.clone(), invoice.agreement_id.clone());
-        let session = self.payments.bills.get(&agreement).and_then(|bill| bill.session.clone());
-        let event =
-            DocumentEvent { id: id.clone(), at: self.stamp(), session, kind: EventKind::Cancelled };
+        let session = self
+            .payments
+            .bills
+            .get(&agreement)
+            .and_then(|bill| bill.session.clone());
+        let event = DocumentEvent {
+            id: id.clone(),
+            at: self.stamp(),
+            session,
+            kind: EventKind::Cancelled,
+        };
         self.push_invoice_event(&requestor, event);
         true
     }

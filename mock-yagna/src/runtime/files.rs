@@ -100,12 +100,19 @@ impl Files {
     /// Removes a file, or a directory with all that it has; `false` if there is neither.
     pub fn remove_all(&mut self, path: &str) -> bool {
         let path = normalise(path);
-        let inside = if path == "/" { path.clone() } else { format!("{path}/") };
+        let inside = if path == "/" {
+            path.clone()
+        } else {
+            format!("{path}/")
+        };
         let doomed = self.files.range(inside.clone()..).map(|(file, _)| file);
-        let doomed: Vec<String> =
-            doomed.take_while(|file| file.starts_with(&inside)).cloned().collect();
+        let doomed: Vec<String> = doomed
+            .take_while(|file| file.starts_with(&inside))
+            .cloned()
+            .collect();
         let before = self.directories.len();
-        self.directories.retain(|dir| *dir != path && !dir.starts_with(&inside));
+        self.directories
+            .retain(|dir| *dir != path && !dir.starts_with(&inside));
         let removed = self.remove(&path) || !doomed.is_empty() || self.directories.len() < before;
         for file in doomed {
             self.remove(&file);
@@ -121,23 +128,44 @@ impl Files {
     /// Whether the path is a directory: the root, a volume, or the parent of something.
     pub fn is_dir(&self, path: &str) -> bool {
         let path = normalise(path);
-        let inside = if path == "/" { path.clone() } else { format!("{path}/") };
+        let inside = if path == "/" {
+            path.clone()
+        } else {
+            format!("{path}/")
+        };
         path == "/golem"
             || super::VOLUMES.contains(&path.as_str())
-            || self.files.range(inside.clone()..).next().is_some_and(|(p, _)| p.starts_with(&inside))
+            || self
+                .files
+                .range(inside.clone()..)
+                .next()
+                .is_some_and(|(p, _)| p.starts_with(&inside))
             || self.directories.contains(&path)
-            || self.directories.range(inside.clone()..).next().is_some_and(|p| p.starts_with(&inside))
+            || self
+                .directories
+                .range(inside.clone()..)
+                .next()
+                .is_some_and(|p| p.starts_with(&inside))
             || path == "/"
     }
 
     /// Names of what lies directly in a directory, sorted.
     pub fn list(&self, directory: &str) -> Vec<String> {
         let directory = normalise(directory);
-        let inside = if directory == "/" { directory } else { format!("{directory}/") };
+        let inside = if directory == "/" {
+            directory
+        } else {
+            format!("{directory}/")
+        };
         let volumes = super::VOLUMES.iter().copied();
-        let paths = self.files.range(inside.clone()..).map(|(path, _)| path.as_str());
+        let paths = self
+            .files
+            .range(inside.clone()..)
+            .map(|(path, _)| path.as_str());
         let made = self.directories.range(inside.clone()..).map(String::as_str);
-        let paths = paths.take_while(|path| path.starts_with(&inside)).chain(volumes);
+        let paths = paths
+            .take_while(|path| path.starts_with(&inside))
+            .chain(volumes);
         let paths = paths.chain(made.take_while(|path| path.starts_with(&inside)));
         let mut names: Vec<String> = paths
             .filter_map(|path| path.strip_prefix(&inside)?.split('/').next())
@@ -155,7 +183,11 @@ mod tests {
 
     #[test]
     fn no_path_leaves_the_root() {
-        for path in ["/../../etc/passwd", "etc//passwd", "/golem/../etc/./passwd/"] {
+        for path in [
+            "/../../etc/passwd",
+            "etc//passwd",
+            "/golem/../etc/./passwd/",
+        ] {
             assert_eq!(normalise(path), "/etc/passwd");
         }
         assert_eq!(normalise("/.."), "/");
@@ -166,7 +198,10 @@ mod tests {
         let mut files = Files::default();
         assert_eq!(files.write("/golem/work/a", "1"), Ok(()));
         for path in ["/golem/work", "/golem", "/"] {
-            assert!(matches!(files.write(path, ""), Err(FilesError::IsDirectory { .. })), "{path}");
+            assert!(
+                matches!(files.write(path, ""), Err(FilesError::IsDirectory { .. })),
+                "{path}"
+            );
         }
         assert_eq!(files.list("/golem/work"), ["a"]);
         assert_eq!(files.list("/"), ["golem"]);
@@ -176,7 +211,10 @@ mod tests {
     fn the_disk_is_finite_and_freed_by_removal() {
         let mut files = Files::default();
         assert_eq!(files.write("/a", vec![0; CAPACITY]), Ok(()));
-        assert!(matches!(files.append("/b", b"x"), Err(FilesError::Full { .. })));
+        assert!(matches!(
+            files.append("/b", b"x"),
+            Err(FilesError::Full { .. })
+        ));
         assert!(files.remove("/a"));
         assert_eq!(files.append("/b", b"x"), Ok(()));
     }

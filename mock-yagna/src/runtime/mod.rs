@@ -26,6 +26,7 @@ pub(crate) const VOLUMES: [&str; 6] = [
 /// Whether a normalised absolute path lies in a volume.
 pub(crate) fn in_volume(path: &str) -> bool {
     VOLUMES.iter().any(|volume| {
-        path.strip_prefix(volume).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(volume)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     })
 }

@@ -79,8 +79,15 @@ impl Processes {
         for volume in VOLUMES {
             std::fs::create_dir_all(path.join(&volume[1..]))?;
         }
-        let inner = Inner { image: image.to_owned(), anchor: Mutex::new(None), root, path };
-        Ok(Processes { inner: Arc::new(inner) })
+        let inner = Inner {
+            image: image.to_owned(),
+            anchor: Mutex::new(None),
+            root,
+            path,
+        };
+        Ok(Processes {
+            inner: Arc::new(inner),
+        })
     }
 
     fn root(&self) -> &Path {
@@ -134,14 +141,19 @@ impl Processes {
         mut output: impl FnMut(Stream, &[u8]),
     ) -> i32 {
         let mut fail = |code: i32, why: &str| {
-            output(Stream::Stderr, format!("sh: 1: exec: {entry_point}: {why}\n").as_bytes());
+            output(
+                Stream::Stderr,
+                format!("sh: 1: exec: {entry_point}: {why}\n").as_bytes(),
+            );
             code
         };
         let group = self.inner.anchor.lock().as_ref().and_then(Child::id);
         let Some(group) = group.and_then(|id| i32::try_from(id).ok()) else {
             return fail(126, "the runtime is not started");
         };
-        let Some(program) = self.program(entry_point) else { return fail(127, "not found") };
+        let Some(program) = self.program(entry_point) else {
+            return fail(127, "not found");
+        };
         let mut command = Command::new(program);
         command
             .args(args.iter().map(|arg| self.inward(arg)))
@@ -192,7 +204,10 @@ impl Processes {
         let anchor = self.inner.anchor.lock().take();
         if let Some(mut anchor) = anchor {
             drop(anchor.stdin.take());
-            if tokio::time::timeout(KILL_WAIT, anchor.wait()).await.is_err() {
+            if tokio::time::timeout(KILL_WAIT, anchor.wait())
+                .await
+                .is_err()
+            {
                 tracing::warn!(root = %self.root().display(), "processes are not gone in time");
             }
         }
@@ -210,7 +225,11 @@ impl Processes {
         while existing.symlink_metadata().is_err() {
             existing = existing.parent()?;
         }
-        existing.canonicalize().ok()?.starts_with(self.root()).then_some(real)
+        existing
+            .canonicalize()
+            .ok()?
+            .starts_with(self.root())
+            .then_some(real)
     }
 
     fn program(&self, entry_point: &str) -> Option<PathBuf> {
@@ -223,10 +242,16 @@ impl Processes {
             normalise(&format!("/golem/work/{entry_point}"))
         };
         let own = self.root().join(&path[1..]);
-        if own.canonicalize().is_ok_and(|real| real.starts_with(self.root())) {
+        if own
+            .canonicalize()
+            .is_ok_and(|real| real.starts_with(self.root()))
+        {
             return Some(own);
         }
-        HOST_DIRECTORIES.iter().any(|directory| path.starts_with(directory)).then(|| path.into())
+        HOST_DIRECTORIES
+            .iter()
+            .any(|directory| path.starts_with(directory))
+            .then(|| path.into())
     }
 
     /// Turns every `/golem/` at the beginning of a path into the real one.
@@ -270,7 +295,11 @@ struct Pump<R> {
 
 impl<R: tokio::io::AsyncRead + Unpin> Pump<R> {
     fn new(pipe: Option<R>, root: &Path) -> Self {
-        Pump { pipe, root: root.as_os_str().as_encoded_bytes().to_vec(), held: Vec::new() }
+        Pump {
+            pipe,
+            root: root.as_os_str().as_encoded_bytes().to_vec(),
+            held: Vec::new(),
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -279,7 +308,9 @@ impl<R: tokio::io::AsyncRead + Unpin> Pump<R> {
 
     /// Cancel safe: nothing is taken from the pipe before it is kept.
     async fn read(&mut self) -> Vec<u8> {
-        let Some(pipe) = &mut self.pipe else { return Vec::new() };
+        let Some(pipe) = &mut self.pipe else {
+            return Vec::new();
+        };
         self.held.reserve(16 * 1024);
         match pipe.read_buf(&mut self.held).await {
             Ok(0) | Err(_) => {
@@ -344,7 +375,9 @@ mod tests {
             Stream::Stdout => out.extend_from_slice(data),
             Stream::Stderr => err.extend_from_slice(data),
         };
-        let code = processes.run(entry_point, &args, &BTreeMap::new(), output).await;
+        let code = processes
+            .run(entry_point, &args, &BTreeMap::new(), output)
+            .await;
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (code, text(out), text(err))
     }
@@ -354,7 +387,10 @@ mod tests {
         let image = image(&[("golem/run/tool", "#!/bin/sh\necho $1\npwd\necho x > $1\n")]);
         let (one, two) = (started(&image).await, started(&image).await);
         let result = run(&one, "/golem/run/tool", &["/golem/output/file"]).await;
-        assert_eq!(result, (0, "/golem/output/file\n/golem/work\n".into(), String::new()));
+        assert_eq!(
+            result,
+            (0, "/golem/output/file\n/golem/work\n".into(), String::new())
+        );
         let cat = ["-c", "cat /golem/output/file"];
         assert_eq!(run(&one, "/bin/sh", &cat).await.1, "x\n");
         assert_ne!(run(&two, "/bin/sh", &cat).await.0, 0);
@@ -367,8 +403,17 @@ mod tests {
         let image = image(&[]);
         let processes = started(&image).await;
         assert_eq!(run(&processes, "/bin/sh", &["-c", "exit 3"]).await.0, 3);
-        assert_eq!(run(&processes, "/bin/sh", &["-c", "kill -9 $$"]).await.0, -1);
-        for missing in ["/golem/run/nothing", "/golem/../nothing", "/etc/passwd", "no-such-tool", ""] {
+        assert_eq!(
+            run(&processes, "/bin/sh", &["-c", "kill -9 $$"]).await.0,
+            -1
+        );
+        for missing in [
+            "/golem/run/nothing",
+            "/golem/../nothing",
+            "/etc/passwd",
+            "no-such-tool",
+            "",
+        ] {
             let (code, _, err) = run(&processes, missing, &[]).await;
             assert_eq!(code, 127, "{missing}");
             assert!(err.contains("not found"), "{err}");
@@ -400,9 +445,17 @@ mod tests {
         let processes = started(&image).await;
         assert!(processes.volume_path("/golem/work/new/file").is_some());
         assert!(processes.volume_path("/golem/workshop/file").is_none());
-        assert!(processes.volume_path("/golem/work/../../etc/passwd").is_none());
+        assert!(
+            processes
+                .volume_path("/golem/work/../../etc/passwd")
+                .is_none()
+        );
         run(&processes, "/bin/sh", &["-c", "ln -s / /golem/work/out"]).await;
-        assert!(processes.volume_path("/golem/work/out/etc/passwd").is_none());
+        assert!(
+            processes
+                .volume_path("/golem/work/out/etc/passwd")
+                .is_none()
+        );
         assert!(processes.volume_path("/golem/work/out/new").is_none());
         processes.stop().await;
     }

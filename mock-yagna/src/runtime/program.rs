@@ -58,7 +58,9 @@ pub struct Machine<'a> {
 
 impl fmt::Debug for Machine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine").field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Machine")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,12 +80,19 @@ pub struct Exit {
 impl Exit {
     /// Success with this output.
     pub fn ok(stdout: impl Into<Vec<u8>>) -> Self {
-        Exit { stdout: stdout.into(), ..Exit::default() }
+        Exit {
+            stdout: stdout.into(),
+            ..Exit::default()
+        }
     }
 
     /// Failure with this exit code and message.
     pub fn fail(code: i32, stderr: impl Into<Vec<u8>>) -> Self {
-        Exit { stderr: stderr.into(), code, ..Exit::default() }
+        Exit {
+            stderr: stderr.into(),
+            code,
+            ..Exit::default()
+        }
     }
 
     /// The same after `takes`.

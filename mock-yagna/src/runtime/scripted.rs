@@ -48,7 +48,10 @@ pub(crate) struct Scripted {
 
 impl Scripted {
     pub(crate) fn new(answers: &[ScriptedAnswer]) -> Self {
-        Scripted { answers: answers.iter().map(|a| (a.clone(), 0)).collect(), shell: Shell }
+        Scripted {
+            answers: answers.iter().map(|a| (a.clone(), 0)).collect(),
+            shell: Shell,
+        }
     }
 }
 
@@ -92,9 +95,20 @@ mod tests {
 
     fn run(program: &mut Scripted, files: &mut Files, entry_point: &str, args: &[&str]) -> Exit {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let command = RunCommand { entry_point, args: &args, env: &BTreeMap::new() };
+        let command = RunCommand {
+            entry_point,
+            args: &args,
+            env: &BTreeMap::new(),
+        };
         let mut rng = Seed::from_u64(1).rng();
-        program.run(&command, &mut Machine { now: Timestamp::UNIX_EPOCH, files, rng: &mut rng })
+        program.run(
+            &command,
+            &mut Machine {
+                now: Timestamp::UNIX_EPOCH,
+                files,
+                rng: &mut rng,
+            },
+        )
     }
 
     #[test]
@@ -105,23 +119,37 @@ mod tests {
             {"run": "/x", "files": {"/golem/out/a": "content"}},
         ]));
         let (mut program, mut files) = (Scripted::new(&answers), Files::default());
-        assert_eq!(run(&mut program, &mut files, "/x", &["--init"]), Exit::fail(3, "busy"));
+        assert_eq!(
+            run(&mut program, &mut files, "/x", &["--init"]),
+            Exit::fail(3, "busy")
+        );
         let second = run(&mut program, &mut files, "/x", &["--init"]);
         assert_eq!(second, Exit::ok("ok").after(Duration::from_secs(90)));
-        assert_eq!(run(&mut program, &mut files, "/x", &["other"]), Exit::default());
+        assert_eq!(
+            run(&mut program, &mut files, "/x", &["other"]),
+            Exit::default()
+        );
         assert_eq!(files.read("/golem/out/a").as_deref(), Some(&b"content"[..]));
     }
 
     #[test]
     fn what_nobody_scripted_is_the_shell_s() {
         let (mut program, mut files) = (Scripted::new(&[]), Files::default());
-        assert_eq!(run(&mut program, &mut files, "/bin/echo", &["hi"]).stdout, b"hi\n");
+        assert_eq!(
+            run(&mut program, &mut files, "/bin/echo", &["hi"]).stdout,
+            b"hi\n"
+        );
         assert_eq!(run(&mut program, &mut files, "/golem/run/x", &[]).code, 127);
     }
 
     #[test]
     fn a_misspelt_key_is_an_error() {
         let error = serde_json::from_value::<ScriptedAnswer>(json!({"run": "/x", "stdot": ""}));
-        assert!(error.expect_err("unknown key").to_string().contains("stdot"));
+        assert!(
+            error
+                .expect_err("unknown key")
+                .to_string()
+                .contains("stdot")
+        );
     }
 }

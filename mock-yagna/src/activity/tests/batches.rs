@@ -33,7 +33,9 @@ async fn deploy_start_and_run_answer_as_recorded() {
     let script = json!([{ "deploy": {} }, { "start": {} }, echo]);
     let mut results = api.run(&activity, script).await;
     for result in results.as_array_mut().into_iter().flatten() {
-        let date = result.as_object_mut().and_then(|result| result.remove("eventDate"));
+        let date = result
+            .as_object_mut()
+            .and_then(|result| result.remove("eventDate"));
         assert!(date.is_some_and(|date| date.as_str().is_some_and(|date| date.ends_with('Z'))));
     }
     let deployed = "{\"valid\":{\"Ok\":\"success\"},\"vols\":[],\"startMode\":\"empty\"}\n";
@@ -41,9 +43,16 @@ async fn deploy_start_and_run_answer_as_recorded() {
         json!({ "index": index, "result": "Ok", "stdout": stdout, "stderr": null, "message": null,
             "isBatchFinished": index == 2 })
     };
-    let expected = [result(0, deployed), result(1, "started\n"), result(2, "hello\n")];
+    let expected = [
+        result(0, deployed),
+        result(1, "started\n"),
+        result(2, "hello\n"),
+    ];
     assert_eq!(results, json!(expected));
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Ready", null] }));
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Ready", null] })
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +61,10 @@ async fn without_capture_there_is_no_output() {
     let activity = api.ready().await;
     let run = json!({ "run": { "entry_point": "/bin/echo", "args": ["x"] } });
     let results = api.run(&activity, json!([run])).await;
-    assert_eq!((&results[0]["stdout"], &results[0]["result"]), (&Value::Null, &json!("Ok")));
+    assert_eq!(
+        (&results[0]["stdout"], &results[0]["result"]),
+        (&Value::Null, &json!("Ok"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,7 +73,10 @@ async fn bad_scripts_get_the_daemon_s_words() {
     let activity = api.activity().await;
     let path = format!("{ACTIVITY}/{activity}/exec");
     let bodies = [
-        ("[]", "invalid length 0, expected struct ExeScriptRequest with 1 element at line 1 column 2"),
+        (
+            "[]",
+            "invalid length 0, expected struct ExeScriptRequest with 1 element at line 1 column 2",
+        ),
         ("{}", "missing field `text` at line 1 column 2"),
     ];
     for (body, words) in bodies {
@@ -75,12 +90,23 @@ async fn bad_scripts_get_the_daemon_s_words() {
             "unknown variant `nope`, expected one of `sign`, `deploy`, `start`, `run`, `transfer`, \
              `terminate`\", line: 1, column: 8",
         ),
-        ("{\"deploy\":{}}", "invalid type: map, expected a sequence\", line: 1, column: 0"),
-        ("[{\"run\":{}}]", "missing field `entry_point`\", line: 1, column: 10"),
+        (
+            "{\"deploy\":{}}",
+            "invalid type: map, expected a sequence\", line: 1, column: 0",
+        ),
+        (
+            "[{\"run\":{}}]",
+            "missing field `entry_point`\", line: 1, column: 10",
+        ),
     ];
     for (script, words) in scripts {
-        let answer = api.post(&path, &json!({ "text": script }).to_string()).await;
-        assert_eq!(answer.refusal(), (400, format!("Bad request: Error(\"{words})")));
+        let answer = api
+            .post(&path, &json!({ "text": script }).to_string())
+            .await;
+        assert_eq!(
+            answer.refusal(),
+            (400, format!("Bad request: Error(\"{words})"))
+        );
     }
 }
 
@@ -93,7 +119,10 @@ async fn an_empty_script_has_no_results_and_an_unknown_batch_is_a_404() {
     assert_eq!((answer.text.as_str(), answer.took), ("[]", Duration::ZERO));
     for query in ["", "?timeout=5"] {
         let answer = api.results(&activity, UNKNOWN, query).await;
-        assert_eq!(answer.refusal(), (404, format!("Not found: batch_id = {UNKNOWN}")));
+        assert_eq!(
+            answer.refusal(),
+            (404, format!("Not found: batch_id = {UNKNOWN}"))
+        );
     }
 }
 
@@ -107,7 +136,8 @@ async fn commands_out_of_order_fail_in_the_exe_unit_s_words() {
     api.run(&activity, json!([{ "deploy": {} }])).await;
     let unstarted = state_error("Activity is deployed - start() command is expected now");
     assert_eq!(message(json!([sh("true")])).await, json!(unstarted));
-    api.run(&activity, json!([{ "start": { "args": [] } }])).await;
+    api.run(&activity, json!([{ "start": { "args": [] } }]))
+        .await;
     let late = state_error("Cannot send command after a successful start()");
     assert_eq!(message(json!([{ "deploy": {} }])).await, json!(late));
 }
@@ -116,28 +146,44 @@ async fn commands_out_of_order_fail_in_the_exe_unit_s_words() {
 async fn a_second_batch_meanwhile_is_busy_and_does_not_disturb() {
     let api = Api::start();
     let activity = api.ready().await;
-    let long = api.exec(&activity, json!([sh("sleep 10; echo done")])).await;
+    let long = api
+        .exec(&activity, json!([sh("sleep 10; echo done")]))
+        .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Ready", "Ready"] }));
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Ready", "Ready"] })
+    );
     let results = api.run(&activity, json!([sh("true"), sh("true")])).await;
     assert_eq!(ends(&results), [("Error", true)]);
     let busy = state_error("Busy: StatePair(Ready, Some(Ready))");
     assert_eq!(results[0]["message"], json!(busy));
     let results = api.results(&activity, &long, "?timeout=20").await.json();
-    assert_eq!((ends(&results), &results[0]["stdout"]), (vec![("Ok", true)], &json!("done\n")));
+    assert_eq!(
+        (ends(&results), &results[0]["stdout"]),
+        (vec![("Ok", true)], &json!("done\n"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_failure_ends_the_batch_and_its_readers_wait_in_vain() {
     let api = Api::start();
     let activity = api.ready().await;
-    let batch = api.exec(&activity, json!([sh("true"), sh("exit 3"), sh("echo 3")])).await;
+    let batch = api
+        .exec(&activity, json!([sh("true"), sh("exit 3"), sh("echo 3")]))
+        .await;
     let answer = api.results(&activity, &batch, "?timeout=5").await;
     assert_eq!(answer.took, Duration::from_secs(5));
     let results = answer.json();
     assert_eq!(ends(&results), [("Ok", false), ("Error", true)]);
-    assert_eq!(results[1]["message"], "ExeScript command exited with code 3");
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Ready", null] }));
+    assert_eq!(
+        results[1]["message"],
+        "ExeScript command exited with code 3"
+    );
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Ready", null] })
+    );
     let after = api.run(&activity, json!([sh("echo after")])).await;
     assert_eq!(after[0]["stdout"], "after\n");
 }
@@ -146,10 +192,15 @@ async fn the_first_failure_ends_the_batch_and_its_readers_wait_in_vain() {
 async fn results_are_cumulative_and_waited_for_as_a_whole() {
     let api = Api::start();
     let activity = api.ready().await;
-    let batch = api.exec(&activity, json!([sh("sleep 3"), sh("sleep 4; echo end")])).await;
+    let batch = api
+        .exec(&activity, json!([sh("sleep 3"), sh("sleep 4; echo end")]))
+        .await;
     let query = async |query: &str| api.results(&activity, &batch, query).await;
     let answer = query("?timeout=0.5").await;
-    assert_eq!((answer.text.as_str(), answer.took), ("[]", Duration::from_millis(500)));
+    assert_eq!(
+        (answer.text.as_str(), answer.took),
+        ("[]", Duration::from_millis(500))
+    );
     let answer = query("?timeout=0.5&commandIndex=0").await;
     assert_eq!(answer.refusal(), (408, "Timeout".to_owned()));
     let answer = query("?timeout=5").await;
@@ -176,9 +227,17 @@ async fn results_are_cumulative_and_waited_for_as_a_whole() {
 async fn outputs_of_other_commands_are_left_out() {
     let api = Api::start();
     let activity = api.ready().await;
-    let batch = api.exec(&activity, json!([sh("echo 0"), sh("echo 1")])).await;
-    let results = api.results(&activity, &batch, "?timeout=5&commandIndex=1").await.json();
-    assert_eq!((&results[0]["stdout"], &results[1]["stdout"]), (&Value::Null, &json!("1\n")));
+    let batch = api
+        .exec(&activity, json!([sh("echo 0"), sh("echo 1")]))
+        .await;
+    let results = api
+        .results(&activity, &batch, "?timeout=5&commandIndex=1")
+        .await
+        .json();
+    assert_eq!(
+        (&results[0]["stdout"], &results[1]["stdout"]),
+        (&Value::Null, &json!("1\n"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,20 +260,40 @@ async fn bad_queries_get_the_daemon_s_words() {
 async fn terminate_goes_back_to_the_beginning_and_ends_other_batches() {
     let api = Api::start();
     let activity = api.ready().await;
-    api.run(&activity, json!([sh("echo x > /golem/work/x")])).await;
-    let long = api.exec(&activity, json!([sh("sleep 500"), sh("echo never")])).await;
+    api.run(&activity, json!([sh("echo x > /golem/work/x")]))
+        .await;
+    let long = api
+        .exec(&activity, json!([sh("sleep 500"), sh("echo never")]))
+        .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let results = api.run(&activity, json!([{ "terminate": {} }])).await;
-    assert_eq!((ends(&results), &results[0]["stdout"]), (vec![("Ok", true)], &Value::Null));
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Initialized", null] }));
+    assert_eq!(
+        (ends(&results), &results[0]["stdout"]),
+        (vec![("Ok", true)], &Value::Null)
+    );
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Initialized", null] })
+    );
     let cut = api.results(&activity, &long, "?timeout=0").await.json();
     assert_eq!(ends(&cut), [("Error", true)]);
     let script = json!([{ "deploy": {} }, { "start": {} }, sh("cat /golem/work/x")]);
     let results = api.run(&activity, script).await;
-    assert_eq!(ends(&results), [("Ok", false), ("Ok", false), ("Error", true)]);
+    assert_eq!(
+        ends(&results),
+        [("Ok", false), ("Ok", false), ("Error", true)]
+    );
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let usage = api.get(&format!("{ACTIVITY}/{activity}/usage")).await.json();
-    assert!(usage["currentUsage"][1].as_f64().is_some_and(|cpu| cpu < 2.0), "{usage}");
+    let usage = api
+        .get(&format!("{ACTIVITY}/{activity}/usage"))
+        .await
+        .json();
+    assert!(
+        usage["currentUsage"][1]
+            .as_f64()
+            .is_some_and(|cpu| cpu < 2.0),
+        "{usage}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,31 +302,57 @@ async fn signing_is_refused() {
     let activity = api.ready().await;
     let results = api.run(&activity, json!([{ "sign": {} }])).await;
     let words = "signing not supported: binary built without the 'sgx' feature";
-    assert_eq!((ends(&results), &results[0]["message"]), (vec![("Error", true)], &json!(words)));
+    assert_eq!(
+        (ends(&results), &results[0]["message"]),
+        (vec![("Error", true)], &json!(words))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_nobody_knows_fails_to_deploy_and_is_named() {
-    let config = Config { default_image: None, ..Config::default() };
-    let api = Api::with(Config { providers: vec![ProviderSpec::new("alice")], ..config });
+    let config = Config {
+        default_image: None,
+        ..Config::default()
+    };
+    let api = Api::with(Config {
+        providers: vec![ProviderSpec::new("alice")],
+        ..config
+    });
     let activity = api.activity().await;
     let results = api.run(&activity, json!([{ "deploy": {} }])).await;
     let message = results[0]["message"].as_str().expect("a message");
-    assert!(message.starts_with("Local service error: Transfer error: "), "{message}");
-    assert!(message.contains("hash:sha3:abc:http://host/image.gvmi"), "{message}");
+    assert!(
+        message.starts_with("Local service error: Transfer error: "),
+        "{message}"
+    );
+    assert!(
+        message.contains("hash:sha3:abc:http://host/image.gvmi"),
+        "{message}"
+    );
     let results = api.run(&activity, json!([{ "start": {} }])).await;
     assert_eq!(ends(&results), [("Error", true)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn starts_fail_as_often_as_the_provider_s_behaviour_says() {
-    let behaviour = Behaviour { fail_start_first: 1, ..Behaviour::default() };
-    let provider = ProviderSpec { behaviour, ..ProviderSpec::new("alice") };
-    let api = Api::with(Config { providers: vec![provider], ..Config::default() });
+    let behaviour = Behaviour {
+        fail_start_first: 1,
+        ..Behaviour::default()
+    };
+    let provider = ProviderSpec {
+        behaviour,
+        ..ProviderSpec::new("alice")
+    };
+    let api = Api::with(Config {
+        providers: vec![provider],
+        ..Config::default()
+    });
     let agreement = json!(api.approved().await).to_string();
     for expected in ["Error", "Ok"] {
         let activity = api.post(ACTIVITY, &agreement).await.id();
-        let results = api.run(&activity, json!([{ "deploy": {} }, { "start": {} }])).await;
+        let results = api
+            .run(&activity, json!([{ "deploy": {} }, { "start": {} }]))
+            .await;
         assert_eq!(results[1]["result"], expected);
     }
 }
@@ -269,7 +374,11 @@ async fn a_program_lives_in_the_network_s_time_once_per_activity() {
     let image = Image::Program(std::sync::Arc::new(|_| Counter::default()));
     let images = [("image.gvmi".to_owned(), image)].into_iter().collect();
     let providers = vec![ProviderSpec::new("alice")];
-    let api = Api::with(Config { providers, images, ..Config::default() });
+    let api = Api::with(Config {
+        providers,
+        images,
+        ..Config::default()
+    });
     let activity = api.ready().await;
     let run = json!({ "run": { "entry_point": "/golem/run/x", "args": [],
         "capture": { "stdout": { "stream": {} } } } });
@@ -283,6 +392,9 @@ async fn a_program_lives_in_the_network_s_time_once_per_activity() {
     let outputs = [0, 1].map(|index| results[index]["stdout"].as_str().expect("text"));
     assert!(outputs[0].starts_with("/golem/run/x 1 "), "{outputs:?}");
     assert!(outputs[1].starts_with("/golem/run/x 2 "), "{outputs:?}");
-    let usage = api.get(&format!("{ACTIVITY}/{activity}/usage")).await.json();
+    let usage = api
+        .get(&format!("{ACTIVITY}/{activity}/usage"))
+        .await
+        .json();
     assert_eq!(usage["currentUsage"][1], 600.0);
 }

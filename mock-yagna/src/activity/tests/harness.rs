@@ -49,12 +49,21 @@ impl Answer {
     /// Status and error message.
     pub(super) fn refusal(&self) -> (u16, String) {
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/json");
-        (self.status, self.json()["message"].as_str().expect("a message").to_owned())
+        (
+            self.status,
+            self.json()["message"]
+                .as_str()
+                .expect("a message")
+                .to_owned(),
+        )
     }
 
     /// Status and plain text.
     pub(super) fn plain(&self) -> (u16, &str) {
-        assert_eq!(self.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(
+            self.headers[header::CONTENT_TYPE],
+            "text/plain; charset=utf-8"
+        );
         (self.status, &self.text)
     }
 }
@@ -62,31 +71,51 @@ impl Answer {
 impl Api {
     /// One well-behaved provider with the simulated shell.
     pub(super) fn start() -> Api {
-        Api::with(Config { providers: vec![ProviderSpec::new("alice")], ..Config::default() })
+        Api::with(Config {
+            providers: vec![ProviderSpec::new("alice")],
+            ..Config::default()
+        })
     }
 
     pub(super) fn with(mut config: Config) -> Api {
-        config.app_keys = vec![AppKey::new("secret", "requestor"), AppKey::new("other", "other")];
+        config.app_keys = vec![
+            AppKey::new("secret", "requestor"),
+            AppKey::new("other", "other"),
+        ];
         let epoch = Timestamp::from_second(1_800_000_000).expect("in range");
         let mock = MockYagna::start(config, Timebase::starting_at(epoch));
-        Api { router: mock.router(), mock, key: "secret".into() }
+        Api {
+            router: mock.router(),
+            mock,
+            key: "secret".into(),
+        }
     }
 
     /// The same network seen with the second app key.
     pub(super) fn as_other(&self) -> Api {
-        Api { key: "other".into(), ..self.clone() }
+        Api {
+            key: "other".into(),
+            ..self.clone()
+        }
     }
 
     pub(super) fn request(&self, method: Method, path: &str, body: Option<&str>) -> Request<Body> {
         let request = Request::builder().method(method).uri(path);
         let request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.key));
         let request = request.header(header::CONTENT_TYPE, "application/json");
-        request.body(Body::from(body.unwrap_or_default().to_owned())).expect("a request")
+        request
+            .body(Body::from(body.unwrap_or_default().to_owned()))
+            .expect("a request")
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
         let begun = Instant::now();
-        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
         Answer {
@@ -102,7 +131,8 @@ impl Api {
     }
 
     pub(super) async fn post(&self, path: &str, body: &str) -> Answer {
-        self.send(self.request(Method::POST, path, Some(body))).await
+        self.send(self.request(Method::POST, path, Some(body)))
+            .await
     }
 
     pub(super) async fn delete(&self, path: &str) -> Answer {
@@ -132,16 +162,21 @@ impl Api {
         let valid_to = now + Duration::from_secs(3600);
         let body = json!({ "proposalId": draft, "validTo": valid_to }).to_string();
         let agreement = self.post(&format!("{MARKET}/agreements"), &body).await.id();
-        let answer = self.post(&format!("{MARKET}/agreements/{agreement}/confirm"), "").await;
+        let answer = self
+            .post(&format!("{MARKET}/agreements/{agreement}/confirm"), "")
+            .await;
         assert_eq!(answer.status, 204, "{answer:?}");
         agreement
     }
 
     async fn proposal(&self, demand: &str) -> String {
-        let answer = self.get(&format!("{MARKET}/demands/{demand}/events?timeout=10")).await;
+        let answer = self
+            .get(&format!("{MARKET}/demands/{demand}/events?timeout=10"))
+            .await;
         let events = answer.json();
         let id = events[0]["proposal"]["proposalId"].as_str();
-        id.unwrap_or_else(|| panic!("no proposal: {events}")).to_owned()
+        id.unwrap_or_else(|| panic!("no proposal: {events}"))
+            .to_owned()
     }
 
     /// An approved agreement.
@@ -160,24 +195,31 @@ impl Api {
     /// An activity on a fresh agreement.
     pub(super) async fn activity(&self) -> String {
         let agreement = self.approved().await;
-        self.post(ACTIVITY, &json!(agreement).to_string()).await.id()
+        self.post(ACTIVITY, &json!(agreement).to_string())
+            .await
+            .id()
     }
 
     /// An activity that is deployed and started.
     pub(super) async fn ready(&self) -> String {
         let activity = self.activity().await;
-        let results = self.run(&activity, json!([{"deploy": {}}, {"start": {}}])).await;
+        let results = self
+            .run(&activity, json!([{"deploy": {}}, {"start": {}}]))
+            .await;
         assert_eq!(results[1]["result"], "Ok", "{results}");
         activity
     }
 
     pub(super) async fn exec(&self, activity: &str, script: Value) -> String {
         let body = json!({ "text": script.to_string() }).to_string();
-        self.post(&format!("{ACTIVITY}/{activity}/exec"), &body).await.id()
+        self.post(&format!("{ACTIVITY}/{activity}/exec"), &body)
+            .await
+            .id()
     }
 
     pub(super) async fn results(&self, activity: &str, batch: &str, query: &str) -> Answer {
-        self.get(&format!("{ACTIVITY}/{activity}/exec/{batch}{query}")).await
+        self.get(&format!("{ACTIVITY}/{activity}/exec/{batch}{query}"))
+            .await
     }
 
     /// All results of a script.
@@ -189,7 +231,9 @@ impl Api {
     }
 
     pub(super) async fn state(&self, activity: &str) -> Value {
-        self.get(&format!("{ACTIVITY}/{activity}/state")).await.json()
+        self.get(&format!("{ACTIVITY}/{activity}/state"))
+            .await
+            .json()
     }
 }
 

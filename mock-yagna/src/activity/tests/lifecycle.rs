@@ -21,7 +21,9 @@ async fn a_text_body_is_answered_with_text_and_an_object_with_an_object() {
     let second = api.post(&format!("{ACTIVITY}?timeout=30"), &body).await;
     let second = second.json();
     assert_eq!(second.as_object().map(|members| members.len()), Some(1));
-    let list = api.get(&format!("{ACTIVITY}?agreementId={agreement}")).await;
+    let list = api
+        .get(&format!("{ACTIVITY}?agreementId={agreement}"))
+        .await;
     assert_eq!(list.json(), json!([first.id(), second["activityId"]]));
     let path = format!("{ACTIVITY}/{}/agreement", first.id());
     assert_eq!(api.get(&path).await.id(), agreement);
@@ -31,7 +33,10 @@ async fn a_text_body_is_answered_with_text_and_an_object_with_an_object() {
 async fn a_created_activity_is_initialized() {
     let api = Api::start();
     let activity = api.activity().await;
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Initialized", null] }));
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Initialized", null] })
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,18 +45,28 @@ async fn bad_bodies_get_the_daemon_s_words() {
     let agreement = api.approved().await;
     let eof = "Json deserialize error: EOF while parsing an object at line 1 column 1";
     assert_eq!(api.post(ACTIVITY, "{").await.plain(), (400, eof));
-    let variants =
-        "Json deserialize error: data did not match any variant of untagged enum CreateActivityJson";
-    assert_eq!(api.post(ACTIVITY, r#"{"foo": 1}"#).await.plain(), (400, variants));
+    let variants = "Json deserialize error: data did not match any variant of untagged enum CreateActivityJson";
+    assert_eq!(
+        api.post(ACTIVITY, r#"{"foo": 1}"#).await.plain(),
+        (400, variants)
+    );
     let hex = "Service error: Id [zzz] contains non hexadecimal characters.".to_owned();
     assert_eq!(api.post(ACTIVITY, r#""zzz""#).await.refusal(), (500, hex));
     let missing = (404, format!("Not found: {ZEROS}"));
-    assert_eq!(api.post(ACTIVITY, &json!(ZEROS).to_string()).await.refusal(), missing);
+    assert_eq!(
+        api.post(ACTIVITY, &json!(ZEROS).to_string())
+            .await
+            .refusal(),
+        missing
+    );
     let object = json!({ "agreementId": ZEROS }).to_string();
     assert_eq!(api.post(ACTIVITY, &object).await.refusal(), missing);
     let key = json!({ "agreementId": agreement, "requestorPubKey": "zz" }).to_string();
     let words = "Bad request: Invalid requestor pub key: Invalid character 'z' at position 0";
-    assert_eq!(api.post(ACTIVITY, &key).await.refusal(), (400, words.to_owned()));
+    assert_eq!(
+        api.post(ACTIVITY, &key).await.refusal(),
+        (400, words.to_owned())
+    );
     let list = "Query deserialize error: missing field `agreementId`";
     assert_eq!(api.get(ACTIVITY).await.plain(), (400, list));
     let bad = api.get(&format!("{ACTIVITY}?agreementId=R-00")).await;
@@ -61,11 +76,21 @@ async fn bad_bodies_get_the_daemon_s_words() {
 
 #[tokio::test(start_paused = true)]
 async fn activities_need_an_approved_agreement() {
-    let behaviour = Behaviour { never_approve: true, ..Behaviour::default() };
-    let provider = ProviderSpec { behaviour, ..ProviderSpec::new("alice") };
-    let api = Api::with(Config { providers: vec![provider], ..Config::default() });
+    let behaviour = Behaviour {
+        never_approve: true,
+        ..Behaviour::default()
+    };
+    let provider = ProviderSpec {
+        behaviour,
+        ..ProviderSpec::new("alice")
+    };
+    let api = Api::with(Config {
+        providers: vec![provider],
+        ..Config::default()
+    });
     let agreement = api.confirmed().await;
-    let words = format!("Bad request: Agreement {agreement} is not Approved. Current state: Pending");
+    let words =
+        format!("Bad request: Agreement {agreement} is not Approved. Current state: Pending");
     let answer = api.post(ACTIVITY, &json!(agreement).to_string()).await;
     assert_eq!(answer.refusal(), (400, words));
 
@@ -82,11 +107,19 @@ async fn activities_need_an_approved_agreement() {
 async fn an_unknown_activity_is_a_500_everywhere() {
     let api = Api::start();
     let words = format!("DAO error: Not found: agreement id for activity: {UNKNOWN}");
-    for path in ["agreement", "state", "usage", "command", &format!("exec/{UNKNOWN}")] {
+    for path in [
+        "agreement",
+        "state",
+        "usage",
+        "command",
+        &format!("exec/{UNKNOWN}"),
+    ] {
         let answer = api.get(&format!("{ACTIVITY}/{UNKNOWN}/{path}")).await;
         assert_eq!(answer.refusal(), (500, words.clone()), "{path}");
     }
-    let exec = api.post(&format!("{ACTIVITY}/{UNKNOWN}/exec"), r#"{"text": "[]"}"#).await;
+    let exec = api
+        .post(&format!("{ACTIVITY}/{UNKNOWN}/exec"), r#"{"text": "[]"}"#)
+        .await;
     assert_eq!(exec.refusal(), (500, words.clone()));
     let gone = api.delete(&format!("{ACTIVITY}/{UNKNOWN}")).await;
     assert_eq!(gone.refusal(), (500, words));
@@ -98,10 +131,21 @@ async fn others_cannot_use_an_activity() {
     let agreement = api.approved().await;
     let activity = api.post(ACTIVITY, &json!(agreement).to_string()).await.id();
     let other = api.as_other();
-    let exec = other.post(&format!("{ACTIVITY}/{activity}/exec"), r#"{"text": "[]"}"#).await;
+    let exec = other
+        .post(&format!("{ACTIVITY}/{activity}/exec"), r#"{"text": "[]"}"#)
+        .await;
     assert_eq!(exec.refusal(), (404, format!("Not found: {agreement}")));
-    assert_eq!(other.delete(&format!("{ACTIVITY}/{activity}")).await.status, 404);
-    assert_eq!(other.get(&format!("{ACTIVITY}/{activity}/state")).await.status, 403);
+    assert_eq!(
+        other.delete(&format!("{ACTIVITY}/{activity}")).await.status,
+        404
+    );
+    assert_eq!(
+        other
+            .get(&format!("{ACTIVITY}/{activity}/state"))
+            .await
+            .status,
+        403
+    );
     let create = other.post(ACTIVITY, &json!(agreement).to_string()).await;
     assert_eq!(create.refusal(), (404, format!("Not found: {agreement}")));
 }
@@ -132,22 +176,49 @@ async fn a_destroyed_activity_keeps_its_state_and_usage_and_nothing_else() {
     assert_eq!((destroy.status, destroy.text.as_str()), (200, "null"));
     assert_eq!(destroy.took, Duration::from_millis(750));
     let again = api.delete(&format!("{ACTIVITY}/{activity}")).await;
-    assert_eq!((again.status, again.text.as_str(), again.took), (200, "null", Duration::ZERO));
+    assert_eq!(
+        (again.status, again.text.as_str(), again.took),
+        (200, "null", Duration::ZERO)
+    );
 
-    let usage = api.get(&format!("{ACTIVITY}/{activity}/usage")).await.json();
+    let usage = api
+        .get(&format!("{ACTIVITY}/{activity}/usage"))
+        .await
+        .json();
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!(api.get(&format!("{ACTIVITY}/{activity}/usage")).await.json(), usage);
+    assert_eq!(
+        api.get(&format!("{ACTIVITY}/{activity}/usage"))
+            .await
+            .json(),
+        usage
+    );
     let [duration, cpu] = [0, 1].map(|index| usage["currentUsage"][index].as_f64());
-    assert!(duration.is_some_and(|seconds| (40.75..41.0).contains(&seconds)), "{usage}");
+    assert!(
+        duration.is_some_and(|seconds| (40.75..41.0).contains(&seconds)),
+        "{usage}"
+    );
     assert_eq!(cpu, Some(30.0));
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Terminated", null] }));
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Terminated", null] })
+    );
 
     let words = "GSB error: Bad request: Bad request: endpoint address not found".to_owned();
     let gone = (500, words);
-    let exec = api.post(&format!("{ACTIVITY}/{activity}/exec"), r#"{"text": "[]"}"#).await;
+    let exec = api
+        .post(&format!("{ACTIVITY}/{activity}/exec"), r#"{"text": "[]"}"#)
+        .await;
     assert_eq!(exec.refusal(), gone);
-    assert_eq!(api.results(&activity, &batch, "?timeout=1").await.refusal(), gone);
-    assert_eq!(api.get(&format!("{ACTIVITY}/{activity}/command")).await.refusal(), gone);
+    assert_eq!(
+        api.results(&activity, &batch, "?timeout=1").await.refusal(),
+        gone
+    );
+    assert_eq!(
+        api.get(&format!("{ACTIVITY}/{activity}/command"))
+            .await
+            .refusal(),
+        gone
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,7 +228,9 @@ async fn the_running_command_and_sgx_are_never_there() {
     let words = "GSB error: Bad request: Bad request: endpoint address not found".to_owned();
     let answer = api.get(&format!("{ACTIVITY}/{activity}/command")).await;
     assert_eq!(answer.refusal(), (500, words.clone()));
-    let answer = api.post(&format!("{ACTIVITY}/{activity}/encrypted"), "abc").await;
+    let answer = api
+        .post(&format!("{ACTIVITY}/{activity}/encrypted"), "abc")
+        .await;
     assert_eq!(answer.refusal(), (500, words));
 }
 
@@ -167,8 +240,13 @@ async fn activities_end_with_their_agreement() {
     let agreement = api.approved().await;
     let activity = api.post(ACTIVITY, &json!(agreement).to_string()).await.id();
     api.terminate(&agreement).await;
-    assert_eq!(api.state(&activity).await, json!({ "state": ["Terminated", null] }));
-    let list = api.get(&format!("{ACTIVITY}?agreementId={agreement}")).await;
+    assert_eq!(
+        api.state(&activity).await,
+        json!({ "state": ["Terminated", null] })
+    );
+    let list = api
+        .get(&format!("{ACTIVITY}?agreementId={agreement}"))
+        .await;
     assert_eq!(list.json(), json!([activity]));
 }
 
@@ -180,19 +258,33 @@ async fn an_agreement_that_ends_first_leaves_no_activity_behind() {
     let (created, ()) = tokio::join!(api.post(ACTIVITY, &body), api.terminate(&agreement));
     let (status, message) = created.refusal();
     assert_eq!(status, 500);
-    assert!(message.contains("was abruptly terminated. Reason: Failed"), "{message}");
+    assert!(
+        message.contains("was abruptly terminated. Reason: Failed"),
+        "{message}"
+    );
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let activities = api.get(&format!("{ACTIVITY}?agreementId={agreement}")).await.json();
+    let activities = api
+        .get(&format!("{ACTIVITY}?agreementId={agreement}"))
+        .await
+        .json();
     let state = api.state(activities[0].as_str().expect("an id")).await;
     assert_eq!(state["state"][0], "Terminated");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_activity_says_so_and_ends_waiting_for_its_results() {
-    let behaviour =
-        Behaviour { kill_activity_after: Some(Duration::from_secs(60)), ..Behaviour::default() };
-    let provider = ProviderSpec { behaviour, ..ProviderSpec::new("alice") };
-    let api = Api::with(Config { providers: vec![provider], ..Config::default() });
+    let behaviour = Behaviour {
+        kill_activity_after: Some(Duration::from_secs(60)),
+        ..Behaviour::default()
+    };
+    let provider = ProviderSpec {
+        behaviour,
+        ..ProviderSpec::new("alice")
+    };
+    let api = Api::with(Config {
+        providers: vec![provider],
+        ..Config::default()
+    });
     let activity = api.ready().await;
     let batch = api.exec(&activity, json!([sh("sleep 1000")])).await;
     let answer = api.results(&activity, &batch, "?timeout=900").await;
@@ -201,5 +293,8 @@ async fn a_lost_activity_says_so_and_ends_waiting_for_its_results() {
     assert_eq!(status, 500);
     assert!(message.contains("GSB error") && message.contains("endpoint address not found"));
     let state = api.state(&activity).await;
-    assert_eq!((&state["state"], &state["reason"]), (&json!(["Terminated", null]), &json!("Failed")));
+    assert_eq!(
+        (&state["state"], &state["reason"]),
+        (&json!(["Terminated", null]), &json!("Failed"))
+    );
 }

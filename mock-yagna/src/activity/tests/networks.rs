@@ -40,7 +40,12 @@ async fn tcp(api: &Api, network: &str, ip: &str, port: u16) -> Result<Socket, Ws
     api.mock.world().spawn(async move {
         let service = TowerToHyperService::new(router);
         let connection = hyper::server::conn::http1::Builder::new();
-        drop(connection.serve_connection(TokioIo::new(server), service).with_upgrades().await);
+        drop(
+            connection
+                .serve_connection(TokioIo::new(server), service)
+                .with_upgrades()
+                .await,
+        );
     });
     let url = format!("ws://mock{NET}/{network}/tcp/{ip}/{port}?authToken=secret");
     Ok(tokio_tungstenite::client_async(url, client).await?.0)
@@ -84,10 +89,19 @@ fn deploy(network: &str, ip: &str) -> Value {
 /// A machine that joined `network`: its activity and its provider.
 async fn machine(api: &Api, network: &str, ip: &str) -> (String, String) {
     let agreement = api.approved().await;
-    let offer = api.get(&format!("/market-api/v1/agreements/{agreement}")).await.json();
-    let provider = offer["offer"]["providerId"].as_str().expect("a provider").to_owned();
+    let offer = api
+        .get(&format!("/market-api/v1/agreements/{agreement}"))
+        .await
+        .json();
+    let provider = offer["offer"]["providerId"]
+        .as_str()
+        .expect("a provider")
+        .to_owned();
     add_node(api, network, &provider, ip).await;
-    let activity = api.post(super::harness::ACTIVITY, &json!(agreement).to_string()).await.id();
+    let activity = api
+        .post(super::harness::ACTIVITY, &json!(agreement).to_string())
+        .await
+        .id();
     let results = api.run(&activity, deploy(network, ip)).await;
     assert_eq!(results[1]["result"], "Ok", "{results}");
     (activity, provider)
@@ -99,7 +113,11 @@ async fn networks_answer_as_recorded_in_both_versions() {
     for root in ["/net-api/v1/net", "/net-api/v2/vpn/net"] {
         assert_eq!(api.get(root).await.text, "[]");
         let unknown = api.get(&format!("{root}/nope")).await;
-        assert_eq!(unknown.refusal(), (404, "Network not found".into()), "while there is none");
+        assert_eq!(
+            unknown.refusal(),
+            (404, "Network not found".into()),
+            "while there is none"
+        );
         let created = api.post(root, r#"{"ip": "192.168.0.0/24"}"#).await.json();
         let id = created["id"].as_str().expect("an id").to_owned();
         assert_eq!((id.len(), id.contains('-')), (32, false));
@@ -127,14 +145,24 @@ async fn networks_answer_as_recorded_in_both_versions() {
         assert_eq!(words(root, "{").await.plain(), (400, eof));
         let missing = "Json deserialize error: missing field `ip` at line 1 column 2";
         assert_eq!(words(root, "{}").await.plain(), (400, missing));
-        let invalid = || (400, "Invalid IP address: invalid IP address syntax".to_owned());
+        let invalid = || {
+            (
+                400,
+                "Invalid IP address: invalid IP address syntax".to_owned(),
+            )
+        };
         assert_eq!(words(root, r#"{"ip": "zz"}"#).await.refusal(), invalid());
-        let wide = words(root, r#"{"ip": "10.0.0.5", "mask": "255.255.0.0"}"#).await.json();
+        let wide = words(root, r#"{"ip": "10.0.0.5", "mask": "255.255.0.0"}"#)
+            .await
+            .json();
         let told = ["ip", "mask", "gateway"].map(|key| wide[key].as_str().unwrap_or_default());
         assert_eq!(told, ["10.0.0.5/16", "255.255.0.0", "10.0.0.1"]);
 
         let addresses = format!("{own}/addresses");
-        assert_eq!(api.get(&addresses).await.text, r#"[{"ip":"192.168.0.1/24"}]"#);
+        assert_eq!(
+            api.get(&addresses).await.text,
+            r#"[{"ip":"192.168.0.1/24"}]"#
+        );
         let answer = words(&addresses, r#"{"ip": "192.168.0.1/24"}"#).await;
         assert_eq!(answer.refusal(), invalid());
         for _ in 0..2 {
@@ -144,7 +172,10 @@ async fn networks_answer_as_recorded_in_both_versions() {
         let answer = words(&addresses, r#"{"ip": "10.9.9.9"}"#).await;
         let mismatch = "Network not found for IP address: 10.9.9.9";
         assert_eq!(answer.refusal(), (400, mismatch.into()));
-        assert_eq!(api.get(&addresses).await.text, r#"[{"ip":"192.168.0.1/24"}]"#);
+        assert_eq!(
+            api.get(&addresses).await.text,
+            r#"[{"ip":"192.168.0.1/24"}]"#
+        );
 
         let nodes = format!("{own}/nodes");
         assert_eq!(api.get(&nodes).await.text, "[]");
@@ -152,7 +183,10 @@ async fn networks_answer_as_recorded_in_both_versions() {
         let outside = "Invalid network IP address: 10.1.1.1";
         assert_eq!(answer.refusal(), (400, outside.into()));
         let answer = words(&nodes, r#"{"id": "0xa", "ip": "127.0.0.1"}"#).await;
-        assert_eq!(answer.refusal(), (400, "IP address not allowed: 127.0.0.1".into()));
+        assert_eq!(
+            answer.refusal(),
+            (400, "IP address not allowed: 127.0.0.1".into())
+        );
 
         assert_eq!(api.get(&format!("{own}/connections")).await.status, 404);
         assert_eq!(api.get(&format!("{own}/tcp")).await.status, 404);
@@ -205,7 +239,10 @@ async fn a_connection_to_nobody_times_out_after_five_seconds_without_a_body() {
     assert_eq!((answer.status, answer.text.as_str()), (504, ""));
     assert_eq!(answer.took, Duration::from_secs(5));
     let words = "Invalid IP address: invalid IP address syntax".to_owned();
-    assert_eq!(api.get(&format!("{NET}/{id}/tcp/zz/22")).await.refusal(), (400, words));
+    assert_eq!(
+        api.get(&format!("{NET}/{id}/tcp/zz/22")).await.refusal(),
+        (400, words)
+    );
     let answer = api.get(&format!("{NET}/{id}/tcp/192.168.0.2/99999")).await;
     assert_eq!(answer.plain(), (404, r#"can not parse "99999" to a u16"#));
 }
@@ -226,7 +263,9 @@ async fn the_echo_of_a_machine_answers_bytes_and_text() {
     let (mut sink, mut stream) = socket.split();
     let sending = async {
         for part in large.chunks(100_000) {
-            sink.send(Message::binary(part.to_vec())).await.expect("sent");
+            sink.send(Message::binary(part.to_vec()))
+                .await
+                .expect("sent");
         }
     };
     let receiving = async {
@@ -242,8 +281,16 @@ async fn the_echo_of_a_machine_answers_bytes_and_text() {
     };
     let ((), back) = tokio::join!(sending, receiving);
     assert!(back == large);
-    assert_eq!(refused(&api, &id, "192.168.0.2", 22).await, 504, "nothing listens there");
-    assert_eq!(refused(&api, &id, "192.168.0.9", 7).await, 504, "nobody has that address");
+    assert_eq!(
+        refused(&api, &id, "192.168.0.2", 22).await,
+        504,
+        "nothing listens there"
+    );
+    assert_eq!(
+        refused(&api, &id, "192.168.0.9", 7).await,
+        504,
+        "nobody has that address"
+    );
     assert_eq!(api.state(&activity).await["state"][0], "Ready");
 }
 
@@ -252,7 +299,11 @@ async fn the_web_server_of_a_machine_names_it_and_serves_its_output() {
     let api = Api::start();
     let id = network(&api).await;
     let (activity, provider) = machine(&api, &id, "192.168.0.2").await;
-    api.run(&activity, json!([sh("echo '{}' > /golem/output/result.json")])).await;
+    api.run(
+        &activity,
+        json!([sh("echo '{}' > /golem/output/result.json")]),
+    )
+    .await;
     let get = |path: &'static str| {
         let (api, id) = (api.clone(), id.clone());
         async move {
@@ -264,11 +315,19 @@ async fn the_web_server_of_a_machine_names_it_and_serves_its_output() {
     };
     let index = get("/").await;
     assert!(index.starts_with("HTTP/1.1 200 OK\r\n"), "{index}");
-    for part in ["<h1>alice</h1>", &provider, &activity, "href=\"/result.json\""] {
+    for part in [
+        "<h1>alice</h1>",
+        &provider,
+        &activity,
+        "href=\"/result.json\"",
+    ] {
         assert!(index.contains(part), "{part} in {index}");
     }
     let file = get("/result.json").await;
-    assert!(file.contains("content-type: application/json\r\n"), "{file}");
+    assert!(
+        file.contains("content-type: application/json\r\n"),
+        "{file}"
+    );
     assert!(file.ends_with("\r\n\r\n{}\n"), "{file}");
     for outside in ["/nope", "/../work/x", "/..%2f..%2fetc/passwd"] {
         assert!(get(outside).await.starts_with("HTTP/1.1 404 "), "{outside}");
@@ -284,24 +343,51 @@ async fn a_machine_is_reached_only_as_a_node_that_joined_and_is_ready() {
     api.delete(&forget).await;
     assert_eq!(refused(&api, &id, "192.168.0.2", 7).await, 504, "no node");
     add_node(&api, &id, "0xdead", "192.168.0.2").await;
-    assert_eq!(refused(&api, &id, "192.168.0.2", 7).await, 504, "another node");
+    assert_eq!(
+        refused(&api, &id, "192.168.0.2", 7).await,
+        504,
+        "another node"
+    );
     api.delete(&format!("{NET}/{id}/nodes/0xdead")).await;
     add_node(&api, &id, &provider, "192.168.0.2").await;
     add_node(&api, &id, &provider, "192.168.0.3").await;
-    assert_eq!(refused(&api, &id, "192.168.0.3", 7).await, 504, "it joined with another address");
+    assert_eq!(
+        refused(&api, &id, "192.168.0.3", 7).await,
+        504,
+        "it joined with another address"
+    );
     let elsewhere = network(&api).await;
     add_node(&api, &elsewhere, &provider, "192.168.0.2").await;
-    assert_eq!(refused(&api, &elsewhere, "192.168.0.2", 7).await, 504, "it joined elsewhere");
+    assert_eq!(
+        refused(&api, &elsewhere, "192.168.0.2", 7).await,
+        504,
+        "it joined elsewhere"
+    );
 
     let mut socket = tcp(&api, &id, "192.168.0.2", 7).await.expect("connected");
     api.run(&activity, json!([{ "terminate": {} }])).await;
     assert_eq!(received(&mut socket).await, None, "closed with what ran");
-    assert_eq!(refused(&api, &id, "192.168.0.2", 7).await, 504, "nothing runs");
+    assert_eq!(
+        refused(&api, &id, "192.168.0.2", 7).await,
+        504,
+        "nothing runs"
+    );
     api.run(&activity, deploy(&id, "192.168.0.2")).await;
-    let mut socket = tcp(&api, &id, "192.168.0.2", 7).await.expect("connected again");
-    api.delete(&format!("{}/{activity}", super::harness::ACTIVITY)).await;
-    assert_eq!(received(&mut socket).await, None, "closed with the activity");
-    assert_eq!(refused(&api, &id, "192.168.0.2", 7).await, 504, "the activity has ended");
+    let mut socket = tcp(&api, &id, "192.168.0.2", 7)
+        .await
+        .expect("connected again");
+    api.delete(&format!("{}/{activity}", super::harness::ACTIVITY))
+        .await;
+    assert_eq!(
+        received(&mut socket).await,
+        None,
+        "closed with the activity"
+    );
+    assert_eq!(
+        refused(&api, &id, "192.168.0.2", 7).await,
+        504,
+        "the activity has ended"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,8 +395,14 @@ async fn a_connection_waits_for_a_machine_that_becomes_ready_in_time() {
     let api = Api::start();
     let id = network(&api).await;
     let agreement = api.approved().await;
-    let activity = api.post(super::harness::ACTIVITY, &json!(agreement).to_string()).await.id();
-    let offer = api.get(&format!("/market-api/v1/agreements/{agreement}")).await.json();
+    let activity = api
+        .post(super::harness::ACTIVITY, &json!(agreement).to_string())
+        .await
+        .id();
+    let offer = api
+        .get(&format!("/market-api/v1/agreements/{agreement}"))
+        .await
+        .json();
     let provider = offer["offer"]["providerId"].as_str().expect("a provider");
     add_node(&api, &id, provider, "192.168.0.2").await;
     let later = async {
@@ -345,7 +437,10 @@ async fn the_daemon_pings_every_five_seconds_and_drops_a_peer_that_is_silent_for
         socket.flush().await.expect("the answer is sent");
     }
     tokio::time::sleep(Duration::from_secs(30)).await;
-    let rest: Vec<_> = socket.map(|message| message.is_ok_and(|m| m.is_ping())).collect().await;
+    let rest: Vec<_> = socket
+        .map(|message| message.is_ok_and(|m| m.is_ping()))
+        .collect()
+        .await;
     let pings = rest.iter().filter(|is_ping| **is_ping).count();
     assert!(pings <= 2, "{pings} pings to a peer that does not answer");
 }
@@ -353,11 +448,16 @@ async fn the_daemon_pings_every_five_seconds_and_drops_a_peer_that_is_silent_for
 #[tokio::test]
 async fn a_configured_port_leads_to_a_real_one_of_this_computer() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let real = listener.local_addr().expect("its address");
     let mut alice = ProviderSpec::new("alice");
     alice.ports.insert(22, real);
-    let api = Api::with(Config { providers: vec![alice], ..Config::default() });
+    let api = Api::with(Config {
+        providers: vec![alice],
+        ..Config::default()
+    });
     let id = network(&api).await;
     machine(&api, &id, "192.168.0.2").await;
     let server = async {
@@ -387,8 +487,14 @@ fn ports_are_read_as_people_write_them_and_lead_nowhere_else() {
     assert_eq!(alice.check(), Ok(()));
     assert!(spec(r#"{"ssh": "127.0.0.1:2222"}"#).is_err());
     assert!(spec(r#"{"22": "localhost"}"#).is_err());
-    let away = spec(r#"{"22": "10.0.0.1:22"}"#).expect("a provider").check();
-    assert!(away.expect_err("elsewhere").to_string().contains("10.0.0.1:22"));
+    let away = spec(r#"{"22": "10.0.0.1:22"}"#)
+        .expect("a provider")
+        .check();
+    assert!(
+        away.expect_err("elsewhere")
+            .to_string()
+            .contains("10.0.0.1:22")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,10 +11,15 @@ use crate::config::{Config, Image, Latency, ProviderSpec};
 const TOOL: &str = "#!/bin/sh\necho \"tool $1\" | tee \"$2\"\necho oops >&2\n";
 
 fn api(dir: &Path) -> Api {
-    let latency = Latency { activity_step: std::time::Duration::ZERO, ..Latency::default() };
+    let latency = Latency {
+        activity_step: std::time::Duration::ZERO,
+        ..Latency::default()
+    };
     Api::with(Config {
         providers: vec![ProviderSpec::new("alice")],
-        default_image: Some(Image::Process { dir: dir.to_owned() }),
+        default_image: Some(Image::Process {
+            dir: dir.to_owned(),
+        }),
         latency,
         ..Config::default()
     })
@@ -44,19 +49,30 @@ async fn an_image_folder_is_deployed_run_and_cleaned_up() {
         sh("exit 5"),
     ]);
     let batch = api.exec(&activity, script).await;
-    let answer = api.results(&activity, &batch, "?timeout=20&commandIndex=3").await;
+    let answer = api
+        .results(&activity, &batch, "?timeout=20&commandIndex=3")
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()[3]["message"], "ExeScript command exited with code 5");
+    assert_eq!(
+        answer.json()[3]["message"],
+        "ExeScript command exited with code 5"
+    );
     let results = api.results(&activity, &batch, "").await.json();
     let output = |index: usize, key: &str| results[index][key].clone();
-    assert_eq!([output(0, "stdout"), output(0, "stderr")], [json!("tool one\n"), json!("oops\n")]);
+    assert_eq!(
+        [output(0, "stdout"), output(0, "stderr")],
+        [json!("tool one\n"), json!("oops\n")]
+    );
     assert_eq!(results[1]["result"], "Ok");
     let shown = output(2, "stdout");
     let lines: Vec<&str> = shown.as_str().expect("text").lines().collect();
     assert_eq!(lines[..3], ["tool one", "/golem/work", "/golem"]);
     let daemon = Path::new("/proc").join(lines[3]);
     assert!(daemon.exists());
-    assert_eq!(api.delete(&format!("{ACTIVITY}/{activity}")).await.text, "null");
+    assert_eq!(
+        api.delete(&format!("{ACTIVITY}/{activity}")).await.text,
+        "null"
+    );
     api.mock.stop().await;
     let stat = std::fs::read_to_string(daemon.join("stat")).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
@@ -67,7 +83,9 @@ async fn terminate_kills_the_command_that_runs() {
     let image = image();
     let api = api(image.path());
     let activity = api.ready().await;
-    let long = api.exec(&activity, json!([sh("echo begun; sleep 300")])).await;
+    let long = api
+        .exec(&activity, json!([sh("echo begun; sleep 300")]))
+        .await;
     let mut running = Value::Null;
     while running != "Ready" {
         running = api.state(&activity).await["state"][1].clone();
@@ -77,7 +95,10 @@ async fn terminate_kills_the_command_that_runs() {
     assert_eq!(results[0]["result"], "Ok");
     let cut = api.results(&activity, &long, "").await.json();
     assert_eq!(cut[0]["message"], "ExeScript command exited with code -1");
-    assert_eq!(api.state(&activity).await["state"], json!(["Initialized", null]));
+    assert_eq!(
+        api.state(&activity).await["state"],
+        json!(["Initialized", null])
+    );
     api.mock.stop().await;
 }
 
@@ -86,9 +107,15 @@ async fn no_process_outlives_the_network() {
     let image = image();
     let api = api(image.path());
     let activity = api.ready().await;
-    let batch = api.exec(&activity, json!([sh("setsid sleep 300 & echo $!")])).await;
+    let batch = api
+        .exec(&activity, json!([sh("setsid sleep 300 & echo $!")]))
+        .await;
     let results = api.results(&activity, &batch, "?timeout=20").await.json();
-    let pid = results[0]["stdout"].as_str().expect("text").trim().to_owned();
+    let pid = results[0]["stdout"]
+        .as_str()
+        .expect("text")
+        .trim()
+        .to_owned();
     let daemon = Path::new("/proc").join(pid);
     assert!(daemon.exists());
     api.mock.stop().await;
@@ -103,5 +130,8 @@ async fn a_missing_image_folder_is_named() {
     let batch = api.exec(&activity, json!([{ "deploy": {} }])).await;
     let results = api.results(&activity, &batch, "?timeout=5").await.json();
     let message = results[0]["message"].as_str().expect("a message");
-    assert!(message.contains("image not found") && message.contains("/no/such/image"), "{message}");
+    assert!(
+        message.contains("image not found") && message.contains("/no/such/image"),
+        "{message}"
+    );
 }

@@ -18,9 +18,17 @@ impl Stream {
         let mut request = api.request(Method::GET, &path, None);
         let accept = HeaderValue::from_static("text/event-stream");
         request.headers_mut().insert(header::ACCEPT, accept);
-        let response = api.router.clone().oneshot(request).await.expect("infallible");
+        let response = api
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("infallible");
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "text/event-stream"
+        );
         Stream(response.into_body())
     }
 
@@ -44,7 +52,10 @@ fn events(text: &str) -> Vec<(u64, Value)> {
         let event: Value = serde_json::from_str(data).expect("JSON");
         let stamp = event["timestamp"].as_str().expect("a stamp");
         assert!(!stamp.ends_with('Z'), "{stamp}");
-        (event["index"].as_u64().expect("an index"), event["kind"].clone())
+        (
+            event["index"].as_u64().expect("an index"),
+            event["kind"].clone(),
+        )
     })
     .collect()
 }
@@ -55,7 +66,9 @@ async fn events_are_told_from_the_beginning_and_the_stream_stays_open() {
     let activity = api.ready().await;
     let quiet = json!({ "run": { "entry_point": "/bin/echo", "args": ["quiet"],
         "capture": { "stdout": { "atEnd": {} } } } });
-    let batch = api.exec(&activity, json!([sh("sleep 1; echo hello"), quiet])).await;
+    let batch = api
+        .exec(&activity, json!([sh("sleep 1; echo hello"), quiet]))
+        .await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut stream = Stream::open(&api, &activity, &batch).await;
     let text = stream.read(Duration::from_secs(1)).await;
@@ -71,7 +84,12 @@ async fn events_are_told_from_the_beginning_and_the_stream_stays_open() {
     assert_eq!(events(&text), expected);
     assert!(text.starts_with("event: runtime\ndata: {"), "{text}");
     assert!(text.ends_with("id: 4\n\n"), "{text}");
-    assert!(stream.read(Duration::from_secs(60)).await.starts_with(":ping\n\n"));
+    assert!(
+        stream
+            .read(Duration::from_secs(60))
+            .await
+            .starts_with(":ping\n\n")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +111,10 @@ async fn an_unknown_batch_is_a_stream_of_pings() {
     let api = Api::start();
     let activity = api.ready().await;
     let mut stream = Stream::open(&api, &activity, "00000000000000000000000000000000").await;
-    assert_eq!(stream.read(Duration::from_secs(25)).await, ":ping\n\n:ping\n\n");
+    assert_eq!(
+        stream.read(Duration::from_secs(25)).await,
+        ":ping\n\n:ping\n\n"
+    );
 }
 
 #[tokio::test(start_paused = true)]

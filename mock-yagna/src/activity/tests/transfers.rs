@@ -40,14 +40,24 @@ async fn connect(api: &Api, service: &str) -> Result<Socket, WsError> {
     api.mock.world().spawn(async move {
         let service = TowerToHyperService::new(router);
         let connection = hyper::server::conn::http1::Builder::new();
-        drop(connection.serve_connection(TokioIo::new(server), service).with_upgrades().await);
+        drop(
+            connection
+                .serve_connection(TokioIo::new(server), service)
+                .with_upgrades()
+                .await,
+        );
     });
     let url = format!("ws://mock{SERVICES}/{service}?authToken=secret");
     let mut request = url.into_client_request().expect("a request");
     let protocol = "gsb+flexbuffers".parse().expect("a header");
-    request.headers_mut().insert("sec-websocket-protocol", protocol);
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocol);
     let (socket, response) = tokio_tungstenite::client_async(request, client).await?;
-    assert_eq!(response.headers()["sec-websocket-protocol"], "gsb+flexbuffers");
+    assert_eq!(
+        response.headers()["sec-websocket-protocol"],
+        "gsb+flexbuffers"
+    );
     Ok(socket)
 }
 
@@ -80,12 +90,16 @@ async fn serve(socket: &mut Socket, content: &[u8]) -> u32 {
         }
         assert_eq!(component, "GetChunk");
         chunks += 1;
-        let number = |key: &str| payload.get(key).and_then(Flex::as_u64).expect("a number") as usize;
+        let number =
+            |key: &str| payload.get(key).and_then(Flex::as_u64).expect("a number") as usize;
         let (offset, size) = (number("offset"), number("size"));
         let end = content.len().min(offset + size);
         let chunk = [
             ("offset", Flex::UInt(offset as u64)),
-            ("content", Flex::Blob(Bytes::copy_from_slice(&content[offset..end]))),
+            (
+                "content",
+                Flex::Blob(Bytes::copy_from_slice(&content[offset..end])),
+            ),
         ];
         answer(socket, id, "payload", Flex::map(chunk)).await;
         if end == content.len() {
@@ -116,7 +130,10 @@ async fn receive(socket: &mut Socket) -> (Vec<u8>, String) {
 }
 
 async fn node(api: &Api) -> String {
-    api.get("/me").await.json()["identity"].as_str().expect("an id").to_owned()
+    api.get("/me").await.json()["identity"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
 }
 
 fn transfer(from: &str, to: &str) -> Value {
@@ -139,7 +156,10 @@ async fn binding_answers_as_recorded() {
     let words = "Service prefix not found: Cannot find service: /public/foo/bar".to_owned();
     assert_eq!(api.delete(&path).await.refusal(), (404, words));
     assert_eq!(api.get(SERVICES).await.status, 404);
-    assert_eq!(api.post(SERVICES, r#"{"listen": {"on": ""}}"#).await.status, 400);
+    assert_eq!(
+        api.post(SERVICES, r#"{"listen": {"on": ""}}"#).await.status,
+        400
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,17 +170,28 @@ async fn a_file_goes_in_and_out_in_chunks() {
     let content: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
     let upload = bind(&api, "up", &["GetMetadata", "GetChunk"]).await;
     let mut socket = connect(&api, &upload).await.expect("connected");
-    let script = transfer(&format!("gftp://{node}/up"), "container:/golem/work/dir/file");
-    let (results, chunks) =
-        tokio::join!(api.run(&activity, script), serve(&mut socket, &content));
-    assert_eq!((&results[0]["result"], chunks), (&json!("Ok"), 3), "{results}");
+    let script = transfer(
+        &format!("gftp://{node}/up"),
+        "container:/golem/work/dir/file",
+    );
+    let (results, chunks) = tokio::join!(api.run(&activity, script), serve(&mut socket, &content));
+    assert_eq!(
+        (&results[0]["result"], chunks),
+        (&json!("Ok"), 3),
+        "{results}"
+    );
 
-    let count = api.run(&activity, json!([sh("wc -c /golem/work/dir/file")])).await;
+    let count = api
+        .run(&activity, json!([sh("wc -c /golem/work/dir/file")]))
+        .await;
     assert_eq!(count[0]["stdout"], "100000 /golem/work/dir/file\n");
 
     let download = bind(&api, "down", &["UploadChunk", "UploadFinished"]).await;
     let mut socket = connect(&api, &download).await.expect("connected");
-    let script = transfer("container:/golem/work/dir/file", &format!("gftp://{node}/down"));
+    let script = transfer(
+        "container:/golem/work/dir/file",
+        &format!("gftp://{node}/down"),
+    );
     let (results, (received, hash)) =
         tokio::join!(api.run(&activity, script), receive(&mut socket));
     assert_eq!(results[0]["result"], "Ok", "{results}");
@@ -201,12 +232,19 @@ async fn failed_transfers_say_why() {
     let missing = message("/golem/work/none", &format!("gftp://{node}/x")).await;
     assert_eq!(missing, "IO error: No such file or directory (os error 2)");
     let outside = message("/etc/passwd", &format!("gftp://{node}/x")).await;
-    assert_eq!(outside, "IO error: path not found in container: /etc/passwd");
+    assert_eq!(
+        outside,
+        "IO error: path not found in container: /etc/passwd"
+    );
     let results = api.run(
         &activity,
         json!([{ "transfer": { "from": "/golem/work/a", "to": "/golem/work/b", "format": "zip" } }]),
     );
-    assert!(results.await[0]["message"].as_str().is_some_and(|m| m.contains("zip")));
+    assert!(
+        results.await[0]["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("zip"))
+    );
 
     let service = bind(&api, "refusing", &["GetMetadata"]).await;
     let mut socket = connect(&api, &service).await.expect("connected");
@@ -243,7 +281,10 @@ async fn unbinding_fails_what_is_under_way_and_silence_ends() {
     bind(&api, "gone", &["GetMetadata"]).await;
     let results = api.run(&activity, script).await;
     let message = results[0]["message"].as_str().expect("a message");
-    assert!(message.contains("timeout calling /public/gftp/gone/GetMetadata"), "{message}");
+    assert!(
+        message.contains("timeout calling /public/gftp/gone/GetMetadata"),
+        "{message}"
+    );
 }
 
 /// The code and reason with which the daemon closes.
@@ -268,7 +309,10 @@ async fn sockets_are_closed_with_a_code_that_says_why() {
     assert_eq!(closed(&mut first).await.0, CloseCode::Policy);
     second.send(Message::text("text")).await.expect("sent");
     assert_eq!(closed(&mut second).await.0, CloseCode::Unsupported);
-    for bad in [Bytes::from_static(b"abc"), Flex::map([("id", Flex::UInt(1))]).encode()] {
+    for bad in [
+        Bytes::from_static(b"abc"),
+        Flex::map([("id", Flex::UInt(1))]).encode(),
+    ] {
         let mut socket = connect(&api, &service).await.expect("connected");
         socket.send(Message::binary(bad)).await.expect("sent");
         let (code, reason) = closed(&mut socket).await;

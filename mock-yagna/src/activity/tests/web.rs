@@ -27,9 +27,13 @@ async fn server(api: &Api) -> (SocketAddr, Shelf) {
         .route("/file", get(async || "content\n").put(put))
         .route("/moved", get(moved))
         .with_state(shelf.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("its address");
-    api.mock.world().spawn(async move { drop(axum::serve(listener, router).await) });
+    api.mock
+        .world()
+        .spawn(async move { drop(axum::serve(listener, router).await) });
     (address, shelf)
 }
 
@@ -43,11 +47,15 @@ async fn a_file_comes_and_goes_over_http_on_this_computer() {
     let activity = api.ready().await;
     let (address, shelf) = server(&api).await;
     let url = format!("http://{address}/file");
-    let results = api.run(&activity, transfer(&url, "container:/golem/work/a")).await;
+    let results = api
+        .run(&activity, transfer(&url, "container:/golem/work/a"))
+        .await;
     assert_eq!(results[0]["result"], "Ok", "{results}");
     let results = api.run(&activity, json!([sh("cat /golem/work/a")])).await;
     assert_eq!(results[0]["stdout"], "content\n");
-    let results = api.run(&activity, transfer("container:/golem/work/a", &url)).await;
+    let results = api
+        .run(&activity, transfer("container:/golem/work/a", &url))
+        .await;
     assert_eq!(results[0]["result"], "Ok", "{results}");
     assert_eq!(shelf.lock().take().as_deref(), Some(&b"content\n"[..]));
 }
@@ -56,7 +64,9 @@ async fn a_file_comes_and_goes_over_http_on_this_computer() {
 async fn what_http_refuses_is_told_and_fails_the_command() {
     let api = Api::start();
     let (address, _) = server(&api).await;
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let nobody = free.local_addr().expect("its address");
     drop(free);
     for (url, words) in [
@@ -64,15 +74,28 @@ async fn what_http_refuses_is_told_and_fails_the_command() {
         (format!("http://{address}/moved"), "answered 302 Found"),
         (format!("http://{nobody}/file"), "onnection refused"),
         (format!("https://{address}/file"), "only plain http"),
-        ("http://example.org/file".to_owned(), "only this computer is reached"),
-        (format!("hash:sha3:00:http://{address}/file"), "differs from the expected one"),
+        (
+            "http://example.org/file".to_owned(),
+            "only this computer is reached",
+        ),
+        (
+            format!("hash:sha3:00:http://{address}/file"),
+            "differs from the expected one",
+        ),
     ] {
         let activity = api.ready().await;
-        let results = api.run(&activity, transfer(&url, "container:/golem/work/a")).await;
+        let results = api
+            .run(&activity, transfer(&url, "container:/golem/work/a"))
+            .await;
         assert_eq!(results[0]["result"], "Error", "{url}: {results}");
         let message = results[0]["message"].as_str().expect("a message");
         assert!(message.contains(words), "{url}: {message}");
-        let agreement = api.get(&format!("{}/{activity}/agreement", super::harness::ACTIVITY)).await;
+        let agreement = api
+            .get(&format!(
+                "{}/{activity}/agreement",
+                super::harness::ACTIVITY
+            ))
+            .await;
         api.terminate(&agreement.id()).await;
     }
 }
@@ -86,7 +109,10 @@ async fn metrics_need_no_key_and_count_what_happened() {
     let answer = api.send(request).await;
     let (status, text) = answer.plain();
     assert_eq!(status, 200);
-    assert!(text.starts_with("# metrics snapshot (ts=18000000"), "{text}");
+    assert!(
+        text.starts_with("# metrics snapshot (ts=18000000"),
+        "{text}"
+    );
     for line in [
         "# TYPE market_demands_subscribed counter",
         "market_demands_subscribed 1",

@@ -439,9 +439,16 @@ async fn each_requestor_lists_its_own_agreements_between_two_dates() {
     }
     assert_eq!(other.get("/agreements").await.text, "[]");
     let listed = api.get("/agreements").await.json();
-    let ids: Vec<_> = (0..2).map(|n| listed[n]["id"].as_str().expect("an id")).collect();
+    let ids: Vec<_> = (0..2)
+        .map(|n| listed[n]["id"].as_str().expect("an id"))
+        .collect();
     assert_eq!(ids, own);
-    let stamp = |n: usize| listed[n]["timestamp"].as_str().expect("a stamp").replace('+', "%2B");
+    let stamp = |n: usize| {
+        listed[n]["timestamp"]
+            .as_str()
+            .expect("a stamp")
+            .replace('+', "%2B")
+    };
     let count = async |query: String| {
         let answer = api.get(&format!("/agreements?{query}")).await.json();
         answer.as_array().expect("a list").len()
@@ -450,6 +457,12 @@ async fn each_requestor_lists_its_own_agreements_between_two_dates() {
     assert_eq!(count(format!("afterDate={}", stamp(0))).await, 1);
     assert_eq!(count(format!("beforeDate={}", stamp(1))).await, 1);
     assert_eq!(count(format!("beforeDate={}", stamp(0))).await, 0);
-    assert_eq!(count(format!("afterDate={}&beforeDate={}", stamp(0), stamp(1))).await, 0);
-    assert_eq!(count(format!("afterDate={}&beforeDate={}", stamp(1), stamp(0))).await, 0);
+    assert_eq!(
+        count(format!("afterDate={}&beforeDate={}", stamp(0), stamp(1))).await,
+        0
+    );
+    assert_eq!(
+        count(format!("afterDate={}&beforeDate={}", stamp(1), stamp(0))).await,
+        0
+    );
 }
