@@ -85,6 +85,9 @@ impl State {
         }
         let online = new.online;
         let silent = (provider.spec.behaviour.silent != new.silent).then_some(new.silent);
+        if provider.spec.behaviour.reject_first != new.reject_first {
+            provider.rejections_left = new.reject_first;
+        }
         provider.spec.behaviour = new;
         self.publish_offer(id);
         let actor = self.actor(id);

@@ -99,6 +99,25 @@ async fn a_provider_can_refuse_termination() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_runs_can_be_told_to_reject() {
+    let stage = Stage::with(json!({}));
+    let demand = stage.demand().await;
+    let change = json!({ "reject_first": 1 });
+    let change = change.as_object().expect("an object").clone();
+    stage
+        .mock
+        .act(Act::Behave {
+            provider: "bob".into(),
+            change,
+        })
+        .expect("it behaves");
+    let rejected = stage.confirmed_on(&demand).await;
+    assert_eq!(stage.wait(&rejected, 10).await, 410);
+    let agreement = stage.confirmed_on(&demand).await;
+    assert_eq!(stage.wait(&agreement, 10).await, 204);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_returns_asks_for_another_price() {
     let stage = Stage::with(json!({ "reoffer_factor": 2 }));
     let demand = stage.demand().await;
