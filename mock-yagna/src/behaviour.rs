@@ -28,6 +28,8 @@ pub struct Behaviour {
     pub refuse: Option<String>,
     /// Says that it has no room for now, to proposals and agreements.
     pub busy: bool,
+    /// Every exe-unit fails to come up, in these words.
+    pub fail_activity: Option<String>,
     /// How many activities fail at their first `start` (or `run`) before one works.
     pub fail_start_first: u32,
     /// Terminates each agreement so long after approving it.
@@ -94,6 +96,7 @@ impl Default for Behaviour {
             never_approve: false,
             refuse: None,
             busy: false,
+            fail_activity: None,
             fail_start_first: 0,
             terminate_after: None,
             kill_activity_after: None,

@@ -106,8 +106,10 @@ impl Replay {
     async fn ask(&mut self, index: usize) {
         let exchange = self.exchanges[index].clone();
         self.until(exchange.at).await;
-        // What had been answered by then when it was recorded must be answered now.
-        let waited = |open: &Exchange| open.at + open.took < exchange.at;
+        // What had been answered by then when it was recorded must be answered now. Recorded times
+        // are cut off at milliseconds.
+        let begun = exchange.at + SignedDuration::from_millis(1);
+        let waited = |open: &Exchange| open.at + open.took < begun;
         while self.exchanges[..index].iter().enumerate().any(|(i, e)| {
             waited(e)
                 && !self

@@ -93,6 +93,11 @@ fn deeds(file: &str) -> Vec<(&'static str, Deed)> {
             ("01:13:57.034", Deed::Come),
             ("01:14:45.551", Deed::Silent(true)),
             ("01:14:52.569", Deed::Silent(false)),
+            (
+                "01:14:52.569",
+                behave(json!({"fail_activity": "runtime not found"})),
+            ),
+            ("01:14:53.600", behave(json!({"fail_activity": null}))),
             ("01:14:55.640", Deed::Go),
         ],
         "05_payment" => vec![

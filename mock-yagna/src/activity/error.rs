@@ -23,9 +23,6 @@ pub(crate) enum ActivityError {
     /// No such activity.
     #[error("DAO error: Not found: agreement id for activity: {0}")]
     NoActivity(ActivityId),
-    /// The activity belongs to others.
-    #[error("Forbidden: activity {0} belongs to another identity")]
-    Forbidden(ActivityId),
     /// The exe-unit is not there (any more).
     #[error("GSB error: Bad request: Bad request: endpoint address not found")]
     NoExeUnit,

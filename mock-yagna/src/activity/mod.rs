@@ -309,6 +309,15 @@ impl State {
         if activity.state != ActivityState::New {
             return;
         }
+        let failure = self
+            .providers
+            .by_id
+            .get(&activity.provider)
+            .and_then(|provider| provider.spec.behaviour.fail_activity.clone());
+        if failure.is_some() {
+            self.end_activity(id, "its exe-unit did not start", failure);
+            return;
+        }
         activity.state = ActivityState::Initialized;
         activity.created_at = now;
         let (agreement, provider) = (activity.agreement.clone(), activity.provider.clone());

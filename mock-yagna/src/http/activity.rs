@@ -49,7 +49,6 @@ impl From<ActivityError> for ApiError {
             ActivityError::NotApproved { .. }
             | ActivityError::PublicKey(_)
             | ActivityError::BadScript(_) => StatusCode::BAD_REQUEST,
-            ActivityError::Forbidden(_) => StatusCode::FORBIDDEN,
             ActivityError::Timeout => StatusCode::REQUEST_TIMEOUT,
             ActivityError::MalformedAgreement { .. }
             | ActivityError::NoActivity(_)
@@ -104,7 +103,7 @@ fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), Activity
     }
 }
 
-/// Both sides may look at an activity.
+/// Both sides may look at an activity; to others its agreement does not exist.
 fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
     let activity = state
         .activity(id)
@@ -112,7 +111,7 @@ fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), Activit
     if activity.requestor == *caller || activity.provider == *caller {
         Ok(())
     } else {
-        Err(ActivityError::Forbidden(id.clone()))
+        Err(ActivityError::NoAgreement(activity.agreement.clone()))
     }
 }
 

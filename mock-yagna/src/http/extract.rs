@@ -70,7 +70,17 @@ async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Resul
         ));
     }
     let body = read(request, limit).await?;
-    serde_json::from_slice(&body).map_err(|error| format!("Json deserialize error: {error}"))
+    serde_json::from_slice(&body)
+        .map_err(|error| format!("Json deserialize error: {}", in_daemons_words(&error)))
+}
+
+/// The daemon's own number type has another word for a bad amount.
+fn in_daemons_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once("is not an amount of GLM") {
+        Some((_, place)) => format!("invalid digit found in string{place}"),
+        None => text,
+    }
 }
 
 /// A JSON body; a bad one is answered 400 as JSON.

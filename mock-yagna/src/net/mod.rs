@@ -7,7 +7,7 @@
 mod machine;
 mod subnet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{AddrParseError, IpAddr};
 
 use golem_wire::activity::{ActivityState, DeployNetwork};
@@ -88,7 +88,8 @@ impl Network {
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
     by_id: IndexMap<NetworkId, Network>,
-    by_owner: IndexMap<NodeId, BTreeSet<NetworkId>>,
+    /// In the order of their creation.
+    by_owner: IndexMap<NodeId, IndexSet<NetworkId>>,
     /// The activity that joined a network with an address, whether the network exists or not.
     joined: IndexMap<(NetworkId, IpAddr), ActivityId>,
 }
@@ -172,7 +173,7 @@ impl State {
         self.network(owner, id)?.stop.cancel();
         self.networks.by_id.shift_remove(id);
         if let Some(own) = self.networks.by_owner.get_mut(owner) {
-            own.remove(id);
+            own.shift_remove(id);
             if own.is_empty() {
                 self.networks.by_owner.shift_remove(owner);
             }

@@ -191,7 +191,7 @@ impl State {
         let timestamp = self.stamp();
         let (mut agreements, mut activities) = (IndexMap::new(), IndexMap::new());
         let mut total = Glm::ZERO;
-        for charge in charges {
+        for charge in &charges {
             total = total + charge.amount;
             let part: &mut Glm = match &charge.activity {
                 Some(activity) => activities.entry(activity.clone()).or_default(),
@@ -210,6 +210,12 @@ impl State {
                 amount: charge.amount,
             };
             self.post(Actor::Daemon, fact);
+        }
+        // The daemon orders what is due for agreements before what is due for activities.
+        let (of_activities, of_agreements): (Vec<_>, Vec<_>) = charges
+            .into_iter()
+            .partition(|charge| charge.activity.is_some());
+        for charge in of_agreements.into_iter().chain(of_activities) {
             self.order(charge);
         }
         self.payments.totals.paid = self.payments.totals.paid + total;

@@ -139,13 +139,10 @@ async fn others_cannot_use_an_activity() {
         other.delete(&format!("{ACTIVITY}/{activity}")).await.status,
         404
     );
-    assert_eq!(
-        other
-            .get(&format!("{ACTIVITY}/{activity}/state"))
-            .await
-            .status,
-        403
-    );
+    for part in ["state", "usage", "agreement"] {
+        let look = other.get(&format!("{ACTIVITY}/{activity}/{part}")).await;
+        assert_eq!(look.refusal(), (404, format!("Not found: {agreement}")));
+    }
     let create = other.post(ACTIVITY, &json!(agreement).to_string()).await;
     assert_eq!(create.refusal(), (404, format!("Not found: {agreement}")));
 }
@@ -269,6 +266,30 @@ async fn an_agreement_that_ends_first_leaves_no_activity_behind() {
         .json();
     let state = api.state(activities[0].as_str().expect("an id")).await;
     assert_eq!(state["state"][0], "Terminated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exe_unit_that_cannot_start_fails_the_creation() {
+    let behaviour = Behaviour {
+        fail_activity: Some("runtime not found".into()),
+        ..Behaviour::default()
+    };
+    let provider = ProviderSpec {
+        behaviour,
+        ..ProviderSpec::new("alice")
+    };
+    let api = Api::with(Config {
+        providers: vec![provider],
+        ..Config::default()
+    });
+    let agreement = api.approved().await;
+    let (status, message) = api
+        .post(ACTIVITY, &json!(agreement).to_string())
+        .await
+        .refusal();
+    assert_eq!(status, 500);
+    let words = "was abruptly terminated. Reason: Failed, message: runtime not found";
+    assert!(message.ends_with(words), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
