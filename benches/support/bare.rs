@@ -1,7 +1,9 @@
 //! The ceiling: the requests that a negotiation needs, sent by a bare loop with no engine.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use golem_wire::market::DemandEvent;
 use golem_wire::{AgreementId, DemandId, ProposalId};
 use http::{Method, Request, StatusCode};
@@ -13,7 +15,11 @@ use crate::door::{APP_KEY, Network};
 
 const PLATFORM: &str = "erc20-holesky-tglm";
 
-async fn call(network: &Network, method: Method, path: &str, body: Option<Value>) -> Bytes {
+/// Sends one request and reads the whole answer.
+///
+/// # Panics
+/// When the daemon does not answer, or refuses.
+pub async fn call(network: &Network, method: Method, path: &str, body: Option<Value>) -> Bytes {
     let mut request = Request::builder()
         .method(method)
         .uri(format!("{}{path}", network.api_url))
@@ -54,69 +60,117 @@ fn demand(now: Timestamp, address: &str) -> Value {
     })
 }
 
-/// Publishes a demand and signs `agreements` agreements, each with another provider, as fast as
-/// the requests go.
-///
-/// # Panics
-/// When the network does not answer as it should.
-pub async fn negotiate(network: &Network, agreements: usize) {
-    let me: Value = parse(&call(network, Method::GET, "/me", None).await);
-    let demand = demand(
-        network.mock.world().now(),
-        me["identity"].as_str().expect("an identity"),
-    );
-    let id: DemandId = parse(
-        &call(
+/// A negotiation, request by request.
+#[derive(Debug)]
+pub struct Negotiation<'a> {
+    network: &'a Network,
+    demand: Value,
+    path: String,
+    /// Requests under way at one time.
+    concurrency: usize,
+    drafts: Vec<ProposalId>,
+    /// The longest that any request took, on the wall's clock.
+    pub slowest: Duration,
+}
+
+impl<'a> Negotiation<'a> {
+    /// Publishes a demand that every provider matches.
+    pub async fn publish(network: &'a Network, concurrency: usize) -> Self {
+        let me: Value = parse(&call(network, Method::GET, "/me", None).await);
+        let address = me["identity"].as_str().expect("an identity");
+        let demand = demand(network.mock.world().now(), address);
+        let (id, slowest) = timed(call(
             network,
             Method::POST,
             "/market-api/v1/demands",
             Some(demand.clone()),
-        )
-        .await,
-    );
-    let path = format!("/market-api/v1/demands/{id}");
-    let mut drafts = Vec::new();
-    while drafts.len() < agreements {
-        let events = format!("{path}/events?timeout=5&maxEvents=100");
-        let events: Vec<DemandEvent> = parse(&call(network, Method::GET, &events, None).await);
-        let mut counters = Vec::new();
-        for event in events {
-            let DemandEvent::ProposalEvent { proposal, .. } = event else {
-                continue;
-            };
-            match proposal.prev_proposal_id {
-                Some(_) => drafts.push(proposal.proposal_id),
-                None => counters.push(format!("{path}/proposals/{}", proposal.proposal_id)),
-            }
+        ))
+        .await;
+        let path = format!("/market-api/v1/demands/{}", parse::<DemandId>(&id));
+        Negotiation {
+            network,
+            demand,
+            path,
+            concurrency,
+            drafts: Vec::new(),
+            slowest,
         }
-        let counters = counters
-            .iter()
-            .map(|path| call(network, Method::POST, path, Some(demand.clone())));
-        join_all(counters).await;
     }
-    drafts.truncate(agreements);
-    join_all(drafts.iter().map(|draft| sign(network, draft))).await;
+
+    /// Counters every proposal until `wanted` providers have agreed.
+    pub async fn collect(&mut self, wanted: usize) {
+        while self.drafts.len() < wanted {
+            let events = format!("{}/events?timeout=5&maxEvents=100", self.path);
+            let (events, taken) = timed(call(self.network, Method::GET, &events, None)).await;
+            self.slowest = self.slowest.max(taken);
+            let mut counters = Vec::new();
+            for event in parse::<Vec<DemandEvent>>(&events) {
+                let DemandEvent::ProposalEvent { proposal, .. } = event else {
+                    continue;
+                };
+                match proposal.prev_proposal_id {
+                    Some(_) => self.drafts.push(proposal.proposal_id),
+                    None => {
+                        counters.push(format!("{}/proposals/{}", self.path, proposal.proposal_id))
+                    }
+                }
+            }
+            let (network, demand) = (self.network, &self.demand);
+            let slowest = stream::iter(counters)
+                .map(async |path| {
+                    timed(call(network, Method::POST, &path, Some(demand.clone())))
+                        .await
+                        .1
+                })
+                .buffer_unordered(self.concurrency)
+                .fold(Duration::ZERO, async |slowest, taken| slowest.max(taken))
+                .await;
+            self.slowest = self.slowest.max(slowest);
+        }
+    }
+
+    /// Signs `agreements` of the drafts.
+    pub async fn sign(&mut self, agreements: usize) {
+        let network = self.network;
+        let drafts: Vec<_> = self.drafts.drain(..agreements).collect();
+        let slowest = stream::iter(drafts)
+            .map(async |draft| sign(network, &draft).await)
+            .buffer_unordered(self.concurrency)
+            .fold(Duration::ZERO, async |slowest, taken| slowest.max(taken))
+            .await;
+        self.slowest = self.slowest.max(slowest);
+    }
 }
 
-async fn sign(network: &Network, draft: &ProposalId) {
+/// Signs an agreement with each of `agreements` providers, as fast as the requests go.
+///
+/// # Panics
+/// When the network does not answer as it should.
+pub async fn negotiate(network: &Network, agreements: usize) {
+    let mut negotiation = Negotiation::publish(network, 100).await;
+    negotiation.collect(agreements).await;
+    negotiation.sign(agreements).await;
+}
+
+/// Signs one draft; the slowest of its requests.
+async fn sign(network: &Network, draft: &ProposalId) -> Duration {
     let valid_to = network.mock.world().now() + SignedDuration::from_hours(1);
     let body = json!({"proposalId": draft, "validTo": valid_to});
     let agreements = "/market-api/v1/agreements";
-    let id: AgreementId = parse(&call(network, Method::POST, agreements, Some(body)).await);
-    call(
-        network,
-        Method::POST,
-        &format!("{agreements}/{id}/confirm"),
-        None,
-    )
-    .await;
-    call(
-        network,
-        Method::POST,
-        &format!("{agreements}/{id}/wait?timeout=15"),
-        None,
-    )
-    .await;
+    let (id, created) = timed(call(network, Method::POST, agreements, Some(body))).await;
+    let path = format!("{agreements}/{}", parse::<AgreementId>(&id));
+    let confirm = format!("{path}/confirm");
+    let (_, confirmed) = timed(call(network, Method::POST, &confirm, None)).await;
+    let wait = format!("{path}/wait?timeout=15");
+    let (_, approved) = timed(call(network, Method::POST, &wait, None)).await;
+    created.max(confirmed).max(approved)
+}
+
+/// How long something took on the wall's clock, whatever clock it lives in.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let begin = Instant::now();
+    (work.await, begin.elapsed())
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> T {

@@ -45,7 +45,8 @@ pub(crate) struct Demand {
     /// Providers whose offer is on its way.
     pub(super) expected: IndexSet<NodeId>,
     rejections: VecDeque<DemandEvent>,
-    proposals: Vec<DemandEvent>,
+    /// Proposals that the requestor has not collected.
+    proposals: Vec<ProposalId>,
     /// All proposals ever made for it.
     pub(super) made: Vec<ProposalId>,
 }
@@ -208,25 +209,39 @@ impl State {
         }
         let rejections = demand.rejections.len().min(max);
         let mut events: Vec<_> = demand.rejections.drain(..rejections).collect();
-        while events.len() < max && !demand.proposals.is_empty() {
-            let chosen = self.market.rng.random_range(0..demand.proposals.len());
-            events.push(demand.proposals.swap_remove(chosen));
+        let wanted = (max - events.len()).min(demand.proposals.len());
+        let mut chosen = Vec::with_capacity(wanted);
+        for _ in 0..wanted {
+            let index = self.market.rng.random_range(0..demand.proposals.len());
+            chosen.push(demand.proposals.swap_remove(index));
         }
+        events.extend(chosen.iter().filter_map(|id| {
+            let proposal = self.market.proposals.get(id)?;
+            let event_date = proposal.created_at;
+            let proposal = Box::new(self.proposal_to_wire(proposal)?);
+            Some(DemandEvent::ProposalEvent {
+                event_date,
+                proposal,
+            })
+        }));
         (!events.is_empty()).then_some(Ok(events))
     }
 
-    /// Queues an event for the requestor.
-    pub(super) fn push_demand_event(&mut self, id: &DemandId, event: DemandEvent) {
-        let Some(demand) = self.market.demands.get_mut(id) else {
-            return;
-        };
-        if demand.life != Life::Living {
-            return;
+    /// Tells the requestor that the provider refused its counter-proposal.
+    pub(super) fn push_rejection(&mut self, id: &DemandId, event: DemandEvent) {
+        self.push_event(id, |demand| demand.rejections.push_back(event));
+    }
+
+    /// Tells the requestor of a provider's proposal.
+    pub(super) fn push_proposal(&mut self, id: &DemandId, proposal: ProposalId) {
+        self.push_event(id, |demand| demand.proposals.push(proposal));
+    }
+
+    fn push_event(&mut self, id: &DemandId, push: impl FnOnce(&mut Demand)) {
+        let demand = self.market.demands.get_mut(id);
+        if let Some(demand) = demand.filter(|demand| demand.life == Life::Living) {
+            push(demand);
+            self.wake(&Topic::Demand(id.clone()));
         }
-        match event {
-            DemandEvent::ProposalRejectedEvent { .. } => demand.rejections.push_back(event),
-            event => demand.proposals.push(event),
-        }
-        self.wake(&Topic::Demand(id.clone()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use golem_wire::market::{DemandEvent, ProposalState};
+use golem_wire::market::ProposalState;
 use golem_wire::{DemandId, NodeId};
 
 use super::Due;
@@ -123,15 +123,8 @@ impl State {
     /// Keeps a provider's proposal and tells the requestor of it.
     pub(super) fn publish_proposal(&mut self, mut proposal: Proposal) {
         proposal.created_at = self.stamp();
-        let demand = proposal.demand.clone();
-        if let Some(wire) = self.proposal_to_wire(&proposal) {
-            let event_date = proposal.created_at;
-            let event = DemandEvent::ProposalEvent {
-                event_date,
-                proposal: Box::new(wire),
-            };
-            self.push_demand_event(&demand, event);
-        }
+        let (demand, id) = (proposal.demand.clone(), proposal.id.clone());
         self.keep_proposal(proposal);
+        self.push_proposal(&demand, id);
     }
 }

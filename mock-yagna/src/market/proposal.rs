@@ -246,7 +246,7 @@ impl State {
                     proposal_id: id.clone(),
                     reason: Some(reason),
                 };
-                self.push_demand_event(&demand, event);
+                self.push_rejection(&demand, event);
             }
             Answer::Counter(properties) => {
                 let proposal = Proposal {
