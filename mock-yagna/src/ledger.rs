@@ -1,7 +1,7 @@
 //! The ledger: an observer with books of its own, which checks after every step that money and
 //! machines obey the laws.
 //!
-//! The nouns post [`Fact`]s as they change; [`State::check_laws`] books what was posted since the
+//! The nouns post [`Fact`]s as they change; `State::check_laws` books what was posted since the
 //! last step and compares it with what the ledger knows, so a step costs as much as it changed.
 //! The ledger never asks the nouns: a noun that errs cannot talk it round.
 //!

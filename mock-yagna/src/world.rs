@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::activity::{self, Activities};
-use crate::config::Config;
+use crate::config::{Config, ProviderSpec};
 use crate::fault::Faults;
 use crate::gsb::Gsb;
 use crate::identity::Identities;
@@ -78,7 +78,10 @@ pub struct State {
     /// When the network started.
     pub(crate) began: Timestamp,
     pub(crate) last_stamp: Timestamp,
+    /// Without its providers: those are the fleet.
     pub(crate) config: Config,
+    /// The providers as they were configured.
+    pub(crate) fleet: Vec<Arc<ProviderSpec>>,
     pub(crate) seed: Seed,
     pub(crate) ids: IdSource,
     pub(crate) timeline: Timeline<Action>,
@@ -112,7 +115,20 @@ impl fmt::Debug for Job {
 }
 
 impl State {
-    pub(crate) fn new(config: Config, now: Timestamp) -> Self {
+    pub(crate) fn new(mut config: Config, now: Timestamp) -> Self {
+        let fleet = std::mem::take(&mut config.providers)
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        Self::with_fleet(config, fleet, now)
+    }
+
+    /// A network of the same configuration, as if it had just been started.
+    pub(crate) fn anew(&self) -> Self {
+        Self::with_fleet(self.config.clone(), self.fleet.clone(), self.now)
+    }
+
+    fn with_fleet(config: Config, fleet: Vec<Arc<ProviderSpec>>, now: Timestamp) -> Self {
         let seed = config.seed;
         let mut state = State {
             now,
@@ -134,6 +150,7 @@ impl State {
             faults: Faults::default(),
             topics: IndexMap::new(),
             background: Vec::new(),
+            fleet,
             config,
         };
         state.populate();

@@ -94,7 +94,7 @@ impl State {
     /// Begins anew: the configured network with an empty journal, as if it had just been started.
     pub(crate) fn reset(&mut self) {
         self.stop_machines();
-        let mut fresh = State::new(self.config.clone(), self.now);
+        let mut fresh = self.anew();
         fresh.last_stamp = self.last_stamp;
         fresh.take_over(self);
         let mut old = std::mem::replace(self, fresh);

@@ -115,7 +115,8 @@ async fn wait_for_the_end(world: &World, fault: &str) {
 }
 
 /// A connection that ends before an answer.
-fn no_answer() -> Response {
+/// The connection ends without an answer.
+pub(crate) fn no_answer() -> Response {
     let mut response = Response::new(Body::from_stream(stream::once(async {
         Err::<Bytes, NoAnswer>(NoAnswer)
     })));

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use golem_wire::market::AgreementState;
 use serde_json::{Value, json};
 
+use crate::fault::layer::no_answer;
 use crate::market::MarketError;
 
 /// Content type of plain text answers.
@@ -29,6 +30,8 @@ pub(crate) enum ErrorBody {
     Problem(Value),
     /// Nothing.
     Empty,
+    /// No answer at all: the connection ends.
+    HangUp,
 }
 
 /// An answer that is not a success.
@@ -68,6 +71,14 @@ impl ApiError {
         ApiError {
             status,
             body: ErrorBody::Problem(problem),
+        }
+    }
+
+    /// The connection ends without an answer.
+    pub(crate) fn hang_up() -> Self {
+        ApiError {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            body: ErrorBody::HangUp,
         }
     }
 
@@ -152,6 +163,7 @@ impl IntoResponse for ApiError {
             ErrorBody::Text(text) => (Some(TEXT), text),
             ErrorBody::Problem(problem) => (Some(PROBLEM), problem.to_string()),
             ErrorBody::Empty => (None, String::new()),
+            ErrorBody::HangUp => return no_answer(),
         };
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;

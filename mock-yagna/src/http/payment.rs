@@ -1,8 +1,7 @@
 //! The payment API (`/payment-api/v1`): accounts, payments, and the routes of the whole area.
 //!
 //! `allocation` has allocations and decorations, `document` invoices, debit notes and their events.
-//! Statuses and bodies are the recorded ones; where a request cannot be judged the same way
-//! (a negative timeout, which makes the daemon drop the connection) the answer is an error.
+//! Statuses and bodies are the recorded ones; a negative timeout ends the connection.
 
 mod allocation;
 mod document;
@@ -89,7 +88,7 @@ fn unknown() -> ApiError {
 /// A timeout that makes the daemon hang up.
 fn check_timeout(timeout: Option<f64>) -> Result<(), ApiError> {
     match timeout {
-        Some(timeout) if timeout < 0.0 => Err(ApiError::empty(StatusCode::INTERNAL_SERVER_ERROR)),
+        Some(timeout) if timeout < 0.0 => Err(ApiError::hang_up()),
         _ => Ok(()),
     }
 }

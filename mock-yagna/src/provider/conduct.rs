@@ -1,5 +1,7 @@
 //! How a provider's behaviour changes over time: phases, interventions, going silent, dying.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use golem_wire::NodeId;
@@ -88,7 +90,7 @@ impl State {
         if provider.spec.behaviour.reject_first != new.reject_first {
             provider.rejections_left = new.reject_first;
         }
-        provider.spec.behaviour = new;
+        Arc::make_mut(&mut provider.spec).behaviour = new;
         self.publish_offer(id);
         let actor = self.actor(id);
         let others = changed
@@ -115,7 +117,7 @@ impl State {
         let Some(provider) = self.providers.by_id.get_mut(id) else {
             return Ok(());
         };
-        provider.base = provider.base.changed(change)?;
+        provider.base = Arc::new(provider.base.changed(change)?);
         self.reconsider(id);
         Ok(())
     }
@@ -123,7 +125,7 @@ impl State {
     /// A provider's agent stops or begins to answer.
     pub(crate) fn set_silent(&mut self, id: &NodeId, silent: bool) {
         if let Some(provider) = self.providers.by_id.get_mut(id) {
-            provider.base.silent = silent;
+            Arc::make_mut(&mut provider.base).silent = silent;
             self.reconsider(id);
         }
     }
@@ -133,8 +135,8 @@ impl State {
         let Some(provider) = self.providers.by_id.get_mut(id) else {
             return;
         };
-        provider.base.online = false;
-        provider.spec.behaviour.online = false;
+        Arc::make_mut(&mut provider.base).online = false;
+        Arc::make_mut(&mut provider.spec).behaviour.online = false;
         self.record(
             self.actor(id),
             Event::ProviderDied {

@@ -36,9 +36,9 @@ pub struct Provider {
     pub(crate) id: NodeId,
     pub(crate) name: String,
     /// Its behaviour is the one of now.
-    pub(crate) spec: ProviderSpec,
+    pub(crate) spec: Arc<ProviderSpec>,
     /// The behaviour without its phases.
-    pub(crate) base: Behaviour,
+    pub(crate) base: Arc<Behaviour>,
     /// Whether it can be reached.
     pub(crate) online: bool,
     /// Approved agreements.
@@ -85,7 +85,14 @@ impl State {
         self.identities = Identities::new(&self.config.app_keys, self.seed);
         self.market = Market::new(self.seed);
         let platforms = self.config.platforms.clone();
-        for spec in self.config.providers.clone() {
+        // Providers that behave alike share one description of it.
+        let mut alike: Option<Arc<Behaviour>> = None;
+        for spec in self.fleet.clone() {
+            let base = match alike.take().filter(|base| **base == spec.behaviour) {
+                Some(base) => base,
+                None => Arc::new(spec.behaviour.clone()),
+            };
+            alike = Some(Arc::clone(&base));
             // A seed per name: another provider more does not change this one.
             let seed = self.seed.fork(&format!("provider/{}", spec.name));
             let id = IdSource::new(seed.fork("node")).node();
@@ -102,7 +109,7 @@ impl State {
                 constraint: Arc::new(constraint),
                 rng: seed.rng(),
                 rejections_left: spec.behaviour.reject_first,
-                base: spec.behaviour.clone(),
+                base,
                 spec,
             };
             self.providers
@@ -129,7 +136,7 @@ impl State {
         if factor == crate::behaviour::Factor::default() {
             return;
         }
-        let prices = &mut provider.spec.prices;
+        let prices = &mut Arc::make_mut(&mut provider.spec).prices;
         for price in [
             &mut prices.start,
             &mut prices.cpu_sec,
@@ -154,8 +161,8 @@ impl State {
             return;
         }
         provider.online = online;
-        provider.base.online = online;
-        provider.spec.behaviour.online = online;
+        Arc::make_mut(&mut provider.base).online = online;
+        Arc::make_mut(&mut provider.spec).behaviour.online = online;
         self.record(self.actor(id), Event::ProviderOnline { online });
         if online {
             self.offer_again(id);
