@@ -10,7 +10,8 @@ use crate::recording::Exchange;
 /// Our answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: u16,
+    /// None: the connection ended without one.
+    pub(crate) status: Option<u16>,
     pub(crate) kind: String,
     pub(crate) body: String,
     pub(crate) took: Duration,
@@ -43,17 +44,20 @@ const FREE: [&str; 9] = [
 /// Everything in which `ours` differs; a wrong status makes the rest meaningless.
 pub(crate) fn compare(recorded: &Exchange, ours: &Answer) -> Vec<Difference> {
     let difference = |aspect, how| Difference { aspect, how };
-    if recorded.status != Some(ours.status) {
-        let status = recorded
-            .status
-            .map_or_else(|| "none".to_owned(), |status| status.to_string());
+    if recorded.status != ours.status {
+        let words = |status: Option<u16>| {
+            status.map_or_else(|| "none".to_owned(), |status| status.to_string())
+        };
+        let (status, our_status) = (words(recorded.status), words(ours.status));
         let how = format!(
-            "the daemon {status} {}, ours {} {}",
+            "the daemon {status} {}, ours {our_status} {}",
             cut(&recorded.body),
-            ours.status,
             cut(&ours.body)
         );
         return vec![difference("status", how)];
+    }
+    if ours.status.is_none() {
+        return Vec::new();
     }
     let mut found = Vec::new();
     if recorded.kind != ours.kind {

@@ -10,6 +10,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use mock_yagna::MockYagna;
+use mock_yagna::fault::NoAnswer;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -159,7 +160,8 @@ async fn call(router: Router, request: Request<Body>, patience: Duration) -> Ans
         .oneshot(request)
         .await
         .expect("the router never fails");
-    let status = response.status().as_u16();
+    let answered = response.extensions().get::<NoAnswer>().is_none();
+    let status = answered.then(|| response.status().as_u16());
     let kind = response
         .headers()
         .get("content-type")
