@@ -69,7 +69,6 @@ impl Call {
     }
 
     /// Reads answers longer than the usual limit.
-    #[allow(dead_code, reason = "results of scripts have a limit of their own")]
     pub(crate) fn max_bytes(mut self, limit: usize) -> Self {
         self.max_bytes = Some(limit);
         self

@@ -63,19 +63,16 @@ impl Rest {
     }
 
     /// For websockets: the transport to connect through.
-    #[allow(dead_code, reason = "websockets of gsb services")]
     pub(crate) fn transport(&self) -> &Transport {
         &self.0.transport
     }
 
     /// For websockets: the daemon's URL.
-    #[allow(dead_code, reason = "websockets of gsb services")]
     pub(crate) fn base_url(&self) -> &Url {
         &self.0.base
     }
 
     /// For websockets: the value of the `Authorization` header; marked sensitive.
-    #[allow(dead_code, reason = "websockets of gsb services")]
     pub(crate) fn authorization(&self) -> HeaderValue {
         self.0.authorization.clone()
     }
@@ -102,7 +99,6 @@ impl Rest {
     }
 
     /// `GET` with a JSON answer.
-    #[allow(dead_code, reason = "short form")]
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -112,7 +108,6 @@ impl Rest {
     }
 
     /// `POST` of a JSON body with a JSON answer.
-    #[allow(dead_code, reason = "short form")]
     pub(crate) async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
         &self,
         operation: &'static str,

@@ -100,7 +100,7 @@ impl Market {
     }
 
     /// Offers seen up to now, and why they were refused.
-    #[allow(dead_code, reason = "for reports")]
+    #[cfg(test)]
     pub(crate) fn refusals(&self) -> MarketSummary {
         self.0.summary()
     }
