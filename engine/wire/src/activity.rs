@@ -260,6 +260,7 @@ pub struct CommandResult {
     /// Position in the batch.
     pub index: u32,
     /// When it ended.
+    #[serde(with = "crate::stamp::nanos")]
     pub event_date: Timestamp,
     /// How it ended.
     pub result: CommandOutcome,

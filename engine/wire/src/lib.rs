@@ -13,6 +13,7 @@ pub mod identity;
 mod ids;
 pub mod market;
 pub mod payment;
+pub mod stamp;
 
 pub use glm::{Glm, ParseGlmError};
 pub use ids::{

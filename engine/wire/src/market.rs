@@ -50,6 +50,7 @@ pub struct Proposal {
     /// Where it stands.
     pub state: ProposalState,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
     /// The proposal this one answers; absent on initial ones.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -69,6 +70,7 @@ pub struct Demand {
     /// Node id of the requestor.
     pub requestor_id: NodeId,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
 }
 
@@ -85,6 +87,7 @@ pub struct Offer {
     /// Node id of the provider.
     pub provider_id: NodeId,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
 }
 
@@ -95,6 +98,7 @@ pub enum DemandEvent {
     /// A proposal arrived.
     ProposalEvent {
         /// When.
+        #[serde(with = "crate::stamp::millis")]
         event_date: Timestamp,
         /// What.
         proposal: Box<Proposal>,
@@ -102,6 +106,7 @@ pub enum DemandEvent {
     /// The provider rejected the requestor's own counter-proposal.
     ProposalRejectedEvent {
         /// When.
+        #[serde(with = "crate::stamp::millis")]
         event_date: Timestamp,
         /// The requestor's counter-proposal.
         proposal_id: ProposalId,
@@ -121,6 +126,7 @@ pub struct AgreementProposal {
     /// The provider's draft to promote.
     pub proposal_id: ProposalId,
     /// Until when the provider may approve; says nothing of the run time.
+    #[serde(with = "crate::stamp::given")]
     pub valid_to: Timestamp,
 }
 
@@ -155,13 +161,19 @@ pub struct Agreement {
     /// The provider's draft that was promoted.
     pub offer: Offer,
     /// End of the approval handshake.
+    #[serde(with = "crate::stamp::given")]
     pub valid_to: Timestamp,
     /// When the provider approved.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::nanos::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub approved_date: Option<Timestamp>,
     /// Where it stands.
     pub state: AgreementState,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
     /// Given at confirmation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -194,8 +206,10 @@ pub struct AgreementListEntry {
     /// Agreement id.
     pub id: AgreementId,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
     /// `null` until approved.
+    #[serde(with = "crate::stamp::nanos::option", default)]
     pub approved_date: Option<Timestamp>,
     /// The reader's side.
     pub role: Party,
@@ -206,6 +220,7 @@ pub struct AgreementListEntry {
 #[serde(rename_all = "camelCase")]
 pub struct AgreementEvent {
     /// When; strictly increasing.
+    #[serde(with = "crate::stamp::micros")]
     pub event_date: Timestamp,
     /// Which agreement.
     pub agreement_id: AgreementId,

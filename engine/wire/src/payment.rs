@@ -39,7 +39,11 @@ pub struct NewAllocation {
     /// Amount set aside.
     pub total_amount: Glm,
     /// When the daemon releases it by itself.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::given::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub timeout: Option<Timestamp>,
     /// Always false without a deposit contract.
     #[serde(default)]
@@ -48,7 +52,11 @@ pub struct NewAllocation {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deposit: Option<Value>,
     /// Deposit extension.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::given::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub extend_timeout: Option<Timestamp>,
 }
 
@@ -60,7 +68,11 @@ pub struct AllocationUpdate {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub total_amount: Option<Glm>,
     /// New timeout.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::given::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub timeout: Option<Timestamp>,
     /// Deposit contract.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -84,13 +96,20 @@ pub struct Allocation {
     /// Total less spent.
     pub remaining_amount: Glm,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
     /// When the daemon releases it by itself.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::given::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub timeout: Option<Timestamp>,
     /// Creation.
+    #[serde(with = "crate::stamp::nanos")]
     pub created_ts: Timestamp,
     /// Last change.
+    #[serde(with = "crate::stamp::nanos")]
     pub updated_ts: Timestamp,
     /// As sent.
     pub make_deposit: bool,
@@ -98,7 +117,11 @@ pub struct Allocation {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deposit: Option<Value>,
     /// As sent.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::given::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub extend_timeout: Option<Timestamp>,
 }
 
@@ -157,6 +180,7 @@ pub struct Invoice {
     /// `<driver>-<network>-<token>`.
     pub payment_platform: String,
     /// Issue.
+    #[serde(with = "crate::stamp::millis")]
     pub timestamp: Timestamp,
     /// For which agreement.
     pub agreement_id: AgreementId,
@@ -165,6 +189,7 @@ pub struct Invoice {
     /// Total, debit notes included.
     pub amount: Glm,
     /// When it must be paid.
+    #[serde(with = "crate::stamp::micros")]
     pub payment_due_date: Timestamp,
     /// Where it stands.
     pub status: DocumentStatus,
@@ -190,6 +215,7 @@ pub struct DebitNote {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous_debit_note_id: Option<DebitNoteId>,
     /// Issue.
+    #[serde(with = "crate::stamp::millis")]
     pub timestamp: Timestamp,
     /// For which agreement.
     pub agreement_id: AgreementId,
@@ -201,7 +227,11 @@ pub struct DebitNote {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage_counter_vector: Option<Value>,
     /// Only on payable notes.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        with = "crate::stamp::micros::option",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
     pub payment_due_date: Option<Timestamp>,
     /// Where it stands.
     pub status: DocumentStatus,
@@ -237,6 +267,7 @@ pub struct InvoiceEvent {
     /// Which invoice.
     pub invoice_id: InvoiceId,
     /// When; strictly increasing.
+    #[serde(with = "crate::stamp::micros")]
     pub event_date: Timestamp,
     /// `InvoiceReceivedEvent`, `InvoiceSettledEvent`, …
     pub event_type: String,
@@ -249,6 +280,7 @@ pub struct DebitNoteEvent {
     /// Which debit note.
     pub debit_note_id: DebitNoteId,
     /// When; strictly increasing.
+    #[serde(with = "crate::stamp::micros")]
     pub event_date: Timestamp,
     /// `DebitNoteReceivedEvent`, …
     pub event_type: String,
