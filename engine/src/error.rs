@@ -3,6 +3,7 @@
 use golem_wire::Glm;
 
 use crate::api::ApiError;
+use crate::journal::JournalError;
 use crate::market::SignError;
 use crate::tasks::TaskLost;
 
@@ -22,6 +23,9 @@ pub enum Error {
     /// A task inside the engine failed.
     #[error(transparent)]
     Task(#[from] TaskLost),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// No account for the payment driver and network of the configuration.
     #[error(
         "the daemon has no account that can pay with driver `{driver}` on network `{network}` (it has: {known}); run `yagna payment init --sender --network {network}`"

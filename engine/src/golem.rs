@@ -14,6 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Overrides};
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
+use crate::journal::{Journal, Log, MemoryJournal};
 use crate::market::{Desk, Rentals, follow_agreements};
 use crate::model::JobId;
 use crate::payment::{self, Payments};
@@ -47,6 +48,7 @@ pub(crate) struct Core {
     jobs: TaskGroup,
     node_id: NodeId,
     app_session: String,
+    log: Log,
     rentals: Rentals,
     payments: Payments,
     markets: Mutex<Vec<Weak<Desk>>>,
@@ -127,6 +129,11 @@ impl Core {
 
     pub(crate) fn app_session(&self) -> &str {
         &self.app_session
+    }
+
+    /// The journal: what is open, and the place for facts that no request tells.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     pub(crate) fn rentals(&self) -> &Rentals {
@@ -237,6 +244,7 @@ pub struct GolemBuilder {
     clock: Option<Arc<dyn Clock>>,
     seed: Option<Seed>,
     transport: Option<Transport>,
+    journal: Option<Box<dyn Journal>>,
     configure: Vec<Change>,
 }
 
@@ -300,6 +308,13 @@ impl GolemBuilder {
         self
     }
 
+    /// Where the engine writes down what it does, so that a later one can finish it after a crash.
+    /// In memory unless set: that outlives no process.
+    pub fn journal(mut self, journal: impl Journal) -> Self {
+        self.journal = Some(Box::new(journal));
+        self
+    }
+
     /// Changes any other setting.
     pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.configure.push(Box::new(change));
@@ -330,6 +345,9 @@ impl GolemBuilder {
             clock,
             seed: self.seed.unwrap_or_else(Seed::from_os),
             transport: self.transport.unwrap_or_else(Transport::http),
+            journal: self
+                .journal
+                .unwrap_or_else(|| Box::new(MemoryJournal::new())),
             tasks: tasks.clone(),
             config,
         };
@@ -351,6 +369,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     seed: Seed,
     transport: Transport,
+    journal: Box<dyn Journal>,
     tasks: TaskGroup,
 }
 
@@ -363,11 +382,16 @@ impl Parts {
             clock,
             seed,
             transport,
+            journal,
             tasks,
         } = self;
         let base = config.api_url.clone();
         let rest = Rest::new(transport.clone(), base, &config.app_key, Limits::default());
         let me = rest.me().await?;
+        let log = Log::open(journal, Arc::clone(&clock))?;
+        let fresh = || seed.fork("app-session").hex(32);
+        let app_session = log.enter(&me.identity, &config.api_url, fresh)?;
+        let rest = rest.with_log(log.clone());
         let allocation = payment::reserve(&rest, &config, &seed, clock.now()).await?;
         let summary = SummaryLogger::new();
         let learning = Arc::clone(&strategy);
@@ -388,7 +412,8 @@ impl Parts {
             jobs: TaskGroup::new("jobs"),
             tasks,
             node_id: me.identity,
-            app_session: seed.fork("app-session").hex(32),
+            app_session,
+            log,
             seed,
             rentals: Rentals::default(),
             payments: Payments::new(allocation, config.payment.concurrent_acceptances),

@@ -15,6 +15,7 @@ pub mod config;
 pub mod error;
 pub mod event;
 mod golem;
+pub mod journal;
 mod lifecycle;
 mod market;
 pub mod model;

@@ -7,6 +7,7 @@ use golem_wire::activity::{ActivityStatus, ActivityUsage, CommandResult, ExecReq
 use golem_wire::{ActivityId, AgreementId, BatchId};
 
 use super::{ApiError, ApiErrorKind, Call, Rest};
+use crate::journal::Change;
 
 /// The operations on activities.
 #[derive(Clone, Debug)]
@@ -79,7 +80,10 @@ impl ActivityApi {
         agreement: &AgreementId,
         wait: Duration,
     ) -> Result<ActivityId, ApiError> {
-        let call = Call::post("createActivity", &path(&[])).long_poll(wait);
+        let change = Change::CreateActivity {
+            agreement: agreement.clone(),
+        };
+        let call = Call::post("createActivity", &path(&[]), change).long_poll(wait);
         self.0.send(call.json(agreement)?).await
     }
 
@@ -93,8 +97,11 @@ impl ActivityApi {
         wait: Duration,
     ) -> Result<(), ApiError> {
         let path = path(&[activity.as_str()]);
+        let change = Change::DestroyActivity {
+            activity: activity.clone(),
+        };
         self.0
-            .send_unit(Call::delete("destroyActivity", &path).long_poll(wait))
+            .send_unit(Call::delete("destroyActivity", &path, change).long_poll(wait))
             .await
     }
 
@@ -131,8 +138,12 @@ impl ActivityApi {
         script: String,
     ) -> Result<BatchId, ApiError> {
         let body = ExecRequest { text: script };
+        let change = Change::Exec {
+            activity: activity.clone(),
+        };
+        let path = path(&[activity.as_str(), "exec"]);
         self.0
-            .post("exec", &path(&[activity.as_str(), "exec"]), &body)
+            .send(Call::post("exec", &path, change).json(&body)?)
             .await
     }
 

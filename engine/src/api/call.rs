@@ -9,6 +9,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{ApiError, ApiErrorKind};
+use crate::journal::Change;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -20,11 +21,18 @@ pub(crate) struct Call {
     pub(super) body: Option<Bytes>,
     pub(super) wait: Duration,
     pub(super) max_bytes: Option<usize>,
+    /// What it changes at the daemon; `None` for calls that only read.
+    pub(super) change: Option<Change>,
 }
 
 impl Call {
-    /// A request of the daemon's operation `operation`; each segment is escaped on its own.
-    pub(crate) fn new(method: Method, operation: &'static str, segments: &[&str]) -> Self {
+    /// Each segment is escaped on its own.
+    fn new(
+        method: Method,
+        operation: &'static str,
+        segments: &[&str],
+        change: Option<Change>,
+    ) -> Self {
         Call {
             operation,
             method,
@@ -33,19 +41,33 @@ impl Call {
             body: None,
             wait: Duration::ZERO,
             max_bytes: None,
+            change,
         }
     }
 
+    /// A request of the daemon's operation `operation`.
     pub(crate) fn get(operation: &'static str, segments: &[&str]) -> Self {
-        Self::new(Method::GET, operation, segments)
+        Self::new(Method::GET, operation, segments, None)
     }
 
-    pub(crate) fn post(operation: &'static str, segments: &[&str]) -> Self {
-        Self::new(Method::POST, operation, segments)
+    /// A `POST` that only waits.
+    pub(crate) fn wait(operation: &'static str, segments: &[&str]) -> Self {
+        Self::new(Method::POST, operation, segments, None)
     }
 
-    pub(crate) fn delete(operation: &'static str, segments: &[&str]) -> Self {
-        Self::new(Method::DELETE, operation, segments)
+    /// A `POST` that changes something: there is no way to send one that the journal does not see.
+    pub(crate) fn post(operation: &'static str, segments: &[&str], change: Change) -> Self {
+        Self::new(Method::POST, operation, segments, Some(change))
+    }
+
+    /// A `PUT`; like [`post`](Self::post).
+    pub(crate) fn put(operation: &'static str, segments: &[&str], change: Change) -> Self {
+        Self::new(Method::PUT, operation, segments, Some(change))
+    }
+
+    /// A `DELETE`; like [`post`](Self::post).
+    pub(crate) fn delete(operation: &'static str, segments: &[&str], change: Change) -> Self {
+        Self::new(Method::DELETE, operation, segments, Some(change))
     }
 
     /// Adds a query item.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::journal::JournalError;
 use crate::tasks::TaskLost;
 use crate::transport::TransportError;
 
@@ -99,6 +100,9 @@ pub enum ApiErrorKind {
         /// Where to.
         location: String,
     },
+    /// What it would have opened could not be written down, so it was not sent.
+    #[error("not sent, because a crash could not be recovered from: {0}")]
+    Journal(JournalError),
     /// The request could not be built.
     #[error("the request cannot be sent: {reason}")]
     Unsendable {
@@ -150,7 +154,9 @@ impl ApiError {
     /// Whether the request may have changed something.
     pub fn outcome(&self) -> Outcome {
         match &*self.kind {
-            ApiErrorKind::Unreachable { .. } | ApiErrorKind::Unsendable { .. } => Outcome::NotSent,
+            ApiErrorKind::Unreachable { .. }
+            | ApiErrorKind::Unsendable { .. }
+            | ApiErrorKind::Journal(_) => Outcome::NotSent,
             ApiErrorKind::Unauthorized { .. } | ApiErrorKind::Redirect { .. } => Outcome::Refused,
             // The daemon gave up waiting for a provider that may still act.
             ApiErrorKind::Refused { status, .. }

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::upgrade::{Upgrade, UpgradeError};
 use super::{ApiError, ApiErrorKind, Call, Rest};
+use crate::journal::Change;
 use crate::transport::Io;
 
 /// The websocket of a bound service.
@@ -47,7 +48,11 @@ impl GsbApi {
                     .collect(),
             },
         };
-        let bound: Bound = self.0.post("bindServices", &API, &body).await?;
+        let change = Change::Bind {
+            address: address.into(),
+        };
+        let call = Call::post("bindServices", &API, change).json(&body)?;
+        let bound: Bound = self.0.send(call).await?;
         Ok(bound.services_id)
     }
 
@@ -57,8 +62,11 @@ impl GsbApi {
     /// Not safe: run it in an owned task.
     pub(crate) async fn unbind(&self, services_id: &str) -> Result<(), ApiError> {
         let path = [&API[..], &[services_id]].concat();
+        let change = Change::Unbind {
+            services: services_id.into(),
+        };
         self.0
-            .send_unit(Call::delete("unbindServices", &path))
+            .send_unit(Call::delete("unbindServices", &path, change))
             .await
     }
 

@@ -10,6 +10,8 @@ use golem_wire::{AgreementId, DemandId, ProposalId};
 use jiff::Timestamp;
 
 use super::{ApiError, Call, Rest};
+use crate::journal::Change;
+use crate::model::JobId;
 
 /// Most events that the daemon hands out at once.
 const MAX_EVENTS: u32 = 100;
@@ -30,8 +32,15 @@ fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
 
 impl MarketApi<'_> {
     /// `subscribeDemand`.
-    pub(crate) async fn subscribe(self, demand: &DemandOfferBase) -> Result<DemandId, ApiError> {
-        let call = Call::post("subscribeDemand", &path(&["demands"])).json(demand)?;
+    pub(crate) async fn subscribe(
+        self,
+        job: &JobId,
+        demand: &DemandOfferBase,
+    ) -> Result<DemandId, ApiError> {
+        let change = Change::Subscribe {
+            job: job.as_str().to_owned(),
+        };
+        let call = Call::post("subscribeDemand", &path(&["demands"]), change).json(demand)?;
         self.0.send(call).await
     }
 
@@ -44,7 +53,11 @@ impl MarketApi<'_> {
 
     /// `unsubscribeDemand`.
     pub(crate) async fn unsubscribe(self, demand: &DemandId) -> Result<(), ApiError> {
-        let call = Call::delete("unsubscribeDemand", &path(&["demands", demand.as_str()]));
+        let change = Change::Unsubscribe {
+            demand: demand.clone(),
+        };
+        let path = path(&["demands", demand.as_str()]);
+        let call = Call::delete("unsubscribeDemand", &path, change);
         self.0.send_unit(call).await
     }
 
@@ -71,8 +84,11 @@ impl MarketApi<'_> {
         counter: &DemandOfferBase,
     ) -> Result<ProposalId, ApiError> {
         let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
+        let change = Change::Counter {
+            proposal: proposal.clone(),
+        };
         self.0
-            .send(Call::post("counterProposalDemand", &path).json(counter)?)
+            .send(Call::post("counterProposalDemand", &path, change).json(counter)?)
             .await
     }
 
@@ -90,8 +106,11 @@ impl MarketApi<'_> {
             proposal.as_str(),
             "reject",
         ]);
+        let change = Change::RejectProposal {
+            proposal: proposal.clone(),
+        };
         self.0
-            .send_unit(Call::post("rejectProposalOffer", &path).json(reason)?)
+            .send_unit(Call::post("rejectProposalOffer", &path, change).json(reason)?)
             .await
     }
 
@@ -105,8 +124,11 @@ impl MarketApi<'_> {
             proposal_id: proposal.clone(),
             valid_to,
         };
+        let change = Change::CreateAgreement {
+            proposal: proposal.clone(),
+        };
         self.0
-            .send(Call::post("createAgreement", &path(&["agreements"])).json(&body)?)
+            .send(Call::post("createAgreement", &path(&["agreements"]), change).json(&body)?)
             .await
     }
 
@@ -122,9 +144,13 @@ impl MarketApi<'_> {
 
     /// `confirmAgreement`.
     pub(crate) async fn confirm(self, id: &AgreementId, session: &str) -> Result<(), ApiError> {
+        let change = Change::Confirm {
+            agreement: id.clone(),
+        };
         let call = Call::post(
             "confirmAgreement",
             &path(&["agreements", id.as_str(), "confirm"]),
+            change,
         )
         .query("appSessionId", session);
         self.0.send_unit(call).await
@@ -136,7 +162,7 @@ impl MarketApi<'_> {
         id: &AgreementId,
         wait: Duration,
     ) -> Result<(), ApiError> {
-        let call = Call::post(
+        let call = Call::wait(
             "waitForApproval",
             &path(&["agreements", id.as_str(), "wait"]),
         )
@@ -147,16 +173,22 @@ impl MarketApi<'_> {
     /// `cancelAgreement`.
     pub(crate) async fn cancel(self, id: &AgreementId, reason: &Reason) -> Result<(), ApiError> {
         let path = path(&["agreements", id.as_str(), "cancel"]);
+        let change = Change::Cancel {
+            agreement: id.clone(),
+        };
         self.0
-            .send_unit(Call::post("cancelAgreement", &path).json(reason)?)
+            .send_unit(Call::post("cancelAgreement", &path, change).json(reason)?)
             .await
     }
 
     /// `terminateAgreement`.
     pub(crate) async fn terminate(self, id: &AgreementId, reason: &Reason) -> Result<(), ApiError> {
         let path = path(&["agreements", id.as_str(), "terminate"]);
+        let change = Change::Terminate {
+            agreement: id.clone(),
+        };
         self.0
-            .send_unit(Call::post("terminateAgreement", &path).json(reason)?)
+            .send_unit(Call::post("terminateAgreement", &path, change).json(reason)?)
             .await
     }
 

@@ -7,10 +7,10 @@ use golem_wire::payment::{
     Invoice, InvoiceEvent, NewAllocation, Rejection,
 };
 use golem_wire::{AllocationId, DebitNoteId, InvoiceId};
-use http::Method;
 use jiff::Timestamp;
 
 use super::{ApiError, Call, Rest};
+use crate::journal::Change;
 
 /// Most events asked for at once.
 const MAX_EVENTS: u32 = 100;
@@ -45,8 +45,12 @@ impl PaymentApi<'_> {
 
     /// `createAllocation`.
     pub(crate) async fn allocate(self, wanted: &NewAllocation) -> Result<Allocation, ApiError> {
+        let change = Change::Allocate {
+            total: wanted.total_amount,
+            timeout: wanted.timeout.unwrap_or(Timestamp::MAX),
+        };
         self.0
-            .send(Call::post("createAllocation", &path(&["allocations"])).json(wanted)?)
+            .send(Call::post("createAllocation", &path(&["allocations"]), change).json(wanted)?)
             .await
     }
 
@@ -64,16 +68,22 @@ impl PaymentApi<'_> {
         update: &AllocationUpdate,
     ) -> Result<Allocation, ApiError> {
         let path = path(&["allocations", id.as_str()]);
+        let change = Change::AmendAllocation {
+            allocation: id.clone(),
+        };
         self.0
-            .send(Call::new(Method::PUT, "amendAllocation", &path).json(update)?)
+            .send(Call::put("amendAllocation", &path, change).json(update)?)
             .await
     }
 
     /// `releaseAllocation`.
     pub(crate) async fn release(self, id: &AllocationId) -> Result<(), ApiError> {
         let path = path(&["allocations", id.as_str()]);
+        let change = Change::ReleaseAllocation {
+            allocation: id.clone(),
+        };
         self.0
-            .send_unit(Call::delete("releaseAllocation", &path))
+            .send_unit(Call::delete("releaseAllocation", &path, change))
             .await
     }
 
@@ -144,7 +154,11 @@ impl PaymentApi<'_> {
         acceptance: &Acceptance,
     ) -> Result<(), ApiError> {
         let path = path(&["invoices", id.as_str(), "accept"]);
-        let call = Call::post("acceptInvoice", &path)
+        let change = Change::AcceptInvoice {
+            invoice: id.clone(),
+            amount: acceptance.total_amount_accepted,
+        };
+        let call = Call::post("acceptInvoice", &path, change)
             .long_poll(ACCEPT_WAIT)
             .json(acceptance)?;
         self.0.send_unit(call).await
@@ -157,7 +171,11 @@ impl PaymentApi<'_> {
         acceptance: &Acceptance,
     ) -> Result<(), ApiError> {
         let path = path(&["debitNotes", id.as_str(), "accept"]);
-        let call = Call::post("acceptDebitNote", &path)
+        let change = Change::AcceptDebitNote {
+            debit_note: id.clone(),
+            amount: acceptance.total_amount_accepted,
+        };
+        let call = Call::post("acceptDebitNote", &path, change)
             .long_poll(ACCEPT_WAIT)
             .json(acceptance)?;
         self.0.send_unit(call).await
@@ -170,7 +188,10 @@ impl PaymentApi<'_> {
         rejection: &Rejection,
     ) -> Result<(), ApiError> {
         let path = path(&["invoices", id.as_str(), "reject"]);
-        let call = Call::post("rejectInvoice", &path)
+        let change = Change::RejectInvoice {
+            invoice: id.clone(),
+        };
+        let call = Call::post("rejectInvoice", &path, change)
             .long_poll(ACCEPT_WAIT)
             .json(rejection)?;
         self.0.send_unit(call).await

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::{ApiError, ApiErrorKind, Call};
+use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::config::AppKey;
+use crate::journal::{self, Log, Ticket};
 use crate::transport::{Body, Transport, TransportError};
 
 /// Bytes of an answer that error messages quote.
@@ -50,6 +50,7 @@ struct Inner {
     base: Url,
     authorization: HeaderValue,
     limits: Limits,
+    log: Option<Log>,
 }
 
 impl Rest {
@@ -59,6 +60,18 @@ impl Rest {
             base,
             authorization: key.authorization(),
             limits,
+            log: None,
+        }))
+    }
+
+    /// The same client, which writes everything that it changes into a journal.
+    pub(crate) fn with_log(&self, log: Log) -> Self {
+        Rest(Arc::new(Inner {
+            transport: self.0.transport.clone(),
+            base: self.0.base.clone(),
+            authorization: self.0.authorization.clone(),
+            limits: self.0.limits,
+            log: Some(log),
         }))
     }
 
@@ -83,19 +96,28 @@ impl Rest {
     /// Dropping it leaves a call that changes something with an unknown outcome: put such calls
     /// into [`TaskGroup::run`](crate::tasks::TaskGroup::run).
     pub(crate) async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
-        let bytes = self.bytes(&call).await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            call.error(ApiErrorKind::Malformed {
-                reason: error.to_string(),
-                excerpt: excerpt(&bytes),
+        let ticket = self.announce(&call)?;
+        let mut id = None;
+        let result = self.bytes(&call).await.and_then(|bytes| {
+            id = call.change.as_ref().and_then(|_| created(&bytes));
+            serde_json::from_slice(&bytes).map_err(|error| {
+                call.error(ApiErrorKind::Malformed {
+                    reason: error.to_string(),
+                    excerpt: excerpt(&bytes),
+                })
             })
-        })
+        });
+        self.conclude(ticket, id, &result);
+        result
     }
 
     /// Sends a call whose answer's body does not matter; it is read within the limits all the same,
     /// so that the connection can be used again.
     pub(crate) async fn send_unit(&self, call: Call) -> Result<(), ApiError> {
-        self.bytes(&call).await.map(drop)
+        let ticket = self.announce(&call)?;
+        let result = self.bytes(&call).await.map(drop);
+        self.conclude(ticket, None, &result);
+        result
     }
 
     /// `GET` with a JSON answer.
@@ -107,14 +129,43 @@ impl Rest {
         self.send(Call::get(operation, segments)).await
     }
 
-    /// `POST` of a JSON body with a JSON answer.
-    pub(crate) async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
+    /// Writes down what the call is about to change.
+    fn announce(&self, call: &Call) -> Result<Option<Ticket>, ApiError> {
+        let (Some(log), Some(change)) = (&self.0.log, &call.change) else {
+            return Ok(None);
+        };
+        match log.intent(change.clone()) {
+            Ok(ticket) => Ok(Some(ticket)),
+            Err(error) if change.is_closing() => {
+                tracing::error!(%change, %error, "sent although it was not written down");
+                Ok(None)
+            }
+            Err(error) => Err(call.error(ApiErrorKind::Journal(error))),
+        }
+    }
+
+    /// Writes down what came of it.
+    fn conclude<T>(
         &self,
-        operation: &'static str,
-        segments: &[&str],
-        body: &B,
-    ) -> Result<T, ApiError> {
-        self.send(Call::post(operation, segments).json(body)?).await
+        ticket: Option<Ticket>,
+        id: Option<String>,
+        result: &Result<T, ApiError>,
+    ) {
+        let (Some(log), Some(ticket)) = (&self.0.log, ticket) else {
+            return;
+        };
+        let outcome = match result {
+            Ok(_) => journal::Outcome::Done { id },
+            Err(error) => {
+                let reason = error.to_string();
+                match error.outcome() {
+                    Outcome::NotSent => journal::Outcome::NotSent { reason },
+                    Outcome::Refused => journal::Outcome::Refused { reason },
+                    Outcome::Unknown => journal::Outcome::Unknown { reason },
+                }
+            }
+        };
+        log.outcome(ticket, outcome);
     }
 
     async fn bytes(&self, call: &Call) -> Result<Bytes, ApiError> {
@@ -253,6 +304,17 @@ fn excerpt(bytes: &[u8]) -> String {
         .collect::<String>()
         .trim()
         .to_owned()
+}
+
+/// The id of what a request created: the answer itself, or its one member that is an id.
+fn created(bytes: &[u8]) -> Option<String> {
+    match serde_json::from_slice(bytes).ok()? {
+        serde_json::Value::String(id) => Some(id),
+        serde_json::Value::Object(answer) => ["allocationId", "servicesId", "activityId"]
+            .iter()
+            .find_map(|key| Some(answer.get(*key)?.as_str()?.to_owned())),
+        _ => None,
+    }
 }
 
 /// An error and its causes in one line.

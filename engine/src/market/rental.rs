@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
 use crate::event::EventKind;
 use crate::golem::Core;
+use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::model::{JobId, LinearPrices, OfferProposal};
 
@@ -186,6 +187,13 @@ impl Rental {
     }
 
     fn announce(&self, end: AgreementEnd) {
+        if end.by != EndedBy::Lost {
+            // A machine that was given up is not known to be gone.
+            self.core.log().fact(Fact::AgreementEnded {
+                agreement: self.agreement_id.clone(),
+                reason: end.to_string(),
+            });
+        }
         self.core.emit(EventKind::AgreementTerminated {
             job: self.job.clone(),
             agreement_id: self.agreement_id.clone(),

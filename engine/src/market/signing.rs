@@ -102,7 +102,7 @@ impl Desk {
     pub(super) async fn publish(&self) -> Result<DemandId, ApiError> {
         let base = demand::base(self.draft.clone());
         let api = self.core.rest().market();
-        let published = match api.subscribe(&base).await {
+        let published = match api.subscribe(&self.job, &base).await {
             Err(error) if error.outcome() == crate::api::Outcome::Unknown => {
                 // It may exist: adopt it rather than leave it alone on the market.
                 let demands = api.demands().await.unwrap_or_default();

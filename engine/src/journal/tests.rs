@@ -1,0 +1,174 @@
+//! What the book makes of entries, whatever their order and number.
+
+use golem_wire::{AgreementId, Glm};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::SystemClock;
+
+fn log(journal: &MemoryJournal) -> Log {
+    Log::open(Box::new(journal.clone()), Arc::new(SystemClock)).expect("readable")
+}
+
+fn done(log: &Log, change: Change, id: Option<&str>) {
+    let ticket = log.intent(change).expect("written");
+    let id = id.map(str::to_owned);
+    log.outcome(ticket, Outcome::Done { id });
+}
+
+fn create(proposal: &str) -> Change {
+    Change::CreateAgreement {
+        proposal: proposal.into(),
+    }
+}
+
+#[test]
+fn a_request_without_outcome_is_unresolved_in_the_next_life() {
+    let journal = MemoryJournal::new();
+    let _lost = log(&journal).intent(create("p")).expect("written");
+    let book = log(&journal).book();
+    assert_eq!(book.unresolved.len(), 1);
+    assert_eq!(book.next_op, 1);
+}
+
+#[test]
+fn what_is_opened_and_closed_leaves_nothing_behind() {
+    let journal = MemoryJournal::new();
+    let log = log(&journal);
+    let timeout = Timestamp::from_second(9).expect("literal");
+    let allocate = Change::Allocate {
+        total: Glm::from(1),
+        timeout,
+    };
+    done(&log, allocate, Some("alloc"));
+    let job = "service-1".to_owned();
+    done(&log, Change::Subscribe { job }, Some("demand"));
+    done(&log, create("p"), Some("agreement"));
+    let agreement = AgreementId::new("agreement");
+    done(
+        &log,
+        Change::Confirm {
+            agreement: agreement.clone(),
+        },
+        None,
+    );
+    done(
+        &log,
+        Change::CreateActivity {
+            agreement: agreement.clone(),
+        },
+        Some("activity"),
+    );
+    let book = log.book();
+    assert!(book.agreements[&agreement].confirmed && !book.is_settled());
+    assert_eq!(book.agreements[&agreement].activities.len(), 1);
+    let activity = "activity".into();
+    done(&log, Change::DestroyActivity { activity }, None);
+    done(
+        &log,
+        Change::Terminate {
+            agreement: agreement.clone(),
+        },
+        None,
+    );
+    log.fact(Fact::InvoiceSeen {
+        agreement: agreement.clone(),
+        invoice: "invoice".into(),
+        amount: Glm::from(1),
+    });
+    let accept = Change::AcceptInvoice {
+        invoice: "invoice".into(),
+        amount: Glm::from(1),
+    };
+    done(&log, accept, None);
+    let book = log.book();
+    assert!(
+        book.agreements[&agreement]
+            .invoice
+            .as_ref()
+            .is_some_and(|i| i.accepted)
+    );
+    log.fact(Fact::AccountClosed { agreement });
+    let demand = "demand".into();
+    done(&log, Change::Unsubscribe { demand }, None);
+    let allocation = "alloc".into();
+    done(&log, Change::ReleaseAllocation { allocation }, None);
+    assert!(log.book().is_settled());
+}
+
+#[test]
+fn a_journal_does_not_grow_with_what_is_closed() {
+    let journal = MemoryJournal::new();
+    let log = log(&journal);
+    for round in 0..10_000 {
+        let agreement = AgreementId::new(format!("a{round}"));
+        done(&log, create("p"), Some(agreement.as_str()));
+        log.fact(Fact::AccountClosed { agreement });
+    }
+    assert!(journal.len() <= COMPACT_AFTER, "{}", journal.len());
+    assert_eq!(Book::of(&journal.load().expect("readable")), log.book());
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let id = prop_oneof!["a", "b", "c"];
+    let op = 0..6u64;
+    let agreement = || prop_oneof!["a", "b", "c"].prop_map(AgreementId::new);
+    prop_oneof![
+        (op.clone(), id.clone()).prop_map(|(op, id)| Record::Intent {
+            op,
+            change: create(&id)
+        }),
+        (op.clone(), agreement()).prop_map(|(op, agreement)| Record::Intent {
+            op,
+            change: Change::Confirm { agreement }
+        }),
+        (op.clone(), agreement()).prop_map(|(op, agreement)| Record::Intent {
+            op,
+            change: Change::Terminate { agreement }
+        }),
+        (op.clone(), agreement()).prop_map(|(op, agreement)| Record::Intent {
+            op,
+            change: Change::CreateActivity { agreement }
+        }),
+        (op.clone(), id).prop_map(|(op, id)| Record::Outcome {
+            op,
+            outcome: Outcome::Done { id: Some(id) }
+        }),
+        op.prop_map(|op| Record::Outcome {
+            op,
+            outcome: Outcome::Unknown {
+                reason: "cut".into()
+            }
+        }),
+        agreement().prop_map(|agreement| Record::Fact {
+            fact: Fact::AccountClosed { agreement }
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_snapshot_says_the_same_as_the_entries_before_it(
+        records in proptest::collection::vec(any_record(), 0..60), cut in 0..60usize
+    ) {
+        let at = Timestamp::UNIX_EPOCH;
+        let entries: Vec<_> = records.into_iter().map(|record| Entry { at, record }).collect();
+        let cut = cut.min(entries.len());
+        let book = Box::new(Book::of(&entries[..cut]));
+        let mut short = vec![Entry { at, record: Record::Snapshot { book } }];
+        short.extend_from_slice(&entries[cut..]);
+        prop_assert_eq!(Book::of(&short), Book::of(&entries));
+    }
+
+    #[test]
+    fn entries_survive_json(records in proptest::collection::vec(any_record(), 0..20)) {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut entries: Vec<_> = records.into_iter().map(|record| Entry { at, record }).collect();
+        let book = Box::new(Book::of(&entries));
+        entries.push(Entry { at, record: Record::Snapshot { book } });
+        let text = serde_json::to_string(&entries).expect("serializable");
+        let back: Vec<Entry> = serde_json::from_str(&text).expect("readable");
+        prop_assert_eq!(back, entries);
+    }
+}
