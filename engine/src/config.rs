@@ -70,6 +70,9 @@ pub struct Config {
     pub allocation_timeout: Duration,
     /// How long a single poll waits at the daemon; below its 60 s limit.
     pub poll: Duration,
+    /// How long nothing is given up while the daemon does not answer; services keep running, since
+    /// providers do not need it for that.
+    pub daemon_away: Duration,
     /// The image registry. `GOLEM_REGISTRY_URL`.
     pub registry_url: Url,
     /// Using machines.
@@ -104,6 +107,9 @@ pub struct MarketLimits {
     pub approval_timeout: Duration,
     /// Age at which a demand is replaced; daemons expire them after an hour.
     pub resubscribe_after: Duration,
+    /// How long a provider to whom something is owed is not signed again; it is the last resort
+    /// after that, until it is paid. Its invoice may never come.
+    pub owed_wait: Duration,
 }
 
 /// Limits of paying.
@@ -116,20 +122,50 @@ pub struct PaymentLimits {
     pub grace: Duration,
     /// Documents accepted at the same time.
     pub concurrent_acceptances: usize,
+    /// How long an agreement that ended is remembered once its invoice is accepted, so that
+    /// another document for it is told from a stranger's.
+    pub remember: Duration,
+    /// How long an agreement that ended is remembered without an invoice; it is named as unpaid
+    /// then, and forgotten.
+    pub invoice_wait: Duration,
 }
 
-/// Deadlines of stopping, stage by stage.
+/// Deadlines of stopping, stage by stage; see [`longest`](Self::longest) for all of them together.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShutdownLimits {
     /// For services and tasks to end by themselves.
     pub jobs: Duration,
+    /// For activities to be destroyed.
+    pub activities: Duration,
     /// For agreements to be terminated.
     pub agreements: Duration,
     /// For final invoices to arrive and be accepted.
     pub invoices: Duration,
-    /// For loose ends: unsubscribing, releasing, tasks.
+    /// For accepted documents to be settled by the payment driver; not waited for unless set, since
+    /// drivers collect payments for minutes or hours.
+    pub settlement: Option<Duration>,
+    /// For loose ends: unsubscribing, looking for what is left, releasing, tasks; each of them.
     pub cleanup: Duration,
+    /// For each stage once stopping is hurried by `abort()`.
+    pub abort: Duration,
+}
+
+impl ShutdownLimits {
+    /// Stages that have [`cleanup`](Self::cleanup) as their deadline.
+    const LOOSE_ENDS: u32 = 5;
+
+    /// The sum of the deadlines: stopping has ended after this time, whatever the daemon and the
+    /// providers do.
+    pub fn longest(&self) -> Duration {
+        let stages = [self.jobs, self.activities, self.agreements, self.invoices];
+        let settlement = self.settlement.unwrap_or_default();
+        let loose_ends = self.cleanup.saturating_mul(Self::LOOSE_ENDS);
+        [settlement, loose_ends]
+            .into_iter()
+            .chain(stages)
+            .fold(Duration::ZERO, Duration::saturating_add)
+    }
 }
 
 impl Default for MarketLimits {
@@ -144,6 +180,7 @@ impl Default for MarketLimits {
             last_resort_after: Duration::from_secs(10),
             approval_timeout: Duration::from_secs(30),
             resubscribe_after: Duration::from_secs(50 * 60),
+            owed_wait: Duration::from_secs(20),
         }
     }
 }
@@ -154,6 +191,8 @@ impl Default for PaymentLimits {
             tolerance: Decimal::new(5, 2),
             grace: Duration::from_secs(30),
             concurrent_acceptances: 8,
+            remember: Duration::from_secs(10 * 60),
+            invoice_wait: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -162,9 +201,12 @@ impl Default for ShutdownLimits {
     fn default() -> Self {
         ShutdownLimits {
             jobs: Duration::from_secs(60),
+            activities: Duration::from_secs(15),
             agreements: Duration::from_secs(30),
             invoices: Duration::from_secs(60),
+            settlement: None,
             cleanup: Duration::from_secs(15),
+            abort: Duration::from_secs(3),
         }
     }
 }
@@ -225,6 +267,7 @@ impl Overrides {
             budget,
             allocation_timeout: Duration::from_secs(24 * 3600),
             poll: Duration::from_secs(30),
+            daemon_away: Duration::from_secs(30 * 60),
             registry_url,
             activity: ActivityLimits::default(),
             market: MarketLimits::default(),

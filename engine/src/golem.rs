@@ -18,6 +18,7 @@ use crate::journal::{Journal, Log, MemoryJournal};
 use crate::market::{Desk, Rentals, follow_agreements};
 use crate::model::JobId;
 use crate::payment::{self, Payments};
+use crate::presence::Watchman;
 use crate::rng::Seed;
 use crate::shutdown::{self, ShutdownReport};
 use crate::strategy::{LeastExpensiveLinearPayu, MarketStrategy};
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     log: Log,
     rentals: Rentals,
     payments: Payments,
+    watchman: Watchman,
     markets: Mutex<Vec<Weak<Desk>>>,
     next_job: AtomicU64,
     summary: SummaryLogger,
@@ -134,6 +136,11 @@ impl Core {
     /// The journal: what is open, and the place for facts that no request tells.
     pub(crate) fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Knows whether the daemon is there.
+    pub(crate) fn watchman(&self) -> &Watchman {
+        &self.watchman
     }
 
     pub(crate) fn rentals(&self) -> &Rentals {
@@ -417,6 +424,7 @@ impl Parts {
             seed,
             rentals: Rentals::default(),
             payments: Payments::new(allocation, config.payment.concurrent_acceptances),
+            watchman: Watchman::new(config.daemon_away),
             config,
             markets: Mutex::default(),
             next_job: AtomicU64::new(1),

@@ -21,6 +21,7 @@ mod market;
 pub mod model;
 pub mod payload;
 mod payment;
+mod presence;
 mod retry;
 pub mod rng;
 pub mod script;

@@ -71,6 +71,7 @@ impl<'a> Batch<'a> {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            self.open_for_work()?;
             let error = match api.exec(self.activity.id(), text.clone()).await {
                 Ok(batch) => {
                     self.activity.watch().heard();
@@ -91,6 +92,18 @@ impl<'a> Batch<'a> {
             }
             let again = matches!(fault, ActivityFault::NoEndpoint | ActivityFault::NoAnswer);
             if !again {
+                return Err(self.api_error(error));
+            }
+            let core = self.activity.core();
+            if fault == ActivityFault::NoAnswer
+                && self.patience.or_end(core.is_daemon_away()).await?
+            {
+                // It was not sent, so it waits for the daemon; the absence has its own limit.
+                let back = core.daemon_back(&mut backoff);
+                if self.patience.or_end(back).await? {
+                    attempt = 0;
+                    continue;
+                }
                 return Err(self.api_error(error));
             }
             if attempt >= ENDPOINT_ATTEMPTS {
@@ -152,6 +165,16 @@ impl<'a> Batch<'a> {
                 }
             }
             ActivityFault::NoAnswer | ActivityFault::Other => {}
+        }
+    }
+
+    /// Nothing is sent under an agreement that is known to have ended, even if its activity still
+    /// answers: nobody would pay for it.
+    fn open_for_work(&self) -> Result<(), ScriptError> {
+        self.lost()?;
+        match self.activity.rental().ended_by() {
+            Some(end) => Err(self.activity.lost_error(end.to_string())),
+            None => Ok(()),
         }
     }
 
@@ -258,6 +281,15 @@ impl Results<'_> {
             return Err(batch.api_error(error));
         }
         let silence = activity.core().config().activity.silence;
+        if batch
+            .patience
+            .or_end(activity.core().is_daemon_away())
+            .await?
+        {
+            // Without the daemon nothing is known of the provider.
+            self.last_answer = Instant::now();
+            self.failures = 0;
+        }
         if fault == ActivityFault::NoEndpoint && self.failures >= ENDPOINT_ATTEMPTS {
             activity.lose("its exe-unit is not on the daemon's bus");
         } else if self.last_answer.elapsed() >= silence {

@@ -13,7 +13,8 @@ pub struct ActivityLimits {
     pub results_poll: Duration,
     /// How often the state of an activity is asked for while nothing else is heard of it.
     pub health_interval: Duration,
-    /// An activity is given up when neither daemon nor provider answered for so long.
+    /// An activity is given up when the daemon heard nothing of it for so long. Time without the
+    /// daemon itself does not count: see [`daemon_away`](crate::Config::daemon_away).
     pub silence: Duration,
     /// How long a script waits for one that was given up before it, but still runs.
     pub busy_wait: Duration,

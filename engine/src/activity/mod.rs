@@ -24,10 +24,14 @@ pub(crate) use watch::Fate;
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::golem::Core;
-use crate::market::Rental;
+use crate::market::{AgreementEnd, Rental};
 use crate::model::JobId;
 use crate::retry::Backoff;
 use crate::tasks::TaskLost;
+
+/// Attempts to find and destroy an activity whose creation had an unknown outcome. The end of the
+/// agreement, which follows, ends it as well.
+const STRAY_ATTEMPTS: u32 = 3;
 
 /// Why an activity could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,16 @@ pub(crate) enum ActivityError {
         /// Why.
         #[source]
         source: ApiError,
+    },
+    /// The agreement ended before.
+    #[error("agreement {agreement_id} with provider {provider_name} ended before its activity: {end}")]
+    Ended {
+        /// Which agreement.
+        agreement_id: AgreementId,
+        /// Who rents it out.
+        provider_name: String,
+        /// How.
+        end: AgreementEnd,
     },
     /// The engine is gone.
     #[error(transparent)]
@@ -98,6 +112,14 @@ impl Activity {
         let api = self.core.rest().activity();
         let wait = self.core.config().activity.change_timeout;
         let agreement_id = self.rental.agreement_id.clone();
+        if let Some(end) = self.rental.ended_by() {
+            // It ended while it was handed over: no work is sent to a dead agreement.
+            return Err(ActivityError::Ended {
+                agreement_id,
+                provider_name: self.rental.provider_name.clone(),
+                end,
+            });
+        }
         match api.create(&agreement_id, wait).await {
             Ok(id) => self.id = id,
             Err(source) => {
@@ -132,7 +154,11 @@ impl Activity {
     async fn destroy_strays(&self, agreement: &AgreementId) {
         let api = self.core.rest().activity();
         let wait = self.core.config().activity.change_timeout;
-        let strays = match api.of_agreement(agreement).await {
+        let mut backoff = self.backoff(&format!("strays/{agreement}"));
+        let listing = self
+            .core
+            .insist(&mut backoff, STRAY_ATTEMPTS, || api.of_agreement(agreement));
+        let strays = match listing.await {
             Ok(strays) => strays,
             Err(error) => {
                 tracing::warn!(%agreement, %error, "cannot look for an activity of unknown outcome");
@@ -140,7 +166,11 @@ impl Activity {
             }
         };
         for stray in strays {
-            if let Err(error) = api.destroy(&stray, wait).await {
+            // Destroying twice is as good as once.
+            let destroying = self
+                .core
+                .insist(&mut backoff, STRAY_ATTEMPTS, || api.destroy(&stray, wait));
+            if let Err(error) = destroying.await {
                 tracing::warn!(activity = %stray, %error, "a stray activity may be left behind");
             }
         }
@@ -156,11 +186,16 @@ impl Activity {
         let api = self.core.rest().activity();
         let wait = self.core.config().activity.change_timeout;
         let mut backoff = self.backoff("destroy");
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let Err(error) = api.destroy(&self.id, wait).await else {
                 break;
             };
             let again = error.is_retryable() && !self.watch.fate().is_lost();
+            if again && self.core.is_daemon_away().await {
+                attempt = 0;
+            }
             if !again || attempt >= ATTEMPTS {
                 // The end of the agreement ends it as well.
                 tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");

@@ -2,19 +2,52 @@
 //! exe-unit that is busy fails whatever else it gets.
 
 use golem_wire::BatchId;
-use golem_wire::activity::{CommandOutcome, CommandResult};
+use golem_wire::activity::{ActivityState, CommandOutcome, CommandResult};
 use tokio::time::{Instant, timeout};
 
-use super::Patience;
-use crate::api::ActivityFault;
+use super::{Activity, Patience};
+use crate::api::{ActivityFault, ApiError};
 use crate::retry::Pace;
 use crate::script::ScriptError;
+
+/// Attempts to learn what an exe-unit is at.
+const ATTEMPTS: u32 = 6;
 
 /// Which batch, and how many results it can have.
 #[derive(Clone, Debug)]
 pub(crate) struct Unfinished {
     pub(crate) batch: BatchId,
     pub(crate) commands: usize,
+}
+
+impl Activity {
+    /// Waits until the exe-unit is at no command, after a batch of unknown outcome. Answers whether
+    /// it has been started.
+    ///
+    /// # Errors
+    /// [`ScriptError`] when the next batch is given up meanwhile, or nobody can tell.
+    pub(crate) async fn until_idle(&self, patience: &Patience<'_>) -> Result<bool, ScriptError> {
+        let core = self.core();
+        let api = core.rest().activity();
+        let mut backoff = self.backoff("until-idle");
+        let failed = |error: ApiError| ScriptError::Api {
+            activity_id: self.id().clone(),
+            source: error.into(),
+        };
+        loop {
+            // A request that was lost on its way may still arrive in this time.
+            patience.or_end(backoff.pause()).await?;
+            let mut retries = self.backoff("is-busy");
+            let asking = core.insist(&mut retries, ATTEMPTS, || api.is_busy(self.id()));
+            if !patience.or_end(asking).await?.map_err(failed)? {
+                break;
+            }
+        }
+        let mut retries = self.backoff("is-started");
+        let asking = core.insist(&mut retries, ATTEMPTS, || api.state(self.id()));
+        let status = patience.or_end(asking).await?.map_err(failed)?;
+        Ok(status.state.0 == ActivityState::Ready)
+    }
 }
 
 impl Unfinished {

@@ -121,6 +121,16 @@ impl ActivityApi {
             .await
     }
 
+    /// `getRunningCommand`: whether the exe-unit is at a command.
+    pub(crate) async fn is_busy(&self, activity: &ActivityId) -> Result<bool, ApiError> {
+        let path = path(&[activity.as_str(), "command"]);
+        match self.0.send_unit(Call::get("getRunningCommand", &path)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `getActivityUsage`.
     pub(crate) async fn usage(&self, activity: &ActivityId) -> Result<ActivityUsage, ApiError> {
         self.0

@@ -4,6 +4,7 @@
 pub(crate) mod agreement;
 pub(crate) mod negotiation;
 pub(crate) mod payment;
+pub(crate) mod presence;
 pub(crate) mod service;
 
 /// An event that its state has no rule for: the daemon did not keep to its protocol.

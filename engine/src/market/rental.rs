@@ -94,6 +94,11 @@ impl Rental {
         self.ended.subscribe()
     }
 
+    /// How it ended, or was given up; `None` while it is in force as far as we know.
+    pub(crate) fn ended_by(&self) -> Option<AgreementEnd> {
+        self.ended.borrow().clone()
+    }
+
     /// Counts an activity from now on: it bounds what the provider may ask for.
     pub(crate) fn activity_created(&self, id: &ActivityId) {
         let from = self.core.now();

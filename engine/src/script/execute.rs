@@ -4,7 +4,8 @@
 use std::mem;
 use std::sync::Arc;
 
-use golem_wire::activity::CommandResult;
+use golem_wire::BatchId;
+use golem_wire::activity::{CommandResult, ExeScriptCommand};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -21,6 +22,8 @@ use crate::transfer::{Download, Exchange, Received, Target, TransferError, Uploa
 const MAX_EVENT_OUTPUT: usize = 4096;
 /// What JSON adds to the output itself, at the least.
 const RESULT_OVERHEAD: usize = 64 * 1024;
+/// How often a repeatable script is sent whose outcome stays unknown.
+const MAX_REPEATS: u32 = 5;
 
 pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError> {
     if script.is_empty() {
@@ -42,7 +45,7 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
             cancel: &cancel,
         };
         let max_result_bytes = script.max_result_bytes;
-        let mut run = Execution::new(&activity, script.commands);
+        let mut run = Execution::new(&activity, script.commands, script.repeatable);
         let result = run.run(&patience, max_result_bytes).await;
         run.finish(result).await
     };
@@ -69,11 +72,16 @@ struct Execution<'a> {
     steps: Vec<Step>,
     /// How many were put in front.
     prologue: usize,
+    repeatable: bool,
     done: Vec<CommandExecuted>,
 }
 
 impl<'a> Execution<'a> {
-    fn new(activity: &'a Arc<Activity>, commands: Vec<(Command, Reply)>) -> Self {
+    fn new(
+        activity: &'a Arc<Activity>,
+        commands: Vec<(Command, Reply)>,
+        repeatable: bool,
+    ) -> Self {
         let step = |(command, reply)| Step {
             command,
             reply: Some(reply),
@@ -84,6 +92,7 @@ impl<'a> Execution<'a> {
             number: activity.next_script(),
             steps: commands.into_iter().map(step).collect(),
             prologue: 0,
+            repeatable,
             done: Vec::new(),
         }
     }
@@ -107,18 +116,14 @@ impl<'a> Execution<'a> {
         for index in 0..self.steps.len() {
             self.open_file(index).await?;
         }
-        let commands: Vec<_> = self
-            .steps
-            .iter()
-            .map(|step| step.command.wire(step.file.url()))
-            .collect();
+        let max_bytes = max_result_bytes.saturating_add(RESULT_OVERHEAD);
+        let (commands, batch_id) = self.send(patience, &mut session, max_bytes).await?;
         let batch = Batch {
             patience,
             activity: &activity,
             commands: &commands,
-            max_result_bytes: max_result_bytes.saturating_add(RESULT_OVERHEAD),
+            max_result_bytes: max_bytes,
         };
-        let batch_id = batch.send().await?;
         session.unfinished = Some(Unfinished {
             batch: batch_id.clone(),
             commands: commands.len(),
@@ -166,6 +171,45 @@ impl<'a> Execution<'a> {
         }
         session.unfinished = None;
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Sends the commands; again, if that does no harm and nobody knows whether they arrived.
+    async fn send(
+        &mut self,
+        patience: &Patience<'_>,
+        session: &mut Session,
+        max_result_bytes: usize,
+    ) -> Result<(Vec<ExeScriptCommand>, BatchId), ScriptError> {
+        let activity = Arc::clone(self.activity);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let wire = |step: &Step| step.command.wire(step.file.url());
+            let commands: Vec<_> = self.steps.iter().map(wire).collect();
+            let batch = Batch {
+                patience,
+                activity: &activity,
+                commands: &commands,
+                max_result_bytes,
+            };
+            match batch.send().await {
+                Ok(id) => return Ok((commands, id)),
+                Err(error @ ScriptError::OutcomeUnknown { .. }) => {
+                    if !self.repeatable || attempt >= MAX_REPEATS {
+                        return Err(error);
+                    }
+                    tracing::info!(activity = %activity.id(), %error, "sending the script again");
+                }
+                Err(error) => return Err(error),
+            }
+            // An exe-unit that did get it is busy, and fails whatever comes meanwhile.
+            let is_started = activity.until_idle(patience).await?;
+            if is_started && self.prologue > 0 {
+                session.started = true;
+                self.steps.drain(..self.prologue);
+                self.prologue = 0;
+            }
+        }
     }
 
     fn prepend_start(&mut self) {

@@ -49,6 +49,7 @@ pub struct Script {
     commands: Vec<(Command, Reply)>,
     timeout: Option<Duration>,
     max_result_bytes: usize,
+    repeatable: bool,
 }
 
 impl Script {
@@ -59,6 +60,7 @@ impl Script {
             commands: Vec::new(),
             timeout: None,
             max_result_bytes,
+            repeatable: false,
         }
     }
 
@@ -71,6 +73,14 @@ impl Script {
     /// Most bytes of output the whole script may give back; 16 MiB unless set.
     pub fn max_result_bytes(mut self, limit: usize) -> Self {
         self.max_result_bytes = limit;
+        self
+    }
+
+    /// Says that running the commands twice does no harm. When it is not known whether the provider
+    /// got the script, it is then sent again once the exe-unit is idle, instead of ending with
+    /// [`ScriptError::OutcomeUnknown`].
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 
