@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// An amount of GLM (or tGLM), exact to 28 significant digits; never a float.
 ///
 /// Written as a plain decimal string; read from a string, plain or scientific, or from a JSON
-/// number, as the daemon does (`yagna-rest.md` section 1). Equality is numeric: `1.0 == 1.000`.
+/// number, as the daemon does (`yagna-rest.md` section 1). Digits beyond the 28th are rounded: yapapi
+/// writes a budget of `0.1` with all 55 digits of that float. Equality is numeric: `1.0 == 1.000`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glm(Decimal);
 
@@ -96,15 +97,25 @@ impl fmt::Display for Glm {
 impl FromStr for Glm {
     type Err = ParseGlmError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = if text.contains(['e', 'E']) {
-            Decimal::from_scientific(text)
-        } else {
-            Decimal::from_str_exact(text)
+        let parsed = match text.split_once(['e', 'E']) {
+            None => Decimal::from_str(text).ok(),
+            Some((digits, exponent)) => Decimal::from_scientific(text)
+                .ok()
+                .or_else(|| rounded(digits, exponent)),
         };
-        parsed.map(Glm).map_err(|_| ParseGlmError {
+        parsed.map(Glm).ok_or_else(|| ParseGlmError {
             text: text.chars().take(80).collect(),
         })
     }
+}
+
+/// A scientific text with more digits than fit: as many as do.
+fn rounded(digits: &str, exponent: &str) -> Option<Decimal> {
+    let places = exponent.strip_prefix('-')?.parse::<u32>().ok()?;
+    let kept = Decimal::MAX_SCALE.checked_sub(places)?;
+    let mut amount = Decimal::from_str(digits).ok()?.round_dp(kept);
+    amount.set_scale(amount.scale() + places).ok()?;
+    Some(amount)
 }
 
 impl From<Decimal> for Glm {
@@ -170,6 +181,28 @@ mod tests {
             serde_json::to_string(&amount).expect("json"),
             "\"0.000100\""
         );
+    }
+
+    #[test]
+    fn all_the_digits_of_a_float_are_rounded_to_those_that_fit() {
+        for (text, expected) in [
+            (
+                "0.1000000000000000055511151231257827021181583404541015625",
+                "0.1000000000000000055511151231",
+            ),
+            (
+                "0.00001000000000000000081803053914031309545862313382327556610107421875",
+                "0.0000100000000000000008180305",
+            ),
+            (
+                "9.99999999999999954748111825886258685613938723690807819366455078125E-8",
+                "0.0000000999999999999999954748",
+            ),
+        ] {
+            let amount: Glm = text.parse().expect(text);
+            let expected = expected.parse().expect("literal");
+            assert!((amount - expected).get().abs() < Decimal::new(1, 25), "{amount}");
+        }
     }
 
     #[test]
