@@ -234,7 +234,9 @@ async fn connect(
     Ok(upgrade.on_upgrade(async move |socket| carry(target, stream, socket).await))
 }
 
-/// Carries bytes both ways until either side, the machine or the network ends.
+/// Carries bytes both ways until either side, the machine or the network ends. Only a client that
+/// closes is answered with a close frame: otherwise the daemon drops the connection, and yapapi's
+/// proxy stumbles over a frame it does not expect.
 async fn carry(target: Target, stream: Box<dyn Stream>, socket: WebSocket) {
     let (mut read, mut write) = tokio::io::split(stream);
     let (mut sink, mut messages) = socket.split();
@@ -245,10 +247,11 @@ async fn carry(target: Target, stream: Box<dyn Stream>, socket: WebSocket) {
                 Ok(Some(Ok(Message::Text(text)))) => text.into(),
                 // The library answers pings by itself.
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
-                Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => break,
+                Ok(Some(Ok(Message::Close(_)))) => break true,
+                Ok(Some(Err(_)) | None) => break false,
                 Err(_) => {
                     tracing::debug!("a websocket's peer was silent for {SILENCE:?}");
-                    break;
+                    break false;
                 }
             };
             if write.write_all(&data).await.is_err() {
@@ -277,15 +280,15 @@ async fn carry(target: Target, stream: Box<dyn Stream>, socket: WebSocket) {
         }
     };
     let [network, machine] = &target.ends;
-    tokio::select! {
+    let closed = tokio::select! {
         biased;
-        () = network.cancelled() => {}
-        () = machine.cancelled() => {}
-        () = inward => {}
-        () = outward => {}
-    }
-    // The peer may be gone already.
-    if sink.send(Message::Close(None)).await.is_err() {
+        () = network.cancelled() => false,
+        () = machine.cancelled() => false,
+        closed = inward => closed,
+        () = outward => false,
+    };
+    // The library has prepared the answer to the client's frame.
+    if closed && sink.flush().await.is_err() {
         tracing::debug!("a websocket was gone before it was closed");
     }
 }
