@@ -37,6 +37,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use fault::door::{Door, Peer};
+
 pub use behaviour::Behaviour;
 pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
 pub use delay::Delay;
@@ -76,22 +78,54 @@ impl MockYagna {
         &self.world
     }
 
+    /// The control API alone as a service: it is there also while the daemon is down.
+    pub fn control_router(&self) -> axum::Router {
+        http::control_router(self.world.clone())
+    }
+
+    /// Whether the daemon takes connections now; not while it restarts.
+    pub fn is_listening(&self) -> bool {
+        self.world.with(|state| !state.is_down())
+    }
+
     /// Serves the REST API on `listener` until [`MockYagna::stop`]. Meant for a clock in real time.
+    /// While the daemon is down the socket is closed, and connections are reset; then the same
+    /// address is bound again.
     ///
     /// # Errors
-    /// When accepting connections fails for good.
+    /// When the address cannot be bound again after a restart.
     pub async fn serve(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
+        let (door, failure) = Door::new(self.world.clone(), listener)?;
+        let service = self.router().into_make_service_with_connect_info::<Peer>();
         let graceful = self.stopping.clone().cancelled_owned();
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(graceful);
-        let overdue = async {
-            self.stopping.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
+        let server = axum::serve(door, service).with_graceful_shutdown(graceful);
         tokio::select! {
             biased;
             served = server.into_future() => served,
-            () = overdue => Ok(()),
+            error = failure.failed() => Err(error),
+            () = self.overdue() => Ok(()),
         }
+    }
+
+    /// Serves the control API alone on `listener` until [`MockYagna::stop`], whether the daemon is
+    /// up or down.
+    ///
+    /// # Errors
+    /// When accepting connections fails for good.
+    pub async fn serve_control(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
+        let graceful = self.stopping.clone().cancelled_owned();
+        let server = axum::serve(listener, self.control_router()).with_graceful_shutdown(graceful);
+        tokio::select! {
+            biased;
+            served = server.into_future() => served,
+            () = self.overdue() => Ok(()),
+        }
+    }
+
+    /// Resolves when connections have had the time to notice that the daemon stops.
+    async fn overdue(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(GRACE).await;
     }
 
     /// Stops serving, the clock and every long poll; returns when all tasks have ended.

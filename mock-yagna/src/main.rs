@@ -35,7 +35,12 @@ Examples:
       curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
            -d '{\"die\": {\"provider\": \"bob\"}}' http://127.0.0.1:7465/mock-api/v1/acts
 
-The first two lines of the output are for a shell; the story of the network goes to standard error.
+  A daemon that restarts: its own port refuses connections meanwhile, the control port does not:
+      mock-yagna --control-listen 127.0.0.1:7466
+      curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
+           -d '{\"restart_daemon\": {\"down\": \"10s\"}}' http://127.0.0.1:7466/mock-api/v1/acts
+
+The first lines of the output are for a shell; the story of the network goes to standard error.
 RUST_LOG=warn keeps it quiet.";
 
 /// A yagna daemon with a simulated Golem Network behind it, for clients of any language.
@@ -45,6 +50,10 @@ struct Options {
     /// Address to serve on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// Serve the control API alone on this address, too; there it can be reached while the daemon
+    /// restarts.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    control_listen: Option<SocketAddr>,
     /// Serve on an address that other machines can reach; whoever knows the key may then run
     /// commands here.
     #[arg(long)]
@@ -87,8 +96,11 @@ enum Failure {
     BadKey,
     #[error("--image-dir {dir}: {error}")]
     ImageDir { dir: PathBuf, error: io::Error },
-    #[error("port {} of {} is in use by another program; choose one with --listen", .0.port(), .0.ip())]
-    PortInUse(SocketAddr),
+    #[error("port {} of {} is in use by another program; choose one with {option}", .address.port(), .address.ip())]
+    PortInUse {
+        address: SocketAddr,
+        option: &'static str,
+    },
     #[error("cannot listen on {address}: {error}")]
     Listen {
         address: SocketAddr,
@@ -118,24 +130,20 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Failure> {
-    if !options.listen.ip().is_loopback() && !options.allow_remote {
-        return Err(Failure::Remote(options.listen));
+    for address in [Some(options.listen), options.control_listen] {
+        if let Some(address) = address
+            && !address.ip().is_loopback()
+            && !options.allow_remote
+        {
+            return Err(Failure::Remote(address));
+        }
     }
     let config = config(&options)?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => Failure::PortInUse(options.listen),
-            _ => Failure::Listen {
-                address: options.listen,
-                error,
-            },
-        })?;
-    let address = listener.local_addr();
-    let address = address.map_err(|error| Failure::Listen {
-        address: options.listen,
-        error,
-    })?;
+    let (listener, address) = listen(options.listen, "--listen").await?;
+    let control = match options.control_listen {
+        Some(address) => Some(listen(address, "--control-listen").await?),
+        None => None,
+    };
 
     // Handlers first: whoever reads the lines below may already send a signal.
     let stop = signals().map_err(Failure::Serve)?;
@@ -148,8 +156,17 @@ async fn run(options: Options) -> Result<(), Failure> {
         key.as_deref().unwrap_or_default()
     ));
     tracing::info!("{providers} providers, {faults} faults, on {address}");
+    if let Some((_, address)) = &control {
+        say(&format!("export MOCK_YAGNA_CONTROL_URL=http://{address}"));
+    }
 
-    let mut serving = pin!(mock.serve(listener));
+    let control = async {
+        match control {
+            Some((listener, _)) => mock.serve_control(listener).await,
+            None => Ok(()),
+        }
+    };
+    let mut serving = pin!(futures::future::try_join(mock.serve(listener), control));
     let served = tokio::select! {
         biased;
         () = stop => {
@@ -159,7 +176,27 @@ async fn run(options: Options) -> Result<(), Failure> {
         served = &mut serving => served,
     };
     tracing::info!("stopped: {}", mock.summary());
-    served.map_err(Failure::Serve)
+    served.map(drop).map_err(Failure::Serve)
+}
+
+/// A listener, and the address it has got.
+async fn listen(
+    wanted: SocketAddr,
+    option: &'static str,
+) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::PortInUse {
+            address: wanted,
+            option,
+        },
+        _ => Failure::Listen {
+            address: wanted,
+            error,
+        },
+    };
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn config(options: &Options) -> Result<Config, Failure> {

@@ -259,6 +259,23 @@ funds: 12.5
     }
 
     #[test]
+    fn every_fault_can_be_written_in_a_file() {
+        let effects = "lose_answer, reset, truncate, duplicate_events, reorder_events, \
+            repeat_events, postpone_event, wedge, { delay: 1s }, { refuse: 408 }, \
+            { misreport: 500 }, { lose_events: 0.25 }, { cut_stream: 2 }, { restart: 5s }";
+        let faults: String = effects
+            .split(", ")
+            .map(|effect| format!("  - {{ on: '* /market-api/*', do: {effect} }}\n"))
+            .collect();
+        let file = NetworkFile::parse(&format!("faults:\n{faults}"), "net.yaml");
+        let file = file.expect("a network");
+        let config = file.config(Config::default(), Path::new("."));
+        let config = config.expect("a configuration");
+        config.check().expect("possible");
+        assert_eq!(config.faults.len(), 14);
+    }
+
+    #[test]
     fn a_mistake_is_named_with_line_and_column() {
         for (text, told) in [
             (

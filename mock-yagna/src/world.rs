@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::activity::{self, Activities};
 use crate::config::{Config, ProviderSpec};
-use crate::fault::Faults;
+use crate::fault::{Faults, Gate};
 use crate::gsb::Gsb;
 use crate::identity::Identities;
 use crate::ids::IdSource;
@@ -204,6 +204,7 @@ impl State {
 
     /// Takes over from `old` what the world still has to do with.
     pub(crate) fn take_over(&mut self, old: &mut State) {
+        self.keep_gate(old);
         self.topics = std::mem::take(&mut old.topics);
         self.background.append(&mut old.background);
     }
@@ -225,6 +226,7 @@ impl State {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    gate: Arc<Gate>,
     timebase: Timebase,
     rescheduled: Notify,
     stopping: CancellationToken,
@@ -255,9 +257,11 @@ impl Drop for Watch<'_> {
 impl World {
     /// A network as `config` describes it, its clock starting now. Needs a tokio runtime.
     pub fn start(config: Config, timebase: Timebase) -> Self {
+        let state = State::new(config, timebase.now());
         let world = World {
             shared: Arc::new(Shared {
-                state: Mutex::new(State::new(config, timebase.now())),
+                gate: state.gate(),
+                state: Mutex::new(state),
                 timebase,
                 rescheduled: Notify::new(),
                 stopping: CancellationToken::new(),
@@ -271,6 +275,11 @@ impl World {
     /// Whether the network is about to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         self.shared.stopping.is_cancelled()
+    }
+
+    /// What requests pass before anything else.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.shared.gate
     }
 
     /// Calendar time now.

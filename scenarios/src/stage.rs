@@ -20,7 +20,7 @@ use golem_engine::{Golem, GolemBuilder, Transport};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
-use mock_yagna::fault::NoAnswer;
+use mock_yagna::fault::{NoAnswer, NotListening};
 use mock_yagna::{AppKey, Config, MockYagna, Seed, Timebase};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -155,6 +155,11 @@ impl Stage {
         self.network.as_ref()
     }
 
+    /// The way to the daemon.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// The stage's clock.
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
@@ -210,6 +215,9 @@ fn answered(
     result: Result<http::Response<axum::body::Body>, std::convert::Infallible>,
 ) -> Result<http::Response<axum::body::Body>, golem_engine::transport::BoxError> {
     match result {
+        Ok(response) if response.extensions().get::<NotListening>().is_some() => {
+            Err(io::Error::new(io::ErrorKind::ConnectionRefused, NotListening).into())
+        }
         Ok(response) if response.extensions().get::<NoAnswer>().is_some() => Err(NoAnswer.into()),
         Ok(response) => Ok(response),
         Err(never) => match never {},
@@ -223,10 +231,13 @@ pub fn in_memory(network: &MockYagna, tasks: &TaskGroup) -> Transport {
         .router()
         .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new))
         .map_result(answered);
-    let connections = network.router();
+    let connections = network.clone();
     Transport::in_memory(router, move || {
+        if !connections.is_listening() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, NotListening));
+        }
         let (client, server) = tokio::io::duplex(PIPE);
-        let service = TowerToHyperService::new(connections.clone());
+        let service = TowerToHyperService::new(connections.router());
         tasks.spawn_until_cancelled("connection", async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(server), service)

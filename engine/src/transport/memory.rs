@@ -38,6 +38,15 @@ impl<C> Memory<C> {
     }
 }
 
+/// A refused connection is an error of connecting here, too.
+fn failure(error: BoxError) -> TransportError {
+    let refused = error.downcast_ref::<io::Error>();
+    match refused.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => TransportError::Connect(error),
+        _ => TransportError::Broken(error),
+    }
+}
+
 impl<C> Wire for Memory<C>
 where
     C: Fn() -> io::Result<Box<dyn Io>> + Send + Sync + 'static,
@@ -48,12 +57,7 @@ where
                 .map_err(|never| match never {})
                 .boxed_unsync()
         });
-        Box::pin(
-            self.service
-                .clone()
-                .oneshot(request)
-                .map_err(TransportError::Broken),
-        )
+        Box::pin(self.service.clone().oneshot(request).map_err(failure))
     }
 
     fn connect(&self, _url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {

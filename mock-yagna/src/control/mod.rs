@@ -97,8 +97,8 @@ impl State {
         let mut fresh = self.anew();
         fresh.last_stamp = self.last_stamp;
         fresh.take_over(self);
-        let mut old = std::mem::replace(self, fresh);
+        *self = fresh;
         // Whoever still waits is told nothing: what they waited for never was.
-        old.drop_requests();
+        self.drop_requests();
     }
 }

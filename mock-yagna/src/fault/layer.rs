@@ -4,7 +4,12 @@
 //! byte of the answer is sent. Such an answer carries [`NoAnswer`], so that a client in the same
 //! process can tell it from one that began.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
+use axum::extract::connect_info::ConnectInfo;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -12,9 +17,11 @@ use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
-use std::time::Duration;
 
-use super::{Effect, Hit};
+use super::door::Peer;
+use super::polls::{self, Poll};
+use super::stream::{Trouble, is_stream, troubled};
+use super::{Effect, Gate, Hit};
 use crate::control::PREFIX;
 use crate::world::{Topic, World};
 
@@ -23,60 +30,93 @@ use crate::world::{Topic, World};
 #[error("the connection ended without an answer")]
 pub struct NoAnswer;
 
+/// Further mark of an answer that never was because nobody listens: the connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody listens: the daemon is down")]
+pub struct NotListening;
+
 /// Largest answer that is altered.
 const LIMIT: usize = 64 * 1024 * 1024;
 
 /// Lets a request through as far as the faults of now allow.
 pub(crate) async fn apply(State(world): State<World>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if path.starts_with(PREFIX) {
+    let control = request.uri().path().starts_with(PREFIX);
+    let peer = request.extensions().get::<ConnectInfo<Peer>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.clone());
+    if let Some(peer) = &peer {
+        peer.0.serves_control(control);
+    }
+    if control {
         return next.run(request).await;
     }
-    let (down, hits, dropping) = world.with(|state| {
-        let down = state.is_down();
-        let hits = match down {
-            true => Vec::new(),
-            false => state.hits(request.method(), path),
-        };
-        (down, hits, state.dropping())
-    });
-    if down {
-        return no_answer();
-    }
-    let mut dropped = std::pin::pin!(dropping.notified());
-    dropped.as_mut().enable();
-    let answer = async {
-        if hits.is_empty() {
-            next.run(request).await
-        } else {
-            meet(&world, hits, request, next).await
+    let gate = world.gate();
+    let drops = gate.drops();
+    let watched = gate.is_watched();
+    let mut answer = pin!(async {
+        match watched {
+            true => watch(&world, peer, request, next).await,
+            false => next.run(request).await,
         }
+    });
+    // Most requests are answered at once: they need not be told of a restart.
+    let response = match futures::poll!(answer.as_mut()) {
+        std::task::Poll::Ready(response) => response,
+        std::task::Poll::Pending => tokio::select! {
+            biased;
+            response = answer => response,
+            () = gate.dropped_since(drops) => no_answer(),
+        },
     };
-    tokio::select! {
-        biased;
-        response = answer => ends_with(response, dropping.clone()),
-        () = dropped => no_answer(),
+    match is_stream(&response) {
+        true => ends_with(response, Arc::clone(gate), drops),
+        false => response,
     }
 }
 
-async fn meet(world: &World, hits: Vec<Hit>, request: Request, next: Next) -> Response {
+/// A request while there are faults, or traces of one.
+async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Next) -> Response {
+    let (down, hits) = world.with(|state| {
+        let down = state.is_down();
+        let hits = match down {
+            true => Vec::new(),
+            false => state.hits(request.method(), request.uri().path()),
+        };
+        (down, hits)
+    });
+    if down {
+        let mut response = no_answer();
+        response.extensions_mut().insert(NotListening);
+        return response;
+    }
     let mut after = Vec::new();
     for hit in hits {
         match hit.effect {
             Effect::Delay(_) => pause(world, hit.delay).await,
             Effect::Refuse(status) => return refusal(status),
-            Effect::Reset => return no_answer(),
+            Effect::Reset => return reset(peer),
             Effect::Wedge => wait_for_the_end(world, &hit.name).await,
             Effect::Restart(down) => {
                 world.with(|state| state.restart_daemon(down));
                 return no_answer();
             }
-            other => after.push(other),
+            _ => after.push(hit),
         }
     }
+    let poll = polls::poll_of(&request);
+    let has_due = polls::prepare(world, &poll, &mut request);
     let mut response = next.run(request).await;
-    for effect in after {
-        response = match effect {
+    if has_due {
+        let add = |events: &mut Vec<Value>| world.with(|state| state.add_due(&poll, events));
+        response = altered(response, add).await;
+    }
+    if is_stream(&response) {
+        let trouble: Vec<_> = after.iter_mut().filter_map(trouble).collect();
+        if !trouble.is_empty() {
+            response = troubled(response, trouble);
+        }
+    }
+    for hit in after {
+        response = match hit.effect {
             Effect::LoseAnswer => return no_answer(),
             Effect::Misreport(status) => refusal(status),
             Effect::Truncate => truncated(response).await,
@@ -84,10 +124,39 @@ async fn meet(world: &World, hits: Vec<Hit>, request: Request, next: Next) -> Re
                 altered(response, |events| events.extend_from_within(..)).await
             }
             Effect::ReorderEvents => altered(response, |events| events.reverse()).await,
+            Effect::RepeatEvents | Effect::PostponeEvent => {
+                remembered(world, &hit, &poll, response).await
+            }
             _ => response,
         };
     }
     response
+}
+
+async fn remembered(world: &World, hit: &Hit, poll: &Poll, response: Response) -> Response {
+    let remember = |events: &mut Vec<Value>| {
+        world.with(|state| state.remember(&hit.name, &hit.effect, poll, events));
+    };
+    altered(response, remember).await
+}
+
+/// What an effect does to a stream of events.
+fn trouble(hit: &mut Hit) -> Option<Trouble> {
+    match &hit.effect {
+        Effect::LoseEvents(share) => Some(Trouble::Lose(*share, hit.rng.take()?)),
+        Effect::DuplicateEvents => Some(Trouble::Duplicate),
+        Effect::ReorderEvents => Some(Trouble::Swap(None)),
+        Effect::CutStream(after) => Some(Trouble::Cut(*after)),
+        _ => None,
+    }
+}
+
+/// The connection is reset, if there is one.
+fn reset(peer: Option<Peer>) -> Response {
+    if let Some(peer) = peer {
+        peer.0.reset();
+    }
+    no_answer()
 }
 
 async fn pause(world: &World, delay: Duration) {
@@ -114,7 +183,6 @@ async fn wait_for_the_end(world: &World, fault: &str) {
     }
 }
 
-/// A connection that ends before an answer.
 /// The connection ends without an answer.
 pub(crate) fn no_answer() -> Response {
     let mut response = Response::new(Body::from_stream(stream::once(async {
@@ -168,6 +236,9 @@ async fn truncated(response: Response) -> Response {
 
 /// A list of events that is not as it was; any other answer stays.
 async fn altered(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Response {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let kind = parts
         .headers
@@ -190,16 +261,9 @@ async fn altered(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Re
 }
 
 /// An event stream also ends when the daemon restarts.
-fn ends_with(response: Response, dropping: std::sync::Arc<tokio::sync::Notify>) -> Response {
-    let kind = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
-    if kind != Some(b"text/event-stream".as_slice()) {
-        return response;
-    }
+fn ends_with(response: Response, gate: Arc<Gate>, drops: u64) -> Response {
     let (parts, body) = response.into_parts();
-    let dropped = Box::pin(async move { dropping.notified().await });
+    let dropped = Box::pin(async move { gate.dropped_since(drops).await });
     let events = body.into_data_stream().take_until(dropped);
     Response::from_parts(parts, Body::from_stream(events))
 }

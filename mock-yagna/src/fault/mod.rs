@@ -1,11 +1,16 @@
 //! Faults of the daemon and of the wire: what goes wrong with which requests, and when.
 //!
 //! Owns the rules, which of them hit a request, and lifting them. What a hit does to a request is
-//! `layer`'s business, what a restart forgets `restart`'s. The control API is never hit.
+//! `layer`'s business, what polls remember `polls`', streams `stream`'s, what a restart forgets
+//! `restart`'s, sockets `door`'s. The control API is never hit.
 
+pub(crate) mod door;
+mod gate;
 pub(crate) mod layer;
+mod polls;
 mod restart;
 mod rule;
+mod stream;
 mod target;
 
 use std::sync::Arc;
@@ -13,12 +18,12 @@ use std::sync::Arc;
 use http::Method;
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use tokio::sync::Notify;
 
-pub use layer::NoAnswer;
+pub(crate) use gate::Gate;
+pub use layer::{NoAnswer, NotListening};
 pub use rule::{Effect, Fault, FaultError, Targets};
 pub use target::{BadTarget, OPERATIONS, Target};
 
@@ -33,8 +38,8 @@ pub(crate) struct Faults {
     added: u64,
     /// Nobody listens before this.
     down_until: Option<Timestamp>,
-    /// Ends every open request without an answer.
-    dropping: Arc<Notify>,
+    gate: Arc<Gate>,
+    polls: polls::Polls,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,8 @@ pub(crate) struct Hit {
     pub(crate) effect: Effect,
     /// How late it arrives.
     pub(crate) delay: std::time::Duration,
+    /// Where its choices within the answer come from.
+    pub(crate) rng: Option<ChaCha8Rng>,
 }
 
 impl Active {
@@ -80,22 +87,23 @@ impl Active {
         Some(self.since.saturating_add(until).unwrap_or(Timestamp::MAX))
     }
 
-    /// Whether it hits the request; counts it if it matches.
-    fn meet(&mut self, now: Timestamp, method: &Method, path: &str) -> bool {
+    /// Whether the request is one of those that it may hit.
+    fn concerns(&self, now: Timestamp, method: &Method, path: &str) -> bool {
         let begins = self
             .since
             .saturating_add(self.fault.from)
             .unwrap_or(Timestamp::MAX);
-        let concerned = now >= begins
+        now >= begins
             && !self.is_over(now)
             && self
                 .fault
                 .on
                 .iter()
-                .any(|target| target.matches(method, path));
-        if !concerned {
-            return false;
-        }
+                .any(|target| target.matches(method, path))
+    }
+
+    /// Whether it hits the next request that it concerns; counts it.
+    fn meet(&mut self) -> bool {
         self.met += 1;
         let hit = self.met > self.fault.skip
             && self.fault.count.is_none_or(|count| self.hits < count)
@@ -140,6 +148,7 @@ impl State {
             rng,
         };
         self.faults.active.insert(name.clone(), active);
+        self.watch_faults();
         self.record(
             Actor::Scenario,
             Event::FaultAdded {
@@ -154,6 +163,8 @@ impl State {
     pub(crate) fn lift_fault(&mut self, name: &str) -> bool {
         let found = self.faults.active.shift_remove(name).is_some();
         if found {
+            self.faults.polls.settle(name);
+            self.watch_faults();
             self.record(
                 Actor::Scenario,
                 Event::FaultLifted {
@@ -184,6 +195,58 @@ impl State {
         self.faults.active.iter().map(report).collect()
     }
 
+    /// Tells the gate whether requests have to look at the faults.
+    fn watch_faults(&self) {
+        let faults = &self.faults;
+        let watched = !faults.active.is_empty()
+            || faults.down_until.is_some()
+            || !faults.polls.is_empty();
+        faults.gate.watch(watched);
+    }
+
+    /// What faults that are over have kept is given back.
+    fn end_faults(&mut self) {
+        let (now, faults) = (self.now, &mut self.faults);
+        for (name, active) in &faults.active {
+            if active.is_over(now) {
+                faults.polls.settle(name);
+            }
+        }
+    }
+
+    /// The gate that requests pass.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.faults.gate)
+    }
+
+    /// The network begins anew behind the same gate.
+    pub(crate) fn keep_gate(&mut self, old: &State) {
+        self.faults.gate = old.gate();
+        self.watch_faults();
+    }
+
+    /// Whether a fault of several polls hits the answer that has come.
+    fn strike(&mut self, name: &str, path: &str) -> bool {
+        let Some(active) = self.faults.active.get_mut(name) else {
+            return false;
+        };
+        let hit = active.meet();
+        if hit {
+            let effect = active.fault.effect.name();
+            self.tell_hit(name, effect, &format!("GET {path}"));
+        }
+        hit
+    }
+
+    fn tell_hit(&mut self, fault: &str, effect: &str, request: &str) {
+        let event = Event::FaultHit {
+            fault: fault.to_owned(),
+            effect: effect.to_owned(),
+            request: request.to_owned(),
+        };
+        self.record(Actor::Daemon, event);
+    }
+
     /// What a request meets, in the order in which the faults were added.
     pub(crate) fn hits(&mut self, method: &Method, path: &str) -> Vec<Hit> {
         if self.faults.active.is_empty() {
@@ -192,30 +255,28 @@ impl State {
         let now = self.now;
         let mut hits = Vec::new();
         for (name, active) in &mut self.faults.active {
-            if active.meet(now, method, path) {
-                let effect = active.fault.effect.clone();
-                let delay = match &effect {
-                    Effect::Delay(delay) => delay.draw(&mut active.rng),
-                    _ => std::time::Duration::ZERO,
-                };
-                hits.push(Hit {
-                    name: name.clone(),
-                    effect,
-                    delay,
-                });
+            if !active.concerns(now, method, path) {
+                continue;
             }
+            let effect = active.fault.effect.clone();
+            if !effect.spans_polls() && !active.meet() {
+                continue;
+            }
+            let delay = match &effect {
+                Effect::Delay(delay) => delay.draw(&mut active.rng),
+                _ => std::time::Duration::ZERO,
+            };
+            let rng = matches!(effect, Effect::LoseEvents(_));
+            hits.push(Hit {
+                name: name.clone(),
+                effect,
+                delay,
+                rng: rng.then(|| ChaCha8Rng::from_rng(&mut active.rng)),
+            });
         }
-        for hit in &hits {
-            let (fault, effect) = (hit.name.clone(), hit.effect.name().to_owned());
-            let request = format!("{method} {path}");
-            self.record(
-                Actor::Daemon,
-                Event::FaultHit {
-                    fault,
-                    effect,
-                    request,
-                },
-            );
+        let request = format!("{method} {path}");
+        for hit in hits.iter().filter(|hit| !hit.effect.spans_polls()) {
+            self.tell_hit(&hit.name, hit.effect.name(), &request);
         }
         hits
     }

@@ -1,11 +1,10 @@
-//! What a restart of the daemon forgets, as the real one does: demands, proposals, networks, bound
-//! services. Agreements, activities, allocations and documents are kept.
+//! A restart of the daemon: what it forgets, as the real one does (demands, proposals, networks,
+//! bound services; agreements, activities, allocations and documents are kept), and how long nobody
+//! listens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 
 use crate::journal::{Actor, Event};
 use crate::world::State;
@@ -16,28 +15,30 @@ impl State {
         self.forget_negotiations();
         self.forget_networks();
         self.gsb_forget();
-        self.forget_networks();
+        self.faults.polls.forget_demands();
         self.faults.down_until = Some(self.now.saturating_add(down).unwrap_or(Timestamp::MAX));
+        self.watch_faults();
         self.record(Actor::Daemon, Event::DaemonRestarted {});
+        self.faults.gate.close_doors();
         self.drop_requests();
     }
 
     /// Ends every open request without an answer.
     pub(crate) fn drop_requests(&mut self) {
-        self.faults.dropping.notify_waiters();
+        self.faults.gate.drop_requests();
+    }
+
+    /// Until when nobody listens; `None`: somebody does.
+    pub(super) fn down_until(&mut self) -> Option<Timestamp> {
+        let until = self.faults.down_until.filter(|until| self.now < *until);
+        if until.is_none() && self.faults.down_until.take().is_some() {
+            self.watch_faults();
+        }
+        until
     }
 
     /// Whether nobody listens.
-    pub(super) fn is_down(&mut self) -> bool {
-        let down = self.faults.down_until.is_some_and(|until| self.now < until);
-        if !down {
-            self.faults.down_until = None;
-        }
-        down
-    }
-
-    /// What ends every open request.
-    pub(super) fn dropping(&self) -> Arc<Notify> {
-        Arc::clone(&self.faults.dropping)
+    pub(crate) fn is_down(&mut self) -> bool {
+        self.down_until().is_some()
     }
 }

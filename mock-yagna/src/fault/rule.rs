@@ -76,7 +76,7 @@ impl Targets {
 }
 
 /// What happens to a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
     /// It arrives late.
@@ -88,22 +88,38 @@ pub enum Effect {
     Misreport(u16),
     /// It is processed, and the connection ends without an answer.
     LoseAnswer,
-    /// It is not processed, and the connection ends without an answer.
+    /// It is not processed, and the connection is reset.
     Reset,
     /// It is processed, and the connection ends in the middle of the answer.
     Truncate,
-    /// Every event of the answer comes twice.
+    /// Every event of the answer, be it a list or a stream, comes twice.
     DuplicateEvents,
-    /// The events of the answer come in the opposite order.
+    /// The events of the answer come in the opposite order; in a stream, each second one comes
+    /// before the first.
     ReorderEvents,
+    /// The events of the poll before come again, before the new ones. It hits answers that have
+    /// events, from the second one on.
+    RepeatEvents,
+    /// The first event of the answer comes only with the poll after a later one; if there is no
+    /// later one, when the fault is over. It hits answers that have events.
+    PostponeEvent,
+    /// Each event of a stream is lost with this probability, from 0 to 1.
+    LoseEvents(f64),
+    /// A stream breaks after so many events.
+    CutStream(u64),
     /// It is not processed and not answered until the fault is over.
     Wedge,
     /// The daemon restarts instead: demands, proposals, networks and bound services are forgotten,
-    /// open requests end without an answer, and nobody listens for so long.
+    /// open requests end without an answer, and connections are refused for so long.
     Restart(#[serde(with = "duration")] Duration),
 }
 
 impl Effect {
+    /// Whether it is about events of several polls: an answer shows whether it hits.
+    pub(super) fn spans_polls(&self) -> bool {
+        matches!(self, Effect::RepeatEvents | Effect::PostponeEvent)
+    }
+
     /// Its name, as it is written.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -115,6 +131,10 @@ impl Effect {
             Effect::Truncate => "truncate",
             Effect::DuplicateEvents => "duplicate_events",
             Effect::ReorderEvents => "reorder_events",
+            Effect::RepeatEvents => "repeat_events",
+            Effect::PostponeEvent => "postpone_event",
+            Effect::LoseEvents(_) => "lose_events",
+            Effect::CutStream(_) => "cut_stream",
             Effect::Wedge => "wedge",
             Effect::Restart(_) => "restart",
         }
@@ -173,6 +193,10 @@ impl Fault {
             && !(200..=599).contains(&status)
         {
             format!("{status} is no status of an answer")
+        } else if let Effect::LoseEvents(share) = self.effect
+            && !(0.0..=1.0).contains(&share)
+        {
+            format!("it loses {share} of the events; it must be from 0 to 1")
         } else {
             return Ok(());
         };
@@ -219,6 +243,7 @@ mod tests {
             r#"{"name": "x", "do": "reset", "probability": 2}"#,
             r#"{"name": "x", "do": "reset", "from": "1m", "until": "1s"}"#,
             r#"{"name": "x", "do": {"refuse": 99}}"#,
+            r#"{"name": "x", "do": {"lose_events": 1.5}}"#,
             r#"{"name": "x", "do": "reset", "on": []}"#,
         ] {
             let error = read(json).expect("readable").check().expect_err(json);

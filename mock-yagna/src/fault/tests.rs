@@ -2,5 +2,7 @@
 
 mod client;
 mod effects;
+mod polls;
 mod restarts;
 mod sockets;
+mod streams;

@@ -15,4 +15,4 @@ mod router;
 mod scan;
 mod time;
 
-pub(crate) use router::router;
+pub(crate) use router::{control_router, router};

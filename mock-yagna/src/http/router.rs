@@ -36,6 +36,15 @@ pub(crate) fn router(world: World) -> Router {
         .with_state(world)
 }
 
+/// The control API over `world`, without the daemon.
+pub(crate) fn control_router(world: World) -> Router {
+    control::routes()
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_found)
+        .layer(middleware::from_fn_with_state(world.clone(), admit))
+        .with_state(world)
+}
+
 async fn not_found() -> ApiError {
     ApiError::empty(StatusCode::NOT_FOUND)
 }

@@ -259,12 +259,12 @@ impl State {
         }
     }
 
-    /// The ready machine behind an address of a network.
+    /// The ready machine behind an address of a network; a silent provider does not pass bytes on.
     fn machine_at(&self, network: &Network, ip: IpAddr) -> Option<&ActivityId> {
         let node = network.nodes.get(&ip)?;
         let id = self.networks.joined.get(&(network.id.clone(), ip))?;
         let activity = self.activity(id)?;
         let there = activity.provider == *node && activity.state == ActivityState::Ready;
-        (there && self.is_reachable(node)).then_some(id)
+        (there && self.is_reachable(node) && self.answers(node)).then_some(id)
     }
 }

@@ -10,6 +10,7 @@
 
 use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Rejection};
 use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
+use jiff::Timestamp;
 
 use super::bill::Accrued;
 use super::{AllocationError, Charge, DocumentEvent, EventFilter, EventKind, FundsError};
@@ -54,19 +55,23 @@ impl State {
     }
 
     /// The caller's debit notes, oldest first.
-    pub(crate) fn debit_notes(&self, recipient: &NodeId) -> impl Iterator<Item = &DebitNote> {
-        self.payments
-            .debit_notes
-            .values()
-            .filter(move |note| note.recipient_id == *recipient)
+    pub(crate) fn debit_notes(
+        &self,
+        recipient: &NodeId,
+        after: Option<Timestamp>,
+    ) -> impl Iterator<Item = &DebitNote> {
+        let notes = self.payments.notes_of.later_than(recipient, after);
+        notes.filter_map(|id| self.payments.debit_notes.get(id))
     }
 
     /// The caller's invoices, oldest first.
-    pub(crate) fn invoices(&self, recipient: &NodeId) -> impl Iterator<Item = &Invoice> {
-        self.payments
-            .invoices
-            .values()
-            .filter(move |invoice| invoice.recipient_id == *recipient)
+    pub(crate) fn invoices(
+        &self,
+        recipient: &NodeId,
+        after: Option<Timestamp>,
+    ) -> impl Iterator<Item = &Invoice> {
+        let invoices = self.payments.invoices_of.later_than(recipient, after);
+        invoices.filter_map(|id| self.payments.invoices.get(id))
     }
 
     /// Events of the caller's debit notes.

@@ -73,8 +73,23 @@ impl State {
         if self.is_postponed(activity) {
             return;
         }
+        if !self.sends_notes(activity) {
+            let interval = self.bill_of(activity).and_then(|bill| bill.terms.interval);
+            let next = interval.map(|i| self.after(i, Due::DebitNote(activity.clone())));
+            if let Some(meter) = self.meter(activity) {
+                meter.next_note = next;
+            }
+            return;
+        }
         let usage = self.usage(activity);
         self.issue_debit_note(activity, &usage, false);
+    }
+
+    fn sends_notes(&mut self, activity: &ActivityId) -> bool {
+        let provider = self.bill_of(activity).map(|bill| bill.provider.clone());
+        provider
+            .and_then(|provider| self.provider(&provider))
+            .is_none_or(|provider| provider.spec.behaviour.debit_notes)
     }
 
     /// A provider that is offline sends its notes when it is back.
@@ -203,6 +218,9 @@ impl State {
     /// Issues a debit note over everything an activity has used; `last` when it has ended.
     pub(super) fn issue_debit_note(&mut self, activity: &ActivityId, usage: &[f64], last: bool) {
         let (now, id) = (self.now, self.ids.debit_note());
+        if !self.sends_notes(activity) {
+            return;
+        }
         let Some(bill) = self.bill_of(activity) else {
             return;
         };
@@ -266,7 +284,7 @@ impl State {
                 meter.next_note = Some(ticket);
             }
         }
-        self.payments.debit_notes.insert(id.clone(), note);
+        self.payments.file_note(note);
         self.payments.totals.debit_notes += 1;
         let actor = self.actor(&provider);
         let activity = activity.clone();
@@ -368,7 +386,7 @@ impl State {
             payment_due_date: to_micros(later(now, term)),
             status: DocumentStatus::Received,
         };
-        self.payments.invoices.insert(id.clone(), invoice);
+        self.payments.file_invoice(invoice);
         let totals = &mut self.payments.totals;
         totals.invoices += 1;
         totals.invoiced = totals.invoiced + amount;

@@ -72,7 +72,7 @@ impl State {
             payment_due_date: term.map(|term| super::billing::to_micros(later(now, term))),
             status: DocumentStatus::Received,
         };
-        self.payments.debit_notes.insert(id.clone(), note);
+        self.payments.file_note(note);
         let fact = Fact::DebitNoteIssued {
             note: id.clone(),
             activity: activity.clone(),
@@ -117,7 +117,7 @@ impl State {
             payment_due_date: super::billing::to_micros(later(now, term)),
             status: DocumentStatus::Received,
         };
-        self.payments.invoices.insert(id.clone(), invoice);
+        self.payments.file_invoice(invoice);
         let fact = Fact::InvoiceIssued {
             invoice: id.clone(),
             agreement: agreement.clone(),

@@ -117,6 +117,7 @@ pub(crate) struct Payment {
     payee_addr: String,
     pub(crate) payment_platform: String,
     amount: Glm,
+    #[serde(with = "golem_wire::stamp::millis")]
     timestamp: Timestamp,
     agreement_payments: Vec<AgreementPayment>,
     activity_payments: Vec<ActivityPayment>,
@@ -177,18 +178,25 @@ impl State {
                 .or_default()
                 .push(charge);
         }
+        let mut orders = IndexMap::<(NodeId, String), String>::new();
         for (transfer, charges) in transfers {
             let paid: indexmap::IndexSet<_> = charges.iter().map(|c| c.agreement.clone()).collect();
-            self.pay(transfer, charges);
+            // All that a payer pays on one platform at one time is one order of the driver.
+            let batch = (transfer.payer.clone(), transfer.platform.clone());
+            let order_id = match orders.get(&batch) {
+                Some(id) => String::clone(id),
+                None => orders.entry(batch).or_insert(self.ids.order()).clone(),
+            };
+            self.pay(transfer, charges, &order_id);
             for agreement in paid {
                 self.settle_documents(&agreement);
             }
         }
     }
 
-    fn pay(&mut self, transfer: Transfer, charges: Vec<Charge>) {
+    fn pay(&mut self, transfer: Transfer, charges: Vec<Charge>, order_id: &str) {
         let payment_id = self.ids.payment();
-        let timestamp = self.stamp();
+        let timestamp = super::billing::to_millis(self.stamp());
         let (mut agreements, mut activities) = (IndexMap::new(), IndexMap::new());
         let mut total = Glm::ZERO;
         for charge in &charges {
@@ -210,13 +218,18 @@ impl State {
                 amount: charge.amount,
             };
             self.post(Actor::Daemon, fact);
+            let paid_for = &mut self.payments.paid_for;
+            let payments = paid_for.entry(charge.agreement.clone()).or_default();
+            if payments.last() != Some(&payment_id) {
+                payments.push(payment_id.clone());
+            }
         }
         // The daemon orders what is due for agreements before what is due for activities.
         let (of_activities, of_agreements): (Vec<_>, Vec<_>) = charges
             .into_iter()
             .partition(|charge| charge.activity.is_some());
         for charge in of_agreements.into_iter().chain(of_activities) {
-            self.order(charge);
+            self.order(charge, order_id);
         }
         self.payments.totals.paid = self.payments.totals.paid + total;
         let hash = Sha3_256::digest(payment_id.as_bytes());
@@ -245,27 +258,34 @@ impl State {
                 .collect(),
             details: base64::engine::general_purpose::STANDARD.encode(hash),
         };
+        self.payments
+            .payments_of
+            .put(&payment.payer_id, timestamp, payment_id.clone());
         self.payments.payments.insert(payment_id, payment);
         // Readers of payments wait on the topics of the documents that payments settle.
         self.wake(&Topic::InvoiceEvents(transfer.payer));
     }
 
     /// Writes down what the driver did for one charge.
-    fn order(&mut self, charge: Charge) {
+    fn order(&mut self, charge: Charge, order_id: &str) {
         let purpose = (charge.agreement.clone(), charge.activity.clone());
         let found = self.payments.allocations.get_mut(&charge.allocation);
         if let Some(expenditure) = found.and_then(|a| a.expenditures.get_mut(&purpose)) {
             expenditure.scheduled = expenditure.scheduled + charge.amount;
         }
-        let now = self.now.to_string().trim_end_matches('Z').to_owned();
+        let naive = |digits| {
+            let stamp = golem_wire::stamp::fixed(self.now, digits);
+            stamp.trim_end_matches('Z').to_owned()
+        };
+        let (created_ts, updated_ts) = (naive(3), naive(6));
         let (invoice_id, debit_note_id) = match charge.document {
             Document::Invoice(id) => (Some(id), None),
             Document::DebitNote(id) => (None, Some(id)),
         };
         let order = Order {
-            created_ts: now.clone(),
-            updated_ts: now,
-            order_id: self.ids.order(),
+            created_ts,
+            updated_ts,
+            order_id: order_id.to_owned(),
             owner_id: charge.transfer.payer,
             payee_addr: charge.transfer.payee_addr,
             allocation_id: charge.allocation.clone(),
@@ -356,9 +376,9 @@ impl State {
         let word = |payment: &Payment, position: usize, wanted: &str| {
             payment.payment_platform.split('-').nth(position) == Some(wanted)
         };
-        let all = self.payments.payments.values();
-        all.filter(|payment| payment.payer_id == *payer)
-            .filter(|payment| filter.after.is_none_or(|after| payment.timestamp > after))
+        let later = self.payments.payments_of.later_than(payer, filter.after);
+        later
+            .filter_map(|id| self.payments.payments.get(id))
             .filter(|payment| {
                 filter
                     .driver
@@ -392,7 +412,9 @@ impl State {
 
     /// The payments that cover a part of an invoice, or of the notes of its agreement.
     pub(crate) fn payments_of_invoice(&self, invoice: &Invoice) -> Vec<Payment> {
-        let all = self.payments.payments.values();
+        let ids = self.payments.paid_for.get(&invoice.agreement_id);
+        let all = ids.into_iter().flatten();
+        let all = all.filter_map(|id| self.payments.payments.get(id));
         let covers = |payment: &&Payment| {
             payment
                 .agreement_payments

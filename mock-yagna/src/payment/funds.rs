@@ -113,10 +113,10 @@ impl State {
         account.reserved = account.reserved + reserve(&allocation);
         let created = allocation.to_wire();
         self.payments
-            .owned
+            .live
             .entry(owner.clone())
             .or_default()
-            .push(id.clone());
+            .insert(id.clone());
         self.payments.allocations.insert(id.clone(), allocation);
         let actor = self.actor(owner);
         let fact = Fact::Allocated {
@@ -148,15 +148,10 @@ impl State {
         after: Option<Timestamp>,
         max: Option<usize>,
     ) -> Vec<&Allocation> {
-        let ids = self
-            .payments
-            .owned
-            .get(owner)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        ids.iter()
+        let live = self.payments.live.get(owner);
+        live.into_iter()
+            .flatten()
             .filter_map(|id| self.payments.allocations.get(id))
-            .filter(|allocation| !allocation.released)
             .filter(|allocation| after.is_none_or(|after| allocation.timeout > after))
             .take(max.unwrap_or(usize::MAX))
             .collect()
@@ -225,14 +220,18 @@ impl State {
     }
 
     fn release(&mut self, by: Actor, id: &str) -> Result<(), FundsError> {
-        let (ticket, allocation, remaining) = self.change_allocation(id, |allocation| {
+        let (ticket, owner, allocation, remaining) = self.change_allocation(id, |allocation| {
             allocation.release()?;
             Ok((
                 allocation.ticket.take(),
+                allocation.owner.clone(),
                 allocation.id.clone(),
                 allocation.remaining.normalized(),
             ))
         })?;
+        if let Some(live) = self.payments.live.get_mut(&owner) {
+            live.shift_remove(&allocation);
+        }
         if let Some(ticket) = ticket {
             self.timeline.cancel(ticket);
         }

@@ -16,11 +16,12 @@ mod driver;
 mod event;
 mod funds;
 mod platform;
+mod shelf;
 mod tariff;
 
 use golem_wire::payment as wire_payment;
 use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::timeline::Ticket;
 use crate::world::State;
@@ -35,6 +36,7 @@ pub(crate) use platform::PlatformRequest;
 use bill::Bill;
 use event::EventLog;
 use funds::Account;
+use shelf::Shelf;
 
 /// What payments will do by themselves.
 #[derive(Debug)]
@@ -63,14 +65,17 @@ pub enum Due {
 #[derive(Debug, Default)]
 pub struct Payments {
     allocations: IndexMap<AllocationId, Allocation>,
-    /// Allocations of each owner, in order of creation.
-    owned: IndexMap<NodeId, Vec<AllocationId>>,
+    /// Live allocations of each owner, in order of creation.
+    live: IndexMap<NodeId, IndexSet<AllocationId>>,
     accounts: IndexMap<(NodeId, String), Account>,
     bills: IndexMap<AgreementId, Bill>,
     /// Whose bill an activity is on.
     metered: IndexMap<ActivityId, AgreementId>,
     debit_notes: IndexMap<DebitNoteId, wire_payment::DebitNote>,
     invoices: IndexMap<InvoiceId, wire_payment::Invoice>,
+    /// Debit notes and invoices by recipient.
+    notes_of: Shelf<DebitNoteId>,
+    invoices_of: Shelf<InvoiceId>,
     note_events: EventLog<DebitNoteId>,
     invoice_events: EventLog<InvoiceId>,
     /// Accepted, not paid yet.
@@ -78,6 +83,10 @@ pub struct Payments {
     settling: Option<Ticket>,
     orders: IndexMap<AllocationId, Vec<Order>>,
     payments: IndexMap<String, Payment>,
+    /// Payments by payer.
+    payments_of: Shelf<String>,
+    /// Which payments are about an agreement.
+    paid_for: IndexMap<AgreementId, Vec<String>>,
     totals: Totals,
 }
 
@@ -96,6 +105,24 @@ pub struct Totals {
     pub accepted: Glm,
     /// The sum of everything transferred.
     pub paid: Glm,
+}
+
+impl Payments {
+    /// Keeps a debit note.
+    fn file_note(&mut self, note: wire_payment::DebitNote) {
+        let id = note.debit_note_id.clone();
+        self.notes_of
+            .put(&note.recipient_id, note.timestamp, id.clone());
+        self.debit_notes.insert(id, note);
+    }
+
+    /// Keeps an invoice.
+    fn file_invoice(&mut self, invoice: wire_payment::Invoice) {
+        let id = invoice.invoice_id.clone();
+        self.invoices_of
+            .put(&invoice.recipient_id, invoice.timestamp, id.clone());
+        self.invoices.insert(id, invoice);
+    }
 }
 
 impl State {

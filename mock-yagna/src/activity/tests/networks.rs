@@ -391,6 +391,21 @@ async fn a_machine_is_reached_only_as_a_node_that_joined_and_is_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_provider_takes_no_connections_to_its_machines() {
+    let api = Api::start();
+    let id = network(&api).await;
+    machine(&api, &id, "192.168.0.2").await;
+    let silent = |silent| crate::Act::GoSilent {
+        provider: "alice".into(),
+        silent,
+    };
+    api.mock.act(silent(true)).expect("it is there");
+    assert_eq!(refused(&api, &id, "192.168.0.2", 7).await, 504);
+    api.mock.act(silent(false)).expect("it is there");
+    tcp(&api, &id, "192.168.0.2", 7).await.expect("connected");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_waits_for_a_machine_that_becomes_ready_in_time() {
     let api = Api::start();
     let id = network(&api).await;

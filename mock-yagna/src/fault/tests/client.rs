@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::config::{Config, ProviderSpec};
-use crate::fault::{Effect, Fault, NoAnswer};
+use crate::fault::{Effect, Fault, FaultGuard, NoAnswer};
 use crate::{MockYagna, Timebase};
 
 /// What came back.
@@ -62,7 +62,12 @@ pub(super) fn fault(on: &str, effect: Effect) -> Fault {
 
 impl Client {
     pub(super) fn start(faults: Vec<Fault>) -> Client {
-        let providers = vec![ProviderSpec::new("bob")];
+        Client::with_providers(1, faults)
+    }
+
+    pub(super) fn with_providers(providers: usize, faults: Vec<Fault>) -> Client {
+        let names = ["bob", "alice", "carol"].into_iter();
+        let providers = names.take(providers).map(ProviderSpec::new).collect();
         let config = Config {
             providers,
             faults,
@@ -126,17 +131,85 @@ impl Client {
         listed.as_array().expect("a list").len()
     }
 
-    pub(super) async fn demand(&self) -> String {
+    /// A fault that hits everything `on` names.
+    pub(super) fn inject(&self, on: &str, effect: Effect) -> FaultGuard {
+        self.mock.inject(fault(on, effect)).expect("a fault")
+    }
+
+    /// An approved agreement.
+    pub(super) async fn agree(&self) -> String {
+        let offer = self.specification();
+        let demand = self.demand().await;
+        let demand = format!("/market-api/v1/demands/{demand}");
+        let initial = self.proposal(&demand, &Value::Null).await;
+        let counter = format!("{demand}/proposals/{initial}");
+        let countered = self.send(Method::POST, &counter, Some(offer)).await;
+        let draft = self.proposal(&demand, &countered.json()).await;
+        self.send(Method::DELETE, &demand, None).await;
+        let valid_to = self.mock.world().now() + Duration::from_secs(3600);
+        let body = json!({ "proposalId": draft, "validTo": valid_to });
+        let agreements = "/market-api/v1/agreements";
+        let created = self.send(Method::POST, agreements, Some(body)).await;
+        let agreement = created.json().as_str().expect("an id").to_owned();
+        let path = format!("{agreements}/{agreement}");
+        self.send(Method::POST, &format!("{path}/confirm"), None)
+            .await;
+        let wait = format!("{path}/wait?timeout=10");
+        let approved = self.send(Method::POST, &wait, None).await;
+        assert_eq!(approved.status(), Some(204), "{approved:?}");
+        agreement
+    }
+
+    /// The provider's answer to a proposal; to none, anybody's first one.
+    async fn proposal(&self, demand: &str, to: &Value) -> String {
+        let events = format!("{demand}/events?timeout=10&maxEvents=1");
+        loop {
+            let events = self.get(&events).await.json();
+            let proposal = &events[0]["proposal"];
+            if proposal["prevProposalId"] == *to {
+                return proposal["proposalId"].as_str().expect("an id").to_owned();
+            }
+            assert_ne!(events[0], Value::Null, "no proposal: {events}");
+        }
+    }
+
+    pub(super) async fn terminate(&self, agreement: &str) {
+        let path = format!("/market-api/v1/agreements/{agreement}/terminate");
+        let body = json!({ "message": "enough" });
+        let ended = self.send(Method::POST, &path, Some(body)).await;
+        assert_eq!(ended.status(), Some(200), "{ended:?}");
+    }
+
+    pub(super) async fn activity(&self, agreement: &str) -> String {
+        let path = "/activity-api/v1/activity";
+        let created = self.send(Method::POST, path, Some(json!(agreement))).await;
+        created.json().as_str().expect("an id").to_owned()
+    }
+
+    pub(super) async fn exec(&self, activity: &str, script: &[Value]) -> String {
+        let path = format!("/activity-api/v1/activity/{activity}/exec");
+        let body = json!({ "text": json!(script).to_string() });
+        let sent = self.send(Method::POST, &path, Some(body)).await;
+        sent.json().as_str().expect("an id").to_owned()
+    }
+
+    fn specification(&self) -> Value {
         let expiration = self.mock.world().now().as_millisecond() + 20 * 60 * 1000;
-        let body = json!({
+        json!({
             "properties": {
                 "golem.srv.comp.expiration": expiration,
+                "golem.srv.comp.task_package": "hash:sha3:abc:http://host/image.gvmi",
                 "golem.srv.caps.multi-activity": true,
                 "golem.node.debug.subnet": "public",
                 "golem.com.payment.chosen-platform": "erc20-holesky-tglm",
+                "golem.com.scheme.payu.debit-note.interval-sec?": 60,
             },
             "constraints": "(golem.node.debug.subnet=public)",
-        });
+        })
+    }
+
+    pub(super) async fn demand(&self) -> String {
+        let body = self.specification();
         let answer = self
             .send(Method::POST, "/market-api/v1/demands", Some(body))
             .await;

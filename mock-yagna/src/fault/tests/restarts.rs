@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tower::ServiceExt;
+
 use super::client::{Client, fault, timed};
-use crate::fault::{Effect, Fault};
+use crate::fault::{Effect, Fault, NotListening};
 use crate::inspect::Act;
 
 fn restart(client: &Client, seconds: u64) {
@@ -39,12 +41,24 @@ async fn a_restart_drops_open_polls_and_nobody_listens_for_a_while() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         restart(&client, 10);
         assert!(client.get("/me").await.is_lost());
+        assert!(!client.mock.is_listening());
     };
     let path = "/market-api/v1/agreementEvents?timeout=60&afterTimestamp=2020-01-01T00:00:00Z";
     let (poll, ()) = tokio::join!(timed(client.get(path)), restarting);
     assert_eq!((poll.0, poll.1.is_lost()), (Duration::from_secs(3), true));
     tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(client.mock.is_listening());
     assert_eq!(client.get("/me").await.status(), Some(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_listening_says_so_in_memory() {
+    let client = Client::start(Vec::new());
+    restart(&client, 10);
+    let request = axum::http::Request::get("/me").body(axum::body::Body::empty());
+    let response = client.mock.router().oneshot(request.expect("a request"));
+    let response = response.await.expect("infallible");
+    assert!(response.extensions().get::<NotListening>().is_some());
 }
 
 #[tokio::test(start_paused = true)]

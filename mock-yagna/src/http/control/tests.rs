@@ -100,6 +100,31 @@ fn the_description_names_every_act_effect_and_member_of_a_behaviour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_effect_is_described_and_can_be_added() {
+    let document: Value = serde_saphyr::from_str(OPENAPI).expect("YAML");
+    let kinds = &document["components"]["schemas"]["Effect"]["oneOf"];
+    let words = kinds[0]["enum"].as_array().expect("words").iter();
+    let members = kinds[1]["properties"].as_object().expect("members");
+    let values = json!({
+        "delay": { "mean": "1s", "deviation": "1s" }, "refuse": 503, "misreport": 408,
+        "lose_events": 0.5, "cut_stream": 3, "restart": "10s",
+    });
+    let members = members.keys().map(|key| json!({ key: values[key] }));
+    let effects: Vec<Value> = words.cloned().chain(members).collect();
+    // Who adds an effect has to describe it: nothing else knows how many there are.
+    assert_eq!(effects.len(), 14);
+    let mock = network();
+    for effect in effects {
+        let fault = json!({ "on": "getIdentity", "do": effect, "count": 1, "probability": 0.5,
+            "from": "1s", "until": "2s", "skip": 1 });
+        let (status, answer) = control(&mock, "post", "/faults", fault).await;
+        assert_eq!(status, 201, "{effect}: {answer}");
+    }
+    let (_, faults) = control(&mock, "get", "/faults", json!(null)).await;
+    assert_eq!(faults.as_array().expect("a list").len(), 14);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_route_answers_and_wants_the_key() {
     let mock = network();
     for (method, path) in ROUTES {

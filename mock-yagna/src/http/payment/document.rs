@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::http::time::{deadline, optional_stamp};
 use crate::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord, Payment};
-use crate::world::{Topic, World};
+use crate::world::{State as Network, Topic, World};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,18 +25,9 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
-    fn page<'a, T: Clone + 'a>(
-        &self,
-        all: impl Iterator<Item = &'a T>,
-        timestamp: impl Fn(&T) -> Timestamp,
-    ) -> Vec<T> {
-        all.filter(|item| {
-            self.after_timestamp
-                .is_none_or(|after| timestamp(item) > after)
-        })
-        .take(self.max_items.unwrap_or(usize::MAX))
-        .cloned()
-        .collect()
+    fn page<'a, T: Clone + 'a>(&self, later: impl Iterator<Item = &'a T>) -> Vec<T> {
+        let max = self.max_items.unwrap_or(usize::MAX);
+        later.take(max).cloned().collect()
     }
 }
 
@@ -46,7 +37,8 @@ pub(super) async fn invoices(
     Caller(me): Caller,
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Json<Vec<Invoice>> {
-    Json(world.with(|state| query.page(state.invoices(&me.node), |invoice| invoice.timestamp)))
+    let page = |state: &mut Network| query.page(state.invoices(&me.node, query.after_timestamp));
+    Json(world.with(page))
 }
 
 /// getDebitNotes.
@@ -55,7 +47,8 @@ pub(super) async fn debit_notes(
     Caller(me): Caller,
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Json<Vec<DebitNote>> {
-    Json(world.with(|state| query.page(state.debit_notes(&me.node), |note| note.timestamp)))
+    let page = |state: &mut Network| query.page(state.debit_notes(&me.node, query.after_timestamp));
+    Json(world.with(page))
 }
 
 /// getInvoice.

@@ -1,0 +1,166 @@
+//! Events that come again, or late, in another poll than theirs.
+//!
+//! Owns what is remembered between the polls of one caller. A postponed event is never lost: it
+//! comes once a later one was delivered, or when its fault is over.
+
+use axum::extract::Request;
+use axum::http::{Uri, header};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::rule::Effect;
+use crate::world::{State, World};
+
+/// The polls of one caller for one kind of events: the caller's key, the path.
+pub(super) type Poll = (String, String);
+
+/// What is remembered between polls.
+#[derive(Debug, Default)]
+pub(super) struct Polls {
+    /// By fault: the events of the last answer that had some.
+    last: IndexMap<(String, Poll), Vec<Value>>,
+    /// An event that waits for a later one, and its fault.
+    held: IndexMap<Poll, (String, Value)>,
+    /// Events that come with the next answer.
+    due: IndexMap<Poll, Vec<Value>>,
+}
+
+impl Polls {
+    /// Whether the next poll has to be looked at even without a fault.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.due.is_empty()
+    }
+
+    /// A restart: events of demands are gone.
+    pub(super) fn forget_demands(&mut self) {
+        self.held.retain(|(_, path), _| is_log(path));
+        self.due.retain(|(_, path), _| is_log(path));
+        self.last.retain(|(_, (_, path)), _| is_log(path));
+    }
+
+    /// The fault is over. What it holds of a queue comes with the next answer; a log has it still.
+    pub(super) fn settle(&mut self, fault: &str) {
+        self.last.retain(|(name, _), _| name != fault);
+        let polls = self.held.iter();
+        let over: Vec<Poll> = polls
+            .filter(|(_, (name, _))| name == fault)
+            .map(|(poll, _)| poll.clone())
+            .collect();
+        for poll in over {
+            if let Some((_, event)) = self.held.shift_remove(&poll)
+                && !is_log(&poll.1)
+            {
+                self.due.entry(poll).or_default().push(event);
+            }
+        }
+    }
+}
+
+/// Whether events of this path can be read again; those of demands are taken from a queue.
+fn is_log(path: &str) -> bool {
+    !path.contains("/demands/")
+}
+
+/// Whose poll for what a request is.
+pub(super) fn poll_of(request: &Request) -> Poll {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok());
+    let mut pairs = request.uri().query().unwrap_or_default().split('&');
+    let token = || pairs.find(|pair| pair.starts_with("authToken="));
+    let key = header.or_else(token).unwrap_or_default().to_owned();
+    (key, request.uri().path().to_owned())
+}
+
+/// Changes what a poll asks for: it does not wait if something is due already, and it asks for what
+/// is later than an event that is held. Answers whether something is due.
+pub(super) fn prepare(world: &World, poll: &Poll, request: &mut Request) -> bool {
+    let (has_due, held) = world.with(|state| {
+        state.end_faults();
+        let polls = &state.faults.polls;
+        let held = polls.held.get(poll).map(|(_, event)| event.clone());
+        (polls.due.contains_key(poll), held)
+    });
+    if has_due {
+        with_query(request.uri_mut(), "timeout", "0");
+    }
+    let held = held.filter(|_| is_log(&poll.1));
+    let Some(date) = held.as_ref().and_then(|event| event["eventDate"].as_str()) else {
+        return has_due;
+    };
+    let asked = query(request.uri(), "afterTimestamp");
+    let stamp = |text: &str| text.parse::<Timestamp>().ok();
+    let asked = asked.and_then(|asked| stamp(&asked.replace("%3A", ":").replace("%2B", "+")));
+    if asked < stamp(date) {
+        with_query(request.uri_mut(), "afterTimestamp", &date.replace('+', "%2B"));
+    }
+    has_due
+}
+
+fn query<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    let mut pairs = uri.query()?.split('&');
+    pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn with_query(uri: &mut Uri, name: &str, value: &str) {
+    let others = uri.query().unwrap_or_default().split('&');
+    let others = others.filter(|pair| {
+        !pair.is_empty() && pair.split_once('=').map_or(*pair, |(name, _)| name) != name
+    });
+    let mut query: Vec<&str> = others.collect();
+    let own = format!("{name}={value}");
+    query.push(&own);
+    let changed = format!("{}?{}", uri.path(), query.join("&"));
+    // Parts of a URI make a URI.
+    if let Ok(changed) = changed.parse() {
+        *uri = changed;
+    }
+}
+
+impl State {
+    /// Adds what is due to an answer.
+    pub(super) fn add_due(&mut self, poll: &Poll, events: &mut Vec<Value>) {
+        if let Some(due) = self.faults.polls.due.shift_remove(poll) {
+            events.splice(..0, due);
+        }
+        self.watch_faults();
+    }
+
+    /// What the fault `name` does to the events of a poll's answer.
+    pub(super) fn remember(
+        &mut self,
+        name: &str,
+        effect: &Effect,
+        poll: &Poll,
+        events: &mut Vec<Value>,
+    ) {
+        if events.is_empty() {
+            return;
+        }
+        if *effect == Effect::RepeatEvents {
+            let key = (name.to_owned(), poll.clone());
+            let fresh = events.clone();
+            if let Some(last) = self.faults.polls.last.get(&key).cloned()
+                && self.strike(name, &poll.1)
+            {
+                events.splice(..0, last);
+            }
+            // The fault may have been lifted while the answer was under way.
+            if self.faults.active.contains_key(name) {
+                self.faults.polls.last.insert(key, fresh);
+            }
+            return;
+        }
+        if !self.faults.polls.held.contains_key(poll) && self.strike(name, &poll.1) {
+            let event = events.remove(0);
+            let held = (name.to_owned(), event);
+            self.faults.polls.held.insert(poll.clone(), held);
+        }
+        if !events.is_empty()
+            && let Some((_, event)) = self.faults.polls.held.shift_remove(poll)
+        {
+            let due = &mut self.faults.polls.due;
+            due.entry(poll.clone()).or_default().push(event);
+        }
+    }
+}
