@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::runner::{Options, rehearse};
+use crate::sweep::{SweepArgs, sweep_command};
 use crate::values::Backend;
 use crate::{catalog, image};
 
@@ -32,6 +33,8 @@ enum Command {
     },
     /// Run a scenario
     Run(RunArgs),
+    /// End the engine at every point of a scenario, lose every answer, and see that nothing leaks
+    Sweep(SweepArgs),
     /// Write the simple service's image as a folder of executables, for `--image-dir` of a test network
     Image {
         /// The folder to make
@@ -85,6 +88,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::List { json } => list(json).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run(&args),
+        Command::Sweep(args) => sweep_command(&args, &mut say).map(|held| match held {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(FAILED),
+        }),
         Command::Image { folder } => image::write_image(&folder)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| Error::Output {

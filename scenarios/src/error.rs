@@ -52,4 +52,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The scenario does not pass where nothing disturbs it.
+    #[error("{scenario} cannot be swept: undisturbed it fails: {reason}")]
+    Sweep {
+        /// Name of the scenario.
+        scenario: String,
+        /// What does not hold.
+        reason: String,
+    },
 }

@@ -21,7 +21,7 @@ use crate::values::Backend;
 pub(crate) use sections::APP_KEY;
 pub use sections::{
     ImageSource, PlotKind, Prices, ProviderGroup, RealTime, Requestor, Resources, ServiceSection,
-    Step, TasksSection, Time, TimeMode, Verb,
+    Step, Swept, TasksSection, Time, TimeMode, Verb,
 };
 
 /// A rehearsal: a network, what is run on it, what happens meanwhile, what is expected.
@@ -69,6 +69,9 @@ pub struct Scenario {
     /// What is different on a backend in real time.
     #[serde(default)]
     pub real_time: Option<RealTime>,
+    /// What is different in a sweep.
+    #[serde(default)]
+    pub sweep: Option<Swept>,
     /// Where the scenario comes from.
     #[serde(skip)]
     pub origin: Origin,
@@ -127,6 +130,7 @@ impl Scenario {
         scenario.origin = origin;
         scenario.check()?;
         scenario.as_in_real_time().check()?;
+        scenario.as_swept().check()?;
         Ok(scenario)
     }
 
@@ -158,6 +162,34 @@ impl Scenario {
         scenario.timeline = real.timeline.unwrap_or(scenario.timeline);
         scenario.expect = real.expect.unwrap_or(scenario.expect);
         scenario
+    }
+
+    /// The scenario with its `sweep` section applied.
+    #[must_use]
+    pub fn as_swept(&self) -> Scenario {
+        let mut scenario = self.clone();
+        let Some(swept) = scenario.sweep.take() else {
+            return scenario;
+        };
+        if let Some(service) = &mut scenario.service {
+            service.duration = swept.duration.unwrap_or_else(|| service.duration.clone());
+            service.stats_every = swept
+                .stats_every
+                .unwrap_or_else(|| service.stats_every.clone());
+            service.plot_every = swept.plot_every.or(service.plot_every);
+            service.instances = swept.instances.unwrap_or_else(|| service.instances.clone());
+        }
+        if let Some(tasks) = &mut scenario.tasks {
+            tasks.count = swept.count.unwrap_or_else(|| tasks.count.clone());
+        }
+        scenario.timeline = swept.timeline.unwrap_or(scenario.timeline);
+        scenario.expect = swept.expect.unwrap_or(scenario.expect);
+        scenario
+    }
+
+    /// Why it is not swept, if it is not.
+    pub fn not_swept(&self) -> Option<&str> {
+        self.sweep.as_ref()?.skip.as_deref()
     }
 
     /// An error that points into the file.

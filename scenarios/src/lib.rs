@@ -22,6 +22,7 @@ mod runner;
 pub mod service;
 mod stage;
 mod suggest;
+pub mod sweep;
 mod timeline;
 mod validate;
 pub mod values;

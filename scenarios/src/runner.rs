@@ -183,6 +183,7 @@ impl Run<'_> {
             watch,
             files: self.output.files(),
             interrupt: self.options.interrupt.clone(),
+            since: None,
         };
         let limit = self.scenario.limit();
         let mut worked = match tokio::time::timeout(limit, Box::pin(work.perform(&golem))).await {
@@ -211,7 +212,7 @@ pub(crate) fn told(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The verdicts on what the scenario claims, and on what goes without saying.
-fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) -> Vec<Verdict> {
+pub(crate) fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) -> Vec<Verdict> {
     let simulated = backend != Backend::Yagna;
     let wanted = |claim: &&Expectation| {
         // Where nothing began, all else follows from that.

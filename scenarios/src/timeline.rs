@@ -35,6 +35,29 @@ impl Timeline {
         }
     }
 
+    /// The timeline of a program that is started again so long after the beginning: the network's
+    /// steps before are done, the program's own begin anew.
+    pub(crate) fn since(scenario: &Scenario, since: Option<Duration>) -> Timeline {
+        let mut timeline = Timeline::of(scenario);
+        let Some(since) = since else { return timeline };
+        timeline.steps.retain_mut(|step| {
+            let is_ours = matches!(
+                step.verb.value,
+                Verb::Stop | Verb::StopInstance | Verb::SpawnInstance
+            );
+            if !is_ours {
+                let Some(left) = step.at.value.0.checked_sub(since) else {
+                    return false;
+                };
+                step.at.value = Span(left);
+            }
+            true
+        });
+        let steps = timeline.steps.make_contiguous();
+        steps.sort_by_key(|step| step.at.value);
+        timeline
+    }
+
     /// When the next step is due, from the beginning.
     pub(crate) fn next_at(&self) -> Option<Duration> {
         self.steps.front().map(|step| step.at.value.0)

@@ -49,6 +49,9 @@ pub(crate) struct Work<'a> {
     pub(crate) watch: &'a Watch,
     pub(crate) files: PathBuf,
     pub(crate) interrupt: CancellationToken,
+    /// Of a program that is started again: how long after the beginning. What the network was to do
+    /// before is done.
+    pub(crate) since: Option<std::time::Duration>,
 }
 
 impl Work<'_> {
@@ -91,7 +94,7 @@ impl Work<'_> {
     /// Follows the timeline until every instance has ended.
     async fn direct(&self, cluster: &Cluster<SimpleService>, service: &ServiceSection) -> Worked {
         let begin = Instant::now();
-        let mut steps = Timeline::of(self.scenario);
+        let mut steps = Timeline::since(self.scenario, self.since);
         let mut worked = Worked::default();
         let mut instances = service.instances.value;
         let mut stopping = false;
@@ -227,7 +230,7 @@ impl Work<'_> {
             Err(error) => return Worked::failed(told(&error)),
         };
         let begin = Instant::now();
-        let mut steps = Timeline::of(self.scenario);
+        let mut steps = Timeline::since(self.scenario, self.since);
         let mut worked = Worked::default();
         let mut results = std::collections::BTreeMap::new();
         loop {

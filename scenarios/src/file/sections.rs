@@ -307,6 +307,28 @@ pub struct RealTime {
     pub expect: Option<Vec<Expectation>>,
 }
 
+/// What is different in a sweep, where the scenario runs once for every point of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Swept {
+    /// Why it is not swept at all.
+    pub skip: Option<String>,
+    /// `service.duration`.
+    pub duration: Option<Spanned<Span>>,
+    /// `service.stats_every`.
+    pub stats_every: Option<Spanned<Span>>,
+    /// `service.plot_every`.
+    pub plot_every: Option<Span>,
+    /// `service.instances`.
+    pub instances: Option<Spanned<u32>>,
+    /// `tasks.count`.
+    pub count: Option<Spanned<u32>>,
+    /// `timeline`, whole.
+    pub timeline: Option<Vec<Step>>,
+    /// `expect`, whole.
+    pub expect: Option<Vec<Expectation>>,
+}
+
 fn yes() -> bool {
     true
 }

@@ -1,0 +1,170 @@
+//! What must hold after every point: the laws of the ledger, nothing left open, every invoice paid
+//! once, the result of the undisturbed run. Owns: the claims, and the few that a disturbance excuses.
+
+use super::point::{Disturbance, Mishap, Point};
+use super::trial::Trace;
+use crate::outcome::Outcome;
+
+/// What came of a point.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Claims that do not hold.
+    pub(super) broken: Vec<String>,
+    /// Claims that do not hold, and need not: why.
+    pub(super) excused: Vec<String>,
+}
+
+/// Judges what a point left behind by what the undisturbed run left.
+pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut claim = |holds: bool, broken: String| {
+        if !holds {
+            verdict.broken.push(broken);
+        }
+    };
+    if let Some(why) = &trace.stuck {
+        claim(false, why.clone());
+    }
+    // A later life may be shorter than the one that its disturbance was made for.
+    if point.0.first().is_some() && trace.lives.first().is_none_or(|life| life.hit.is_none()) {
+        claim(false, "the point was never reached".into());
+    }
+    let network = &trace.network;
+    for violation in &network.violations {
+        claim(false, format!("broken law: {violation}"));
+    }
+    for item in &network.open {
+        claim(false, format!("left open: {item}"));
+    }
+    claim(
+        network.invoices == network.invoices_paid && network.invoiced == network.paid,
+        format!("not every invoice is paid once: {network}"),
+    );
+    for open in trace.report.iter().flat_map(|report| report.open()) {
+        claim(false, format!("the engine reports: {open}"));
+    }
+    let settled = trace.book.is_settled() || trace.stuck.is_some();
+    claim(settled, format!("the journal says: {}", still_open(trace)));
+    if !matches!(point.0.last(), Some(Disturbance::Stop(_))) && trace.stuck.is_none() {
+        for difference in differences(&base.outcome, &trace.outcome) {
+            match excuse(point, trace, &difference) {
+                Some(why) => verdict.excused.push(format!("{difference} ({why})")),
+                None => verdict.broken.push(difference),
+            }
+        }
+    }
+    verdict
+}
+
+fn still_open(trace: &Trace) -> String {
+    let book = &trace.book;
+    let mut items = Vec::new();
+    let mut add = |what: &str, which: Vec<String>| {
+        if !which.is_empty() {
+            items.push(format!("{what} {}", which.join(", ")));
+        }
+    };
+    let unresolved = book.unresolved.iter();
+    add(
+        "unresolved",
+        unresolved
+            .map(|(op, left)| format!("{op} ({})", left.change))
+            .collect(),
+    );
+    let ids = |ids: &mut dyn Iterator<Item = String>| ids.collect::<Vec<_>>();
+    add(
+        "allocations",
+        ids(&mut book.allocations.keys().map(ToString::to_string)),
+    );
+    add(
+        "demands",
+        ids(&mut book.demands.keys().map(ToString::to_string)),
+    );
+    add(
+        "agreements",
+        ids(&mut book.agreements.keys().map(ToString::to_string)),
+    );
+    add("services", book.services.clone());
+    items.join("; ")
+}
+
+fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
+    let mut differences = Vec::new();
+    if base.error.is_some() != found.error.is_some() {
+        let told = |error: &Option<String>| error.clone().unwrap_or_else(|| "no error".into());
+        differences.push(format!(
+            "the run ends with {} instead of {}",
+            told(&found.error),
+            told(&base.error)
+        ));
+    }
+    if base.task_results != found.task_results {
+        differences.push(format!(
+            "the task results are {:?} instead of {:?}",
+            found.task_results, base.task_results
+        ));
+    }
+    if base.instances.len() != found.instances.len() {
+        differences.push(format!(
+            "{} instances instead of {}",
+            found.instances.len(),
+            base.instances.len()
+        ));
+    }
+    let reached = |outcome: &Outcome, state: &str| {
+        let has = |states: &[String]| states.iter().any(|other| other == state);
+        outcome.instances.iter().filter(|i| has(&i.states)).count()
+    };
+    let (wanted, came) = (reached(base, "running"), reached(found, "running"));
+    if came < wanted {
+        differences.push(format!(
+            "{came} instances reached `running` instead of {wanted}"
+        ));
+    }
+    let ended = |outcome: &Outcome| {
+        let is_over = |states: &[String]| states.last().is_some_and(|state| state == "terminated");
+        outcome
+            .instances
+            .iter()
+            .filter(|i| is_over(&i.states))
+            .count()
+    };
+    if ended(found) < ended(base) {
+        differences.push(format!(
+            "{} instances are terminated instead of {}",
+            ended(found),
+            ended(base)
+        ));
+    }
+    let failures = |outcome: &Outcome| -> Vec<String> {
+        let failed = outcome.instances.iter().filter_map(|i| i.failure.clone());
+        failed.collect()
+    };
+    let (usual, failed) = (failures(base), failures(found));
+    if failed.len() > usual.len() {
+        differences.push(format!(
+            "{} instances failed instead of {}: {}",
+            failed.len(),
+            usual.len(),
+            failed.join("; ")
+        ));
+    }
+    differences
+}
+
+/// Why a difference is in order. There is one case: the answer to a script was lost, so that nobody
+/// knows its batch. What it did cannot be looked up, and doing it again is not the engine's to
+/// decide: the handler is told, and one instance may end with that failure.
+fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
+    let [Disturbance::Mishap(mishap, number)] = point.0.as_slice() else {
+        return None;
+    };
+    let request = trace.lives.first()?.counts.named.get(number)?;
+    let unknown = matches!(
+        mishap,
+        Mishap::LoseAnswer | Mishap::Misreport | Mishap::Reset | Mishap::Refuse(_)
+    );
+    let one_failed = difference.contains("instances failed instead of");
+    (unknown && request.ends_with("/exec") && one_failed)
+        .then(|| format!("nobody knows what became of the script of request {number}"))
+}
