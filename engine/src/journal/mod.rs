@@ -10,10 +10,20 @@
 //! | `Snapshot` | now and then, in place of everything before it |
 
 mod book;
+mod damage;
 mod entry;
+mod layout;
+mod lock;
 mod memory;
+mod migrate;
+mod sqlite;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod sqlite_tests;
 #[cfg(test)]
 mod tests;
+mod wal;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,8 +32,10 @@ use golem_wire::NodeId;
 use url::Url;
 
 pub use book::{AgreementEntry, AllocationEntry, Book, InvoiceEntry, Lifetime, Owner, Unresolved};
+pub use damage::SetAside;
 pub use entry::{Change, Entry, FORMAT, Fact, Feed, InstanceRecord, Outcome, Record};
 pub use memory::MemoryJournal;
+pub use sqlite::{Durability, Inspection, SqliteJournal, SqliteOptions};
 
 use crate::clock::Clock;
 
@@ -50,6 +62,14 @@ pub trait Journal: Send + Sync + 'static {
     /// # Errors
     /// [`JournalError`]; the entries are then as before.
     fn compact(&self, snapshot: &Entry) -> Result<(), JournalError>;
+
+    /// The journal that this one takes the place of because it was damaged.
+    fn set_aside(&self) -> Option<SetAside> {
+        None
+    }
+
+    /// Lets go of the storage, for the next engine to use; nothing is written after it.
+    fn close(&self) {}
 }
 
 impl<J: Journal + ?Sized> Journal for Arc<J> {
@@ -63,6 +83,14 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
 
     fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
         (**self).compact(snapshot)
+    }
+
+    fn set_aside(&self) -> Option<SetAside> {
+        (**self).set_aside()
+    }
+
+    fn close(&self) {
+        (**self).close();
     }
 }
 
@@ -101,6 +129,16 @@ pub enum JournalError {
         found: u32,
         /// Ours.
         known: u32,
+    },
+    /// It was only to be read, and is broken.
+    #[error(
+        "the journal {path} is damaged ({reason}): the next engine that opens it puts it aside and saves what it can"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
     },
     /// It cannot be read or written.
     #[error("the journal cannot be {action}: {reason}")]
@@ -198,6 +236,16 @@ impl Log {
     /// Reads something from the book without copying all of it.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
         look(&self.lock().book)
+    }
+
+    /// The damaged journal that this one takes the place of.
+    pub(crate) fn set_aside(&self) -> Option<SetAside> {
+        self.0.journal.set_aside()
+    }
+
+    /// Ends writing, so that another engine can open the journal.
+    pub(crate) fn close(&self) {
+        self.0.journal.close();
     }
 
     /// Announces a request.

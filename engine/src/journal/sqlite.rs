@@ -1,0 +1,563 @@
+//! A journal in a file: an SQLite database in WAL mode. Owns: opening it (lock, checks, migration,
+//! putting a broken one aside), adding entries, compacting. Does not own: the layout (`layout.rs`).
+//!
+//! No key is ever in it. On unix only its owner may read it. Beside `NAME` lie `NAME-wal` and
+//! `NAME-shm` while it is open (after a crash, too: they are part of it), and `NAME.lock` for ever.
+//!
+//! An append blocks for as long as [`Durability`] says; see the README's benchmarks for figures.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::damage::{self, SetAside, beside, exists, private};
+use super::layout::{self, Line, Trouble, storage};
+use super::lock::{self, Lock};
+use super::wal::{self, Wal};
+use super::{Entry, FORMAT, Fact, Journal, JournalError, Owner, Record, migrate};
+use crate::clock::{Clock, SystemClock};
+
+/// Flags that change nothing in the file. Paths are never taken for URLs.
+pub(super) const READ: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Flags of a file that is there.
+pub(super) const WRITE: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// How long a foreign program that reads or writes the file is waited for.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// Pages in the `-wal` after which they are moved into the file.
+const CHECKPOINT_PAGES: i64 = 512;
+
+/// What an entry survives once it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process, `kill -9` included. Power loss may take the last entries, never the
+    /// order of what is left (`synchronous = NORMAL`).
+    #[default]
+    Process,
+    /// Power loss, too, on disks that keep their word: every entry waits for the disk
+    /// (`synchronous = FULL`).
+    Power,
+}
+
+/// How a journal is opened.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    durability: Durability,
+    clock: Arc<dyn Clock>,
+    page_size: Option<u32>,
+}
+
+impl SqliteOptions {
+    /// What entries survive; [`Durability::Process`] unless set.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Tells the time for names of files and the lock's note; the computer's clock unless set.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Of new files; a power of two from 512.
+    #[cfg(test)]
+    pub(super) fn page_size(mut self, bytes: u32) -> Self {
+        self.page_size = Some(bytes);
+        self
+    }
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        SqliteOptions {
+            durability: Durability::default(),
+            clock: Arc::new(SystemClock),
+            page_size: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for SqliteOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteOptions")
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A journal in a file, for one engine at a time.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    path: PathBuf,
+    set_aside: Option<SetAside>,
+    migrated: Option<PathBuf>,
+    torn: bool,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    file: Identity,
+    // Last: others may come in when the file is closed.
+    _lock: Lock,
+}
+
+/// What a journal holds, read without disturbing who writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// All entries, oldest first.
+    pub entries: Vec<Entry>,
+    /// Who has it open: a process and since when.
+    pub in_use_by: Option<String>,
+    /// Version of its format.
+    pub format: u32,
+}
+
+impl SqliteJournal {
+    /// Opens the journal at `path`, or begins it; folders on the way are made.
+    ///
+    /// An older format is migrated, with a copy kept beside it. A damaged file is put aside
+    /// ([`set_aside`](Journal::set_aside)), and what can be trusted of it begins a new one.
+    ///
+    /// # Errors
+    /// [`JournalError::Locked`] while another journal has it open, in this process or another;
+    /// [`JournalError::TooNew`]; [`JournalError::Storage`] when it cannot be reached, or is a
+    /// database of another program. The file is then as before.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        SqliteOptions::default().open(path)
+    }
+
+    /// To open one otherwise.
+    pub fn options() -> SqliteOptions {
+        SqliteOptions::default()
+    }
+
+    /// Reads the journal at `path` without its lock, and changes nothing in it.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`], [`JournalError::TooNew`] or [`JournalError::Storage`].
+    pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, JournalError> {
+        let path = path.as_ref();
+        let named = |reason: &dyn std::fmt::Display| {
+            storage("read", format!("{}: {reason}", path.display()))
+        };
+        let path = fs::canonicalize(path).map_err(|error| named(&error))?;
+        let in_use_by = lock::in_use(&path);
+        let damaged = |reason| JournalError::Damaged {
+            path: path.clone(),
+            reason,
+        };
+        if in_use_by.is_none() && wal::look(&beside(&path, "-wal")).is_ok_and(|w| w == Wal::Damaged)
+        {
+            return Err(damaged(WAL_BROKEN.to_owned()));
+        }
+        match survey(&path) {
+            Ok(Survey { format, entries }) => Ok(Inspection {
+                entries,
+                in_use_by,
+                format,
+            }),
+            Err(Trouble::Damage(reason)) => Err(damaged(reason)),
+            Err(Trouble::Other(error)) => Err(error),
+        }
+    }
+
+    /// Where it is, links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The copy of the older format that it was migrated from.
+    pub fn migrated_from(&self) -> Option<&Path> {
+        self.migrated.as_deref()
+    }
+
+    /// Whether the last write before it was opened is incomplete: the process or machine ended
+    /// while it wrote. That entry is gone; nobody was told that it had been written.
+    pub fn lost_last_write(&self) -> bool {
+        self.torn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        // SQLite rolls a statement back that did not end.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&mut Open) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let mut open = self.lock();
+        let result = match open.as_mut() {
+            Some(open) => open.file.check(&self.path).and_then(|()| work(open)),
+            None => Err(storage(action, "its engine is stopped")),
+        };
+        result.map_err(|error| match error {
+            JournalError::Storage { reason, .. } => {
+                storage(action, format!("{}: {reason}", self.path.display()))
+            }
+            other => other,
+        })
+    }
+}
+
+impl SqliteOptions {
+    /// See [`SqliteJournal::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteJournal, JournalError> {
+        let now = self.clock.now();
+        let path = place(path.as_ref())?;
+        let lock = Lock::take(&path, now)?;
+        let mut journal = SqliteJournal {
+            path,
+            set_aside: None,
+            migrated: None,
+            torn: false,
+            open: Mutex::new(None),
+        };
+        let path = &journal.path;
+        let connection = match examine(path) {
+            Ok(None) => self.begin(path, &[])?,
+            Ok(Some((found, torn))) => {
+                journal.torn = torn;
+                if found.format < FORMAT {
+                    let copy = migrate::migrate(path, &found.entries)?;
+                    tracing::info!(journal = %path.display(), copy = %copy.display(), from = found.format,
+                        to = FORMAT, "the journal was migrated; a copy of the older one is kept");
+                    journal.migrated = Some(copy);
+                }
+                self.connect(path)?
+            }
+            Err(Trouble::Damage(reason)) => {
+                let (report, entries) = damage::set_aside(path, reason, now)?;
+                tracing::error!(journal = %path.display(), "{report}");
+                let connection = self.begin(path, &entries)?;
+                journal.set_aside = Some(report);
+                connection
+            }
+            Err(Trouble::Other(error)) => return Err(error),
+        };
+        if journal.torn {
+            tracing::warn!(journal = %path.display(),
+                "the last write to the journal was cut off; what it was about is looked up at the daemon");
+        }
+        journal.open = Mutex::new(Some(Open {
+            file: Identity::of(path)?,
+            connection,
+            _lock: lock,
+        }));
+        Ok(journal)
+    }
+
+    /// A new file with these entries.
+    fn begin(&self, path: &Path, entries: &[Entry]) -> Result<Connection, JournalError> {
+        let failed = |error: io::Error| storage("made", format!("{}: {error}", path.display()));
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        private(&mut options);
+        options.open(path).map_err(failed)?;
+        let mut connection = self.connect(path)?;
+        let failed = |error: rusqlite::Error| storage("made", error);
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        migrate::fill(&transaction, entries)?;
+        transaction.commit().map_err(failed)?;
+        // Into the file itself, which then is more than nothing without its log.
+        checkpoint(&connection).map_err(failed)?;
+        sync_folder(path);
+        Ok(connection)
+    }
+
+    fn connect(&self, path: &Path) -> Result<Connection, JournalError> {
+        let connect = || {
+            let connection = Connection::open_with_flags(path, WRITE)?;
+            careful(&connection)?;
+            if let Some(bytes) = self.page_size {
+                connection.pragma_update(None, "page_size", bytes)?;
+            }
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            let synchronous = match self.durability {
+                Durability::Process => "NORMAL",
+                Durability::Power => "FULL",
+            };
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+            Ok(connection)
+        };
+        let failed = |error: rusqlite::Error| format!("{}: {error}", path.display());
+        connect().map_err(|error| storage("opened", failed(error)))
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn load(&self) -> Result<Vec<Entry>, JournalError> {
+        self.with("read", |open| {
+            let mut entries = Vec::new();
+            match layout::read_entries(&open.connection, &mut entries) {
+                Ok(()) => Ok(entries),
+                Err(Trouble::Damage(reason)) => Err(storage("read", reason)),
+                Err(Trouble::Other(error)) => Err(error),
+            }
+        })
+    }
+
+    fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        let line = Line::of(entry)?;
+        self.with("written", |open| {
+            let failed = unwritten;
+            let insert = |connection: &Connection| {
+                let mut insert = connection.prepare_cached(layout::INSERT)?;
+                insert.execute(line.values())
+            };
+            let Some(owner) = owner_of(&entry.record) else {
+                insert(&open.connection).map_err(failed)?;
+                return Ok(());
+            };
+            let proof = layout::owner_line(&owner)?;
+            let transaction = open.connection.transaction().map_err(failed)?;
+            insert(&transaction).map_err(failed)?;
+            transaction
+                .execute(layout::OWNER, [proof])
+                .map_err(failed)?;
+            transaction.commit().map_err(failed)
+        })
+    }
+
+    fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
+        let line = Line::of(snapshot)?;
+        self.with("compacted", |open| {
+            let failed = unwritten;
+            let transaction = open.connection.transaction().map_err(failed)?;
+            // First the new one: numbers go on where the old ones end.
+            transaction
+                .execute(layout::INSERT, line.values())
+                .map_err(failed)?;
+            let seq = transaction.last_insert_rowid();
+            transaction
+                .execute("DELETE FROM entries WHERE seq < ?1", [seq])
+                .map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+            // What counts is done. A reader in the way only makes the log shrink later.
+            if let Err(error) = checkpoint(&open.connection) {
+                tracing::warn!(%error, "the journal's log was not emptied");
+            }
+            Ok(())
+        })
+    }
+
+    fn set_aside(&self) -> Option<SetAside> {
+        self.set_aside.clone()
+    }
+
+    fn close(&self) {
+        *self.lock() = None;
+    }
+}
+
+fn owner_of(record: &Record) -> Option<Owner> {
+    match record {
+        Record::Fact {
+            fact:
+                Fact::Run {
+                    session,
+                    node,
+                    api_url,
+                },
+        } => Some(Owner {
+            session: session.clone(),
+            node: node.clone(),
+            api_url: api_url.clone(),
+        }),
+        _ => None,
+    }
+}
+
+fn unwritten(error: rusqlite::Error) -> JournalError {
+    let advice = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "; make room on its disk",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "; close the program that has it open"
+        }
+        _ => "; check its disk and its permissions",
+    };
+    storage("written", format!("{error}{advice}"))
+}
+
+const WAL_BROKEN: &str = "its -wal is broken in the middle";
+
+struct Survey {
+    format: u32,
+    entries: Vec<Entry>,
+}
+
+/// What is at `path`, which is ours for now: nothing, or a sound journal and whether its last write
+/// was cut off.
+fn examine(path: &Path) -> Result<Option<(Survey, bool)>, Trouble> {
+    let failed = |error: io::Error| storage("opened", format!("{}: {error}", path.display()));
+    let log = beside(path, "-wal");
+    if !exists(path) {
+        return match fs::metadata(&log) {
+            Ok(log) if log.len() > 0 => Err(Trouble::Damage(
+                "only its -wal is there, the file itself is missing".into(),
+            )),
+            _ => Ok(None),
+        };
+    }
+    // Says more clearly than SQLite what is forbidden; closed before SQLite has its locks on it.
+    let mut options = OpenOptions::new();
+    let length = options.read(true).write(true).open(path);
+    let length = length.and_then(|file| file.metadata()).map_err(failed)?;
+    if !length.is_file() {
+        return Err(storage("opened", format!("{} is no file", path.display())).into());
+    }
+    if length.len() == 0 {
+        return Err(Trouble::Damage("it is empty".into()));
+    }
+    let torn = match wal::look(&log).map_err(failed)? {
+        Wal::Whole => false,
+        Wal::TornTail => true,
+        Wal::Damaged => return Err(Trouble::Damage(WAL_BROKEN.into())),
+    };
+    survey(path).map(|survey| Some((survey, torn)))
+}
+
+/// Reads and checks everything, and changes nothing.
+fn survey(path: &Path) -> Result<Survey, Trouble> {
+    let mut connection = Connection::open_with_flags(path, READ)?;
+    careful(&connection)?;
+    // All of it from one moment, whoever writes meanwhile.
+    let connection = connection.transaction()?;
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (format, application) = (number("user_version")?, number("application_id")?);
+    let tables = tables(&connection)?;
+    let has = |what: &str| tables.iter().any(|sql| sql.contains(what));
+    let ours = application == i64::from(layout::APPLICATION)
+        || (has("entries(") && has("owner("))
+        || has("journal(line");
+    if !ours && !tables.is_empty() {
+        let reason = format!("{} is a database of another program", path.display());
+        return Err(storage("opened", reason).into());
+    }
+    let format = u32::try_from(format).unwrap_or(0);
+    if ours && format > FORMAT {
+        return Err(Trouble::Other(JournalError::TooNew {
+            path: path.to_owned(),
+            found: format,
+            known: FORMAT,
+        }));
+    }
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Trouble::Damage(verdict));
+    }
+    let mut entries = Vec::new();
+    match format {
+        FORMAT => {
+            layout::read_entries(&connection, &mut entries)?;
+            connection.query_row("SELECT count(line) FROM owner", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+        }
+        1 => migrate::read_v1(&connection, &mut entries)?,
+        _ => {
+            return Err(Trouble::Damage(
+                "it does not say which format it has".into(),
+            ));
+        }
+    }
+    Ok(Survey { format, entries })
+}
+
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare("SELECT coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'")?;
+    let tables = statement.query_map([], |row| row.get(0))?;
+    tables.collect()
+}
+
+/// Trusts nothing in the file.
+fn careful(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// The file's one name, so that two names of it share one lock. Makes the folders.
+fn place(path: &Path) -> Result<PathBuf, JournalError> {
+    let failed = |error: io::Error| storage("opened", format!("{}: {error}", path.display()));
+    if let Ok(path) = fs::canonicalize(path) {
+        return Ok(path);
+    }
+    let Some(name) = path.file_name() else {
+        return Err(storage(
+            "opened",
+            format!("{} names no file", path.display()),
+        ));
+    };
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    Ok(fs::canonicalize(folder).map_err(failed)?.join(name))
+}
+
+/// So that a new file is still there after power loss; a folder that cannot be synced is none we
+/// could do better in.
+fn sync_folder(path: &Path) {
+    if let Some(folder) = path.parent().and_then(|folder| fs::File::open(folder).ok()) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Tells the file we opened from another one by its name: SQLite would go on writing into a file
+/// that was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity(u64, u64);
+
+impl Identity {
+    fn of(path: &Path) -> Result<Self, JournalError> {
+        let metadata = fs::metadata(path).map_err(|error| {
+            let advice = "stop this engine and start it anew";
+            storage("written", format!("its file is gone ({error}); {advice}"))
+        })?;
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            Identity(metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let identity = {
+            let _ = metadata;
+            Identity(0, 0)
+        };
+        Ok(identity)
+    }
+
+    fn check(self, path: &Path) -> Result<(), JournalError> {
+        if Identity::of(path)? == self {
+            return Ok(());
+        }
+        let reason = "its file was replaced while in use; stop this engine and start it anew";
+        Err(storage("written", reason))
+    }
+}
