@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use url::Url;
 
 pub use crate::activity::ActivityLimits;
+pub use crate::recovery::RecoveryLimits;
 use crate::error::ConfigError;
 
 /// Where a daemon listens unless told otherwise.
@@ -81,6 +82,8 @@ pub struct Config {
     pub market: MarketLimits,
     /// Paying.
     pub payment: PaymentLimits,
+    /// Recovering what an earlier run left.
+    pub recovery: RecoveryLimits,
     /// Stopping.
     pub shutdown: ShutdownLimits,
 }
@@ -272,6 +275,7 @@ impl Overrides {
             activity: ActivityLimits::default(),
             market: MarketLimits::default(),
             payment: PaymentLimits::default(),
+            recovery: RecoveryLimits::default(),
             shutdown: ShutdownLimits::default(),
         })
     }

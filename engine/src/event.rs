@@ -126,6 +126,10 @@ events! {
     DownloadFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String, bytes: u64 },
     /// The daemon did something its protocol forbids; the safe path was taken.
     ProtocolViolation { what: String },
+    /// What an earlier run left open is being looked up.
+    RecoveryStarted { open: usize },
+    /// What an earlier run left open is gone on with, settled, or left.
+    RecoveryFinished { adopted: usize, settled: usize, left: usize },
     /// The engine was stopped by an error it could not deal with.
     ExecutionInterrupted { reason: String },
     /// The engine is stopped; `open` counts what was left behind.

@@ -2,25 +2,26 @@
 //! identity, loops) and the order in which everything starts.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use golem_wire::{Glm, NodeId};
 use jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::api::{Limits, Rest};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Overrides};
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
-use crate::journal::{Journal, Log, MemoryJournal};
+use crate::journal::{Book, Journal, Log, MemoryJournal};
 use crate::market::{Desk, Rentals, follow_agreements};
 use crate::model::JobId;
 use crate::payment::{self, Payments};
 use crate::presence::Watchman;
+use crate::recovery::{self, Recovered, Recovery, RecoveryReport};
 use crate::rng::Seed;
-use crate::shutdown::{self, ShutdownReport};
+use crate::shutdown::Ending;
 use crate::strategy::{LeastExpensiveLinearPayu, MarketStrategy};
 use crate::summary::{Summary, SummaryLogger};
 use crate::tasks::TaskGroup;
@@ -56,8 +57,13 @@ pub(crate) struct Core {
     markets: Mutex<Vec<Weak<Desk>>>,
     next_job: AtomicU64,
     summary: SummaryLogger,
-    stopping: AtomicBool,
-    stopped: watch::Sender<Option<Arc<ShutdownReport>>>,
+    ending: Ending,
+    /// Number of the first request of this life.
+    first_op: u64,
+    /// What was open when this life began.
+    before: Book,
+    policy: Recovery,
+    recovered: Recovered,
 }
 
 impl Core {
@@ -138,6 +144,26 @@ impl Core {
         &self.log
     }
 
+    /// Requests with smaller numbers are those of earlier lives.
+    pub(crate) fn first_op(&self) -> u64 {
+        self.first_op
+    }
+
+    /// What was open when this life began.
+    pub(crate) fn before(&self) -> &Book {
+        &self.before
+    }
+
+    /// What earlier lives left open, and what became of it.
+    pub(crate) fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The wish to stop, and the end.
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
     /// Knows whether the daemon is there.
     pub(crate) fn watchman(&self) -> &Watchman {
         &self.watchman
@@ -180,32 +206,30 @@ impl Golem {
         self.core.config()
     }
 
-    /// What happened so far.
-    pub fn summary(&self) -> Summary {
-        self.core.summary.summary()
+    /// What an earlier life of the journal left open, and what became of it up to now.
+    pub fn recovered(&self) -> RecoveryReport {
+        self.core.recovered.report(&self.core)
     }
 
-    /// Stops everything: services and tasks end, demands are withdrawn, agreements terminated, final
-    /// invoices accepted, the budget released; each stage has a deadline of its own. Later calls
-    /// wait for the same end.
+    /// Settles what an earlier life left open and is open still: because the daemon did not tell
+    /// about it, or by [`Recovery::Report`]. What this life opened is not touched.
     ///
     /// # Cancel safety
     /// Runs to completion in an owned task.
-    pub async fn stop(&self) -> ShutdownReport {
-        let mut stopped = self.core.stopped.subscribe();
-        if !self.core.stopping.swap(true, Ordering::SeqCst) {
-            let core = Arc::clone(&self.core);
-            // A group of its own: stopping waits for all others.
-            TaskGroup::new("shutdown").spawn("stop", async move {
-                let report = shutdown::run(Arc::clone(&core)).await;
-                core.stopped.send_replace(Some(Arc::new(report)));
-            });
+    pub async fn recover(&self) -> RecoveryReport {
+        let core = Arc::clone(&self.core);
+        let done = self.core.tasks.run("recover-again", async move {
+            recovery::again(&core).await;
+        });
+        if let Err(lost) = done.await {
+            tracing::error!(%lost, "recovery did not end in order");
         }
-        match stopped.wait_for(Option::is_some).await {
-            Ok(report) => report.as_deref().cloned().unwrap_or_default(),
-            // The sender lives in the core that we hold.
-            Err(_) => ShutdownReport::default(),
-        }
+        self.recovered()
+    }
+
+    /// What happened so far.
+    pub fn summary(&self) -> Summary {
+        self.core.summary.summary()
     }
 }
 
@@ -223,7 +247,7 @@ struct Alive(Arc<Core>);
 impl Drop for Alive {
     fn drop(&mut self) {
         let core = &self.0;
-        if core.stopping.load(Ordering::SeqCst) {
+        if core.ending.is_wanted() {
             return;
         }
         for rental in core.rentals.all() {
@@ -252,6 +276,7 @@ pub struct GolemBuilder {
     seed: Option<Seed>,
     transport: Option<Transport>,
     journal: Option<Box<dyn Journal>>,
+    recovery: Recovery,
     configure: Vec<Change>,
 }
 
@@ -322,6 +347,13 @@ impl GolemBuilder {
         self
     }
 
+    /// What is done about what an earlier life of the same journal left open;
+    /// [`Recovery::Adopt`] unless set.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = recovery;
+        self
+    }
+
     /// Changes any other setting.
     pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.configure.push(Box::new(change));
@@ -355,6 +387,7 @@ impl GolemBuilder {
             journal: self
                 .journal
                 .unwrap_or_else(|| Box::new(MemoryJournal::new())),
+            recovery: self.recovery,
             tasks: tasks.clone(),
             config,
         };
@@ -377,6 +410,7 @@ struct Parts {
     seed: Seed,
     transport: Transport,
     journal: Box<dyn Journal>,
+    recovery: Recovery,
     tasks: TaskGroup,
 }
 
@@ -390,6 +424,7 @@ impl Parts {
             seed,
             transport,
             journal,
+            recovery,
             tasks,
         } = self;
         let base = config.api_url.clone();
@@ -397,9 +432,14 @@ impl Parts {
         let me = rest.me().await?;
         let log = Log::open(journal, Arc::clone(&clock))?;
         let fresh = || seed.fork("app-session").hex(32);
+        let before = log.book();
         let app_session = log.enter(&me.identity, &config.api_url, fresh)?;
         let rest = rest.with_log(log.clone());
-        let allocation = payment::reserve(&rest, &config, &seed, clock.now()).await?;
+        let earlier = recovery::find_budgets(&rest, &log, &seed, &before).await;
+        let earlier = earlier.unwrap_or_default();
+        let now = clock.now();
+        let budgets = payment::begin(&rest, &config, &seed, now, earlier, recovery).await?;
+        let allocation = budgets.own.clone();
         let summary = SummaryLogger::new();
         let learning = Arc::clone(&strategy);
         let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
@@ -422,16 +462,25 @@ impl Parts {
             app_session,
             log,
             seed,
-            rentals: Rentals::default(),
+            rentals: Rentals::new(&config),
             payments: Payments::new(allocation, config.payment.concurrent_acceptances),
             watchman: Watchman::new(config.daemon_away),
             config,
             markets: Mutex::default(),
             next_job: AtomicU64::new(1),
             summary,
-            stopping: AtomicBool::new(false),
-            stopped: watch::Sender::new(None),
+            ending: Ending::default(),
+            first_op: before.next_op,
+            before,
+            policy: recovery,
+            recovered: Recovered::default(),
         });
+        core.recovered.begin_with(&budgets);
+        if recovery != Recovery::Report {
+            let earlier = budgets.earlier.iter().map(payment::Earlier::of);
+            core.payments.add_earlier(earlier);
+        }
+        recovery::run(&core, core.before.clone(), recovery, true).await;
         let loops = &core.loops;
         loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&core)));
         loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&core)));

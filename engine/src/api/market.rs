@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use golem_wire::common::Reason;
 use golem_wire::market::{
-    Agreement, AgreementEvent, AgreementProposal, Demand, DemandEvent, DemandOfferBase,
+    Agreement, AgreementEvent, AgreementListEntry, AgreementProposal, AgreementState, Demand,
+    DemandEvent, DemandOfferBase,
 };
 use golem_wire::{AgreementId, DemandId, ProposalId};
 use jiff::Timestamp;
@@ -140,6 +141,19 @@ impl MarketApi<'_> {
                 &path(&["agreements", id.as_str()]),
             ))
             .await
+    }
+
+    /// `listAgreements` in one state; those of one session, unless all are wanted. An agreement
+    /// belongs to a session from its confirmation on.
+    pub(crate) async fn agreements(
+        self,
+        state: &AgreementState,
+        session: Option<&str>,
+    ) -> Result<Vec<AgreementListEntry>, ApiError> {
+        let call = Call::get("listAgreements", &path(&["agreements"]))
+            .query("state", state)
+            .query_opt("appSessionId", session);
+        self.0.send(call).await
     }
 
     /// `confirmAgreement`.

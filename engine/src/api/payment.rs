@@ -130,6 +130,21 @@ impl PaymentApi<'_> {
             .await
     }
 
+    /// `getInvoices`: all of this identity that came after `after`.
+    pub(crate) async fn invoices(self, after: Option<Timestamp>) -> Result<Vec<Invoice>, ApiError> {
+        let call = Call::get("getInvoices", &path(&["invoices"]));
+        self.0.send(call.query_opt("afterTimestamp", after)).await
+    }
+
+    /// `getDebitNotes`: all of this identity that came after `after`.
+    pub(crate) async fn debit_notes(
+        self,
+        after: Option<Timestamp>,
+    ) -> Result<Vec<DebitNote>, ApiError> {
+        let call = Call::get("getDebitNotes", &path(&["debitNotes"]));
+        self.0.send(call.query_opt("afterTimestamp", after)).await
+    }
+
     /// `getInvoice`.
     pub(crate) async fn invoice(self, id: &InvoiceId) -> Result<Invoice, ApiError> {
         self.0

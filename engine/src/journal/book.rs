@@ -16,6 +16,8 @@ use super::entry::{Change, Entry, Fact, Feed, InstanceRecord, Outcome, Record};
 pub struct Book {
     /// Number of the next request.
     pub next_op: u64,
+    /// Number of the first request of the life that wrote last.
+    pub first_op: u64,
     /// Whose journal it is.
     pub owner: Option<Owner>,
     /// Requests without an outcome, or with an unknown one, oldest first.
@@ -201,6 +203,7 @@ impl Book {
                 api_url,
             } => {
                 self.stopped = false;
+                self.first_op = self.next_op;
                 self.owner = Some(Owner {
                     session: session.clone(),
                     node: node.clone(),
@@ -226,14 +229,20 @@ impl Book {
             Fact::AccountClosed { agreement } => {
                 self.agreements.shift_remove(agreement);
             }
+            Fact::AgreementFound { agreement } => {
+                let created = AgreementEntry::created(at);
+                self.agreements.entry(agreement.clone()).or_insert(created);
+            }
             Fact::ActivityFound {
                 agreement,
                 activity,
-            } => self.activity_found(agreement, activity.clone(), at),
+                from,
+            } => self.activity_found(agreement, activity.clone(), from.unwrap_or(at)),
             Fact::ActivityGone { activity } => self.activity_gone(activity, at),
             Fact::DemandGone { demand } => {
                 self.demands.shift_remove(demand);
             }
+            Fact::ServiceGone { services } => self.services.retain(|known| known != services),
             Fact::AllocationFound {
                 allocation,
                 total,
@@ -261,7 +270,20 @@ impl Book {
                     self.instances.insert(key, instance.clone());
                 }
             }
-            Fact::Stopped { .. } => self.stopped = true,
+            Fact::Stopped { open } => self.stopped(*open),
+        }
+    }
+
+    /// Stopping waits for everything, and looks for what got lost.
+    fn stopped(&mut self, open: usize) {
+        self.stopped = true;
+        self.agreements.retain(|_, entry| {
+            let paid = entry.invoice.as_ref().is_some_and(|invoice| invoice.accepted);
+            entry.ended.is_none() || !(paid || entry.activities.is_empty())
+        });
+        if open == 0 {
+            let first_op = self.first_op;
+            self.unresolved.retain(|op, _| *op < first_op);
         }
     }
 

@@ -216,15 +216,22 @@ pub enum Fact {
     },
     /// Nothing more can come of the agreement: it ended, and is paid or nothing is owed.
     AccountClosed { agreement: AgreementId },
-    /// An activity was found at the daemon whose creation had an unknown outcome.
+    /// An agreement was found at the daemon whose creation had an unknown outcome.
+    AgreementFound { agreement: AgreementId },
+    /// An activity was found at the daemon whose creation had an unknown outcome; it lives since
+    /// `from` at the earliest.
     ActivityFound {
         agreement: AgreementId,
         activity: ActivityId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Timestamp>,
     },
     /// An activity is known to be gone.
     ActivityGone { activity: ActivityId },
     /// A demand is known to be gone.
     DemandGone { demand: DemandId },
+    /// A service on the daemon's bus is known to be gone.
+    ServiceGone { services: String },
     /// An allocation was found at the daemon whose creation had an unknown outcome, or is kept.
     AllocationFound {
         allocation: AllocationId,

@@ -8,13 +8,16 @@ use tokio::time::Instant;
 
 use super::{AgreementEnd, EndedBy};
 use crate::golem::Core;
+use crate::journal::Feed;
+use crate::payment::Tide;
 use crate::retry::{Backoff, Pace};
 
 /// Runs until its task is cancelled; it only reads.
 pub(crate) async fn follow_agreements(core: Arc<Core>) {
     let mut backoff = Backoff::new(core.seed().fork("agreement-events"));
     let wait = core.config().poll;
-    let mut after: Option<Timestamp> = None;
+    let tide = Tide::new(core.log(), Feed::Agreements);
+    let mut after: Option<Timestamp> = tide.start();
     loop {
         let started = Instant::now();
         let events = core
@@ -28,9 +31,11 @@ pub(crate) async fn follow_agreements(core: Arc<Core>) {
                 for event in events {
                     // Stamps rise strictly; a feed that goes back must not move us back.
                     after = after.max(Some(event.event_date));
+                    let mark = tide.begin(event.event_date);
                     if let Some(end) = end(&event) {
                         core.rentals().ended(&event.agreement_id, end);
                     }
+                    mark.done();
                 }
                 backoff.keep(pace).await;
             }

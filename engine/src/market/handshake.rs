@@ -13,6 +13,7 @@ use super::signing::Desk;
 use super::{AgreementEnd, EndedBy, LeftOpen, Rental, terminate};
 use crate::api::ApiError;
 use crate::event::EventKind;
+use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::model::OfferProposal;
 
@@ -67,6 +68,12 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
         Ok(rental) => Ok(rental),
         Err(end) => {
             core.rentals().forget(&id);
+            if end.by != EndedBy::Lost {
+                // Nothing ever ran on it, and nothing more can come of it.
+                core.log().fact(Fact::AccountClosed {
+                    agreement: id.clone(),
+                });
+            }
             core.emit(EventKind::AgreementRejected {
                 job: desk.job.clone(),
                 agreement_id: id,

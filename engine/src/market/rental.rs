@@ -1,7 +1,9 @@
 //! An agreement in force: a rented machine. Owns: its end, and what it may cost. Does not own: the
 //! activities on it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod restored;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use golem_wire::common::Reason;
@@ -10,6 +12,8 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
+
+pub(crate) use restored::{RECOVERED, offer_of};
 
 use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
 use crate::event::EventKind;
@@ -22,6 +26,8 @@ use crate::model::{JobId, LinearPrices, OfferProposal};
 pub(crate) struct Rental {
     core: Arc<Core>,
     job: JobId,
+    /// The job of this life that goes on with it.
+    adopted_by: OnceLock<JobId>,
     pub(crate) agreement_id: AgreementId,
     pub(crate) provider_id: NodeId,
     pub(crate) provider_name: String,
@@ -57,6 +63,7 @@ impl Rental {
         let approved_at = core.now();
         Rental {
             job,
+            adopted_by: OnceLock::new(),
             agreement_id,
             provider_id: offer.provider_id().clone(),
             provider_name: offer.provider_name().to_owned(),
@@ -81,7 +88,7 @@ impl Rental {
 
     /// The job it was rented for.
     pub(crate) fn job(&self) -> &JobId {
-        &self.job
+        self.adopted_by.get().unwrap_or(&self.job)
     }
 
     /// What the machine costs; the usage counters stand in the daemon's order.
@@ -97,6 +104,11 @@ impl Rental {
     /// How it ended, or was given up; `None` while it is in force as far as we know.
     pub(crate) fn ended_by(&self) -> Option<AgreementEnd> {
         self.ended.borrow().clone()
+    }
+
+    /// When it ended or was given up, if it was.
+    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
+        self.lock().ended_at
     }
 
     /// Counts an activity from now on: it bounds what the provider may ask for.
@@ -192,6 +204,13 @@ impl Rental {
     }
 
     fn announce(&self, end: AgreementEnd) {
+        let now = self.core.now();
+        self.lock().ended_at.get_or_insert(now);
+        let accepted = self.core.payments().is_paid(&self.agreement_id);
+        if self.was_used() && !accepted {
+            let owed = self.core.rentals().owed();
+            owed.owe(&self.provider_id, &self.agreement_id);
+        }
         if end.by != EndedBy::Lost {
             // A machine that was given up is not known to be gone.
             self.core.log().fact(Fact::AgreementEnded {
@@ -200,7 +219,7 @@ impl Rental {
             });
         }
         self.core.emit(EventKind::AgreementTerminated {
-            job: self.job.clone(),
+            job: self.job().clone(),
             agreement_id: self.agreement_id.clone(),
             provider_id: self.provider_id.clone(),
             provider_name: self.provider_name.clone(),

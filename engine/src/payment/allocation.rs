@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use golem_wire::Glm;
+use golem_wire::{AllocationId, Glm};
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::Earlier;
 use crate::api::{ApiError, ApiErrorKind, Outcome, Rest};
 use crate::config::Config;
 use crate::error::Error;
 use crate::golem::Core;
+use crate::journal::Fact;
+use crate::recovery::{Item, Kind, Recovery};
 use crate::retry::Backoff;
 use crate::rng::Seed;
 
@@ -83,6 +86,86 @@ pub(crate) async fn reserve(
     }
 }
 
+/// The budgets that an engine begins with.
+pub(crate) struct Budgets {
+    /// The one that new work is paid from.
+    pub(crate) own: Allocation,
+    /// Whether an earlier life set it aside.
+    pub(crate) is_kept: bool,
+    /// Others of earlier lives.
+    pub(crate) earlier: Vec<Allocation>,
+}
+
+/// Takes the budget of an earlier life over, if `keep`; else sets one aside. `earlier` are those
+/// that the daemon still has, oldest first. To be called in an owned task.
+pub(crate) async fn begin(
+    rest: &Rest,
+    config: &Config,
+    seed: &Seed,
+    now: Timestamp,
+    mut earlier: Vec<Allocation>,
+    policy: Recovery,
+) -> Result<Budgets, Error> {
+    if policy == Recovery::Adopt
+        && let Some(last) = earlier.pop()
+    {
+        match take_over(rest, config, seed, now, &last).await {
+            Ok(own) => {
+                return Ok(Budgets {
+                    own,
+                    is_kept: true,
+                    earlier,
+                });
+            }
+            Err(error) => {
+                let id = &last.allocation_id;
+                tracing::warn!(allocation = %id, %error, "an earlier budget cannot be kept");
+                earlier.push(last);
+            }
+        }
+    }
+    let own = match reserve(rest, config, seed, now).await {
+        Err(Error::BudgetTooSmall { .. })
+            if policy != Recovery::Report && !earlier.is_empty() =>
+        {
+            // The wallet does not hold both: what is owed is paid from the new one.
+            for budget in std::mem::take(&mut earlier) {
+                let id = budget.allocation_id;
+                if let Err(error) = release_one(rest, seed, &id).await {
+                    tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved");
+                }
+            }
+            reserve(rest, config, seed, now).await?
+        }
+        own => own?,
+    };
+    Ok(Budgets {
+        own,
+        is_kept: false,
+        earlier,
+    })
+}
+
+/// Gives an earlier budget the size and the timeout of this life's.
+async fn take_over(
+    rest: &Rest,
+    config: &Config,
+    seed: &Seed,
+    now: Timestamp,
+    last: &Allocation,
+) -> Result<Allocation, ApiError> {
+    let update = AllocationUpdate {
+        total_amount: (last.total_amount != config.budget).then_some(config.budget),
+        timeout: Some(timeout(config, now)),
+        ..AllocationUpdate::default()
+    };
+    let mut backoff = Backoff::new(seed.fork("take-over"));
+    // Setting the same values twice changes nothing, so it may be repeated like a read.
+    backoff
+        .read(ATTEMPTS, || rest.payment().amend(&last.allocation_id, &update))
+        .await
+}
+
 fn timeout(config: &Config, now: Timestamp) -> Timestamp {
     let lifetime =
         SignedDuration::try_from(config.allocation_timeout).unwrap_or(SignedDuration::MAX);
@@ -149,14 +232,36 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
     }
 }
 
-/// Releases the budget. Releasing twice is as good as once, so it may be repeated.
+/// Releases the budgets. Releasing twice is as good as once, so it may be repeated.
 pub(crate) async fn release(core: &Core) -> Result<(), ApiError> {
+    release_earlier(core).await;
     let id = core.payments().allocation().allocation_id;
-    let mut backoff = Backoff::new(core.seed().fork("release"));
-    match backoff
-        .read(ATTEMPTS, || core.rest().payment().release(&id))
-        .await
-    {
+    release_one(core.rest(), core.seed(), &id).await
+}
+
+/// Releases the budgets of earlier lives.
+pub(crate) async fn release_earlier(core: &Core) {
+    for Earlier { id, .. } in core.payments().take_earlier() {
+        match release_one(core.rest(), core.seed(), &id).await {
+            Ok(()) => {
+                core.log().fact(Fact::AllocationGone {
+                    allocation: id.clone(),
+                });
+                let item = Item::new(Kind::Allocation, &id, "released");
+                core.recovered().budget_settled(item);
+            }
+            Err(error) => {
+                tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
+                let note = format!("not released: {error}");
+                core.recovered().left(Item::new(Kind::Allocation, &id, note));
+            }
+        }
+    }
+}
+
+async fn release_one(rest: &Rest, seed: &Seed, id: &AllocationId) -> Result<(), ApiError> {
+    let mut backoff = Backoff::new(seed.fork(&format!("release/{id}")));
+    match backoff.read(ATTEMPTS, || rest.payment().release(id)).await {
         Err(error)
             if error.is_status(StatusCode::GONE) || error.is_status(StatusCode::NOT_FOUND) =>
         {

@@ -7,10 +7,13 @@ use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::earlier::is_accepted;
+use super::tide::Tide;
 use crate::api::ApiError;
 use crate::event::EventKind;
 use crate::golem::Core;
-use crate::lifecycle::payment::{Effect, Event};
+use crate::journal::{Fact, Feed};
+use crate::lifecycle::payment::{Effect, Event, InvoiceState};
 use crate::market::Rental;
 use crate::retry::{Backoff, Pace};
 use crate::strategy::Decision;
@@ -19,12 +22,13 @@ use crate::strategy::Decision;
 const ATTEMPTS: u32 = 6;
 
 macro_rules! follow {
-    ($(#[$doc:meta])* $name:ident, $label:literal, $events:ident, $id:ident, $received:literal, $handle:ident) => {
+    ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $settled:literal, $handle:ident) => {
         $(#[$doc])*
         pub(crate) async fn $name(core: Arc<Core>) {
             let mut backoff = Backoff::new(core.seed().fork($label));
             let wait = core.config().poll;
-            let mut after: Option<Timestamp> = None;
+            let tide = Tide::new(core.log(), Feed::$feed);
+            let mut after: Option<Timestamp> = tide.start();
             loop {
                 let started = Instant::now();
                 let api = core.rest().payment();
@@ -33,6 +37,10 @@ macro_rules! follow {
                         let pace = Pace::of(events.is_empty(), started, wait);
                         for event in events {
                             after = after.max(Some(event.event_date));
+                            let mark = tide.begin(event.event_date);
+                            if event.event_type == $settled {
+                                core.payments().settled(&event.$id.as_str().into());
+                            }
                             if event.event_type == $received {
                                 // Waiting here bounds the number of documents under way.
                                 let gate = Arc::clone(&core.payments().gate);
@@ -41,7 +49,10 @@ macro_rules! follow {
                                 core.tasks().spawn($label, async move {
                                     let _turn = turn;
                                     $handle(owned, event.$id).await;
+                                    mark.done();
                                 });
+                            } else {
+                                mark.done();
                             }
                         }
                         backoff.keep(pace).await;
@@ -58,19 +69,19 @@ macro_rules! follow {
 
 follow!(
     /// Runs until its task is cancelled.
-    follow_invoices, "invoice", invoice_events, invoice_id, "InvoiceReceivedEvent", invoice_arrived
+    follow_invoices, "invoice", Invoices, invoice_events, invoice_id, "InvoiceReceivedEvent",
+    "InvoiceSettledEvent", invoice_arrived
 );
 follow!(
     /// Runs until its task is cancelled.
-    follow_debit_notes, "debit-note", debit_note_events, debit_note_id, "DebitNoteReceivedEvent", note_arrived
+    follow_debit_notes, "debit-note", DebitNotes, debit_note_events, debit_note_id, "DebitNoteReceivedEvent",
+    "(settled debit notes are part of their invoice)", note_arrived
 );
 
-async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
+pub(super) async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
     let mut backoff = Backoff::new(core.seed().fork(&format!("invoice/{id}")));
-    let invoice = backoff
-        .read(ATTEMPTS, || core.rest().payment().invoice(&id))
-        .await;
-    let invoice = match invoice {
+    let read = || core.rest().payment().invoice(&id);
+    let invoice = match core.insist(&mut backoff, ATTEMPTS, read).await {
         Ok(invoice) => invoice,
         Err(error) => {
             tracing::warn!(invoice = %id, %error, "the invoice cannot be read");
@@ -87,6 +98,11 @@ async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
         provider_name: rental.provider_name.clone(),
         amount: invoice.amount,
     });
+    core.log().fact(Fact::InvoiceSeen {
+        agreement: rental.agreement_id.clone(),
+        invoice: id.clone(),
+        amount: invoice.amount,
+    });
     let ceiling = rental.ceiling(None);
     let refusal = wrong_invoice(&core, &invoice).or_else(|| {
         match core.strategy().accept_invoice(&invoice, ceiling) {
@@ -101,16 +117,14 @@ async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
         refusal,
     };
     for effect in core.payments().apply(&rental.agreement_id, event) {
-        perform(&core, &rental, effect, &mut backoff).await;
+        perform(&core, &rental, effect, &invoice.status, &mut backoff).await;
     }
 }
 
-async fn note_arrived(core: Arc<Core>, id: DebitNoteId) {
+pub(super) async fn note_arrived(core: Arc<Core>, id: DebitNoteId) {
     let mut backoff = Backoff::new(core.seed().fork(&format!("debit-note/{id}")));
-    let note = match backoff
-        .read(ATTEMPTS, || core.rest().payment().debit_note(&id))
-        .await
-    {
+    let read = || core.rest().payment().debit_note(&id);
+    let note = match core.insist(&mut backoff, ATTEMPTS, read).await {
         Ok(note) => note,
         Err(error) => {
             tracing::warn!(debit_note = %id, %error, "the debit note cannot be read");
@@ -134,7 +148,7 @@ async fn note_arrived(core: Arc<Core>, id: DebitNoteId) {
             Decision::Refuse(reason) => Some(reason),
         }
     });
-    let (activity, amount) = (note.activity_id, note.total_amount_due);
+    let (activity, amount, status) = (note.activity_id, note.total_amount_due, note.status);
     let event = Event::Note {
         id,
         activity,
@@ -143,7 +157,7 @@ async fn note_arrived(core: Arc<Core>, id: DebitNoteId) {
         refusal,
     };
     for effect in core.payments().apply(&rental.agreement_id, event) {
-        perform(&core, &rental, effect, &mut backoff).await;
+        perform(&core, &rental, effect, &status, &mut backoff).await;
     }
 }
 
@@ -196,8 +210,14 @@ fn wrong(core: &Core, platform: &str, payer: &str, status: &DocumentStatus) -> O
     (*status == DocumentStatus::Cancelled).then(|| "the provider cancelled it".into())
 }
 
-async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mut Backoff) {
-    let api = core.rest().payment();
+async fn perform(
+    core: &Arc<Core>,
+    rental: &Arc<Rental>,
+    effect: Effect,
+    status: &DocumentStatus,
+    backoff: &mut Backoff,
+) {
+    let api = || core.rest().payment();
     let (job, agreement_id) = (rental.job().clone(), rental.agreement_id.clone());
     let failed = |document: String, reason: String| EventKind::PaymentFailed {
         job: job.clone(),
@@ -205,18 +225,16 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
         document,
         reason,
     };
+    let owed = core.rentals().owed();
     match effect {
         Effect::AcceptNote {
             id,
             activity,
             amount,
         } => {
-            let acceptance = acceptance(core, amount);
-            // Accepting again is a no-op at the daemon, so it may be repeated.
-            match backoff
-                .read(ATTEMPTS, || api.accept_debit_note(&id, &acceptance))
-                .await
-            {
+            let acceptance = acceptance(core, rental, amount);
+            let document = Document::Note(&id);
+            match accept(core, backoff, status, document, &acceptance).await {
                 Ok(()) => {
                     core.payments().apply(
                         &agreement_id,
@@ -225,6 +243,10 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
                             amount,
                         },
                     );
+                    if rental.ended_by().is_none() {
+                        // Notes are cumulative: this one covers those that failed before.
+                        owed.clear(&rental.provider_id, &agreement_id);
+                    }
                     core.emit(EventKind::DebitNoteAccepted {
                         job,
                         agreement_id,
@@ -233,26 +255,17 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
                         amount,
                     });
                 }
-                Err(error) => core.emit(failed(format!("debit note {id}"), said(&error))),
+                Err(error) => {
+                    owed.owe(&rental.provider_id, &agreement_id);
+                    core.emit(failed(format!("debit note {id}"), said(&error)));
+                }
             }
         }
         Effect::AcceptInvoice { id, amount } => {
-            let acceptance = acceptance(core, amount);
-            match backoff
-                .read(ATTEMPTS, || api.accept_invoice(&id, &acceptance))
-                .await
-            {
-                Ok(()) => {
-                    core.emit(EventKind::InvoiceAccepted {
-                        job,
-                        agreement_id: agreement_id.clone(),
-                        invoice_id: id.clone(),
-                        provider_name: rental.provider_name.clone(),
-                        amount,
-                    });
-                    core.payments()
-                        .apply(&agreement_id, Event::InvoiceAccepted { id });
-                }
+            let acceptance = acceptance(core, rental, amount);
+            let document = Document::Invoice(&id);
+            match accept(core, backoff, status, document, &acceptance).await {
+                Ok(()) => invoice_accepted(core, rental, id, amount),
                 Err(error) => {
                     let reason = said(&error);
                     core.emit(failed(format!("invoice {id}"), reason.clone()));
@@ -261,7 +274,10 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
                 }
             }
         }
-        Effect::RefuseNote { id, reason } => core.emit(failed(format!("debit note {id}"), reason)),
+        Effect::RefuseNote { id, reason } => {
+            owed.owe(&rental.provider_id, &agreement_id);
+            core.emit(failed(format!("debit note {id}"), reason));
+        }
         Effect::RejectInvoice { id, reason } => {
             core.emit(failed(format!("invoice {id}"), reason.clone()));
             let rejection = Rejection {
@@ -269,20 +285,124 @@ async fn perform(core: &Arc<Core>, rental: &Rental, effect: Effect, backoff: &mu
                 total_amount_accepted: Glm::ZERO,
                 message: Some(reason),
             };
-            if let Err(error) = backoff
-                .read(ATTEMPTS, || api.reject_invoice(&id, &rejection))
-                .await
-            {
+            // Rejecting twice leaves it rejected.
+            let rejecting = core.insist(backoff, ATTEMPTS, || api().reject_invoice(&id, &rejection));
+            if let Err(error) = rejecting.await {
                 tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
             }
         }
     }
 }
 
-fn acceptance(core: &Core, amount: Glm) -> Acceptance {
+/// Everything that follows from an accepted invoice.
+fn invoice_accepted(core: &Core, rental: &Rental, id: InvoiceId, amount: Glm) {
+    let agreement_id = rental.agreement_id.clone();
+    core.emit(EventKind::InvoiceAccepted {
+        job: rental.job().clone(),
+        agreement_id: agreement_id.clone(),
+        invoice_id: id.clone(),
+        provider_name: rental.provider_name.clone(),
+        amount,
+    });
+    core.payments().expect_settlement(rental, &id, amount);
+    core.payments()
+        .apply(&agreement_id, Event::InvoiceAccepted { id });
+    core.rentals()
+        .owed()
+        .clear(&rental.provider_id, &agreement_id);
+    core.rentals().prune(core);
+}
+
+/// Which document an acceptance is about.
+#[derive(Clone, Copy)]
+enum Document<'a> {
+    Note(&'a DebitNoteId),
+    Invoice(&'a InvoiceId),
+}
+
+impl Document<'_> {
+    async fn accept(self, core: &Core, acceptance: &Acceptance) -> Result<(), ApiError> {
+        let api = core.rest().payment();
+        match self {
+            Document::Note(id) => api.accept_debit_note(id, acceptance).await,
+            Document::Invoice(id) => api.accept_invoice(id, acceptance).await,
+        }
+    }
+
+    async fn status(self, core: &Core) -> Result<DocumentStatus, ApiError> {
+        let api = core.rest().payment();
+        match self {
+            Document::Note(id) => Ok(api.debit_note(id).await?.status),
+            Document::Invoice(id) => Ok(api.invoice(id).await?.status),
+        }
+    }
+}
+
+/// Accepts a document. After a failure the daemon is asked how the document stands before it is said
+/// again, so that nothing is accepted twice and nothing counts as failed that worked.
+async fn accept(
+    core: &Core,
+    backoff: &mut Backoff,
+    status: &DocumentStatus,
+    document: Document<'_>,
+    acceptance: &Acceptance,
+) -> Result<(), ApiError> {
+    if is_accepted(status) {
+        return Ok(());
+    }
+    let mut attempt = 0;
+    loop {
+        let Err(error) = document.accept(core, acceptance).await else {
+            return Ok(());
+        };
+        attempt += 1;
+        tracing::debug!(%error, attempt, "an acceptance failed");
+        match core.insist(backoff, ATTEMPTS, || document.status(core)).await {
+            Ok(found) if is_accepted(&found) => return Ok(()),
+            Ok(DocumentStatus::Cancelled) | Err(_) => return Err(error),
+            Ok(_) if !error.is_retryable() || attempt >= ATTEMPTS => return Err(error),
+            Ok(_) => backoff.pause().await,
+        }
+    }
+}
+
+/// Asks for all invoices: finds those whose event was lost or that could not be read, and those whose
+/// acceptance worked although it seemed to fail.
+pub(crate) async fn catch_up(core: &Arc<Core>) {
+    let mut backoff = Backoff::new(core.seed().fork("catch-up"));
+    let since = core.payments().allocation().timestamp;
+    let list = || core.rest().payment().invoices(Some(since));
+    let invoices = match core.insist(&mut backoff, ATTEMPTS, list).await {
+        Ok(invoices) => invoices,
+        Err(error) => {
+            tracing::warn!(%error, "the invoices cannot be listed");
+            return;
+        }
+    };
+    for invoice in invoices {
+        let Some(rental) = core.rentals().get(&invoice.agreement_id) else {
+            continue;
+        };
+        match core.payments().invoice(&invoice.agreement_id) {
+            InvoiceState::None => {
+                let owned = Arc::clone(core);
+                let id = invoice.invoice_id;
+                core.tasks().spawn("invoice", invoice_arrived(owned, id));
+            }
+            InvoiceState::Refused { id, amount, .. }
+                if id == invoice.invoice_id && is_accepted(&invoice.status) =>
+            {
+                invoice_accepted(core, &rental, id, amount);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn acceptance(core: &Core, rental: &Rental, amount: Glm) -> Acceptance {
     Acceptance {
         total_amount_accepted: amount,
-        allocation_id: core.payments().allocation().allocation_id,
+        allocation_id: core.payments().budget_for(rental, amount, core.now()),
     }
 }
 

@@ -3,31 +3,52 @@
 
 mod allocation;
 mod documents;
+mod earlier;
 #[cfg(test)]
 mod tests;
+mod tide;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::payment::{Allocation, DemandDecoration};
-use golem_wire::{AgreementId, Glm};
+use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId};
 use indexmap::IndexMap;
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use allocation::{keep_alive, release, reserve};
-pub(crate) use documents::{follow_debit_notes, follow_invoices};
+pub(crate) use allocation::{Budgets, begin, keep_alive, release, release_earlier};
+pub(crate) use documents::{catch_up, follow_debit_notes, follow_invoices};
+pub(crate) use earlier::{Earlier, is_accepted, take_up};
+pub(crate) use tide::Tide;
 
+use crate::OpenDocument;
 use crate::api::ApiError;
 use crate::golem::Core;
 use crate::lifecycle::payment::{Account, Effect, Event, InvoiceState};
+use crate::market::Rental;
+
+/// Accepted invoices that are watched for settlement, the latest ones.
+const MAX_UNSETTLED: usize = 10_000;
 
 /// What the engine owes and paid.
 pub(crate) struct Payments {
     allocation: Allocation,
-    accounts: Mutex<IndexMap<AgreementId, Account>>,
+    /// Budgets of earlier lives, for their debts.
+    earlier: Mutex<Vec<Earlier>>,
+    accounts: Mutex<Accounts>,
     /// Counts changes, for those who wait for invoices.
     changed: watch::Sender<u64>,
     /// Documents accepted at the same time.
     gate: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Accounts {
+    open: IndexMap<AgreementId, Account>,
+    /// What accounts that are forgotten came to.
+    closed: Totals,
+    /// Accepted, and not known to be settled.
+    unsettled: IndexMap<InvoiceId, OpenDocument>,
 }
 
 /// Money, in all.
@@ -41,13 +62,14 @@ impl Payments {
     pub(crate) fn new(allocation: Allocation, concurrent: usize) -> Self {
         Payments {
             allocation,
+            earlier: Mutex::default(),
             accounts: Mutex::default(),
             changed: watch::Sender::new(0),
             gate: Arc::new(Semaphore::new(concurrent.max(1))),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, IndexMap<AgreementId, Account>> {
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
         // An account is replaced in one statement.
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,19 +79,48 @@ impl Payments {
         self.allocation.clone()
     }
 
+    fn earlier(&self) -> MutexGuard<'_, Vec<Earlier>> {
+        // Every statement leaves the list consistent.
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Debts of earlier lives may use these budgets.
+    pub(crate) fn add_earlier(&self, budgets: impl IntoIterator<Item = Earlier>) {
+        self.earlier().extend(budgets);
+    }
+
+    /// The budgets of earlier lives, which nobody uses from now on.
+    pub(crate) fn take_earlier(&self) -> Vec<Earlier> {
+        std::mem::take(&mut *self.earlier())
+    }
+
+    /// The budget that a document is paid from: that of the life which owes it, as far as it goes.
+    fn budget_for(&self, rental: &Rental, amount: Glm, now: Timestamp) -> AllocationId {
+        if rental.is_restored() {
+            let mut earlier = self.earlier();
+            let fits = |budget: &&mut Earlier| {
+                budget.left >= amount && budget.timeout.is_none_or(|timeout| timeout > now)
+            };
+            if let Some(budget) = earlier.iter_mut().find(fits) {
+                budget.left = budget.left - amount;
+                return budget.id.clone();
+            }
+        }
+        self.allocation.allocation_id.clone()
+    }
+
     /// What the allocation adds to a demand.
     pub(crate) async fn decorations(&self, core: &Core) -> Result<DemandDecoration, ApiError> {
         let mut backoff = crate::retry::Backoff::new(core.seed().fork("decorations"));
         let id = &self.allocation.allocation_id;
-        backoff
-            .read(5, || core.rest().payment().decorations(id))
+        core.insist(&mut backoff, 5, || core.rest().payment().decorations(id))
             .await
     }
 
     fn apply(&self, id: &AgreementId, event: Event) -> Vec<Effect> {
         let effects = {
             let mut accounts = self.lock();
-            let account = accounts.entry(id.clone()).or_default();
+            let account = accounts.open.entry(id.clone()).or_default();
             let (next, effects) = std::mem::take(account).step(event);
             *account = next;
             effects
@@ -81,13 +132,72 @@ impl Payments {
     /// How far the invoice of an agreement is.
     pub(crate) fn invoice(&self, id: &AgreementId) -> InvoiceState {
         self.lock()
+            .open
             .get(id)
             .map_or(InvoiceState::None, |account| account.invoice().clone())
     }
 
     /// What was accepted for an agreement.
     pub(crate) fn accepted(&self, id: &AgreementId) -> Glm {
-        self.lock().get(id).map_or(Glm::ZERO, Account::accepted)
+        self.lock()
+            .open
+            .get(id)
+            .map_or(Glm::ZERO, Account::accepted)
+    }
+
+    /// Whether the invoice of an agreement is accepted.
+    pub(crate) fn is_paid(&self, id: &AgreementId) -> bool {
+        let accounts = self.lock();
+        let invoice = accounts.open.get(id).map(Account::invoice);
+        matches!(invoice, Some(InvoiceState::Accepted { .. }))
+    }
+
+    /// Nothing more comes of an agreement: only its totals stay.
+    pub(crate) fn forget(&self, id: &AgreementId) {
+        let mut accounts = self.lock();
+        if let Some(account) = accounts.open.shift_remove(id) {
+            accounts.closed.add(&account);
+        }
+    }
+
+    /// Documents that came and are not accepted.
+    pub(crate) fn debts(&self, rentals: &[Arc<Rental>]) -> Vec<OpenDocument> {
+        let debt = |rental: &Arc<Rental>| match self.invoice(&rental.agreement_id) {
+            InvoiceState::Accepting { id, amount } | InvoiceState::Refused { id, amount, .. } => {
+                Some(document(rental, &id, amount))
+            }
+            InvoiceState::None | InvoiceState::Accepted { .. } => None,
+        };
+        rentals.iter().filter_map(debt).collect()
+    }
+
+    /// An invoice was accepted: the driver is to settle it.
+    fn expect_settlement(&self, rental: &Rental, id: &InvoiceId, amount: Glm) {
+        let mut accounts = self.lock();
+        let document = document(rental, id, amount);
+        accounts.unsettled.insert(id.clone(), document);
+        if accounts.unsettled.len() > MAX_UNSETTLED {
+            accounts.unsettled.shift_remove_index(0);
+        }
+    }
+
+    fn settled(&self, id: &InvoiceId) {
+        self.lock().unsettled.shift_remove(id);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Accepted invoices that are not known to be settled.
+    pub(crate) fn unsettled(&self) -> Vec<OpenDocument> {
+        self.lock().unsettled.values().cloned().collect()
+    }
+
+    /// Waits until everything that was accepted is settled.
+    pub(crate) async fn all_settled(&self) {
+        let mut changes = self.changes();
+        // The sender lives in `self`.
+        let _ = changes
+            .wait_for(|_| self.lock().unsettled.is_empty())
+            .await;
     }
 
     /// Wakes when an account changed.
@@ -97,12 +207,27 @@ impl Payments {
 
     pub(crate) fn totals(&self) -> Totals {
         let accounts = self.lock();
-        Totals {
-            invoices_accepted: accounts
-                .values()
-                .filter(|account| matches!(account.invoice(), InvoiceState::Accepted { .. }))
-                .count() as u64,
-            accepted: accounts.values().map(Account::accepted).sum(),
+        let mut totals = accounts.closed;
+        for account in accounts.open.values() {
+            totals.add(account);
         }
+        totals
+    }
+}
+
+impl Totals {
+    fn add(&mut self, account: &Account) {
+        let accepted = matches!(account.invoice(), InvoiceState::Accepted { .. });
+        self.invoices_accepted += u64::from(accepted);
+        self.accepted = self.accepted + account.accepted();
+    }
+}
+
+fn document(rental: &Rental, id: &InvoiceId, amount: Glm) -> OpenDocument {
+    OpenDocument {
+        agreement_id: rental.agreement_id.clone(),
+        provider_name: rental.provider_name.clone(),
+        document: format!("invoice {id}"),
+        amount,
     }
 }

@@ -1,0 +1,84 @@
+//! A rental of an earlier life: put together from the daemon's document and the journal, so that its
+//! end, its debts and its documents are treated like those of this life.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use golem_wire::market::{Agreement, Proposal, ProposalState};
+use golem_wire::{ActivityId, ProposalId};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{Inner, Lifetime, Rental};
+use crate::golem::Core;
+use crate::journal;
+use crate::lifecycle::agreement::{AgreementEnd, State};
+use crate::model::{JobId, OfferProposal};
+
+/// The job of what is left of earlier lives.
+pub(crate) const RECOVERED: &str = "recovered";
+
+/// The offer that an agreement was made of.
+pub(crate) fn offer_of(document: &Agreement) -> OfferProposal {
+    OfferProposal::new(Proposal {
+        properties: document.offer.properties.clone(),
+        constraints: document.offer.constraints.clone(),
+        proposal_id: ProposalId::new(document.agreement_id.as_str()),
+        issuer_id: document.offer.provider_id.clone(),
+        state: ProposalState::Accepted,
+        timestamp: document.timestamp,
+        prev_proposal_id: None,
+    })
+}
+
+impl Rental {
+    /// The rental of a document, registered; `end` says that it is over, and since when.
+    pub(crate) fn restore(
+        core: &Arc<Core>,
+        document: &Agreement,
+        activities: &IndexMap<ActivityId, journal::Lifetime>,
+        end: Option<(AgreementEnd, Timestamp)>,
+    ) -> Arc<Rental> {
+        let offer = offer_of(document);
+        let state = match &end {
+            Some((end, _)) => State::Ended(end.clone()),
+            None => State::Approved,
+        };
+        let over = end.is_some();
+        let lifetimes = activities.iter().map(|(id, lived)| {
+            let (from, to) = (lived.from, lived.to);
+            (id.clone(), Lifetime { from, to })
+        });
+        let rental = Arc::new(Rental {
+            core: Arc::clone(core),
+            job: JobId::new(RECOVERED),
+            adopted_by: OnceLock::new(),
+            agreement_id: document.agreement_id.clone(),
+            provider_id: offer.provider_id().clone(),
+            provider_name: offer.provider_name().to_owned(),
+            prices: offer.prices().cloned().unwrap_or_default(),
+            threads: offer.threads(),
+            approved_at: document.approved_date.unwrap_or(document.timestamp),
+            inner: Mutex::new(Inner {
+                state,
+                ended_at: end.as_ref().map(|(_, at)| *at),
+                activities: lifetimes.collect(),
+            }),
+            ended: watch::Sender::new(end.map(|(end, _)| end)),
+            over: watch::Sender::new(over),
+        });
+        core.rentals().insert(Arc::clone(&rental));
+        rental
+    }
+
+    /// Whether an earlier life rented it.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.job.as_str() == RECOVERED
+    }
+
+    /// From now on it works for this job.
+    pub(crate) fn adopt_for(&self, job: &JobId) {
+        // The first adopter keeps it.
+        let _ = self.adopted_by.set(job.clone());
+    }
+}

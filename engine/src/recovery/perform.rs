@@ -1,0 +1,307 @@
+//! Does what was planned about an earlier life. Owns: the order within it, and telling what became of
+//! each thing. Rules are in `plan.rs`.
+
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, join_all};
+use golem_wire::AgreementId;
+use golem_wire::common::Reason;
+use golem_wire::market::AgreementState;
+use golem_wire::payment::{DebitNote, Invoice};
+use http::StatusCode;
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::observed::{Observed, Seen};
+use super::plan::{AgreementPlan, Ending, Plan};
+use super::report::{Item, Kind};
+use crate::api::ApiError;
+use crate::event::EventKind;
+use crate::golem::Core;
+use crate::journal::{Book, Fact, InstanceRecord};
+use crate::market::{AgreementEnd, Rental};
+use crate::payment;
+use crate::retry::Backoff;
+
+/// Attempts at each request while the daemon is there.
+const ATTEMPTS: u32 = 5;
+
+/// Agreements of earlier lives that are the engine's now.
+pub(super) type Registered = IndexMap<AgreementId, Arc<Rental>>;
+
+/// What providers are told.
+fn reason() -> Reason {
+    let mut reason = Reason::from("the requestor came back and does not need it any more");
+    let code = ("golem.requestor.code".into(), Value::from("Cancelled"));
+    reason.extra.extend([code]);
+    reason
+}
+
+/// Makes the engine responsible for agreements that are in force or not paid; from here on their
+/// events and documents find them. Sends nothing.
+pub(super) fn register(
+    core: &Arc<Core>,
+    plan: &Plan,
+    seen: &Observed,
+) -> Registered {
+    for fact in &plan.facts {
+        core.log().fact(fact.clone());
+    }
+    let mut registered = Registered::new();
+    for planned in &plan.agreements {
+        let Some(Seen::Here(known)) = seen.agreements.get(&planned.id) else {
+            continue;
+        };
+        let end = match &planned.ending {
+            Ending::Forget | Ending::Cancel => continue,
+            Ending::Over(end, at) => {
+                if is_paid(seen, &planned.id) {
+                    continue;
+                }
+                Some((end.clone(), *at))
+            }
+            Ending::Terminate | Ending::Adopt(_) => None,
+        };
+        let rental = Rental::restore(core, &known.agreement, &planned.activities, end);
+        core.recovered().track(&rental);
+        registered.insert(planned.id.clone(), rental);
+    }
+    registered
+}
+
+/// Whether an earlier life accepted the invoice.
+fn is_paid(seen: &Observed, id: &AgreementId) -> bool {
+    seen.invoices.iter().flatten().any(|invoice| {
+        invoice.agreement_id == *id && payment::is_accepted(&invoice.status)
+    })
+}
+
+/// Does all of it. To be called in an owned task.
+pub(super) async fn perform(
+    core: &Arc<Core>,
+    earlier: &Book,
+    plan: Plan,
+    seen: Observed,
+    registered: Registered,
+) {
+    // Boxed one by one: compilers of today cannot see that such futures may move between threads.
+    let mut loose: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for id in &plan.withdraw {
+        loose.push(Box::pin(withdraw(core, id)));
+    }
+    for id in &plan.unbind {
+        loose.push(Box::pin(unbind(core, id)));
+    }
+    join_all(loose).await;
+
+    let (invoices, notes) = documents(&registered, &seen);
+    let mut work: Vec<BoxFuture<'_, ()>> = Vec::new();
+    work.push(Box::pin(payment::take_up(core, invoices, notes)));
+    for planned in &plan.agreements {
+        let rental = registered.get(&planned.id).cloned();
+        work.push(Box::pin(end(core, earlier, planned, &seen, rental)));
+    }
+    join_all(work).await;
+    for instance in earlier.instances.values() {
+        let waits = instance.agreement.as_ref().is_some_and(|id| {
+            let known = plan.left.iter().any(|(left, _)| left == id);
+            known || plan.agreements.iter().any(|planned| planned.id == *id)
+        });
+        if !waits {
+            instance_ended(core, instance);
+        }
+    }
+    for op in plan.resolved {
+        core.log().fact(Fact::Resolved { op });
+    }
+}
+
+/// The documents of agreements that are the engine's now.
+fn documents(registered: &Registered, seen: &Observed) -> (Vec<Invoice>, Vec<DebitNote>) {
+    let invoices = seen.invoices.iter().flatten();
+    let notes = seen.notes.iter().flatten();
+    let ours = |id: &AgreementId| registered.contains_key(id);
+    (
+        invoices.filter(|it| ours(&it.agreement_id)).cloned().collect(),
+        notes.filter(|it| ours(&it.agreement_id)).cloned().collect(),
+    )
+}
+
+/// What is gone already is as good as ended.
+fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
+    match done {
+        Err(error)
+            if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn backoff(core: &Core, label: &str) -> Backoff {
+    Backoff::new(core.seed().fork(&format!("recovery/{label}")))
+}
+
+async fn withdraw(core: &Core, id: &golem_wire::DemandId) {
+    let mut backoff = backoff(core, id.as_str());
+    let api = core.rest().market();
+    let done = core.insist(&mut backoff, ATTEMPTS, || api.unsubscribe(id)).await;
+    match unless_gone(done) {
+        Ok(()) => {
+            core.log().fact(Fact::DemandGone { demand: id.clone() });
+            core.recovered().settled(Item::new(Kind::Demand, id, "withdrawn"));
+        }
+        Err(error) => {
+            let note = format!("not withdrawn, it stays until it expires: {error}");
+            core.recovered().left(Item::new(Kind::Demand, id, note));
+        }
+    }
+}
+
+async fn unbind(core: &Core, id: &str) {
+    let mut backoff = backoff(core, id);
+    let api = core.rest().gsb();
+    let done = core.insist(&mut backoff, ATTEMPTS, || api.unbind(id)).await;
+    match unless_gone(done) {
+        Ok(()) => {
+            core.log().fact(Fact::ServiceGone {
+                services: id.to_owned(),
+            });
+            core.recovered().settled(Item::new(Kind::BusService, id, "withdrawn"));
+        }
+        Err(error) => {
+            let note = format!("not withdrawn: {error}");
+            core.recovered().left(Item::new(Kind::BusService, id, note));
+        }
+    }
+}
+
+/// Brings an agreement to its end, or leaves it to the instance that goes on with it.
+async fn end(
+    core: &Arc<Core>,
+    earlier: &Book,
+    planned: &AgreementPlan,
+    seen: &Observed,
+    rental: Option<Arc<Rental>>,
+) {
+    let id = &planned.id;
+    match (&planned.ending, rental) {
+        (Ending::Forget, _) => forget(core, id, "nothing came of it"),
+        (Ending::Cancel, _) => cancel(core, planned, seen).await,
+        (Ending::Over(..), None) => forget(core, id, "paid by an earlier run"),
+        (Ending::Over(end, _), Some(_)) => {
+            let known = earlier.agreements.get(id).and_then(|entry| entry.ended);
+            if known.is_none() {
+                ended(core, id, end);
+            }
+        }
+        (Ending::Terminate, Some(rental)) => terminate(core, planned, &rental).await,
+        (Ending::Adopt(_), _) => destroy_all(core, planned, None).await,
+        // Registered before.
+        (Ending::Terminate, None) => {}
+    }
+    if matches!(planned.ending, Ending::Adopt(_)) {
+        return;
+    }
+    let gone = earlier
+        .instances
+        .values()
+        .filter(|instance| instance.agreement.as_ref() == Some(id));
+    for instance in gone {
+        instance_ended(core, instance);
+    }
+}
+
+/// An instance of an earlier life has no machine any more.
+pub(crate) fn instance_ended(core: &Core, instance: &InstanceRecord) {
+    let mut instance = instance.clone();
+    instance.state = "terminated".into();
+    core.log().fact(Fact::Instance { instance });
+}
+
+fn ended(core: &Core, id: &AgreementId, end: &AgreementEnd) {
+    core.log().fact(Fact::AgreementEnded {
+        agreement: id.clone(),
+        reason: end.to_string(),
+    });
+}
+
+fn forget(core: &Core, id: &AgreementId, why: &str) {
+    core.log().fact(Fact::AccountClosed {
+        agreement: id.clone(),
+    });
+    core.recovered().settled(Item::new(Kind::Agreement, id, why));
+}
+
+async fn terminate(core: &Arc<Core>, planned: &AgreementPlan, rental: &Arc<Rental>) {
+    destroy_all(core, planned, Some(rental)).await;
+    rental.terminate(reason()).await;
+}
+
+async fn destroy_all(core: &Arc<Core>, planned: &AgreementPlan, rental: Option<&Arc<Rental>>) {
+    let api = core.rest().activity();
+    let wait = core.config().activity.change_timeout;
+    for id in &planned.destroy {
+        if let Some(rental) = rental {
+            rental.activity_destroyed(id);
+        }
+        let mut backoff = backoff(core, id.as_str());
+        // Destroying twice is as good as once.
+        let done = core.insist(&mut backoff, 2, || api.destroy(id, wait)).await;
+        match unless_gone(done) {
+            Ok(()) => {
+                core.log().fact(Fact::ActivityGone {
+                    activity: id.clone(),
+                });
+                if let Some(rental) = rental {
+                    core.emit(EventKind::ActivityDestroyed {
+                        job: rental.job().clone(),
+                        agreement_id: planned.id.clone(),
+                        activity_id: id.clone(),
+                    });
+                }
+                core.recovered().settled(Item::new(Kind::Activity, id, "destroyed"));
+            }
+            Err(error) => {
+                tracing::warn!(activity = %id, %error, "not destroyed; the end of its agreement ends it");
+            }
+        }
+    }
+}
+
+/// Nobody waits for the approval any more; one that came all the same is ended.
+async fn cancel(core: &Arc<Core>, planned: &AgreementPlan, seen: &Observed) {
+    let id = &planned.id;
+    let mut backoff = backoff(core, id.as_str());
+    let api = core.rest().market();
+    let reason = reason();
+    let error = match unless_gone(api.cancel(id, &reason).await) {
+        Ok(()) => return forget(core, id, "cancelled before it was approved"),
+        Err(error) => error,
+    };
+    let found = core.insist(&mut backoff, ATTEMPTS, || api.agreement(id)).await;
+    match found.map(|agreement| agreement.state) {
+        Ok(AgreementState::Approved) => {
+            if let Some(Seen::Here(known)) = seen.agreements.get(id) {
+                let document = &known.agreement;
+                let rental = Rental::restore(core, document, &planned.activities, None);
+                core.recovered().track(&rental);
+                terminate(core, planned, &rental).await;
+            }
+        }
+        Ok(AgreementState::Proposal | AgreementState::Pending) => {
+            // Only we can confirm the one, and the other expires at its provider.
+            let note = format!("not cancelled, it expires: {error}");
+            core.recovered().left(Item::new(Kind::Agreement, id, note));
+        }
+        Ok(_) => forget(core, id, "nothing came of it"),
+        Err(error) if error.is_status(StatusCode::NOT_FOUND) => {
+            forget(core, id, "the daemon does not know it any more");
+        }
+        Err(error) => {
+            let note = format!("whether it is in force is unknown: {error}");
+            core.recovered().left(Item::new(Kind::Agreement, id, note));
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What is known of recovery while it goes on. Owns: putting the report together. Synchronous.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use golem_wire::AgreementId;
+use golem_wire::payment::Allocation;
+
+use super::observed::{Observed, Seen};
+use super::plan::{Ending, Plan};
+use super::report::{Item, Kind, RecoveryReport};
+use crate::golem::Core;
+use crate::journal::Book;
+use crate::lifecycle::payment::InvoiceState;
+use crate::market::Rental;
+use crate::payment::{self, Budgets};
+
+/// What recovery found and did.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    report: RecoveryReport,
+    tracked: Vec<Tracked>,
+}
+
+/// An agreement of an earlier life that is the engine's now.
+#[derive(Clone, Debug)]
+struct Tracked {
+    id: AgreementId,
+    provider: String,
+    used: bool,
+    adopted: bool,
+}
+
+impl Recovered {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every statement leaves the lists consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Recovery of this book begins.
+    pub(super) fn begin(&self, book: &Book) {
+        let mut state = self.lock();
+        let kept = std::mem::take(&mut state.report);
+        let report = &mut state.report;
+        report.set_aside = kept.set_aside;
+        // Budgets were dealt with before there was anything to pay with.
+        report.found = only_budgets(kept.found);
+        report.adopted = only_budgets(kept.adopted);
+        report.settled = only_budgets(kept.settled);
+        report.left = only_budgets(kept.left);
+        if let Some(owner) = &book.owner {
+            report.session.clone_from(&owner.session);
+        }
+        for (op, open) in &book.unresolved {
+            let note = format!("to {}, sent at {}, outcome unknown", open.change, open.at);
+            report.found.push(Item::new(Kind::Request, op, note));
+        }
+        for id in &book.services {
+            report.found.push(Item::new(Kind::BusService, id, "bound"));
+        }
+        for (name, instance) in &book.instances {
+            let note = instance.state.clone();
+            report.found.push(Item::new(Kind::Instance, name, note));
+        }
+    }
+
+    /// The daemon did not answer: nothing can be done.
+    pub(super) fn nothing_known(&self, book: &Book, why: &str) {
+        let mut state = self.lock();
+        let demands = book.demands.keys().map(|id| Item::new(Kind::Demand, id, why));
+        let agreements = book.agreements.keys().map(|id| Item::new(Kind::Agreement, id, why));
+        let items: Vec<Item> = demands.chain(agreements).collect();
+        state.report.found.extend(items.iter().cloned());
+        state.report.left.extend(items);
+    }
+
+    /// What the daemon has of it.
+    pub(super) fn found(&self, plan: &Plan, seen: &Observed) {
+        let mut state = self.lock();
+        let items = found(plan, seen);
+        state.report.found.extend(items);
+        for (id, why) in &plan.left {
+            let note = format!("the daemon did not tell about it: {why}");
+            state.report.left.push(Item::new(Kind::Agreement, id, note));
+        }
+        let unanswered = seen.unanswered.iter().filter(|text| !text.starts_with("agreement "));
+        for text in unanswered {
+            state.report.left.push(Item::new(Kind::Request, "-", text.clone()));
+        }
+    }
+
+    /// By policy nothing is done.
+    pub(super) fn only_named(&self, plan: &Plan, seen: &Observed) {
+        let items = found(plan, seen);
+        self.lock().report.left.extend(items);
+    }
+
+    pub(crate) fn settled(&self, item: Item) {
+        self.lock().report.settled.push(item);
+    }
+
+    pub(crate) fn left(&self, item: Item) {
+        self.lock().report.left.push(item);
+    }
+
+    pub(crate) fn adopted(&self, item: Item) {
+        self.lock().report.adopted.push(item);
+    }
+
+    /// What becomes of the budgets of earlier lives.
+    pub(crate) fn begin_with(&self, budgets: &Budgets) {
+        let kept = budgets.is_kept.then_some(&budgets.own);
+        let earlier = &budgets.earlier;
+        let mut state = self.lock();
+        let item = |budget: &Allocation, note: &str| {
+            Item::new(Kind::Allocation, &budget.allocation_id, note).of(budget.remaining_amount)
+        };
+        for budget in kept.into_iter().chain(earlier) {
+            state.report.found.push(item(budget, "reserved"));
+        }
+        let kept = kept.map(|budget| item(budget, "kept"));
+        state.report.adopted.extend(kept);
+        for budget in earlier {
+            let note = "kept until everything is paid";
+            state.report.left.push(item(budget, note));
+        }
+    }
+
+    /// A budget of an earlier life is released.
+    pub(crate) fn budget_settled(&self, item: Item) {
+        let mut state = self.lock();
+        let waits = |left: &Item| left.kind == Kind::Allocation && left.id == item.id;
+        state.report.left.retain(|left| !waits(left));
+        state.report.settled.push(item);
+    }
+
+    pub(super) fn track(&self, rental: &Rental) {
+        self.lock().tracked.push(Tracked {
+            id: rental.agreement_id.clone(),
+            provider: rental.provider_name.clone(),
+            used: rental.was_used(),
+            adopted: false,
+        });
+    }
+
+    /// An instance goes on with this agreement; until it is given back it is none of ours.
+    pub(crate) fn goes_on(&self, id: &AgreementId, adopted: bool) {
+        let mut state = self.lock();
+        for tracked in state.tracked.iter_mut().filter(|tracked| tracked.id == *id) {
+            tracked.adopted = adopted;
+        }
+    }
+
+    /// Whether agreements of earlier lives may still have to be paid.
+    pub(crate) fn owes(&self, core: &Core) -> bool {
+        let state = self.lock();
+        state.tracked.iter().any(|tracked| {
+            let invoice = core.payments().invoice(&tracked.id);
+            match invoice {
+                InvoiceState::Accepted { .. } => false,
+                InvoiceState::None if !tracked.used => is_open(core, &tracked.id),
+                // Forgotten agreements owe nothing any more.
+                _ => core.rentals().get(&tracked.id).is_some(),
+            }
+        })
+    }
+
+    /// What is known now.
+    pub(crate) fn report(&self, core: &Core) -> RecoveryReport {
+        let (mut report, tracked) = {
+            let state = self.lock();
+            (state.report.clone(), state.tracked.clone())
+        };
+        for tracked in tracked {
+            let Tracked {
+                id,
+                provider,
+                used,
+                adopted,
+            } = tracked;
+            let item = |note: String| Item::new(Kind::Agreement, &id, format!("with {provider}, {note}"));
+            match core.payments().invoice(&id) {
+                _ if is_open(core, &id) && adopted => {}
+                _ if is_open(core, &id) => report.left.push(item("being terminated".into())),
+                InvoiceState::Accepted { id: invoice, amount } => {
+                    let note = format!("ended, invoice {invoice} accepted");
+                    report.settled.push(item(note).of(amount));
+                }
+                InvoiceState::Accepting { id: invoice, amount } => {
+                    let note = format!("invoice {invoice} is being accepted");
+                    report.left.push(item(note).of(amount));
+                }
+                InvoiceState::Refused {
+                    id: invoice,
+                    amount,
+                    reason,
+                } => {
+                    let note = format!("invoice {invoice} is not paid: {reason}");
+                    report.left.push(item(note).of(amount));
+                }
+                InvoiceState::None if used => {
+                    let accepted = core.payments().accepted(&id);
+                    let note = "ended, its final invoice is awaited; accepted by debit notes";
+                    report.left.push(item(note.into()).of(accepted));
+                }
+                InvoiceState::None => {
+                    report.settled.push(item("ended, nothing ran on it".into()));
+                }
+            }
+        }
+        report
+    }
+}
+
+fn is_open(core: &Core, id: &AgreementId) -> bool {
+    core.rentals().get(id).is_some_and(|rental| rental.is_open())
+}
+
+fn only_budgets(items: Vec<Item>) -> Vec<Item> {
+    let budgets = items.into_iter().filter(|item| item.kind == Kind::Allocation);
+    budgets.collect()
+}
+
+/// What the daemon has, as items.
+fn found(plan: &Plan, seen: &Observed) -> Vec<Item> {
+    let mut items = Vec::new();
+    for id in &plan.withdraw {
+        items.push(Item::new(Kind::Demand, id, "on the market"));
+    }
+    for planned in &plan.agreements {
+        let note = match seen.agreements.get(&planned.id) {
+            Some(Seen::Here(known)) => {
+                let provider = &known.agreement.offer.provider_id;
+                format!("{} with {provider}", known.agreement.state)
+            }
+            _ => "unknown to the daemon".into(),
+        };
+        items.push(Item::new(Kind::Agreement, &planned.id, note));
+        let mut live = planned.destroy.clone();
+        if let Ending::Adopt(activity) = &planned.ending {
+            live.push(activity.clone());
+        }
+        for id in live {
+            items.push(Item::new(Kind::Activity, id, "alive"));
+        }
+    }
+    for invoice in seen.invoices.iter().flatten() {
+        if !payment::is_accepted(&invoice.status) {
+            let note = format!("{} for agreement {}", invoice.status, invoice.agreement_id);
+            let item = Item::new(Kind::Invoice, &invoice.invoice_id, note);
+            items.push(item.of(invoice.amount));
+        }
+    }
+    items
+}
