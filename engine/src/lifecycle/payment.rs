@@ -62,7 +62,7 @@ pub(crate) enum Event {
         ceiling: Glm,
         refusal: Option<String>,
     },
-    /// The daemon took the acceptance of the invoice.
+    /// The daemon took the acceptance of the invoice, or is found to have taken it.
     InvoiceAccepted { id: InvoiceId },
     /// The daemon refused the acceptance.
     InvoiceFailed { id: InvoiceId, reason: String },
@@ -174,7 +174,11 @@ impl Account {
                 vec![Effect::AcceptInvoice { id, amount }]
             }
             Event::InvoiceAccepted { id } => {
-                if let InvoiceState::Accepting { id: known, amount } = &self.invoice
+                // An acceptance that seemed to fail may be found to have worked.
+                if let InvoiceState::Accepting { id: known, amount }
+                | InvoiceState::Refused {
+                    id: known, amount, ..
+                } = &self.invoice
                     && *known == id
                 {
                     self.invoice = InvoiceState::Accepted {
@@ -315,6 +319,18 @@ mod tests {
             accepted("b", "0.1"),
         ]);
         assert_eq!(account.accepted(), glm("0.4"));
+    }
+
+    #[test]
+    fn an_acceptance_that_seemed_to_fail_and_is_found_at_the_daemon_counts_once() {
+        let failed = Event::InvoiceFailed {
+            id: "i".into(),
+            reason: "no answer".into(),
+        };
+        let found = Event::InvoiceAccepted { id: "i".into() };
+        let (account, effects) = run(vec![invoice("i", "0.2"), failed, found.clone(), found]);
+        assert_eq!(account.accepted(), glm("0.2"));
+        assert_eq!(effects.len(), 1);
     }
 
     #[test]

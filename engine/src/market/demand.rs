@@ -11,6 +11,13 @@ use crate::strategy::DemandDraft;
 /// Longest job that providers rent out without mid-agreement payments.
 const LONG_JOB_SECS: i64 = 5 * 3600;
 
+/// Names the application session, so that the daemon's lists tell whose a demand is, and an
+/// agreement that was never confirmed. Under `debug`, where providers ignore what they do not know.
+pub(crate) const SESSION_PROPERTY: &str = "golem.node.debug.app-session";
+
+/// Tells demands of a session apart: the job, and how often it has published.
+pub(super) const NUMBER_PROPERTY: &str = "golem.node.debug.demand";
+
 /// Puts a demand together.
 pub(super) fn compose(
     payload: &ResolvedPayload,

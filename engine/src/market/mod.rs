@@ -7,6 +7,7 @@ mod demand;
 mod handshake;
 mod memory;
 mod negotiator;
+mod owed;
 mod pool;
 mod refusals;
 mod registry;
@@ -24,10 +25,13 @@ use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub(crate) use agreement_events::follow_agreements;
+pub(crate) use demand::SESSION_PROPERTY;
+pub(crate) use owed::{Owed, Owing};
 pub use refusals::{MarketSummary, Refusal};
 pub(crate) use registry::{LeftOpen, Rentals};
-pub(crate) use rental::Rental;
+pub(crate) use rental::{RECOVERED, Rental, offer_of};
 pub(crate) use signing::Desk;
+pub(crate) use terminate::terminate;
 
 use crate::api::ApiError;
 use crate::error::Error;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::demand;
 use super::pool::Note;
 use super::signing::Desk;
+use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::lifecycle::negotiation::Verdict;
 use crate::model::OfferProposal;
@@ -84,7 +85,7 @@ async fn collect(desk: Arc<Desk>, mut demand: DemandId) {
     }
 }
 
-fn fail(desk: &Desk, error: crate::api::ApiError) {
+fn fail(desk: &Desk, error: ApiError) {
     desk.lock().fatal = Some(error);
     desk.closed.cancel();
 }
@@ -173,6 +174,7 @@ fn verdict(desk: &Desk, offer: &OfferProposal) -> Verdict {
 
 /// Sends counter-proposals as long as drafts are wanted, and gives up on silent providers.
 async fn negotiate(desk: Arc<Desk>) {
+    let mut payments = desk.core.rentals().owed().payments();
     loop {
         loop {
             let picked = desk.lock().pool.pick(Instant::now());
@@ -184,6 +186,8 @@ async fn negotiate(desk: Arc<Desk>) {
         tokio::select! {
             biased;
             () = desk.changed.notified() => {}
+            // The sender lives as long as the core.
+            Ok(()) = payments.changed() => desk.lock().pool.paid(Instant::now()),
             () = sleep_until(deadline) => {
                 let notes = desk.lock().pool.tick(Instant::now());
                 publish(&desk, notes);
@@ -206,13 +210,23 @@ fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
     let desk = Arc::clone(desk);
     desk.core.tasks().clone().spawn("counter", async move {
         let id = offer.proposal_id();
-        let sent = desk
-            .core
-            .rest()
-            .market()
-            .counter(&demand, id, &counter)
-            .await;
+        let market = || desk.core.rest().market();
+        let mut sent = market().counter(&demand, id, &counter).await;
+        let unclear = |sent: &Result<_, ApiError>| {
+            sent.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown)
+        };
+        let was_unclear = unclear(&sent);
+        if was_unclear {
+            // Saying it again does no harm: a proposal can be countered once only, and the daemon
+            // says so if it was. Otherwise the provider's only offer would be lost.
+            let seed = desk.core.seed().fork(&format!("counter/{id}"));
+            Backoff::new(seed).pause().await;
+            sent = market().counter(&demand, id, &counter).await;
+        }
         let notes = match sent {
+            Err(error) if was_unclear && (error.is_status(StatusCode::GONE) || error.outcome() == Outcome::Unknown) => {
+                desk.lock().pool.sent_unseen(id, Instant::now())
+            }
             Ok(own) => {
                 desk.core.emit(EventKind::ProposalResponded {
                     job: desk.job.clone(),

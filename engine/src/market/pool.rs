@@ -2,6 +2,7 @@
 //! gets which draft. Synchronous; the loops around it send what it decides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::{DemandId, NodeId, ProposalId};
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::memory::Memory;
+use super::{Owed, Owing};
 use super::refusals::Refusals;
 use super::shelf::{Entry, Shelf};
 use crate::config::MarketLimits;
@@ -68,12 +70,14 @@ pub(super) struct Pool {
     next_waiter: u64,
     pub(super) refusals: Refusals,
     pub(super) memory: Memory,
+    owed: Arc<Owed>,
 }
 
 impl Pool {
-    pub(super) fn new(limits: MarketLimits) -> Self {
+    pub(super) fn new(limits: MarketLimits, owed: Arc<Owed>) -> Self {
         Pool {
             limits,
+            owed,
             shelf: Shelf::default(),
             early: IndexMap::new(),
             waiters: BTreeMap::new(),
@@ -214,8 +218,9 @@ impl Pool {
     /// A provider refused our counter-proposal.
     pub(super) fn rejected(&mut self, own: &ProposalId, reason: String) -> Vec<Note> {
         let Some(id) = self.shelf.by_own(own).cloned() else {
-            if self.early.len() < EARLY {
-                self.early.insert(own.clone(), reason);
+            self.early.insert(own.clone(), reason);
+            if self.early.len() > EARLY {
+                self.early.shift_remove_index(0);
             }
             return Vec::new();
         };
@@ -230,7 +235,7 @@ impl Pool {
             return None;
         }
         // Providers that failed lately come last.
-        let good = |entry: &Entry| !self.memory.is_shunned(entry.offer.provider_id(), now);
+        let good = |entry: &Entry| self.is_free(entry.offer.provider_id(), now);
         let best = self.shelf.ranked().find(|(_, entry)| good(entry));
         let (id, _) = best.or_else(|| self.shelf.ranked().next())?;
         let id = id.clone();
@@ -257,6 +262,17 @@ impl Pool {
         notes
     }
 
+    /// Our counter-proposal arrived, but its id is lost: the answer is known by its provider.
+    pub(super) fn sent_unseen(&mut self, id: &ProposalId, now: Instant) -> Vec<Note> {
+        let countering = |entry: &Entry| matches!(entry.state, State::Countering(_));
+        if !self.shelf.get(id).is_some_and(countering) {
+            return Vec::new();
+        }
+        let answer_by = Some(now + self.limits.answer_timeout);
+        self.shelf.change(id, |entry| entry.answer_by = answer_by);
+        self.apply(id, Event::Sent)
+    }
+
     /// Our counter-proposal was not sent, or refused by the daemon.
     pub(super) fn send_failed(&mut self, id: &ProposalId, reason: String) -> Vec<Note> {
         match self.shelf.get(id) {
@@ -272,6 +288,11 @@ impl Pool {
         for id in self.shelf.on(demand) {
             self.apply(&id, Event::DemandGone);
         }
+    }
+
+    /// A provider was paid, and may be had again.
+    pub(super) fn paid(&mut self, now: Instant) {
+        self.hand_out(now);
     }
 
     /// Providers that did not answer in time are given up.
@@ -300,7 +321,8 @@ impl Pool {
             .map(|waiter| waiter.since + self.limits.last_resort_after)
             .find(|at| *at > now);
         let held = held.map(|at| at + patience).filter(|at| *at > now);
-        [self.shelf.next_answer(now), held, resort]
+        let owed = self.owed.next_release(now);
+        [self.shelf.next_answer(now), held, resort, owed]
             .into_iter()
             .flatten()
             .min()
@@ -356,7 +378,7 @@ impl Pool {
     fn choose(&self, waiter: &Waiter, now: Instant) -> Option<ProposalId> {
         let clean = |entry: &Entry| {
             let provider = entry.offer.provider_id();
-            !waiter.avoid.contains(provider) && !self.memory.is_shunned(provider, now)
+            !waiter.avoid.contains(provider) && self.is_free(provider, now)
         };
         if let Some((id, draft)) = self.shelf.drafts().find(|(_, entry)| clean(entry)) {
             let fresh = draft
@@ -378,15 +400,28 @@ impl Pool {
         let rank = |entry: &Entry| {
             let provider = entry.offer.provider_id();
             (
+                self.owed.standing(provider, now) != Owing::Nothing,
                 waiter.avoid.contains(provider),
                 self.memory.failures(provider),
             )
         };
+        // Whoever waits for our money is not asked for more before it had time to ask for that.
+        let unpaid = |entry: &Entry| {
+            let standing = self.owed.standing(entry.offer.provider_id(), now);
+            matches!(standing, Owing::Until(_))
+        };
         // Best first, and the first of equals is taken.
         self.shelf
             .drafts()
+            .filter(|(_, entry)| !unpaid(entry))
             .min_by_key(|(_, entry)| rank(entry))
             .map(|(id, _)| id.clone())
+    }
+
+    /// Whether nothing speaks against a provider.
+    fn is_free(&self, provider: &NodeId, now: Instant) -> bool {
+        !self.memory.is_shunned(provider, now)
+            && self.owed.standing(provider, now) == Owing::Nothing
     }
 
     fn drop_worst(&mut self) {

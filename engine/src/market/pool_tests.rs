@@ -53,7 +53,7 @@ fn ready(pool: &mut Pool, provider: &str, score: f64) {
 
 #[tokio::test(start_paused = true)]
 async fn the_best_offers_are_countered_first_and_no_more_than_are_wanted() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     for (provider, score) in [("low", 1.0), ("high", 3.0), ("middle", 2.0)] {
         offered(&mut pool, provider, score);
     }
@@ -64,7 +64,7 @@ async fn the_best_offers_are_countered_first_and_no_more_than_are_wanted() {
 
 #[tokio::test(start_paused = true)]
 async fn drafts_go_to_those_who_wait_in_their_order() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     let (_, mut first) = pool.wait(&[], Instant::now());
     let (_, mut second) = pool.wait(&[], Instant::now());
     ready(&mut pool, "a", 1.0);
@@ -79,7 +79,7 @@ async fn drafts_go_to_those_who_wait_in_their_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_better_provider_that_was_asked_is_waited_for_but_not_for_long() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     offered(&mut pool, "good", 2.0);
     offered(&mut pool, "fair", 1.0);
     counter(&mut pool);
@@ -96,7 +96,7 @@ async fn a_better_provider_that_was_asked_is_waited_for_but_not_for_long() {
 
 #[tokio::test(start_paused = true)]
 async fn avoided_providers_are_the_last_resort() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     ready(&mut pool, "bad", 9.0);
     let now = Instant::now();
     let (_, mut waiting) = pool.wait(&["0xbad".into()], now);
@@ -110,7 +110,7 @@ async fn avoided_providers_are_the_last_resort() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_failed_comes_after_worse_ones() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     pool.failed(&named("bad"), "not approved in time", Instant::now());
     ready(&mut pool, "bad", 9.0);
     ready(&mut pool, "fair", 1.0);
@@ -123,7 +123,7 @@ async fn a_provider_that_failed_comes_after_worse_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_draft_nobody_took_goes_back() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     let (_, first) = pool.wait(&[], Instant::now());
     drop(first);
     ready(&mut pool, "a", 1.0);
@@ -133,7 +133,7 @@ async fn a_draft_nobody_took_goes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_may_overtake_the_response_to_our_request() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     offered(&mut pool, "a", 1.0);
     let (_, offer) = pool.pick(Instant::now()).expect("picked");
     let notes = pool.answered(draft("a"), Verdict::Good(1.0), Instant::now());
@@ -144,7 +144,7 @@ async fn an_answer_may_overtake_the_response_to_our_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_may_overtake_the_response_to_our_request() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     offered(&mut pool, "a", 1.0);
     let (_, offer) = pool.pick(Instant::now()).expect("picked");
     assert!(pool.rejected(&"R-own-a".into(), "busy".into()).is_empty());
@@ -154,7 +154,7 @@ async fn a_rejection_may_overtake_the_response_to_our_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_provider_makes_room_for_another() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     for provider in ["a", "b", "c"] {
         offered(&mut pool, provider, 1.0);
     }
@@ -172,7 +172,7 @@ async fn a_silent_provider_makes_room_for_another() {
 
 #[tokio::test(start_paused = true)]
 async fn drafts_of_a_demand_that_is_gone_are_not_handed_out() {
-    let mut pool = Pool::new(limits());
+    let mut pool = Pool::new(limits(), Arc::default());
     ready(&mut pool, "a", 1.0);
     pool.demand_gone(&"d".into());
     let (_, mut waiting) = pool.wait(&[], Instant::now());
@@ -184,7 +184,7 @@ async fn offers_without_end_do_not_fill_memory() {
     let mut pool = Pool::new(MarketLimits {
         max_proposals: 10,
         ..limits()
-    });
+    }, Arc::default());
     for n in 0..100 {
         offered(&mut pool, &format!("p{n}"), f64::from(n));
     }

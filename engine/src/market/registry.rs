@@ -1,11 +1,25 @@
-//! All agreements of an engine: those in force, and those that could not be ended.
+//! All agreements of an engine: those in force, those that could not be ended, and for a while those
+//! that ended. Owns: forgetting the ones of which nothing more can come, so that an engine that runs
+//! for a month stays as small as one that runs for an hour.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::AgreementId;
 use indexmap::IndexMap;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{AgreementEnd, Rental};
+use super::{AgreementEnd, Owed, Rental};
+use crate::OpenAgreement;
+use crate::config::Config;
+use crate::golem::Core;
+use crate::journal::Fact;
+use crate::lifecycle::payment::InvoiceState;
+
+/// How often it is looked for what can be forgotten.
+const PRUNE_EVERY: SignedDuration = SignedDuration::from_mins(1);
+
+/// Agreements that were never invoiced are named in the report up to this number, the latest ones.
+const MAX_WRITTEN_OFF: usize = 1_000;
 
 /// An agreement that the engine could not bring to an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +30,23 @@ pub(crate) struct LeftOpen {
 }
 
 /// Agreements by id.
-#[derive(Default)]
 pub(crate) struct Rentals {
     inner: Mutex<Inner>,
+    owed: Arc<Owed>,
+    /// How long one that ended is remembered: paid, and without an invoice.
+    remember: SignedDuration,
+    invoice_wait: SignedDuration,
 }
 
 #[derive(Default)]
 struct Inner {
     slots: IndexMap<AgreementId, Slot>,
     left_open: IndexMap<AgreementId, LeftOpen>,
+    /// Forgotten without an invoice although they were used.
+    written_off: IndexMap<AgreementId, OpenAgreement>,
+    /// All that were ever in force.
+    total: u64,
+    pruned_at: Option<Timestamp>,
 }
 
 enum Slot {
@@ -34,6 +56,21 @@ enum Slot {
 }
 
 impl Rentals {
+    pub(crate) fn new(config: &Config) -> Self {
+        let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        Rentals {
+            inner: Mutex::default(),
+            owed: Arc::new(Owed::new(config.market.owed_wait)),
+            remember: signed(config.payment.remember),
+            invoice_wait: signed(config.payment.invoice_wait),
+        }
+    }
+
+    /// To whom something is owed.
+    pub(crate) fn owed(&self) -> &Arc<Owed> {
+        &self.owed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every statement leaves the maps consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +89,9 @@ impl Rentals {
     /// The agreement is in force; returns an end that was heard of before.
     pub(super) fn insert(&self, rental: Arc<Rental>) -> Option<AgreementEnd> {
         let id = rental.agreement_id.clone();
-        match self.lock().slots.insert(id, Slot::Live(rental)) {
+        let mut inner = self.lock();
+        inner.total += 1;
+        match inner.slots.insert(id, Slot::Live(rental)) {
             Some(Slot::Expected(end)) => end,
             _ => None,
         }
@@ -79,7 +118,83 @@ impl Rentals {
         }
     }
 
-    /// All that were ever in force, oldest first.
+    /// How many were ever in force.
+    pub(crate) fn total(&self) -> u64 {
+        self.lock().total
+    }
+
+    /// Those in force as far as we know, oldest first.
+    pub(crate) fn open(&self) -> Vec<Arc<Rental>> {
+        let mut open = self.all();
+        open.retain(|rental| rental.is_open());
+        open
+    }
+
+    /// Those that were used, never invoiced, and forgotten.
+    pub(crate) fn written_off(&self) -> Vec<OpenAgreement> {
+        self.lock().written_off.values().cloned().collect()
+    }
+
+    /// Forgets agreements of which nothing more can come; does nothing most of the time.
+    pub(crate) fn prune(&self, core: &Core) {
+        let now = core.now();
+        {
+            let mut inner = self.lock();
+            let soon = |at: Timestamp| now.duration_since(at) < PRUNE_EVERY;
+            if inner.pruned_at.is_some_and(soon) {
+                return;
+            }
+            inner.pruned_at = Some(now);
+        }
+        for rental in self.all() {
+            let Some(ended) = rental.ended_at() else {
+                continue;
+            };
+            let id = &rental.agreement_id;
+            let ago = now.duration_since(ended);
+            let invoice = core.payments().invoice(id);
+            let paid = match &invoice {
+                InvoiceState::Accepted { .. } => true,
+                InvoiceState::None => !rental.was_used(),
+                InvoiceState::Accepting { .. } | InvoiceState::Refused { .. } => false,
+            };
+            // One that could not be ended is watched for longer.
+            let due = if paid && !rental.is_open() {
+                self.remember
+            } else {
+                self.invoice_wait
+            };
+            if ago < due {
+                continue;
+            }
+            tracing::debug!(agreement = %id, paid, "nothing more is expected of this agreement");
+            let mut inner = self.lock();
+            inner.slots.shift_remove(id);
+            if !paid {
+                let reason = match invoice {
+                    InvoiceState::Refused { id, reason, .. } => format!("invoice {id}: {reason}"),
+                    _ => format!("no invoice came within {:#}", self.invoice_wait),
+                };
+                let unpaid = OpenAgreement {
+                    agreement_id: id.clone(),
+                    provider_name: rental.provider_name.clone(),
+                    reason,
+                };
+                inner.written_off.insert(id.clone(), unpaid);
+                if inner.written_off.len() > MAX_WRITTEN_OFF {
+                    inner.written_off.shift_remove_index(0);
+                }
+            }
+            drop(inner);
+            self.owed.clear(&rental.provider_id, id);
+            core.payments().forget(id);
+            core.log().fact(Fact::AccountClosed {
+                agreement: id.clone(),
+            });
+        }
+    }
+
+    /// All that are remembered, oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<Rental>> {
         let inner = self.lock();
         inner

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,13 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::handshake::{self, Failure};
 use super::pool::{Draft, Pool};
 use super::refusals::MarketSummary;
-use super::{Rental, SignError, demand, negotiator};
+use super::{Rental, SESSION_PROPERTY, SignError, demand, negotiator};
 use crate::api::ApiError;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Core;
 use crate::model::{JobId, ResolvedPayload};
 use crate::strategy::DemandDraft;
+
+/// Attempts to find a demand whose publication had an unknown outcome.
+const FIND_ATTEMPTS: u32 = 5;
 
 /// One demand and its proposals.
 pub(crate) struct Desk {
@@ -38,6 +42,8 @@ pub(crate) struct Desk {
 pub(super) struct State {
     pub(super) pool: Pool,
     pub(super) demand: Option<DemandId>,
+    /// How often it was tried to publish.
+    published: u32,
     /// Why no draft will ever come.
     pub(super) fatal: Option<ApiError>,
 }
@@ -57,6 +63,8 @@ impl Desk {
         let config = core.config();
         let mut draft =
             demand::compose(payload, &decoration, &config.subnet, core.now(), expiration);
+        let session = json!(core.app_session());
+        draft.properties.insert(SESSION_PROPERTY.into(), session);
         core.strategy().decorate_demand(&mut draft);
         let desk = Arc::new(Desk {
             core: Arc::clone(core),
@@ -68,8 +76,9 @@ impl Desk {
             closed: core.tasks().token().child_token(),
             courtesy: negotiator::courtesy(),
             state: Mutex::new(State {
-                pool: Pool::new(config.market.clone()),
+                pool: Pool::new(config.market.clone(), Arc::clone(core.rentals().owed())),
                 demand: None,
+                published: 0,
                 fatal: None,
             }),
         });
@@ -100,16 +109,20 @@ impl Desk {
 
     /// Publishes the demand. To be called in an owned task.
     pub(super) async fn publish(&self) -> Result<DemandId, ApiError> {
-        let base = demand::base(self.draft.clone());
+        let number = {
+            let mut state = self.lock();
+            state.published += 1;
+            json!(format!("{}/{}", self.job, state.published))
+        };
+        let mut draft = self.draft.clone();
+        draft
+            .properties
+            .insert(demand::NUMBER_PROPERTY.into(), number.clone());
+        let base = demand::base(draft);
         let api = self.core.rest().market();
         let published = match api.subscribe(&self.job, &base).await {
             Err(error) if error.outcome() == crate::api::Outcome::Unknown => {
-                // It may exist: adopt it rather than leave it alone on the market.
-                let demands = api.demands().await.unwrap_or_default();
-                let ours = demands.into_iter().rev().find(|demand| {
-                    demand.properties == base.properties && demand.constraints == base.constraints
-                });
-                ours.map(|demand| demand.demand_id).ok_or(error)
+                self.find_published(&number).await.unwrap_or(Err(error))
             }
             done => done,
         };
@@ -129,14 +142,44 @@ impl Desk {
         published
     }
 
+    /// The demand whose publication had an unknown outcome, if there is one: adopted rather than left
+    /// alone on the market. One that was published twice is withdrawn once.
+    async fn find_published(&self, number: &Value) -> Option<Result<DemandId, ApiError>> {
+        let label = format!("find-demand/{number}");
+        let mut backoff = crate::retry::Backoff::new(self.core.seed().fork(&label));
+        let api = self.core.rest().market();
+        let listing = self
+            .core
+            .insist(&mut backoff, FIND_ATTEMPTS, || api.demands());
+        let demands = match listing.await {
+            Ok(demands) => demands,
+            // What may be there is looked for again when the engine stops.
+            Err(error) => return Some(Err(error)),
+        };
+        let session = json!(self.core.app_session());
+        let mut ours = demands.into_iter().filter(|demand| {
+            let said = |key| demand.properties.get(key);
+            said(SESSION_PROPERTY) == Some(&session)
+                && said(demand::NUMBER_PROPERTY) == Some(number)
+        });
+        let adopted = ours.next()?.demand_id;
+        for twin in ours {
+            self.withdraw(&twin.demand_id).await;
+        }
+        Some(Ok(adopted))
+    }
+
     /// Withdraws a demand. To be called in an owned task.
     pub(super) async fn withdraw(&self, demand: &DemandId) {
         let label = format!("unsubscribe/{demand}");
         let mut backoff = crate::retry::Backoff::new(self.core.seed().fork(&label));
         // Withdrawing twice is as good as once, so it may be repeated like a read.
         let api = self.core.rest();
-        let done = backoff
-            .read(5, || async { api.market().unsubscribe(demand).await })
+        let done = self
+            .core
+            .insist(&mut backoff, 5, || async {
+                api.market().unsubscribe(demand).await
+            })
             .await;
         match done {
             Ok(()) => {}
@@ -165,12 +208,12 @@ impl Desk {
 
     pub(super) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
         let within = self.core.config().market.no_offers_timeout;
-        let deadline = Instant::now() + within;
+        let mut deadline = Instant::now() + within;
         loop {
             if self.core.now() >= self.expiration {
                 return Err(SignError::Expired(self.expiration));
             }
-            let draft = self.next_draft(avoid, deadline).await?;
+            let draft = self.next_draft(avoid, &mut deadline).await?;
             match self.rent(draft).await? {
                 Ok(rental) => return Ok(rental),
                 Err(Failure {
@@ -204,7 +247,11 @@ impl Desk {
         }
     }
 
-    async fn next_draft(&self, avoid: &[NodeId], deadline: Instant) -> Result<Draft, SignError> {
+    async fn next_draft(
+        &self,
+        avoid: &[NodeId],
+        deadline: &mut Instant,
+    ) -> Result<Draft, SignError> {
         let (id, draft) = self.lock().pool.wait(avoid, Instant::now());
         let mut place = Place {
             desk: self,
@@ -217,7 +264,7 @@ impl Desk {
             biased;
             () = self.closed.cancelled() => Err(()),
             draft = draft => draft.map_err(|_| ()),
-            () = tokio::time::sleep_until(deadline) => return Err(self.no_offers()),
+            () = self.patience(deadline) => return Err(self.no_offers()),
         };
         match outcome {
             Ok(draft) => {
@@ -228,6 +275,20 @@ impl Desk {
                 Some(error) => SignError::Api(error),
                 None => SignError::Closed,
             }),
+        }
+    }
+
+    /// Waits for the deadline; it begins anew when the daemon was away, without which nobody can
+    /// offer anything.
+    async fn patience(&self, deadline: &mut Instant) {
+        let seed = self.core.seed().fork(&format!("patience/{}", self.job));
+        let mut backoff = crate::retry::Backoff::new(seed);
+        loop {
+            tokio::time::sleep_until(*deadline).await;
+            if !self.core.is_daemon_away().await || !self.core.daemon_back(&mut backoff).await {
+                return;
+            }
+            *deadline = Instant::now() + self.core.config().market.no_offers_timeout;
         }
     }
 

@@ -16,14 +16,16 @@ const ATTEMPTS: u32 = 8;
 ///
 /// # Errors
 /// Why it may still be in force.
-pub(super) async fn terminate(
+pub(crate) async fn terminate(
     core: &Core,
     id: &AgreementId,
     reason: &Reason,
 ) -> Result<(), String> {
     let mut backoff = Backoff::new(core.seed().fork(&format!("terminate/{id}")));
     let mut said = String::new();
-    for attempt in 1..=ATTEMPTS {
+    let mut attempt = 0;
+    while attempt < ATTEMPTS {
+        attempt += 1;
         match core.rest().market().terminate(id, reason).await {
             Ok(()) => return Ok(()),
             Err(error) => {
@@ -39,6 +41,10 @@ pub(super) async fn terminate(
                     return Err(said);
                 }
             }
+        }
+        if core.is_daemon_away().await {
+            // Only attempts that the daemon had a chance to hear count.
+            attempt = attempt.saturating_sub(1);
         }
         if attempt < ATTEMPTS {
             backoff.pause().await;
@@ -70,8 +76,10 @@ async fn over(core: &Core, id: &AgreementId) -> Option<bool> {
 /// The state of an agreement, asked for until the daemon answers.
 pub(super) async fn look_up(core: &Core, id: &AgreementId) -> Result<AgreementState, ApiError> {
     let mut backoff = Backoff::new(core.seed().fork(&format!("look-up/{id}")));
-    let agreement = backoff
-        .read(ATTEMPTS, || core.rest().market().agreement(id))
+    let agreement = core
+        .insist(&mut backoff, ATTEMPTS, || {
+            core.rest().market().agreement(id)
+        })
         .await?;
     Ok(agreement.state)
 }

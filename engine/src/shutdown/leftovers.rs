@@ -1,0 +1,171 @@
+//! Looks for what is at the daemon and remembered by nobody: the answer that told of it was lost, or
+//! a request was processed twice. Everything of this life carries its session, or the timeout of
+//! its allocation. Does not own: what earlier lives left, which is recovery's.
+
+use golem_wire::AgreementId;
+use golem_wire::common::Reason;
+use golem_wire::market::{AgreementState, Party};
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::api::ApiError;
+use crate::golem::Core;
+use crate::market::{SESSION_PROPERTY, terminate};
+use crate::retry::Backoff;
+
+/// Attempts at each request, while the daemon is there.
+const ATTEMPTS: u32 = 3;
+
+/// Ends all of it; answers what may be left, in words.
+pub(super) async fn end(core: &Core) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut note = |what: &str, done: Result<(), ApiError>| {
+        if let Err(error) = done {
+            left.push(format!("{what} may be left: {error}"));
+        }
+    };
+    // In the daemon's time, which need not be ours.
+    let since = core.payments().allocation().timestamp;
+    note("a demand", demands(core, since).await);
+    note("an agreement", agreements(core, since).await);
+    note("an allocation", allocations(core).await);
+    left
+}
+
+fn backoff(core: &Core, label: &str) -> Backoff {
+    Backoff::new(core.seed().fork(&format!("leftovers/{label}")))
+}
+
+/// What is gone already is as good as ended.
+fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
+    match done {
+        Err(error)
+            if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+/// All demands of this life are withdrawn by now.
+async fn demands(core: &Core, since: Timestamp) -> Result<(), ApiError> {
+    let mut backoff = backoff(core, "demands");
+    let api = core.rest().market();
+    let demands = core
+        .insist(&mut backoff, ATTEMPTS, || api.demands())
+        .await?;
+    let session = core.app_session();
+    let ours = demands.into_iter().filter(|demand| {
+        let said = demand.properties.get(SESSION_PROPERTY);
+        demand.timestamp >= since && said.and_then(|said| said.as_str()) == Some(session)
+    });
+    for demand in ours {
+        let id = demand.demand_id;
+        tracing::warn!(demand = %id, "withdrawing a demand that nobody remembers");
+        unless_gone(
+            core.insist(&mut backoff, ATTEMPTS, || api.unsubscribe(&id))
+                .await,
+        )?;
+    }
+    Ok(())
+}
+
+/// All agreements of this life have ended by now.
+async fn agreements(core: &Core, since: Timestamp) -> Result<(), ApiError> {
+    let mut backoff = backoff(core, "agreements");
+    let session = core.app_session();
+    let rest = core.rest();
+    let reason = Reason::from("nobody remembers this agreement");
+    for state in [
+        AgreementState::Proposal,
+        AgreementState::Pending,
+        AgreementState::Approved,
+    ] {
+        // Only what was confirmed has a session.
+        let confirmed = state != AgreementState::Proposal;
+        let list = || {
+            let api = rest.market();
+            api.agreements(&state, confirmed.then_some(session))
+        };
+        for found in core.insist(&mut backoff, ATTEMPTS, list).await? {
+            if found.role != Party::Requestor
+                || found.timestamp < since
+                || (!confirmed && !is_ours(core, &mut backoff, &found.id).await?)
+            {
+                continue;
+            }
+            tracing::warn!(agreement = %found.id, %state, "ending an agreement that nobody remembers");
+            if state == AgreementState::Approved {
+                if let Err(why) = terminate(core, &found.id, &reason).await {
+                    tracing::warn!(agreement = %found.id, why, "it may still be in force");
+                }
+            } else {
+                let api = rest.market();
+                unless_gone(
+                    core.insist(&mut backoff, ATTEMPTS, || api.cancel(&found.id, &reason))
+                        .await,
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An agreement that was never confirmed tells whose it is by our side of it.
+async fn is_ours(
+    core: &Core,
+    backoff: &mut Backoff,
+    id: &AgreementId,
+) -> Result<bool, ApiError> {
+    let api = core.rest().market();
+    let agreement = core.insist(backoff, ATTEMPTS, || api.agreement(id)).await?;
+    let said = agreement.demand.properties.get(SESSION_PROPERTY);
+    Ok(said.and_then(|said| said.as_str()) == Some(core.app_session()))
+}
+
+/// An allocation that was made twice has the same timeout, to the microsecond.
+async fn allocations(core: &Core) -> Result<(), ApiError> {
+    let ours = core.payments().allocation();
+    let mut backoff = backoff(core, "allocations");
+    let api = core.rest().payment();
+    let all = core
+        .insist(&mut backoff, ATTEMPTS, || api.allocations())
+        .await?;
+    let twins = all.into_iter().filter(|found| {
+        found.allocation_id != ours.allocation_id
+            && ours.timeout.is_some()
+            && found.timeout == ours.timeout
+            && found.total_amount == ours.total_amount
+    });
+    for twin in twins {
+        let id = twin.allocation_id;
+        tracing::warn!(allocation = %id, "releasing an allocation that was made twice");
+        unless_gone(
+            core.insist(&mut backoff, ATTEMPTS, || api.release(&id))
+                .await,
+        )?;
+    }
+    Ok(())
+}
+
+/// Destroys every activity that the daemon lists for an agreement.
+pub(super) async fn destroy_activities(core: &Core, agreement: &AgreementId) {
+    let mut backoff = backoff(core, agreement.as_str());
+    let api = core.rest().activity();
+    let wait = core.config().activity.change_timeout;
+    let listing = core.insist(&mut backoff, ATTEMPTS, || api.of_agreement(agreement));
+    let activities = match listing.await {
+        Ok(activities) => activities,
+        Err(error) => {
+            tracing::warn!(%agreement, %error, "its activities are not known; its end ends them");
+            return;
+        }
+    };
+    for activity in activities {
+        let destroying = core.insist(&mut backoff, ATTEMPTS, || api.destroy(&activity, wait));
+        if let Err(error) = destroying.await {
+            tracing::warn!(%activity, %error, "not destroyed; the end of its agreement ends it");
+        }
+    }
+}

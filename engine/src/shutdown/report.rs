@@ -1,0 +1,222 @@
+//! What stopping achieved, and what it left behind, for people and for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use golem_wire::{AgreementId, Glm};
+use serde::Serialize;
+
+/// An agreement with something left to do, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenAgreement {
+    /// Its id.
+    pub agreement_id: AgreementId,
+    /// The provider's name.
+    pub provider_name: String,
+    /// What is left, and why.
+    pub reason: String,
+}
+
+/// A document of a provider that is not accepted although its agreement was used, or that is
+/// accepted and not settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenDocument {
+    /// Its agreement.
+    pub agreement_id: AgreementId,
+    /// The provider's name.
+    pub provider_name: String,
+    /// Its kind and id: `invoice 3f…`.
+    pub document: String,
+    /// What it asks for, in GLM.
+    pub amount: Glm,
+}
+
+/// How a stage of stopping went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StageReport {
+    /// `jobs`, `activities`, `agreements`, `invoices`, `demands`, `settlement`, `leftovers`,
+    /// `allocation` or `tasks`.
+    pub name: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// The deadline that ended it before it was through, if one did.
+    pub cut_after: Option<Duration>,
+}
+
+/// What stopping achieved, and what it left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Agreements that were in force at some time.
+    pub agreements: u64,
+    /// Invoices accepted.
+    pub invoices_accepted: u64,
+    /// GLM accepted by invoices, and by debit notes where no invoice came.
+    pub accepted: Glm,
+    /// Whether it was hurried: see [`Golem::abort`](crate::Golem::abort).
+    pub aborted: bool,
+    /// The stages in their order.
+    pub stages: Vec<StageReport>,
+    /// Agreements that may still be in force.
+    pub open_agreements: Vec<OpenAgreement>,
+    /// Agreements that were used and are not paid.
+    pub unpaid: Vec<OpenAgreement>,
+    /// The documents of agreements in [`unpaid`](Self::unpaid) that came and are not accepted.
+    pub debts: Vec<OpenDocument>,
+    /// Accepted documents that the payment driver has not settled; only told when settlement was
+    /// waited for.
+    pub unsettled: Vec<OpenDocument>,
+    /// Demands and other things that may still be at the daemon.
+    pub leftovers: Vec<String>,
+    /// Why the budget may still be reserved.
+    pub allocation: Option<String>,
+    /// Services, task lists or requests that did not end in time and were cut off.
+    pub cut_off: Vec<String>,
+}
+
+impl ShutdownReport {
+    /// Whether nothing is left behind.
+    pub fn is_clean(&self) -> bool {
+        self.open_count() == 0
+    }
+
+    /// How many things are left behind.
+    pub fn open_count(&self) -> usize {
+        self.open_agreements.len()
+            + self.unpaid.len()
+            + self.unsettled.len()
+            + self.leftovers.len()
+            + usize::from(self.allocation.is_some())
+            + self.cut_off.len()
+    }
+
+    /// What a program may end with: 0 when nothing is left behind, 3 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        if self.is_clean() { 0 } else { 3 }
+    }
+
+    /// What is left behind, a line each.
+    pub fn open(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut agreements = |what: &str, list: &[OpenAgreement]| {
+            for open in list {
+                let OpenAgreement {
+                    agreement_id,
+                    provider_name,
+                    reason,
+                } = open;
+                lines.push(format!(
+                    "agreement {agreement_id} with {provider_name} {what}: {reason}"
+                ));
+            }
+        };
+        agreements("may still be in force", &self.open_agreements);
+        agreements("is not paid", &self.unpaid);
+        for OpenDocument {
+            agreement_id,
+            provider_name,
+            document,
+            amount,
+        } in &self.unsettled
+        {
+            lines.push(format!(
+                "{document} of {provider_name} for agreement {agreement_id}, {} GLM, is accepted and not settled",
+                amount.normalized()
+            ));
+        }
+        lines.extend(self.leftovers.iter().cloned());
+        if let Some(reason) = &self.allocation {
+            lines.push(format!("the budget may still be reserved: {reason}"));
+        }
+        lines.extend(
+            self.cut_off
+                .iter()
+                .map(|name| format!("`{name}` was cut off")),
+        );
+        lines
+    }
+
+    /// Whether `rehearse doctor` finds something to do: what was merely cut off left nothing at the
+    /// daemon.
+    fn is_curable(&self) -> bool {
+        self.open_count() > self.cut_off.len() + self.unsettled.len()
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} agreements, {} invoices accepted, {} GLM",
+            self.agreements,
+            self.invoices_accepted,
+            self.accepted.normalized()
+        )?;
+        if self.aborted {
+            f.write_str("; hurried")?;
+        }
+        if self.is_clean() {
+            return f.write_str("; nothing left open");
+        }
+        write!(f, "; {} left open:", self.open_count())?;
+        for line in self.open() {
+            write!(f, "\n  {line}")?;
+        }
+        for stage in &self.stages {
+            if let Some(limit) = stage.cut_after {
+                write!(f, "\n  stage `{}` was not through after {limit:?}", stage.name)?;
+            }
+        }
+        if self.is_curable() {
+            f.write_str("\n  look with `rehearse doctor`, settle with `rehearse doctor --clean`")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_report_says_so_and_a_dirty_one_names_everything() {
+        let mut report = ShutdownReport {
+            agreements: 1,
+            invoices_accepted: 1,
+            accepted: "0.500".parse().expect("literal"),
+            ..ShutdownReport::default()
+        };
+        assert_eq!(
+            report.to_string(),
+            "1 agreements, 1 invoices accepted, 0.5 GLM; nothing left open"
+        );
+        assert_eq!(report.exit_code(), 0);
+        report.unpaid.push(OpenAgreement {
+            agreement_id: "abc".into(),
+            provider_name: "bob".into(),
+            reason: "no invoice came".into(),
+        });
+        report.allocation = Some("refused".into());
+        let text = report.to_string();
+        assert!(text.contains("2 left open") && text.contains("abc with bob is not paid"));
+        assert!(text.contains("rehearse doctor"), "{text}");
+        assert_eq!(report.exit_code(), 3);
+    }
+
+    #[test]
+    fn what_was_only_cut_off_needs_no_doctor_and_a_cut_stage_is_named() {
+        let report = ShutdownReport {
+            aborted: true,
+            cut_off: vec!["jobs/service-1".into()],
+            stages: vec![StageReport {
+                name: "jobs",
+                took: Duration::from_secs(60),
+                cut_after: Some(Duration::from_secs(60)),
+            }],
+            ..ShutdownReport::default()
+        };
+        let text = report.to_string();
+        assert!(text.contains("hurried") && text.contains("stage `jobs` was not through after 60s"));
+        assert!(!text.contains("doctor"));
+    }
+}
