@@ -19,6 +19,7 @@ catalog! {
     "simple-service",
     "simple-service-live",
     "hello-tasks",
+    "debit-notes",
     "provider-terminates",
     "start-fails-once",
     "no-offers",

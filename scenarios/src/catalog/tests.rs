@@ -47,6 +47,11 @@ fn hello_tasks_pass_twice_alike() {
 }
 
 #[test]
+fn a_service_that_is_billed_while_it_works_passes_twice_alike() {
+    passes_twice_alike("debit-notes");
+}
+
+#[test]
 fn a_provider_that_terminates_passes_twice_alike() {
     passes_twice_alike("provider-terminates");
 }
