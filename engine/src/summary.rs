@@ -56,6 +56,9 @@ pub struct Summary {
     pub providers: Vec<ProviderSummary>,
 }
 
+/// Agreements whose invoice is still expected, at the most: some are never invoiced.
+const MAX_ROWS: usize = 100_000;
+
 #[derive(Default)]
 struct State {
     summary: Summary,
@@ -120,6 +123,9 @@ impl State {
                 }
                 summary.providers[row].agreements += 1;
                 self.row_of.insert(agreement_id.clone(), row);
+                if self.row_of.len() > MAX_ROWS {
+                    self.row_of.swap_remove_index(0);
+                }
             }
             EventKind::AgreementRejected { .. } => summary.agreements_rejected += 1,
             EventKind::ActivityCreated { .. } => summary.activities += 1,

@@ -3,19 +3,25 @@
 
 use std::sync::Arc;
 
-use golem_wire::AgreementId;
 use golem_wire::common::Reason;
+use golem_wire::market::{AgreementState, Party};
+use golem_wire::{AgreementId, NodeId};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
 use super::pool::Draft;
 use super::signing::Desk;
-use super::{AgreementEnd, EndedBy, LeftOpen, Rental, terminate};
-use crate::api::ApiError;
+use super::{AgreementEnd, EndedBy, LeftOpen, Rental, SESSION_PROPERTY, terminate};
+use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
+use crate::golem::Core;
 use crate::model::OfferProposal;
+use crate::retry::Backoff;
+
+/// Attempts to find an agreement whose creation had an unknown outcome.
+const ATTEMPTS: u32 = 3;
 
 /// A draft that did not become an agreement.
 #[derive(Debug)]
@@ -39,8 +45,9 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
     {
         Ok(id) => id,
         Err(error) => {
-            // The provider does not know of an agreement that is not confirmed, so nothing is lost
-            // if it was created all the same: it expires.
+            if error.outcome() == Outcome::Unknown {
+                withdraw_unseen(core, offer.provider_id());
+            }
             let reason = format!("no agreement was created: {error}");
             let fatal = error.is_status(StatusCode::UNAUTHORIZED).then_some(error);
             return Err(Failure {
@@ -89,6 +96,42 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
             })
         }
     }
+}
+
+/// Cancels an agreement with `provider` that may have been created although its answer was lost. The
+/// provider does not know of an agreement that is not confirmed, so one that is not found, because
+/// the daemon does not answer for too long, merely expires.
+fn withdraw_unseen(core: &Arc<Core>, provider: &NodeId) {
+    let owned = Arc::clone(core);
+    let provider = provider.clone();
+    core.signing().spawn("withdraw-unseen", async move {
+        if let Err(error) = cancel_unseen(&owned, &provider).await {
+            tracing::warn!(%provider, %error, "an agreement of unknown outcome may be left until it expires");
+        }
+    });
+}
+
+async fn cancel_unseen(core: &Core, provider: &NodeId) -> Result<(), ApiError> {
+    let mut backoff = Backoff::new(core.seed().fork(&format!("unseen/{provider}")));
+    let api = || core.rest().market();
+    let fresh = AgreementState::Proposal;
+    let list = || api().agreements(&fresh, None);
+    let since = core.payments().allocation().timestamp;
+    for row in core.insist(&mut backoff, ATTEMPTS, list).await? {
+        if row.role != Party::Requestor || row.timestamp < since || core.rentals().knows(&row.id) {
+            continue;
+        }
+        let read = || api().agreement(&row.id);
+        let agreement = core.insist(&mut backoff, ATTEMPTS, read).await?;
+        let session = agreement.demand.properties.get(SESSION_PROPERTY);
+        let is_ours = session.and_then(|said| said.as_str()) == Some(core.app_session());
+        if is_ours && agreement.offer.provider_id == *provider {
+            let reason = Reason::from("the answer to its creation was lost");
+            // Nobody confirms it: a failure leaves it to expire.
+            api().cancel(&row.id, &reason).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The provider may approve as long as we wait for it, and a little longer for slow clocks.

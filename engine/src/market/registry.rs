@@ -118,6 +118,11 @@ impl Rentals {
         }
     }
 
+    /// Whether it is ours, or being signed.
+    pub(super) fn knows(&self, id: &AgreementId) -> bool {
+        self.lock().slots.contains_key(id)
+    }
+
     /// How many were ever in force.
     pub(crate) fn total(&self) -> u64 {
         self.lock().total

@@ -199,7 +199,17 @@ impl Rental {
         }
         if over {
             self.core.rentals().not_open(&self.agreement_id);
+            self.close_if_settled();
             self.over.send_replace(true);
+        }
+    }
+
+    /// Writes down that nothing more can come of it, once it has ended and is paid.
+    pub(crate) fn close_if_settled(&self) {
+        if !self.is_open() && self.core.payments().is_paid(&self.agreement_id) {
+            self.core.log().fact(Fact::AccountClosed {
+                agreement: self.agreement_id.clone(),
+            });
         }
     }
 

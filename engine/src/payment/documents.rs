@@ -310,6 +310,7 @@ fn invoice_accepted(core: &Core, rental: &Rental, id: InvoiceId, amount: Glm) {
     core.rentals()
         .owed()
         .clear(&rental.provider_id, &agreement_id);
+    rental.close_if_settled();
     core.rentals().prune(core);
 }
 
