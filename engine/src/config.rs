@@ -2,6 +2,7 @@
 //! Does not own: what the daemon knows (accounts, wallets).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use golem_wire::Glm;
@@ -12,6 +13,7 @@ use url::Url;
 pub use crate::activity::ActivityLimits;
 pub use crate::recovery::RecoveryLimits;
 use crate::error::ConfigError;
+use crate::journal::Durability;
 
 /// Where a daemon listens unless told otherwise.
 pub const DEFAULT_API_URL: &str = "http://127.0.0.1:7465";
@@ -76,6 +78,12 @@ pub struct Config {
     pub daemon_away: Duration,
     /// The image registry. `GOLEM_REGISTRY_URL`.
     pub registry_url: Url,
+    /// The journal's file. `GOLEM_JOURNAL`; not read with a daemon in this process, which no later
+    /// life could meet again.
+    pub journal_file: Option<PathBuf>,
+    /// What its entries survive. `GOLEM_JOURNAL_DURABILITY` (`process` or `power`), else the end of
+    /// the process.
+    pub journal_durability: Durability,
     /// Using machines.
     pub activity: ActivityLimits,
     /// Renting.
@@ -223,6 +231,7 @@ pub(crate) struct Overrides {
     pub(crate) payment_driver: Option<String>,
     pub(crate) payment_network: Option<String>,
     pub(crate) budget: Option<Glm>,
+    pub(crate) journal_file: Option<PathBuf>,
 }
 
 impl Overrides {
@@ -251,6 +260,22 @@ impl Overrides {
                 reason: "a subnet is a plain word: `(`, `)`, `=`, `*` and `\\` would change the demand's constraints".into(),
             });
         }
+        let durability = pick(None, "GOLEM_JOURNAL_DURABILITY", "process");
+        let journal_durability = match durability.trim() {
+            "process" => Durability::Process,
+            "power" => Durability::Power,
+            _ => {
+                return Err(ConfigError::BadValue {
+                    name: "GOLEM_JOURNAL_DURABILITY",
+                    value: durability,
+                    reason: "it is `process` (entries survive a killed process) or `power` (power loss, too)".into(),
+                });
+            }
+        };
+        let journal_file = self.journal_file.or_else(|| {
+            let value = env("GOLEM_JOURNAL").filter(|value| !value.trim().is_empty());
+            value.map(PathBuf::from)
+        });
         let budget = self.budget.unwrap_or(Glm::from(1));
         if budget <= Glm::ZERO {
             return Err(ConfigError::BadValue {
@@ -272,6 +297,8 @@ impl Overrides {
             poll: Duration::from_secs(30),
             daemon_away: Duration::from_secs(30 * 60),
             registry_url,
+            journal_file,
+            journal_durability,
             activity: ActivityLimits::default(),
             market: MarketLimits::default(),
             payment: PaymentLimits::default(),
@@ -326,11 +353,16 @@ mod tests {
                 ("YAGNA_SUBNET", "theirs"),
                 ("YAGNA_PAYMENT_NETWORK", "Polygon"),
                 ("YAGNA_API_URL", " "),
+                ("GOLEM_JOURNAL", "/var/lib/golem/journal.db"),
+                ("GOLEM_JOURNAL_DURABILITY", "power"),
             ]))
             .expect("complete");
         assert_eq!(config.subnet, "mine");
         assert_eq!(config.payment_network, "polygon");
         assert_eq!(config.payment_driver, "erc20");
+        let journal = config.journal_file.expect("from the environment");
+        assert!(journal.ends_with("golem/journal.db"));
+        assert_eq!(config.journal_durability, Durability::Power);
         assert_eq!(config.api_url.as_str(), "http://127.0.0.1:7465/");
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::{
@@ -126,6 +127,8 @@ events! {
     DownloadFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String, bytes: u64 },
     /// The daemon did something its protocol forbids; the safe path was taken.
     ProtocolViolation { what: String },
+    /// The journal was damaged; it is kept at `path`, and a new one was begun.
+    JournalSetAside { path: PathBuf, reason: String },
     /// What an earlier run left open is being looked up.
     RecoveryStarted { open: usize },
     /// What an earlier run left open is gone on with, settled, or left.

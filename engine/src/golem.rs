@@ -2,6 +2,7 @@
 //! identity, loops) and the order in which everything starts.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Overrides};
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
-use crate::journal::{Book, Journal, Log, MemoryJournal};
+use crate::journal::{Book, Journal, JournalError, Log, MemoryJournal, SqliteJournal};
 use crate::market::{Desk, Rentals, follow_agreements};
 use crate::model::JobId;
 use crate::payment::{self, Payments};
@@ -340,8 +341,15 @@ impl GolemBuilder {
         self
     }
 
-    /// Where the engine writes down what it does, so that a later one can finish it after a crash.
-    /// In memory unless set: that outlives no process.
+    /// The file in which the engine writes down what it does, so that a later one can finish it
+    /// after a crash; instead of `GOLEM_JOURNAL`. Without either, with a real daemon, it is kept in
+    /// memory, which outlives no process, and the engine warns of that. One engine at a time.
+    pub fn journal_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.overrides.journal_file = Some(path.into());
+        self
+    }
+
+    /// A journal of another kind, instead of any file.
     pub fn journal(mut self, journal: impl Journal) -> Self {
         self.journal = Some(Box::new(journal));
         self
@@ -369,7 +377,13 @@ impl GolemBuilder {
     /// # Cancel safety
     /// Runs to completion in an owned task; an engine nobody waits for any more is stopped again.
     pub async fn start(self) -> Result<Golem, Error> {
-        let mut config = self.overrides.resolve(|name| std::env::var(name).ok())?;
+        let transport = self.transport.unwrap_or_else(Transport::http);
+        let simulated = transport.is_in_memory();
+        let mut config = self.overrides.resolve(|name| match name {
+            // A simulation's daemon has no later life that a file could be of use in.
+            "GOLEM_JOURNAL" if simulated => None,
+            name => std::env::var(name).ok(),
+        })?;
         for change in self.configure {
             change(&mut config);
         }
@@ -383,10 +397,8 @@ impl GolemBuilder {
             consumers: self.consumers,
             clock,
             seed: self.seed.unwrap_or_else(Seed::from_os),
-            transport: self.transport.unwrap_or_else(Transport::http),
-            journal: self
-                .journal
-                .unwrap_or_else(|| Box::new(MemoryJournal::new())),
+            transport,
+            journal: self.journal,
             recovery: self.recovery,
             tasks: tasks.clone(),
             config,
@@ -409,7 +421,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     seed: Seed,
     transport: Transport,
-    journal: Box<dyn Journal>,
+    journal: Option<Box<dyn Journal>>,
     recovery: Recovery,
     tasks: TaskGroup,
 }
@@ -427,6 +439,11 @@ impl Parts {
             recovery,
             tasks,
         } = self;
+        // First of all: without it nothing is to be asked of the daemon.
+        let journal = match journal {
+            Some(journal) => journal,
+            None => keep(&config, &clock, transport.is_in_memory())?,
+        };
         let base = config.api_url.clone();
         let rest = Rest::new(transport.clone(), base, &config.app_key, Limits::default());
         let me = rest.me().await?;
@@ -475,6 +492,10 @@ impl Parts {
             policy: recovery,
             recovered: Recovered::default(),
         });
+        if let Some(damaged) = core.log.set_aside() {
+            let (path, reason) = (damaged.path, damaged.reason);
+            core.emit(EventKind::JournalSetAside { path, reason });
+        }
         core.recovered.begin_with(&budgets);
         if recovery != Recovery::Report {
             let earlier = budgets.earlier.iter().map(payment::Earlier::of);
@@ -494,4 +515,24 @@ impl Parts {
             core,
         })
     }
+}
+
+/// The journal of the settings.
+fn keep(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    simulated: bool,
+) -> Result<Box<dyn Journal>, JournalError> {
+    let Some(path) = &config.journal_file else {
+        if !simulated {
+            tracing::warn!(
+                "no journal: after a crash, what is open can only be looked for at the daemon; set GOLEM_JOURNAL to a file, or call `journal_file()` on the builder"
+            );
+        }
+        return Ok(Box::new(MemoryJournal::new()));
+    };
+    let options = SqliteJournal::options()
+        .durability(config.journal_durability)
+        .clock(Arc::clone(clock));
+    Ok(Box::new(options.open(path)?))
 }

@@ -101,7 +101,9 @@ pub enum ApiErrorKind {
         location: String,
     },
     /// What it would have opened could not be written down, so it was not sent.
-    #[error("not sent, because a crash could not be recovered from: {0}")]
+    #[error(
+        "not sent, because it could not be written down, and a crash would leave it behind: {0} (what is open is still ended and paid for)"
+    )]
     Journal(JournalError),
     /// The request could not be built.
     #[error("the request cannot be sent: {reason}")]

@@ -169,6 +169,7 @@ pub(crate) async fn run(core: Arc<Core>) -> ShutdownReport {
     report.stages = stages.done;
     let open = report.open_count();
     core.log().fact(Fact::Stopped { open });
+    core.log().close();
     core.rentals().clear();
     core.emit(EventKind::ShutdownFinished { open });
     report

@@ -60,6 +60,10 @@ where
         Box::pin(self.service.clone().oneshot(request).map_err(failure))
     }
 
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn connect(&self, _url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
         let stream = (self.connect)().map_err(|error| TransportError::Connect(error.into()));
         Box::pin(async move { stream })

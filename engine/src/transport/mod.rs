@@ -48,6 +48,10 @@ pub enum TransportError {
 trait Wire: Send + Sync {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, TransportError>>;
     fn connect(&self, url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>>;
+    /// Whether the daemon is in this process, and dies with it.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
 }
 
 /// A way to reach a daemon. Cheap to clone.
@@ -71,6 +75,11 @@ impl Transport {
         C: Fn() -> io::Result<Box<dyn Io>> + Send + Sync + 'static,
     {
         Transport(Arc::new(memory::Memory::new(service, connect)))
+    }
+
+    /// Whether the daemon is in this process, and dies with it.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.0.is_in_memory()
     }
 
     /// Sends a request; the body of the answer is still to be read, and limited by the reader.
