@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use golem_wire::Glm;
+use golem_wire::common::Reason;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,10 +23,14 @@ pub struct Behaviour {
     pub approve_after: Duration,
     /// How many agreements it rejects before it approves one.
     pub reject_first: u32,
+    /// What it says when it rejects an agreement.
+    pub reject_with: Option<Said>,
     /// Leaves confirmed agreements without an answer.
     pub never_approve: bool,
     /// Rejects every counter-proposal with this reason.
-    pub refuse: Option<String>,
+    pub refuse: Option<Said>,
+    /// Keeps negotiable properties of its offer that the requestor does not mention.
+    pub keep_unmentioned: bool,
     /// Says that it has no room for now, to proposals and agreements.
     pub busy: bool,
     /// Every exe-unit fails to come up, in these words.
@@ -41,8 +46,8 @@ pub struct Behaviour {
     /// The exe-unit is killed so long after it came up: the activity is `Unresponsive` from then on.
     #[serde(with = "duration::option")]
     pub kill_exe_unit_after: Option<Duration>,
-    /// The provider agent answers nothing any more: no proposals, agreements, activities, documents.
-    /// Exe-units that run go on.
+    /// The provider answers nothing any more: no proposals, agreements, activities, documents, no
+    /// new connections to its machines. Exe-units that run go on.
     pub silent: bool,
     /// Goes silent so long after approving an agreement.
     #[serde(with = "duration::option")]
@@ -59,6 +64,8 @@ pub struct Behaviour {
     pub refuse_termination: bool,
     /// What it reports as usage: the truth times this.
     pub usage_factor: Factor,
+    /// Sends debit notes at all.
+    pub debit_notes: bool,
     /// Sends debit notes at this interval, whatever was negotiated.
     #[serde(with = "duration::option")]
     pub debit_notes_every: Option<Duration>,
@@ -66,8 +73,13 @@ pub struct Behaviour {
     pub invoices: u32,
     /// What it invoices: the truth times this.
     pub invoice_factor: Factor,
+    /// Brings a fresh offer whenever a place becomes free; otherwise only when it comes online.
+    pub reoffer: bool,
     /// Each return to the market multiplies its prices by this.
     pub reoffer_factor: Factor,
+    /// Its activities live on for so long when their agreement has ended.
+    #[serde(with = "duration")]
+    pub activities_linger: Duration,
     /// How long its steps take; absent ones take what the network takes.
     pub latency: StepLatency,
     /// Offered interval of debit notes.
@@ -93,8 +105,10 @@ impl Default for Behaviour {
         Behaviour {
             approve_after: Duration::from_millis(20),
             reject_first: 0,
+            reject_with: None,
             never_approve: false,
             refuse: None,
+            keep_unmentioned: false,
             busy: false,
             fail_activity: None,
             fail_start_first: 0,
@@ -109,10 +123,13 @@ impl Default for Behaviour {
             hang_command: None,
             refuse_termination: false,
             usage_factor: Factor::default(),
+            debit_notes: true,
             debit_notes_every: None,
             invoices: 1,
             invoice_factor: Factor::default(),
+            reoffer: true,
             reoffer_factor: Factor::default(),
+            activities_linger: Duration::ZERO,
             latency: StepLatency::default(),
             debit_note_interval: Duration::from_secs(120),
             accept_timeout: Duration::from_secs(240),
@@ -170,6 +187,41 @@ impl Behaviour {
                 },
             )
         })
+    }
+}
+
+/// What a provider says: a sentence, or a whole reason with its codes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "neither a sentence nor an object with a `message`"
+)]
+pub enum Said {
+    /// A sentence.
+    Words(String),
+    /// With members like `golem.provider.code`.
+    Whole(Reason),
+}
+
+impl Said {
+    /// As it travels.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Said::Words(words) => Reason::from(words.as_str()),
+            Said::Whole(reason) => reason.clone(),
+        }
+    }
+}
+
+impl From<&str> for Said {
+    fn from(words: &str) -> Self {
+        Said::Words(words.to_owned())
+    }
+}
+
+impl From<String> for Said {
+    fn from(words: String) -> Self {
+        Said::Words(words)
     }
 }
 

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 pub use crate::behaviour::Behaviour;
 use crate::fault::Fault;
+use crate::market::constraint::Constraint;
 use crate::rng::Seed;
 use crate::runtime::program::ProgramFactory;
 use crate::runtime::scripted::ScriptedAnswer;
@@ -100,7 +101,8 @@ impl Config {
             }
         }
         let (mut keys, mut names) = (IndexSet::new(), IndexSet::new());
-        for AppKey { key, name, .. } in &self.app_keys {
+        let of_providers = self.providers.iter().filter_map(|spec| spec.app_key.as_ref());
+        for AppKey { key, name, .. } in self.app_keys.iter().chain(of_providers) {
             if !keys.insert(key) || !names.insert(name) {
                 return Err(ConfigError::SameAppKey(name.clone()));
             }
@@ -219,6 +221,10 @@ pub struct Latency {
     /// From the end of the work to the invoice.
     #[serde(with = "duration")]
     pub invoice: Duration,
+    /// How often a poll for invoice or debit note events looks for some, the last time not later
+    /// than so long before its end; zero: whenever there are some.
+    #[serde(with = "duration")]
+    pub payment_events: Duration,
     /// From the acceptance of a document to its payment.
     #[serde(with = "duration")]
     pub settlement: Duration,
@@ -233,6 +239,7 @@ impl Default for Latency {
             command: Duration::from_millis(10),
             deploy: Duration::ZERO,
             invoice: Duration::from_millis(500),
+            payment_events: Duration::ZERO,
             settlement: Duration::from_secs(10),
         }
     }
@@ -265,9 +272,15 @@ pub struct ProviderSpec {
     /// Offer properties that replace or extend the generated ones; `null` removes one.
     #[serde(default)]
     pub properties: Properties,
+    /// What it wants of a demand; absent: its subnet, and an end in the future.
+    #[serde(default)]
+    pub constraints: Option<String>,
     /// TCP ports of its machines that lead to ports of this computer.
     #[serde(default)]
     pub ports: BTreeMap<u16, SocketAddr>,
+    /// A key with which the daemon takes a caller for this provider.
+    #[serde(default)]
+    pub app_key: Option<AppKey>,
     /// How it behaves.
     #[serde(default)]
     pub behaviour: Behaviour,
@@ -303,7 +316,9 @@ impl ProviderSpec {
             capabilities: usual_capabilities(),
             capacity: 1,
             properties: Properties::new(),
+            constraints: None,
             ports: BTreeMap::new(),
+            app_key: None,
             behaviour: Behaviour::default(),
         }
     }
@@ -342,6 +357,8 @@ impl ProviderSpec {
             self.ports.iter().find(|(_, real)| !real.ip().is_loopback())
         {
             format!("its port {port} leads to {real}, which is not on this computer")
+        } else if let Some(Err(error)) = self.constraints.as_deref().map(Constraint::parse) {
+            format!("its constraints are wrong: {error}")
         } else if let Some(mistake) = self.behaviour.mistake() {
             mistake
         } else {

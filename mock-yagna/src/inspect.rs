@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::activity::Activity;
-use crate::behaviour::BadChange;
+use crate::behaviour::{BadChange, Said};
 use crate::fault::{Fault, FaultError};
 use crate::journal::Event;
 use crate::ledger::{OpenItem, Violation};
@@ -30,7 +30,12 @@ pub enum Act {
         provider: String,
         /// What it says.
         #[serde(default)]
-        reason: Option<String>,
+        reason: Option<Said>,
+    },
+    /// The provider brings a fresh offer to every demand that it matches.
+    Offer {
+        /// Name of the provider.
+        provider: String,
     },
     /// The provider loses its activities without a word.
     KillActivity {
@@ -195,16 +200,20 @@ impl State {
                         had,
                     });
                 }
-                let message = reason
-                    .as_deref()
-                    .unwrap_or("the provider ends the agreement");
+                let said = reason.as_ref().map(Said::reason);
+                let said = said.unwrap_or_else(|| Reason::from("the provider ends the agreement"));
                 for agreement in living {
-                    let mut reason = Reason::from(message);
+                    let mut reason = said.clone();
                     reason
                         .extra
-                        .insert("golem.provider.code".into(), "Shutdown".into());
+                        .entry("golem.provider.code")
+                        .or_insert_with(|| "Shutdown".into());
                     self.terminate_by_provider(&agreement, reason);
                 }
+            }
+            Act::Offer { provider } => {
+                let node = self.provider_named(provider)?;
+                self.offer_anew(&node);
             }
             Act::KillActivity { provider } => {
                 for activity in self.activities_to_lose(provider, Activity::is_alive)? {

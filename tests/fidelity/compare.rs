@@ -1,10 +1,11 @@
-//! What differs between a recorded answer and ours: status, content type, shape, words, waiting time.
+//! What differs between a recorded answer and ours: status, content type, shape, words (every text
+//! and number, times by their format), ids, waiting time.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::identifiers::{is_time, mask};
+use crate::identifiers::{Mapping, is_time, mask};
 use crate::recording::Exchange;
 
 /// Our answer.
@@ -20,29 +21,16 @@ pub(crate) struct Answer {
 /// One difference: in what, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// `status`, `type`, `shape`, `words` or `time`.
+    /// `status`, `type`, `shape`, `words`, `ids` or `time`.
     pub(crate) aspect: &'static str,
     pub(crate) how: String,
 }
 
-/// Objects whose members are the provider's or the requestor's business.
-const OPAQUE: [&str; 2] = ["properties", "requestBody"];
-
-/// Texts that say who or what answers, not how it is answered.
-const FREE: [&str; 9] = [
-    "name",
-    "constraints",
-    "stdout",
-    "stderr",
-    "releaseTs",
-    "insertionTs",
-    "updateTs",
-    "signature",
-    "details",
-];
+/// Numbers that depend on how fast the recorded machine was, or on secrets: paths end so.
+const MEASURED: [&str; 4] = ["/currentUsage", "/timestamp", "/signature", "/signedBytes"];
 
 /// Everything in which `ours` differs; a wrong status makes the rest meaningless.
-pub(crate) fn compare(recorded: &Exchange, ours: &Answer) -> Vec<Difference> {
+pub(crate) fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> Vec<Difference> {
     let difference = |aspect, how| Difference { aspect, how };
     if recorded.status != ours.status {
         let words = |status: Option<u16>| {
@@ -66,14 +54,22 @@ pub(crate) fn compare(recorded: &Exchange, ours: &Answer) -> Vec<Difference> {
             format!("the daemon `{}`, ours `{}`", recorded.kind, ours.kind),
         ));
     }
-    match (
-        serde_json::from_str(&recorded.body),
-        serde_json::from_str(&ours.body),
-    ) {
-        (Ok(left), Ok(right)) => {
+    let streams = recorded.kind.starts_with("text/event-stream");
+    let parse = |text: &str| {
+        if streams {
+            return Some(events(text));
+        }
+        serde_json::from_str::<Value>(text).ok()
+    };
+    match (parse(&recorded.body), parse(&ours.body)) {
+        (Some(mut left), Some(mut right)) => {
             let mut differences = Vec::new();
-            bodies("", &left, &right, &mut differences);
-            for aspect in ["shape", "words"] {
+            if HASHED.iter().any(|path| recorded.path.ends_with(path)) {
+                by_platform(&mut left);
+                by_platform(&mut right);
+            }
+            bodies("", &left, &right, mapping, &mut differences);
+            for aspect in ["shape", "words", "ids"] {
                 let of: Vec<_> = differences
                     .iter()
                     .filter(|(a, _)| *a == aspect)
@@ -84,7 +80,7 @@ pub(crate) fn compare(recorded: &Exchange, ours: &Answer) -> Vec<Difference> {
                 }
             }
         }
-        (Err(_), Err(_)) => {
+        (None, None) => {
             let (left, right) = (plain(recorded, &recorded.body), plain(recorded, &ours.body));
             if left != right {
                 found.push(difference(
@@ -116,7 +112,7 @@ pub(crate) fn compare(recorded: &Exchange, ours: &Answer) -> Vec<Difference> {
     found
 }
 
-/// Texts that are no JSON: of a stream, the kinds of its events; of metrics, that there are some.
+/// Metrics: that there are some, in the right format.
 fn plain(recorded: &Exchange, text: &str) -> String {
     if recorded.path.starts_with("/metrics-api") {
         return text
@@ -125,32 +121,58 @@ fn plain(recorded: &Exchange, text: &str) -> String {
             .map(|line| line.split(' ').take(2).collect::<String>())
             .collect();
     }
-    if recorded.kind.starts_with("text/event-stream") {
-        let mut kinds: Vec<_> = text
-            .lines()
-            .filter(|line| line.starts_with("event:"))
-            .collect();
-        kinds.dedup();
-        return kinds.join(" ");
-    }
     mask(text)
 }
 
-fn bodies(at: &str, left: &Value, right: &Value, found: &mut Vec<(&'static str, String)>) {
-    let key = at
-        .rsplit('/')
-        .find(|part| part.parse::<usize>().is_err())
-        .unwrap_or_default();
+/// The events of a stream with their kinds, ids and data. Pings keep the connection alive whenever
+/// the server likes.
+fn events(text: &str) -> Value {
+    let blocks = text.split("\n\n").filter(|block| block.contains("data:"));
+    let blocks = blocks.map(|block| {
+        let member = |name: &str| {
+            let mut lines = block.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        let data = member("data").and_then(|data| serde_json::from_str::<Value>(data).ok());
+        serde_json::json!({ "event": member("event"), "id": member("id"), "data": data })
+    });
+    blocks.collect()
+}
+
+/// Lists that the daemon keeps in hash maps: their order means nothing.
+const HASHED: [&str; 2] = ["/requestorAccounts", "/batchCycles"];
+
+fn by_platform(list: &mut Value) {
+    if let Value::Array(elements) = list {
+        elements.sort_by_key(|element| element["platform"].to_string());
+    }
+}
+
+fn bodies(
+    at: &str,
+    left: &Value,
+    right: &Value,
+    mapping: &Mapping,
+    found: &mut Vec<(&'static str, String)>,
+) {
     match (left, right) {
-        _ if OPAQUE.contains(&key) && left.is_object() == right.is_object() => {}
         (Value::Object(left), Value::Object(right)) => {
             for (key, value) in left {
-                match right.get(key) {
-                    Some(our) => bodies(&format!("{at}/{key}"), value, our, found),
+                // A member's name can be an id.
+                let our = right.get(key).or_else(|| {
+                    let translated = mapping.translate(key);
+                    right.get(translated.as_str())
+                });
+                match our {
+                    Some(our) => bodies(&format!("{at}/{key}"), value, our, mapping, found),
                     None => found.push(("shape", format!("{at}/{key} is missing"))),
                 }
             }
-            let more = right.keys().filter(|key| !left.contains_key(*key));
+            let theirs = |key: &str| {
+                left.keys()
+                    .any(|their| their == key || mapping.translate(their) == key)
+            };
+            let more = right.keys().filter(|key| !theirs(key));
             found.extend(more.map(|key| ("shape", format!("{at}/{key} is ours alone"))));
         }
         (Value::Array(left), Value::Array(right)) => {
@@ -161,20 +183,27 @@ fn bodies(at: &str, left: &Value, right: &Value, found: &mut Vec<(&'static str, 
                 ));
             }
             for (index, (left, right)) in left.iter().zip(right).enumerate() {
-                bodies(&format!("{at}/{index}"), left, right, found);
+                bodies(&format!("{at}/{index}"), left, right, mapping, found);
             }
         }
         (Value::String(left), Value::String(right)) => {
-            if !FREE.contains(&key) && class(left) != class(right) {
+            if class(left) != class(right) {
                 found.push((
                     "words",
                     format!("{at}: `{}`, ours `{}`", cut(left), cut(right)),
                 ));
+            } else if let Some(confusion) = mapping.confuses(left, right) {
+                found.push(("ids", format!("{at}: {confusion}")));
             }
         }
         (Value::Number(left), Value::Number(right)) => {
+            let measured = MEASURED
+                .iter()
+                .any(|end| at.ends_with(end) || at.contains(&format!("{end}/")));
             if left.is_f64() != right.is_f64() {
                 found.push(("shape", format!("{at}: {left}, ours {right}")));
+            } else if left != right && !measured {
+                found.push(("words", format!("{at}: {left}, ours {right}")));
             }
         }
         (Value::Bool(left), Value::Bool(right)) if left != right => {
@@ -192,18 +221,14 @@ fn bodies(at: &str, left: &Value, right: &Value, found: &mut Vec<(&'static str, 
     }
 }
 
-/// What a text is: a time, an amount, or its words without ids and times.
+/// What a text is: a time with so many digits, or its words without ids and times.
 fn class(text: &str) -> String {
     if is_time(text) {
-        return if text.ends_with('Z') {
-            "<time>Z"
-        } else {
-            "<time>"
-        }
-        .to_owned();
+        return time(text);
     }
-    if text.parse::<f64>().is_ok() {
-        return "<number>".to_owned();
+    // The hash of a transaction.
+    if text.len() == 44 && text.ends_with('=') && !text.contains(' ') {
+        return "<32 bytes>".to_owned();
     }
     let words = text.split(' ').map(|word| {
         let inner = word.trim_matches(['[', ']', ',', '.', '"', '(', ')', '\'']);
@@ -214,6 +239,15 @@ fn class(text: &str) -> String {
         }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A time without its value: how many fractional digits, which zone.
+fn time(text: &str) -> String {
+    let (_, clock) = text.split_once('T').unwrap_or_default();
+    clock
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect()
 }
 
 /// Whether two waits are of one class: at once, a step of the network (below two seconds), or for a

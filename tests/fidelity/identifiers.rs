@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default)]
 pub(crate) struct Mapping {
     ids: BTreeMap<String, String>,
-    stamps: BTreeMap<String, String>,
+    reverse: BTreeMap<String, String>,
+    stamps: BTreeMap<jiff::Timestamp, String>,
     /// What recorded documents demand, and ours in their place, by recorded id.
     amounts: BTreeMap<String, (String, String)>,
 }
@@ -90,9 +91,9 @@ impl Mapping {
             (Value::String(recorded), Value::String(ours))
                 if is_time(recorded) && is_time(ours) =>
             {
-                self.stamps
-                    .entry(recorded.clone())
-                    .or_insert_with(|| ours.clone());
+                if let Ok(recorded) = recorded.parse() {
+                    self.stamps.entry(recorded).or_insert_with(|| ours.clone());
+                }
             }
             (Value::String(recorded), Value::String(ours)) => self.pair(recorded, ours),
             _ => {}
@@ -106,6 +107,9 @@ impl Mapping {
         for ((from, to), (our_from, our_to)) in ids(recorded).into_iter().zip(ids(ours)) {
             let our = ours[our_from..our_to].to_owned();
             let recorded = recorded[from..to].to_owned();
+            self.reverse
+                .entry(our.clone())
+                .or_insert_with(|| recorded.clone());
             // One node stands for several providers, one after the other.
             if recorded.len() == 40 {
                 self.ids.insert(recorded, our);
@@ -113,6 +117,23 @@ impl Mapping {
                 self.ids.entry(recorded).or_insert(our);
             }
         }
+    }
+
+    /// Whether equal recorded ids are different ones of ours, or the other way round. Node ids are
+    /// exempt: the recorded provider's stands for several of ours, one after the other.
+    pub(crate) fn confuses(&self, recorded: &str, ours: &str) -> Option<String> {
+        let pairs = ids(recorded).into_iter().zip(ids(ours));
+        let mut pairs = pairs.map(|((a, b), (c, d))| (&recorded[a..b], &ours[c..d]));
+        pairs.find_map(|(recorded, our)| {
+            let known = self.ids.get(recorded)?;
+            (recorded.len() != 40 && known != our)
+                .then(|| format!("{recorded} was {known}, now {our}"))
+                .or_else(|| {
+                    let first = self.reverse.get(our)?;
+                    (recorded.len() != 40 && first != recorded)
+                        .then(|| format!("ours {our} was {first}, now {recorded}"))
+                })
+        })
     }
 
     fn learn_amount(&mut self, recorded: &Map<String, Value>, ours: &Map<String, Value>) {
@@ -151,17 +172,23 @@ impl Mapping {
         }
     }
 
-    /// A recorded request as we would send it.
+    /// A recorded path or body as we would send it.
     pub(crate) fn translate(&self, recorded: &str) -> String {
-        let mut text = replace(recorded, |id| {
+        replace(recorded, |id| {
             self.ids.get(id).cloned().unwrap_or_else(|| id.to_owned())
+        })
+    }
+
+    /// A recorded query as we would send it: times of events are our events' times.
+    pub(crate) fn translate_query(&self, recorded: &str) -> String {
+        let pairs = recorded.split('&').map(|pair| {
+            let stamp = pair.split_once('=').and_then(|(key, value)| {
+                let value = value.replace("%3A", ":").replace("%2B", "+");
+                let ours = self.stamps.get(&value.parse().ok()?)?;
+                Some(format!("{key}={}", ours.replace(':', "%3A")))
+            });
+            stamp.unwrap_or_else(|| self.translate(pair))
         });
-        for (recorded, ours) in &self.stamps {
-            let (recorded, ours) = (recorded.replace(':', "%3A"), ours.replace(':', "%3A"));
-            if text.contains(&recorded) {
-                text = text.replace(&recorded, &ours);
-            }
-        }
-        text
+        pairs.collect::<Vec<_>>().join("&")
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod compare;
+mod deeds;
 mod errata;
 mod explained;
 mod guard;

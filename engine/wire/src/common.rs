@@ -11,7 +11,7 @@ pub struct ErrorMessage {
 }
 
 /// Why an agreement was ended or a proposal rejected; extra members are kept.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// The sentence for people.
     pub message: String,

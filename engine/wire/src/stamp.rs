@@ -79,9 +79,12 @@ macro_rules! format {
 }
 
 format!(
-    /// Three digits: events of negotiation, issue of documents.
+    /// Three digits, none when they are zero: events of negotiation, issue of documents.
     millis,
-    |at| super::fixed(at, 3)
+    |at| match at.subsec_millisecond() {
+        0 => super::fixed(at, 0),
+        _ => super::fixed(at, 3),
+    }
 );
 format!(
     /// Six digits: what the daemon's tables keep.

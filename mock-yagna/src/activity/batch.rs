@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::capture::Capture;
-use crate::runtime::process::Stream;
+use crate::runtime::program::Stream;
 
 /// One batch.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl BatchEvent {
                 json!({ "finished": { "return_code": code, "message": message } })
             }
         };
-        let stamp = self.at.to_string();
+        let stamp = golem_wire::stamp::fixed(self.at, 9);
         let stamp = stamp.trim_end_matches('Z');
         json!({ "batch_id": batch, "index": self.index, "timestamp": stamp, "kind": kind })
     }

@@ -15,9 +15,11 @@ mod transfer;
 mod trouble;
 mod web;
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use golem_wire::activity::{ActivityState, ActivityStatus};
 use golem_wire::market::AgreementState;
 use golem_wire::{ActivityId, AgreementId, BatchId, NetworkId, NodeId};
@@ -32,6 +34,7 @@ pub(crate) use transfer::read_volume;
 
 use crate::behaviour::{CommandKind, Factor, Step};
 use crate::journal::Event;
+use crate::runtime::program::Stream;
 use crate::world::{Action, State, Topic};
 use batch::Batch;
 use image::Machine;
@@ -45,14 +48,28 @@ pub enum Due {
     Created(ActivityId),
     /// The exe-unit is down, as the requestor asked.
     Destroyed(ActivityId),
+    /// The agreement ended a while ago, and its activities end now.
+    Orphaned(AgreementId),
     /// The exe-unit dies, as the provider's behaviour says.
     Killed(ActivityId),
     /// The exe-unit is killed, as the provider's behaviour says.
     ExeUnitKilled(ActivityId),
     /// The next command of a batch begins.
     Next(ActivityId, BatchId),
+    /// A command that runs prints.
+    Prints(Box<Prints>),
     /// A command ends.
     Finished(Box<Finished>),
+}
+
+/// What a simulated command still has to print before its end.
+#[derive(Debug)]
+pub struct Prints {
+    activity: ActivityId,
+    batch: BatchId,
+    index: u32,
+    /// The times, the next one first.
+    left: VecDeque<(Timestamp, Stream, Bytes)>,
 }
 
 /// The end of a command.
@@ -170,9 +187,11 @@ impl State {
         match due {
             Due::Created(id) => self.exe_unit_is_up(&id),
             Due::Destroyed(id) => self.end_activity(&id, "destroyed by the requestor", None),
+            Due::Orphaned(agreement) => self.destroy_activities_of(&agreement),
             Due::Killed(id) => self.kill_activity(&id),
             Due::ExeUnitKilled(id) => self.kill_exe_unit(&id),
             Due::Next(activity, batch) => self.next_command(&activity, &batch),
+            Due::Prints(prints) => self.command_prints(*prints),
             Due::Finished(finished) => {
                 let Finished {
                     activity,
@@ -365,8 +384,21 @@ impl State {
         self.end_activity(id, "lost by the provider", Some(failure.to_owned()));
     }
 
-    /// The agreement is over and takes its activities along.
-    pub(crate) fn destroy_activities_of(&mut self, agreement: &AgreementId) {
+    /// The agreement is over and takes its activities along, unless the provider lets them linger.
+    pub(crate) fn end_activities_of(&mut self, agreement: &AgreementId) {
+        let provider = self.agreement(agreement).map(|a| a.provider.clone());
+        let linger = provider
+            .and_then(|provider| self.provider(&provider))
+            .map_or(Duration::ZERO, |p| p.spec.behaviour.activities_linger);
+        if linger.is_zero() {
+            return self.destroy_activities_of(agreement);
+        }
+        let at = self.now.saturating_add(linger).unwrap_or(Timestamp::MAX);
+        self.timeline
+            .schedule(at, Action::Activity(Due::Orphaned(agreement.clone())));
+    }
+
+    fn destroy_activities_of(&mut self, agreement: &AgreementId) {
         for id in self.activities_of(agreement).to_vec() {
             self.end_activity(&id, "its agreement ended", None);
         }

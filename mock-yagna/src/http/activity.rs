@@ -361,7 +361,9 @@ async fn results(
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
-        return Ok(stream(world, id, batch));
+        // What happened before the connection is not told.
+        let from = world.with(|state| state.batch_events(&id, &batch, 0).len());
+        return Ok(stream(world, id, batch, from));
     }
     let wanted = query.command_index;
     // The end of the activity wakes its batches.
@@ -393,9 +395,9 @@ async fn results(
     Ok(Json(results).into_response())
 }
 
-/// Events of a batch from its beginning on, then as they come, then pings for ever.
-fn stream(world: World, id: ActivityId, batch: BatchId) -> Response {
-    let frames = futures::stream::unfold((world, 0_usize), move |(world, from)| {
+/// Events of a batch from number `first` on as they come, counted from 0, then pings for ever.
+fn stream(world: World, id: ActivityId, batch: BatchId, first: usize) -> Response {
+    let frames = futures::stream::unfold((world, first), move |(world, from)| {
         let (id, batch) = (id.clone(), batch.clone());
         async move {
             let deadline = world.now() + PING;
@@ -410,7 +412,10 @@ fn stream(world: World, id: ActivityId, batch: BatchId) -> Response {
                 Some(events) => {
                     for event in events {
                         let data = event.to_json(&batch);
-                        text += &format!("event: runtime\ndata: {data}\nid: {next}\n\n");
+                        text += &format!(
+                            "event: runtime\ndata: {data}\nid: {}\n\n",
+                            next - first
+                        );
                         next += 1;
                     }
                 }

@@ -308,7 +308,7 @@ async fn terminate(
     ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    world.with(|state| state.terminate_by_requestor(&me.node, &agreement, reason))?;
+    world.with(|state| state.terminate_by(&me.node, &agreement, reason))?;
     Ok(StatusCode::OK)
 }
 

@@ -5,6 +5,7 @@
 
 mod allocation;
 mod document;
+mod signed;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use golem_wire::payment::Account;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,13 +22,16 @@ use super::error::ApiError;
 use super::extract::{ApiQuery, Caller};
 use super::time::{deadline, optional_stamp};
 use crate::config::Platform;
-use crate::payment::{Payment, PaymentFilter};
+use crate::payment::PaymentFilter;
+use signed::{SignedPayment, signed};
 use crate::world::{Topic, World};
 
 /// Seconds of a long poll that does not say.
 const DEFAULT_TIMEOUT: f64 = 5.0;
 /// Seconds between the payment driver's batches, as a daemon on a test network reports them.
-const BATCH_SECONDS: u64 = 300;
+const BATCH_SECONDS: i64 = 300;
+/// The same where transactions cost.
+const DAILY_SECONDS: i64 = 86_400;
 
 pub(super) fn routes() -> Router<World> {
     let api = |path: &str| format!("/payment-api/v1{path}");
@@ -117,16 +121,25 @@ async fn provider_accounts() -> Json<Vec<Account>> {
     Json(Vec::new())
 }
 
+/// When the driver looks for what is to be paid: once a day where it costs, else every five minutes.
 async fn batch_cycles(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Value>> {
-    let (platforms, now) = world.with(|state| (state.config.platforms.clone(), state.now));
+    let (platforms, since, now) =
+        world.with(|state| (state.config.platforms.clone(), state.began, state.now));
+    let stamp = |at: Timestamp| golem_wire::stamp::fixed(at, 6).replace('Z', "+00:00");
     let cycle = |platform: Platform| {
+        let (interval, extra) = match platform.network.as_str() {
+            "mainnet" | "polygon" => (DAILY_SECONDS, 3600),
+            _ => (BATCH_SECONDS, 240),
+        };
+        let passed = now.duration_since(since).as_secs() / interval * interval;
+        let last = since + SignedDuration::from_secs(passed);
         json!({
             "cron": null,
-            "extraPayTimeSec": 240,
-            "intervalSec": BATCH_SECONDS,
-            "lastProcess": null,
-            "maxIntervalSec": BATCH_SECONDS,
-            "nextProcess": now,
+            "extraPayTimeSec": extra,
+            "intervalSec": interval,
+            "lastProcess": (passed > 0).then(|| stamp(last)),
+            "maxIntervalSec": interval,
+            "nextProcess": stamp(last + SignedDuration::from_secs(interval)),
             "nodeId": me.node,
             "platform": platform.name(),
         })
@@ -151,7 +164,7 @@ async fn payments(
     State(world): State<World>,
     Caller(me): Caller,
     ApiQuery(query): ApiQuery<PaymentsQuery>,
-) -> Result<Json<Vec<Payment>>, ApiError> {
+) -> Result<Json<Vec<SignedPayment>>, ApiError> {
     check_timeout(query.timeout)?;
     if let Some(network) = &query.network
         && !world.with(|state| state.config.platforms.iter().any(|p| p.network == *network))
@@ -171,7 +184,7 @@ async fn payments(
         let found = state.payments(&me.node, &filter);
         (!found.is_empty()).then_some(found)
     });
-    Ok(Json(found.await.unwrap_or_default()))
+    Ok(Json(signed(found.await.unwrap_or_default())))
 }
 
 /// getPayment.
@@ -179,10 +192,10 @@ async fn payment(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
-) -> Result<Json<Payment>, ApiError> {
+) -> Result<Json<SignedPayment>, ApiError> {
     world
         .with(|state| state.payment(&me.node, &id).cloned())
-        .map(Json)
+        .map(|payment| Json(SignedPayment::from(payment)))
         .ok_or_else(unknown)
 }
 

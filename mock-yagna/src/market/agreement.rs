@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::proposal::Side;
-use super::{Due, MarketError, Properties};
+use super::{Due, MarketError};
 use crate::behaviour::Step;
 use crate::journal::{Actor, Event};
 use crate::timeline::Ticket;
@@ -67,6 +67,11 @@ impl Agreement {
     /// Whether it was approved at some time.
     pub(crate) fn was_approved(&self) -> bool {
         self.approved_at.is_some()
+    }
+
+    /// Whether `node` is the provider and was asked already.
+    fn is_known_to(&self, node: &NodeId) -> bool {
+        self.provider == *node && self.confirmed
     }
 
     fn to_wire(&self) -> wire::Agreement {
@@ -153,12 +158,12 @@ impl State {
             requestor: requestor.clone(),
             provider: draft.provider.clone(),
             demand: wire::Demand {
-                properties: Properties::clone(&counter.properties),
+                properties: counter.properties().into_owned(),
                 constraints: counter.constraints.to_string(),
                 ..demand.to_wire()
             },
             offer: wire::Offer {
-                properties: Properties::clone(&draft.properties),
+                properties: draft.properties().into_owned(),
                 constraints: draft.constraints.to_string(),
                 offer_id: draft.offer.clone(),
                 provider_id: draft.provider.clone(),
@@ -200,13 +205,23 @@ impl State {
         Ok(id)
     }
 
-    /// Looks an agreement up for its requestor.
+    /// Looks an agreement up for one of its sides.
     pub(crate) fn get_agreement(
         &self,
-        requestor: &NodeId,
+        party: &NodeId,
         id: &AgreementId,
     ) -> Result<wire::Agreement, MarketError> {
-        let found = self.own_agreement(requestor, id).map(Agreement::to_wire);
+        let found = self
+            .agreement(id)
+            .filter(|found| found.requestor == *party || found.is_known_to(party));
+        let found = found.map(|found| wire::Agreement {
+            // The session is its requestor's business.
+            app_session_id: found
+                .app_session
+                .clone()
+                .filter(|_| found.requestor == *party),
+            ..found.to_wire()
+        });
         found.ok_or_else(|| MarketError::NoAgreement(id.clone()))
     }
 
@@ -322,8 +337,23 @@ impl State {
         Ok(())
     }
 
-    /// The requestor ends an approved agreement.
-    pub(crate) fn terminate_by_requestor(
+    /// One of its sides ends an approved agreement.
+    pub(crate) fn terminate_by(
+        &mut self,
+        party: &NodeId,
+        id: &AgreementId,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        let agreement = self.market.agreements.get_mut(id);
+        let Some(agreement) = agreement.filter(|agreement| agreement.is_known_to(party)) else {
+            return self.terminate_by_requestor(party, id, reason);
+        };
+        agreement.step(AgreementState::Terminated)?;
+        self.end_agreement(id, Party::Provider, self.actor(party), reason);
+        Ok(())
+    }
+
+    fn terminate_by_requestor(
         &mut self,
         requestor: &NodeId,
         id: &AgreementId,
@@ -390,17 +420,25 @@ impl State {
             return;
         };
         let provider = agreement.provider.clone();
+        let demand = agreement.demand.demand_id.clone();
         let approved = agreement.was_approved();
         for ticket in std::mem::take(&mut agreement.scheduled) {
             self.timeline.cancel(ticket);
         }
         self.wake(&Topic::Agreement(id.clone()));
         if approved {
-            self.destroy_activities_of(id);
+            self.end_activities_of(id);
             self.agreement_ended(id);
             if let Some(provider) = self.providers.by_id.get_mut(&provider) {
                 provider.busy = provider.busy.saturating_sub(1);
             }
+        }
+        let brings_fresh_offers = self
+            .provider(&provider)
+            .is_none_or(|p| p.spec.behaviour.reoffer);
+        if approved && !brings_fresh_offers {
+            // The daemon itself proposes the standing offer again.
+            self.match_again(&demand, &provider);
         }
         self.offer_again(&provider);
     }

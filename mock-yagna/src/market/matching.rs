@@ -14,10 +14,11 @@ use crate::world::{Action, State, Topic};
 
 fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
     let demand_accepts = demand
+        .terms
         .parsed
         .as_ref()
         .is_some_and(|c| c.matches(&provider.offer));
-    demand_accepts && provider.constraint.matches(&demand.properties)
+    demand_accepts && provider.constraint.matches(&demand.terms.properties)
 }
 
 impl State {
@@ -34,8 +35,32 @@ impl State {
         }
     }
 
-    /// Brings a provider's offer back to every living demand that it matches.
+    /// Brings the standing offer of a provider to a demand once more.
+    pub(super) fn match_again(&mut self, id: &DemandId, provider: &NodeId) {
+        let demand = self.market.demands.get(id);
+        let matching = demand.filter(|demand| demand.life == Life::Living).zip(
+            self.providers
+                .by_id
+                .get(provider)
+                .filter(|provider| provider.has_room()),
+        );
+        if matching.is_some_and(|(demand, provider)| match_each_other(demand, provider)) {
+            self.send_offer(id, provider.clone());
+        }
+    }
+
+    /// A place became free: most providers bring a fresh offer.
     pub(crate) fn offer_again(&mut self, provider: &NodeId) {
+        if self
+            .provider(provider)
+            .is_some_and(|p| p.spec.behaviour.reoffer)
+        {
+            self.offer_anew(provider);
+        }
+    }
+
+    /// Brings a fresh offer of a provider to every living demand that it matches.
+    pub(crate) fn offer_anew(&mut self, provider: &NodeId) {
         let offer_id = self.ids.offer();
         let Some(provider) = self.providers.by_id.get_mut(provider) else {
             return;
@@ -103,7 +128,8 @@ impl State {
             provider: provider.clone(),
             offer,
             side: Side::Provider,
-            properties: Arc::clone(&source.offer),
+            base: Arc::clone(&source.offer),
+            adopted: crate::provider::Adopted::new(),
             constraints: source.constraints.clone(),
             parsed: Some(Arc::clone(&source.constraint)),
             state: ProposalState::Initial,

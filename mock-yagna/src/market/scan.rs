@@ -29,9 +29,10 @@ impl State {
         offers: bool,
         constraints: Option<&str>,
     ) -> Result<String, MarketError> {
-        let constraint = constraints.map(Constraint::parse).transpose()?;
+        // A number that was refused is not given again.
         let id = self.market.scans_begun;
         self.market.scans_begun += 1;
+        let constraint = constraints.map(Constraint::parse).transpose()?;
         let scan = Scan {
             owner: owner.clone(),
             offers,

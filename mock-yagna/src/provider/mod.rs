@@ -16,9 +16,9 @@ use golem_wire::{NodeId, OfferId};
 use indexmap::IndexMap;
 use rand_chacha::ChaCha8Rng;
 
-pub(crate) use negotiation::{Answer, negotiate};
+pub(crate) use negotiation::{Adopted, Answer, counter_offer, negotiate};
 
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, Said};
 use crate::config::ProviderSpec;
 use crate::identity::Identities;
 use crate::ids::IdSource;
@@ -73,7 +73,8 @@ impl Provider {
         }
         if self.rejections_left > 0 {
             self.rejections_left -= 1;
-            return Some(Reason::from("rejected as configured"));
+            let said = self.spec.behaviour.reject_with.as_ref();
+            return Some(said.map_or_else(|| Reason::from("rejected as configured"), Said::reason));
         }
         None
     }
@@ -87,6 +88,7 @@ impl State {
         let platforms = self.config.platforms.clone();
         // Providers that behave alike share one description of it.
         let mut alike: Option<Arc<Behaviour>> = None;
+        let mut wanted: IndexMap<String, (Arc<str>, Arc<Constraint>)> = IndexMap::new();
         for spec in self.fleet.clone() {
             let base = match alike.take().filter(|base| **base == spec.behaviour) {
                 Some(base) => base,
@@ -96,8 +98,18 @@ impl State {
             // A seed per name: another provider more does not change this one.
             let seed = self.seed.fork(&format!("provider/{}", spec.name));
             let id = IdSource::new(seed.fork("node")).node();
+            if let Some(key) = &spec.app_key {
+                self.identities.admit_provider(key, id.clone());
+            }
             let offer = offer::properties(&spec, &id, &platforms);
-            let (constraints, constraint) = offer::constraints(&spec, self.now);
+            let (constraints, constraint) = match wanted.get(&spec.subnet) {
+                Some((text, parsed)) => (Arc::clone(text), Arc::clone(parsed)),
+                None => {
+                    let (text, parsed) = offer::constraints(&spec, self.now);
+                    let both = (Arc::from(text), Arc::new(parsed));
+                    wanted.entry(spec.subnet.clone()).or_insert(both).clone()
+                }
+            };
             let provider = Provider {
                 id: id.clone(),
                 name: spec.name.clone(),
@@ -105,8 +117,8 @@ impl State {
                 busy: 0,
                 offer_id: self.ids.offer(),
                 offer: Arc::new(offer),
-                constraints: constraints.into(),
-                constraint: Arc::new(constraint),
+                constraints,
+                constraint,
                 rng: seed.rng(),
                 rejections_left: spec.behaviour.reject_first,
                 base,
@@ -165,7 +177,7 @@ impl State {
         Arc::make_mut(&mut provider.spec).behaviour.online = online;
         self.record(self.actor(id), Event::ProviderOnline { online });
         if online {
-            self.offer_again(id);
+            self.offer_anew(id);
         }
     }
 }

@@ -36,25 +36,41 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
 /// A provider's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    /// Properties of its counter-offer.
-    Counter(Properties),
+    /// What its counter-offer changes of its offer.
+    Counter(Adopted),
     /// No, and why.
     Reject(Reason),
 }
 
+/// What a counter-offer changes of the offer: another value, or none.
+pub(crate) type Adopted = Vec<(&'static str, Option<Value>)>;
+
+/// The properties of a counter-offer.
+pub(crate) fn counter_offer(offer: &Properties, adopted: &Adopted) -> Properties {
+    let mut counter = offer.clone();
+    for (key, value) in adopted {
+        match value {
+            Some(value) => counter.insert((*key).to_owned(), value.clone()),
+            None => counter.remove(*key),
+        };
+    }
+    counter
+}
+
 /// What `provider` answers to a counter-proposal with these properties.
 pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp) -> Answer {
-    let refused = if provider.spec.behaviour.busy || provider.busy >= provider.spec.capacity {
-        Err(NO_CAPACITY.to_owned())
-    } else if let Some(reason) = &provider.spec.behaviour.refuse {
-        Err(reason.clone())
+    let behaviour = &provider.spec.behaviour;
+    let answer = if behaviour.busy || provider.busy >= provider.spec.capacity {
+        Err(Reason::from(NO_CAPACITY))
+    } else if let Some(said) = &behaviour.refuse {
+        Err(said.reason())
     } else {
-        check_platform(&provider.offer, demand).and_then(|()| check_expiration(demand, now))
+        check_platform(&provider.offer, demand)
+            .and_then(|()| check_expiration(demand, now))
+            .and_then(|()| adopt(&provider.offer, demand, behaviour.keep_unmentioned))
+            .map_err(|words| Reason::from(words.as_str()))
     };
-    match refused.and_then(|()| adopt(&provider.offer, demand)) {
-        Ok(counter) => Answer::Counter(counter),
-        Err(reason) => Answer::Reject(Reason::from(reason.as_str())),
-    }
+    answer.map_or_else(Answer::Reject, Answer::Counter)
 }
 
 fn check_platform(offer: &Properties, demand: &Properties) -> Result<(), String> {
@@ -99,13 +115,12 @@ fn check_expiration(demand: &Properties, now: Timestamp) -> Result<(), String> {
 
 /// A negotiable property takes the requestor's value if that is in range; one that the requestor
 /// does not mention is dropped, since both sides must carry it to be bound by it.
-fn adopt(offer: &Properties, demand: &Properties) -> Result<Properties, String> {
-    let mut counter = offer.clone();
+fn adopt(offer: &Properties, demand: &Properties, keep: bool) -> Result<Adopted, String> {
+    let mut adopted = Adopted::new();
     for (key, least, most) in NEGOTIABLE {
         match demand.get(key) {
-            None => {
-                counter.remove(key);
-            }
+            None if offer.contains_key(key) && !keep => adopted.push((key, None)),
+            None => {}
             Some(asked) if !offer.contains_key(key) => {
                 return Err(format!("Demand {key} {asked} is not supported"));
             }
@@ -118,11 +133,11 @@ fn adopt(offer: &Properties, demand: &Properties) -> Result<Properties, String> 
                         "Demand {key} {asked}s not in acceptable range of [{least}s; {most}s]"
                     ));
                 }
-                counter.insert(key.to_owned(), asked.clone());
+                adopted.push((key, Some(asked.clone())));
             }
         }
     }
-    Ok(counter)
+    Ok(adopted)
 }
 
 #[cfg(test)]
@@ -153,8 +168,9 @@ mod tests {
 
     #[test]
     fn a_mentioned_property_is_adopted_and_the_others_are_dropped() {
-        let counter =
-            adopt(&offer(), &properties(json!({ ACCEPT_TIMEOUT: 60 }))).expect("in range");
+        let asked = properties(json!({ ACCEPT_TIMEOUT: 60 }));
+        let adopted = adopt(&offer(), &asked, false).expect("in range");
+        let counter = counter_offer(&offer(), &adopted);
         assert_eq!(counter.get(ACCEPT_TIMEOUT), Some(&json!(60)));
         assert_eq!(counter.get(INTERVAL), None);
         assert_eq!(counter.get(PAYMENT_TIMEOUT), None);
@@ -169,7 +185,7 @@ mod tests {
             (INTERVAL, json!("x")),
             (PAYMENT_TIMEOUT, json!(86_401)),
         ] {
-            let reason = adopt(&offer(), &properties(json!({ key: value }))).expect_err(key);
+            let reason = adopt(&offer(), &properties(json!({ key: value })), false).expect_err(key);
             assert!(reason.contains(key), "{reason}");
         }
     }
@@ -199,7 +215,8 @@ mod tests {
         #[test]
         fn any_whole_number_of_seconds_in_range_is_adopted(seconds in 5u64..=240) {
             let demand = properties(json!({ ACCEPT_TIMEOUT: seconds }));
-            prop_assert_eq!(&adopt(&offer(), &demand).expect("in range")[ACCEPT_TIMEOUT], &json!(seconds));
+            let adopted = adopt(&offer(), &demand, false).expect("in range");
+            prop_assert_eq!(&counter_offer(&offer(), &adopted)[ACCEPT_TIMEOUT], &json!(seconds));
         }
     }
 }

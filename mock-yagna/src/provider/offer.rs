@@ -63,11 +63,17 @@ pub(super) fn properties(spec: &ProviderSpec, id: &NodeId, platforms: &[Platform
             value => properties.insert(key.clone(), value.clone()),
         };
     }
-    properties
+    // Collected anew, it takes no more room than it needs.
+    properties.into_iter().collect()
 }
 
-/// What the provider wants of a demand: its subnet, and an end that lies in the future.
+/// What the provider wants of a demand: as specified, or its subnet and an end that lies in the
+/// future.
 pub(super) fn constraints(spec: &ProviderSpec, now: Timestamp) -> (String, Constraint) {
+    let own = spec.constraints.as_deref();
+    if let Some((text, Ok(own))) = own.map(|text| (text, Constraint::parse(text))) {
+        return (text.to_owned(), own);
+    }
     let compare = |key: &str, operator, value: &str| Constraint::Compare {
         key: key.into(),
         operator,

@@ -27,6 +27,7 @@ const PROBLEMS: &str = "/payment-api/v1/allocations";
 pub(super) struct NewAllocation {
     address: Option<String>,
     payment_platform: Option<PlatformRequest>,
+    #[serde(deserialize_with = "amount")]
     total_amount: Glm,
     #[serde(default, deserialize_with = "nullable_stamp")]
     timeout: Option<Timestamp>,
@@ -35,6 +36,26 @@ pub(super) struct NewAllocation {
     deposit: Option<Value>,
     #[serde(default, deserialize_with = "nullable_stamp")]
     extend_timeout: Option<Timestamp>,
+}
+
+/// A text keeps its digits; a number that is not whole is read as a float, to sixteen digits.
+fn amount<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Glm, D::Error> {
+    use serde::de::Error;
+    let value = Value::deserialize(de)?;
+    let float = value.as_f64().filter(|_| value.is_f64());
+    match float {
+        Some(number) => sixteen_digits(number).parse().map_err(D::Error::custom),
+        None => Glm::deserialize(value).map_err(D::Error::custom),
+    }
+}
+
+fn sixteen_digits(number: f64) -> String {
+    let scientific = format!("{number:.15e}");
+    let exponent = scientific
+        .split_once('e')
+        .and_then(|(_, exponent)| exponent.parse::<i32>().ok());
+    let decimals = 15_i32.saturating_sub(exponent.unwrap_or_default()).max(0);
+    format!("{number:.*}", usize::try_from(decimals).unwrap_or_default())
 }
 
 fn nullable_stamp<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Option<Timestamp>, D::Error> {
@@ -52,10 +73,10 @@ pub(super) async fn create(
     let request = json!({
         "address": body.address,
         "deposit": body.deposit,
-        "extendTimeout": body.extend_timeout,
+        "extendTimeout": body.extend_timeout.map(golem_wire::stamp::shortest),
         "makeDeposit": body.make_deposit,
         "paymentPlatform": body.payment_platform,
-        "timeout": body.timeout,
+        "timeout": body.timeout.map(golem_wire::stamp::shortest),
         "totalAmount": body.total_amount,
     });
     let spec = AllocationSpec {
@@ -249,7 +270,7 @@ fn refusal(error: FundsError, request: Value) -> ApiError {
                 "address": address,
                 "paymentPlatform": platform,
                 "requestBody": request,
-                "requestedTimeout": timeout.to_string().replace('Z', "+00:00"),
+                "requestedTimeout": golem_wire::stamp::shortest(timeout).replace('Z', "+00:00"),
             });
             let detail = "Requested allocation timeout is in the past";
             ApiError::problem(

