@@ -50,6 +50,7 @@ impl Program for SimpleServiceProgram {
             stderr: run.stderr.into_bytes(),
             code: run.exit_code,
             takes: Duration::from_millis(usual + machine.rng.random_range(0..=usual / 2)),
+            ..Exit::default()
         }
     }
 }

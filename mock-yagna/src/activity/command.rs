@@ -1,20 +1,21 @@
 //! Executing batches: one command after the other, each by the runtime that its activity deployed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use golem_wire::activity::{
     ActivityState, CommandResult, DeployNetwork, ExeScriptCommand, Run, Transfer,
 };
 use golem_wire::{ActivityId, BatchId};
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::batch::{Batch, BatchEvent, Outcome};
 use super::image::Machine;
-use super::{Activity, ActivityError, Due, Finished, Running, between, exe_unit};
+use super::{Activity, ActivityError, Due, Finished, Prints, Running, between, exe_unit};
 use crate::journal::Event;
-use crate::runtime::process::{Processes, Stream};
-use crate::runtime::program::RunCommand;
+use crate::runtime::process::Processes;
+use crate::runtime::program::{Exit, Printed, RunCommand, Stream};
 use crate::world::{Action, State, Topic, World};
 
 /// What `deploy` and `start` print.
@@ -25,6 +26,37 @@ const TELLING: usize = 80;
 
 fn later(now: Timestamp, duration: Duration) -> Timestamp {
     now.saturating_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+/// Takes out of an exit what was printed before the end, with the time of each piece.
+fn early(exit: &mut Exit, now: Timestamp) -> VecDeque<(Timestamp, Stream, Bytes)> {
+    let mut left = VecDeque::new();
+    if exit.printed.is_empty() {
+        return left;
+    }
+    let mut stdout = Bytes::from(std::mem::take(&mut exit.stdout));
+    let mut stderr = Bytes::from(std::mem::take(&mut exit.stderr));
+    let mut last = Duration::ZERO;
+    for Printed {
+        after,
+        stream,
+        bytes,
+    } in std::mem::take(&mut exit.printed)
+    {
+        let output = match stream {
+            Stream::Stdout => &mut stdout,
+            Stream::Stderr => &mut stderr,
+        };
+        if after >= exit.takes {
+            break;
+        }
+        // Time does not go back, and nobody prints more than there is.
+        last = last.max(after);
+        let data = output.split_to(bytes.min(output.len()));
+        left.push_back((later(now, last), stream, data));
+    }
+    (exit.stdout, exit.stderr) = (stdout.into(), stderr.into());
+    left
 }
 
 /// A command as the journal tells it.
@@ -259,6 +291,25 @@ impl State {
         }
     }
 
+    /// Shows what is due of a simulated command's output, and schedules the rest. What a command
+    /// that was cut short would have printed is dropped.
+    pub(super) fn command_prints(&mut self, mut prints: Prints) {
+        let (id, batch) = (prints.activity.clone(), prints.batch.clone());
+        let found = self.activity(&id).filter(|found| found.has_exe_unit());
+        let found = found.and_then(|found| found.batches.get(&batch));
+        if found.is_none_or(|found| found.over || found.position() != prints.index) {
+            return;
+        }
+        let now = self.now;
+        while let Some((_, stream, data)) = prints.left.pop_front_if(|(at, ..)| *at <= now) {
+            self.command_output(&id, &batch, stream, &data);
+        }
+        if let Some(at) = prints.left.front().map(|(at, ..)| *at) {
+            let due = Due::Prints(Box::new(prints));
+            self.timeline.schedule(at, Action::Activity(due));
+        }
+    }
+
     /// Output of a command while it runs.
     fn command_output(&mut self, id: &ActivityId, batch: &BatchId, stream: Stream, data: &[u8]) {
         let now = self.now;
@@ -396,13 +447,25 @@ impl State {
                 self.run_process(id, batch, processes, run);
             }
             Some(machine) => {
-                let exit = machine.run(now, &command).unwrap_or_default();
+                let mut exit = machine.run(now, &command).unwrap_or_default();
+                let left = early(&mut exit, now);
                 let outcome = Outcome {
                     stdout: exit.stdout,
                     stderr: exit.stderr,
                     ..Outcome::exit(exit.code)
                 };
                 self.schedule_end(later(now, exit.takes), id, batch, outcome);
+                if !left.is_empty() {
+                    let found = self.activity(id).and_then(|found| found.batches.get(batch));
+                    let index = found.map_or(0, Batch::position);
+                    let (activity, batch) = (id.clone(), batch.clone());
+                    self.command_prints(Prints {
+                        activity,
+                        batch,
+                        index,
+                        left,
+                    });
+                }
             }
         }
     }

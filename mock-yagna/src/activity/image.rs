@@ -1,5 +1,6 @@
 //! Which image an agreement deploys, and what of it runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use golem_wire::AgreementId;
@@ -30,6 +31,10 @@ pub(super) struct Simulated {
     program: Box<dyn Program>,
     pub(super) files: Files,
     rng: ChaCha8Rng,
+    /// Name of the machine.
+    pub(super) hostname: String,
+    /// Names of other machines.
+    pub(super) hosts: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Machine {
@@ -48,6 +53,8 @@ impl Machine {
             program,
             files,
             rng,
+            hostname: "golem".into(),
+            hosts: BTreeMap::new(),
         }))
     }
 
@@ -60,8 +67,18 @@ impl Machine {
             program,
             files,
             rng,
+            hostname,
+            hosts,
         } = simulated.as_mut();
-        Some(program.run(command, &mut ProgramMachine { now, files, rng }))
+        files.set_clock(now);
+        let mut machine = ProgramMachine {
+            now,
+            hostname,
+            hosts,
+            files,
+            rng,
+        };
+        Some(program.run(command, &mut machine))
     }
 }
 

@@ -2,19 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 
 /// Most bytes that the files of one activity may hold.
-const CAPACITY: usize = 512 * 1024 * 1024;
+pub(crate) const CAPACITY: usize = 512 * 1024 * 1024;
+/// Most files and directories of one activity.
+const MOST_ENTRIES: usize = 100_000;
+/// Permissions of a new file.
+const NEW_FILE: u32 = 0o644;
 
 /// Files of one activity. Every path is absolute or taken from the root; `.` and `..` are resolved,
 /// so no path leaves it.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     files: BTreeMap<String, Bytes>,
+    attributes: BTreeMap<String, Attributes>,
     /// Directories that exist though nothing may be in them.
     directories: BTreeSet<String>,
+    /// Directories that `deploy` asked for: they count as volumes.
+    volumes: BTreeSet<String>,
     size: usize,
+    /// When what is written now is written.
+    clock: Timestamp,
+}
+
+/// What is known of a file besides its content.
+#[derive(Clone, Copy, Debug)]
+struct Attributes {
+    mode: u32,
+    modified: Timestamp,
 }
 
 /// A file was not written.
@@ -66,13 +83,74 @@ impl Files {
         if self.is_dir(&path) {
             return Err(FilesError::IsDirectory { path });
         }
-        let size = self.size - self.files.get(&path).map_or(0, Bytes::len) + content.len();
-        if size > CAPACITY {
+        let known = self.files.get(&path);
+        let size = self.size - known.map_or(0, Bytes::len) + content.len();
+        if size > CAPACITY || (known.is_none() && self.files.len() >= MOST_ENTRIES) {
             return Err(FilesError::Full { path });
         }
         self.size = size;
+        self.changed(&path);
         self.files.insert(path, content);
         Ok(())
+    }
+
+    fn changed(&mut self, path: &str) {
+        let modified = self.clock;
+        let new = Attributes {
+            mode: NEW_FILE,
+            modified,
+        };
+        self.attributes
+            .entry(path.to_owned())
+            .or_insert(new)
+            .modified = modified;
+    }
+
+    /// From when on what is written is written.
+    pub fn set_clock(&mut self, now: Timestamp) {
+        self.clock = now;
+    }
+
+    /// Permissions of a file, as `0o644`.
+    pub fn mode(&self, path: &str) -> Option<u32> {
+        self.attributes
+            .get(&normalise(path))
+            .map(|found| found.mode)
+    }
+
+    /// Changes the permissions of a file, if it is there.
+    pub fn set_mode(&mut self, path: &str, mode: u32) {
+        if let Some(found) = self.attributes.get_mut(&normalise(path)) {
+            found.mode = mode;
+        }
+    }
+
+    /// When a file was written last.
+    pub fn modified(&self, path: &str) -> Option<Timestamp> {
+        self.attributes
+            .get(&normalise(path))
+            .map(|found| found.modified)
+    }
+
+    /// Bytes of all files.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Makes a directory that takes part in transfers.
+    pub fn add_volume(&mut self, path: &str) {
+        self.make_dir(path);
+        self.volumes.insert(normalise(path));
+    }
+
+    /// Whether a path lies in a volume.
+    pub fn in_volume(&self, path: &str) -> bool {
+        let path = normalise(path);
+        super::in_volume(&path)
+            || self.volumes.iter().any(|volume| {
+                path.strip_prefix(volume.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
     }
 
     /// Writes at the end of a file, which is made if it does not exist.
@@ -80,21 +158,50 @@ impl Files {
     /// # Errors
     /// As [`Files::write`].
     pub fn append(&mut self, path: &str, content: &[u8]) -> Result<(), FilesError> {
-        let mut whole = self.read(path).unwrap_or_default().to_vec();
+        let path = normalise(path);
+        let Some(whole) = self.files.remove(&path) else {
+            return self.write(&path, content.to_vec());
+        };
+        if self.size + content.len() > CAPACITY {
+            self.files.insert(path.clone(), whole);
+            return Err(FilesError::Full { path });
+        }
+        // In place unless somebody reads the file at the moment.
+        let mut whole = whole
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         whole.extend_from_slice(content);
-        self.write(path, whole)
+        self.size += content.len();
+        self.changed(&path);
+        self.files.insert(path, whole.freeze());
+        Ok(())
     }
 
     /// Removes a file; `false` if there is none.
     pub fn remove(&mut self, path: &str) -> bool {
-        let removed = self.files.remove(&normalise(path));
+        let path = normalise(path);
+        let removed = self.files.remove(&path);
         self.size -= removed.as_ref().map_or(0, Bytes::len);
+        if removed.is_some() {
+            self.attributes.remove(&path);
+            self.keep_parent(&path);
+        }
         removed.is_some()
     }
 
-    /// Makes a directory with its parents.
+    /// The directory of what goes stays.
+    fn keep_parent(&mut self, path: &str) {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if !parent.is_empty() && parent != "/golem" {
+            self.make_dir(parent);
+        }
+    }
+
+    /// Makes a directory with its parents; nothing when there are too many.
     pub fn make_dir(&mut self, path: &str) {
-        self.directories.insert(normalise(path));
+        if self.directories.len() < MOST_ENTRIES {
+            self.directories.insert(normalise(path));
+        }
     }
 
     /// Removes a file, or a directory with all that it has; `false` if there is neither.
@@ -115,7 +222,12 @@ impl Files {
             .retain(|dir| *dir != path && !dir.starts_with(&inside));
         let removed = self.remove(&path) || !doomed.is_empty() || self.directories.len() < before;
         for file in doomed {
-            self.remove(&file);
+            let content = self.files.remove(&file);
+            self.size -= content.as_ref().map_or(0, Bytes::len);
+            self.attributes.remove(&file);
+        }
+        if removed {
+            self.keep_parent(&path);
         }
         removed
     }

@@ -8,9 +8,6 @@ pub(crate) mod process;
 pub mod program;
 pub mod scripted;
 pub mod shell;
-mod shell_expand;
-mod shell_programs;
-mod shell_words;
 
 /// Directories of an activity that outlive a command and take part in transfers: the usual ones, and
 /// the two of Golem's tutorial image.

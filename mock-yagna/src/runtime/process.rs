@@ -19,6 +19,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use super::files::normalise;
+use super::program::Stream;
 use super::{VOLUMES, in_volume};
 
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -47,13 +48,6 @@ while [ $rounds -lt 100 ]; do
     rounds=$((rounds + 1))
 done
 kill -9 0"#;
-
-/// One of a command's outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
-}
 
 /// The processes and files of one activity; clones share them.
 #[derive(Clone, Debug)]

@@ -50,6 +50,10 @@ pub struct RunCommand<'a> {
 pub struct Machine<'a> {
     /// Calendar time of the network when the command starts.
     pub now: Timestamp,
+    /// Name of the machine.
+    pub hostname: &'a str,
+    /// Names of other machines with their addresses, as `deploy` gave them.
+    pub hosts: &'a BTreeMap<String, String>,
     /// The activity's files.
     pub files: &'a mut Files,
     /// The activity's own randomness.
@@ -64,6 +68,26 @@ impl fmt::Debug for Machine<'_> {
     }
 }
 
+/// One of a command's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// When a part of an output was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// Since the beginning of the command; later than [`Exit::takes`] means at its end.
+    pub after: Duration,
+    /// Which output.
+    pub stream: Stream,
+    /// How many more bytes of it.
+    pub bytes: usize,
+}
+
 /// How a command ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
@@ -75,6 +99,9 @@ pub struct Exit {
     pub code: i32,
     /// How long it ran.
     pub takes: Duration,
+    /// What was printed before the end, in the order of time. What is not mentioned here of
+    /// `stdout` and `stderr` appears at the end.
+    pub printed: Vec<Printed>,
 }
 
 impl Exit {
@@ -99,5 +126,21 @@ impl Exit {
     #[must_use]
     pub fn after(self, takes: Duration) -> Self {
         Exit { takes, ..self }
+    }
+
+    /// The same with more output, printed so long after the beginning.
+    #[must_use]
+    pub fn print(mut self, after: Duration, stream: Stream, data: impl AsRef<[u8]>) -> Self {
+        let data = data.as_ref();
+        match stream {
+            Stream::Stdout => self.stdout.extend_from_slice(data),
+            Stream::Stderr => self.stderr.extend_from_slice(data),
+        }
+        self.printed.push(Printed {
+            after,
+            stream,
+            bytes: data.len(),
+        });
+        self
     }
 }

@@ -76,6 +76,7 @@ impl Program for Scripted {
             stderr: answer.stderr.clone().into_bytes(),
             code: answer.exit_code,
             takes: answer.takes,
+            ..Exit::default()
         }
     }
 }
@@ -105,6 +106,8 @@ mod tests {
             &command,
             &mut Machine {
                 now: Timestamp::UNIX_EPOCH,
+                hostname: "golem",
+                hosts: &BTreeMap::new(),
                 files,
                 rng: &mut rng,
             },
