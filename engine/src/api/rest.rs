@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::config::AppKey;
-use crate::journal::{self, Log, Ticket};
+use crate::journal::{self, Change, Log, Ticket};
 use crate::transport::{Body, Transport, TransportError};
 
 /// Bytes of an answer that error messages quote.
@@ -107,7 +107,7 @@ impl Rest {
                 })
             })
         });
-        self.conclude(ticket, id, &result);
+        self.conclude(&call, ticket, id, &result);
         result
     }
 
@@ -116,7 +116,7 @@ impl Rest {
     pub(crate) async fn send_unit(&self, call: Call) -> Result<(), ApiError> {
         let ticket = self.announce(&call)?;
         let result = self.bytes(&call).await.map(drop);
-        self.conclude(ticket, None, &result);
+        self.conclude(&call, ticket, None, &result);
         result
     }
 
@@ -147,6 +147,7 @@ impl Rest {
     /// Writes down what came of it.
     fn conclude<T>(
         &self,
+        call: &Call,
         ticket: Option<Ticket>,
         id: Option<String>,
         result: &Result<T, ApiError>,
@@ -156,6 +157,10 @@ impl Rest {
         };
         let outcome = match result {
             Ok(_) => journal::Outcome::Done { id },
+            // An earlier attempt whose answer was lost, or somebody else, did it.
+            Err(error) if call.change.as_ref().is_some_and(ends) && is_gone(error) => {
+                journal::Outcome::Done { id: None }
+            }
             Err(error) => {
                 let reason = error.to_string();
                 match error.outcome() {
@@ -295,6 +300,24 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ApiErrorKind {
             body,
         }
     }
+}
+
+/// Whether a change makes something end.
+fn ends(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::ReleaseAllocation { .. }
+            | Change::Unsubscribe { .. }
+            | Change::Cancel { .. }
+            | Change::Terminate { .. }
+            | Change::DestroyActivity { .. }
+            | Change::Unbind { .. }
+    )
+}
+
+/// Whether the daemon knows the subject no more.
+fn is_gone(error: &ApiError) -> bool {
+    error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE)
 }
 
 fn excerpt(bytes: &[u8]) -> String {
