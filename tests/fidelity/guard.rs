@@ -137,13 +137,14 @@ impl Guard {
                 .unwrap_or_default();
             Body::from(seen.body.clone())
         };
-        self.judge(&seen);
+        let faults = self.judge(&seen);
+        self.found.lock().expect("nobody panicked").extend(faults);
         self.seen.lock().expect("nobody panicked").push(seen);
         Response::from_parts(parts, body)
     }
 
-    /// Notes everything in which `seen` does not keep the files.
-    fn judge(&self, seen: &Seen) {
+    /// Everything in which `seen` does not keep the files.
+    pub(crate) fn judge(&self, seen: &Seen) -> Vec<String> {
         let api = [
             "/market-api/",
             "/activity-api/",
@@ -152,35 +153,29 @@ impl Guard {
             "/gsb-api/",
         ];
         if !api.iter().any(|prefix| seen.path.starts_with(prefix)) || seen.status == 401 {
-            return;
+            return Vec::new();
         }
-        let mut found = self.found.lock().expect("nobody panicked");
         let Some(operation) = self.operation(seen) else {
             // A route that is in no file must not exist.
-            if seen.status != 404 {
-                found.insert(format!(
-                    "{} {}: not described",
-                    seen.method,
-                    generic(&seen.path)
-                ));
-            }
-            return;
+            let described = || format!("{} {}: not described", seen.method, generic(&seen.path));
+            return (seen.status != 404)
+                .then(described)
+                .into_iter()
+                .collect();
         };
         let name = format!("{} {}", operation.method, operation.template);
+        let mut found = Vec::new();
         if seen.status < 300 {
+            let faults = operation.request_faults(seen);
             found.extend(
-                operation
-                    .request_faults(seen)
+                faults
                     .into_iter()
                     .map(|fault| format!("{name}: request {fault}")),
             );
         }
-        found.extend(
-            operation
-                .answer_faults(seen)
-                .into_iter()
-                .map(|fault| format!("{name}: {fault}")),
-        );
+        let faults = operation.answer_faults(seen);
+        found.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+        found
     }
 
     fn operation(&self, seen: &Seen) -> Option<&Operation> {

@@ -19,7 +19,7 @@ use workspace_tests::{SHARED, folder_or_skip};
 
 use crate::compare::{Answer, Difference, compare};
 use crate::deeds::{Cue, by_hand, cues, perform};
-use crate::explained::Explained;
+use crate::explained::{Explained, assert_told};
 use crate::identifiers::Mapping;
 use crate::recording::{Exchange, PROVIDER_KEY, REQUESTOR_KEY, read};
 use crate::stage::{self, SESSIONS};
@@ -330,4 +330,5 @@ fn replay_of_the_recordings() {
         stale.is_empty(),
         "these explained differences no longer occur: {stale:#?}"
     );
+    assert_told(sum[0], sum[1], sum[2]);
 }
