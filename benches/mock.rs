@@ -11,8 +11,11 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use futures::stream::{self, StreamExt};
 use http::Method;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use workspace_benches::bare::{Negotiation, call};
 use workspace_benches::door::{Door, Network};
+use workspace_benches::history::History;
+use workspace_benches::question::Question;
 
 const REQUESTS: u64 = 2_000;
 const CONNECTIONS: usize = 16;
@@ -24,9 +27,10 @@ fn now() -> Instant {
 }
 
 /// How long [`REQUESTS`] requests take, of the mock or of a route that knows its answer by heart.
-fn requests(path: &str, by_heart: bool) -> Duration {
+fn requests(question: Question, by_heart: bool) -> Duration {
     Door::Http.runtime().block_on(async {
         let mut network = Network::open(Door::Http, 8).await;
+        let path = &question.path(&network).await;
         let answer = call(&network, Method::GET, path, None).await;
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -61,13 +65,10 @@ fn rate(criterion: &mut Criterion) {
     group
         .sample_size(10)
         .throughput(Throughput::Elements(REQUESTS));
-    for (name, path) in [
-        ("me", "/me"),
-        ("accounts", "/payment-api/v1/requestorAccounts"),
-    ] {
+    for question in Question::ALL {
         for (way, by_heart) in [("bare axum", true), ("mock", false)] {
-            group.bench_function(BenchmarkId::new(way, name), |bencher| {
-                bencher.iter_custom(|times| (0..times).map(|_| requests(path, by_heart)).sum());
+            group.bench_function(BenchmarkId::new(way, question.name()), |bencher| {
+                bencher.iter_custom(|times| (0..times).map(|_| requests(question, by_heart)).sum());
             });
         }
     }
@@ -122,28 +123,82 @@ fn scale(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How long ten agreements take on a network that has seen `earlier` ones.
-fn ten_agreements_after(earlier: usize) -> Duration {
-    Door::Memory.runtime().block_on(async {
-        let network = Network::open(Door::Memory, earlier + 10).await;
-        let mut negotiation = Negotiation::publish(&network, 1).await;
-        negotiation.collect(earlier + 10).await;
-        negotiation.sign(earlier).await;
-        let begin = now();
-        negotiation.sign(10).await;
-        let taken = begin.elapsed();
-        network.close().await;
-        taken
-    })
+/// A network that is kept while its past is about as long as it should be.
+struct Kept {
+    earlier: usize,
+    runtime: Runtime,
+    history: Option<History>,
+}
+
+impl Kept {
+    fn of(earlier: usize) -> Kept {
+        Kept {
+            earlier,
+            runtime: Door::Memory.runtime(),
+            history: None,
+        }
+    }
+
+    fn on<R>(&mut self, work: impl AsyncFnOnce(&mut History) -> R) -> R {
+        self.runtime.block_on(async {
+            let most = self.earlier + self.earlier / 10 + 10;
+            let kept = self.history.take();
+            let mut history = match kept {
+                Some(history) if history.agreements <= most => history,
+                old => {
+                    if let Some(old) = old {
+                        old.close().await;
+                    }
+                    History::of(self.earlier).await
+                }
+            };
+            let result = work(&mut history).await;
+            self.history = Some(history);
+            result
+        })
+    }
 }
 
 fn history(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("ten agreements after");
+    let mut kept = [10, 1_000, 10_000].map(Kept::of);
+    let mut group = criterion.benchmark_group("ten whole agreements after");
     group.sample_size(10);
-    for earlier in [10, 1_000, 5_000] {
+    for network in &mut kept {
+        let earlier = network.earlier;
         group.bench_function(BenchmarkId::from_parameter(earlier), |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| ten_agreements_after(earlier)).sum());
+            bencher.iter_custom(|times| {
+                let round = async |history: &mut History| {
+                    let begin = now();
+                    history.round().await;
+                    begin.elapsed()
+                };
+                (0..times).map(|_| network.on(round)).sum()
+            });
         });
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("a request after agreements");
+    group.sample_size(10);
+    let questions = kept[0].on(async |history| history.questions());
+    for (name, _) in questions {
+        for network in &mut kept {
+            let earlier = network.earlier;
+            group.bench_function(BenchmarkId::new(name, earlier), |bencher| {
+                bencher.iter_custom(|times| {
+                    network.on(async |history| {
+                        let questions = history.questions();
+                        let found = questions.iter().find(|(known, _)| *known == name);
+                        let (_, path) = found.expect("the same questions everywhere");
+                        let mut taken = Duration::ZERO;
+                        for _ in 0..times {
+                            taken += history.ask(path).await;
+                        }
+                        taken
+                    })
+                });
+            });
+        }
     }
     group.finish();
 }

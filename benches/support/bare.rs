@@ -130,15 +130,23 @@ impl<'a> Negotiation<'a> {
     }
 
     /// Signs `agreements` of the drafts.
-    pub async fn sign(&mut self, agreements: usize) {
+    pub async fn sign(&mut self, agreements: usize) -> Vec<AgreementId> {
         let network = self.network;
         let drafts: Vec<_> = self.drafts.drain(..agreements).collect();
-        let slowest = stream::iter(drafts)
+        let signed: Vec<_> = stream::iter(drafts)
             .map(async |draft| sign(network, &draft).await)
             .buffer_unordered(self.concurrency)
-            .fold(Duration::ZERO, async |slowest, taken| slowest.max(taken))
+            .collect()
             .await;
-        self.slowest = self.slowest.max(slowest);
+        for (_, taken) in &signed {
+            self.slowest = self.slowest.max(*taken);
+        }
+        signed.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Withdraws the demand.
+    pub async fn withdraw(self) {
+        call(self.network, Method::DELETE, &self.path, None).await;
     }
 }
 
@@ -152,23 +160,24 @@ pub async fn negotiate(network: &Network, agreements: usize) {
     negotiation.sign(agreements).await;
 }
 
-/// Signs one draft; the slowest of its requests.
-async fn sign(network: &Network, draft: &ProposalId) -> Duration {
+/// Signs one draft; the agreement, and the slowest of its requests.
+async fn sign(network: &Network, draft: &ProposalId) -> (AgreementId, Duration) {
     let valid_to = network.mock.world().now() + SignedDuration::from_hours(1);
     let body = json!({"proposalId": draft, "validTo": valid_to});
     let agreements = "/market-api/v1/agreements";
     let (id, created) = timed(call(network, Method::POST, agreements, Some(body))).await;
-    let path = format!("{agreements}/{}", parse::<AgreementId>(&id));
+    let id: AgreementId = parse(&id);
+    let path = format!("{agreements}/{id}");
     let confirm = format!("{path}/confirm");
     let (_, confirmed) = timed(call(network, Method::POST, &confirm, None)).await;
     let wait = format!("{path}/wait?timeout=15");
     let (_, approved) = timed(call(network, Method::POST, &wait, None)).await;
-    created.max(confirmed).max(approved)
+    (id, created.max(confirmed).max(approved))
 }
 
 /// How long something took on the wall's clock, whatever clock it lives in.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+pub(crate) async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let begin = Instant::now();
     (work.await, begin.elapsed())
 }

@@ -7,3 +7,5 @@
 pub mod bare;
 pub mod door;
 pub mod engine;
+pub mod history;
+pub mod question;

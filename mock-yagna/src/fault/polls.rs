@@ -92,7 +92,11 @@ pub(super) fn prepare(world: &World, poll: &Poll, request: &mut Request) -> bool
     let stamp = |text: &str| text.parse::<Timestamp>().ok();
     let asked = asked.and_then(|asked| stamp(&asked.replace("%3A", ":").replace("%2B", "+")));
     if asked < stamp(date) {
-        with_query(request.uri_mut(), "afterTimestamp", &date.replace('+', "%2B"));
+        with_query(
+            request.uri_mut(),
+            "afterTimestamp",
+            &date.replace('+', "%2B"),
+        );
     }
     has_due
 }

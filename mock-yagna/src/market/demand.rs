@@ -30,15 +30,38 @@ pub(super) enum Life {
     Expired,
 }
 
+/// What a requestor asks for; copies share it.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) properties: Arc<Properties>,
+    pub(super) constraints: Arc<str>,
+    /// `None`: the text is no expression, so nothing ever matches.
+    pub(super) parsed: Option<Arc<Constraint>>,
+}
+
+impl Terms {
+    fn new(properties: Properties, constraints: String) -> Terms {
+        Terms {
+            // Collected anew, it takes no more room than it needs.
+            properties: Arc::new(properties.into_iter().collect()),
+            parsed: Constraint::parse(&constraints).ok().map(Arc::new),
+            constraints: constraints.into(),
+        }
+    }
+
+    fn says(&self, properties: &Properties, constraints: &str) -> bool {
+        *self.constraints == *constraints && *self.properties == *properties
+    }
+}
+
 /// One demand.
 #[derive(Debug)]
 pub(crate) struct Demand {
     pub(super) id: DemandId,
     pub(crate) requestor: NodeId,
-    pub(super) properties: Arc<Properties>,
-    pub(super) constraints: Arc<str>,
-    /// `None`: the text is no expression, so nothing ever matches.
-    pub(super) parsed: Option<Arc<Constraint>>,
+    pub(super) terms: Terms,
+    /// The requestor's last counter-proposal: it says the same to most providers.
+    countered: Option<Terms>,
     pub(super) created_at: Timestamp,
     pub(super) life: Life,
     expiry: Ticket,
@@ -62,8 +85,8 @@ impl Demand {
 
     pub(super) fn to_wire(&self) -> wire::Demand {
         wire::Demand {
-            properties: Properties::clone(&self.properties),
-            constraints: self.constraints.to_string(),
+            properties: Properties::clone(&self.terms.properties),
+            constraints: self.terms.constraints.to_string(),
             demand_id: self.id.clone(),
             requestor_id: self.requestor.clone(),
             timestamp: self.created_at,
@@ -93,9 +116,8 @@ impl State {
         let demand = Demand {
             id: id.clone(),
             requestor: requestor.clone(),
-            properties: Arc::new(properties),
-            parsed: Constraint::parse(&constraints).ok().map(Arc::new),
-            constraints: constraints.into(),
+            terms: Terms::new(properties, constraints),
+            countered: None,
             created_at,
             life: Life::Living,
             expiry,
@@ -179,8 +201,30 @@ impl State {
     pub(super) fn keep_proposal(&mut self, proposal: Proposal) {
         if let Some(demand) = self.market.demands.get_mut(&proposal.demand) {
             demand.made.push(proposal.id.clone());
-            self.market.proposals.insert(proposal.id.clone(), proposal);
+            self.market
+                .proposals
+                .insert(proposal.id.clone(), Box::new(proposal));
         }
+    }
+
+    /// What a counter-proposal says, shared with an earlier one that says the same.
+    pub(super) fn counter_terms(
+        &mut self,
+        id: &DemandId,
+        properties: Properties,
+        constraints: String,
+    ) -> Terms {
+        let Some(demand) = self.market.demands.get_mut(id) else {
+            return Terms::new(properties, constraints);
+        };
+        let same = |terms: &&Terms| terms.says(&properties, &constraints);
+        let known = [demand.countered.as_ref(), Some(&demand.terms)];
+        if let Some(terms) = known.into_iter().flatten().find(same) {
+            return terms.clone();
+        }
+        let terms = Terms::new(properties, constraints);
+        demand.countered = Some(terms.clone());
+        terms
     }
 
     /// Whether `requestor` may collect events of this demand at all.

@@ -16,7 +16,6 @@ mod proposal;
 mod scan;
 
 use golem_wire::common::Reason;
-use golem_wire::market::Properties;
 use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
 use indexmap::{IndexMap, IndexSet};
 use rand::SeedableRng;
@@ -69,7 +68,8 @@ pub struct Market {
     demands: IndexMap<DemandId, Demand>,
     /// Demands that still receive offers, in order of subscription.
     living: IndexSet<DemandId>,
-    proposals: IndexMap<ProposalId, Proposal>,
+    /// Boxed: the map grows by doubling.
+    proposals: IndexMap<ProposalId, Box<Proposal>>,
     agreements: IndexMap<AgreementId, Agreement>,
     /// Agreements by requestor, in order of creation.
     agreements_by: IndexMap<NodeId, Vec<AgreementId>>,

@@ -5,6 +5,7 @@
 //!     └reject→ Rejected    └answer→ Rejected + event   └promote→ Accepted
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use golem_wire::common::Reason;
@@ -17,7 +18,7 @@ use super::demand::Life;
 use super::{Due, MarketError};
 use crate::behaviour::Step;
 use crate::journal::Event;
-use crate::provider::{Answer, negotiate};
+use crate::provider::{Adopted, Answer, counter_offer, negotiate};
 use crate::world::{Action, State};
 
 /// Who issued a proposal.
@@ -35,7 +36,10 @@ pub(crate) struct Proposal {
     pub(super) provider: NodeId,
     pub(super) offer: OfferId,
     pub(super) side: Side,
-    pub(super) properties: Arc<Properties>,
+    /// What it begins with: a provider's offer, a requestor's counter-proposal.
+    pub(super) base: Arc<Properties>,
+    /// What the provider changes of its offer.
+    pub(super) adopted: Adopted,
     pub(super) constraints: Arc<str>,
     /// `None`: the text is no expression.
     pub(super) parsed: Option<Arc<Constraint>>,
@@ -45,6 +49,16 @@ pub(crate) struct Proposal {
     pub(super) countered: bool,
     /// What it was promoted to.
     pub(super) agreement: Option<AgreementId>,
+}
+
+impl Proposal {
+    /// Its properties; providers share what they do not change.
+    pub(super) fn properties(&self) -> Cow<'_, Properties> {
+        match self.adopted.is_empty() {
+            true => Cow::Borrowed(&self.base),
+            false => Cow::Owned(counter_offer(&self.base, &self.adopted)),
+        }
+    }
 }
 
 /// The names that keep an expression from being decided.
@@ -63,7 +77,7 @@ impl State {
             Side::Requestor => self.market.demands.get(&proposal.demand)?.requestor.clone(),
         };
         Some(wire::Proposal {
-            properties: Properties::clone(&proposal.properties),
+            properties: proposal.properties().into_owned(),
             constraints: proposal.constraints.to_string(),
             proposal_id: proposal.id.clone(),
             issuer_id: issuer,
@@ -127,11 +141,11 @@ impl State {
         if previous.countered {
             return Err(MarketError::AlreadyCountered(id.clone()));
         }
-        let parsed = Constraint::parse(&constraints).ok();
+        let terms = self.counter_terms(demand, properties, constraints);
         let counter = self.ids.proposal();
         let previous = &self.market.proposals[id];
-        let theirs = undefined(previous.parsed.as_deref(), &properties);
-        let ours = undefined(parsed.as_ref(), &previous.properties);
+        let theirs = undefined(previous.parsed.as_deref(), &terms.properties);
+        let ours = undefined(terms.parsed.as_deref(), &previous.properties());
         if theirs.is_err() || ours.is_err() {
             return Err(MarketError::NotMatching {
                 counter,
@@ -150,9 +164,10 @@ impl State {
             provider: provider.clone(),
             offer: previous.offer.clone(),
             side: Side::Requestor,
-            properties: Arc::new(properties),
-            constraints: constraints.into(),
-            parsed: parsed.map(Arc::new),
+            base: terms.properties,
+            adopted: Adopted::new(),
+            constraints: terms.constraints,
+            parsed: terms.parsed,
             state: ProposalState::Draft,
             created_at: self.stamp(),
             previous: Some(id.clone()),
@@ -225,7 +240,7 @@ impl State {
         if !provider.online || counter.countered {
             return;
         }
-        let answer = negotiate(provider, &counter.properties, self.now);
+        let answer = negotiate(provider, &counter.properties(), self.now);
         let actor = self.actor(&counter.provider);
         let demand = counter.demand.clone();
         match answer {
@@ -248,14 +263,16 @@ impl State {
                 };
                 self.push_rejection(&demand, event);
             }
-            Answer::Counter(properties) => {
+            Answer::Counter(mut adopted) => {
+                adopted.shrink_to_fit();
                 let proposal = Proposal {
                     id: self.ids.proposal(),
                     demand,
                     provider: counter.provider.clone(),
                     offer: counter.offer.clone(),
                     side: Side::Provider,
-                    properties: Arc::new(properties),
+                    base: Arc::clone(&provider.offer),
+                    adopted,
                     constraints: provider.constraints.clone(),
                     parsed: Some(Arc::clone(&provider.constraint)),
                     state: ProposalState::Draft,

@@ -51,7 +51,12 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("in range");
         let (me, other) = (NodeId::new("0x1"), NodeId::new("0x2"));
         let mut shelf = Shelf::default();
-        for (owner, second, id) in [(&me, 1, 'a'), (&other, 1, 'b'), (&me, 1, 'c'), (&me, 2, 'd')] {
+        for (owner, second, id) in [
+            (&me, 1, 'a'),
+            (&other, 1, 'b'),
+            (&me, 1, 'c'),
+            (&me, 2, 'd'),
+        ] {
             shelf.put(owner, at(second), id);
         }
         let page = |owner, after: Option<i64>| -> String {

@@ -89,6 +89,7 @@ impl State {
         // Providers that behave alike share one description of it.
         let mut alike: Option<Arc<Behaviour>> = None;
         let mut wanted: IndexMap<String, (Arc<str>, Arc<Constraint>)> = IndexMap::new();
+        self.providers.by_id.reserve_exact(self.fleet.len());
         for spec in self.fleet.clone() {
             let base = match alike.take().filter(|base| **base == spec.behaviour) {
                 Some(base) => base,

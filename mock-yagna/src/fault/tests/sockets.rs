@@ -156,7 +156,10 @@ async fn a_restart_resets_connections_and_refuses_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn the_daemon_listens_again_on_the_same_port() {
-    let served = Served::start(Vec::new(), Timebase::starting_at(jiff::Timestamp::UNIX_EPOCH));
+    let served = Served::start(
+        Vec::new(),
+        Timebase::starting_at(jiff::Timestamp::UNIX_EPOCH),
+    );
     let served = served.await;
     for _ in 0..2 {
         served.restart(Duration::from_secs(10));
@@ -172,7 +175,9 @@ async fn the_daemon_listens_again_on_the_same_port() {
 #[tokio::test]
 async fn the_order_to_restart_is_answered_before_the_port_closes() {
     let served = Served::start(Vec::new(), Timebase::wall_clock()).await;
-    let mut stream = TcpStream::connect(served.address).await.expect("it listens");
+    let mut stream = TcpStream::connect(served.address)
+        .await
+        .expect("it listens");
     let order = r#"{"restart_daemon": {"down": "1h"}}"#;
     let head = format!(
         "POST /mock-api/v1/acts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\

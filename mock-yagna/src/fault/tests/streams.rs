@@ -54,7 +54,10 @@ async fn with(effects: &[Effect]) -> Seen {
         .map(|_| serde_json::json!({ "run": { "entry_point": "/bin/sleep", "args": ["1"] } }))
         .collect();
     let script = [
-        vec![serde_json::json!({"deploy": {}}), serde_json::json!({"start": {}})],
+        vec![
+            serde_json::json!({"deploy": {}}),
+            serde_json::json!({"start": {}}),
+        ],
         commands,
     ];
     let batch = client.exec(&activity, &script.concat()).await;
