@@ -11,6 +11,7 @@ mod exe_unit;
 mod image;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod transfer;
 mod trouble;
 mod web;

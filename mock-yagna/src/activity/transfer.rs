@@ -1,5 +1,5 @@
 //! The `transfer` command: between the activity's volumes and files that the requestor serves or
-//! receives on the service bus (`gftp`) or over HTTP on this computer (`web`).
+//! receives on the service bus (`gftp`) or over HTTP(S) on this computer (`web`).
 
 use std::io;
 
@@ -31,8 +31,6 @@ pub(super) enum TransferError {
     Scheme(String),
     #[error("{PREFIX}Invalid url: {0}")]
     Url(String),
-    #[error("{PREFIX}HTTP error: {0}: https is not simulated, only plain http to this computer")]
-    Encrypted(String),
     #[error("{PREFIX}HTTP error: {0}: only this computer is reached: use 127.0.0.1")]
     Away(String),
     #[error("{PREFIX}HTTP error: {0}")]

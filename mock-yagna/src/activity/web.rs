@@ -1,7 +1,10 @@
-//! Files over plain HTTP from and to this computer: `GET` to fetch one, `PUT` to bring one.
+//! Files over HTTP from and to this computer, in the clear or encrypted: `GET` to fetch one, `PUT` to
+//! bring one.
 //!
-//! Nothing leaves the machine: a host is reached only at a loopback address.
+//! Nothing leaves the machine: a host is reached only at a loopback address. Which certificates are
+//! accepted: `tls`.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
@@ -10,6 +13,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_LENGTH, HOST};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::transfer::{FILE_LIMIT, TransferError};
@@ -20,16 +24,24 @@ use crate::world::World;
 pub(super) struct WebFile {
     uri: Uri,
     address: SocketAddr,
+    encrypted: bool,
 }
+
+/// A connection, encrypted or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin> Connection for C {}
 
 impl WebFile {
     /// Reads an `http` or `https` URL.
     pub(super) fn parse(url: &str) -> Result<WebFile, TransferError> {
         let bad = || TransferError::Url(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| bad())?;
-        if uri.scheme_str() != Some("http") {
-            return Err(TransferError::Encrypted(url.to_owned()));
-        }
+        let encrypted = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(bad()),
+        };
         let host = uri.host().ok_or_else(bad)?;
         let plain = host.trim_start_matches('[').trim_end_matches(']');
         let ip = match plain.parse::<IpAddr>() {
@@ -40,8 +52,13 @@ impl WebFile {
         let ip = ip
             .filter(IpAddr::is_loopback)
             .ok_or_else(|| TransferError::Away(host.to_owned()))?;
-        let address = SocketAddr::new(ip, uri.port_u16().unwrap_or(80));
-        Ok(WebFile { uri, address })
+        let usual = if encrypted { 443 } else { 80 };
+        let address = SocketAddr::new(ip, uri.port_u16().unwrap_or(usual));
+        Ok(WebFile {
+            uri,
+            address,
+            encrypted,
+        })
     }
 
     /// The file's content.
@@ -54,6 +71,16 @@ impl WebFile {
         self.call(world, Method::PUT, content).await.map(drop)
     }
 
+    async fn connect(&self) -> io::Result<Box<dyn Connection>> {
+        let stream = TcpStream::connect(self.address).await?;
+        if !self.encrypted {
+            return Ok(Box::new(stream));
+        }
+        let host = self.uri.host().unwrap_or("localhost");
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Ok(Box::new(super::tls::encrypt(stream, host).await?))
+    }
+
     async fn call(
         &self,
         world: &World,
@@ -61,7 +88,7 @@ impl WebFile {
         content: Bytes,
     ) -> Result<Bytes, TransferError> {
         let failed = |error: hyper::Error| TransferError::Http(format!("{}: {error}", self.uri));
-        let stream = TcpStream::connect(self.address).await;
+        let stream = self.connect().await;
         let stream = stream.map_err(|e| TransferError::Http(format!("{}: {e}", self.uri)))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
@@ -105,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_computer_is_reached_and_only_in_the_clear() {
+    fn only_this_computer_is_reached() {
         let address = |url: &str| WebFile::parse(url).map(|file| file.address.to_string());
         let refused = |url: &str| address(url).expect_err("refused").to_string();
         assert_eq!(
@@ -130,7 +157,12 @@ mod tests {
                 "{away}"
             );
         }
-        assert!(refused("https://127.0.0.1/a").contains("only plain http"));
+        assert_eq!(
+            address("https://127.0.0.1/a").ok().as_deref(),
+            Some("127.0.0.1:443")
+        );
+        assert!(refused("https://example.org/a").contains("only this computer is reached"));
+        assert!(refused("ftp://127.0.0.1/a").contains("Invalid url"));
         assert!(refused("http://").contains("Invalid url"));
     }
 }

@@ -60,6 +60,79 @@ async fn a_file_comes_and_goes_over_http_on_this_computer() {
     assert_eq!(shelf.lock().take().as_deref(), Some(&b"content\n"[..]));
 }
 
+/// A server of `/file` with a certificate that nobody knows.
+async fn encrypted_server(api: &Api) -> std::net::SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    let made = rcgen::generate_simple_self_signed(vec!["somebody.example".to_owned()]);
+    let rcgen::CertifiedKey { cert, signing_key } = made.expect("a certificate");
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .expect("a certificate with its key");
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("its address");
+    api.mock.world().spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let (mut request, mut end) = (Vec::new(), None);
+            while end.is_none_or(|end: usize| request.len() < end) {
+                if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    break;
+                }
+                let text = String::from_utf8_lossy(&request).to_lowercase();
+                let head = text.find("\r\n\r\n");
+                let length = text.split_once("content-length: ");
+                let length = length.and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+                end = head.map(|head| head + 4 + length.unwrap_or(0));
+            }
+            let end = String::from_utf8_lossy(&request).find("\r\n\r\n");
+            if request.starts_with(b"PUT") {
+                kept = request[end.map_or(0, |end| end + 4)..].to_vec();
+            }
+            let body = if request.starts_with(b"GET") { &kept[..] } else { b"" };
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            let answer = [head.as_bytes(), body].concat();
+            drop(stream.write_all(&answer).await);
+            drop(stream.shutdown().await);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_file_comes_and_goes_over_https_whoever_certified_this_computer() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let address = encrypted_server(&api).await;
+    for host in ["127.0.0.1", "localhost"] {
+        let url = format!("https://{host}:{}/file", address.port());
+        api.run(&activity, json!([sh(&format!("echo secret {host} > a"))])).await;
+        let results = api
+            .run(&activity, transfer("container:/golem/work/a", &url))
+            .await;
+        assert_eq!(results[0]["result"], "Ok", "{results}");
+        let results = api
+            .run(&activity, transfer(&url, "container:/golem/work/b"))
+            .await;
+        assert_eq!(results[0]["result"], "Ok", "{results}");
+        let results = api.run(&activity, json!([sh("cat b")])).await;
+        assert_eq!(results[0]["stdout"], format!("secret {host}\n"));
+    }
+}
+
 #[tokio::test]
 async fn what_http_refuses_is_told_and_fails_the_command() {
     let api = Api::start();
@@ -73,7 +146,7 @@ async fn what_http_refuses_is_told_and_fails_the_command() {
         (format!("http://{address}/nope"), "answered 404 Not Found"),
         (format!("http://{address}/moved"), "answered 302 Found"),
         (format!("http://{nobody}/file"), "onnection refused"),
-        (format!("https://{address}/file"), "only plain http"),
+        (format!("https://{address}/file"), "InvalidContentType"),
         (
             "http://example.org/file".to_owned(),
             "only this computer is reached",
