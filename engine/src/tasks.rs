@@ -75,6 +75,16 @@ impl TaskGroup {
         self.0.token.cancel();
     }
 
+    /// How many tasks live, those of the groups below included.
+    pub fn len(&self) -> usize {
+        self.0.live().tasks.len()
+    }
+
+    /// Whether no task lives.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether the group was told to end.
     pub fn is_cancelled(&self) -> bool {
         self.0.token.is_cancelled()

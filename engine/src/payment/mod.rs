@@ -160,6 +160,11 @@ impl Payments {
         }
     }
 
+    /// How many agreements have an account.
+    pub(crate) fn known(&self) -> usize {
+        self.lock().open.len()
+    }
+
     /// Documents that came and are not accepted.
     pub(crate) fn debts(&self, rentals: &[Arc<Rental>]) -> Vec<OpenDocument> {
         let debt = |rental: &Arc<Rental>| match self.invoice(&rental.agreement_id) {

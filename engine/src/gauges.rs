@@ -1,0 +1,44 @@
+//! How much an engine keeps in memory, for those who watch a program that runs for months. Owns: the
+//! numbers. Each follows what is open, not what has ever been.
+
+use serde::Serialize;
+
+use crate::golem::Golem;
+
+/// Live entries of an engine's parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Gauges {
+    /// Agreements that are being signed, in force, or not settled yet.
+    pub agreements: usize,
+    /// Accounts of agreements whose documents may still come.
+    pub accounts: usize,
+    /// Markets of services and task lists that have not ended.
+    pub markets: usize,
+    /// Tasks of the engine: loops, requests under way, handlers.
+    pub tasks: usize,
+    /// Open things of the journal: budgets, demands, agreements, bound services, instances, requests
+    /// of unknown outcome.
+    pub journaled: usize,
+}
+
+impl Golem {
+    /// How much the engine keeps in memory now.
+    pub fn gauges(&self) -> Gauges {
+        let core = self.core();
+        Gauges {
+            agreements: core.rentals().all().len(),
+            accounts: core.payments().known(),
+            markets: core.markets().len(),
+            tasks: core.tasks().len() + core.jobs().len(),
+            journaled: core.log().read(|book| {
+                book.allocations.len()
+                    + book.demands.len()
+                    + book.agreements.len()
+                    + book.services.len()
+                    + book.instances.len()
+                    + book.unresolved.len()
+            }),
+        }
+    }
+}
