@@ -20,7 +20,7 @@ use crate::market::{Desk, Rentals, follow_agreements};
 use crate::model::JobId;
 use crate::payment::{self, Payments};
 use crate::presence::Watchman;
-use crate::recovery::{self, Recovered, Recovery, RecoveryReport};
+use crate::recovery::{self, Claims, Recovered, Recovery, RecoveryReport};
 use crate::rng::Seed;
 use crate::shutdown::Ending;
 use crate::strategy::{LeastExpensiveLinearPayu, MarketStrategy};
@@ -63,8 +63,8 @@ pub(crate) struct Core {
     first_op: u64,
     /// What was open when this life began.
     before: Book,
-    policy: Recovery,
     recovered: Recovered,
+    claims: Claims,
 }
 
 impl Core {
@@ -158,6 +158,11 @@ impl Core {
     /// What earlier lives left open, and what became of it.
     pub(crate) fn recovered(&self) -> &Recovered {
         &self.recovered
+    }
+
+    /// Instances of earlier lives that wait for their service.
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// The wish to stop, and the end.
@@ -489,8 +494,8 @@ impl Parts {
             ending: Ending::default(),
             first_op: before.next_op,
             before,
-            policy: recovery,
             recovered: Recovered::default(),
+            claims: Claims::default(),
         });
         if let Some(damaged) = core.log.set_aside() {
             let (path, reason) = (damaged.path, damaged.reason);
@@ -502,6 +507,7 @@ impl Parts {
             core.payments.add_earlier(earlier);
         }
         recovery::run(&core, core.before.clone(), recovery, true).await;
+        recovery::watch_over(&core);
         let loops = &core.loops;
         loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&core)));
         loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&core)));

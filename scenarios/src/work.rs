@@ -70,10 +70,16 @@ impl Work<'_> {
             .map_or(service.duration.value.0.saturating_add(SPARE), |e| e.0);
         let payload =
             simple_service::payload(service.image_hash.as_deref(), service.image_url.as_deref());
+        let observer = self.observer();
         let started = golem
             .run_service::<SimpleService>()
             .payload(payload)
             .instance_params(params)
+            .resume(&service.name.value)
+            .complete_params(move |parameters| Parameters {
+                observer: Some(Arc::clone(&observer)),
+                ..parameters
+            })
             .expiration(expiration)
             .respawn_unstarted_instances(service.respawn)
             .start()

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use golem_wire::NodeId;
+use golem_wire::{ActivityId, NodeId};
 use golem_wire::common::Reason;
 
 use super::{Activity, ActivityError};
@@ -57,6 +57,22 @@ impl Machine {
                 error: lost.into(),
             })
         })
+    }
+
+    /// The machine of an earlier life whose activity still answers.
+    pub(crate) fn adopt(
+        core: &Arc<Core>,
+        job: &JobId,
+        rental: Arc<Rental>,
+        activity: ActivityId,
+    ) -> Machine {
+        rental.adopt_for(job);
+        let activity = Activity::adopt(core, job, &rental, activity);
+        Machine(Some(Parts {
+            core: Arc::clone(core),
+            rental,
+            activity: Some(activity),
+        }))
     }
 
     /// A machine that nobody waits for any more is dropped by its task, and so given back.

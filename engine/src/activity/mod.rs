@@ -80,6 +80,8 @@ pub(crate) struct Session {
     pub(crate) started: bool,
     /// A batch that was given up, but may still run.
     pub(crate) unfinished: Option<Unfinished>,
+    /// A batch of an earlier life may still run.
+    pub(crate) inherited: bool,
 }
 
 impl Activity {
@@ -106,6 +108,26 @@ impl Activity {
             next_script: AtomicU64::new(1),
         };
         activity.created().await
+    }
+
+    /// An activity of an earlier life that still answers, and was started then. Watches over it.
+    fn adopt(core: &Arc<Core>, job: &JobId, rental: &Arc<Rental>, id: ActivityId) -> Arc<Self> {
+        let session = Session {
+            started: true,
+            unfinished: None,
+            inherited: true,
+        };
+        let activity = Arc::new(Activity {
+            core: Arc::clone(core),
+            rental: Arc::clone(rental),
+            job: job.clone(),
+            id,
+            watch: watch::Watch::default(),
+            session: Mutex::new(session),
+            next_script: AtomicU64::new(1),
+        });
+        watch::spawn(&activity);
+        activity
     }
 
     async fn created(mut self) -> Result<Arc<Self>, ActivityError> {

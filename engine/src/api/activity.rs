@@ -127,6 +127,8 @@ impl ActivityApi {
         match self.0.send_unit(Call::get("getRunningCommand", &path)).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => Ok(false),
+            // Daemons whose exe-units cannot tell: a busy one turns scripts away by itself.
+            Err(error) if ActivityFault::of(&error) == ActivityFault::NoEndpoint => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -30,7 +30,7 @@ pub struct Book {
     pub agreements: IndexMap<AgreementId, AgreementEntry>,
     /// Services bound to the daemon's bus.
     pub services: Vec<String>,
-    /// Instances that have not ended, by `cluster/index`.
+    /// Instances by `cluster/index`, as long as one of their cluster has not ended.
     pub instances: BTreeMap<String, InstanceRecord>,
     /// How far feeds were read.
     pub cursors: BTreeMap<Feed, Timestamp>,
@@ -264,10 +264,13 @@ impl Book {
             }
             Fact::Instance { instance } => {
                 let key = format!("{}/{}", instance.cluster, instance.index);
-                if instance.state == "terminated" {
-                    self.instances.remove(&key);
-                } else {
-                    self.instances.insert(key, instance.clone());
+                self.instances.insert(key, instance.clone());
+                let cluster = &instance.cluster;
+                let lives = |other: &InstanceRecord| {
+                    other.cluster == *cluster && other.state != "terminated"
+                };
+                if !self.instances.values().any(lives) {
+                    self.instances.retain(|_, other| other.cluster != *cluster);
                 }
             }
             Fact::Stopped { open } => self.stopped(*open),

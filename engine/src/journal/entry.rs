@@ -183,6 +183,9 @@ pub struct InstanceRecord {
     pub params: serde_json::Value,
     /// In the words of [`ServiceState`](crate::service::ServiceState).
     pub state: String,
+    /// Whether a later life may go on with it.
+    #[serde(default)]
+    pub resumable: bool,
     /// The agreement it runs under.
     pub agreement: Option<AgreementId>,
     /// The activity it runs in.

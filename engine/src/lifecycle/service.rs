@@ -5,6 +5,8 @@
 //! | state      | event                    | next       | effects                        |
 //! |------------|--------------------------|------------|--------------------------------|
 //! | pending    | rented                   | starting   | run `start`                    |
+//! | pending    | resumed while running    | running    | run `resume`, then `run`       |
+//! | pending    | resumed while stopping   | stopping   | run `shutdown`                 |
 //! | pending    | activity failed          | pending ¹  | release, rent another machine  |
 //! | pending    | rent failed, stop        | terminated | finish                         |
 //! | starting   | handler finished         | running    | run `run`                      |
@@ -115,6 +117,9 @@ impl State {
 pub(crate) enum Event {
     /// An agreement is in force and its activity is up.
     Rented,
+    /// The machine of an earlier life of this instance is still there; it was in `shutdown` if
+    /// `stopping`, else in `run`.
+    Resumed { stopping: bool },
     /// An agreement was in force, but its activity could not be created.
     ActivityFailed { reason: String },
     /// No machine can be had at all.
@@ -135,6 +140,8 @@ pub(crate) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handler {
     Start,
+    /// `resume`, and `run` after it.
+    Resume,
     Run,
     Shutdown,
 }
@@ -177,6 +184,13 @@ pub(crate) fn step(
         (S::Pending { attempt }, E::Rented) => {
             (S::Starting { attempt }, vec![Handle(Handler::Start)])
         }
+        (S::Pending { .. }, E::Resumed { stopping: false }) => {
+            (S::Running, vec![Handle(Handler::Resume)])
+        }
+        (S::Pending { .. }, E::Resumed { stopping: true }) => (
+            S::Stopping { failure: None },
+            vec![Handle(Handler::Shutdown)],
+        ),
         (S::Pending { attempt }, E::ActivityFailed { reason }) => retry(attempt, reason, policy),
         (S::Pending { .. }, E::RentFailed { reason }) => (ended(Some(reason)), vec![Finish]),
         (S::Pending { .. }, E::StopRequested) => (ended(None), vec![Finish]),

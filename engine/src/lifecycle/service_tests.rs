@@ -241,3 +241,15 @@ fn every_machine_is_released_once_and_shutdown_runs_at_most_once() {
         front.truncate(20_000);
     }
 }
+
+#[test]
+fn an_instance_that_is_resumed_runs_or_stops_without_being_started() {
+    let (state, effects) = run(RESPAWN, [Event::Resumed { stopping: false }]);
+    assert_eq!(state, State::Running);
+    assert_eq!(effects, [Effect::Handle(Handler::Resume)]);
+    let (state, effects) = run(RESPAWN, [Event::Resumed { stopping: true }]);
+    assert_eq!(state.public(), ServiceState::Stopping);
+    assert_eq!(effects, [Effect::Handle(Handler::Shutdown)]);
+    let late = step(State::Running, Event::Resumed { stopping: false }, RESPAWN);
+    assert!(late.is_err(), "only what was not begun in this life is resumed");
+}

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-pub(crate) use restored::{RECOVERED, offer_of};
+pub(crate) use restored::RECOVERED;
 
 use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
 use crate::event::EventKind;

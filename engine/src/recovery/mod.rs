@@ -5,6 +5,7 @@
 //! Nothing is sent twice: every request of unknown outcome is resolved by asking the daemon first.
 
 mod budget;
+mod claims;
 pub(crate) mod observed;
 pub(crate) mod perform;
 pub(crate) mod plan;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use budget::find as find_budgets;
 pub use report::{Item, Kind, RecoveryReport};
+pub(crate) use claims::{Claims, watch_over};
 pub(crate) use state::Recovered;
 
 use crate::event::EventKind;
@@ -132,7 +134,7 @@ async fn act(
         core.recovered().only_named(&plan, &seen);
         return;
     }
-    let registered = perform::register(core, &plan, &seen);
+    let registered = perform::register(core, earlier, &plan, &seen, adopt);
     let owned = Arc::clone(core);
     let book = earlier.clone();
     let performing = core.tasks().run("recover", async move {

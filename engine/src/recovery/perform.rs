@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
-use golem_wire::AgreementId;
+use golem_wire::{ActivityId, AgreementId};
 use golem_wire::common::Reason;
 use golem_wire::market::AgreementState;
 use golem_wire::payment::{DebitNote, Invoice};
@@ -12,6 +12,7 @@ use http::StatusCode;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::claims::Claim;
 use super::observed::{Observed, Seen};
 use super::plan::{AgreementPlan, Ending, Plan};
 use super::report::{Item, Kind};
@@ -41,8 +42,10 @@ fn reason() -> Reason {
 /// events and documents find them. Sends nothing.
 pub(super) fn register(
     core: &Arc<Core>,
+    earlier: &Book,
     plan: &Plan,
     seen: &Observed,
+    adopt: bool,
 ) -> Registered {
     for fact in &plan.facts {
         core.log().fact(fact.clone());
@@ -66,7 +69,38 @@ pub(super) fn register(
         core.recovered().track(&rental);
         registered.insert(planned.id.clone(), rental);
     }
+    for instance in earlier.instances.values() {
+        if adopt && instance.resumable {
+            let machine = machine_of(plan, &registered, instance);
+            if let Some((rental, _)) = &machine {
+                let name = format!("{}/{}", instance.cluster, instance.index);
+                core.recovered().goes_on(&name, rental);
+            }
+            core.claims().wait(Claim {
+                record: instance.clone(),
+                machine,
+            });
+        } else {
+            instance_ended(core, instance);
+        }
+    }
     registered
+}
+
+/// The machine that an instance can go on with.
+fn machine_of(
+    plan: &Plan,
+    registered: &Registered,
+    instance: &InstanceRecord,
+) -> Option<(Arc<Rental>, ActivityId)> {
+    let id = instance.agreement.as_ref()?;
+    let planned = plan.agreements.iter().find(|planned| planned.id == *id)?;
+    match &planned.ending {
+        Ending::Adopt(activity) if instance.activity.as_ref() == Some(activity) => {
+            Some((Arc::clone(registered.get(id)?), activity.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// Whether an earlier life accepted the invoice.
@@ -102,15 +136,6 @@ pub(super) async fn perform(
         work.push(Box::pin(end(core, earlier, planned, &seen, rental)));
     }
     join_all(work).await;
-    for instance in earlier.instances.values() {
-        let waits = instance.agreement.as_ref().is_some_and(|id| {
-            let known = plan.left.iter().any(|(left, _)| left == id);
-            known || plan.agreements.iter().any(|planned| planned.id == *id)
-        });
-        if !waits {
-            instance_ended(core, instance);
-        }
-    }
     for op in plan.resolved {
         core.log().fact(Fact::Resolved { op });
     }
@@ -200,16 +225,6 @@ async fn end(
         (Ending::Adopt(_), _) => destroy_all(core, planned, None).await,
         // Registered before.
         (Ending::Terminate, None) => {}
-    }
-    if matches!(planned.ending, Ending::Adopt(_)) {
-        return;
-    }
-    let gone = earlier
-        .instances
-        .values()
-        .filter(|instance| instance.agreement.as_ref() == Some(id));
-    for instance in gone {
-        instance_ended(core, instance);
     }
 }
 

@@ -183,7 +183,8 @@ fn agreement(
 /// The instance that runs, or stops, on an agreement.
 fn instance_on<'a>(book: &'a Book, agreement: &AgreementId) -> Option<&'a InstanceRecord> {
     book.instances.values().find(|instance| {
-        instance.agreement.as_ref() == Some(agreement)
+        instance.resumable
+            && instance.agreement.as_ref() == Some(agreement)
             && matches!(instance.state.as_str(), "running" | "stopping")
     })
 }

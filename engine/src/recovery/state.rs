@@ -11,6 +11,7 @@ use super::report::{Item, Kind, RecoveryReport};
 use crate::golem::Core;
 use crate::journal::Book;
 use crate::lifecycle::payment::InvoiceState;
+use crate::lifecycle::service::ServiceState;
 use crate::market::Rental;
 use crate::payment::{self, Budgets};
 
@@ -60,7 +61,9 @@ impl Recovered {
         for id in &book.services {
             report.found.push(Item::new(Kind::BusService, id, "bound"));
         }
-        for (name, instance) in &book.instances {
+        let ended = ServiceState::Terminated.as_str();
+        let live = book.instances.iter().filter(|(_, it)| it.state != ended);
+        for (name, instance) in live {
             let note = instance.state.clone();
             report.found.push(Item::new(Kind::Instance, name, note));
         }
@@ -105,10 +108,6 @@ impl Recovered {
         self.lock().report.left.push(item);
     }
 
-    pub(crate) fn adopted(&self, item: Item) {
-        self.lock().report.adopted.push(item);
-    }
-
     /// What becomes of the budgets of earlier lives.
     pub(crate) fn begin_with(&self, budgets: &Budgets) {
         let kept = budgets.is_kept.then_some(&budgets.own);
@@ -145,12 +144,24 @@ impl Recovered {
         });
     }
 
-    /// An instance goes on with this agreement; until it is given back it is none of ours.
-    pub(crate) fn goes_on(&self, id: &AgreementId, adopted: bool) {
+    /// An instance can go on with its machine.
+    pub(super) fn goes_on(&self, name: &str, rental: &Rental) {
         let mut state = self.lock();
-        for tracked in state.tracked.iter_mut().filter(|tracked| tracked.id == *id) {
-            tracked.adopted = adopted;
-        }
+        let id = &rental.agreement_id;
+        let note = format!("goes on with {} on agreement {id}", rental.provider_name);
+        state
+            .report
+            .adopted
+            .push(Item::new(Kind::Instance, name, note));
+        set_adopted(&mut state, id, true);
+    }
+
+    /// Nobody went on with it.
+    pub(super) fn not_adopted(&self, name: &str, id: &AgreementId) {
+        let mut state = self.lock();
+        let goes_on = |item: &Item| item.kind == Kind::Instance && item.id == name;
+        state.report.adopted.retain(|item| !goes_on(item));
+        set_adopted(&mut state, id, false);
     }
 
     /// Whether agreements of earlier lives may still have to be paid.
@@ -211,6 +222,12 @@ impl Recovered {
             }
         }
         report
+    }
+}
+
+fn set_adopted(state: &mut State, id: &AgreementId, adopted: bool) {
+    for tracked in state.tracked.iter_mut().filter(|it| it.id == *id) {
+        tracked.adopted = adopted;
     }
 }
 

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 
 use golem_wire::BatchId;
-use golem_wire::activity::{CommandResult, ExeScriptCommand};
+use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -16,6 +16,7 @@ use super::{BatchResults, CommandExecuted, Script, ScriptError};
 use crate::activity::{Activity, Batch, Patience, Session, Unfinished};
 use crate::api::ApiError;
 use crate::event::EventKind;
+use crate::retry::Backoff;
 use crate::transfer::{Download, Exchange, Received, Target, TransferError, Upload};
 
 /// Longest output that events carry; results carry all of it.
@@ -116,8 +117,73 @@ impl<'a> Execution<'a> {
         for index in 0..self.steps.len() {
             self.open_file(index).await?;
         }
+        if session.inherited {
+            return self.after_another(patience, &mut session, max_result_bytes).await;
+        }
+        for _ in 1..MAX_REPEATS {
+            if self.collect(patience, &mut session, max_result_bytes, self.repeatable).await? {
+                return Ok(());
+            }
+            tracing::info!(activity = %activity.id(), "it ran already; sending the script again");
+            self.settle(patience, &mut session).await?;
+        }
+        self.collect(patience, &mut session, max_result_bytes, false)
+            .await
+            .map(drop)
+    }
+
+    /// The first script of a machine that an earlier life used: a batch of that life may still be at
+    /// work. It turns scripts away as a whole, so they may be sent again.
+    async fn after_another(
+        &mut self,
+        patience: &Patience<'_>,
+        session: &mut Session,
+        max_result_bytes: usize,
+    ) -> Result<(), ScriptError> {
+        let activity = Arc::clone(self.activity);
+        let give_up = Instant::now() + activity.core().config().activity.busy_wait;
+        let mut backoff = Backoff::new(activity.core().seed().fork("after-another"));
+        loop {
+            let again = Instant::now() < give_up;
+            if self
+                .collect(patience, session, max_result_bytes, again)
+                .await?
+            {
+                session.inherited = false;
+                return Ok(());
+            }
+            patience.or_end(backoff.pause()).await?;
+        }
+    }
+
+    /// After a batch of unknown fate: waits until the exe-unit is idle, since one that did get it is
+    /// busy and fails whatever comes meanwhile.
+    async fn settle(
+        &mut self,
+        patience: &Patience<'_>,
+        session: &mut Session,
+    ) -> Result<(), ScriptError> {
+        let is_started = self.activity.until_idle(patience).await?;
+        if is_started && self.prologue > 0 {
+            session.started = true;
+            self.steps.drain(..self.prologue);
+            self.prologue = 0;
+        }
+        Ok(())
+    }
+
+    /// Sends the script and follows its results to the end. `false`, if that is wanted, when the
+    /// exe-unit was busy: the daemon was asked twice, and ran it before.
+    async fn collect(
+        &mut self,
+        patience: &Patience<'_>,
+        session: &mut Session,
+        max_result_bytes: usize,
+        tell_busy: bool,
+    ) -> Result<bool, ScriptError> {
+        let activity = Arc::clone(self.activity);
         let max_bytes = max_result_bytes.saturating_add(RESULT_OVERHEAD);
-        let (commands, batch_id) = self.send(patience, &mut session, max_bytes).await?;
+        let (commands, batch_id) = self.send(patience, session, max_bytes).await?;
         let batch = Batch {
             patience,
             activity: &activity,
@@ -152,6 +218,10 @@ impl<'a> Execution<'a> {
         let mut failure = None;
         while let Some(news) = results.next().await? {
             for result in news {
+                if tell_busy && is_busy(&result) {
+                    session.unfinished = None;
+                    return Ok(false);
+                }
                 output += [&result.stdout, &result.stderr]
                     .into_iter()
                     .flatten()
@@ -163,14 +233,14 @@ impl<'a> Execution<'a> {
                         limit: max_result_bytes,
                     });
                 }
-                if let Err(error) = self.ended(result, &mut session).await {
+                if let Err(error) = self.ended(result, session).await {
                     // Files that fail do not stop the provider: later commands still report.
                     failure.get_or_insert(error);
                 }
             }
         }
         session.unfinished = None;
-        failure.map_or(Ok(()), Err)
+        failure.map_or(Ok(true), Err)
     }
 
     /// Sends the commands; again, if that does no harm and nobody knows whether they arrived.
@@ -202,13 +272,7 @@ impl<'a> Execution<'a> {
                 }
                 Err(error) => return Err(error),
             }
-            // An exe-unit that did get it is busy, and fails whatever comes meanwhile.
-            let is_started = activity.until_idle(patience).await?;
-            if is_started && self.prologue > 0 {
-                session.started = true;
-                self.steps.drain(..self.prologue);
-                self.prologue = 0;
-            }
+            self.settle(patience, session).await?;
         }
     }
 
@@ -464,6 +528,12 @@ impl File {
             },
         }
     }
+}
+
+/// Whether a batch was turned away as a whole: its exe-unit was at another one.
+fn is_busy(result: &CommandResult) -> bool {
+    let said = result.message.as_deref().unwrap_or_default();
+    result.index == 0 && result.result == CommandOutcome::Error && said.contains("Busy")
 }
 
 fn length(output: &golem_wire::activity::Output) -> usize {

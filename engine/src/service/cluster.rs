@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::instance::{Runner, StopSignal};
+use super::resume::{Begin, Resume, write_down};
 use super::{ClusterError, Instance, Service, ServiceState, Treatment};
 use crate::error::Error;
 use crate::event::EventKind;
@@ -40,6 +41,7 @@ pub(super) struct Shared<S: Service> {
     pub(super) job: JobId,
     pub(super) market: Market,
     pub(super) treatment: Treatment,
+    resume: Option<Resume<S::Params>>,
     expiration: Timestamp,
     tasks: TaskGroup,
     entries: Mutex<Entries>,
@@ -54,6 +56,8 @@ pub(super) struct Shared<S: Service> {
 #[derive(Default)]
 struct Entries {
     instances: Vec<(watch::Receiver<Instance>, StopSignal)>,
+    /// Index of the next one.
+    next: usize,
     stopped: bool,
 }
 
@@ -64,6 +68,7 @@ impl<S: Service> Cluster<S> {
         resolved: ResolvedPayload,
         lifetime: Duration,
         treatment: Treatment,
+        resume: Option<Resume<S::Params>>,
         params: Vec<S::Params>,
     ) -> Result<Self, Error> {
         let job = core.next_job("service");
@@ -77,6 +82,10 @@ impl<S: Service> Cluster<S> {
         if tasks.is_cancelled() {
             return Err(Error::Stopped);
         }
+        let begin = match &resume {
+            Some(resume) => resume.begin(&core, &job, params)?,
+            None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
+        };
         core.emit(EventKind::JobStarted { job: job.clone() });
         let market = match core.open_market(job.clone(), &resolved, expiration).await {
             Ok(market) => market,
@@ -91,6 +100,7 @@ impl<S: Service> Cluster<S> {
             job,
             market,
             treatment,
+            resume,
             expiration,
             tasks,
             entries: Mutex::default(),
@@ -109,8 +119,10 @@ impl<S: Service> Cluster<S> {
             payload,
             seen: AtomicU64::new(0),
         };
-        // Nobody else can have stopped it.
-        let _ = cluster.spawn_instances(params);
+        for (index, instance) in begin {
+            // Nobody else can have stopped it.
+            let _ = cluster.spawn(index, instance);
+        }
         Ok(cluster)
     }
 
@@ -185,15 +197,36 @@ impl<S: Service> Cluster<S> {
     ) -> Result<(), ClusterError> {
         let shared = &self.shared;
         for params in params {
+            let index = shared.entries().next;
+            self.spawn(index, Begin::Fresh(params))?;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, index: usize, begin: Begin<S::Params>) -> Result<(), ClusterError> {
+        let shared = &self.shared;
+        let (params, resumed, ended) = match begin {
+            Begin::Fresh(params) => (params, None, false),
+            Begin::Ended(params) => (params, None, true),
+            Begin::Going {
+                params,
+                machine,
+                stopping,
+            } => (params, Some((machine, stopping)), false),
+        };
+        {
             let mut entries = shared.entries();
             if entries.stopped {
                 return Err(ClusterError::Stopped);
             }
-            let index = entries.instances.len();
+            entries.next = entries.next.max(index + 1);
             let instance = Instance {
                 id: format!("{}/{}", shared.job, index + 1),
                 name: S::name(&params, index),
-                state: ServiceState::Pending,
+                state: match ended {
+                    true => ServiceState::Terminated,
+                    false => ServiceState::Pending,
+                },
                 provider_name: None,
                 provider_id: None,
                 agreement_id: None,
@@ -201,15 +234,25 @@ impl<S: Service> Cluster<S> {
                 failure: None,
                 attempts: 0,
             };
+            if resumed.is_none() {
+                // One that goes on is written down already, with its machine.
+                shared.write_down(index, &params, &instance);
+            }
             let task = format!("instance-{}", index + 1);
             let (status, receiver) = watch::channel(instance);
             let stop = StopSignal::new();
             entries.instances.push((receiver, stop.clone()));
             drop(entries);
+            if ended {
+                shared.touch();
+                return Ok(());
+            }
             shared.live.send_modify(|live| *live += 1);
             let runner = Runner {
                 shared: Arc::clone(shared),
                 params,
+                index,
+                resumed,
                 status,
                 stop,
                 heard: 0,
@@ -297,6 +340,12 @@ impl<S: Service> Shared<S> {
             .iter()
             .map(|(instance, _)| instance.borrow().clone())
             .collect()
+    }
+
+    /// Writes down where an instance stands.
+    pub(super) fn write_down(&self, index: usize, params: &S::Params, instance: &Instance) {
+        let cluster = (self.job.as_str(), self.resume.as_ref());
+        write_down::<S>(&self.core, cluster, index, params, instance);
     }
 
     /// Something about an instance changed.

@@ -75,6 +75,10 @@ impl StopSignal {
 pub(super) struct Runner<S: Service> {
     pub(super) shared: Arc<Shared<S>>,
     pub(super) params: S::Params,
+    /// Which of its cluster, from 0.
+    pub(super) index: usize,
+    /// The machine of an earlier life, and whether the instance was stopping on it.
+    pub(super) resumed: Option<(Machine, bool)>,
     pub(super) status: watch::Sender<Instance>,
     pub(super) stop: StopSignal,
     pub(super) heard: u32,
@@ -92,6 +96,7 @@ impl<S: Service> Runner<S> {
         loop {
             let event = match (&state, handler) {
                 (State::Terminated { .. }, _) => break,
+                (State::Pending { .. }, _) if self.resumed.is_some() => self.resume(),
                 (State::Pending { attempt }, _) => {
                     let pause = (*attempt > 1).then(|| backoff.next_delay());
                     self.rent(pause).await
@@ -140,6 +145,28 @@ impl<S: Service> Runner<S> {
         });
     }
 
+    /// Goes on with the machine of an earlier life.
+    fn resume(&mut self) -> Event {
+        let Some((machine, stopping)) = self.resumed.take() else {
+            return Event::StopRequested;
+        };
+        self.take(machine);
+        Event::Resumed { stopping }
+    }
+
+    fn take(&mut self, machine: Machine) {
+        let activity = Arc::clone(machine.activity());
+        self.machine = Some(machine);
+        let rental = activity.rental();
+        self.status.send_modify(|instance| {
+            instance.provider_name = Some(rental.provider_name.clone());
+            instance.provider_id = Some(rental.provider_id.clone());
+            instance.agreement_id = Some(rental.agreement_id.clone());
+            instance.activity_id = Some(activity.id().clone());
+            instance.attempts += 1;
+        });
+    }
+
     async fn rent(&mut self, pause: Option<Duration>) -> Event {
         let shared = Arc::clone(&self.shared);
         let renting = async {
@@ -155,16 +182,7 @@ impl<S: Service> Runner<S> {
         };
         match rented {
             Ok(machine) => {
-                let activity = Arc::clone(machine.activity());
-                self.machine = Some(machine);
-                let rental = activity.rental();
-                self.status.send_modify(|instance| {
-                    instance.provider_name = Some(rental.provider_name.clone());
-                    instance.provider_id = Some(rental.provider_id.clone());
-                    instance.agreement_id = Some(rental.agreement_id.clone());
-                    instance.activity_id = Some(activity.id().clone());
-                    instance.attempts += 1;
-                });
+                self.take(machine);
                 Event::Rented
             }
             Err(RentError::Sign(error)) => Event::RentFailed {
@@ -193,12 +211,16 @@ impl<S: Service> Runner<S> {
         let mut ctx = WorkContext::new(Arc::clone(&activity), stopping.clone());
         let limit = match handler {
             Handler::Start => treatment.start_timeout,
-            Handler::Run => None,
+            Handler::Resume | Handler::Run => None,
             Handler::Shutdown => treatment.shutdown_timeout,
         };
         let work = async {
             match handler {
                 Handler::Start => service.start(&mut ctx).await,
+                Handler::Resume => {
+                    service.resume(&mut ctx).await?;
+                    service.run(&mut ctx).await
+                }
                 Handler::Run => service.run(&mut ctx).await,
                 Handler::Shutdown => service.shutdown(&mut ctx).await,
             }
@@ -262,6 +284,7 @@ impl<S: Service> Runner<S> {
             return;
         }
         let instance = self.status.borrow().clone();
+        self.shared.write_down(self.index, &self.params, &instance);
         self.shared.core.emit(EventKind::ServiceStateChanged {
             job: self.shared.job.clone(),
             service: instance.id,
@@ -283,7 +306,7 @@ fn reason_of(event: &Event) -> Option<String> {
         | Event::HandlerFailed { reason }
         | Event::Lost { reason }
         | Event::AgreementEnded { reason } => Some(reason.clone()),
-        Event::Rented | Event::HandlerFinished | Event::StopRequested => None,
+        Event::Rented | Event::Resumed { .. } | Event::HandlerFinished | Event::StopRequested => None,
     }
 }
 

@@ -4,6 +4,7 @@
 mod cluster;
 mod error;
 mod instance;
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,10 @@ pub use instance::Instance;
 pub(crate) use instance::panic_text;
 
 pub use crate::lifecycle::service::ServiceState;
+
+use resume::Resume;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::WorkContext;
 use crate::error::Error;
@@ -91,6 +96,16 @@ pub trait Service: Send + Sized + 'static {
         }
     }
 
+    /// Called in place of [`start`](Self::start) when an instance goes on after its requestor ended
+    /// without stopping it: the machine is as it was, the service value is a fresh one, and a script
+    /// may still be at work. By default nothing; [`run`](Self::run) follows.
+    fn resume(
+        &mut self,
+        _ctx: &mut WorkContext,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Does what is to be done while the service runs. By default nothing, until it is stopped.
     ///
     /// Its end, well or badly, leads to [`shutdown`](Self::shutdown).
@@ -137,6 +152,7 @@ pub struct RunService<S: Service> {
     payload: Option<Payload>,
     expiration: Duration,
     treatment: Treatment,
+    resume: Option<Resume<S::Params>>,
 }
 
 impl Golem {
@@ -174,6 +190,7 @@ impl Golem {
                 shutdown_timeout: Some(Duration::from_secs(5 * 60)),
                 stop_grace: Duration::ZERO,
             },
+            resume: None,
         }
     }
 }
@@ -239,6 +256,33 @@ impl<S: Service> RunService<S> {
         self
     }
 
+    /// Goes on with the instances that an earlier run of this program started under the same name,
+    /// and left running by a crash: their machines, if they still answer, and their parameters, from
+    /// the journal. Parameters given here only fill up the rest. What is not claimed by its name
+    /// within [`claim_within`](crate::recovery::RecoveryLimits::claim_within) is given back.
+    ///
+    /// Needs a journal that outlives the process, and
+    /// [`Recovery::Adopt`](crate::Recovery::Adopt).
+    pub fn resume(mut self, name: impl Into<String>) -> Self
+    where
+        S::Params: Serialize + DeserializeOwned,
+    {
+        self.resume = Some(Resume::new(name.into()));
+        self
+    }
+
+    /// Completes parameters from the journal by what JSON cannot carry. To be called after
+    /// [`resume`](Self::resume).
+    pub fn complete_params(
+        mut self,
+        complete: impl Fn(S::Params) -> S::Params + Send + Sync + 'static,
+    ) -> Self {
+        if let Some(resume) = &mut self.resume {
+            resume.complete = Some(Arc::new(complete));
+        }
+        self
+    }
+
     /// Publishes the demand and begins to start the instances, all at once.
     ///
     /// # Errors
@@ -265,6 +309,7 @@ impl<S: Service> RunService<S> {
             resolved,
             self.expiration,
             self.treatment,
+            self.resume,
             params,
         )
         .await

@@ -9,6 +9,7 @@ use std::time::Duration;
 use golem_engine::payload::{Payload, vm};
 use golem_engine::service::{HandlerError, Service};
 use golem_engine::{Error, WorkContext};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 const SIMPLE_SERVICE: &str = "/golem/run/simple_service";
@@ -21,7 +22,7 @@ const IMAGE_HASH: &str = "8b11df59f84358d47fc6776d0bb7290b0054c15ded2d6f54cf6344
 const IMAGE_URL: &str = "http://images.invalid/simple-service.gvmi";
 
 /// Which plot is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Plot {
     /// Observations over time.
     Time,
@@ -42,7 +43,7 @@ pub enum Received<'a> {
 }
 
 /// What makes one instance different from another.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Parameters {
     /// Its name, also the beginning of its files' names.
     pub name: String,
@@ -54,7 +55,8 @@ pub struct Parameters {
     pub plot: Plot,
     /// Where plots are downloaded to.
     pub folder: PathBuf,
-    /// Hears what the instance receives.
+    /// Hears what the instance receives. Not kept in a journal.
+    #[serde(skip)]
     pub observer: Option<Observer>,
 }
 
@@ -111,9 +113,17 @@ impl Service for SimpleService {
 
     async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
         // As the first script of the activity it deploys and starts the image by itself.
-        let mut script = ctx.script();
+        let mut script = ctx.script().repeatable();
         script.run(SIMPLE_SERVICE_CTL, ["--start"]);
         script.execute().await?;
+        Ok(())
+    }
+
+    async fn resume(&mut self, _ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        // The plots of the run before are kept.
+        while self.plot_file(self.plots + 1).exists() {
+            self.plots += 1;
+        }
         Ok(())
     }
 
@@ -123,7 +133,8 @@ impl Service for SimpleService {
             tokio::time::sleep(self.parameters.stats_every).await;
             let plot_is_due = Instant::now() >= next_plot;
 
-            let mut script = ctx.script();
+            // Looking twice does no harm, so a lost answer does not end the service.
+            let mut script = ctx.script().repeatable();
             let stats = script.run(SIMPLE_SERVICE, ["--stats"]);
             let kind = match self.parameters.plot {
                 Plot::Time => "time",
@@ -139,9 +150,8 @@ impl Service for SimpleService {
                 let plot = plot.await?;
                 let source = plot.stdout_text();
                 self.plots += 1;
-                let name = format!("{}-{:04}.png", self.parameters.name, self.plots);
-                let target = self.parameters.folder.join(name);
-                let mut script = ctx.script();
+                let target = self.plot_file(self.plots);
+                let mut script = ctx.script().repeatable();
                 script.download_file(source.trim().trim_matches('"'), &target);
                 script.execute().await?;
                 self.tell(&Received::Plot(&target));
@@ -150,7 +160,7 @@ impl Service for SimpleService {
     }
 
     async fn shutdown(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
-        let mut script = ctx.script();
+        let mut script = ctx.script().repeatable();
         script.run(SIMPLE_SERVICE_CTL, ["--stop"]);
         script.execute().await?;
         Ok(())
@@ -158,6 +168,11 @@ impl Service for SimpleService {
 }
 
 impl SimpleService {
+    fn plot_file(&self, number: u32) -> PathBuf {
+        let name = format!("{}-{number:04}.png", self.parameters.name);
+        self.parameters.folder.join(name)
+    }
+
     fn tell(&self, received: &Received<'_>) {
         if let Some(observer) = &self.parameters.observer {
             observer(&self.parameters.name, received);

@@ -1,0 +1,135 @@
+//! Going on with instances of an earlier life. Owns: parameters as JSON, which instances a cluster
+//! begins with, and what is written down about them. Does not own: whether their machines are still
+//! there (`recovery/`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Instance, Service};
+use crate::activity::Machine;
+use crate::error::Error;
+use crate::golem::Core;
+use crate::journal::{Fact, InstanceRecord};
+use crate::lifecycle::service::ServiceState;
+use crate::model::JobId;
+
+/// Gives resumed parameters what JSON cannot carry.
+type Complete<P> = Arc<dyn Fn(P) -> P + Send + Sync>;
+
+/// The name under which a cluster is found again, and how its parameters are kept.
+pub(super) struct Resume<P> {
+    pub(super) name: String,
+    pub(super) encode: fn(&P) -> Value,
+    decode: fn(Value) -> Result<P, serde_json::Error>,
+    pub(super) complete: Option<Complete<P>>,
+}
+
+impl<P: Serialize + DeserializeOwned> Resume<P> {
+    pub(super) fn new(name: String) -> Self {
+        Resume {
+            name,
+            // What cannot be kept is not resumed; it starts with the program's parameters.
+            encode: |params| serde_json::to_value(params).unwrap_or(Value::Null),
+            decode: |value| serde_json::from_value(value),
+            complete: None,
+        }
+    }
+}
+
+/// An instance that a cluster begins with.
+pub(super) enum Begin<P> {
+    /// It ended in an earlier life.
+    Ended(P),
+    /// It starts.
+    Fresh(P),
+    /// It goes on with its machine, which it was stopping on if `stopping`.
+    Going {
+        params: P,
+        machine: Machine,
+        stopping: bool,
+    },
+}
+
+impl<P: Clone> Resume<P> {
+    /// Instances to begin with, by index: those of the earlier life, and those of `given` beyond.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] when the name is in use.
+    pub(super) fn begin(
+        &self,
+        core: &Arc<Core>,
+        job: &JobId,
+        given: Vec<P>,
+    ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
+        let claimed = core.claims().take(&self.name).ok_or_else(|| Error::Payload {
+            message: format!(
+                "a service named `{}` is resumed already; each needs a name of its own",
+                self.name
+            ),
+        })?;
+        let mut begin = BTreeMap::new();
+        for claim in claimed {
+            let InstanceRecord {
+                index,
+                params,
+                state,
+                ..
+            } = claim.record;
+            let kept = (self.decode)(params).ok().map(|params| match &self.complete {
+                Some(complete) => complete(params),
+                None => params,
+            });
+            let machine = claim
+                .machine
+                .map(|(rental, activity)| Machine::adopt(core, job, rental, activity));
+            let Some(params) = kept.or_else(|| given.get(index).cloned()) else {
+                // Dropping the machine gives it back.
+                tracing::warn!(service = %self.name, index, "its parameters cannot be read; not resumed");
+                continue;
+            };
+            let stopping = state == ServiceState::Stopping.as_str();
+            let instance = match machine {
+                Some(machine) => Begin::Going {
+                    params,
+                    machine,
+                    stopping,
+                },
+                None if stopping || state == ServiceState::Terminated.as_str() => {
+                    Begin::Ended(params)
+                }
+                None => Begin::Fresh(params),
+            };
+            begin.insert(index, instance);
+        }
+        for (index, params) in given.into_iter().enumerate() {
+            begin.entry(index).or_insert(Begin::Fresh(params));
+        }
+        Ok(begin)
+    }
+}
+
+/// Writes down where an instance stands.
+pub(super) fn write_down<S: Service>(
+    core: &Core,
+    cluster: (&str, Option<&Resume<S::Params>>),
+    index: usize,
+    params: &S::Params,
+    instance: &Instance,
+) {
+    let (job, resume) = cluster;
+    let machine = instance.state.is_available();
+    let record = InstanceRecord {
+        cluster: resume.map_or(job, |resume| &resume.name).to_owned(),
+        index,
+        params: resume.map_or(Value::Null, |resume| (resume.encode)(params)),
+        state: instance.state.to_string(),
+        resumable: resume.is_some(),
+        agreement: instance.agreement_id.clone().filter(|_| machine),
+        activity: instance.activity_id.clone().filter(|_| machine),
+    };
+    core.log().fact(Fact::Instance { instance: record });
+}
