@@ -15,7 +15,8 @@ const LONG_JOB_SECS: i64 = 5 * 3600;
 /// agreement that was never confirmed. Under `debug`, where providers ignore what they do not know.
 pub(crate) const SESSION_PROPERTY: &str = "golem.node.debug.app-session";
 
-/// Tells demands of a session apart: the job, and how often it has published.
+/// Tells demands of a session apart: the job, and how often it has published; in counter-proposals
+/// the job.
 pub(super) const NUMBER_PROPERTY: &str = "golem.node.debug.demand";
 
 /// Puts a demand together.

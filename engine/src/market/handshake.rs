@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementState, Party};
-use golem_wire::{AgreementId, NodeId};
+use golem_wire::AgreementId;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
+use super::demand::NUMBER_PROPERTY;
 use super::pool::Draft;
 use super::signing::Desk;
 use super::{AgreementEnd, EndedBy, LeftOpen, Rental, SESSION_PROPERTY, terminate};
@@ -16,7 +17,6 @@ use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
-use crate::golem::Core;
 use crate::model::OfferProposal;
 use crate::retry::Backoff;
 
@@ -36,18 +36,9 @@ pub(super) struct Failure {
 pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, Failure> {
     let Draft { offer, .. } = draft;
     let core = &desk.core;
-    let valid_to = valid_to(desk);
-    let id = match core
-        .rest()
-        .market()
-        .create_agreement(offer.proposal_id(), valid_to)
-        .await
-    {
+    let id = match create(desk, &offer).await {
         Ok(id) => id,
         Err(error) => {
-            if error.outcome() == Outcome::Unknown {
-                withdraw_unseen(core, offer.provider_id());
-            }
             let reason = format!("no agreement was created: {error}");
             let fatal = error.is_status(StatusCode::UNAUTHORIZED).then_some(error);
             return Err(Failure {
@@ -98,40 +89,83 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
     }
 }
 
-/// Cancels an agreement with `provider` that may have been created although its answer was lost. The
-/// provider does not know of an agreement that is not confirmed, so one that is not found, because
-/// the daemon does not answer for too long, merely expires.
-fn withdraw_unseen(core: &Arc<Core>, provider: &NodeId) {
-    let owned = Arc::clone(core);
-    let provider = provider.clone();
-    core.signing().spawn("withdraw-unseen", async move {
-        if let Err(error) = cancel_unseen(&owned, &provider).await {
-            tracing::warn!(%provider, %error, "an agreement of unknown outcome may be left until it expires");
+/// Creates the agreement, once. When it is not known whether it was created, it is looked for before
+/// it is asked for again; a provider does not know of an agreement that is not confirmed, so one that
+/// cannot be looked for merely expires.
+async fn create(desk: &Arc<Desk>, offer: &OfferProposal) -> Result<AgreementId, ApiError> {
+    let core = &desk.core;
+    let proposal = offer.proposal_id();
+    let mut backoff = Backoff::new(core.seed().fork(&format!("create/{proposal}")));
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let market = core.rest().market();
+        let error = match market.create_agreement(proposal, valid_to(desk)).await {
+            Ok(id) => return Ok(id),
+            Err(error) => error,
+        };
+        let exists = error.is_status(StatusCode::CONFLICT);
+        if exists || error.outcome() == Outcome::Unknown {
+            match find_created(desk, offer).await {
+                Ok(Some(id)) => return Ok(id),
+                Ok(None) if exists => return Err(error),
+                Ok(None) => {}
+                Err(looking) => {
+                    tracing::warn!(%proposal, %looking, "an agreement may be left until it expires");
+                    return Err(error);
+                }
+            }
+        } else if error.outcome() == Outcome::Refused || !error.is_retryable() {
+            return Err(error);
         }
-    });
+        if core.is_daemon_away().await {
+            attempt -= 1;
+        }
+        if attempt >= ATTEMPTS || desk.closed.is_cancelled() {
+            return Err(error);
+        }
+        backoff.pause().await;
+    }
 }
 
-async fn cancel_unseen(core: &Core, provider: &NodeId) -> Result<(), ApiError> {
-    let mut backoff = Backoff::new(core.seed().fork(&format!("unseen/{provider}")));
+/// The agreement that was created although its answer was lost. If there are several, nobody can
+/// tell which is whose, and they are cancelled.
+async fn find_created(
+    desk: &Desk,
+    offer: &OfferProposal,
+) -> Result<Option<AgreementId>, ApiError> {
+    let core = &desk.core;
+    let provider = offer.provider_id();
+    let mut backoff = Backoff::new(core.seed().fork(&format!("created/{provider}")));
     let api = || core.rest().market();
     let fresh = AgreementState::Proposal;
     let list = || api().agreements(&fresh, None);
     let since = core.payments().allocation().timestamp;
+    let mut found = Vec::new();
     for row in core.insist(&mut backoff, ATTEMPTS, list).await? {
         if row.role != Party::Requestor || row.timestamp < since || core.rentals().knows(&row.id) {
             continue;
         }
         let read = || api().agreement(&row.id);
         let agreement = core.insist(&mut backoff, ATTEMPTS, read).await?;
-        let session = agreement.demand.properties.get(SESSION_PROPERTY);
-        let is_ours = session.and_then(|said| said.as_str()) == Some(core.app_session());
-        if is_ours && agreement.offer.provider_id == *provider {
-            let reason = Reason::from("the answer to its creation was lost");
-            // Nobody confirms it: a failure leaves it to expire.
-            api().cancel(&row.id, &reason).await?;
+        let said = |key: &str| agreement.demand.properties.get(key)?.as_str();
+        if said(SESSION_PROPERTY) == Some(core.app_session())
+            && said(NUMBER_PROPERTY) == Some(desk.job.as_str())
+            && agreement.offer.provider_id == *provider
+        {
+            found.push(row.id);
         }
     }
-    Ok(())
+    if found.len() > 1 {
+        for id in found.drain(..) {
+            let reason = Reason::from("the answer to its creation was lost");
+            // Nobody confirms it: a failure leaves it to expire.
+            if let Err(error) = api().cancel(&id, &reason).await {
+                tracing::debug!(agreement = %id, %error, "not cancelled; it expires");
+            }
+        }
+    }
+    Ok(found.pop())
 }
 
 /// The provider may approve as long as we wait for it, and a little longer for slow clocks.

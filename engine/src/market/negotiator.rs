@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::demand;
+use super::demand::{self, NUMBER_PROPERTY};
 use super::pool::Note;
 use super::signing::Desk;
 use crate::api::{ApiError, Outcome};
@@ -21,6 +21,9 @@ use crate::strategy::Score;
 
 /// Rejections sent to providers at the same time; beyond it they are only counted.
 const COURTESY: usize = 16;
+
+/// Attempts to send a counter-proposal.
+const COUNTER_ATTEMPTS: u32 = 5;
 
 /// Starts the loops; they end when the desk is closed.
 pub(super) fn start(desk: &Arc<Desk>, demand: DemandId) {
@@ -205,26 +208,33 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
     let mut counter = demand::counter(&desk.draft, &desk.platform);
+    // It becomes our side of the agreement, and tells there which job it is for.
+    let job = Value::from(desk.job.as_str());
+    counter.properties.insert(NUMBER_PROPERTY.into(), job);
     desk.core.strategy().respond_to_offer(&offer, &mut counter);
     let counter = demand::base(counter);
     let desk = Arc::clone(desk);
     desk.core.tasks().clone().spawn("counter", async move {
         let id = offer.proposal_id();
         let market = || desk.core.rest().market();
+        let unclear = |error: &ApiError| error.outcome() == Outcome::Unknown;
         let mut sent = market().counter(&demand, id, &counter).await;
-        let unclear = |sent: &Result<_, ApiError>| {
-            sent.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown)
-        };
-        let was_unclear = unclear(&sent);
-        if was_unclear {
+        let mut backoff = Backoff::new(desk.core.seed().fork(&format!("counter/{id}")));
+        let mut attempt = 1;
+        while let Err(error) = &sent
+            && error.is_retryable()
+            && attempt < COUNTER_ATTEMPTS
+            && !desk.closed.is_cancelled()
+        {
             // Saying it again does no harm: a proposal can be countered once only, and the daemon
             // says so if it was. Otherwise the provider's only offer would be lost.
-            let seed = desk.core.seed().fork(&format!("counter/{id}"));
-            Backoff::new(seed).pause().await;
+            attempt += 1;
+            backoff.pause().await;
             sent = market().counter(&demand, id, &counter).await;
         }
         let notes = match sent {
-            Err(error) if was_unclear && (error.is_status(StatusCode::GONE) || error.outcome() == Outcome::Unknown) => {
+            // Nobody else can have countered it.
+            Err(error) if error.is_status(StatusCode::GONE) || unclear(&error) => {
                 desk.lock().pool.sent_unseen(id, Instant::now())
             }
             Ok(own) => {

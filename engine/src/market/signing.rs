@@ -15,14 +15,16 @@ use super::handshake::{self, Failure};
 use super::pool::{Draft, Pool};
 use super::refusals::MarketSummary;
 use super::{Rental, SESSION_PROPERTY, SignError, demand, negotiator};
-use crate::api::ApiError;
+use crate::api::{ApiError, Outcome};
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Core;
+use crate::journal::Fact;
 use crate::model::{JobId, ResolvedPayload};
+use crate::retry::Backoff;
 use crate::strategy::DemandDraft;
 
-/// Attempts to find a demand whose publication had an unknown outcome.
+/// Attempts to publish a demand, and to find one whose publication had an unknown outcome.
 const FIND_ATTEMPTS: u32 = 5;
 
 /// One demand and its proposals.
@@ -120,11 +122,29 @@ impl Desk {
             .insert(demand::NUMBER_PROPERTY.into(), number.clone());
         let base = demand::base(draft);
         let api = self.core.rest().market();
-        let published = match api.subscribe(&self.job, &base).await {
-            Err(error) if error.outcome() == crate::api::Outcome::Unknown => {
-                self.find_published(&number).await.unwrap_or(Err(error))
+        let seed = self.core.seed().fork(&format!("publish/{number}"));
+        let mut backoff = Backoff::new(seed);
+        let mut attempt = 0;
+        let published = loop {
+            attempt += 1;
+            let error = match api.subscribe(&self.job, &base).await {
+                Err(error) if error.outcome() == Outcome::Unknown => {
+                    match self.find_published(&number).await {
+                        Some(found) => break found,
+                        None => error,
+                    }
+                }
+                Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => error,
+                done => break done,
+            };
+            // It is not there, so saying it again publishes it once.
+            if self.core.is_daemon_away().await {
+                attempt -= 1;
             }
-            done => done,
+            if attempt >= FIND_ATTEMPTS || self.closed.is_cancelled() {
+                break Err(error);
+            }
+            backoff.pause().await;
         };
         match &published {
             Ok(demand) => {
@@ -146,7 +166,7 @@ impl Desk {
     /// alone on the market. One that was published twice is withdrawn once.
     async fn find_published(&self, number: &Value) -> Option<Result<DemandId, ApiError>> {
         let label = format!("find-demand/{number}");
-        let mut backoff = crate::retry::Backoff::new(self.core.seed().fork(&label));
+        let mut backoff = Backoff::new(self.core.seed().fork(&label));
         let api = self.core.rest().market();
         let listing = self
             .core
@@ -172,7 +192,7 @@ impl Desk {
     /// Withdraws a demand. To be called in an owned task.
     pub(super) async fn withdraw(&self, demand: &DemandId) {
         let label = format!("unsubscribe/{demand}");
-        let mut backoff = crate::retry::Backoff::new(self.core.seed().fork(&label));
+        let mut backoff = Backoff::new(self.core.seed().fork(&label));
         // Withdrawing twice is as good as once, so it may be repeated like a read.
         let api = self.core.rest();
         let done = self
@@ -183,7 +203,13 @@ impl Desk {
             .await;
         match done {
             Ok(()) => {}
-            Err(error) if error.is_status(StatusCode::NOT_FOUND) => {}
+            Err(error)
+                if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
+            {
+                // An earlier attempt did it, or the daemon forgot it in a restart.
+                let demand = demand.clone();
+                self.core.log().fact(Fact::DemandGone { demand });
+            }
             Err(error) => tracing::warn!(%demand, %error, "the demand stays until it expires"),
         }
     }
@@ -282,7 +308,7 @@ impl Desk {
     /// offer anything.
     async fn patience(&self, deadline: &mut Instant) {
         let seed = self.core.seed().fork(&format!("patience/{}", self.job));
-        let mut backoff = crate::retry::Backoff::new(seed);
+        let mut backoff = Backoff::new(seed);
         loop {
             tokio::time::sleep_until(*deadline).await;
             if !self.core.is_daemon_away().await || !self.core.daemon_back(&mut backoff).await {

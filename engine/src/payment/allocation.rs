@@ -72,12 +72,30 @@ pub(crate) async fn reserve(
         deposit: None,
         extend_timeout: None,
     };
-    match api.allocate(&wanted).await {
+    let mut attempt = 0;
+    let allocated = loop {
+        attempt += 1;
+        let error = match api.allocate(&wanted).await {
+            Err(error) if error.outcome() == Outcome::Unknown => error,
+            Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => error,
+            done => break done,
+        };
+        // It is asked for again only when the daemon says that it is not there.
+        if error.outcome() == Outcome::Unknown {
+            match find(rest, &mut backoff, &wanted).await {
+                Ok(Some(allocation)) => break Ok(allocation),
+                Ok(None) => {}
+                Err(_) => break Err(error),
+            }
+        }
+        if attempt >= ATTEMPTS {
+            break Err(error);
+        }
+        backoff.pause().await;
+    };
+    match allocated {
         Ok(allocation) => Ok(allocation),
-        Err(error) if error.outcome() == Outcome::Unknown => match find(rest, &wanted).await {
-            Some(allocation) => Ok(allocation),
-            None => Err(error.into()),
-        },
+        Err(error) if error.outcome() != Outcome::Refused => Err(error.into()),
         Err(error) => Err(match account {
             Some(account) => too_small(&wanted, &account.platform, error),
             None if error.outcome() == Outcome::Refused => no_account(),
@@ -175,11 +193,16 @@ fn timeout(config: &Config, now: Timestamp) -> Timestamp {
 }
 
 /// An allocation that was made although its answer was lost; its timeout is as good as a name.
-async fn find(rest: &Rest, wanted: &NewAllocation) -> Option<Allocation> {
-    let allocations = rest.payment().allocations().await.ok()?;
-    allocations
+async fn find(
+    rest: &Rest,
+    backoff: &mut Backoff,
+    wanted: &NewAllocation,
+) -> Result<Option<Allocation>, ApiError> {
+    let list = || rest.payment().allocations();
+    let allocations = backoff.read(ATTEMPTS, list).await?;
+    Ok(allocations
         .into_iter()
-        .find(|found| found.timeout == wanted.timeout && found.total_amount == wanted.total_amount)
+        .find(|found| found.timeout == wanted.timeout && found.total_amount == wanted.total_amount))
 }
 
 fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
@@ -223,10 +246,8 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
         let id = core.payments().allocation().allocation_id;
         // Setting the same timeout twice changes nothing, so it may be repeated like a read.
         let rest = core.rest();
-        if let Err(error) = backoff
-            .read(ATTEMPTS, || rest.payment().amend(&id, &update))
-            .await
-        {
+        let amending = core.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(&id, &update));
+        if let Err(error) = amending.await {
             tracing::warn!(allocation = %id, %error, "the allocation's timeout was not moved on");
         }
     }
@@ -236,7 +257,11 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
 pub(crate) async fn release(core: &Core) -> Result<(), ApiError> {
     release_earlier(core).await;
     let id = core.payments().allocation().allocation_id;
-    release_one(core.rest(), core.seed(), &id).await
+    release_one(core.rest(), core.seed(), &id).await?;
+    // Also when it was gone already: an earlier attempt did it.
+    core.log()
+        .fact(Fact::AllocationGone { allocation: id });
+    Ok(())
 }
 
 /// Releases the budgets of earlier lives.
