@@ -1,20 +1,20 @@
 //! What becomes of a journal that is broken: it is put aside whole, never overwritten, and what can
-//! be trusted of it begins the next one. Owns: names of files beside a journal. Does not own:
-//! finding out that it is broken (`layout.rs`, `wal.rs`).
+//! be trusted of it begins the next one. Does not own:
+//! finding out that it is broken (`survey.rs`).
 //!
 //! Salvaged are the entries up to the first broken one: that is the journal as it was at an earlier
 //! time. Recovery asks the daemon about everything in it, and finds what came later by the app
 //! session, which is kept apart from the entries for that purpose.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::file::{beside, exists};
 use super::layout::{self, storage};
 use super::{Book, Entry, Fact, JournalError, Owner, Record, migrate};
 
@@ -151,24 +151,4 @@ fn free_name(path: &Path, now: Timestamp) -> PathBuf {
         name = beside(path, &format!(".damaged-{stamp}-{round}"));
     }
     name
-}
-
-/// The path with something appended to its name.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
-/// Whether there is anything by this name, be it a link to nowhere.
-pub(super) fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
-}
-
-/// New files are for their owner only: a journal tells what was rented and paid.
-pub(super) fn private(options: &mut OpenOptions) {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    #[cfg(not(unix))]
-    let _ = options;
 }

@@ -28,7 +28,7 @@ impl Drop for Lock {
 
 /// The lock's path for a journal.
 pub(super) fn lock_path(journal: &Path) -> PathBuf {
-    super::damage::beside(journal, ".lock")
+    super::file::beside(journal, ".lock")
 }
 
 impl Lock {
@@ -44,7 +44,7 @@ impl Lock {
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        super::damage::private(&mut options);
+        super::file::private(&mut options);
         let mut file = options.open(&path).map_err(failed)?;
         if !try_lock(&file).map_err(failed)? {
             return Err(JournalError::Locked {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::{Map, Value, json};
 
-use super::damage::{beside, exists};
+use super::file::{beside, exists};
 use super::layout::{self, Trouble, storage};
 use super::{Book, Entry, FORMAT, JournalError};
 

@@ -12,17 +12,25 @@
 mod book;
 mod damage;
 mod entry;
+mod file;
 mod layout;
 mod lock;
 mod memory;
 mod migrate;
 mod sqlite;
+mod survey;
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
+mod kill_tests;
 #[cfg(test)]
 mod sqlite_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_tests;
 mod wal;
 
 use std::path::PathBuf;

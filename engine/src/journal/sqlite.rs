@@ -1,5 +1,6 @@
 //! A journal in a file: an SQLite database in WAL mode. Owns: opening it (lock, checks, migration,
-//! putting a broken one aside), adding entries, compacting. Does not own: the layout (`layout.rs`).
+//! putting a broken one aside), adding entries, compacting. Does not own: the layout (`layout.rs`),
+//! looking for damage (`survey.rs`).
 //!
 //! No key is ever in it. On unix only its owner may read it. Beside `NAME` lie `NAME-wal` and
 //! `NAME-shm` while it is open (after a crash, too: they are part of it), and `NAME.lock` for ever.
@@ -10,13 +11,14 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::damage::{self, SetAside, beside, exists, private};
+use super::damage::{self, SetAside};
+use super::file::{Identity, beside, place, private, sync_folder};
 use super::layout::{self, Line, Trouble, storage};
 use super::lock::{self, Lock};
+use super::survey::{Survey, WAL_BROKEN, careful, examine, survey};
 use super::wal::{self, Wal};
 use super::{Entry, FORMAT, Fact, Journal, JournalError, Owner, Record, migrate};
 use crate::clock::{Clock, SystemClock};
@@ -28,9 +30,6 @@ pub(super) const READ: OpenFlags =
 /// Flags of a file that is there.
 pub(super) const WRITE: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
-
-/// How long a foreign program that reads or writes the file is waited for.
-const BUSY: Duration = Duration::from_millis(200);
 
 /// Pages in the `-wal` after which they are moved into the file.
 const CHECKPOINT_PAGES: i64 = 512;
@@ -398,166 +397,6 @@ fn unwritten(error: rusqlite::Error) -> JournalError {
     storage("written", format!("{error}{advice}"))
 }
 
-const WAL_BROKEN: &str = "its -wal is broken in the middle";
-
-struct Survey {
-    format: u32,
-    entries: Vec<Entry>,
-}
-
-/// What is at `path`, which is ours for now: nothing, or a sound journal and whether its last write
-/// was cut off.
-fn examine(path: &Path) -> Result<Option<(Survey, bool)>, Trouble> {
-    let failed = |error: io::Error| storage("opened", format!("{}: {error}", path.display()));
-    let log = beside(path, "-wal");
-    if !exists(path) {
-        return match fs::metadata(&log) {
-            Ok(log) if log.len() > 0 => Err(Trouble::Damage(
-                "only its -wal is there, the file itself is missing".into(),
-            )),
-            _ => Ok(None),
-        };
-    }
-    // Says more clearly than SQLite what is forbidden; closed before SQLite has its locks on it.
-    let mut options = OpenOptions::new();
-    let length = options.read(true).write(true).open(path);
-    let length = length.and_then(|file| file.metadata()).map_err(failed)?;
-    if !length.is_file() {
-        return Err(storage("opened", format!("{} is no file", path.display())).into());
-    }
-    if length.len() == 0 {
-        return Err(Trouble::Damage("it is empty".into()));
-    }
-    let torn = match wal::look(&log).map_err(failed)? {
-        Wal::Whole => false,
-        Wal::TornTail => true,
-        Wal::Damaged => return Err(Trouble::Damage(WAL_BROKEN.into())),
-    };
-    survey(path).map(|survey| Some((survey, torn)))
-}
-
-/// Reads and checks everything, and changes nothing.
-fn survey(path: &Path) -> Result<Survey, Trouble> {
-    let mut connection = Connection::open_with_flags(path, READ)?;
-    careful(&connection)?;
-    // All of it from one moment, whoever writes meanwhile.
-    let connection = connection.transaction()?;
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (format, application) = (number("user_version")?, number("application_id")?);
-    let tables = tables(&connection)?;
-    let has = |what: &str| tables.iter().any(|sql| sql.contains(what));
-    let ours = application == i64::from(layout::APPLICATION)
-        || (has("entries(") && has("owner("))
-        || has("journal(line");
-    if !ours && !tables.is_empty() {
-        let reason = format!("{} is a database of another program", path.display());
-        return Err(storage("opened", reason).into());
-    }
-    let format = u32::try_from(format).unwrap_or(0);
-    if ours && format > FORMAT {
-        return Err(Trouble::Other(JournalError::TooNew {
-            path: path.to_owned(),
-            found: format,
-            known: FORMAT,
-        }));
-    }
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Err(Trouble::Damage(verdict));
-    }
-    let mut entries = Vec::new();
-    match format {
-        FORMAT => {
-            layout::read_entries(&connection, &mut entries)?;
-            connection.query_row("SELECT count(line) FROM owner", [], |row| {
-                row.get::<_, i64>(0)
-            })?;
-        }
-        1 => migrate::read_v1(&connection, &mut entries)?,
-        _ => {
-            return Err(Trouble::Damage(
-                "it does not say which format it has".into(),
-            ));
-        }
-    }
-    Ok(Survey { format, entries })
-}
-
-fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement =
-        connection.prepare("SELECT coalesce(sql, '') FROM sqlite_schema WHERE type = 'table'")?;
-    let tables = statement.query_map([], |row| row.get(0))?;
-    tables.collect()
-}
-
-/// Trusts nothing in the file.
-fn careful(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
-    connection.pragma_update(None, "trusted_schema", false)
-}
-
 fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-}
-
-/// The file's one name, so that two names of it share one lock. Makes the folders.
-fn place(path: &Path) -> Result<PathBuf, JournalError> {
-    let failed = |error: io::Error| storage("opened", format!("{}: {error}", path.display()));
-    if let Ok(path) = fs::canonicalize(path) {
-        return Ok(path);
-    }
-    let Some(name) = path.file_name() else {
-        return Err(storage(
-            "opened",
-            format!("{} names no file", path.display()),
-        ));
-    };
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(failed)?;
-    Ok(fs::canonicalize(folder).map_err(failed)?.join(name))
-}
-
-/// So that a new file is still there after power loss; a folder that cannot be synced is none we
-/// could do better in.
-fn sync_folder(path: &Path) {
-    if let Some(folder) = path.parent().and_then(|folder| fs::File::open(folder).ok()) {
-        let _ = folder.sync_all();
-    }
-}
-
-/// Tells the file we opened from another one by its name: SQLite would go on writing into a file
-/// that was removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity(u64, u64);
-
-impl Identity {
-    fn of(path: &Path) -> Result<Self, JournalError> {
-        let metadata = fs::metadata(path).map_err(|error| {
-            let advice = "stop this engine and start it anew";
-            storage("written", format!("its file is gone ({error}); {advice}"))
-        })?;
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            Identity(metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let identity = {
-            let _ = metadata;
-            Identity(0, 0)
-        };
-        Ok(identity)
-    }
-
-    fn check(self, path: &Path) -> Result<(), JournalError> {
-        if Identity::of(path)? == self {
-            return Ok(());
-        }
-        let reason = "its file was replaced while in use; stop this engine and start it anew";
-        Err(storage("written", reason))
-    }
 }
