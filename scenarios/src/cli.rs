@@ -164,6 +164,7 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
         out: args.out.clone(),
         progress: !args.quiet && !args.json,
         interrupt: interrupt.clone(),
+        ..Options::default()
     };
     let rehearsal = rehearse(&scenario, &options)?;
     if args.json {

@@ -11,6 +11,7 @@ pub mod expect;
 pub mod file;
 pub mod image;
 mod journal;
+mod layer;
 pub mod offline;
 pub mod outcome;
 mod output;
@@ -31,6 +32,7 @@ mod work;
 
 pub use error::Error;
 pub use file::Scenario;
+pub use layer::Layer;
 pub use offline::{Offline, OfflineStage};
 pub use report::Report;
 pub use runner::{Options, Rehearsal, rehearse};

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::expect::{Expectation, Verdict};
 use crate::file::Scenario;
 use crate::journal::Journal;
+use crate::layer::Layer;
 use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -38,6 +39,8 @@ pub struct Options {
     pub progress: bool,
     /// Stops the run cleanly when cancelled.
     pub interrupt: CancellationToken,
+    /// What stands around the simulated daemon in memory.
+    pub layer: Layer,
 }
 
 /// A finished run.
@@ -121,7 +124,13 @@ impl Run<'_> {
             reason: error.to_string(),
         };
         let journal = Journal::create(&self.output.journal()).map_err(written)?;
-        let stage = Stage::set(self.scenario, self.seed, self.backend).await?;
+        let stage = Stage::set_under(
+            self.scenario,
+            self.seed,
+            self.backend,
+            &self.options.layer,
+        )
+        .await?;
         let begin = tokio::time::Instant::now();
         if let Some(network) = stage.network() {
             journal.follow(network.clone());

@@ -29,6 +29,7 @@ use tower::ServiceExt;
 use crate::error::Error;
 use crate::file::{APP_KEY, Scenario};
 use crate::image;
+use crate::layer::Layer;
 use crate::values::Backend;
 
 /// Bytes in flight on a websocket in memory.
@@ -84,6 +85,16 @@ impl Stage {
         seed: u64,
         backend: Backend,
     ) -> Result<Stage, Error> {
+        Stage::set_under(scenario, seed, backend, &Layer::default()).await
+    }
+
+    /// The same with something around the simulated daemon, if that is in memory.
+    pub(crate) async fn set_under(
+        scenario: &Scenario,
+        seed: u64,
+        backend: Backend,
+        layer: &Layer,
+    ) -> Result<Stage, Error> {
         let tasks = TaskGroup::new("stage");
         let image = image::stage(scenario, backend)?;
         let mut stage = Stage {
@@ -108,7 +119,7 @@ impl Stage {
         let network = MockYagna::start(config, timebase);
         stage.clock = Arc::new(NetworkClock(timebase));
         if backend == Backend::Memory {
-            stage.transport = in_memory(&network, &stage.tasks);
+            stage.transport = under(&network, &stage.tasks, layer);
             stage.api_url = Some(MEMORY_URL.into());
         } else {
             let listening = TcpListener::bind(("127.0.0.1", 0)).await;
@@ -226,9 +237,14 @@ fn answered(
 
 /// The network's router as a transport: no socket anywhere. `tasks` owns the ends of websockets.
 pub fn in_memory(network: &MockYagna, tasks: &TaskGroup) -> Transport {
+    under(network, tasks, &Layer::default())
+}
+
+/// The same with something around the router; websockets pass it by.
+fn under(network: &MockYagna, tasks: &TaskGroup, layer: &Layer) -> Transport {
     let tasks = tasks.clone();
-    let router = network
-        .router()
+    let router = layer
+        .around(network.router())
         .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new))
         .map_result(answered);
     let connections = network.clone();

@@ -15,6 +15,7 @@ mod identifiers;
 mod official;
 mod recording;
 mod replay;
+mod scenarios;
 mod stage;
 
 use workspace_tests::{SHARED, folder_or_skip};

@@ -4,3 +4,4 @@ mod machines;
 mod market;
 mod money;
 mod stage;
+mod standing;

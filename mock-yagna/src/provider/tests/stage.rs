@@ -33,10 +33,14 @@ impl Stage {
     pub(super) fn with(members: Value) -> Stage {
         let mut bob = ProviderSpec::new("bob");
         bob.behaviour = behaviour(members);
-        let config = Config {
+        Stage::of(Config {
             providers: vec![bob],
             ..Config::default()
-        };
+        })
+    }
+
+    /// Any network.
+    pub(super) fn of(config: Config) -> Stage {
         config.check().expect("possible");
         let epoch = Timestamp::from_second(1_800_000_000).expect("in range");
         Stage {
@@ -45,10 +49,20 @@ impl Stage {
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.send_as("secret", method, path, body).await
+    }
+
+    pub(super) async fn send_as(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::AUTHORIZATION, "Bearer secret")
+            .header(header::AUTHORIZATION, format!("Bearer {key}"))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
