@@ -3,22 +3,22 @@
 //! [`ProviderSpec`] and what it contains are also the provider section of scenario files, hence
 //! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
 
-use std::collections::BTreeMap;
+pub mod duration;
+mod provider;
+
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::Glm;
-use golem_wire::market::Properties;
 use indexmap::{IndexMap, IndexSet};
-use rust_decimal::Decimal;
 use serde::Deserialize;
 
 pub use crate::behaviour::Behaviour;
+pub use provider::{Prices, ProviderSpec, Resources};
+
 use crate::fault::Fault;
-use crate::market::constraint::Constraint;
 use crate::rng::Seed;
 use crate::runtime::program::ProgramFactory;
 use crate::runtime::scripted::ScriptedAnswer;
@@ -101,7 +101,10 @@ impl Config {
             }
         }
         let (mut keys, mut names) = (IndexSet::new(), IndexSet::new());
-        let of_providers = self.providers.iter().filter_map(|spec| spec.app_key.as_ref());
+        let of_providers = self
+            .providers
+            .iter()
+            .filter_map(|spec| spec.app_key.as_ref());
         for AppKey { key, name, .. } in self.app_keys.iter().chain(of_providers) {
             if !keys.insert(key) || !names.insert(name) {
                 return Err(ConfigError::SameAppKey(name.clone()));
@@ -245,179 +248,6 @@ impl Default for Latency {
     }
 }
 
-/// One provider.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProviderSpec {
-    /// Unique name.
-    pub name: String,
-    /// Subnet in which it offers.
-    #[serde(default = "public")]
-    pub subnet: String,
-    /// What it asks for.
-    #[serde(default)]
-    pub prices: Prices,
-    /// What it has.
-    #[serde(default)]
-    pub resources: Resources,
-    /// Runtime name.
-    #[serde(default = "vm")]
-    pub runtime: String,
-    /// Runtime capabilities.
-    #[serde(default = "usual_capabilities")]
-    pub capabilities: Vec<String>,
-    /// Agreements at one time.
-    #[serde(default = "one")]
-    pub capacity: u32,
-    /// Offer properties that replace or extend the generated ones; `null` removes one.
-    #[serde(default)]
-    pub properties: Properties,
-    /// What it wants of a demand; absent: its subnet, and an end in the future.
-    #[serde(default)]
-    pub constraints: Option<String>,
-    /// TCP ports of its machines that lead to ports of this computer.
-    #[serde(default)]
-    pub ports: BTreeMap<u16, SocketAddr>,
-    /// A key with which the daemon takes a caller for this provider.
-    #[serde(default)]
-    pub app_key: Option<AppKey>,
-    /// How it behaves.
-    #[serde(default)]
-    pub behaviour: Behaviour,
-}
-
-fn public() -> String {
-    "public".into()
-}
-
-fn vm() -> String {
-    "vm".into()
-}
-
-fn usual_capabilities() -> Vec<String> {
-    ["vpn", "inet", "manifest-support"]
-        .map(String::from)
-        .to_vec()
-}
-
-fn one() -> u32 {
-    1
-}
-
-impl ProviderSpec {
-    /// A well-behaved provider with usual prices and resources.
-    pub fn new(name: impl Into<String>) -> Self {
-        ProviderSpec {
-            name: name.into(),
-            subnet: public(),
-            prices: Prices::default(),
-            resources: Resources::default(),
-            runtime: vm(),
-            capabilities: usual_capabilities(),
-            capacity: 1,
-            properties: Properties::new(),
-            constraints: None,
-            ports: BTreeMap::new(),
-            app_key: None,
-            behaviour: Behaviour::default(),
-        }
-    }
-
-    /// Whether such a provider is possible.
-    ///
-    /// # Errors
-    /// [`ConfigError::Provider`] says what is not.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let Resources {
-            cpu_cores,
-            cpu_threads,
-            mem_gib,
-            storage_gib,
-        } = self.resources;
-        let Prices {
-            start,
-            cpu_sec,
-            duration_sec,
-        } = self.prices;
-        let positive = |amount: f64| amount.is_finite() && amount > 0.0;
-        let why = if self.name.trim().is_empty() {
-            "it has no name".to_owned()
-        } else if self.capacity == 0 {
-            "its capacity is 0, so it could never take an agreement".to_owned()
-        } else if cpu_cores == 0 || cpu_threads == 0 {
-            format!("it has {cpu_cores} cores and {cpu_threads} threads")
-        } else if !positive(mem_gib) || !positive(storage_gib) {
-            format!("it has {mem_gib} GiB of memory and {storage_gib} GiB of storage")
-        } else if let Some(price) = [start, cpu_sec, duration_sec]
-            .iter()
-            .find(|p| **p < Glm::ZERO)
-        {
-            format!("its price {price} is negative")
-        } else if let Some((port, real)) =
-            self.ports.iter().find(|(_, real)| !real.ip().is_loopback())
-        {
-            format!("its port {port} leads to {real}, which is not on this computer")
-        } else if let Some(Err(error)) = self.constraints.as_deref().map(Constraint::parse) {
-            format!("its constraints are wrong: {error}")
-        } else if let Some(mistake) = self.behaviour.mistake() {
-            mistake
-        } else {
-            return Ok(());
-        };
-        Err(ConfigError::Provider {
-            provider: self.name.clone(),
-            why,
-        })
-    }
-}
-
-/// What a provider asks for, in GLM.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Prices {
-    /// Once per activity.
-    pub start: Glm,
-    /// Per second of processor time.
-    pub cpu_sec: Glm,
-    /// Per second of an activity's life.
-    pub duration_sec: Glm,
-}
-
-impl Default for Prices {
-    fn default() -> Self {
-        Prices {
-            start: Glm::ZERO,
-            cpu_sec: Glm::new(Decimal::new(1, 4)),
-            duration_sec: Glm::new(Decimal::new(5, 5)),
-        }
-    }
-}
-
-/// What a provider's machine has.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resources {
-    /// Processor cores.
-    pub cpu_cores: u32,
-    /// Processor threads.
-    pub cpu_threads: u32,
-    /// Memory.
-    pub mem_gib: f64,
-    /// Storage.
-    pub storage_gib: f64,
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Resources {
-            cpu_cores: 2,
-            cpu_threads: 4,
-            mem_gib: 8.0,
-            storage_gib: 20.0,
-        }
-    }
-}
-
 /// What runs on a provider when an image is deployed.
 #[derive(Clone)]
 pub enum Image {
@@ -445,110 +275,10 @@ impl fmt::Debug for Image {
     }
 }
 
-/// Durations as people write them: `90s`, `1h 30m`, `250ms`; a bare number means seconds.
-pub mod duration {
-    use std::fmt;
-    use std::time::Duration;
-
-    use jiff::SignedDuration;
-    use serde::Serializer;
-    use serde::de::{self, Deserializer, Visitor};
-
-    struct DurationVisitor;
-
-    impl Visitor<'_> for DurationVisitor {
-        type Value = Duration;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a duration such as `90s`, `1h 30m` or `250ms`")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-            let parsed = text.parse::<SignedDuration>().ok();
-            parsed
-                .and_then(|d| Duration::try_from(d).ok())
-                .ok_or_else(|| {
-                    E::custom(format!(
-                        "`{text}` is not a duration such as `90s`, `1h 30m` or `250ms`"
-                    ))
-                })
-        }
-
-        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
-            Ok(Duration::from_secs(seconds))
-        }
-
-        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Duration, E> {
-            u64::try_from(seconds)
-                .map(Duration::from_secs)
-                .map_err(|_| E::custom(format!("`{seconds}` is not a duration: it is negative")))
-        }
-
-        fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|_| E::custom(format!("`{seconds}` is not a duration in seconds")))
-        }
-    }
-
-    /// As [`deserialize`] reads it.
-    pub(crate) fn text(duration: Duration) -> String {
-        let signed = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-        format!("{signed:#}")
-    }
-
-    /// Writes a duration.
-    ///
-    /// # Errors
-    /// When the serializer fails.
-    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&text(*value))
-    }
-
-    /// Reads a duration.
-    ///
-    /// # Errors
-    /// When the text is none.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        deserializer.deserialize_any(DurationVisitor)
-    }
-
-    /// The same for an optional duration.
-    pub mod option {
-        use std::time::Duration;
-
-        use serde::{Deserialize, Deserializer, Serializer};
-
-        /// Writes a duration, or nothing.
-        ///
-        /// # Errors
-        /// When the serializer fails.
-        pub fn serialize<S: Serializer>(
-            value: &Option<Duration>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match value {
-                Some(duration) => serializer.serialize_str(&super::text(*duration)),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        #[derive(Deserialize)]
-        struct Wrapped(#[serde(with = "super")] Duration);
-
-        /// Reads a duration, or nothing.
-        ///
-        /// # Errors
-        /// When the text is none.
-        pub fn deserialize<'de, D: Deserializer<'de>>(
-            deserializer: D,
-        ) -> Result<Option<Duration>, D::Error> {
-            Ok(Option::<Wrapped>::deserialize(deserializer)?.map(|Wrapped(duration)| duration))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rust_decimal::Decimal;
+
     use super::*;
 
     fn spec(json: &str) -> Result<ProviderSpec, String> {

@@ -182,6 +182,36 @@ fn a_network_file_is_served_and_a_mistake_in_it_has_a_line_and_a_column() {
 }
 
 #[test]
+fn the_control_api_has_an_address_of_its_own_that_a_restart_leaves_alone() {
+    let mut running = Running::start(&["--control-listen", "127.0.0.1:0"]);
+    let mut line = String::new();
+    running.stdout.read_line(&mut line).expect("a line");
+    let control = line
+        .trim_end()
+        .strip_prefix("export MOCK_YAGNA_CONTROL_URL=http://")
+        .expect("the URL")
+        .to_owned();
+    let daemon = std::mem::replace(&mut running.address, control);
+    let order = r#"{"restart_daemon": {"down": "1h"}}"#;
+    let request = format!(
+        "POST /mock-api/v1/acts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\n\
+         content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{order}",
+        order.len()
+    );
+    let mut answer = String::new();
+    let mut stream = running.send(&request);
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let refused = TcpStream::connect(daemon).expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert!(
+        running
+            .get("/mock-api/v1/ledger")
+            .starts_with("HTTP/1.1 200 ")
+    );
+}
+
+#[test]
 fn the_help_shows_examples() {
     let output = Command::new(PROGRAM)
         .arg("--help")

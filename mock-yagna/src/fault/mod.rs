@@ -198,9 +198,8 @@ impl State {
     /// Tells the gate whether requests have to look at the faults.
     fn watch_faults(&self) {
         let faults = &self.faults;
-        let watched = !faults.active.is_empty()
-            || faults.down_until.is_some()
-            || !faults.polls.is_empty();
+        let watched =
+            !faults.active.is_empty() || faults.down_until.is_some() || !faults.polls.is_empty();
         faults.gate.watch(watched);
     }
 

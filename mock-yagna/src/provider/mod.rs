@@ -88,7 +88,7 @@ impl State {
         let platforms = self.config.platforms.clone();
         // Providers that behave alike share one description of it.
         let mut alike: Option<Arc<Behaviour>> = None;
-        let mut wanted: IndexMap<String, (Arc<str>, Arc<Constraint>)> = IndexMap::new();
+        let mut wanted = IndexMap::<_, (Arc<str>, Arc<Constraint>)>::new();
         self.providers.by_id.reserve_exact(self.fleet.len());
         for spec in self.fleet.clone() {
             let base = match alike.take().filter(|base| **base == spec.behaviour) {
@@ -103,14 +103,12 @@ impl State {
                 self.identities.admit_provider(key, id.clone());
             }
             let offer = offer::properties(&spec, &id, &platforms);
-            let (constraints, constraint) = match wanted.get(&spec.subnet) {
-                Some((text, parsed)) => (Arc::clone(text), Arc::clone(parsed)),
-                None => {
-                    let (text, parsed) = offer::constraints(&spec, self.now);
-                    let both = (Arc::from(text), Arc::new(parsed));
-                    wanted.entry(spec.subnet.clone()).or_insert(both).clone()
-                }
-            };
+            let alike = (spec.subnet.clone(), spec.constraints.clone());
+            let both = wanted.entry(alike).or_insert_with(|| {
+                let (text, parsed) = offer::constraints(&spec, self.now);
+                (text.into(), Arc::new(parsed))
+            });
+            let (constraints, constraint) = both.clone();
             let provider = Provider {
                 id: id.clone(),
                 name: spec.name.clone(),

@@ -1,0 +1,113 @@
+//! Allocations as their owner sees them, and how long polls wait.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::daemon::{Daemon, seconds};
+
+#[tokio::test(start_paused = true)]
+async fn allocations_are_shown_to_their_owner_as_they_were_asked_for() {
+    let daemon = Daemon::start();
+    let me = daemon.call("GET", "/me", Value::Null).await.json()["identity"].clone();
+    let clients = json!({
+        "allocationId": "", "spentAmount": "", "remainingAmount": "", "address": me,
+        "paymentPlatform": "erc20-holesky-tglm", "totalAmount": 2.5, "makeDeposit": false,
+        "timestamp": "2026-11-22T01:00:00.000000+00:00", "timeout": "2026-11-22T02:00:00.5+00:00",
+    });
+    let created = daemon
+        .pay("POST", "/allocations?maxItems=10", clients)
+        .await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.body);
+    let created = created.json();
+    assert_eq!(created["totalAmount"], "2.500000000000000");
+    assert_eq!(created["timeout"], "2026-11-22T02:00:00.500Z");
+    assert_eq!(created["remainingAmount"], "2.500000000000000");
+    let first = created["allocationId"].as_str().expect("id");
+    assert_eq!(daemon.get(&format!("/allocations/{first}")).await, created);
+    let path = format!("/payment-api/v1/allocations/{first}");
+    for method in ["GET", "DELETE"] {
+        let foreign = daemon.raw(method, &path, "other", &[], String::new()).await;
+        assert_eq!(
+            foreign.status,
+            StatusCode::NOT_FOUND,
+            "{method} by a stranger"
+        );
+    }
+    let on_polygon = json!({ "totalAmount": "1", "paymentPlatform": { "network": "polygon" } });
+    let polygon = daemon.pay("POST", "/allocations", on_polygon).await.json();
+    let second = polygon["allocationId"].as_str().expect("id");
+    assert_eq!(daemon.get("/allocations").await, json!([created, polygon]));
+    assert_eq!(
+        daemon.get("/allocations?maxItems=1").await,
+        json!([created])
+    );
+    let outliving = daemon
+        .get("/allocations?afterTimestamp=2026-11-23T00:00:00Z")
+        .await;
+    assert_eq!(
+        outliving,
+        json!([polygon]),
+        "the time stamp compares with the timeouts"
+    );
+    let both = daemon
+        .get(&format!(
+            "/demandDecorations?allocationIds={first},{second}"
+        ))
+        .await;
+    assert_eq!(
+        both,
+        json!({
+            "properties": [
+                { "key": "golem.com.payment.platform.erc20-holesky-tglm.address", "value": me },
+                { "key": "golem.com.payment.platform.erc20-polygon-glm.address", "value": me },
+                { "key": "golem.com.payment.protocol.version", "value": "3" },
+            ],
+            "constraints": [
+                "(|(golem.com.payment.platform.erc20-holesky-tglm.address=*)\
+                 (golem.com.payment.platform.erc20-polygon-glm.address=*))",
+                "(golem.com.payment.protocol.version>1)",
+            ],
+        })
+    );
+    let accounts = daemon.get("/requestorAccounts").await;
+    assert_eq!(accounts[0]["platform"], "erc20-holesky-tglm");
+    assert_eq!(
+        (&accounts[0]["token"], &accounts[0]["address"]),
+        (&json!("tGLM"), &me)
+    );
+    seconds(3601).await;
+    assert_eq!(
+        daemon.get("/allocations").await,
+        json!([polygon]),
+        "released at its timeout"
+    );
+    daemon.mock.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_wait_for_their_time_and_no_longer() {
+    let daemon = Daemon::start();
+    for (query, waits) in [
+        ("", 5.0),
+        ("?timeout=2", 2.0),
+        ("?timeout=0", 0.0),
+        ("?timeout=4.5", 4.5),
+    ] {
+        for endpoint in ["invoiceEvents", "debitNoteEvents", "payments"] {
+            let before = daemon.mock.world().now();
+            let found = daemon.get(&format!("/{endpoint}{query}")).await;
+            let waited = daemon
+                .mock
+                .world()
+                .now()
+                .duration_since(before)
+                .as_secs_f64();
+            assert_eq!(found, json!([]));
+            assert!(
+                (waited - waits).abs() < 0.01,
+                "{endpoint}{query} waited {waited} s"
+            );
+        }
+    }
+    daemon.mock.stop().await;
+}
