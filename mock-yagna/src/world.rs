@@ -343,6 +343,10 @@ impl World {
             if let Some(answer) = self.with(&mut attempt) {
                 break Some(answer);
             }
+            // A timer would round "now" up to its next tick.
+            if deadline <= tokio::time::Instant::now() {
+                break None;
+            }
             if woken.is_empty() {
                 tokio::time::sleep_until(deadline).await;
                 break self.with(&mut attempt);

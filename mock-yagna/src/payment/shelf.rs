@@ -68,5 +68,7 @@ mod tests {
         assert_eq!(page(&me, Some(2)), "");
         assert_eq!(page(&other, None), "b");
         assert_eq!(page(&NodeId::new("0x3"), None), "");
+        // What is earlier is not even looked at.
+        assert_eq!(shelf.later_than(&me, Some(at(1))).size_hint(), (1, Some(1)));
     }
 }

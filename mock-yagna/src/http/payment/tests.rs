@@ -2,5 +2,6 @@
 
 mod allocations;
 mod daemon;
+mod history;
 mod lives;
 mod refusals;
