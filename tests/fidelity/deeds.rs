@@ -181,7 +181,10 @@ pub(crate) fn by_hand(file: &str) -> Vec<(&'static str, Deed)> {
 
 /// Everything done by hand in a session, in time.
 pub(crate) fn cues(folder: &Path, files: &[&str]) -> Vec<Cue> {
-    let mut cues: Vec<_> = files.iter().flat_map(|file| cues_of(folder, file)).collect();
+    let mut cues: Vec<_> = files
+        .iter()
+        .flat_map(|file| cues_of(folder, file))
+        .collect();
     cues.sort_by_key(|cue| cue.at);
     cues
 }
@@ -329,9 +332,7 @@ fn issue(
         Deed::Invoice(bill) => {
             let named = bill.agreement.as_ref().map(|id| AgreementId::new(ours(id)));
             let agreement = named.or_else(|| state.last_agreement(&cue.provider))?;
-            let activity = state
-                .last_activity(&agreement)
-                .filter(|_| bill.of_activity);
+            let activity = state.last_activity(&agreement).filter(|_| bill.of_activity);
             let amount = bill.amount.parse().ok()?;
             let activities = activity.into_iter().collect();
             let id = state.issue_invoice_by_hand(&agreement, activities, amount, bill.term)?;

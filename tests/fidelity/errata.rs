@@ -47,7 +47,8 @@ fn evidenced(guard: &Guard, folder: &Path) -> BTreeMap<String, String> {
         exchanges.sort_by_key(|exchange| exchange.line);
         for exchange in exchanges {
             // A client that hung up kept the head of the answer only.
-            let cut_short = exchange.body.is_empty() && exchange.note.is_empty() && !exchange.kind.is_empty();
+            let cut_short =
+                exchange.body.is_empty() && exchange.note.is_empty() && !exchange.kind.is_empty();
             let Some(seen) = seen(&exchange).filter(|_| !cut_short) else {
                 continue;
             };

@@ -56,10 +56,7 @@ pub(crate) fn assert_told(all: usize, alike: usize, explained: usize) {
         format!("plays {all} recorded requests"),
         format!("{alike} answers are alike and {explained} differ for a reason"),
     ] {
-        assert!(
-            document.contains(&told),
-            "FIDELITY.md does not say: {told}"
-        );
+        assert!(document.contains(&told), "FIDELITY.md does not say: {told}");
     }
 }
 

@@ -158,10 +158,7 @@ impl Guard {
         let Some(operation) = self.operation(seen) else {
             // A route that is in no file must not exist.
             let described = || format!("{} {}: not described", seen.method, generic(&seen.path));
-            return (seen.status != 404)
-                .then(described)
-                .into_iter()
-                .collect();
+            return (seen.status != 404).then(described).into_iter().collect();
         };
         let name = format!("{} {}", operation.method, operation.template);
         let mut found = Vec::new();

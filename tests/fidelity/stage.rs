@@ -56,14 +56,11 @@ fn offer(exchanges: &[Exchange]) -> Option<(Value, String)> {
     bodies.into_iter().find_map(|body| {
         let first = body.get(0)?;
         let properties = first.get("proposal").unwrap_or(first).get("properties")?;
-        properties
-            .get("golem.node.id.name")
-            .is_some()
-            .then(|| {
-                let constraints = first.get("proposal").unwrap_or(first).get("constraints");
-                let constraints = constraints.and_then(Value::as_str).unwrap_or_default();
-                (properties.clone(), constraints.to_owned())
-            })
+        properties.get("golem.node.id.name").is_some().then(|| {
+            let constraints = first.get("proposal").unwrap_or(first).get("constraints");
+            let constraints = constraints.and_then(Value::as_str).unwrap_or_default();
+            (properties.clone(), constraints.to_owned())
+        })
     })
 }
 
@@ -116,7 +113,10 @@ pub(crate) fn start(files: &[&str], folder: &Path, start: Timestamp) -> MockYagn
                 spec.properties = properties.into_iter().collect();
             }
             spec.capacity = 100;
-            spec.app_key = Some(AppKey::new(provider_key(file), format!("provider of {file}")));
+            spec.app_key = Some(AppKey::new(
+                provider_key(file),
+                format!("provider of {file}"),
+            ));
             spec.behaviour = usual();
             // Only the agent behind yapapi dropped what the requestor had not mentioned.
             spec.behaviour.keep_unmentioned = !file.contains("yapapi");
