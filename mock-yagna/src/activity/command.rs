@@ -1,10 +1,10 @@
 //! Executing batches: one command after the other, each by the runtime that its activity deployed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use golem_wire::activity::{
-    ActivityState, CommandResult, DeployNetwork, ExeScriptCommand, Run, Transfer,
+    ActivityState, CommandResult, Deploy, ExeScriptCommand, Run, Transfer,
 };
 use golem_wire::{ActivityId, BatchId};
 use bytes::Bytes;
@@ -221,7 +221,7 @@ impl State {
                 }
                 match command {
                     ExeScriptCommand::Deploy(deploy) => {
-                        self.deploy_image(id, batch_id, &deploy.net);
+                        self.deploy_image(id, batch_id, &deploy);
                     }
                     ExeScriptCommand::Start(_) => self.start_payload(id, batch_id),
                     ExeScriptCommand::Run(run) => self.run_program(id, batch_id, run),
@@ -350,8 +350,8 @@ impl State {
         self.stop_machine(machine);
     }
 
-    fn deploy_image(&mut self, id: &ActivityId, batch: &BatchId, networks: &[DeployNetwork]) {
-        let networks = self.join_networks(id, networks);
+    fn deploy_image(&mut self, id: &ActivityId, batch: &BatchId, deploy: &Deploy) {
+        let networks = self.join_networks(id, &deploy.net);
         let Some(activity) = self.activities.by_id.get_mut(id) else {
             return;
         };
@@ -367,7 +367,10 @@ impl State {
             .image_of(&agreement)
             .and_then(|image| self.machine(&image, seed));
         let machine = match machine {
-            Ok(machine) => machine,
+            Ok(mut machine) => {
+                machine.furnish(deploy);
+                machine
+            }
             Err(message) => {
                 let message = format!("Local service error: Transfer error: {message}");
                 return self.schedule_end(done, id, batch, Outcome::fail(message));
@@ -389,6 +392,7 @@ impl State {
         }
         if let Some(activity) = self.activities.by_id.get_mut(id) {
             activity.machine = Some(machine);
+            activity.env = super::image::environment(deploy);
         }
     }
 
@@ -431,11 +435,13 @@ impl State {
         let Some(activity) = self.activities.by_id.get_mut(id) else {
             return;
         };
-        let none = BTreeMap::new();
+        // The command's own environment goes before that of the deployment.
+        let mut env = activity.env.clone();
+        env.extend(run.env.iter().flatten().map(|(n, v)| (n.clone(), v.clone())));
         let command = RunCommand {
             entry_point: &run.entry_point,
             args: &run.args,
-            env: run.env.as_ref().unwrap_or(&none),
+            env: &env,
         };
         match &mut activity.machine {
             None => {
@@ -444,6 +450,10 @@ impl State {
             }
             Some(Machine::Real(processes)) => {
                 let processes = processes.clone();
+                let run = Run {
+                    env: Some(env),
+                    ..run
+                };
                 self.run_process(id, batch, processes, run);
             }
             Some(machine) => {

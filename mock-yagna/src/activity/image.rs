@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use golem_wire::AgreementId;
+use golem_wire::activity::Deploy;
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 
 use crate::config::Image;
 use crate::rng::Seed;
@@ -17,6 +19,9 @@ use crate::world::State;
 
 /// Demand property that names the image: `hash:sha3:<hash>:<url>`.
 const PACKAGE: &str = "golem.srv.comp.task_package";
+
+/// Most volumes that one `deploy` makes.
+const MOST_VOLUMES: usize = 64;
 
 /// A deployed image.
 pub(super) enum Machine {
@@ -58,6 +63,21 @@ impl Machine {
         }))
     }
 
+    /// Gives a simulated machine what its `deploy` asks for besides the image. Real processes see
+    /// this computer's name and hosts, and have the usual volumes only.
+    pub(super) fn furnish(&mut self, deploy: &Deploy) {
+        let Machine::Simulated(simulated) = self else {
+            return;
+        };
+        if let Some(hostname) = deploy.hostname.as_ref().filter(|name| !name.is_empty()) {
+            simulated.hostname.clone_from(hostname);
+        }
+        simulated.hosts.clone_from(&deploy.hosts);
+        for path in volumes(deploy) {
+            simulated.files.add_volume(path);
+        }
+    }
+
     /// Runs a command of a simulated machine.
     pub(super) fn run(&mut self, now: jiff::Timestamp, command: &RunCommand<'_>) -> Option<Exit> {
         let Machine::Simulated(simulated) = self else {
@@ -79,6 +99,33 @@ impl Machine {
             rng,
         };
         Some(program.run(command, &mut machine))
+    }
+}
+
+/// The environment that a `deploy` gives to every command: a map, or a list of `NAME=value`.
+pub(super) fn environment(deploy: &Deploy) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match &deploy.env {
+        Some(Value::Object(map)) => map.iter().map(|(n, v)| (n.clone(), text(v))).collect(),
+        Some(Value::Array(list)) => {
+            let lines = list.iter().filter_map(|line| line.as_str()?.split_once('='));
+            lines.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
+        }
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Paths of the volumes that a `deploy` asks for: a list, or the keys of a map.
+fn volumes(deploy: &Deploy) -> Vec<&str> {
+    match &deploy.volumes {
+        Some(Value::Object(map)) => map.keys().map(String::as_str).take(MOST_VOLUMES).collect(),
+        Some(Value::Array(list)) => {
+            list.iter().filter_map(Value::as_str).take(MOST_VOLUMES).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ mod transfer;
 mod trouble;
 mod web;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -113,6 +113,8 @@ pub struct Activity {
     machine: Option<Machine>,
     batches: IndexMap<BatchId, Batch>,
     deployments: u32,
+    /// Environment of its commands, as `deploy` gave it.
+    env: BTreeMap<String, String>,
     /// Where it is known in virtual networks.
     networks: Vec<(NetworkId, IpAddr)>,
     /// Cancelled when what runs now must not go on.
@@ -287,6 +289,7 @@ impl State {
             machine: None,
             batches: IndexMap::new(),
             deployments: 0,
+            env: BTreeMap::new(),
             networks: Vec::new(),
             stop: CancellationToken::new(),
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::program::{Exit, Machine, Program, RunCommand};
+use super::program::{Exit, Machine, Program, RunCommand, Stream};
 use super::shell::Shell;
 use crate::config::duration;
 
@@ -21,6 +21,9 @@ pub struct ScriptedAnswer {
     /// How often it answers within one activity before the next match takes over; absent: always.
     #[serde(default)]
     pub times: Option<u32>,
+    /// What it prints while it runs, in the order of time; `stdout` and `stderr` come at its end.
+    #[serde(default)]
+    pub prints: Vec<ScriptedPrint>,
     /// Standard output.
     #[serde(default)]
     pub stdout: String,
@@ -36,6 +39,21 @@ pub struct ScriptedAnswer {
     /// Files that it writes, by path.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+}
+
+/// Something that a scripted command prints while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedPrint {
+    /// How long after its beginning; not before its end means at its end.
+    #[serde(default, with = "duration")]
+    pub after: Duration,
+    /// To standard output.
+    #[serde(default)]
+    pub stdout: String,
+    /// To standard error.
+    #[serde(default)]
+    pub stderr: String,
 }
 
 /// Answers as scripted; what nobody scripted goes to the simulated shell, which knows no other
@@ -71,13 +89,24 @@ impl Program for Scripted {
                 return Exit::fail(1, format!("{error}\n"));
             }
         }
-        Exit {
-            stdout: answer.stdout.clone().into_bytes(),
-            stderr: answer.stderr.clone().into_bytes(),
+        let mut exit = Exit {
             code: answer.exit_code,
             takes: answer.takes,
             ..Exit::default()
+        };
+        for print in &answer.prints {
+            for (stream, text) in [
+                (Stream::Stdout, &print.stdout),
+                (Stream::Stderr, &print.stderr),
+            ] {
+                if !text.is_empty() {
+                    exit = exit.print(print.after, stream, text);
+                }
+            }
         }
+        exit.stdout.extend_from_slice(answer.stdout.as_bytes());
+        exit.stderr.extend_from_slice(answer.stderr.as_bytes());
+        exit
     }
 }
 
@@ -133,6 +162,25 @@ mod tests {
             Exit::default()
         );
         assert_eq!(files.read("/golem/out/a").as_deref(), Some(&b"content"[..]));
+    }
+
+    #[test]
+    fn a_scripted_command_prints_while_it_runs() {
+        let answers = answers(json!([{"run": "/x", "takes": "9s", "stdout": "end",
+            "prints": [{"after": "2s", "stdout": "a"}, {"after": "5s", "stdout": "b", "stderr": "c"}]}]));
+        let exit = run(
+            &mut Scripted::new(&answers),
+            &mut Files::default(),
+            "/x",
+            &[],
+        );
+        let expected = Exit::default()
+            .print(Duration::from_secs(2), Stream::Stdout, "a")
+            .print(Duration::from_secs(5), Stream::Stdout, "b")
+            .print(Duration::from_secs(5), Stream::Stderr, "c")
+            .after(Duration::from_secs(9));
+        let stdout = b"abend".to_vec();
+        assert_eq!(exit, Exit { stdout, ..expected });
     }
 
     #[test]

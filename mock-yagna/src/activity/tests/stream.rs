@@ -67,10 +67,10 @@ async fn events_since_the_connection_are_told_and_the_stream_stays_open() {
     let quiet = json!({ "run": { "entry_point": "/bin/echo", "args": ["quiet"],
         "capture": { "stdout": { "atEnd": {} } } } });
     let batch = api
-        .exec(&activity, json!([sh("sleep 1; echo hello"), quiet]))
+        .exec(&activity, json!([sh("sleep 4; echo hello"), quiet]))
         .await;
-    // The first command has begun by then: nobody tells that any more.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The first command began long ago: nobody tells that any more.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let mut stream = Stream::open(&api, &activity, &batch).await;
     let text = stream.read(Duration::from_secs(5)).await;
     let started = |command: &Value| json!({ "started": { "command": command } });
@@ -96,6 +96,18 @@ async fn events_since_the_connection_are_told_and_the_stream_stays_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_asks_at_once_misses_nothing_of_a_quick_command() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let batch = api.exec(&activity, json!([sh("echo quick")])).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut stream = Stream::open(&api, &activity, &batch).await;
+    let text = stream.read(Duration::from_secs(1)).await;
+    assert_eq!(events(&text).len(), 3, "{text}");
+    assert!(text.ends_with("id: 2\n\n"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_come_when_they_happen() {
     let api = Api::start();
     let activity = api.ready().await;
@@ -107,6 +119,89 @@ async fn events_come_when_they_happen() {
     let message = "ExeScript command exited with code 4";
     let finished = json!({ "finished": { "return_code": 4, "message": message } });
     assert_eq!(events(&text), [(0, finished)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_comes_while_the_command_runs() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let script = "for i in 1 2 3; do echo $i; sleep 10; done; echo end; echo bad >&2";
+    let batch = api.exec(&activity, json!([sh(script)])).await;
+    let mut stream = Stream::open(&api, &activity, &batch).await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(events(&stream.read(Duration::from_secs(10)).await));
+    }
+    let out = |text: &str| (0, json!({ "stdout": text }));
+    let ends = [
+        out("end\n"),
+        (0, json!({ "stderr": "bad\n" })),
+        (
+            0,
+            json!({ "finished": { "return_code": 0, "message": null } }),
+        ),
+    ];
+    assert_eq!(seen[0].last(), Some(&out("1\n")));
+    assert_eq!(seen[1], [out("2\n")]);
+    assert_eq!(seen[2], [out("3\n")]);
+    assert_eq!(seen[3], ends);
+    let results = api.results(&activity, &batch, "?timeout=1").await.json();
+    assert_eq!(results[0]["stdout"], "1\n2\n3\nend\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_command_that_was_cut_short_would_have_printed_is_never_seen() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let batch = api
+        .exec(
+            &activity,
+            json!([sh("echo before; sleep 10; echo after; sleep 10")]),
+        )
+        .await;
+    let mut stream = Stream::open(&api, &activity, &batch).await;
+    stream.read(Duration::from_secs(5)).await;
+    api.run(&activity, json!([{ "terminate": {} }])).await;
+    let text = stream.read(Duration::from_secs(60)).await;
+    assert!(text.contains("return_code\":-1"), "{text}");
+    assert!(!text.contains("after"), "{text}");
+    let results = api.results(&activity, &batch, "?timeout=1").await.json();
+    assert_eq!(results[0]["stdout"], "before\n", "{results}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_at_the_end_and_binary_output_are_captured_whole() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let run = |capture: Value| {
+        json!({ "run": { "entry_point": "/bin/sh",
+            "args": ["-c", "printf ab; sleep 1; printf cd; sleep 1"], "capture": { "stdout": capture } } })
+    };
+    let script = json!([
+        run(json!({ "atEnd": { "tail": 3 } })),
+        run(json!({ "stream": { "format": "bin", "limit": 3 } })),
+        run(json!({ "stream": { "limit": 3 } })),
+    ]);
+    let batch = api.exec(&activity, script).await;
+    let mut stream = Stream::open(&api, &activity, &batch).await;
+    let seen = events(&stream.read(Duration::from_secs(30)).await);
+    let prints: Vec<(u64, Value)> = seen
+        .into_iter()
+        .filter_map(|(index, kind)| Some((index, kind.get("stdout")?.clone())))
+        .collect();
+    let expected = [
+        (1, json!([97, 98])),
+        (1, json!([99])),
+        (2, json!("ab")),
+        (2, json!("c")),
+    ];
+    assert_eq!(prints, expected);
+    let results = api.results(&activity, &batch, "?timeout=1").await.json();
+    let outputs: Vec<&Value> = (0..3).map(|index| &results[index]["stdout"]).collect();
+    assert_eq!(
+        outputs,
+        [&json!("bcd"), &json!([97, 98, 99]), &json!("abc")]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -236,6 +236,8 @@ async fn failed_transfers_say_why() {
         outside,
         "IO error: path not found in container: /etc/passwd"
     );
+    let climbs = message("/golem/work/../../etc", &format!("gftp://{node}/x")).await;
+    assert_eq!(climbs, "IO error: path not found in container: /etc");
     let results = api.run(
         &activity,
         json!([{ "transfer": { "from": "/golem/work/a", "to": "/golem/work/b", "format": "zip" } }]),
