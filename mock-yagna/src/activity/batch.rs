@@ -186,6 +186,11 @@ impl Batch {
 }
 
 impl BatchEvent {
+    /// When it happened.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// The event's data on the wire; its stamp has no time zone.
     pub(crate) fn to_json(&self, batch: &BatchId) -> Value {
         let kind = match &self.kind {
