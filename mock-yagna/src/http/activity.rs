@@ -25,6 +25,10 @@ const DEFAULT_TIMEOUT: f64 = 5.0;
 const LONGEST_TIMEOUT: f64 = 3600.0;
 /// How much longer the daemon waits for an exe-unit that is gone.
 const LOST_GRACE: Duration = Duration::from_secs(1);
+/// A real script takes this long to reach its machine: whoever asks for its events so soon misses
+/// none, while a simulated command may be over by then.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+
 /// Silence after which the event stream sends a ping.
 const PING: Duration = Duration::from_secs(10);
 
@@ -362,7 +366,11 @@ async fn results(
         .and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
         // What happened before the connection is not told.
-        let from = world.with(|state| state.batch_events(&id, &batch, 0).len());
+        let from = world.with(|state| {
+            let since = state.now - UNDER_WAY;
+            let events = state.batch_events(&id, &batch, 0);
+            events.iter().take_while(|event| event.at() <= since).count()
+        });
         return Ok(stream(world, id, batch, from));
     }
     let wanted = query.command_index;
