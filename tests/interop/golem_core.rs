@@ -1,14 +1,60 @@
-//! golem-core: what its program printed.
+//! golem-core: what its programs printed.
 
-use crate::sdk::python;
+use crate::sdk::{Facts, python};
+
+fn run(program: &str) -> Option<Facts> {
+    python("golem-core", program)
+}
+
+/// Fails unless there are `bills` invoices and debit notes, or more of them, all accepted.
+fn expect_accepted(facts: &Facts, bills: usize) {
+    for kind in ["invoice ", "debit note "] {
+        let accepted = facts.amounts(&format!("{kind}accepted: ")).len();
+        assert!(accepted >= bills, "{facts:#?}");
+        assert_eq!(accepted, facts.count(kind), "{facts:#?}");
+    }
+}
 
 #[test]
 fn golem_core_finds_rents_works_and_pays() {
-    let Some(facts) = python("golem-core", "basic.py") else {
+    let Some(facts) = run("basic.py") else {
         return;
     };
     facts.expect(&["results: [4, 9, 16]"]);
     assert_eq!(facts.count("work by provider-"), 3, "{facts:#?}");
     assert_eq!(facts.amounts("invoice: ACCEPTED ").len(), 2, "{facts:#?}");
     assert_eq!(facts.count("invoice: "), 2, "{facts:#?}");
+}
+
+#[test]
+fn golem_core_moves_a_file_to_a_machine_and_back() {
+    let Some(facts) = run("transfer.py") else {
+        return;
+    };
+    facts.expect(&[
+        "same on the machine: True",
+        "beside: warned",
+        "file came back: True",
+    ]);
+    expect_accepted(&facts, 1);
+}
+
+#[test]
+fn golem_core_reaches_two_machines_of_its_network() {
+    let Some(facts) = run("network.py") else {
+        return;
+    };
+    facts.expect(&["addresses: 192.168.9.2 192.168.9.3"]);
+    assert_eq!(facts.values("echo: "), ["True", "True"]);
+    assert_eq!(facts.values("http: "), ["200", "200"]);
+    expect_accepted(&facts, 2);
+}
+
+#[test]
+fn golem_core_scores_negotiates_and_tries_again() {
+    let Some(facts) = run("plugins.py") else {
+        return;
+    };
+    facts.expect(&["results: ['at last', 'worked']", "tries: 3"]);
+    expect_accepted(&facts, 1);
 }

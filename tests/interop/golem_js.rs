@@ -94,3 +94,73 @@ fn golem_js_reaches_services_of_two_machines_through_its_proxy() {
     assert_eq!(facts.values("http: "), ["200", "200"]);
     facts.expect_paid(2);
 }
+
+#[test]
+fn golem_js_hires_whom_its_selector_filter_and_prices_allow() {
+    let Some(facts) = run("strategy.js") else {
+        return;
+    };
+    facts.expect(&[
+        "offers: 8",
+        "selected the cheapest of 8: true",
+        "filtered: true",
+        "capped: true, others too dear: true",
+        "burn rate: true",
+        "nobody: Could not sign any agreement in time",
+    ]);
+}
+
+#[test]
+fn golem_js_pays_on_the_way_from_its_own_allocation() {
+    let Some(facts) = run("payments.js") else {
+        return;
+    };
+    facts.expect(&[
+        "work: worked",
+        "meanwhile: Approved",
+        "not wanted: 1",
+        "spent: true, whole: true",
+        "notes grow: true",
+        "invoices: ACCEPTED",
+        "notes known: true",
+        "released: GolemPaymentError",
+    ]);
+    assert!(
+        facts.amounts("debit note accepted: ").len() >= 3,
+        "{facts:#?}"
+    );
+    facts.expect_paid(1);
+}
+
+#[test]
+fn golem_js_cuts_rentals_commands_and_streams_short() {
+    let Some(facts) = run("cancel.js") else {
+        return;
+    };
+    facts.expect(&[
+        "rental: The signing of the agreement has been aborted",
+        "command: GolemAbortError",
+        "meanwhile: Error",
+        "again: prepared, prepared: 2",
+        "stream: 0 Ok first",
+        "stream: ExeScript command exited with code 9. Stdout: null. Stderr: second",
+        "agreement: Terminated",
+    ]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn golem_js_deploys_two_pools_in_a_network_and_moves_files_by_gftp() {
+    let Some(facts) = run("deployment.js") else {
+        return;
+    };
+    facts.expect(&[
+        "addresses: 3",
+        "inside: true",
+        "platform: true",
+        "upload: Ok",
+        "download: Ok",
+        "same: true",
+    ]);
+    facts.expect_paid(3);
+}

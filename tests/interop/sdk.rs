@@ -1,6 +1,6 @@
 //! Runs a program of an SDK against a fresh mock. Owns the environment of the programs, not what they print.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use workspace_tests::{INTEROP_ENV, StandaloneMock, folder_or_skip, root};
@@ -58,37 +58,41 @@ impl Facts {
 
 /// Runs a Python program of the SDK that is installed in the folder `sdk`.
 pub(crate) fn python(sdk: &str, program: &str) -> Option<Facts> {
-    let environment = folder_or_skip(INTEROP_ENV)?.join(sdk);
-    let programs = root().join("tests/interop");
-    // The stand-in for `gftp` serves every SDK, with the packages of yapapi's environment.
-    let mut path = vec![environment.join("bin"), programs.join("yapapi/bin")];
-    path.extend(std::env::split_paths(
-        &std::env::var_os("PATH").expect("a PATH"),
-    ));
-    let mut command = limited("python", &path);
-    command.arg(program).current_dir(programs.join(sdk));
+    let environments = folder_or_skip(INTEROP_ENV)?;
+    let mut command = limited(&environments.join(sdk).join("bin/python"), &environments);
+    command
+        .arg(program)
+        .current_dir(root().join("tests/interop").join(sdk));
     run(command, program)
 }
 
 /// Runs a Node program of the SDK that is installed in the folder `sdk`.
 pub(crate) fn node(sdk: &str, program: &str) -> Option<Facts> {
-    let modules = folder_or_skip(INTEROP_ENV)?.join(sdk).join("node_modules");
-    let path: Vec<PathBuf> =
-        std::env::split_paths(&std::env::var_os("PATH").expect("a PATH")).collect();
-    let mut command = limited("node", &path);
+    let environments = folder_or_skip(INTEROP_ENV)?;
+    let mut command = limited(Path::new("node"), &environments);
     command
         .arg(program)
-        .env("NODE_PATH", modules)
+        .env("NODE_PATH", environments.join(sdk).join("node_modules"))
         .current_dir(root().join("tests/interop").join(sdk));
     run(command, program)
 }
 
-fn limited(interpreter: &str, path: &[PathBuf]) -> Command {
+/// An interpreter with a time limit. The stand-in for `gftp` serves every SDK, with the packages of
+/// yapapi's environment.
+fn limited(interpreter: &Path, environments: &Path) -> Command {
+    let mut path = vec![
+        environments.join("yapapi/bin"),
+        root().join("tests/interop/yapapi/bin"),
+    ];
+    path.extend(std::env::split_paths(
+        &std::env::var_os("PATH").expect("a PATH"),
+    ));
+    let path = std::env::join_paths(path).expect("paths without colons");
     let mut command = Command::new("timeout");
-    command.args([LIMIT_SECONDS, interpreter]).env(
-        "PATH",
-        std::env::join_paths(path).expect("paths without colons"),
-    );
+    command
+        .arg(LIMIT_SECONDS)
+        .arg(interpreter)
+        .env("PATH", path);
     command
 }
 

@@ -105,3 +105,70 @@ fn yapapi_reaches_services_of_two_machines_through_the_daemon() {
     assert_eq!(facts.values("http: "), ["200", "200"]);
     facts.expect_paid(2);
 }
+
+#[test]
+fn yapapi_leaves_nothing_behind_after_ctrl_c() {
+    let Some(facts) = run("interrupt.py") else {
+        return;
+    };
+    facts.expect(&[
+        "interrupted",
+        "ExecutionInterrupted",
+        "ShutdownFinished",
+        "cancelled",
+    ]);
+    assert_eq!(facts.values("left: "), ["0", "0", "0"]);
+    facts.expect_paid(1);
+}
+
+#[test]
+fn yapapi_repeats_rejected_results_on_other_machines_with_a_float_as_budget() {
+    let Some(facts) = run("retries.py") else {
+        return;
+    };
+    facts.expect(&[
+        "results: [0, 3, 6, 9, 12, 15]",
+        "rejected: 3, accepted: 6",
+        "offers refused: True",
+        "all ended: True",
+    ]);
+    facts.expect_paid(2);
+}
+
+#[test]
+fn yapapi_survives_failing_commands_but_not_a_script_that_takes_too_long() {
+    let Some(facts) = run("failures.py") else {
+        return;
+    };
+    facts.expect(&[
+        "timed out",
+        "failed: ExeScript command exited with code 3",
+        "failed: ExeScript command exited with code 127",
+        "no file: True",
+        "result: still alive",
+        "attempts: 2",
+    ]);
+    facts.expect_paid(2);
+}
+
+#[test]
+fn yapapi_serves_machines_through_its_http_and_socket_proxies() {
+    let Some(facts) = run("proxies.py") else {
+        return;
+    };
+    facts.expect(&["addresses: 192.168.0.2 192.168.0.3 192.168.0.77"]);
+    assert_eq!(facts.values("http: "), ["200", "200", "200", "200", "404"]);
+    facts.expect(&["pages: 2", "raw http: 200"]);
+    assert_eq!(facts.values("echo: "), ["line 0", "line 1", "line 2"]);
+    assert_eq!(facts.count("trouble"), 0, "{facts:#?}");
+    facts.expect_paid(3);
+}
+
+#[test]
+fn yapapi_hires_by_manifest_and_by_node_descriptor() {
+    let Some(facts) = run("manifest.py") else {
+        return;
+    };
+    assert_eq!(facts.values("result: "), ["signed", "partner"]);
+    facts.expect_paid(2);
+}
