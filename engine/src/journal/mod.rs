@@ -8,6 +8,11 @@
 //! | `Outcome` | after it; missing after a crash |
 //! | `Fact` | something learned otherwise: an agreement ended, an invoice came, a feed was read |
 //! | `Snapshot` | now and then, in place of everything before it |
+//!
+//! An agreement takes 33 entries from the offer to the accepted invoice, a script 2 more. On two
+//! cores under load an entry took 0.05 µs in memory, 50 µs in a file with [`Durability::Process`] and
+//! 3.4 ms with [`Durability::Power`]: 2 ms and 0.1 s for an agreement. Every thousand entries
+//! the file is compacted; it does not grow with the number of agreements (`benches/journal.rs`).
 
 mod book;
 mod damage;
