@@ -143,7 +143,7 @@ async fn remembered(world: &World, hit: &Hit, poll: &Poll, response: Response) -
 /// What an effect does to a stream of events.
 fn trouble(hit: &mut Hit) -> Option<Trouble> {
     match &hit.effect {
-        Effect::LoseEvents(share) => Some(Trouble::Lose(*share, hit.rng.take()?)),
+        Effect::LoseEvents(share) => Some(Trouble::Lose(*share, Box::new(hit.rng.take()?))),
         Effect::DuplicateEvents => Some(Trouble::Duplicate),
         Effect::ReorderEvents => Some(Trouble::Swap(None)),
         Effect::CutStream(after) => Some(Trouble::Cut(*after)),

@@ -20,7 +20,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// Each is lost with this probability.
-    Lose(f64, ChaCha8Rng),
+    Lose(f64, Box<ChaCha8Rng>),
     /// Each comes twice.
     Duplicate,
     /// Each second one comes before the first.
