@@ -12,6 +12,7 @@ mod activity;
 pub mod api;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod event;
 mod gauges;

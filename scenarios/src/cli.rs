@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::doctor::{DoctorArgs, doctor_command};
 use crate::error::Error;
 use crate::runner::{Options, rehearse};
 use crate::sweep::{SweepArgs, sweep_command};
@@ -35,6 +36,12 @@ enum Command {
     Run(RunArgs),
     /// End the engine at every point of a scenario, lose every answer, and see that nothing leaks
     Sweep(SweepArgs),
+    /// List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with `--clean`
+    ///
+    /// Exit code 0: nothing is open; 1: something is; 2: nobody can tell. Without --journal and
+    /// --session everything of this requestor counts: stop its programs first.
+    #[command(verbatim_doc_comment)]
+    Doctor(DoctorArgs),
     /// Write the simple service's image as a folder of executables, for `--image-dir` of a test network
     Image {
         /// The folder to make
@@ -89,6 +96,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List { json } => list(json).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run(&args),
         Command::Sweep(args) => sweep_command(&args, &mut say).map(|held| match held {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(FAILED),
+        }),
+        Command::Doctor(args) => doctor_command(&args, &mut say).map(|clean| match clean {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(FAILED),
         }),

@@ -52,6 +52,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Nobody can tell what is open.
+    #[error("{reason}")]
+    Doctor {
+        /// Why.
+        reason: String,
+    },
     /// The scenario does not pass where nothing disturbs it.
     #[error("{scenario} cannot be swept: undisturbed it fails: {reason}")]
     Sweep {

@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod cli;
 mod error;
+pub mod doctor;
 pub mod expect;
 pub mod file;
 pub mod image;

@@ -29,7 +29,7 @@ pub(crate) use demand::SESSION_PROPERTY;
 pub(crate) use owed::{Owed, Owing};
 pub use refusals::{MarketSummary, Refusal};
 pub(crate) use registry::{LeftOpen, Rentals};
-pub(crate) use rental::{RECOVERED, Rental};
+pub(crate) use rental::{RECOVERED, Rental, offer_of};
 pub(crate) use signing::Desk;
 pub(crate) use terminate::terminate;
 

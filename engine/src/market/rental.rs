@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-pub(crate) use restored::RECOVERED;
+pub(crate) use restored::{RECOVERED, offer_of};
 
 use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
 use crate::event::EventKind;
@@ -286,14 +286,7 @@ impl Rental {
     }
 
     fn cost(&self, time: Duration) -> Glm {
-        let seconds =
-            Decimal::from(time.as_millis().min(u64::MAX.into()) as u64) / Decimal::from(1000);
-        self.prices.cost(|counter| match counter {
-            "golem.usage.duration_sec" => seconds,
-            "golem.usage.cpu_sec" => seconds.saturating_mul(Decimal::from(self.threads)),
-            // Saturating prices make the ceiling meaningless for such counters, on purpose.
-            _ => Decimal::MAX,
-        })
+        self.prices.for_time(time, self.threads)
     }
 }
 

@@ -1,6 +1,8 @@
 //! An offer as a strategy sees it: who, what, and what it costs. Owns: reading a provider's
 //! properties without trusting them.
 
+use std::time::Duration;
+
 use golem_wire::market::{Properties, Proposal};
 use golem_wire::{Glm, NodeId, ProposalId};
 use rust_decimal::Decimal;
@@ -75,6 +77,18 @@ impl LinearPrices {
             .fold(Glm::new(self.fixed), |sum, (counter, price)| {
                 sum + Glm::new(price.saturating_mul(usage(counter)))
             })
+    }
+
+    /// The most that one activity can cost in this time on a machine with so many threads. Counters
+    /// that time does not bound make it meaningless, on purpose: prices saturate.
+    pub fn for_time(&self, time: Duration, threads: u32) -> Glm {
+        let millis = time.as_millis().min(u64::MAX.into()) as u64;
+        let seconds = Decimal::from(millis) / Decimal::from(1000);
+        self.cost(|counter| match counter {
+            "golem.usage.duration_sec" => seconds,
+            "golem.usage.cpu_sec" => seconds.saturating_mul(Decimal::from(threads)),
+            _ => Decimal::MAX,
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use budget::find as find_budgets;
+pub(crate) use budget::{find as find_budgets, sort_out as sort_out_budgets};
 pub use report::{Item, Kind, RecoveryReport};
 pub(crate) use claims::{Claims, watch_over};
 pub(crate) use state::Recovered;

@@ -244,6 +244,18 @@ impl<S: Service> Cluster<S> {
             entries.instances.push((receiver, stop.clone()));
             drop(entries);
             if ended {
+                // Nobody may have heard of it in the life in which it ended.
+                let id = format!("{}/{}", shared.job, index + 1);
+                shared.core.emit(EventKind::ServiceStateChanged {
+                    job: shared.job.clone(),
+                    service: id,
+                    old: ServiceState::Pending.to_string(),
+                    new: ServiceState::Terminated.to_string(),
+                    agreement_id: None,
+                    activity_id: None,
+                    provider_name: None,
+                    error: None,
+                });
                 shared.touch();
                 return Ok(());
             }

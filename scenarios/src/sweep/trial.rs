@@ -105,14 +105,15 @@ impl Trial<'_> {
         let begin = Instant::now();
         let mut lives = Vec::new();
         let mut stuck = None;
-        let (worked, report, watch) = loop {
+        // One for all lives: an instance that goes on reached its states in any of them.
+        let watch = Watch::new(journal.clone(), Progress::begin(false, stage.now()));
+        let (worked, report) = loop {
             let number = lives.len();
             let files = match number {
                 0 => output.files(),
                 n => output.files().join(format!("life-{}", n + 1)),
             };
             std::fs::create_dir_all(&files).map_err(written)?;
-            let watch = Watch::new(journal.clone(), Progress::begin(false, stage.now()));
             let about = json!({ "life": number + 1, "point": self.point.to_string() });
             journal.note("stage", stage.now(), "sweep", "begins", &about);
             let life = Life {
@@ -141,12 +142,12 @@ impl Trial<'_> {
                 hit: line.hit(),
             });
             match end {
-                End::Over(worked, report) => break (worked, report, watch),
+                End::Over(worked, report) => break (worked, report),
                 End::Stuck => stuck = Some("the run did not come to an end".to_owned()),
                 End::Cut | End::Dropped => {}
             }
             if stuck.is_some() {
-                break (Worked::default(), None, watch);
+                break (Worked::default(), None);
             }
             tokio::time::sleep(RESTART).await;
         };
