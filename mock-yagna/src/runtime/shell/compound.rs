@@ -7,6 +7,10 @@ impl Reader {
     /// One command of a pipeline.
     pub(super) fn command(&mut self) -> Result<Command, SyntaxError> {
         let line = self.line();
+        // It belongs before a whole pipeline, once.
+        if self.reserved(&["!"]).is_some() {
+            return Err(self.unexpected());
+        }
         let word = self.reserved(&["if", "for", "while", "until", "{", "case"]);
         let action = match word {
             None if self.eat("(") => {
