@@ -224,6 +224,10 @@ pub struct Latency {
     /// From the end of the work to the invoice.
     #[serde(with = "duration")]
     pub invoice: Duration,
+    /// A real script takes this long to reach its machine: whoever asks for its events so soon
+    /// misses none, while a simulated command may be over by then.
+    #[serde(with = "duration")]
+    pub under_way: Duration,
     /// How often a poll for invoice or debit note events looks for some, the last time not later
     /// than so long before its end; zero: whenever there are some.
     #[serde(with = "duration")]
@@ -242,6 +246,7 @@ impl Default for Latency {
             command: Duration::from_millis(10),
             deploy: Duration::ZERO,
             invoice: Duration::from_millis(500),
+            under_way: Duration::from_secs(2),
             payment_events: Duration::ZERO,
             settlement: Duration::from_secs(10),
         }

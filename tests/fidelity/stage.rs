@@ -136,6 +136,7 @@ pub(crate) fn start(files: &[&str], folder: &Path, start: Timestamp) -> MockYagn
             matching: Duration::from_millis(2),
             negotiation: Duration::from_millis(15),
             settlement: Duration::from_secs(if settling { 10 } else { 36_000 }),
+            under_way: Duration::ZERO,
             payment_events: Duration::from_secs(1),
             ..Latency::default()
         },

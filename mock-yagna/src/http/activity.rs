@@ -25,9 +25,6 @@ const DEFAULT_TIMEOUT: f64 = 5.0;
 const LONGEST_TIMEOUT: f64 = 3600.0;
 /// How much longer the daemon waits for an exe-unit that is gone.
 const LOST_GRACE: Duration = Duration::from_secs(1);
-/// A real script takes this long to reach its machine: whoever asks for its events so soon misses
-/// none, while a simulated command may be over by then.
-const UNDER_WAY: Duration = Duration::from_secs(2);
 
 /// Silence after which the event stream sends a ping.
 const PING: Duration = Duration::from_secs(10);
@@ -365,9 +362,10 @@ async fn results(
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
-        // What happened before the connection is not told.
+        // What happened before the connection is not told, but for what was under way.
         let from = world.with(|state| {
-            let since = state.now - UNDER_WAY;
+            let under_way = state.config.latency.under_way;
+            let since = state.now.saturating_sub(under_way).unwrap_or(Timestamp::MIN);
             let events = state.batch_events(&id, &batch, 0);
             events.iter().take_while(|event| event.at() <= since).count()
         });
