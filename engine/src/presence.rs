@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::api::{ApiError, ApiErrorKind, Rest};
@@ -20,6 +20,8 @@ pub(crate) struct Watchman {
     /// How long an absence is waited out.
     limit: Duration,
     known: Mutex<Presence>,
+    /// When it was last found away.
+    last_away: watch::Sender<Option<Instant>>,
 }
 
 impl Watchman {
@@ -27,6 +29,7 @@ impl Watchman {
         Watchman {
             limit,
             known: Mutex::default(),
+            last_away: watch::Sender::new(None),
         }
     }
 
@@ -46,6 +49,9 @@ impl Watchman {
                 Err(_) => false,
             };
             known.found(asked, answers, Instant::now());
+            if !answers {
+                self.last_away.send_replace(Some(Instant::now()));
+            }
         }
         known.standing(Instant::now(), self.limit)
     }
@@ -69,6 +75,12 @@ impl Core {
     /// Cancel-safe.
     pub(crate) async fn is_daemon_away(&self) -> bool {
         self.watchman().ask(self.rest()).await == Standing::Away
+    }
+
+    /// Whether the daemon was found away at some time after `at`.
+    pub(crate) fn was_daemon_away(&self, at: Instant) -> bool {
+        let last = *self.watchman().last_away.borrow();
+        last.is_some_and(|last| last >= at)
     }
 
     /// Waits until the daemon is back; `false` when it stays away beyond the limit.

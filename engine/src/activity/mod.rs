@@ -48,7 +48,9 @@ pub(crate) enum ActivityError {
         source: ApiError,
     },
     /// The agreement ended before.
-    #[error("agreement {agreement_id} with provider {provider_name} ended before its activity: {end}")]
+    #[error(
+        "agreement {agreement_id} with provider {provider_name} ended before its activity: {end}"
+    )]
     Ended {
         /// Which agreement.
         agreement_id: AgreementId,

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use golem_wire::AgreementId;
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementState, Party};
-use golem_wire::AgreementId;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
@@ -130,10 +130,7 @@ async fn create(desk: &Arc<Desk>, offer: &OfferProposal) -> Result<AgreementId, 
 
 /// The agreement that was created although its answer was lost. If there are several, nobody can
 /// tell which is whose, and they are cancelled.
-async fn find_created(
-    desk: &Desk,
-    offer: &OfferProposal,
-) -> Result<Option<AgreementId>, ApiError> {
+async fn find_created(desk: &Desk, offer: &OfferProposal) -> Result<Option<AgreementId>, ApiError> {
     let core = &desk.core;
     let provider = offer.provider_id();
     let mut backoff = Backoff::new(core.seed().fork(&format!("created/{provider}")));
@@ -292,6 +289,8 @@ impl Handshake<'_> {
 
     fn hand_over(&self) -> Arc<Rental> {
         let (desk, core) = (self.desk, &self.desk.core);
+        // New ones come as old ones go, so this is a good time to forget.
+        core.rentals().prune(core);
         let rental = Rental::new(
             Arc::clone(core),
             desk.job.clone(),

@@ -72,6 +72,8 @@ async fn collect(desk: Arc<Desk>, mut demand: DemandId) {
                 if error.is_status(StatusCode::UNAUTHORIZED) {
                     return fail(&desk, error);
                 }
+                // Those who wait for offers get the time back in which there could be none.
+                desk.core.is_daemon_away().await;
                 backoff.pause().await;
             }
             // The demand is gone at the daemon, or its hour is nearly over.

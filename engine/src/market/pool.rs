@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::memory::Memory;
-use super::{Owed, Owing};
 use super::refusals::Refusals;
 use super::shelf::{Entry, Shelf};
+use super::{Owed, Owing};
 use crate::config::MarketLimits;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};

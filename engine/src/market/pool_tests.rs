@@ -181,10 +181,13 @@ async fn drafts_of_a_demand_that_is_gone_are_not_handed_out() {
 
 #[tokio::test(start_paused = true)]
 async fn offers_without_end_do_not_fill_memory() {
-    let mut pool = Pool::new(MarketLimits {
-        max_proposals: 10,
-        ..limits()
-    }, Arc::default());
+    let mut pool = Pool::new(
+        MarketLimits {
+            max_proposals: 10,
+            ..limits()
+        },
+        Arc::default(),
+    );
     for n in 0..100 {
         offered(&mut pool, &format!("p{n}"), f64::from(n));
     }

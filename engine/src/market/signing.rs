@@ -235,6 +235,7 @@ impl Desk {
     pub(super) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
         let within = self.core.config().market.no_offers_timeout;
         let mut deadline = Instant::now() + within;
+        let mut backoff = Backoff::new(self.core.seed().fork(&format!("sign/{}", self.job)));
         loop {
             if self.core.now() >= self.expiration {
                 return Err(SignError::Expired(self.expiration));
@@ -251,6 +252,11 @@ impl Desk {
                     self.lock().pool.failed(&offer, &reason, now);
                     if let Some(error) = fatal {
                         return Err(SignError::Api(error));
+                    }
+                    let was_away = self.core.was_daemon_away(deadline - within);
+                    if was_away && self.core.daemon_back(&mut backoff).await {
+                        // Drafts of before may be worth nothing: the daemon gets time for new ones.
+                        deadline = now + within;
                     }
                     if now >= deadline {
                         return Err(self.no_offers());
@@ -311,10 +317,13 @@ impl Desk {
         let mut backoff = Backoff::new(seed);
         loop {
             tokio::time::sleep_until(*deadline).await;
-            if !self.core.is_daemon_away().await || !self.core.daemon_back(&mut backoff).await {
+            let within = self.core.config().market.no_offers_timeout;
+            let away = self.core.is_daemon_away().await;
+            let was_away = away || self.core.was_daemon_away(*deadline - within);
+            if !was_away || !self.core.daemon_back(&mut backoff).await {
                 return;
             }
-            *deadline = Instant::now() + self.core.config().market.no_offers_timeout;
+            *deadline = Instant::now() + within;
         }
     }
 

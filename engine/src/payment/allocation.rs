@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use golem_wire::{AllocationId, Glm};
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
+use golem_wire::{AllocationId, Glm};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -143,9 +143,7 @@ pub(crate) async fn begin(
         }
     }
     let own = match reserve(rest, config, seed, now).await {
-        Err(Error::BudgetTooSmall { .. })
-            if policy != Recovery::Report && !earlier.is_empty() =>
-        {
+        Err(Error::BudgetTooSmall { .. }) if policy != Recovery::Report && !earlier.is_empty() => {
             // The wallet does not hold both: what is owed is paid from the new one.
             for budget in std::mem::take(&mut earlier) {
                 let id = budget.allocation_id;
@@ -180,7 +178,9 @@ async fn take_over(
     let mut backoff = Backoff::new(seed.fork("take-over"));
     // Setting the same values twice changes nothing, so it may be repeated like a read.
     backoff
-        .read(ATTEMPTS, || rest.payment().amend(&last.allocation_id, &update))
+        .read(ATTEMPTS, || {
+            rest.payment().amend(&last.allocation_id, &update)
+        })
         .await
 }
 
@@ -246,7 +246,9 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
         let id = core.payments().allocation().allocation_id;
         // Setting the same timeout twice changes nothing, so it may be repeated like a read.
         let rest = core.rest();
-        let amending = core.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(&id, &update));
+        let amending = core.insist(&mut backoff, ATTEMPTS, || {
+            rest.payment().amend(&id, &update)
+        });
         if let Err(error) = amending.await {
             tracing::warn!(allocation = %id, %error, "the allocation's timeout was not moved on");
         }
@@ -259,8 +261,7 @@ pub(crate) async fn release(core: &Core) -> Result<(), ApiError> {
     let id = core.payments().allocation().allocation_id;
     release_one(core.rest(), core.seed(), &id).await?;
     // Also when it was gone already: an earlier attempt did it.
-    core.log()
-        .fact(Fact::AllocationGone { allocation: id });
+    core.log().fact(Fact::AllocationGone { allocation: id });
     Ok(())
 }
 
@@ -278,7 +279,8 @@ pub(crate) async fn release_earlier(core: &Core) {
             Err(error) => {
                 tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
                 let note = format!("not released: {error}");
-                core.recovered().left(Item::new(Kind::Allocation, &id, note));
+                core.recovered()
+                    .left(Item::new(Kind::Allocation, &id, note));
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::strategy::Decision;
 const ATTEMPTS: u32 = 6;
 
 macro_rules! follow {
-    ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $settled:literal, $handle:ident) => {
+    ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $handle:ident) => {
         $(#[$doc])*
         pub(crate) async fn $name(core: Arc<Core>) {
             let mut backoff = Backoff::new(core.seed().fork($label));
@@ -38,9 +38,6 @@ macro_rules! follow {
                         for event in events {
                             after = after.max(Some(event.event_date));
                             let mark = tide.begin(event.event_date);
-                            if event.event_type == $settled {
-                                core.payments().settled(&event.$id.as_str().into());
-                            }
                             if event.event_type == $received {
                                 // Waiting here bounds the number of documents under way.
                                 let gate = Arc::clone(&core.payments().gate);
@@ -70,12 +67,12 @@ macro_rules! follow {
 follow!(
     /// Runs until its task is cancelled.
     follow_invoices, "invoice", Invoices, invoice_events, invoice_id, "InvoiceReceivedEvent",
-    "InvoiceSettledEvent", invoice_arrived
+    invoice_arrived
 );
 follow!(
     /// Runs until its task is cancelled.
     follow_debit_notes, "debit-note", DebitNotes, debit_note_events, debit_note_id, "DebitNoteReceivedEvent",
-    "(settled debit notes are part of their invoice)", note_arrived
+    note_arrived
 );
 
 pub(super) async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
@@ -286,7 +283,8 @@ async fn perform(
                 message: Some(reason),
             };
             // Rejecting twice leaves it rejected.
-            let rejecting = core.insist(backoff, ATTEMPTS, || api().reject_invoice(&id, &rejection));
+            let rejecting =
+                core.insist(backoff, ATTEMPTS, || api().reject_invoice(&id, &rejection));
             if let Err(error) = rejecting.await {
                 tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
             }
@@ -304,7 +302,9 @@ fn invoice_accepted(core: &Core, rental: &Rental, id: InvoiceId, amount: Glm) {
         provider_name: rental.provider_name.clone(),
         amount,
     });
-    core.payments().expect_settlement(rental, &id, amount);
+    if core.config().shutdown.settlement.is_some() {
+        core.payments().expect_settlement(rental, &id, amount);
+    }
     core.payments()
         .apply(&agreement_id, Event::InvoiceAccepted { id });
     core.rentals()
@@ -358,12 +358,36 @@ async fn accept(
         };
         attempt += 1;
         tracing::debug!(%error, attempt, "an acceptance failed");
-        match core.insist(backoff, ATTEMPTS, || document.status(core)).await {
+        match core
+            .insist(backoff, ATTEMPTS, || document.status(core))
+            .await
+        {
             Ok(found) if is_accepted(&found) => return Ok(()),
             Ok(DocumentStatus::Cancelled) | Err(_) => return Err(error),
             Ok(_) if !error.is_retryable() || attempt >= ATTEMPTS => return Err(error),
             Ok(_) => backoff.pause().await,
         }
+    }
+}
+
+/// Waits until the driver settled everything that was accepted. A requestor is not told, so it asks.
+pub(crate) async fn settlement(core: &Core) {
+    let mut backoff = Backoff::new(core.seed().fork("settlement"));
+    let since = core.payments().allocation().timestamp;
+    while !core.payments().unsettled().is_empty() {
+        match core.rest().payment().invoices(Some(since)).await {
+            Ok(invoices) => {
+                let settled = |invoice: &Invoice| invoice.status == DocumentStatus::Settled;
+                for invoice in invoices.into_iter().filter(settled) {
+                    core.payments().settled(&invoice.invoice_id);
+                }
+                if core.payments().unsettled().is_empty() {
+                    return;
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the invoices cannot be listed"),
+        }
+        backoff.pause().await;
     }
 }
 

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use allocation::{Budgets, begin, keep_alive, release, release_earlier};
-pub(crate) use documents::{catch_up, follow_debit_notes, follow_invoices};
+pub(crate) use documents::{catch_up, follow_debit_notes, follow_invoices, settlement};
 pub(crate) use earlier::{Earlier, is_accepted, take_up};
 pub(crate) use tide::Tide;
 
@@ -188,21 +188,11 @@ impl Payments {
 
     fn settled(&self, id: &InvoiceId) {
         self.lock().unsettled.shift_remove(id);
-        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Accepted invoices that are not known to be settled.
     pub(crate) fn unsettled(&self) -> Vec<OpenDocument> {
         self.lock().unsettled.values().cloned().collect()
-    }
-
-    /// Waits until everything that was accepted is settled.
-    pub(crate) async fn all_settled(&self) {
-        let mut changes = self.changes();
-        // The sender lives in `self`.
-        let _ = changes
-            .wait_for(|_| self.lock().unsettled.is_empty())
-            .await;
     }
 
     /// Wakes when an account changed.

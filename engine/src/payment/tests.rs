@@ -199,3 +199,50 @@ async fn stopping_twice_gives_the_same_report() {
     assert_eq!(first, second);
     assert_eq!(daemon.calls("DELETE /payment-api/v1/allocations/a"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn agreements_of_which_nothing_more_can_come_are_forgotten_and_their_totals_stay() {
+    let daemon = daemon();
+    let (golem, first) = used(&daemon).await;
+    let core = golem.core();
+    let id = first.agreement_id.to_string();
+    deliver(&daemon, &id, &[("i", "/invoices/i", "0.02")]);
+    sleep(Duration::from_secs(60)).await;
+    first.terminate("done".into()).await;
+    assert!(core.payments().is_paid(&first.agreement_id));
+    core.rentals().prune(core);
+    assert_eq!(
+        core.rentals().all().len(),
+        1,
+        "it is remembered for a while"
+    );
+    sleep(core.config().payment.remember + Duration::from_secs(120)).await;
+    core.rentals().prune(core);
+    assert!(core.rentals().all().is_empty());
+    assert_eq!(core.rentals().total(), 1);
+    assert_eq!(core.payments().totals().invoices_accepted, 1);
+    let report = golem.stop().await;
+    assert_eq!(
+        (report.agreements, report.invoices_accepted),
+        (1, 1),
+        "{report}"
+    );
+    assert_eq!(report.accepted, "0.02".parse().expect("literal"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agreement_that_is_never_invoiced_is_forgotten_and_named() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    let core = golem.core();
+    rental.terminate("done".into()).await;
+    sleep(core.config().payment.invoice_wait / 2).await;
+    core.rentals().prune(core);
+    assert_eq!(core.rentals().all().len(), 1);
+    sleep(core.config().payment.invoice_wait).await;
+    core.rentals().prune(core);
+    assert!(core.rentals().all().is_empty());
+    let report = golem.stop().await;
+    assert_eq!(report.unpaid.len(), 1, "{report}");
+    assert_eq!(report.unpaid[0].agreement_id, rental.agreement_id);
+}

@@ -78,11 +78,7 @@ struct Execution<'a> {
 }
 
 impl<'a> Execution<'a> {
-    fn new(
-        activity: &'a Arc<Activity>,
-        commands: Vec<(Command, Reply)>,
-        repeatable: bool,
-    ) -> Self {
+    fn new(activity: &'a Arc<Activity>, commands: Vec<(Command, Reply)>, repeatable: bool) -> Self {
         let step = |(command, reply)| Step {
             command,
             reply: Some(reply),
@@ -118,10 +114,15 @@ impl<'a> Execution<'a> {
             self.open_file(index).await?;
         }
         if session.inherited {
-            return self.after_another(patience, &mut session, max_result_bytes).await;
+            return self
+                .after_another(patience, &mut session, max_result_bytes)
+                .await;
         }
         for _ in 1..MAX_REPEATS {
-            if self.collect(patience, &mut session, max_result_bytes, self.repeatable).await? {
+            if self
+                .collect(patience, &mut session, max_result_bytes, self.repeatable)
+                .await?
+            {
                 return Ok(());
             }
             tracing::info!(activity = %activity.id(), "it ran already; sending the script again");

@@ -67,9 +67,7 @@ impl Ending {
     pub(crate) async fn hurried(&self) {
         let mut urgency = self.urgency.subscribe();
         // The sender lives in `self`.
-        let _ = urgency
-            .wait_for(|urgency| *urgency == Urgency::Abort)
-            .await;
+        let _ = urgency.wait_for(|urgency| *urgency == Urgency::Abort).await;
     }
 
     async fn over(&self) -> ShutdownReport {

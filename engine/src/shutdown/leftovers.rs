@@ -113,11 +113,7 @@ async fn agreements(core: &Core, since: Timestamp) -> Result<(), ApiError> {
 }
 
 /// An agreement that was never confirmed tells whose it is by our side of it.
-async fn is_ours(
-    core: &Core,
-    backoff: &mut Backoff,
-    id: &AgreementId,
-) -> Result<bool, ApiError> {
+async fn is_ours(core: &Core, backoff: &mut Backoff, id: &AgreementId) -> Result<bool, ApiError> {
     let api = core.rest().market();
     let agreement = core.insist(backoff, ATTEMPTS, || api.agreement(id)).await?;
     let said = agreement.demand.properties.get(SESSION_PROPERTY);

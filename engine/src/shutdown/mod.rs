@@ -93,7 +93,9 @@ pub(crate) async fn run(core: Arc<Core>) -> ShutdownReport {
 
     core.jobs().cancel();
     let ending = core.jobs().idle();
-    stages.run("jobs", limits.jobs, Duration::ZERO, ending).await;
+    stages
+        .run("jobs", limits.jobs, Duration::ZERO, ending)
+        .await;
     report.cut_off = core.jobs().shutdown(Duration::ZERO).await;
 
     let withdrawn = withdraw(&core);
@@ -122,7 +124,7 @@ pub(crate) async fn run(core: Arc<Core>) -> ShutdownReport {
             .push("a demand may still be published: withdrawing it took too long".into());
     }
     if let Some(limit) = limits.settlement {
-        let settled = core.payments().all_settled();
+        let settled = payment::settlement(&core);
         stages
             .run("settlement", limit, Duration::ZERO, settled)
             .await;
@@ -275,7 +277,11 @@ fn unpaid(core: &Core, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
     let known = rentals
         .iter()
         .filter_map(|rental| Some(open(rental, why(rental)?)));
-    core.rentals().written_off().into_iter().chain(known).collect()
+    core.rentals()
+        .written_off()
+        .into_iter()
+        .chain(known)
+        .collect()
 }
 
 fn open(rental: &Rental, reason: String) -> OpenAgreement {

@@ -164,7 +164,11 @@ impl fmt::Display for ShutdownReport {
         }
         for stage in &self.stages {
             if let Some(limit) = stage.cut_after {
-                write!(f, "\n  stage `{}` was not through after {limit:?}", stage.name)?;
+                write!(
+                    f,
+                    "\n  stage `{}` was not through after {limit:?}",
+                    stage.name
+                )?;
             }
         }
         if self.is_curable() {
@@ -216,7 +220,9 @@ mod tests {
             ..ShutdownReport::default()
         };
         let text = report.to_string();
-        assert!(text.contains("hurried") && text.contains("stage `jobs` was not through after 60s"));
+        assert!(
+            text.contains("hurried") && text.contains("stage `jobs` was not through after 60s")
+        );
         assert!(!text.contains("doctor"));
     }
 }

@@ -1,0 +1,125 @@
+//! A daemon that is away, answers 500, or restarts: nothing is given up for it.
+//!
+//! The providers here send no debit notes: ones that do end their agreements by themselves when no
+//! note is accepted within the time that was agreed, and rightly so.
+
+use std::time::Duration;
+
+use golem_engine::service::ServiceState;
+use mock_yagna::fault::{Effect, Fault};
+use mock_yagna::journal::Event;
+use mock_yagna::{Act, MockYagna};
+use tokio::time::{Instant, sleep};
+
+use crate::ticker::{assert_clean, running, unbilled as network};
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+fn approved(network: &MockYagna) -> usize {
+    let journal = network.journal_since(0);
+    journal
+        .iter()
+        .filter(|entry| matches!(entry.event, Event::AgreementApproved { .. }))
+        .count()
+}
+
+#[test]
+fn services_outlive_ten_minutes_in_which_the_daemon_cannot_be_used() {
+    for (seed, effect) in (1..).zip([
+        Effect::Reset,
+        Effect::Refuse(500),
+        Effect::Refuse(503),
+        Effect::Wedge,
+    ]) {
+        network(seed, &["alice", "bob"]).run(async |stage| {
+            let (golem, cluster, diary) = running(stage, 2, |_| {}).await;
+            let before = cluster.instances();
+            let fault = Fault::new("*", effect.clone()).expect("a fault");
+            let away = stage.network().inject(fault).expect("possible");
+            sleep(TEN_MINUTES).await;
+            away.lift();
+            let ticks = diary.count("tick");
+            sleep(Duration::from_secs(120)).await;
+            let after = cluster.instances();
+            for (before, after) in before.iter().zip(&after) {
+                assert_eq!(after.state, ServiceState::Running, "{effect:?}: {after:?}");
+                assert_eq!(before.activity_id, after.activity_id, "{effect:?}");
+            }
+            assert!(diary.count("tick") > ticks, "{effect:?}: work goes on");
+            assert_eq!(
+                approved(stage.network()),
+                2,
+                "{effect:?}: nothing is signed twice"
+            );
+            let report = golem.stop().await;
+            assert!(report.is_clean(), "{effect:?}: {report}");
+            assert_clean(stage);
+        });
+    }
+}
+
+#[test]
+fn after_a_restart_of_the_daemon_negotiation_starts_anew_and_nothing_is_signed_twice() {
+    network(1, &["alice", "bob", "carol"]).run(async |stage| {
+        let (golem, cluster, diary) = running(stage, 2, |_| {}).await;
+        let down = TEN_MINUTES;
+        stage
+            .network()
+            .act(Act::RestartDaemon { down })
+            .expect("possible");
+        sleep(Duration::from_secs(5)).await;
+        // Wanted while nobody listens.
+        cluster.spawn_instances([diary.clone()]).expect("open");
+        sleep(down).await;
+        let waiting = cluster.wait_until(|all| {
+            all.iter()
+                .all(|instance| instance.state == ServiceState::Running)
+        });
+        let third = tokio::time::timeout(Duration::from_secs(120), waiting).await;
+        assert!(third.is_ok(), "all three run: {:?}", cluster.instances());
+        assert_eq!(approved(stage.network()), 3);
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_clean(stage);
+    });
+}
+
+#[test]
+fn a_daemon_that_never_comes_back_is_given_up_after_its_limit() {
+    network(1, &["alice"]).run(async |stage| {
+        let limit = Duration::from_secs(300);
+        let (golem, cluster, _) = running(stage, 1, move |config| {
+            config.daemon_away = limit;
+        })
+        .await;
+        let fault = Fault::new("*", Effect::Reset).expect("a fault");
+        let _away = stage.network().inject(fault).expect("possible");
+        let began = Instant::now();
+        cluster
+            .wait_until(|all| all[0].state == ServiceState::Terminated)
+            .await;
+        let took = began.elapsed();
+        let silence = golem.config().activity.silence;
+        assert!(took >= limit && took <= limit + 3 * silence, "{took:?}");
+        let report = golem.stop().await;
+        assert!(!report.open_agreements.is_empty(), "{report}");
+    });
+}
+
+#[test]
+fn a_provider_that_is_silent_while_the_daemon_is_there_is_given_up_as_before() {
+    network(1, &["alice"]).run(async |stage| {
+        let (golem, cluster, _) = running(stage, 1, |_| {}).await;
+        let fault = Fault::new("* /activity-api/*", Effect::Refuse(408)).expect("a fault");
+        let silent = stage.network().inject(fault).expect("possible");
+        let began = Instant::now();
+        cluster
+            .wait_until(|all| all[0].state == ServiceState::Terminated)
+            .await;
+        let silence = golem.config().activity.silence;
+        assert!(began.elapsed() <= 2 * silence, "{:?}", began.elapsed());
+        silent.lift();
+        golem.stop().await;
+        assert_clean(stage);
+    });
+}

@@ -1,0 +1,8 @@
+//! The engine's ends and absences on a simulated network in virtual time: stopping, a daemon that is
+//! away, answers that are lost, providers that end or are owed something.
+
+mod absence;
+mod provider;
+mod stopping;
+mod ticker;
+mod unclear;

@@ -1,0 +1,98 @@
+//! The provider's view: no work for a dead agreement, no new agreement before the old one is paid.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use golem_engine::WorkContext;
+use golem_engine::service::{HandlerError, ServiceState};
+use golem_engine::task::Task;
+use mock_yagna::journal::{Actor, Event};
+use mock_yagna::{Act, Image};
+use tokio::time::sleep;
+
+use crate::ticker::{assert_clean, network, running};
+
+#[test]
+fn no_work_is_sent_under_an_agreement_that_is_known_to_have_ended() {
+    for seed in 1..=5 {
+        network(seed, &["alice", "bob"]).run(async |stage| {
+            let (golem, cluster, diary) = running(stage, 2, |_| {}).await;
+            sleep(Duration::from_secs(seed * 7)).await;
+            let act = Act::TerminateAgreement {
+                provider: "alice".into(),
+                reason: None,
+            };
+            stage.network().act(act).expect("possible");
+            let ended_at = stage.network().journal_since(0).len();
+            cluster
+                .wait_until(|all| {
+                    all.iter()
+                        .any(|instance| instance.state == ServiceState::Terminated)
+                })
+                .await;
+            sleep(Duration::from_secs(60)).await;
+            let journal = stage.network().journal_since(0);
+            let ended: Vec<_> = journal
+                .iter()
+                .filter_map(|entry| match &entry.event {
+                    Event::AgreementTerminated { agreement, .. } => Some(agreement.clone()),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(ended.len(), 1, "seed {seed}");
+            let later = &journal[ended_at..];
+            for entry in later {
+                if let Event::ActivityCreated { agreement, .. } = &entry.event {
+                    assert!(!ended.contains(agreement), "seed {seed}: {entry:?}");
+                }
+            }
+            assert_eq!(diary.count("worked"), 0, "seed {seed}");
+            golem.stop().await;
+            assert_clean(stage);
+        });
+    }
+}
+
+#[test]
+fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
+    let offline = network(3, &["alice"]).image(Image::Shell);
+    offline.run(async |stage| {
+        let golem = stage.golem().start().await.expect("the engine starts");
+        let work = async |ctx: WorkContext, task: Task<u32>| {
+            let said = golem_scenarios::service::hello_tasks::hello(&ctx, task.data).await?;
+            if task.attempt == 1 {
+                return Err(HandlerError::msg("on purpose"));
+            }
+            Ok(said)
+        };
+        let mut tasks = golem
+            .execute_tasks(
+                golem_scenarios::service::hello_tasks::payload(),
+                [1, 2],
+                work,
+            )
+            .max_workers(1)
+            .start()
+            .await
+            .expect("a list");
+        let mut done = 0;
+        while let Some(result) = tasks.next().await {
+            result.expect("the second attempt works");
+            done += 1;
+        }
+        assert_eq!(done, 2);
+        let mut owed = 0i32;
+        for entry in stage.network().journal_since(0) {
+            match entry.event {
+                Event::AgreementApproved { .. } => {
+                    assert_eq!(owed, 0, "signed again while something was owed: {entry:?}");
+                    owed += 1;
+                }
+                Event::InvoiceAccepted { .. } => owed -= 1,
+                _ => assert_ne!(entry.actor, Actor::Scenario),
+            }
+        }
+        golem.stop().await;
+        assert_clean(stage);
+    });
+}
