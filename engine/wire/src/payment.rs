@@ -1,5 +1,7 @@
 //! Payment API bodies (`/payment-api/v1`).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,19 +47,35 @@ pub struct NewAllocation {
         default
     )]
     pub timeout: Option<Timestamp>,
-    /// Always false without a deposit contract.
+    /// Ignored by the daemon.
     #[serde(default)]
     pub make_deposit: bool,
-    /// Deposit contract.
+    /// Where the money comes from, if not from the account.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub deposit: Option<Value>,
-    /// Deposit extension.
-    #[serde(
-        with = "crate::stamp::given::option",
-        skip_serializing_if = "Option::is_none",
-        default
-    )]
-    pub extend_timeout: Option<Timestamp>,
+    pub deposit: Option<Deposit>,
+    /// Seconds by which each use extends the timeout.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub extend_timeout: Option<u64>,
+}
+
+/// Money that a contract holds for the requestor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deposit {
+    /// Its number in the contract, hexadecimal.
+    pub id: String,
+    /// Address of the contract.
+    pub contract: String,
+    /// Arguments of the contract's check.
+    #[serde(default)]
+    pub validate: Option<BTreeMap<String, String>>,
+}
+
+/// What can be changed about a deposit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositUpdate {
+    /// Arguments of the contract's check.
+    #[serde(default)]
+    pub validate: Option<BTreeMap<String, String>>,
 }
 
 /// `PUT /allocations/{id}`.
@@ -74,9 +92,9 @@ pub struct AllocationUpdate {
         default
     )]
     pub timeout: Option<Timestamp>,
-    /// Deposit contract.
+    /// Only of an allocation that has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub deposit: Option<Value>,
+    pub deposit: Option<DepositUpdate>,
 }
 
 /// An allocation.
@@ -111,18 +129,11 @@ pub struct Allocation {
     /// Last change.
     #[serde(with = "crate::stamp::nanos")]
     pub updated_ts: Timestamp,
-    /// As sent.
+    /// Always false.
     pub make_deposit: bool,
     /// As sent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub deposit: Option<Value>,
-    /// As sent.
-    #[serde(
-        with = "crate::stamp::given::option",
-        skip_serializing_if = "Option::is_none",
-        default
-    )]
-    pub extend_timeout: Option<Timestamp>,
+    pub deposit: Option<Deposit>,
 }
 
 /// `GET /demandDecorations`.

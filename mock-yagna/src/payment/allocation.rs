@@ -7,11 +7,10 @@
 //! ```
 //! Which allocation pays for a document is only known when the document is accepted.
 
-use golem_wire::payment as wire_payment;
+use golem_wire::payment::{self as wire_payment, Deposit};
 use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::timeline::Ticket;
 
@@ -38,9 +37,7 @@ pub(crate) struct Allocation {
     pub(crate) remaining: Glm,
     pub(crate) timeout: Timestamp,
     pub(crate) created_at: Timestamp,
-    pub(crate) make_deposit: bool,
-    pub(crate) deposit: Option<Value>,
-    pub(crate) extend_timeout: Option<Timestamp>,
+    pub(crate) deposit: Option<Deposit>,
     pub(crate) released: bool,
     pub(crate) expenditures: IndexMap<Purpose, Expenditure>,
     /// The release at the timeout.
@@ -64,6 +61,9 @@ pub(crate) enum AllocationError {
         /// What the document costs beyond what is accepted already.
         needed: Glm,
     },
+    /// A deposit is there from the beginning or never.
+    #[error("Cannot update deposit of an allocation created without one")]
+    NoDeposit,
     /// It is over.
     #[error("Allocation {0} has been already released")]
     Released(AllocationId),
@@ -167,9 +167,9 @@ impl Allocation {
             created_ts: self.created_at,
             // The daemon does not touch it when the allocation changes.
             updated_ts: self.created_at,
-            make_deposit: self.make_deposit,
+            // Whatever was asked for.
+            make_deposit: false,
             deposit: self.deposit.clone(),
-            extend_timeout: self.extend_timeout,
         }
     }
 }
@@ -196,9 +196,7 @@ mod tests {
             remaining: glm(total),
             timeout: at(100),
             created_at: at(0),
-            make_deposit: false,
             deposit: None,
-            extend_timeout: None,
             released: false,
             expenditures: IndexMap::new(),
             ticket: None,

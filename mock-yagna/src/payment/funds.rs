@@ -4,7 +4,7 @@
 //! with any allocation stays within the configured funds.
 
 use golem_wire::payment::{
-    self as wire_payment, AllocationUpdate, DecorationProperty, DemandDecoration,
+    self as wire_payment, AllocationUpdate, DecorationProperty, DemandDecoration, Deposit,
 };
 use golem_wire::{AllocationId, Glm, NodeId};
 use indexmap::{IndexMap, IndexSet};
@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::allocation::Purpose;
+use super::deposit::{self, DepositError};
 use super::platform::{self, PlatformError, PlatformRequest};
 use super::{Allocation, AllocationError, Due};
 use crate::journal::{Actor, Event};
@@ -37,9 +38,7 @@ pub(crate) struct AllocationSpec {
     pub(crate) platform: Option<PlatformRequest>,
     pub(crate) total: Glm,
     pub(crate) timeout: Option<Timestamp>,
-    pub(crate) make_deposit: bool,
-    pub(crate) deposit: Option<Value>,
-    pub(crate) extend_timeout: Option<Timestamp>,
+    pub(crate) deposit: Option<Deposit>,
 }
 
 /// Why an allocation was not created or amended.
@@ -50,6 +49,12 @@ pub(crate) enum FundsError {
     #[error("the timeout {timeout} is in the past")]
     TimeoutPassed {
         timeout: Timestamp,
+        address: String,
+        platform: String,
+    },
+    #[error("{error}")]
+    Deposit {
+        error: DepositError,
         address: String,
         platform: String,
     },
@@ -87,6 +92,13 @@ impl State {
             });
         }
         check_address(owner, &address, &driver)?;
+        if let Some(Err(error)) = spec.deposit.as_ref().map(deposit::check) {
+            return Err(FundsError::Deposit {
+                error,
+                address,
+                platform,
+            });
+        }
         self.check_funds(owner, &address, &platform, spec.total)?;
         let id = self.ids.allocation();
         let timeout = spec.timeout.or_else(|| self.now.checked_add(LIFE).ok());
@@ -101,9 +113,7 @@ impl State {
             remaining: spec.total,
             timeout,
             created_at: self.now,
-            make_deposit: spec.make_deposit,
             deposit: spec.deposit,
-            extend_timeout: spec.extend_timeout,
             released: false,
             expenditures: IndexMap::new(),
             ticket: Some(self.timeline.schedule(timeout, due)),
@@ -166,6 +176,9 @@ impl State {
     ) -> Result<wire_payment::Allocation, FundsError> {
         let allocation = self.allocation(owner, id).ok_or(FundsError::Unknown)?;
         allocation.check_amend(update.total_amount, update.timeout, self.now)?;
+        if update.deposit.is_some() && allocation.deposit.is_none() {
+            return Err(AllocationError::NoDeposit.into());
+        }
         if let Some(total) = update.total_amount {
             let more = total - allocation.total();
             self.check_funds(owner, &allocation.address, &allocation.platform, more)?;
@@ -173,7 +186,9 @@ impl State {
         let now = self.now;
         let (amended, ticket) = self.change_allocation(id, |allocation| {
             allocation.amend(update.total_amount, update.timeout, now)?;
-            allocation.deposit = update.deposit.or_else(|| allocation.deposit.take());
+            if let (Some(update), Some(deposit)) = (update.deposit, &mut allocation.deposit) {
+                deposit.validate = update.validate;
+            }
             Ok((allocation.to_wire(), allocation.ticket))
         })?;
         let allocation = amended.allocation_id.clone();

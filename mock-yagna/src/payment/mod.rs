@@ -12,6 +12,7 @@ mod bill;
 mod billing;
 mod by_hand;
 mod deadline;
+mod deposit;
 mod driver;
 mod event;
 mod funds;

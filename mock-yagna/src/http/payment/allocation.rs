@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use golem_wire::Glm;
-use golem_wire::payment::{Allocation, AllocationUpdate, DemandDecoration};
+use golem_wire::payment::{Allocation, AllocationUpdate, DemandDecoration, Deposit};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -33,9 +33,8 @@ pub(super) struct NewAllocation {
     timeout: Option<Timestamp>,
     #[serde(default)]
     make_deposit: bool,
-    deposit: Option<Value>,
-    #[serde(default, deserialize_with = "nullable_stamp")]
-    extend_timeout: Option<Timestamp>,
+    deposit: Option<Deposit>,
+    extend_timeout: Option<u64>,
 }
 
 /// A text keeps its digits; a number that is not whole is read as a float, to sixteen digits.
@@ -73,7 +72,7 @@ pub(super) async fn create(
     let request = json!({
         "address": body.address,
         "deposit": body.deposit,
-        "extendTimeout": body.extend_timeout.map(golem_wire::stamp::shortest),
+        "extendTimeout": body.extend_timeout,
         "makeDeposit": body.make_deposit,
         "paymentPlatform": body.payment_platform,
         "timeout": body.timeout.map(golem_wire::stamp::shortest),
@@ -84,9 +83,7 @@ pub(super) async fn create(
         platform: body.payment_platform,
         total: body.total_amount,
         timeout: body.timeout,
-        make_deposit: body.make_deposit,
         deposit: body.deposit,
-        extend_timeout: body.extend_timeout,
     };
     match world.with(|state| state.create_allocation(&me.node, spec)) {
         Ok(allocation) => Ok((StatusCode::CREATED, Json(allocation))),
@@ -276,6 +273,22 @@ fn refusal(error: FundsError, request: Value) -> ApiError {
             ApiError::problem(
                 StatusCode::BAD_REQUEST,
                 problem("validation-error", Some("timeout-passed"), detail, members),
+            )
+        }
+        FundsError::Deposit {
+            error,
+            address,
+            platform,
+        } => {
+            let members = json!({
+                "address": address,
+                "paymentPlatform": platform,
+                "requestBody": request,
+            });
+            let detail = error.to_string();
+            ApiError::problem(
+                StatusCode::BAD_REQUEST,
+                problem("validation-error", Some(error.name()), &detail, members),
             )
         }
         FundsError::Account(why) => {

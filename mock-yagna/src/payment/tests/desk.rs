@@ -76,9 +76,7 @@ impl Desk {
             platform: None,
             total,
             timeout: None,
-            make_deposit: false,
             deposit: None,
-            extend_timeout: None,
         };
         self.state
             .create_allocation(&self.me, spec)

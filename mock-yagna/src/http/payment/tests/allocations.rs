@@ -111,3 +111,96 @@ async fn polls_wait_for_their_time_and_no_longer() {
     }
     daemon.mock.stop().await;
 }
+
+/// As asked of the real daemon; whether a contract holds the money is for its chain to say.
+#[tokio::test(start_paused = true)]
+async fn deposits_are_judged_by_their_form_and_shown_as_they_were_sent() {
+    let daemon = Daemon::start();
+    let contract = "0x6de1d8a3b1e6e7e0f4f1d5b7a0d7b6b1e5a4c3d2";
+    let with = |deposit: Value| json!({ "totalAmount": "1", "makeDeposit": true, "extendTimeout": 60, "deposit": deposit });
+    let deposit =
+        json!({ "id": "0x10", "contract": contract, "validate": { "flatFeeAmount": "12" } });
+    let created = daemon
+        .pay("POST", "/allocations", with(deposit.clone()))
+        .await
+        .json();
+    assert_eq!(created["deposit"], deposit);
+    assert_eq!(created["makeDeposit"], false);
+    assert_eq!(created.get("extendTimeout"), None);
+    let plain = json!({ "id": "10", "contract": &contract[2..] });
+    let plain = daemon.pay("POST", "/allocations", with(plain)).await.json();
+    assert_eq!(plain["deposit"]["validate"], Value::Null);
+
+    for (deposit, detail, name) in [
+        (
+            json!({ "id": "zz", "contract": "nope" }),
+            "Invalid deposit contract address",
+            "malformed-deposit-contract",
+        ),
+        (
+            json!({ "id": "zz", "contract": contract }),
+            "Invalid deposit id",
+            "malformed-deposit-id",
+        ),
+    ] {
+        let refused = daemon.pay("POST", "/allocations", with(deposit)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        let problem = refused.json();
+        assert_eq!(problem["detail"], detail);
+        let instance = format!("/payment-api/v1/allocations/validation-error/{name}");
+        assert_eq!(problem["instance"], instance);
+        assert_eq!(problem["requestBody"]["deposit"]["validate"], Value::Null);
+        assert_eq!(problem["requestBody"]["extendTimeout"], 60);
+    }
+    for (deposit, words) in [
+        (json!({ "id": "0x10" }), "missing field `contract`"),
+        (
+            json!({ "id": 16, "contract": contract }),
+            "invalid type: integer `16`, expected a string",
+        ),
+        (
+            json!("x"),
+            "invalid type: string \"x\", expected struct Deposit",
+        ),
+    ] {
+        let refused = daemon.pay("POST", "/allocations", with(deposit)).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.body.contains(words), "{}", refused.body);
+    }
+
+    let path = |allocation: &Value| {
+        format!(
+            "/allocations/{}",
+            allocation["allocationId"].as_str().expect("id")
+        )
+    };
+    let change = json!({ "deposit": { "validate": { "k": "v" } } });
+    let changed = daemon
+        .pay("PUT", &path(&created), change.clone())
+        .await
+        .json();
+    assert_eq!(
+        changed["deposit"],
+        json!({ "id": "0x10", "contract": contract, "validate": { "k": "v" } })
+    );
+    let without = daemon
+        .pay("POST", "/allocations", json!({ "totalAmount": "1" }))
+        .await
+        .json();
+    let refused = daemon.pay("PUT", &path(&without), change).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        refused.json()["message"],
+        "Cannot update deposit of an allocation created without one"
+    );
+    let id = created["allocationId"].as_str().expect("id");
+    let decorated = daemon
+        .get(&format!("/demandDecorations?allocationIds={id}"))
+        .await;
+    assert!(
+        decorated["constraints"]
+            .to_string()
+            .contains("protocol.version>2"),
+        "{decorated}"
+    );
+}
