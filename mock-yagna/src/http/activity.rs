@@ -365,9 +365,15 @@ async fn results(
         // What happened before the connection is not told, but for what was under way.
         let from = world.with(|state| {
             let under_way = state.config.latency.under_way;
-            let since = state.now.saturating_sub(under_way).unwrap_or(Timestamp::MIN);
+            let since = state
+                .now
+                .saturating_sub(under_way)
+                .unwrap_or(Timestamp::MIN);
             let events = state.batch_events(&id, &batch, 0);
-            events.iter().take_while(|event| event.at() <= since).count()
+            events
+                .iter()
+                .take_while(|event| event.at() <= since)
+                .count()
         });
         return Ok(stream(world, id, batch, from));
     }
@@ -418,10 +424,7 @@ fn stream(world: World, id: ActivityId, batch: BatchId, first: usize) -> Respons
                 Some(events) => {
                     for event in events {
                         let data = event.to_json(&batch);
-                        text += &format!(
-                            "event: runtime\ndata: {data}\nid: {}\n\n",
-                            next - first
-                        );
+                        text += &format!("event: runtime\ndata: {data}\nid: {}\n\n", next - first);
                         next += 1;
                     }
                 }
