@@ -1,0 +1,217 @@
+//! A daemon that was left dirty on purpose: the doctor lists all of it, settles it, and leaves a
+//! ledger without debts.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use golem_engine::clock::Clock;
+use golem_engine::doctor::Doctor;
+use golem_engine::payload::{Payload, vm};
+use golem_engine::service::Service;
+use golem_engine::tasks::TaskGroup;
+use golem_engine::transport::{Body, BoxError, Io};
+use golem_engine::{Error, Glm, Golem, GolemBuilder, Transport};
+use golem_scenarios::in_memory;
+use jiff::Timestamp;
+use mock_yagna::{AppKey, Config, MockYagna, ProviderSpec, Seed, Timebase};
+use tower::ServiceExt;
+
+const KEY: &str = "secret";
+
+struct Idle;
+
+impl Service for Idle {
+    type Params = ();
+
+    fn new((): &()) -> Self {
+        Idle
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae");
+        Ok(image.image_url("http://images.invalid/idle.gvmi").into())
+    }
+}
+
+struct Virtual(Timebase);
+
+impl Clock for Virtual {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+fn network() -> Config {
+    Config {
+        seed: Seed::from_u64(1),
+        app_keys: vec![AppKey::new(KEY, "requestor")],
+        providers: vec![ProviderSpec::new("alice"), ProviderSpec::new("bob")],
+        ..Config::default()
+    }
+}
+
+fn engine(url: &str) -> GolemBuilder {
+    Golem::builder()
+        .app_key(KEY)
+        .api_url(url)
+        .subnet("public")
+        .payment_driver("erc20")
+        .payment_network("holesky")
+        .budget(Glm::from(1))
+}
+
+async fn two_instances(golem: &Golem) {
+    let cluster = golem.run_service::<Idle>().instance_params([(), ()]).start();
+    let cluster = cluster.await.expect("a cluster");
+    let running = cluster.wait_running(Duration::from_secs(60)).await;
+    assert_eq!(running.expect("running").len(), 2);
+}
+
+/// The network's router, until `dead`: from then on nobody is there.
+fn mortal(network: &MockYagna, dead: &Arc<AtomicBool>) -> Transport {
+    let router = network.router();
+    let (gone, gone_too) = (Arc::clone(dead), Arc::clone(dead));
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let (router, gone) = (router.clone(), Arc::clone(&gone));
+        async move {
+            if gone.load(Ordering::SeqCst) {
+                return Err(BoxError::from("nobody is there"));
+            }
+            let answer = router.oneshot(request.map(axum::body::Body::new)).await;
+            answer.map_err(BoxError::from)
+        }
+    });
+    Transport::in_memory(service, move || {
+        let _ = &gone_too;
+        Err::<Box<dyn Io>, _>(std::io::ErrorKind::Unsupported.into())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
+    let timebase = Timebase::starting_at(Timestamp::from_second(1_800_000_000).expect("literal"));
+    let network = MockYagna::start(network(), timebase);
+    let dead = Arc::new(AtomicBool::new(false));
+    let golem = engine("http://memory.invalid")
+        .transport(mortal(&network, &dead))
+        .clock(Virtual(timebase))
+        .seed(golem_engine::rng::Seed::from_u64(1))
+        .start()
+        .await
+        .expect("an engine");
+    two_instances(&golem).await;
+    dead.store(true, Ordering::SeqCst);
+    drop(golem);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    let tasks = TaskGroup::new("test");
+    let doctor = Doctor::builder()
+        .app_key(KEY)
+        .api_url("http://memory.invalid")
+        .transport(in_memory(&network, &tasks))
+        .clock(Virtual(timebase))
+        .seed(golem_engine::rng::Seed::from_u64(2))
+        .connect()
+        .await
+        .expect("a doctor");
+    let found = doctor.examine().await.expect("findings");
+    assert_eq!(found.demands.len(), 1, "{found}");
+    assert_eq!(found.agreements.len(), 2, "{found}");
+    assert!(found.agreements.iter().all(|it| it.activities.len() == 1), "{found}");
+    assert_eq!(found.allocations.len(), 1, "{found}");
+    assert!(found.to_string().contains("session"), "{found}");
+
+    let mut steps = Vec::new();
+    let settled = doctor
+        .settle(&mut |step: &str| steps.push(step.to_owned()))
+        .await
+        .expect("an answer");
+    assert!(settled.is_clean() && settled.failed.is_empty(), "{settled}");
+    assert_eq!(settled.done, steps);
+    assert!(settled.accepted > Glm::ZERO, "{settled}");
+    // The payment driver collects before it pays.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let summary = network.summary();
+    assert!(summary.open.is_empty() && summary.violations.is_empty(), "{summary}");
+    assert_eq!(summary.invoices, summary.invoices_paid, "{summary}");
+    assert!(doctor.examine().await.expect("findings").is_empty());
+}
+
+/// A simulated daemon on a port of its own, in a thread of its own.
+fn serve() -> String {
+    let (tell, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async move {
+            let network = MockYagna::start(network(), Timebase::wall_clock());
+            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+            let listener = listener.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            tell.send(format!("http://{address}")).expect("the test listens");
+            network.serve(listener).await.expect("served");
+        });
+    });
+    hear.recv().expect("an address")
+}
+
+fn doctor(url: &str, args: &[&str]) -> (Option<i32>, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_rehearse"))
+        .arg("doctor")
+        .args(args)
+        .env("YAGNA_API_URL", url)
+        .env("YAGNA_APPKEY", KEY)
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("rehearse runs");
+    let text = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+    (done.status.code(), text.into_owned())
+}
+
+#[test]
+fn the_command_cleans_what_a_dead_process_left_and_says_each_step() {
+    let url = serve();
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = folder.path().join("journal.db");
+    let journal_arg = journal.to_str().expect("text");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let kept = golem_engine::journal::SqliteJournal::open(&journal).expect("a journal");
+    let golem = runtime.block_on(async {
+        let golem = engine(&url).journal(kept).start().await;
+        let golem = golem.expect("an engine");
+        two_instances(&golem).await;
+        golem
+    });
+    let (code, text) = doctor(&url, &["--journal", journal_arg, "--clean"]);
+    assert_eq!(code, Some(2), "its engine lives: {text}");
+    assert!(text.contains("in use"), "{text}");
+
+    // The end of the process, as far as the daemon is concerned.
+    runtime.shutdown_background();
+    drop(golem);
+
+    let (code, text) = doctor(&url, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("agreement") && text.contains("activity"), "{text}");
+    let (code, text) = doctor(&url, &["--session", "another"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = doctor(&url, &["--journal", journal_arg, "--clean"]);
+    assert_eq!(code, Some(0), "{text}");
+    for step in ["withdrawn", "destroyed", "terminated", "accepted", "released"] {
+        assert!(text.contains(step), "{step}: {text}");
+    }
+    let (code, text) = doctor(&url, &["--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let left: serde_json::Value = serde_json::from_str(&text).expect("json");
+    assert_eq!(left["agreements"], serde_json::json!([]));
+
+    let (code, text) = doctor("http://127.0.0.1:1", &[]);
+    assert_eq!(code, Some(2), "{text}");
+}
