@@ -165,7 +165,7 @@ impl Work<'_> {
             .filter_map(|instance| instance.failure);
         let failures: Vec<String> = failures.collect();
         // When nothing ever worked, that is what the run has to say.
-        if failures.len() == instances as usize && !failures.is_empty() {
+        if failures.len() == cluster.instances().len() && !failures.is_empty() {
             worked.error = worked.error.or_else(|| failures.first().cloned());
         }
         worked.failed_steps.extend(steps.rest());

@@ -152,9 +152,10 @@ fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
     differences
 }
 
-/// Why a difference is in order. There is one case: the answer to a script was lost, so that nobody
-/// knows its batch. What it did cannot be looked up, and doing it again is not the engine's to
-/// decide: the handler is told, and one instance may end with that failure.
+/// Why a difference is in order. There is one case, a script that is not repeatable: its answer was
+/// lost, so that nobody knows its batch, or it was done twice and the answer names the second batch,
+/// which met what the first one left. What it did cannot be looked up, and doing it again is not the
+/// engine's to decide: the handler is told, and one instance may end with that failure.
 fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
     let [Disturbance::Mishap(mishap, number)] = point.0.as_slice() else {
         return None;
@@ -162,9 +163,16 @@ fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
     let request = trace.lives.first()?.counts.named.get(number)?;
     let unknown = matches!(
         mishap,
-        Mishap::LoseAnswer | Mishap::Misreport | Mishap::Reset | Mishap::Refuse(_)
+        Mishap::LoseAnswer
+            | Mishap::Misreport
+            | Mishap::Reset
+            | Mishap::Refuse(_)
+            | Mishap::TwiceSecond
     );
-    let one_failed = difference.contains("instances failed instead of");
+    // Where that is the only instance, the run has nothing better to tell.
+    let one_failed = difference.starts_with("1 instances failed instead of 0")
+        || difference.starts_with("2 instances failed instead of 1")
+        || (difference.starts_with("the run ends with") && trace.outcome.instances.len() == 1);
     (unknown && request.ends_with("/exec") && one_failed)
         .then(|| format!("nobody knows what became of the script of request {number}"))
 }

@@ -1,0 +1,94 @@
+//! A service whose requestor may be killed: run it, end it with `kill -9` or Ctrl-C, run it again. The
+//! second run settles what the first one left, and says what that was.
+//!
+//! `comes_back [SECONDS]` keeps two instances for so long, a minute unless told otherwise. Set
+//! `YAGNA_APPKEY`, `YAGNA_API_URL` and `GOLEM_JOURNAL`, the file in which it remembers; without a
+//! daemon, `cargo run --release -p mock-yagna -- --app-key secret` is one for rehearsals.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use golem_engine::Error;
+use golem_engine::payload::{Payload, vm};
+use golem_engine::service::{HandlerError, Service};
+use golem_engine::{Event, EventKind, Glm, Golem, WorkContext};
+
+struct Clock;
+
+impl Service for Clock {
+    type Params = ();
+
+    fn new(_: &()) -> Self {
+        Clock
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae");
+        Ok(image.image_url("http://images.example/clock.gvmi").into())
+    }
+
+    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = ctx.stop_requested() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(300)) => {}
+            }
+            ctx.run("/bin/sh", ["-c", "date"]).await?;
+        }
+    }
+}
+
+/// Every event is a line.
+fn told(event: &Event) {
+    match &event.kind {
+        EventKind::ServiceStateChanged { old, new, .. } => say(&format!("event {old} → {new}")),
+        kind => say(&format!("event {}", kind.name())),
+    }
+}
+
+async fn keep(golem: &Golem, seconds: u64) -> anyhow::Result<()> {
+    let cluster = golem
+        .run_service::<Clock>()
+        .instance_params([(), ()])
+        .expiration(Duration::from_secs(1200))
+        .start()
+        .await?;
+    cluster.wait_running(Duration::from_secs(120)).await?;
+    say("running");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    cluster.stop();
+    cluster.join().await;
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<ExitCode> {
+    let seconds = match std::env::args().nth(1) {
+        Some(seconds) => seconds.parse().context("SECONDS is a number")?,
+        None => 60,
+    };
+    let golem = Golem::builder()
+        .budget(Glm::from(1))
+        .event_consumer(told)
+        .start()
+        .await?;
+    golem.stop_on_signals()?;
+    say(&format!("recovered: {}", golem.recovered()));
+    tokio::select! {
+        biased;
+        // Somebody pressed Ctrl-C.
+        _ = golem.stopped() => {}
+        kept = keep(&golem, seconds) => kept?,
+    }
+    let report = golem.stop().await;
+    say(&report.to_string());
+    Ok(report.exit_code().into())
+}
+
+fn say(text: &str) {
+    // Whoever closed our output does not want to hear more.
+    drop(writeln!(std::io::stdout(), "{text}"));
+}

@@ -1,0 +1,252 @@
+//! A month: thirty days of virtual time in which providers come and go, the daemon restarts, answers
+//! get lost, and services and lists of tasks follow each other in one engine. The ledger balances,
+//! nothing is left open, and what the engine keeps does not grow.
+
+mod trouble;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use golem_engine::journal::{Book, Entry, Journal, JournalError, SqliteJournal};
+use golem_engine::payload::{Payload, vm};
+use golem_engine::service::{HandlerError, Service};
+use golem_engine::{Error, Gauges, Glm, Golem, WorkContext};
+use golem_scenarios::Offline;
+use mock_yagna::{ProviderSpec, Seed};
+
+const SEED: u64 = 30;
+const DAYS: u32 = 30;
+/// A day has so many shifts: a service, then a list of tasks.
+const SHIFTS: u32 = 3;
+/// How long a service is kept. Longer agreements need payments on the way.
+const SHIFT: Duration = Duration::from_secs(7 * 3600);
+const PROVIDERS: usize = 8;
+const INSTANCES: u32 = 2;
+const TASKS: u32 = 12;
+/// Entries of the journal, at most: it is put together after a thousand.
+const MOST_ENTRIES: usize = 1_100;
+
+/// Past the test runner, which keeps what tests print to itself: the figures are to be seen.
+fn tell(line: &str) {
+    // Nobody may be listening.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// A journal that counts its entries.
+struct Counted {
+    inner: SqliteJournal,
+    entries: Arc<AtomicUsize>,
+}
+
+impl Journal for Counted {
+    fn load(&self) -> Result<Vec<Entry>, JournalError> {
+        self.inner.load()
+    }
+
+    fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.inner.append(entry)
+    }
+
+    fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
+        self.entries.store(1, Ordering::Relaxed);
+        self.inner.compact(snapshot)
+    }
+}
+
+/// Asks its provider for the time, four times an hour.
+struct Clockwork;
+
+impl Service for Clockwork {
+    type Params = ();
+
+    fn new(_: &()) -> Self {
+        Clockwork
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(image())
+    }
+
+    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = ctx.stop_requested() => return Ok(()),
+                () = tokio::time::sleep(Duration::from_secs(900)) => {}
+            }
+            ctx.run("/bin/sh", ["-c", "date"]).await?;
+        }
+    }
+}
+
+fn image() -> Payload {
+    vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae")
+        .image_url("http://images.invalid/clockwork.gvmi")
+        .into()
+}
+
+/// What a shift came to.
+#[derive(Default)]
+struct Done {
+    instances: usize,
+    failed: usize,
+    tasks: usize,
+}
+
+async fn shift(golem: &Golem, done: &mut Done) -> Result<(), Error> {
+    let cluster = golem
+        .run_service::<Clockwork>()
+        .instance_params(vec![(); INSTANCES as usize])
+        .expiration(SHIFT + Duration::from_secs(1800))
+        .start()
+        .await?;
+    tokio::time::sleep(SHIFT).await;
+    cluster.stop();
+    let ended = cluster.join().await;
+    done.instances += ended.len();
+    done.failed += ended.iter().filter(|i| i.failure.is_some()).count();
+
+    let hello = |ctx: WorkContext, task: golem_engine::task::Task<u32>| async move {
+        let said = ctx.run("/bin/sh", ["-c".to_owned(), format!("echo {}", task.data)]);
+        Ok(said.await?.stdout_text().trim().to_owned())
+    };
+    let tasks = golem.execute_tasks(image(), 1..=TASKS, hello);
+    let mut results = tasks.max_workers(4).start().await?;
+    while let Some(result) = results.next().await {
+        done.tasks += usize::from(result.is_ok());
+    }
+    Ok(())
+}
+
+/// Kilobytes of memory that the process uses; the simulated network's history is part of it.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// What is on disk of a journal: the file and what SQLite keeps beside it.
+fn on_disk(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
+    sizes.sum()
+}
+
+struct Sample {
+    gauges: Gauges,
+    entries: usize,
+    bytes: u64,
+}
+
+#[test]
+fn a_month_of_trouble_balances_and_nothing_grows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let entries = Arc::new(AtomicUsize::new(0));
+    let journal = Counted {
+        inner: SqliteJournal::open(folder.path().join("journal.db")).expect("a journal"),
+        entries: Arc::clone(&entries),
+    };
+    let providers = ProviderSpec::fleet(PROVIDERS, Seed::from_u64(SEED));
+    let network = Offline::new(SEED)
+        .providers(providers)
+        .configure(|config| config.funds = Glm::from(100_000));
+    let (samples, done, report, summary) = network.run(async |stage| {
+        let golem = stage
+            .golem()
+            .budget(Glm::from(10_000))
+            .journal(journal)
+            .start()
+            .await
+            .expect("the engine starts");
+        let mut samples = Vec::new();
+        let mut done = Done::default();
+        let work = async {
+            for day in 1..=DAYS {
+                for _ in 0..SHIFTS {
+                    if let Err(error) = shift(&golem, &mut done).await {
+                        panic!("day {day}: {error}");
+                    }
+                }
+                let sample = Sample {
+                    gauges: golem.gauges(),
+                    entries: entries.load(Ordering::Relaxed),
+                    bytes: on_disk(folder.path()),
+                };
+                tell(&format!(
+                    "day {day:>2}: {:?}, journal {} entries {} bytes, {} kB resident",
+                    sample.gauges,
+                    sample.entries,
+                    sample.bytes,
+                    resident()
+                ));
+                samples.push(sample);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = trouble::keep_coming(stage.network(), Seed::from_u64(SEED).fork("trouble")) => {}
+            () = work => {}
+        }
+        trouble::end(stage.network());
+        let report = golem.stop().await;
+        // Accepted invoices are paid meanwhile.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        (samples, done, report, stage.network().summary())
+    });
+
+    tell(&format!(
+        "{summary}\n{} instances, {} failed, {} task results\n{report}",
+        done.instances, done.failed, done.tasks
+    ));
+    let book = SqliteJournal::open(folder.path().join("journal.db"))
+        .and_then(|journal| Ok(Book::of(&journal.load()?)))
+        .expect("a journal");
+    let unresolved: Vec<_> = book
+        .unresolved
+        .values()
+        .map(|left| left.change.to_string())
+        .collect();
+    tell(&format!(
+        "the journal ends with {} agreements, unresolved: {unresolved:?}",
+        book.agreements.len()
+    ));
+    assert_eq!(samples.len(), DAYS as usize);
+    assert!(summary.violations.is_empty(), "{summary}");
+    assert!(summary.open.is_empty(), "{summary}");
+    assert_eq!(summary.invoiced, summary.paid, "{summary}");
+    assert!(report.is_clean(), "{report}");
+    let shifts = (DAYS * SHIFTS) as usize;
+    assert_eq!(done.tasks, shifts * TASKS as usize);
+    assert_eq!(done.instances, shifts * INSTANCES as usize);
+
+    let (first, rest) = samples.split_at(2);
+    let most = |number: fn(&Sample) -> u64, of: &[Sample]| of.iter().map(number).max();
+    for (what, number, slack) in [
+        (
+            "agreements",
+            (|s| s.gauges.agreements as u64) as fn(&Sample) -> u64,
+            8,
+        ),
+        ("accounts", |s| s.gauges.accounts as u64, 8),
+        ("markets", |s| s.gauges.markets as u64, 1),
+        ("tasks", |s| s.gauges.tasks as u64, 12),
+        ("journaled", |s| s.gauges.journaled as u64, 8),
+        ("bytes", |s| s.bytes, 2 << 20),
+    ] {
+        let (early, late) = (most(number, first), most(number, rest));
+        let bound = early.map(|early| early + slack);
+        assert!(
+            late <= bound,
+            "{what}: {early:?} on the first days, then {late:?}"
+        );
+    }
+    for sample in &samples {
+        assert!(sample.entries <= MOST_ENTRIES, "{} entries", sample.entries);
+    }
+}
