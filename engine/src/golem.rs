@@ -501,7 +501,7 @@ impl Parts {
             let (path, reason) = (damaged.path, damaged.reason);
             core.emit(EventKind::JournalSetAside { path, reason });
         }
-        core.recovered.begin_with(&budgets);
+        core.recovered.begin_with(&budgets, core.log.set_aside());
         if recovery != Recovery::Report {
             let earlier = budgets.earlier.iter().map(payment::Earlier::of);
             core.payments.add_earlier(earlier);

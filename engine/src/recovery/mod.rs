@@ -70,7 +70,9 @@ impl Default for RecoveryLimits {
 /// Recovers what `earlier` left open. Returns when it is done, or `limit` has passed: it then goes
 /// on in the background. To be called in an owned task.
 pub(crate) async fn run(core: &Arc<Core>, earlier: Book, policy: Recovery, strays: bool) {
-    if earlier.is_settled() && earlier.instances.is_empty() {
+    // A damaged journal may have held more: its session tells.
+    let damaged = strays && core.log().set_aside().is_some() && earlier.owner.is_some();
+    if earlier.is_settled() && earlier.instances.is_empty() && !damaged {
         return;
     }
     let deadline = Instant::now() + core.config().recovery.within;

@@ -9,7 +9,7 @@ use super::observed::{Observed, Seen};
 use super::plan::{Ending, Plan};
 use super::report::{Item, Kind, RecoveryReport};
 use crate::golem::Core;
-use crate::journal::Book;
+use crate::journal::{Book, SetAside};
 use crate::lifecycle::payment::InvoiceState;
 use crate::lifecycle::service::ServiceState;
 use crate::market::Rental;
@@ -109,10 +109,11 @@ impl Recovered {
     }
 
     /// What becomes of the budgets of earlier lives.
-    pub(crate) fn begin_with(&self, budgets: &Budgets) {
+    pub(crate) fn begin_with(&self, budgets: &Budgets, damaged: Option<SetAside>) {
         let kept = budgets.is_kept.then_some(&budgets.own);
         let earlier = &budgets.earlier;
         let mut state = self.lock();
+        state.report.set_aside = damaged.map(|damaged| damaged.path);
         let item = |budget: &Allocation, note: &str| {
             Item::new(Kind::Allocation, &budget.allocation_id, note).of(budget.remaining_amount)
         };

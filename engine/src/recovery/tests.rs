@@ -1,1 +1,235 @@
-//! The rules, as a table.
+//! The rules, as tables.
+
+use golem_wire::activity::ActivityState;
+use golem_wire::market::{Agreement, AgreementState};
+use golem_wire::payment::Allocation;
+use golem_wire::{ActivityId, AgreementId, Glm};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::observed::{Known, Observed, Seen};
+use super::plan::{Ending, Plan, plan};
+use super::sort_out_budgets;
+use crate::journal::{Book, Change, Entry, Fact, InstanceRecord, Outcome, Record};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("literal")
+}
+
+/// A journal that ends abruptly.
+#[derive(Default)]
+struct Story {
+    book: Book,
+    op: u64,
+}
+
+impl Story {
+    fn asked(&mut self, second: i64, change: Change) -> u64 {
+        let op = self.op;
+        self.op += 1;
+        let record = Record::Intent { op, change };
+        self.book.apply(&Entry {
+            at: at(second),
+            record,
+        });
+        op
+    }
+
+    fn done(&mut self, second: i64, change: Change, id: Option<&str>) {
+        let op = self.asked(second, change);
+        let id = id.map(str::to_owned);
+        let outcome = Outcome::Done { id };
+        let record = Record::Outcome { op, outcome };
+        self.book.apply(&Entry {
+            at: at(second),
+            record,
+        });
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        let record = Record::Fact { fact };
+        self.book.apply(&Entry { at: at(50), record });
+    }
+
+    /// An agreement that was confirmed, with an activity.
+    fn rented() -> Story {
+        let mut story = Story::default();
+        let proposal = "p".into();
+        story.done(1, Change::CreateAgreement { proposal }, Some("a"));
+        let agreement = AgreementId::new("a");
+        story.done(2, Change::Confirm { agreement }, None);
+        let agreement = AgreementId::new("a");
+        story.done(3, Change::CreateActivity { agreement }, Some("x"));
+        story
+    }
+
+    fn plan(&self, seen: &Observed, adopt: bool) -> Plan {
+        plan(&self.book, seen, self.op, adopt, at(100))
+    }
+}
+
+fn document(state: &AgreementState, approved: bool) -> Agreement {
+    let stamp = "2026-11-22T01:00:00Z";
+    let mut document = json!({
+        "agreementId": "a", "validTo": stamp, "state": state, "timestamp": stamp,
+        "demand": {"properties": {}, "constraints": "()", "demandId": "d", "requestorId": "0xme",
+            "timestamp": stamp},
+        "offer": {"properties": {}, "constraints": "()", "offerId": "o", "providerId": "0xp",
+            "timestamp": stamp},
+    });
+    if approved {
+        document["approvedDate"] = json!(stamp);
+    }
+    serde_json::from_value(document).expect("literal")
+}
+
+fn seen(found: Seen) -> Observed {
+    Observed {
+        demands: Some(Vec::new()),
+        agreements: [(AgreementId::new("a"), found)].into_iter().collect(),
+        strays_known: true,
+        invoices: Some(Vec::new()),
+        notes: Some(Vec::new()),
+        unanswered: Vec::new(),
+    }
+}
+
+fn here(state: AgreementState, approved: bool, activity: Option<ActivityState>) -> Observed {
+    let agreement = document(&state, approved);
+    let activities: IndexMap<ActivityId, _> = [("x".into(), activity)].into_iter().collect();
+    seen(Seen::Here(Box::new(Known {
+        agreement,
+        activities,
+    })))
+}
+
+#[test]
+fn an_agreement_ends_as_its_state_demands() {
+    use AgreementState as S;
+    let table = [
+        (S::Proposal, false, "cancel"),
+        (S::Pending, false, "cancel"),
+        (S::Cancelled, false, "forget"),
+        (S::Rejected, false, "forget"),
+        (S::Expired, false, "forget"),
+        (S::Expired, true, "over"),
+        (S::Terminated, true, "over"),
+        (S::Approved, true, "terminate"),
+        (S::Other("Strange".into()), true, "terminate"),
+    ];
+    for (state, approved, wanted) in table {
+        let observed = here(state.clone(), approved, Some(ActivityState::Ready));
+        let plan = Story::rented().plan(&observed, false);
+        let word = match &plan.agreements[0].ending {
+            Ending::Forget => "forget",
+            Ending::Cancel => "cancel",
+            Ending::Over(..) => "over",
+            Ending::Terminate => "terminate",
+            Ending::Adopt(_) => "adopt",
+        };
+        assert_eq!(word, wanted, "{state}");
+        let destroyed = plan.agreements[0].destroy.len();
+        assert_eq!(destroyed, usize::from(wanted == "terminate"), "{state}");
+    }
+}
+
+#[test]
+fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
+    let table = [
+        ("running", true, Some(ActivityState::Ready), true),
+        ("stopping", true, Some(ActivityState::Ready), true),
+        ("starting", true, Some(ActivityState::Ready), false),
+        ("running", false, Some(ActivityState::Ready), false),
+        ("running", true, Some(ActivityState::Terminated), false),
+        ("running", true, Some(ActivityState::Deployed), false),
+        ("running", true, None, false),
+    ];
+    for (state, resumable, activity, adopted) in table {
+        let mut story = Story::rented();
+        let instance = InstanceRecord {
+            cluster: "web".into(),
+            index: 0,
+            params: json!(null),
+            state: state.into(),
+            resumable,
+            agreement: Some("a".into()),
+            activity: Some("x".into()),
+        };
+        story.fact(Fact::Instance { instance });
+        let observed = here(AgreementState::Approved, true, activity.clone());
+        let ending = story.plan(&observed, true).agreements[0].ending.clone();
+        let wanted = Ending::Adopt("x".into());
+        assert_eq!(ending == wanted, adopted, "{state} {activity:?}");
+        let settled = story.plan(&observed, false).agreements[0].ending.clone();
+        assert_eq!(settled, Ending::Terminate, "nothing is adopted against the policy");
+    }
+}
+
+#[test]
+fn an_activity_whose_answer_was_lost_is_found_and_counted_from_the_request_on() {
+    let mut story = Story::rented();
+    story.book.agreements["a"].activities.clear();
+    let agreement = AgreementId::new("a");
+    let op = story.asked(7, Change::CreateActivity { agreement });
+    let observed = here(AgreementState::Approved, true, Some(ActivityState::New));
+    let plan = story.plan(&observed, false);
+    assert_eq!(plan.agreements[0].activities["x"].from, at(7));
+    assert_eq!(plan.agreements[0].destroy, [ActivityId::new("x")]);
+    assert!(plan.resolved.contains(&op));
+    assert!(matches!(&plan.facts[..], [Fact::ActivityFound { .. }]), "{plan:?}");
+}
+
+#[test]
+fn what_the_daemon_does_not_tell_stays_unresolved() {
+    let mut story = Story::rented();
+    let agreement = AgreementId::new("a");
+    let terminate = story.asked(8, Change::Terminate { agreement });
+    let proposal = "q".into();
+    let create = story.asked(9, Change::CreateAgreement { proposal });
+    let mut observed = seen(Seen::Unanswered("500".into()));
+    observed.strays_known = false;
+    observed.demands = None;
+    let plan = story.plan(&observed, false);
+    assert_eq!(plan.left.len(), 1);
+    assert!(plan.agreements.is_empty());
+    assert!(!plan.resolved.contains(&terminate) && !plan.resolved.contains(&create));
+}
+
+#[test]
+fn requests_of_this_life_are_not_resolved_by_looking_at_earlier_ones() {
+    let mut story = Story::rented();
+    let before = story.op;
+    let proposal = "q".into();
+    story.asked(9, Change::Counter { proposal });
+    let observed = here(AgreementState::Terminated, true, None);
+    let plan = plan(&story.book, &observed, before, false, at(100));
+    assert!(plan.resolved.is_empty());
+}
+
+#[test]
+fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
+    let stamp = "2026-11-22T01:00:00Z";
+    let listed = |id: &str, amount: &str, timeout: i64| -> Allocation {
+        serde_json::from_value(json!({
+            "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-holesky-tglm",
+            "totalAmount": amount, "spentAmount": "0", "remainingAmount": amount,
+            "timestamp": stamp, "createdTs": stamp, "updatedTs": stamp, "makeDeposit": false,
+            "timeout": at(timeout).to_string(),
+        }))
+        .expect("literal")
+    };
+    let mut story = Story::default();
+    let total = Glm::from(1);
+    let timeout = at(500);
+    story.done(1, Change::Allocate { total, timeout }, Some("gone"));
+    let timeout = at(600);
+    let op = story.asked(2, Change::Allocate { total, timeout });
+    let all = vec![listed("ours", "1", 600), listed("other", "1", 601), listed("more", "2", 600)];
+    let (found, facts) = sort_out_budgets(&story.book, all);
+    let ids: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
+    assert_eq!(ids, ["ours"]);
+    assert!(facts.contains(&Fact::Resolved { op }));
+    let allocation = "gone".into();
+    assert!(facts.contains(&Fact::AllocationGone { allocation }));
+}
