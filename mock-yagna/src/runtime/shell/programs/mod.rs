@@ -19,6 +19,7 @@ mod raw;
 mod regex;
 mod runner;
 mod sed;
+mod sed_script;
 mod text;
 mod time;
 
