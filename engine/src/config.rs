@@ -74,7 +74,8 @@ pub struct Config {
     /// How long a single poll waits at the daemon; below its 60 s limit.
     pub poll: Duration,
     /// How long nothing is given up while the daemon does not answer; services keep running, since
-    /// providers do not need it for that.
+    /// providers do not need it for that. A provider that sends debit notes ends its agreement by
+    /// itself when none is accepted for as long as was agreed, which is four minutes.
     pub daemon_away: Duration,
     /// The image registry. `GOLEM_REGISTRY_URL`.
     pub registry_url: Url,
