@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, Fact, Feed, InstanceRecord, Outcome, Record};
+use super::entry::{Change, Entry, Fact, Feed, InstanceRecord, Outcome, Record, services_at};
 
 /// Open things, as far as a journal tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,12 +145,50 @@ impl Book {
                 }
                 Outcome::Done { id } => {
                     if let Some(done) = self.unresolved.remove(op) {
+                        self.settles(&done.change);
                         self.done(done.change, id.as_deref(), at);
                     }
                 }
             },
             Record::Fact { fact } => self.learn(fact, at),
         }
+    }
+
+    /// Earlier attempts of the same that nobody knows the outcome of do not matter any more.
+    fn settles(&mut self, done: &Change) {
+        let same = |change: &Change| match (change, done) {
+            (Change::Bind { address }, Change::Unbind { services }) => {
+                services_at(address) == *services
+            }
+            (Change::Bind { .. }, _) => change == done,
+            _ => change.is_closing() && change == done,
+        };
+        self.unresolved.retain(|_, left| !same(&left.change));
+    }
+
+    /// Nothing more can come of an agreement, nor of what was asked for it.
+    fn account_closed(&mut self, agreement: &AgreementId) {
+        let closed = self.agreements.shift_remove(agreement);
+        let activities = closed.iter().flat_map(|closed| closed.activities.keys());
+        let activities: Vec<&ActivityId> = activities.collect();
+        let invoice = closed.as_ref().and_then(|closed| closed.invoice.as_ref());
+        // Debit notes do not say whose they are: those before all open agreements are of closed ones.
+        let oldest = self.agreements.values().map(|open| open.created).min();
+        let is_moot = |left: &Unresolved| match &left.change {
+            Change::Confirm { agreement: id }
+            | Change::Cancel { agreement: id }
+            | Change::Terminate { agreement: id }
+            | Change::CreateActivity { agreement: id } => id == agreement,
+            Change::Exec { activity } | Change::DestroyActivity { activity } => {
+                activities.contains(&activity)
+            }
+            Change::AcceptInvoice { invoice: id, .. } | Change::RejectInvoice { invoice: id } => {
+                invoice.is_some_and(|invoice| invoice.id == *id)
+            }
+            Change::AcceptDebitNote { .. } => oldest.is_none_or(|oldest| left.at < oldest),
+            _ => false,
+        };
+        self.unresolved.retain(|_, left| !is_moot(left));
     }
 
     fn done(&mut self, change: Change, id: Option<&str>, at: Timestamp) {
@@ -226,9 +264,7 @@ impl Book {
                     });
                 }
             }
-            Fact::AccountClosed { agreement } => {
-                self.agreements.shift_remove(agreement);
-            }
+            Fact::AccountClosed { agreement } => self.account_closed(agreement),
             Fact::AgreementFound { agreement } => {
                 let created = AgreementEntry::created(at);
                 self.agreements.entry(agreement.clone()).or_insert(created);
@@ -281,7 +317,10 @@ impl Book {
     fn stopped(&mut self, open: usize) {
         self.stopped = true;
         self.agreements.retain(|_, entry| {
-            let paid = entry.invoice.as_ref().is_some_and(|invoice| invoice.accepted);
+            let paid = entry
+                .invoice
+                .as_ref()
+                .is_some_and(|invoice| invoice.accepted);
             entry.ended.is_none() || !(paid || entry.activities.is_empty())
         });
         if open == 0 {

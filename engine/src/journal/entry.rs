@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use base64::Engine as _;
 use golem_wire::{
     ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
     ProposalId,
@@ -131,6 +132,11 @@ impl Change {
             | Change::Unbind { .. } => true,
         }
     }
+}
+
+/// What the daemon calls services bound to `address`: the address in the base64 of URLs.
+pub(crate) fn services_at(address: &str) -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(address)
 }
 
 /// How a request ended.

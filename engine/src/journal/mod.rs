@@ -46,6 +46,7 @@ use url::Url;
 
 pub use book::{AgreementEntry, AllocationEntry, Book, InvoiceEntry, Lifetime, Owner, Unresolved};
 pub use damage::SetAside;
+pub(crate) use entry::services_at;
 pub use entry::{Change, Entry, FORMAT, Fact, Feed, InstanceRecord, Outcome, Record};
 pub use memory::MemoryJournal;
 pub use sqlite::{Durability, Inspection, SqliteJournal, SqliteOptions};

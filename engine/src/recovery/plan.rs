@@ -16,7 +16,9 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::observed::{Known, Observed, Seen};
-use crate::journal::{AgreementEntry, Book, Change, Fact, InstanceRecord, Lifetime, Unresolved};
+use crate::journal::{
+    AgreementEntry, Book, Change, Fact, InstanceRecord, Lifetime, Unresolved, services_at,
+};
 use crate::market::{AgreementEnd, EndedBy};
 
 /// What is to be done.
@@ -106,11 +108,10 @@ fn demands(book: &Book, seen: &Observed, plan: &mut Plan) {
 
 /// The bus names a service after its address, so that one of unknown outcome is known as well.
 fn services(book: &Book, before: u64) -> Vec<String> {
-    use base64::Engine as _;
     let mut services = book.services.clone();
     for (_, open) in book.unresolved.range(..before) {
         if let Change::Bind { address } = &open.change {
-            services.push(base64::engine::general_purpose::STANDARD.encode(address));
+            services.push(services_at(address));
         }
     }
     services

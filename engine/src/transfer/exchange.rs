@@ -4,15 +4,19 @@
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use golem_wire::NodeId;
+use http::StatusCode;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
+use tokio::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::Endpoint;
 use super::frame::Request;
 use crate::api::{ApiError, GsbApi, Socket};
+use crate::journal::services_at;
+use crate::retry::Backoff;
 use crate::rng::Seed;
 use crate::tasks::TaskGroup;
 
@@ -22,6 +26,10 @@ const MAX_FRAME: usize = 4 << 20;
 const MAX_CONNECTIONS: u32 = 4;
 /// 256 bits: a name is all that keeps strangers from a file.
 const NAME_DIGITS: usize = 64;
+/// How often binding and unbinding are tried.
+const ATTEMPTS: u32 = 5;
+/// Between two attempts to unbind; nobody waits for it but the end of a script.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// A file that the provider can reach. [`close`](Self::close) it: dropping it stops serving but
 /// leaves the address bound.
@@ -50,7 +58,8 @@ impl<E: Endpoint + 'static> Exchange<E> {
         let name = seed.hex(NAME_DIGITS);
         let mut nonces = seed.fork("websocket").rng();
         let address = format!("/public/gftp/{name}");
-        let services_id = gsb.bind(&address, file.components()).await?;
+        let mut backoff = Backoff::new(seed.fork("bind"));
+        let services_id = bind(&gsb, &address, file.components(), &mut backoff).await?;
         let socket = match gsb.connect(&services_id, nonces.random(), MAX_FRAME).await {
             Ok(socket) => socket,
             Err(error) => {
@@ -97,9 +106,49 @@ impl<E: Endpoint + 'static> Exchange<E> {
     }
 }
 
+/// Binds an address that nobody else can have: where it is taken already, it was by ourselves, by an
+/// attempt whose answer was lost.
+async fn bind(
+    gsb: &GsbApi,
+    address: &str,
+    components: &[&str],
+    backoff: &mut Backoff,
+) -> Result<String, ApiError> {
+    let mut attempt = 1;
+    loop {
+        match gsb.bind(address, components).await {
+            Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
+                tracing::debug!(address, attempt, %error, "a file's address is not bound yet");
+            }
+            Err(error)
+                if error.is_status(StatusCode::BAD_REQUEST)
+                    && error.to_string().contains("Duplicated") =>
+            {
+                return Ok(services_at(address));
+            }
+            done => return done,
+        }
+        attempt += 1;
+        backoff.pause().await;
+    }
+}
+
 async fn unbind(gsb: &GsbApi, services_id: &str) {
-    if let Err(error) = gsb.unbind(services_id).await {
-        tracing::warn!(services_id, %error, "a file's address stays bound");
+    let mut attempt = 1;
+    loop {
+        match gsb.unbind(services_id).await {
+            Ok(()) => return,
+            Err(error) if error.is_status(StatusCode::NOT_FOUND) => return,
+            Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
+                tracing::debug!(services_id, attempt, %error, "a file's address is bound still");
+            }
+            Err(error) => {
+                tracing::warn!(services_id, %error, "a file's address stays bound");
+                return;
+            }
+        }
+        attempt += 1;
+        tokio::time::sleep(BETWEEN).await;
     }
 }
 
