@@ -3,7 +3,7 @@
 
 use super::point::{Disturbance, Mishap, Point};
 use super::trial::Trace;
-use crate::outcome::Outcome;
+use crate::outcome::{InstanceOutcome, Outcome};
 
 /// What came of a point.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,13 @@ fn still_open(trace: &Trace) -> String {
 
 fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
     let mut differences = Vec::new();
-    if base.error.is_some() != found.error.is_some() {
+    // Where nothing ever worked the run has failed, whichever life was told of it.
+    let failed = |outcome: &Outcome| {
+        let instances = &outcome.instances;
+        let all_failed = instances.iter().all(|instance| instance.failure.is_some());
+        outcome.error.is_some() || (!instances.is_empty() && all_failed)
+    };
+    if failed(base) != failed(found) {
         let told = |error: &Option<String>| error.clone().unwrap_or_else(|| "no error".into());
         differences.push(format!(
             "the run ends with {} instead of {}",
@@ -152,13 +158,27 @@ fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
     differences
 }
 
-/// Why a difference is in order. There is one case, a script that is not repeatable: its answer was
-/// lost, so that nobody knows its batch, or it was done twice and the answer names the second batch,
-/// which met what the first one left. What it did cannot be looked up, and doing it again is not the
-/// engine's to decide: the handler is told, and one instance may end with that failure.
+/// Why a difference is in order. There are two cases.
+///
+/// A script that is not repeatable: its answer was lost, so that nobody knows its batch, or it was
+/// done twice and the answer names the second batch, which met what the first one left. What it did
+/// cannot be looked up, and doing it again is not the engine's to decide: the handler is told, and
+/// one instance may end with that failure.
+///
+/// An instance that had failed for good before a crash: a service that goes on does not start it
+/// again, and its failure was told to the life before.
 fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
     let [Disturbance::Mishap(mishap, number)] = point.0.as_slice() else {
-        return None;
+        let instances = &trace.outcome.instances;
+        let ended = |i: &InstanceOutcome| i.states.last().is_some_and(|s| s == "terminated");
+        let came_to_nothing = instances.iter().any(|i| i.failure.is_some())
+            && instances.iter().all(ended)
+            && !instances
+                .iter()
+                .any(|i| i.states.iter().any(|s| s == "running"));
+        let told_before = difference.starts_with("the run ends with no error instead of");
+        return (trace.lives.len() > 1 && told_before && came_to_nothing)
+            .then(|| "an instance had failed in a life before".to_owned());
     };
     let request = trace.lives.first()?.counts.named.get(number)?;
     let unknown = matches!(
