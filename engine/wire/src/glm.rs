@@ -201,7 +201,10 @@ mod tests {
         ] {
             let amount: Glm = text.parse().expect(text);
             let expected = expected.parse().expect("literal");
-            assert!((amount - expected).get().abs() < Decimal::new(1, 25), "{amount}");
+            assert!(
+                (amount - expected).get().abs() < Decimal::new(1, 25),
+                "{amount}"
+            );
         }
     }
 

@@ -22,9 +22,9 @@ function market(glm) {
 }
 
 /** The provider of the one agreement of an order with these market options, or why there is none. */
-async function rented(glm, more, demand = {}) {
+async function rented(glm, more, demand = {}, limit = 20_000) {
   const { market, ...rest } = order(HOURS);
-  const rental = await glm.oneOf({ order: { ...rest, demand: { workload: { ...workload, ...demand } }, market: { ...market, ...more } }, signalOrTimeout: 10_000 });
+  const rental = await glm.oneOf({ order: { ...rest, demand: { workload: { ...workload, ...demand } }, market: { ...market, ...more } }, signalOrTimeout: limit });
   const { id } = rental.agreement.provider;
   await rental.stopAndFinalize();
   return id;
@@ -69,6 +69,6 @@ main(GolemNetwork, async (glm) => {
   const rate = await rented(glm, { pricing: { model: "burn-rate", avgGlmPerHour: 1_000 } });
   console.log(`burn rate: ${offers.some((offer) => offer.provider.id === rate)}`);
 
-  const nobody = await rented(glm, {}, { minCpuThreads: 1024 }).catch((error) => error.message);
+  const nobody = await rented(glm, {}, { minCpuThreads: 1024 }, 2_000).catch((error) => error.message);
   console.log(`nobody: ${nobody}`);
 });

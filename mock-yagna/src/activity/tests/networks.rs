@@ -323,6 +323,21 @@ async fn the_web_server_of_a_machine_names_it_and_serves_its_output() {
     ] {
         assert!(index.contains(part), "{part} in {index}");
     }
+    // The daemon drops what the machine ended; only a client's close frame has an answer.
+    for (closes, answered) in [(false, false), (true, true)] {
+        let mut socket = tcp(&api, &id, "192.168.0.2", 80).await.expect("connected");
+        if closes {
+            socket.close(None).await.expect("sent");
+        } else {
+            let request = "GET / HTTP/1.0\r\n\r\n";
+            socket.send(Message::binary(request)).await.expect("sent");
+        }
+        let mut frame = false;
+        while let Some(Ok(message)) = socket.next().await {
+            frame |= matches!(message, Message::Close(_));
+        }
+        assert_eq!(frame, answered, "closed by the client: {closes}");
+    }
     let file = get("/result.json").await;
     assert!(
         file.contains("content-type: application/json\r\n"),
