@@ -376,7 +376,7 @@ impl Doctor {
     /// Writes into the journal that what is not at the daemon is not open.
     fn close_journal(&self, left: &Findings) {
         let Some(book) = self.book() else { return };
-        for (op, _) in &book.unresolved {
+        for op in book.unresolved.keys() {
             if left.unanswered.is_empty() {
                 self.fact(Fact::Resolved { op: *op });
             }
