@@ -123,8 +123,19 @@ pub(crate) fn begin(core: &Arc<Core>, urgency: Urgency) {
     if core.ending().raise(urgency) {
         let core = Arc::clone(core);
         // A group of its own: stopping waits for all others.
-        TaskGroup::new("shutdown").spawn("stop", async move {
-            let report = run(Arc::clone(&core)).await;
+        let group = TaskGroup::new("shutdown");
+        group.clone().spawn("stop", async move {
+            let stages = group.run("stages", run(Arc::clone(&core))).await;
+            // A fault of the engine must not keep those waiting who stop it.
+            let report = stages.unwrap_or_else(|lost| ShutdownReport {
+                cut_off: vec![lost.name],
+                ..ShutdownReport::default()
+            });
+            if report.is_clean() {
+                tracing::info!("stopped: {report}");
+            } else {
+                tracing::warn!("stopped: {report}");
+            }
             core.ending().report.send_replace(Some(Arc::new(report)));
         });
     }
