@@ -6,8 +6,9 @@ use futures::StreamExt;
 use golem_engine::WorkContext;
 use golem_engine::service::{HandlerError, ServiceState};
 use golem_engine::task::Task;
+use golem_scenarios::Offline;
 use mock_yagna::journal::{Actor, Event};
-use mock_yagna::{Act, Image};
+use mock_yagna::{Act, Delay, Image, ProviderSpec};
 use tokio::time::sleep;
 
 use crate::ticker::{assert_clean, network, running};
@@ -55,7 +56,10 @@ fn no_work_is_sent_under_an_agreement_that_is_known_to_have_ended() {
 
 #[test]
 fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
-    let offline = network(3, &["alice"]).image(Image::Shell);
+    let mut alice = ProviderSpec::new("alice");
+    // Later than the time after which a provider that failed is had again.
+    alice.behaviour.latency.invoice = Some(Delay::Fixed(Duration::from_secs(15)));
+    let offline = Offline::new(3).providers(vec![alice]).image(Image::Shell);
     offline.run(async |stage| {
         let golem = stage.golem().start().await.expect("the engine starts");
         let work = async |ctx: WorkContext, task: Task<u32>| {
