@@ -166,6 +166,19 @@ impl Book {
         self.unresolved.retain(|_, left| !same(&left.change));
     }
 
+    /// Proposals are forgotten with their demand; they do not say which that is.
+    fn demand_gone(&mut self, demand: &DemandId) {
+        self.demands.shift_remove(demand);
+        if self.demands.is_empty() {
+            self.unresolved.retain(|_, left| {
+                !matches!(
+                    left.change,
+                    Change::Counter { .. } | Change::RejectProposal { .. }
+                )
+            });
+        }
+    }
+
     /// Nothing more can come of an agreement, nor of what was asked for it.
     fn account_closed(&mut self, agreement: &AgreementId) {
         let closed = self.agreements.shift_remove(agreement);
@@ -203,9 +216,7 @@ impl Book {
             (Change::Subscribe { job }, Some(id)) => {
                 self.demands.insert(id.into(), job);
             }
-            (Change::Unsubscribe { demand }, _) => {
-                self.demands.shift_remove(&demand);
-            }
+            (Change::Unsubscribe { demand }, _) => self.demand_gone(&demand),
             (Change::CreateAgreement { .. }, Some(id)) => {
                 self.agreements
                     .entry(id.into())
@@ -275,9 +286,7 @@ impl Book {
                 from,
             } => self.activity_found(agreement, activity.clone(), from.unwrap_or(at)),
             Fact::ActivityGone { activity } => self.activity_gone(activity, at),
-            Fact::DemandGone { demand } => {
-                self.demands.shift_remove(demand);
-            }
+            Fact::DemandGone { demand } => self.demand_gone(demand),
             Fact::ServiceGone { services } => self.services.retain(|known| known != services),
             Fact::AllocationFound {
                 allocation,

@@ -172,3 +172,53 @@ proptest! {
         prop_assert_eq!(back, entries);
     }
 }
+
+fn unknown(log: &Log, change: Change) {
+    let ticket = log.intent(change).expect("written");
+    let reason = "no answer".into();
+    log.outcome(ticket, Outcome::Unknown { reason });
+}
+
+#[test]
+fn attempts_of_unknown_outcome_are_moot_once_one_worked() {
+    let journal = MemoryJournal::new();
+    let log = log(&journal);
+    let terminate = || Change::Terminate {
+        agreement: AgreementId::new("agreement"),
+    };
+    unknown(&log, terminate());
+    done(&log, terminate(), None);
+    let address = "/public/gftp/file".to_owned();
+    let services = services_at(&address);
+    unknown(&log, Change::Bind { address });
+    done(&log, Change::Unbind { services }, None);
+    assert!(log.book().unresolved.is_empty());
+}
+
+#[test]
+fn nothing_unresolved_outlives_its_agreement_or_demand() {
+    let journal = MemoryJournal::new();
+    let log = log(&journal);
+    let job = "service-1".to_owned();
+    done(&log, Change::Subscribe { job }, Some("demand"));
+    let proposal = "p".into();
+    unknown(&log, Change::Counter { proposal });
+    done(&log, create("p"), Some("agreement"));
+    let agreement = AgreementId::new("agreement");
+    let subject = agreement.clone();
+    done(
+        &log,
+        Change::CreateActivity { agreement: subject },
+        Some("activity"),
+    );
+    let activity = "activity".into();
+    unknown(&log, Change::Exec { activity });
+    let (debit_note, amount) = ("note".into(), Glm::from(1));
+    unknown(&log, Change::AcceptDebitNote { debit_note, amount });
+    assert_eq!(log.book().unresolved.len(), 3);
+    log.fact(Fact::AccountClosed { agreement });
+    let demand = "demand".into();
+    done(&log, Change::Unsubscribe { demand }, None);
+    let left = log.book().unresolved;
+    assert!(left.is_empty(), "{left:?}");
+}
