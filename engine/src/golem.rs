@@ -502,8 +502,10 @@ impl Parts {
             core.emit(EventKind::JournalSetAside { path, reason });
         }
         core.recovered.begin_with(&budgets, core.log.set_aside());
-        if recovery != Recovery::Report {
-            let earlier = budgets.earlier.iter().map(payment::Earlier::of);
+        let earlier = budgets.earlier.iter().map(payment::Earlier::of);
+        if recovery == Recovery::Report {
+            core.recovered.hold(earlier);
+        } else {
             core.payments.add_earlier(earlier);
         }
         recovery::run(&core, core.before.clone(), recovery, true).await;

@@ -75,7 +75,9 @@ async fn perform(args: &DoctorArgs, say: &mut (dyn FnMut(&str) + Send)) -> Resul
         doctor.settle(&mut |_: &str| {}).await
     } else {
         show(args, &findings, say)?;
-        doctor.settle(&mut |step: &str| say(&format!("{step}\n"))).await
+        doctor
+            .settle(&mut |step: &str| say(&format!("{step}\n")))
+            .await
     }
     .map_err(|error| failed(&error))?;
     if args.json {

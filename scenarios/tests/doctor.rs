@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use golem_engine::clock::Clock;
 use golem_engine::doctor::Doctor;
+use golem_engine::journal::MemoryJournal;
 use golem_engine::payload::{Payload, vm};
+use golem_engine::recovery::{Item, Kind};
 use golem_engine::service::Service;
 use golem_engine::tasks::TaskGroup;
 use golem_engine::transport::{Body, BoxError, Io};
-use golem_engine::{Error, Glm, Golem, GolemBuilder, Transport};
+use golem_engine::{Error, Glm, Golem, GolemBuilder, Recovery, Transport};
 use golem_scenarios::in_memory;
 use jiff::Timestamp;
 use mock_yagna::{AppKey, Config, MockYagna, ProviderSpec, Seed, Timebase};
@@ -63,7 +65,10 @@ fn engine(url: &str) -> GolemBuilder {
 }
 
 async fn two_instances(golem: &Golem) {
-    let cluster = golem.run_service::<Idle>().instance_params([(), ()]).start();
+    let cluster = golem
+        .run_service::<Idle>()
+        .instance_params([(), ()])
+        .start();
     let cluster = cluster.await.expect("a cluster");
     let running = cluster.wait_running(Duration::from_secs(60)).await;
     assert_eq!(running.expect("running").len(), 2);
@@ -89,8 +94,8 @@ fn mortal(network: &MockYagna, dead: &Arc<AtomicBool>) -> Transport {
     })
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
+/// A network on which an engine with this journal died while two instances ran.
+async fn dirty(kept: &MemoryJournal) -> (MockYagna, Timebase) {
     let timebase = Timebase::starting_at(Timestamp::from_second(1_800_000_000).expect("literal"));
     let network = MockYagna::start(network(), timebase);
     let dead = Arc::new(AtomicBool::new(false));
@@ -98,6 +103,7 @@ async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
         .transport(mortal(&network, &dead))
         .clock(Virtual(timebase))
         .seed(golem_engine::rng::Seed::from_u64(1))
+        .journal(kept.clone())
         .start()
         .await
         .expect("an engine");
@@ -105,7 +111,62 @@ async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
     dead.store(true, Ordering::SeqCst);
     drop(golem);
     tokio::time::sleep(Duration::from_secs(60)).await;
+    (network, timebase)
+}
 
+#[tokio::test(start_paused = true)]
+async fn recovery_settles_or_only_names_what_is_open_as_the_policy_says() {
+    for policy in [Recovery::Adopt, Recovery::Settle, Recovery::Report] {
+        let kept = MemoryJournal::new();
+        let (network, timebase) = dirty(&kept).await;
+        let tasks = TaskGroup::new("test");
+        let golem = engine("http://memory.invalid")
+            .transport(in_memory(&network, &tasks))
+            .clock(Virtual(timebase))
+            .seed(golem_engine::rng::Seed::from_u64(2))
+            .journal(kept)
+            .recovery(policy)
+            .start()
+            .await
+            .expect("an engine");
+        let report = golem.recovered();
+        let count = |items: &[Item], kind| items.iter().filter(|it| it.kind == kind).count();
+        assert_eq!(count(&report.found, Kind::Agreement), 2, "{report}");
+        assert_eq!(count(&report.found, Kind::Allocation), 1, "{report}");
+        let kept_budgets = usize::from(policy == Recovery::Adopt);
+        assert_eq!(
+            count(&report.adopted, Kind::Allocation),
+            kept_budgets,
+            "{report}"
+        );
+        let ended = if policy == Recovery::Report { 0 } else { 2 };
+        assert_eq!(count(&report.settled, Kind::Activity), ended, "{report}");
+        if policy == Recovery::Report {
+            assert_eq!(count(&report.left, Kind::Agreement), 2, "{report}");
+            let report = golem.recover().await;
+            assert_eq!(count(&report.settled, Kind::Activity), 2, "{report}");
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let report = golem.recovered();
+        assert!(report.is_settled(), "{policy:?}: {report}");
+        let stopped = golem.stop().await;
+        assert!(stopped.is_clean(), "{policy:?}: {stopped}");
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let summary = network.summary();
+        assert!(
+            summary.open.is_empty() && summary.violations.is_empty(),
+            "{policy:?}: {summary}"
+        );
+        assert_eq!(
+            summary.invoices, summary.invoices_paid,
+            "{policy:?}: {summary}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
+    let (network, timebase) = dirty(&MemoryJournal::new()).await;
     let tasks = TaskGroup::new("test");
     let doctor = Doctor::builder()
         .app_key(KEY)
@@ -119,7 +180,10 @@ async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
     let found = doctor.examine().await.expect("findings");
     assert_eq!(found.demands.len(), 1, "{found}");
     assert_eq!(found.agreements.len(), 2, "{found}");
-    assert!(found.agreements.iter().all(|it| it.activities.len() == 1), "{found}");
+    assert!(
+        found.agreements.iter().all(|it| it.activities.len() == 1),
+        "{found}"
+    );
     assert_eq!(found.allocations.len(), 1, "{found}");
     assert!(found.to_string().contains("session"), "{found}");
 
@@ -134,7 +198,10 @@ async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
     // The payment driver collects before it pays.
     tokio::time::sleep(Duration::from_secs(600)).await;
     let summary = network.summary();
-    assert!(summary.open.is_empty() && summary.violations.is_empty(), "{summary}");
+    assert!(
+        summary.open.is_empty() && summary.violations.is_empty(),
+        "{summary}"
+    );
     assert_eq!(summary.invoices, summary.invoices_paid, "{summary}");
     assert!(doctor.examine().await.expect("findings").is_empty());
 }
@@ -152,7 +219,8 @@ fn serve() -> String {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
             let listener = listener.expect("a port");
             let address = listener.local_addr().expect("an address");
-            tell.send(format!("http://{address}")).expect("the test listens");
+            tell.send(format!("http://{address}"))
+                .expect("the test listens");
             network.serve(listener).await.expect("served");
         });
     });
@@ -199,12 +267,21 @@ fn the_command_cleans_what_a_dead_process_left_and_says_each_step() {
 
     let (code, text) = doctor(&url, &[]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("agreement") && text.contains("activity"), "{text}");
+    assert!(
+        text.contains("agreement") && text.contains("activity"),
+        "{text}"
+    );
     let (code, text) = doctor(&url, &["--session", "another"]);
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = doctor(&url, &["--journal", journal_arg, "--clean"]);
     assert_eq!(code, Some(0), "{text}");
-    for step in ["withdrawn", "destroyed", "terminated", "accepted", "released"] {
+    for step in [
+        "withdrawn",
+        "destroyed",
+        "terminated",
+        "accepted",
+        "released",
+    ] {
         assert!(text.contains(step), "{step}: {text}");
     }
     let (code, text) = doctor(&url, &["--json"]);

@@ -147,7 +147,11 @@ impl fmt::Display for Findings {
                 Some(session) => write!(f, "\nsession {session}")?,
                 None => f.write_str("\nwithout a session")?,
             }
-            for it in self.demands.iter().filter(|it| it.session.as_deref() == session) {
+            for it in self
+                .demands
+                .iter()
+                .filter(|it| it.session.as_deref() == session)
+            {
                 write!(f, "\n  demand {} since {:.0}", it.demand_id, it.since)?;
             }
             let of_session = |it: &&FoundAgreement| it.session.as_deref() == session;
@@ -189,7 +193,11 @@ impl fmt::Display for Findings {
         }
         for it in &self.allocations {
             let id = &it.allocation_id;
-            write!(f, "\nallocation {id}: {} GLM left", it.remaining.normalized())?;
+            write!(
+                f,
+                "\nallocation {id}: {} GLM left",
+                it.remaining.normalized()
+            )?;
             if let Some(timeout) = it.timeout {
                 write!(f, ", until {timeout:.0}")?;
             }

@@ -174,7 +174,9 @@ impl Doctor {
                     });
                 }
             }
-            let done = backoff.read(ATTEMPTS, || market.terminate(id, &reason)).await;
+            let done = backoff
+                .read(ATTEMPTS, || market.terminate(id, &reason))
+                .await;
             let name = &agreement.provider_name;
             if teller.step(format!("agreement {id} with {name} terminated"), done) {
                 owed.insert(id.clone());
@@ -283,7 +285,9 @@ impl Doctor {
         let found = backoff.read(ATTEMPTS, || api.allocations()).await;
         let ours = |it: &Allocation| {
             let findings = &sight.findings.allocations;
-            findings.iter().any(|known| known.allocation_id == it.allocation_id)
+            findings
+                .iter()
+                .any(|known| known.allocation_id == it.allocation_id)
         };
         let platform = document
             .demand
@@ -312,7 +316,9 @@ impl Doctor {
         match api.allocate(&wanted).await {
             Ok(budget) => Some(budget),
             Err(error) => {
-                teller.fail(format!("{what} is not accepted, there is no budget: {error}"));
+                teller.fail(format!(
+                    "{what} is not accepted, there is no budget: {error}"
+                ));
                 None
             }
         }
@@ -353,7 +359,9 @@ impl Doctor {
         let prices = offer.prices().ok()?;
         let limits = PaymentLimits::default();
         let now = self.clock.now();
-        let entry = self.book().and_then(|mut book| book.agreements.shift_remove(id));
+        let entry = self
+            .book()
+            .and_then(|mut book| book.agreements.shift_remove(id));
         let end = entry.as_ref().and_then(|entry| entry.ended).unwrap_or(now);
         let lived: Vec<(Timestamp, Timestamp)> = match &entry {
             Some(entry) if !entry.activities.is_empty() => entry

@@ -34,8 +34,9 @@ impl Earlier {
 /// Takes up the documents of restored agreements: what was accepted counts, what was not is decided
 /// now, as if it had just come. The daemon's feeds may have passed them.
 pub(crate) async fn take_up(core: &Arc<Core>, invoices: Vec<Invoice>, notes: Vec<DebitNote>) {
-    let (accepted, open): (Vec<_>, Vec<_>) =
-        notes.into_iter().partition(|note| is_accepted(&note.status));
+    let (accepted, open): (Vec<_>, Vec<_>) = notes
+        .into_iter()
+        .partition(|note| is_accepted(&note.status));
     for note in accepted {
         let (agreement, activity) = (note.agreement_id, note.activity_id);
         let amount = note.total_amount_due;

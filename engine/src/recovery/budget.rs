@@ -54,14 +54,18 @@ pub(crate) fn sort_out(before: &Book, listed: Vec<Allocation>) -> (Vec<Allocatio
             found.push(allocation);
             continue;
         }
-        let wanted = before.unresolved.values().find_map(|open| match &open.change {
-            Change::Allocate { total, timeout }
-                if allocation.timeout == Some(*timeout) && allocation.total_amount == *total =>
-            {
-                Some((*total, *timeout))
-            }
-            _ => None,
-        });
+        let wanted = before
+            .unresolved
+            .values()
+            .find_map(|open| match &open.change {
+                Change::Allocate { total, timeout }
+                    if allocation.timeout == Some(*timeout)
+                        && allocation.total_amount == *total =>
+                {
+                    Some((*total, *timeout))
+                }
+                _ => None,
+            });
         if let Some((total, timeout)) = wanted {
             facts.push(Fact::AllocationFound {
                 allocation: allocation.allocation_id.clone(),

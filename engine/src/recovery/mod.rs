@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use budget::{find as find_budgets, sort_out as sort_out_budgets};
-pub use report::{Item, Kind, RecoveryReport};
 pub(crate) use claims::{Claims, watch_over};
+pub use report::{Item, Kind, RecoveryReport};
 pub(crate) use state::Recovered;
 
 use crate::event::EventKind;
@@ -109,6 +109,10 @@ pub(crate) async fn again(core: &Arc<Core>) {
     let mut book = core.log().book();
     book.unresolved.retain(|op, _| *op < core.first_op());
     book.demands.retain(|id, _| before.demands.contains_key(id));
+    core.payments().add_earlier(core.recovered().take_held());
+    let own = core.payments().allocation().allocation_id;
+    book.allocations
+        .retain(|id, _| *id != own && before.allocations.contains_key(id));
     book.services.retain(|id| before.services.contains(id));
     book.agreements.retain(|id, _| {
         // Registered ones are being settled, or go on.
@@ -143,7 +147,9 @@ async fn act(
         perform::perform(&owned, &book, plan, seen, registered).await;
         let core = Arc::clone(&owned);
         let releasing = async move { release_budgets(&core).await };
-        owned.loops().spawn_until_cancelled("earlier-budgets", releasing);
+        owned
+            .loops()
+            .spawn_until_cancelled("earlier-budgets", releasing);
     });
     match timeout_at(deadline, performing).await {
         Ok(Ok(())) => {}

@@ -108,7 +108,9 @@ impl<'a> Observer<'a> {
                 });
                 seen.demands = Some(ours.collect());
             }
-            Err(error) => seen.unanswered.push(format!("which demands there are: {error}")),
+            Err(error) => seen
+                .unanswered
+                .push(format!("which demands there are: {error}")),
         }
     }
 
@@ -229,7 +231,9 @@ impl<'a> Observer<'a> {
                 invoices.retain(|invoice| seen.agreements.contains_key(&invoice.agreement_id));
                 seen.invoices = Some(invoices);
             }
-            Err(error) => seen.unanswered.push(format!("which invoices came: {error}")),
+            Err(error) => seen
+                .unanswered
+                .push(format!("which invoices came: {error}")),
         }
         match self.backoff.read(ATTEMPTS, || api.debit_notes(after)).await {
             Ok(mut notes) => {

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, join_all};
-use golem_wire::{ActivityId, AgreementId};
 use golem_wire::common::Reason;
 use golem_wire::market::AgreementState;
 use golem_wire::payment::{DebitNote, Invoice};
+use golem_wire::{ActivityId, AgreementId};
 use http::StatusCode;
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -105,9 +105,10 @@ fn machine_of(
 
 /// Whether an earlier life accepted the invoice.
 fn is_paid(seen: &Observed, id: &AgreementId) -> bool {
-    seen.invoices.iter().flatten().any(|invoice| {
-        invoice.agreement_id == *id && payment::is_accepted(&invoice.status)
-    })
+    seen.invoices
+        .iter()
+        .flatten()
+        .any(|invoice| invoice.agreement_id == *id && payment::is_accepted(&invoice.status))
 }
 
 /// Does all of it. To be called in an owned task.
@@ -147,7 +148,10 @@ fn documents(registered: &Registered, seen: &Observed) -> (Vec<Invoice>, Vec<Deb
     let notes = seen.notes.iter().flatten();
     let ours = |id: &AgreementId| registered.contains_key(id);
     (
-        invoices.filter(|it| ours(&it.agreement_id)).cloned().collect(),
+        invoices
+            .filter(|it| ours(&it.agreement_id))
+            .cloned()
+            .collect(),
         notes.filter(|it| ours(&it.agreement_id)).cloned().collect(),
     )
 }
@@ -171,11 +175,14 @@ fn backoff(core: &Core, label: &str) -> Backoff {
 async fn withdraw(core: &Core, id: &golem_wire::DemandId) {
     let mut backoff = backoff(core, id.as_str());
     let api = core.rest().market();
-    let done = core.insist(&mut backoff, ATTEMPTS, || api.unsubscribe(id)).await;
+    let done = core
+        .insist(&mut backoff, ATTEMPTS, || api.unsubscribe(id))
+        .await;
     match unless_gone(done) {
         Ok(()) => {
             core.log().fact(Fact::DemandGone { demand: id.clone() });
-            core.recovered().settled(Item::new(Kind::Demand, id, "withdrawn"));
+            core.recovered()
+                .settled(Item::new(Kind::Demand, id, "withdrawn"));
         }
         Err(error) => {
             let note = format!("not withdrawn, it stays until it expires: {error}");
@@ -193,7 +200,8 @@ async fn unbind(core: &Core, id: &str) {
             core.log().fact(Fact::ServiceGone {
                 services: id.to_owned(),
             });
-            core.recovered().settled(Item::new(Kind::BusService, id, "withdrawn"));
+            core.recovered()
+                .settled(Item::new(Kind::BusService, id, "withdrawn"));
         }
         Err(error) => {
             let note = format!("not withdrawn: {error}");
@@ -246,7 +254,8 @@ fn forget(core: &Core, id: &AgreementId, why: &str) {
     core.log().fact(Fact::AccountClosed {
         agreement: id.clone(),
     });
-    core.recovered().settled(Item::new(Kind::Agreement, id, why));
+    core.recovered()
+        .settled(Item::new(Kind::Agreement, id, why));
 }
 
 async fn terminate(core: &Arc<Core>, planned: &AgreementPlan, rental: &Arc<Rental>) {
@@ -276,7 +285,8 @@ async fn destroy_all(core: &Arc<Core>, planned: &AgreementPlan, rental: Option<&
                         activity_id: id.clone(),
                     });
                 }
-                core.recovered().settled(Item::new(Kind::Activity, id, "destroyed"));
+                core.recovered()
+                    .settled(Item::new(Kind::Activity, id, "destroyed"));
             }
             Err(error) => {
                 tracing::warn!(activity = %id, %error, "not destroyed; the end of its agreement ends it");
@@ -295,7 +305,9 @@ async fn cancel(core: &Arc<Core>, planned: &AgreementPlan, seen: &Observed) {
         Ok(()) => return forget(core, id, "cancelled before it was approved"),
         Err(error) => error,
     };
-    let found = core.insist(&mut backoff, ATTEMPTS, || api.agreement(id)).await;
+    let found = core
+        .insist(&mut backoff, ATTEMPTS, || api.agreement(id))
+        .await;
     match found.map(|agreement| agreement.state) {
         Ok(AgreementState::Approved) => {
             if let Some(Seen::Here(known)) = seen.agreements.get(id) {

@@ -100,10 +100,14 @@ pub(crate) fn plan(book: &Book, seen: &Observed, before: u64, adopt: bool, now: 
 
 fn demands(book: &Book, seen: &Observed, plan: &mut Plan) {
     let Some(there) = &seen.demands else { return };
-    plan.withdraw = there.iter().map(|demand| demand.demand_id.clone()).collect();
+    plan.withdraw = there
+        .iter()
+        .map(|demand| demand.demand_id.clone())
+        .collect();
     let gone = book.demands.keys().filter(|id| !plan.withdraw.contains(id));
-    plan.facts
-        .extend(gone.map(|demand| Fact::DemandGone { demand: demand.clone() }));
+    plan.facts.extend(gone.map(|demand| Fact::DemandGone {
+        demand: demand.clone(),
+    }));
 }
 
 /// The bus names a service after its address, so that one of unknown outcome is known as well.
@@ -146,7 +150,9 @@ fn agreement(
             _ => Ending::Terminate,
         },
     };
-    let mut activities = entry.map(|entry| entry.activities.clone()).unwrap_or_default();
+    let mut activities = entry
+        .map(|entry| entry.activities.clone())
+        .unwrap_or_default();
     let mut destroy = Vec::new();
     for (activity, state) in &known.activities {
         let gone = *state == Some(ActivityState::Terminated);
@@ -199,17 +205,17 @@ fn can_go_on(known: &Known, instance: &InstanceRecord) -> Option<ActivityId> {
 
 /// When an activity whose creation has an unknown outcome may have begun.
 fn first_wanted(book: &Book, id: &AgreementId) -> Option<Timestamp> {
-    book.unresolved.values().find_map(|open| match &open.change {
-        Change::CreateActivity { agreement } if agreement == id => Some(open.at),
-        _ => None,
-    })
+    book.unresolved
+        .values()
+        .find_map(|open| match &open.change {
+            Change::CreateActivity { agreement } if agreement == id => Some(open.at),
+            _ => None,
+        })
 }
 
 /// Whether nothing is unknown about a request any more.
 fn is_resolved(book: &Book, seen: &Observed, open: &Unresolved) -> bool {
-    let answered = |id: &AgreementId| {
-        !matches!(seen.agreements.get(id), Some(Seen::Unanswered(_)))
-    };
+    let answered = |id: &AgreementId| !matches!(seen.agreements.get(id), Some(Seen::Unanswered(_)));
     match &open.change {
         // Looked up where budgets are.
         Change::Allocate { .. }

@@ -13,7 +13,7 @@ use crate::journal::{Book, SetAside};
 use crate::lifecycle::payment::InvoiceState;
 use crate::lifecycle::service::ServiceState;
 use crate::market::Rental;
-use crate::payment::{self, Budgets};
+use crate::payment::{self, Budgets, Earlier};
 
 /// What recovery found and did.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Recovered(Mutex<State>);
 struct State {
     report: RecoveryReport,
     tracked: Vec<Tracked>,
+    /// Budgets of earlier lives that by policy nobody touches.
+    held: Vec<Earlier>,
 }
 
 /// An agreement of an earlier life that is the engine's now.
@@ -72,8 +74,14 @@ impl Recovered {
     /// The daemon did not answer: nothing can be done.
     pub(super) fn nothing_known(&self, book: &Book, why: &str) {
         let mut state = self.lock();
-        let demands = book.demands.keys().map(|id| Item::new(Kind::Demand, id, why));
-        let agreements = book.agreements.keys().map(|id| Item::new(Kind::Agreement, id, why));
+        let demands = book
+            .demands
+            .keys()
+            .map(|id| Item::new(Kind::Demand, id, why));
+        let agreements = book
+            .agreements
+            .keys()
+            .map(|id| Item::new(Kind::Agreement, id, why));
         let items: Vec<Item> = demands.chain(agreements).collect();
         state.report.found.extend(items.iter().cloned());
         state.report.left.extend(items);
@@ -88,9 +96,15 @@ impl Recovered {
             let note = format!("the daemon did not tell about it: {why}");
             state.report.left.push(Item::new(Kind::Agreement, id, note));
         }
-        let unanswered = seen.unanswered.iter().filter(|text| !text.starts_with("agreement "));
+        let unanswered = seen
+            .unanswered
+            .iter()
+            .filter(|text| !text.starts_with("agreement "));
         for text in unanswered {
-            state.report.left.push(Item::new(Kind::Request, "-", text.clone()));
+            state
+                .report
+                .left
+                .push(Item::new(Kind::Request, "-", text.clone()));
         }
     }
 
@@ -126,6 +140,16 @@ impl Recovered {
             let note = "kept until everything is paid";
             state.report.left.push(item(budget, note));
         }
+    }
+
+    /// Budgets of earlier lives that are left alone for now.
+    pub(crate) fn hold(&self, budgets: impl IntoIterator<Item = Earlier>) {
+        self.lock().held.extend(budgets);
+    }
+
+    /// Those that were left alone.
+    pub(super) fn take_held(&self) -> Vec<Earlier> {
+        std::mem::take(&mut self.lock().held)
     }
 
     /// A budget of an earlier life is released.
@@ -192,15 +216,22 @@ impl Recovered {
                 used,
                 adopted,
             } = tracked;
-            let item = |note: String| Item::new(Kind::Agreement, &id, format!("with {provider}, {note}"));
+            let item =
+                |note: String| Item::new(Kind::Agreement, &id, format!("with {provider}, {note}"));
             match core.payments().invoice(&id) {
                 _ if is_open(core, &id) && adopted => {}
                 _ if is_open(core, &id) => report.left.push(item("being terminated".into())),
-                InvoiceState::Accepted { id: invoice, amount } => {
+                InvoiceState::Accepted {
+                    id: invoice,
+                    amount,
+                } => {
                     let note = format!("ended, invoice {invoice} accepted");
                     report.settled.push(item(note).of(amount));
                 }
-                InvoiceState::Accepting { id: invoice, amount } => {
+                InvoiceState::Accepting {
+                    id: invoice,
+                    amount,
+                } => {
                     let note = format!("invoice {invoice} is being accepted");
                     report.left.push(item(note).of(amount));
                 }
@@ -233,11 +264,15 @@ fn set_adopted(state: &mut State, id: &AgreementId, adopted: bool) {
 }
 
 fn is_open(core: &Core, id: &AgreementId) -> bool {
-    core.rentals().get(id).is_some_and(|rental| rental.is_open())
+    core.rentals()
+        .get(id)
+        .is_some_and(|rental| rental.is_open())
 }
 
 fn only_budgets(items: Vec<Item>) -> Vec<Item> {
-    let budgets = items.into_iter().filter(|item| item.kind == Kind::Allocation);
+    let budgets = items
+        .into_iter()
+        .filter(|item| item.kind == Kind::Allocation);
     budgets.collect()
 }
 

@@ -162,7 +162,11 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
         let wanted = Ending::Adopt("x".into());
         assert_eq!(ending == wanted, adopted, "{state} {activity:?}");
         let settled = story.plan(&observed, false).agreements[0].ending.clone();
-        assert_eq!(settled, Ending::Terminate, "nothing is adopted against the policy");
+        assert_eq!(
+            settled,
+            Ending::Terminate,
+            "nothing is adopted against the policy"
+        );
     }
 }
 
@@ -177,7 +181,10 @@ fn an_activity_whose_answer_was_lost_is_found_and_counted_from_the_request_on() 
     assert_eq!(plan.agreements[0].activities["x"].from, at(7));
     assert_eq!(plan.agreements[0].destroy, [ActivityId::new("x")]);
     assert!(plan.resolved.contains(&op));
-    assert!(matches!(&plan.facts[..], [Fact::ActivityFound { .. }]), "{plan:?}");
+    assert!(
+        matches!(&plan.facts[..], [Fact::ActivityFound { .. }]),
+        "{plan:?}"
+    );
 }
 
 #[test]
@@ -225,7 +232,11 @@ fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
     story.done(1, Change::Allocate { total, timeout }, Some("gone"));
     let timeout = at(600);
     let op = story.asked(2, Change::Allocate { total, timeout });
-    let all = vec![listed("ours", "1", 600), listed("other", "1", 601), listed("more", "2", 600)];
+    let all = vec![
+        listed("ours", "1", 600),
+        listed("other", "1", 601),
+        listed("more", "2", 600),
+    ];
     let (found, facts) = sort_out_budgets(&story.book, all);
     let ids: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
     assert_eq!(ids, ["ours"]);

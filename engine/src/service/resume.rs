@@ -65,12 +65,15 @@ impl<P: Clone> Resume<P> {
         job: &JobId,
         given: Vec<P>,
     ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
-        let claimed = core.claims().take(&self.name).ok_or_else(|| Error::Payload {
-            message: format!(
-                "a service named `{}` is resumed already; each needs a name of its own",
-                self.name
-            ),
-        })?;
+        let claimed = core
+            .claims()
+            .take(&self.name)
+            .ok_or_else(|| Error::Payload {
+                message: format!(
+                    "a service named `{}` is resumed already; each needs a name of its own",
+                    self.name
+                ),
+            })?;
         let mut begin = BTreeMap::new();
         for claim in claimed {
             let InstanceRecord {
@@ -79,10 +82,12 @@ impl<P: Clone> Resume<P> {
                 state,
                 ..
             } = claim.record;
-            let kept = (self.decode)(params).ok().map(|params| match &self.complete {
-                Some(complete) => complete(params),
-                None => params,
-            });
+            let kept = (self.decode)(params)
+                .ok()
+                .map(|params| match &self.complete {
+                    Some(complete) => complete(params),
+                    None => params,
+                });
             let machine = claim
                 .machine
                 .map(|(rental, activity)| Machine::adopt(core, job, rental, activity));
