@@ -1,5 +1,5 @@
-//! A daemon that was left dirty on purpose: the doctor lists all of it, settles it, and leaves a
-//! ledger without debts.
+//! A daemon that was left dirty on purpose: a second engine goes on with it, settles it or names it,
+//! by policy; the doctor lists and settles it. After each the ledger is without debts.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use golem_engine::clock::Clock;
 use golem_engine::doctor::Doctor;
-use golem_engine::journal::MemoryJournal;
+use golem_engine::journal::{Journal, MemoryJournal};
 use golem_engine::payload::{Payload, vm};
 use golem_engine::recovery::{Item, Kind};
 use golem_engine::service::Service;
@@ -68,6 +68,7 @@ async fn two_instances(golem: &Golem) {
     let cluster = golem
         .run_service::<Idle>()
         .instance_params([(), ()])
+        .resume("idle")
         .start();
     let cluster = cluster.await.expect("a cluster");
     let running = cluster.wait_running(Duration::from_secs(60)).await;
@@ -94,31 +95,36 @@ fn mortal(network: &MockYagna, dead: &Arc<AtomicBool>) -> Transport {
     })
 }
 
-/// A network on which an engine with this journal died while two instances ran.
-async fn dirty(kept: &MemoryJournal) -> (MockYagna, Timebase) {
+/// A network on which an engine died while two instances ran, and the engine's journal.
+async fn dirty() -> (MockYagna, Timebase, MemoryJournal) {
     let timebase = Timebase::starting_at(Timestamp::from_second(1_800_000_000).expect("literal"));
     let network = MockYagna::start(network(), timebase);
     let dead = Arc::new(AtomicBool::new(false));
+    let written = MemoryJournal::new();
     let golem = engine("http://memory.invalid")
         .transport(mortal(&network, &dead))
         .clock(Virtual(timebase))
         .seed(golem_engine::rng::Seed::from_u64(1))
-        .journal(kept.clone())
+        .journal(written.clone())
         .start()
         .await
         .expect("an engine");
     two_instances(&golem).await;
     dead.store(true, Ordering::SeqCst);
+    // Nothing of what the dead engine still does counts.
+    let kept = MemoryJournal::new();
+    for entry in written.load().expect("readable") {
+        kept.append(&entry).expect("written");
+    }
     drop(golem);
     tokio::time::sleep(Duration::from_secs(60)).await;
-    (network, timebase)
+    (network, timebase, kept)
 }
 
 #[tokio::test(start_paused = true)]
 async fn recovery_settles_or_only_names_what_is_open_as_the_policy_says() {
     for policy in [Recovery::Adopt, Recovery::Settle, Recovery::Report] {
-        let kept = MemoryJournal::new();
-        let (network, timebase) = dirty(&kept).await;
+        let (network, timebase, kept) = dirty().await;
         let tasks = TaskGroup::new("test");
         let golem = engine("http://memory.invalid")
             .transport(in_memory(&network, &tasks))
@@ -139,15 +145,19 @@ async fn recovery_settles_or_only_names_what_is_open_as_the_policy_says() {
             kept_budgets,
             "{report}"
         );
-        let ended = if policy == Recovery::Report { 0 } else { 2 };
+        let going = if policy == Recovery::Adopt { 2 } else { 0 };
+        assert_eq!(count(&report.adopted, Kind::Instance), going, "{report}");
+        let ended = if policy == Recovery::Settle { 2 } else { 0 };
         assert_eq!(count(&report.settled, Kind::Activity), ended, "{report}");
         if policy == Recovery::Report {
             assert_eq!(count(&report.left, Kind::Agreement), 2, "{report}");
             let report = golem.recover().await;
             assert_eq!(count(&report.settled, Kind::Activity), 2, "{report}");
         }
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        // Instances that nobody resumes are given back meanwhile.
+        tokio::time::sleep(Duration::from_secs(120)).await;
         let report = golem.recovered();
+        assert_eq!(count(&report.adopted, Kind::Instance), 0, "{report}");
         assert!(report.is_settled(), "{policy:?}: {report}");
         let stopped = golem.stop().await;
         assert!(stopped.is_clean(), "{policy:?}: {stopped}");
@@ -165,8 +175,38 @@ async fn recovery_settles_or_only_names_what_is_open_as_the_policy_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_is_resumed_goes_on_with_its_machines() {
+    let (network, timebase, kept) = dirty().await;
+    let tasks = TaskGroup::new("test");
+    let golem = engine("http://memory.invalid")
+        .transport(in_memory(&network, &tasks))
+        .clock(Virtual(timebase))
+        .seed(golem_engine::rng::Seed::from_u64(2))
+        .journal(kept)
+        .start()
+        .await
+        .expect("an engine");
+    two_instances(&golem).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let summary = network.summary();
+    assert_eq!(
+        (summary.agreements, summary.activities),
+        (2, 2),
+        "{summary}"
+    );
+    let stopped = golem.stop().await;
+    assert!(stopped.is_clean(), "{stopped}");
+    let summary = network.summary();
+    assert_eq!(
+        (summary.agreements, summary.activities),
+        (2, 2),
+        "{summary}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
-    let (network, timebase) = dirty(&MemoryJournal::new()).await;
+    let (network, timebase, _) = dirty().await;
     let tasks = TaskGroup::new("test");
     let doctor = Doctor::builder()
         .app_key(KEY)
