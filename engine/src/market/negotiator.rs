@@ -14,6 +14,7 @@ use super::pool::Note;
 use super::signing::Desk;
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
+use crate::journal::Fact;
 use crate::lifecycle::negotiation::Verdict;
 use crate::model::OfferProposal;
 use crate::retry::{Backoff, Pace};
@@ -105,7 +106,10 @@ async fn renew(
     let renewed = desk.core.tasks().run("renew-demand", async move {
         let renewed = owned.publish().await?;
         owned.lock().pool.demand_gone(&old);
-        if !is_gone {
+        if is_gone {
+            let demand = old;
+            owned.core.log().fact(Fact::DemandGone { demand });
+        } else {
             owned.withdraw(&old).await;
         }
         if owned.closed.is_cancelled() {
