@@ -22,6 +22,8 @@ const SEED: u64 = 30;
 const DAYS: u32 = 30;
 /// A day has so many shifts: a service, then a list of tasks.
 const SHIFTS: u32 = 3;
+/// From the beginning of a shift to that of the next one; what the work leaves of it is quiet.
+const EVERY: Duration = Duration::from_secs(8 * 3600);
 /// How long a service is kept. Longer agreements need payments on the way.
 const SHIFT: Duration = Duration::from_secs(7 * 3600);
 const PROVIDERS: usize = 8;
@@ -167,11 +169,14 @@ fn a_month_of_trouble_balances_and_nothing_grows() {
         let mut samples = Vec::new();
         let mut done = Done::default();
         let work = async {
+            let mut next = tokio::time::Instant::now();
             for day in 1..=DAYS {
                 for _ in 0..SHIFTS {
                     if let Err(error) = shift(&golem, &mut done).await {
                         panic!("day {day}: {error}");
                     }
+                    next += EVERY;
+                    tokio::time::sleep_until(next).await;
                 }
                 let sample = Sample {
                     gauges: golem.gauges(),
@@ -194,6 +199,8 @@ fn a_month_of_trouble_balances_and_nothing_grows() {
             () = work => {}
         }
         trouble::end(stage.network());
+        // What was out of reach a moment ago can be dealt with now.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
         let report = golem.stop().await;
         // Accepted invoices are paid meanwhile.
         tokio::time::sleep(Duration::from_secs(3600)).await;
