@@ -25,14 +25,14 @@ fn describe(tally: &Tally) -> String {
     let mut text = tally.to_string();
     for failure in tally.failures.iter().take(TOLD) {
         // Writing to a string cannot fail.
-        drop(write!(
+        let _ = write!(
             text,
             "\n{} ({})\n  {}\n  {}",
             failure.point,
             failure.hit,
             failure.broken.join("\n  "),
             failure.command
-        ));
+        );
     }
     text
 }

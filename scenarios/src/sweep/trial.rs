@@ -74,7 +74,7 @@ pub(super) struct Trace {
 /// How a life ended.
 enum End {
     /// By itself, or because it was stopped.
-    Over(Worked, Option<ShutdownReport>),
+    Over(Box<(Worked, Option<ShutdownReport>)>),
     /// Abruptly.
     Cut,
     /// Its handle was dropped.
@@ -142,7 +142,7 @@ impl Trial<'_> {
                 hit: line.hit(),
             });
             match end {
-                End::Over(worked, report) => break (worked, report),
+                End::Over(over) => break *over,
                 End::Stuck => stuck = Some("the run did not come to an end".to_owned()),
                 End::Cut | End::Dropped => {}
             }
@@ -215,7 +215,7 @@ impl Life<'_> {
             () = self.line.dead().cancelled() => End::Cut,
             () = self.line.due().cancelled(), if dropped => End::Dropped,
             ended = engage => match ended {
-                Ok((worked, report)) => End::Over(worked, report),
+                Ok(over) => End::Over(Box::new(over)),
                 Err(_) => End::Stuck,
             },
         }

@@ -26,7 +26,7 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
         claim(false, why.clone());
     }
     // A later life may be shorter than the one that its disturbance was made for.
-    if point.0.first().is_some() && trace.lives.first().is_none_or(|life| life.hit.is_none()) {
+    if !point.0.is_empty() && trace.lives.first().is_none_or(|life| life.hit.is_none()) {
         claim(false, "the point was never reached".into());
     }
     let network = &trace.network;

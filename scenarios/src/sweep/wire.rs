@@ -35,9 +35,8 @@ fn is_change(request: &Request<Bytes>) -> bool {
 
 /// A request's name: its ids left out, so that requests of a kind have one name.
 pub(super) fn name(method: &Method, path: &str) -> String {
-    let is_word = |segment: &str| {
-        segment.len() < 24 && !segment.starts_with("0x") && !segment.contains(|c: char| c == '@')
-    };
+    let is_word =
+        |segment: &str| segment.len() < 24 && !segment.starts_with("0x") && !segment.contains('@');
     let segments = path.split('/').skip(1);
     let segments = segments.map(|s| if is_word(s) { s } else { "{}" });
     let path: Vec<_> = segments.collect();
