@@ -15,7 +15,7 @@ use program::{Ledger, Program, Signal};
 
 const SEED: u64 = 4;
 /// Ends of a kind that are tried.
-const ROUNDS: u32 = 6;
+const ROUNDS: u32 = 4;
 /// Lines of a whole run after which nothing interesting comes any more.
 const LINES: usize = 45;
 
