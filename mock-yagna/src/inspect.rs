@@ -17,6 +17,7 @@ use crate::behaviour::{BadChange, Said};
 use crate::fault::{Fault, FaultError};
 use crate::journal::Event;
 use crate::ledger::{OpenItem, Violation};
+use crate::story::counted;
 use crate::world::State;
 
 /// An intervention, as a scenario's timeline writes it.
@@ -167,11 +168,11 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} agreements, {} activities, {} of {} invoices paid, {} of {} GLM",
-            self.agreements,
-            self.activities,
+            "{}, {}, {} of {} paid, {} of {} GLM",
+            counted(self.agreements, "agreement", "agreements"),
+            counted(self.activities, "activity", "activities"),
             self.invoices_paid,
-            self.invoices,
+            counted(self.invoices, "invoice", "invoices"),
             self.paid.normalized(),
             self.invoiced.normalized(),
         )?;

@@ -246,6 +246,13 @@ pub enum Event {
         /// How much.
         amount: Glm,
     },
+    /// An allocation has another total or timeout.
+    AllocationAmended {
+        /// Which.
+        allocation: AllocationId,
+        /// Its total now.
+        amount: Glm,
+    },
     /// An allocation was given back.
     AllocationReleased {
         /// Which.

@@ -52,6 +52,15 @@ impl fmt::Display for Line<'_> {
     }
 }
 
+/// So many of something, in words.
+pub(crate) fn counted<N>(number: N, one: &str, many: &str) -> String
+where
+    N: fmt::Display + PartialEq + From<u8>,
+{
+    let noun = if number == N::from(1) { one } else { many };
+    format!("{number} {noun}")
+}
+
 fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Event as E;
     match event {
@@ -150,8 +159,9 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             commands,
         } => write!(
             f,
-            "sends batch {} with {commands} commands to activity {}",
+            "sends batch {} with {} to activity {}",
             Short(batch),
+            counted(*commands, "command", "commands"),
             Short(activity)
         ),
         E::CommandFinished {
@@ -170,6 +180,16 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 Because(why)
             )
         }
+        E::NetworkCreated { network, address } => {
+            write!(f, "creates network {} over {address}", Short(network))
+        }
+        E::NetworkRemoved { network } => write!(f, "removes network {}", Short(network)),
+        E::AllocationAmended { allocation, amount } => write!(
+            f,
+            "amends allocation {}: {} GLM in all",
+            Short(allocation),
+            amount.normalized()
+        ),
         E::AllocationCreated { allocation, amount } => {
             write!(
                 f,
@@ -299,6 +319,24 @@ mod tests {
             told(Actor::Requestor("me".into()), &ended),
             "12:03:04 me terminates agreement 1e0c44a5: done"
         );
+        let network = Event::NetworkCreated {
+            network: golem_wire::NetworkId::new("1584eaf2c5b34a5fa1cc01a2f5c86a13"),
+            address: "192.168.0.0/24".into(),
+        };
+        assert_eq!(
+            told(Actor::Requestor("me".into()), &network),
+            "12:03:04 me creates network 1584eaf2 over 192.168.0.0/24"
+        );
+        let sent = |commands| {
+            let batch = Event::BatchStarted {
+                activity: golem_wire::ActivityId::new("b496e58128634393bb938248cf1baa21"),
+                batch: golem_wire::BatchId::new("721d2f02efb94f0c8a4f1d2e1a3b4c5d"),
+                commands,
+            };
+            told(Actor::Requestor("me".into()), &batch)
+        };
+        assert!(sent(1).contains(" with 1 command to "), "{}", sent(1));
+        assert!(sent(2).contains(" with 2 commands to "), "{}", sent(2));
         assert_eq!(
             told(Actor::Daemon, &Event::DaemonRestarted {}),
             "12:03:04 the daemon restarts: demands, proposals and networks are gone"

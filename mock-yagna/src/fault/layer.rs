@@ -110,7 +110,11 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
         response = altered(response, add).await;
     }
     if is_stream(&response) {
-        let trouble: Vec<_> = after.iter_mut().filter_map(trouble).collect();
+        let strikes = |hit: &Hit| world.with(|state| state.strike(&hit.name, &poll.1));
+        let hits = after.iter_mut();
+        let trouble: Vec<_> = hits
+            .filter_map(|hit| trouble(hit).filter(|_| strikes(hit)))
+            .collect();
         if !trouble.is_empty() {
             response = troubled(response, trouble);
         }
@@ -120,10 +124,18 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
             Effect::LoseAnswer => return no_answer(),
             Effect::Misreport(status) => refusal(status),
             Effect::Truncate => truncated(response).await,
-            Effect::DuplicateEvents => {
-                altered(response, |events| events.extend_from_within(..)).await
+            Effect::DuplicateEvents | Effect::ReorderEvents => {
+                let twice = hit.effect == Effect::DuplicateEvents;
+                let change = |events: &mut Vec<Value>| {
+                    let enough = events.len() >= if twice { 1 } else { 2 };
+                    match enough && world.with(|state| state.strike(&hit.name, &poll.1)) {
+                        true if twice => events.extend_from_within(..),
+                        true => events.reverse(),
+                        false => {}
+                    }
+                };
+                altered(response, change).await
             }
-            Effect::ReorderEvents => altered(response, |events| events.reverse()).await,
             Effect::RepeatEvents | Effect::PostponeEvent => {
                 remembered(world, &hit, &poll, response).await
             }

@@ -224,7 +224,7 @@ impl State {
         self.watch_faults();
     }
 
-    /// Whether a fault of several polls hits the answer that has come.
+    /// Whether a fault of events hits the answer that has come.
     fn strike(&mut self, name: &str, path: &str) -> bool {
         let Some(active) = self.faults.active.get_mut(name) else {
             return false;
@@ -258,7 +258,7 @@ impl State {
                 continue;
             }
             let effect = active.fault.effect.clone();
-            if !effect.spans_polls() && !active.meet() {
+            if !effect.needs_events() && !active.meet() {
                 continue;
             }
             let delay = match &effect {
@@ -274,7 +274,7 @@ impl State {
             });
         }
         let request = format!("{method} {path}");
-        for hit in hits.iter().filter(|hit| !hit.effect.spans_polls()) {
+        for hit in hits.iter().filter(|hit| !hit.effect.needs_events()) {
             self.tell_hit(&hit.name, hit.effect.name(), &request);
         }
         hits

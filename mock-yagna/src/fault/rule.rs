@@ -92,10 +92,11 @@ pub enum Effect {
     Reset,
     /// It is processed, and the connection ends in the middle of the answer.
     Truncate,
-    /// Every event of the answer, be it a list or a stream, comes twice.
+    /// Every event of the answer, be it a list or a stream, comes twice. It hits answers that have
+    /// events.
     DuplicateEvents,
     /// The events of the answer come in the opposite order; in a stream, each second one comes
-    /// before the first.
+    /// before the first. It hits answers with two events or more.
     ReorderEvents,
     /// The events of the poll before come again, before the new ones. It hits answers that have
     /// events, from the second one on.
@@ -103,9 +104,9 @@ pub enum Effect {
     /// The first event of the answer comes only with the poll after a later one; if there is no
     /// later one, when the fault is over. It hits answers that have events.
     PostponeEvent,
-    /// Each event of a stream is lost with this probability, from 0 to 1.
+    /// Each event of a stream is lost with this probability, from 0 to 1. It hits streams only.
     LoseEvents(f64),
-    /// A stream breaks after so many events.
+    /// A stream breaks after so many events. It hits streams only.
     CutStream(u64),
     /// It is not processed and not answered until the fault is over.
     Wedge,
@@ -115,9 +116,17 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it is about events of several polls: an answer shows whether it hits.
-    pub(super) fn spans_polls(&self) -> bool {
-        matches!(self, Effect::RepeatEvents | Effect::PostponeEvent)
+    /// Whether it is about events: only the answer shows whether it hits, and others do not count.
+    pub(super) fn needs_events(&self) -> bool {
+        matches!(
+            self,
+            Effect::DuplicateEvents
+                | Effect::ReorderEvents
+                | Effect::RepeatEvents
+                | Effect::PostponeEvent
+                | Effect::LoseEvents(_)
+                | Effect::CutStream(_)
+        )
     }
 
     /// Its name, as it is written.
@@ -190,9 +199,9 @@ impl Fault {
         } else if self.until.is_some_and(|until| until <= self.from) {
             "it ends before it begins".to_owned()
         } else if let Effect::Refuse(status) | Effect::Misreport(status) = self.effect
-            && !(200..=599).contains(&status)
+            && !(400..=599).contains(&status)
         {
-            format!("{status} is no status of an answer")
+            format!("{status} is no status of a failure; it must be from 400 to 599")
         } else if let Effect::LoseEvents(share) = self.effect
             && !(0.0..=1.0).contains(&share)
         {
@@ -243,6 +252,7 @@ mod tests {
             r#"{"name": "x", "do": "reset", "probability": 2}"#,
             r#"{"name": "x", "do": "reset", "from": "1m", "until": "1s"}"#,
             r#"{"name": "x", "do": {"refuse": 99}}"#,
+            r#"{"name": "x", "do": {"misreport": 204}}"#,
             r#"{"name": "x", "do": {"lose_events": 1.5}}"#,
             r#"{"name": "x", "do": "reset", "on": []}"#,
         ] {

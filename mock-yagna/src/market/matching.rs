@@ -49,11 +49,11 @@ impl State {
         }
     }
 
-    /// A place became free: most providers bring a fresh offer.
+    /// A place became free: most providers bring a fresh offer; a silent one when it answers again.
     pub(crate) fn offer_again(&mut self, provider: &NodeId) {
         if self
             .provider(provider)
-            .is_some_and(|p| p.spec.behaviour.reoffer)
+            .is_some_and(|p| p.spec.behaviour.reoffer && p.answers())
         {
             self.offer_anew(provider);
         }

@@ -107,6 +107,8 @@ pub(super) struct Accrued {
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) alive: bool,
+    /// The last note, which its provider could not issue yet.
+    pub(super) owes_last: bool,
     /// Due for the activity, as of the last look at its usage.
     pub(super) due: Glm,
     pub(super) last_note: Option<DebitNoteId>,
@@ -131,6 +133,7 @@ impl Meter {
     pub(super) fn new(now: Timestamp) -> Self {
         Meter {
             alive: true,
+            owes_last: false,
             due: Glm::ZERO,
             last_note: None,
             last_payable: now,

@@ -73,7 +73,8 @@ impl State {
         if self.is_postponed(activity) {
             return;
         }
-        if !self.sends_notes(activity) {
+        let last = self.meter(activity).is_some_and(|meter| !meter.alive);
+        if !last && !self.sends_notes(activity) {
             let interval = self.bill_of(activity).and_then(|bill| bill.terms.interval);
             let next = interval.map(|i| self.after(i, Due::DebitNote(activity.clone())));
             if let Some(meter) = self.meter(activity) {
@@ -82,7 +83,7 @@ impl State {
             return;
         }
         let usage = self.usage(activity);
-        self.issue_debit_note(activity, &usage, false);
+        self.issue_debit_note(activity, &usage, last);
     }
 
     fn sends_notes(&mut self, activity: &ActivityId) -> bool {
@@ -169,7 +170,13 @@ impl State {
                 activity: activity.clone(),
             },
         );
-        self.issue_debit_note(activity, usage, true);
+        if self.sends_notes(activity) && self.is_postponed(activity) {
+            if let Some(meter) = self.meter(activity) {
+                meter.owes_last = true;
+            }
+        } else {
+            self.issue_debit_note(activity, usage, true);
+        }
         let Some(bill) = self.bill_of(activity) else {
             return;
         };
@@ -201,6 +208,7 @@ impl State {
         let mut tickets = vec![bill.idle.take(), bill.expiry.take()];
         for meter in bill.meters.values_mut() {
             meter.unaccepted.clear();
+            // What an activity that has ended still owes comes with the invoice at the latest.
             tickets.extend([meter.next_note.take(), meter.deadline.take()]);
         }
         for ticket in tickets.into_iter().flatten() {
@@ -234,6 +242,7 @@ impl State {
         let Some(meter) = bill.meters.get_mut(activity) else {
             return;
         };
+        meter.owes_last &= !last;
         // A clock that is read twice must not make a bill smaller.
         meter.due = terms.tariff.cost(usage).max(meter.due);
         let payable = terms.payment_timeout.filter(|timeout| {
@@ -336,6 +345,24 @@ impl State {
         }
     }
 
+    /// The last notes that the provider could not issue when their activities ended.
+    fn issue_last_notes(&mut self, agreement: &AgreementId) {
+        let bill = self.payments.bills.get(agreement);
+        let meters = bill.into_iter().flat_map(|bill| &bill.meters);
+        let owed: Vec<ActivityId> = meters
+            .filter(|(_, meter)| meter.owes_last)
+            .map(|(activity, _)| activity.clone())
+            .collect();
+        for activity in owed {
+            let ticket = self.meter(&activity).and_then(|m| m.next_note.take());
+            if let Some(ticket) = ticket {
+                self.timeline.cancel(ticket);
+            }
+            let usage = self.usage(&activity);
+            self.issue_debit_note(&activity, &usage, true);
+        }
+    }
+
     /// The provider bills the whole agreement; one without activities costs nothing.
     pub(super) fn issue_invoice(&mut self, agreement: &AgreementId) {
         let provider = self
@@ -359,6 +386,7 @@ impl State {
             }
             return;
         }
+        self.issue_last_notes(agreement);
         let (now, id) = (self.now, self.ids.invoice());
         let Some(bill) = self.payments.bills.get_mut(agreement) else {
             return;

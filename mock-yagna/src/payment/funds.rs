@@ -203,6 +203,11 @@ impl State {
             }
         }
         let total = amended.total_amount;
+        let event = Event::AllocationAmended {
+            allocation: allocation.clone(),
+            amount: total,
+        };
+        self.record(self.actor(owner), event);
         self.post(
             self.actor(owner),
             Fact::Allocated {

@@ -102,6 +102,9 @@ impl State {
         }
         if let Some(silent) = silent {
             self.record(actor, Event::ProviderSilent { silent });
+            if !silent {
+                self.offer_again(id);
+            }
         }
         if changed.iter().any(|name| name == "online") {
             self.set_online(id, online);

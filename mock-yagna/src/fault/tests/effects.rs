@@ -114,6 +114,35 @@ async fn events_come_twice_or_in_the_opposite_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn faults_of_events_count_only_answers_that_have_events() {
+    let once = |effect| Fault {
+        count: Some(1),
+        ..fault("*", effect)
+    };
+    let client = Client::with_providers(
+        2,
+        vec![
+            once(Effect::DuplicateEvents),
+            once(Effect::ReorderEvents),
+            once(Effect::LoseEvents(1.0)),
+            once(Effect::CutStream(0)),
+        ],
+    );
+    let hits = || -> Vec<u64> { client.mock.faults().iter().map(|f| f.hits).collect() };
+    // Neither what is no list nor an empty one uses them up.
+    let demand = client.demand().await;
+    assert_eq!(client.get(ME).await.status(), Some(200));
+    let empty = client.get("/payment-api/v1/invoiceEvents?timeout=0").await;
+    assert_eq!(empty.json(), serde_json::json!([]));
+    assert_eq!(hits(), [0, 0, 0, 0]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let path = format!("/market-api/v1/demands/{demand}/events?timeout=1");
+    let events = client.get(&path).await.json();
+    assert_eq!(events.as_array().map(Vec::len), Some(4));
+    assert_eq!(hits(), [1, 1, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wedged_request_waits_until_the_fault_is_over() {
     let wedge = Fault {
         until: Some(Duration::from_secs(90)),

@@ -75,6 +75,38 @@ async fn a_silent_provider_answers_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_provider_neither_offers_nor_bills_until_it_answers_again() {
+    let stage = Stage::with(json!({ "silent_after": "10s" }));
+    let agreement = stage.approved().await;
+    let (created, _) = stage.create(&agreement).await;
+    assert_eq!(created, 200);
+    stage.sleep(10).await;
+    assert_eq!(stage.terminate(&agreement).await.0, 200);
+    let demand = stage.demand().await;
+    stage.sleep(600).await;
+    let offers = || async {
+        let path = format!("/market-api/v1/demands/{demand}/events?timeout=0");
+        let (_, events) = stage.get(&path).await;
+        events.as_array().expect("a list").len()
+    };
+    let documents = || async {
+        let notes = stage.list("debitNotes").await.len();
+        (notes, stage.list("invoices").await.len())
+    };
+    // Its standing offer is matched by the market, nothing fresh comes.
+    assert!(offers().await <= 1);
+    assert_eq!(documents().await, (0, 0));
+    let answers = Act::GoSilent {
+        provider: "bob".into(),
+        silent: false,
+    };
+    stage.mock.act(answers).expect("it answers again");
+    stage.sleep(60).await;
+    assert_eq!((offers().await, documents().await), (1, (1, 1)));
+    stage.is_lawful();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_can_refuse_termination() {
     let stage = Stage::with(json!({ "refuse_termination": true }));
     let agreement = stage.approved().await;
