@@ -18,6 +18,12 @@ use golem_engine::{Error, Gauges, Glm, Golem, WorkContext};
 use golem_scenarios::Offline;
 use mock_yagna::{ProviderSpec, Seed};
 
+#[global_allocator]
+static HEAP: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+
+/// What an engine may hold after a month: about what it holds after a day.
+const MOST_HEAP: usize = 4 << 20;
+
 const SEED: u64 = 30;
 const DAYS: u32 = 30;
 /// A day has so many shifts: a service, then a list of tasks.
@@ -125,14 +131,6 @@ async fn shift(golem: &Golem, done: &mut Done) -> Result<(), Error> {
     Ok(())
 }
 
-/// Kilobytes of memory that the process uses; the simulated network's history is part of it.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-    number.unwrap_or(0)
-}
-
 /// What is on disk of a journal: the file and what SQLite keeps beside it.
 fn on_disk(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -158,7 +156,7 @@ fn a_month_of_trouble_balances_and_nothing_grows() {
     let network = Offline::new(SEED)
         .providers(providers)
         .configure(|config| config.funds = Glm::from(100_000));
-    let (samples, done, report, summary) = network.run(async |stage| {
+    let (samples, done, report, summary, held) = network.run(async |stage| {
         let golem = stage
             .golem()
             .budget(Glm::from(10_000))
@@ -184,11 +182,11 @@ fn a_month_of_trouble_balances_and_nothing_grows() {
                     bytes: on_disk(folder.path()),
                 };
                 tell(&format!(
-                    "day {day:>2}: {:?}, journal {} entries {} bytes, {} kB resident",
+                    "day {day:>2}: {:?}, journal {} entries {} bytes, heap {} kB with the network's history",
                     sample.gauges,
                     sample.entries,
                     sample.bytes,
-                    resident()
+                    HEAP.allocated() / 1024
                 ));
                 samples.push(sample);
             }
@@ -201,16 +199,23 @@ fn a_month_of_trouble_balances_and_nothing_grows() {
         trouble::end(stage.network());
         // What was out of reach a moment ago can be dealt with now.
         tokio::time::sleep(Duration::from_secs(3600)).await;
+        let before = HEAP.allocated();
         let report = golem.stop().await;
+        drop(golem);
         // Accepted invoices are paid meanwhile.
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        (samples, done, report, stage.network().summary())
+        let held = before.saturating_sub(HEAP.allocated());
+        (samples, done, report, stage.network().summary(), held)
     });
 
     tell(&format!(
-        "{summary}\n{} instances, {} failed, {} task results\n{report}",
-        done.instances, done.failed, done.tasks
+        "{summary}\n{} instances, {} failed, {} task results\n{report}\nthe engine held {} kB of heap",
+        done.instances,
+        done.failed,
+        done.tasks,
+        held / 1024
     ));
+    assert!(held <= MOST_HEAP, "an engine of a month holds {held} bytes");
     let book = SqliteJournal::open(folder.path().join("journal.db"))
         .and_then(|journal| Ok(Book::of(&journal.load()?)))
         .expect("a journal");
