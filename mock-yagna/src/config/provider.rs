@@ -2,12 +2,12 @@
 //! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{AppKey, ConfigError};
 use crate::behaviour::Behaviour;
@@ -43,8 +43,8 @@ pub struct ProviderSpec {
     /// What it wants of a demand; absent: its subnet, and an end in the future.
     #[serde(default)]
     pub constraints: Option<String>,
-    /// TCP ports of its machines that lead to ports of this computer.
-    #[serde(default)]
+    /// TCP ports of its machines that lead to ports of this computer; in a file, numbers will do.
+    #[serde(default, deserialize_with = "ports")]
     pub ports: BTreeMap<u16, SocketAddr>,
     /// A key with which the daemon takes a caller for this provider.
     #[serde(default)]
@@ -52,6 +52,25 @@ pub struct ProviderSpec {
     /// How it behaves.
     #[serde(default)]
     pub behaviour: Behaviour,
+}
+
+fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, SocketAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "neither a port of this computer nor an address with its port, such as \
+                     `127.0.0.1:8080`"
+    )]
+    enum Real {
+        Port(u16),
+        Address(SocketAddr),
+    }
+    let ports = BTreeMap::<u16, Real>::deserialize(from)?;
+    let address = |real| match real {
+        Real::Port(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        Real::Address(address) => address,
+    };
+    Ok(ports.into_iter().map(|(p, real)| (p, address(real))).collect())
 }
 
 fn public() -> String {

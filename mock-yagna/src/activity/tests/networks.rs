@@ -515,8 +515,11 @@ fn ports_are_read_as_people_write_them_and_lead_nowhere_else() {
     let alice = spec(r#"{"22": "127.0.0.1:2222"}"#).expect("a provider");
     assert_eq!(alice.ports[&22].port(), 2222);
     assert_eq!(alice.check(), Ok(()));
+    let number = spec(r#"{"22": 2222}"#).expect("a provider");
+    assert_eq!(number.ports, alice.ports);
     assert!(spec(r#"{"ssh": "127.0.0.1:2222"}"#).is_err());
-    assert!(spec(r#"{"22": "localhost"}"#).is_err());
+    let error = spec(r#"{"22": "localhost"}"#).expect_err("no port");
+    assert!(error.to_string().contains("`127.0.0.1:8080`"), "{error}");
     let away = spec(r#"{"22": "10.0.0.1:22"}"#)
         .expect("a provider")
         .check();

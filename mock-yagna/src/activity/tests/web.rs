@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::harness::{Api, sh};
 
@@ -131,6 +132,32 @@ async fn a_file_comes_and_goes_over_https_whoever_certified_this_computer() {
         let results = api.run(&activity, json!([sh("cat b")])).await;
         assert_eq!(results[0]["stdout"], format!("secret {host}\n"));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_took_a_file_may_end_its_answer_as_it_likes() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("its address");
+    api.mock.world().spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"taken\n") {
+            let read = stream.read_buf(&mut seen).await.expect("a request");
+            assert_ne!(read, 0, "all of the file");
+        }
+        let cut = b"HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\nthanks";
+        stream.write_all(cut).await.expect("an answer");
+    });
+    api.run(&activity, json!([sh("echo taken > a")])).await;
+    let url = format!("http://{address}/file");
+    let results = api
+        .run(&activity, transfer("container:/golem/work/a", &url))
+        .await;
+    assert_eq!(results[0]["result"], "Ok", "{results}");
 }
 
 #[tokio::test]
