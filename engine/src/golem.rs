@@ -518,6 +518,7 @@ impl Parts {
             payment::follow_debit_notes(Arc::clone(&core)),
         );
         loops.spawn_until_cancelled("keep-alive", payment::keep_alive(Arc::clone(&core)));
+        loops.spawn_until_cancelled("pay-again", payment::try_again(Arc::clone(&core)));
         Ok(Golem {
             _alive: Arc::new(Alive(Arc::clone(&core))),
             core,

@@ -60,7 +60,14 @@ async fn perform(args: &DoctorArgs, say: &mut (dyn FnMut(&str) + Send)) -> Resul
                 reason: format!("there is no journal {}", path.display()),
             });
         }
-        builder = builder.journal(SqliteJournal::open(path).map_err(|error| failed(&error))?);
+        builder = if args.clean {
+            builder.journal(SqliteJournal::open(path).map_err(|error| failed(&error))?)
+        } else {
+            // Only looking is allowed while its engine lives, and changes nothing in the file.
+            let inspection = SqliteJournal::inspect(path).map_err(|error| failed(&error))?;
+            let inspected = builder.inspected(inspection);
+            inspected.map_err(|error| failed(&error))?
+        };
     }
     if let Some(session) = &args.session {
         builder = builder.session(session);

@@ -301,6 +301,14 @@ fn the_command_cleans_what_a_dead_process_left_and_says_each_step() {
     assert_eq!(code, Some(2), "its engine lives: {text}");
     assert!(text.contains("in use"), "{text}");
 
+    let (code, text) = doctor(&url, &["--journal", journal_arg]);
+    assert_eq!(code, Some(1), "looking is allowed: {text}");
+    let holder = format!("in use by process {}", std::process::id());
+    assert!(
+        text.contains(&holder) && text.contains("activity"),
+        "{text}"
+    );
+
     // The end of the process, as far as the daemon is concerned.
     runtime.shutdown_background();
     drop(golem);

@@ -168,3 +168,46 @@ fn a_stop_in_order_leaves_nothing_and_says_so() {
         assert_clean(stage);
     });
 }
+
+#[test]
+fn a_budget_is_kept_for_an_invoice_that_could_not_be_accepted_and_released_when_it_is_refused() {
+    for (answer, kept) in [(500, true), (400, false)] {
+        network(1, &["alice"]).run(async |stage| {
+            let (golem, _cluster, _) = running(stage, 1, short).await;
+            sleep(Duration::from_secs(60)).await;
+            let fault = Fault::new("acceptInvoice", Effect::Refuse(answer)).expect("a fault");
+            let _refusing = stage.network().inject(fault).expect("possible");
+            let report = golem.stop().await;
+            assert_eq!(report.unpaid.len(), 1, "{answer}: {report}");
+            assert_eq!(report.debts.len(), 1, "{answer}: {report}");
+            let budget = report.allocation.as_deref().unwrap_or_default();
+            assert_eq!(budget.contains("kept"), kept, "{answer}: {report}");
+            let open = stage.network().summary().open;
+            assert_eq!(
+                open.iter().any(|open| open.to_string().contains("allocation")),
+                kept,
+                "{answer}: {open:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn an_acceptance_that_failed_for_a_while_is_tried_again() {
+    network(1, &["alice"]).run(async |stage| {
+        let (golem, cluster, _) = running(stage, 1, |_| {}).await;
+        sleep(Duration::from_secs(60)).await;
+        let fault = Fault::new("acceptInvoice", Effect::Refuse(500)).expect("a fault");
+        let refusing = stage.network().inject(fault).expect("possible");
+        cluster.stop();
+        cluster.join().await;
+        sleep(Duration::from_secs(600)).await;
+        drop(refusing);
+        sleep(Duration::from_secs(600)).await;
+        let summary = stage.network().summary();
+        assert_eq!((summary.invoices, summary.invoices_paid), (1, 1), "{summary}");
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_clean(stage);
+    });
+}

@@ -82,6 +82,7 @@ impl Doctor {
         self.documents(&mut backoff, &mut sight, invoices, notes)
             .await?;
         self.allocations(&mut backoff, &mut sight).await?;
+        sight.findings.in_use_by.clone_from(&self.in_use_by);
         let unresolved = self.book().map(|book| book.unresolved).unwrap_or_default();
         sight.findings.requests = unresolved
             .values()
@@ -185,6 +186,7 @@ impl Doctor {
             .filter(|invoice| is_accepted(&invoice.status))
             .map(|invoice| invoice.agreement_id.clone())
             .collect();
+        sight.findings.awaited = self.awaited(sight, &invoices);
         let open = |status: &DocumentStatus| {
             matches!(status, DocumentStatus::Received | DocumentStatus::Failed)
         };
@@ -221,6 +223,19 @@ impl Doctor {
         Ok(())
     }
 
+    /// Agreements whose account is open in the journal, although nothing of them is at the daemon.
+    fn awaited(&self, sight: &Sight, invoices: &[Invoice]) -> Vec<AgreementId> {
+        let agreements = self.book().map(|book| book.agreements).unwrap_or_default();
+        let used = agreements
+            .into_iter()
+            .filter(|(_, entry)| !entry.activities.is_empty());
+        let ids = used.map(|(id, _)| id);
+        ids.filter(|id| {
+            !sight.documents.contains_key(id) && invoices.iter().all(|it| it.agreement_id != *id)
+        })
+        .collect()
+    }
+
     /// Whether an agreement belongs to the session that is looked at; reads its document.
     async fn concerns(
         &self,
@@ -252,7 +267,8 @@ impl Doctor {
         let may_be_needed = !findings.demands.is_empty()
             || !findings.agreements.is_empty()
             || !findings.invoices.is_empty()
-            || !findings.debit_notes.is_empty();
+            || !findings.debit_notes.is_empty()
+            || !findings.awaited.is_empty();
         let found = listed.into_iter().map(|allocation| FoundAllocation {
             allocation_id: allocation.allocation_id,
             remaining: allocation.remaining_amount,

@@ -21,12 +21,18 @@ pub struct Findings {
     pub invoices: Vec<FoundInvoice>,
     /// Debit notes that nobody accepted, and no accepted invoice covers.
     pub debit_notes: Vec<FoundNote>,
+    /// Agreements of the journal that were used, have ended, and whose invoice has not come: nothing can
+    /// be done about them now, so they do not count as open.
+    pub awaited: Vec<AgreementId>,
     /// Budgets.
     pub allocations: Vec<FoundAllocation>,
     /// Requests of the journal whose outcome is unknown.
     pub requests: Vec<String>,
     /// Questions that the daemon did not answer.
     pub unanswered: Vec<String>,
+    /// Who works with the journal at this time: what is open is in use then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_use_by: Option<String>,
 }
 
 /// A demand.
@@ -138,10 +144,14 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
-            return f.write_str("nothing is open");
+        if let Some(holder) = &self.in_use_by {
+            writeln!(f, "the journal is in use by {holder}: what is open is in use, too")?;
         }
-        write!(f, "{} things are open", self.count())?;
+        if self.is_empty() {
+            f.write_str("nothing is open")?;
+        } else {
+            write!(f, "{} things are open", self.count())?;
+        }
         for session in self.sessions() {
             match session {
                 Some(session) => write!(f, "\nsession {session}")?,
@@ -190,6 +200,9 @@ impl fmt::Display for Findings {
                 it.amount.normalized(),
                 it.agreement_id
             )?;
+        }
+        for id in &self.awaited {
+            write!(f, "\nagreement {id} has ended, its invoice is awaited")?;
         }
         for it in &self.allocations {
             let id = &it.allocation_id;

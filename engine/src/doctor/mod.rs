@@ -19,7 +19,7 @@ use crate::api::{Limits, Rest};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Overrides;
 use crate::error::Error;
-use crate::journal::{Journal, JournalError, Log};
+use crate::journal::{Inspection, Journal, JournalError, Log, MemoryJournal};
 use crate::rng::Seed;
 use crate::transport::Transport;
 
@@ -29,6 +29,7 @@ pub struct Doctor {
     clock: Arc<dyn Clock>,
     seed: Seed,
     log: Option<Log>,
+    in_use_by: Option<String>,
     session: Option<String>,
     patience: std::time::Duration,
 }
@@ -40,6 +41,7 @@ pub struct DoctorBuilder {
     clock: Arc<dyn Clock>,
     seed: Seed,
     journal: Option<Box<dyn Journal>>,
+    in_use_by: Option<String>,
     session: Option<String>,
     patience: std::time::Duration,
 }
@@ -79,6 +81,21 @@ impl DoctorBuilder {
     pub fn journal(mut self, journal: impl Journal) -> Self {
         self.journal = Some(Box::new(journal));
         self
+    }
+
+    /// What a journal holds, be its run alive or not: only what belongs to it is looked at. To
+    /// [`examine`](Doctor::examine); settling needs the journal itself.
+    ///
+    /// # Errors
+    /// [`Error::Journal`], when the entries cannot be kept.
+    pub fn inspected(mut self, inspection: Inspection) -> Result<Self, Error> {
+        let copy = MemoryJournal::new();
+        for entry in &inspection.entries {
+            copy.append(entry)?;
+        }
+        self.journal = Some(Box::new(copy));
+        self.in_use_by = inspection.in_use_by;
+        Ok(self)
     }
 
     /// The session of a run: only what belongs to it is looked at.
@@ -133,6 +150,7 @@ impl DoctorBuilder {
             clock: self.clock,
             seed: self.seed,
             log,
+            in_use_by: self.in_use_by,
             session,
             patience: self.patience,
         })
@@ -148,6 +166,7 @@ impl Doctor {
             clock: Arc::new(SystemClock),
             seed: Seed::from_os(),
             journal: None,
+            in_use_by: None,
             session: None,
             patience: std::time::Duration::from_secs(60),
         }

@@ -2,6 +2,7 @@
 //! accepted within the ceiling, budgets released. Owns: the order, and saying each step.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use golem_wire::common::Reason;
@@ -20,7 +21,7 @@ use super::{Doctor, Findings};
 use crate::api::ApiError;
 use crate::config::PaymentLimits;
 use crate::error::Error;
-use crate::journal::Fact;
+use crate::journal::{Fact, JournalError};
 use crate::market::offer_of;
 use crate::retry::Backoff;
 
@@ -104,11 +105,18 @@ impl Doctor {
     ///
     /// # Errors
     /// [`Error::Api`] when the daemon does not answer the first question; later failures are in the
-    /// answer.
+    /// answer. [`Error::Journal`] when the engine of an
+    /// [inspected](super::DoctorBuilder::inspected) journal was alive.
     ///
     /// # Cancel safety
     /// Not safe: a request may be left with an unknown outcome. Settling again finds it.
     pub async fn settle(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<Settled, Error> {
+        if let Some(holder) = &self.in_use_by {
+            return Err(Error::Journal(JournalError::Locked {
+                path: PathBuf::from("that was inspected"),
+                holder: holder.clone(),
+            }));
+        }
         let sight = self.look().await?;
         let mut teller = Teller {
             settled: Settled::default(),
@@ -123,7 +131,9 @@ impl Doctor {
                 self.fact(Fact::DemandGone { demand: id.clone() });
             }
         }
-        let owed = self.end_agreements(&mut backoff, &sight, &mut teller).await;
+        let mut owed = self.end_agreements(&mut backoff, &sight, &mut teller).await;
+        // Ended by an earlier life, and not paid.
+        owed.extend(sight.findings.awaited.iter().cloned());
         let sight = self.await_invoices(sight, owed).await?;
         self.accept(&mut backoff, &sight, &mut teller).await;
         for budget in &sight.findings.allocations {

@@ -1,5 +1,5 @@
 //! The journal: what the engine is about to do to the daemon, and what came of it, written down so
-//! that a later life can finish it. Owns: the [`Journal`] seam, and [`Log`], through which the engine
+//! that a later life can finish it. Owns: the [`Journal`] seam, and `Log`, through which the engine
 //! writes. Does not own: what is done about open things (`recovery/`).
 //!
 //! | record | when |

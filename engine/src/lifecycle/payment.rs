@@ -30,6 +30,8 @@ pub(crate) enum InvoiceState {
         id: InvoiceId,
         amount: Glm,
         reason: String,
+        /// Whether it is owed, and only its acceptance failed, or seemed to: it may work later.
+        passing: bool,
     },
 }
 
@@ -64,8 +66,15 @@ pub(crate) enum Event {
     },
     /// The daemon took the acceptance of the invoice, or is found to have taken it.
     InvoiceAccepted { id: InvoiceId },
-    /// The daemon refused the acceptance.
-    InvoiceFailed { id: InvoiceId, reason: String },
+    /// The acceptance failed.
+    InvoiceFailed {
+        id: InvoiceId,
+        reason: String,
+        /// Whether it may work later, or did work.
+        passing: bool,
+    },
+    /// An acceptance that failed is tried again.
+    InvoiceAgain { id: InvoiceId },
 }
 
 /// What to do.
@@ -153,8 +162,14 @@ impl Account {
                 if self.seen_invoices.insert(id.clone(), amount).is_some() {
                     return vec![];
                 }
+                // One whose acceptance failed in passing may be accepted all the same.
                 if let InvoiceState::Accepting { id: first, .. }
-                | InvoiceState::Accepted { id: first, .. } = &self.invoice
+                | InvoiceState::Accepted { id: first, .. }
+                | InvoiceState::Refused {
+                    id: first,
+                    passing: true,
+                    ..
+                } = &self.invoice
                 {
                     let reason = format!("invoice {first} already covers this agreement");
                     return vec![Effect::RejectInvoice { id, reason }];
@@ -164,6 +179,7 @@ impl Account {
                         id: id.clone(),
                         amount,
                         reason: reason.clone(),
+                        passing: false,
                     };
                     return vec![Effect::RejectInvoice { id, reason }];
                 }
@@ -188,7 +204,29 @@ impl Account {
                 }
                 vec![]
             }
-            Event::InvoiceFailed { id, reason } => {
+            Event::InvoiceAgain { id } => {
+                if let InvoiceState::Refused {
+                    id: known,
+                    amount,
+                    passing: true,
+                    ..
+                } = &self.invoice
+                    && *known == id
+                {
+                    let amount = *amount;
+                    self.invoice = InvoiceState::Accepting {
+                        id: id.clone(),
+                        amount,
+                    };
+                    return vec![Effect::AcceptInvoice { id, amount }];
+                }
+                vec![]
+            }
+            Event::InvoiceFailed {
+                id,
+                reason,
+                passing,
+            } => {
                 if let InvoiceState::Accepting { id: known, amount } = &self.invoice
                     && *known == id
                 {
@@ -196,6 +234,7 @@ impl Account {
                         id,
                         amount: *amount,
                         reason,
+                        passing,
                     };
                 }
                 vec![]
@@ -326,11 +365,39 @@ mod tests {
         let failed = Event::InvoiceFailed {
             id: "i".into(),
             reason: "no answer".into(),
+            passing: true,
         };
         let found = Event::InvoiceAccepted { id: "i".into() };
         let (account, effects) = run(vec![invoice("i", "0.2"), failed, found.clone(), found]);
         assert_eq!(account.accepted(), glm("0.2"));
         assert_eq!(effects.len(), 1);
+    }
+
+    #[test]
+    fn an_acceptance_that_failed_in_passing_is_tried_again_and_no_other_invoice_is_accepted_meanwhile() {
+        let failed = |passing| Event::InvoiceFailed {
+            id: "i".into(),
+            reason: "no answer".into(),
+            passing,
+        };
+        let again = Event::InvoiceAgain { id: "i".into() };
+        let (_, effects) = run(vec![
+            invoice("i", "0.2"),
+            failed(true),
+            invoice("j", "0.2"),
+            again.clone(),
+            again.clone(),
+        ]);
+        assert!(
+            matches!(&effects[..], [
+                Effect::AcceptInvoice { .. },
+                Effect::RejectInvoice { id, .. },
+                Effect::AcceptInvoice { id: first, .. },
+            ] if *id == "j".into() && *first == "i".into()),
+            "{effects:?}"
+        );
+        let (_, effects) = run(vec![invoice("i", "0.2"), failed(false), again]);
+        assert_eq!(effects.len(), 1, "what is refused for good is not tried again");
     }
 
     #[test]
@@ -340,6 +407,7 @@ mod tests {
             Event::InvoiceFailed {
                 id: "i".into(),
                 reason: "Not enough funds".into(),
+                passing: false,
             },
         ]);
         assert!(

@@ -1,6 +1,7 @@
 //! Follows invoices and debit notes and accepts those that are right, each exactly once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Rejection};
 use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::earlier::is_accepted;
 use super::tide::Tide;
-use crate::api::ApiError;
+use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::golem::Core;
 use crate::journal::{Fact, Feed};
@@ -20,6 +21,8 @@ use crate::strategy::Decision;
 
 /// Attempts to read or accept a document.
 const ATTEMPTS: u32 = 6;
+/// When they are begun anew.
+const AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 macro_rules! follow {
     ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $handle:ident) => {
@@ -266,8 +269,13 @@ async fn perform(
                 Err(error) => {
                     let reason = said(&error);
                     core.emit(failed(format!("invoice {id}"), reason.clone()));
-                    core.payments()
-                        .apply(&agreement_id, Event::InvoiceFailed { id, reason });
+                    let passing = error.is_retryable() || error.outcome() == Outcome::Unknown;
+                    let failed = Event::InvoiceFailed {
+                        id,
+                        reason,
+                        passing,
+                    };
+                    core.payments().apply(&agreement_id, failed);
                 }
             }
         }
@@ -419,8 +427,42 @@ pub(crate) async fn catch_up(core: &Arc<Core>) {
             {
                 invoice_accepted(core, &rental, id, amount);
             }
+            InvoiceState::Refused {
+                id, passing: true, ..
+            } if id == invoice.invoice_id => {
+                let event = Event::InvoiceAgain { id };
+                let effects = core.payments().apply(&rental.agreement_id, event);
+                let owned = Arc::clone(core);
+                core.tasks().spawn("invoice", async move {
+                    again(&owned, &rental, &invoice, effects).await;
+                });
+            }
             _ => {}
         }
+    }
+}
+
+/// Tries acceptances again that failed in passing, as long as there are any. Runs until its task is
+/// cancelled.
+pub(crate) async fn try_again(core: Arc<Core>) {
+    let mut changes = core.payments().changes();
+    loop {
+        if core.payments().any_failed() {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            catch_up(&core).await;
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tries an acceptance again that failed in passing.
+async fn again(core: &Arc<Core>, rental: &Arc<Rental>, invoice: &Invoice, effects: Vec<Effect>) {
+    let id = &invoice.invoice_id;
+    let mut backoff = Backoff::new(core.seed().fork(&format!("invoice-again/{id}")));
+    for effect in effects {
+        perform(core, rental, effect, &invoice.status, &mut backoff).await;
     }
 }
 

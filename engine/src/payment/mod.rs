@@ -17,7 +17,9 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use allocation::{Budgets, begin, keep_alive, release, release_earlier};
-pub(crate) use documents::{catch_up, follow_debit_notes, follow_invoices, settlement};
+pub(crate) use documents::{
+    catch_up, follow_debit_notes, follow_invoices, settlement, try_again,
+};
 pub(crate) use earlier::{Earlier, is_accepted, take_up};
 pub(crate) use tide::Tide;
 
@@ -163,6 +165,22 @@ impl Payments {
     /// How many agreements have an account.
     pub(crate) fn known(&self) -> usize {
         self.lock().open.len()
+    }
+
+    /// Whether the invoice of an agreement is owed, and only its acceptance failed, or is not known
+    /// to have worked.
+    pub(crate) fn may_be_paid_later(&self, id: &AgreementId) -> bool {
+        matches!(
+            self.invoice(id),
+            InvoiceState::Accepting { .. } | InvoiceState::Refused { passing: true, .. }
+        )
+    }
+
+    /// Whether the acceptance of an invoice failed and may work later.
+    pub(crate) fn any_failed(&self) -> bool {
+        let accounts = self.lock();
+        let mut invoices = accounts.open.values().map(Account::invoice);
+        invoices.any(|it| matches!(it, InvoiceState::Refused { passing: true, .. }))
     }
 
     /// Documents that came and are not accepted.

@@ -90,7 +90,7 @@ pub(crate) async fn run(core: &Arc<Core>, earlier: Book, policy: Recovery, stray
         }
     }
     let report = core.recovered().report(core);
-    if policy == Recovery::Report || !report.is_settled() {
+    if policy == Recovery::Report || report.needs_attention() {
         tracing::warn!(%report, "recovery");
     } else {
         tracing::info!(%report, "recovery");
@@ -98,7 +98,7 @@ pub(crate) async fn run(core: &Arc<Core>, earlier: Book, policy: Recovery, stray
     core.emit(EventKind::RecoveryFinished {
         adopted: report.adopted.len(),
         settled: report.settled.len(),
-        left: report.left.len(),
+        left: report.awaited.len() + report.left.len(),
     });
 }
 

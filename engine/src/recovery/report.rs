@@ -104,6 +104,8 @@ pub struct RecoveryReport {
     pub adopted: Vec<Item>,
     /// What was brought to its end.
     pub settled: Vec<Item>,
+    /// What has ended, and is paid as soon as its provider asks for it: nothing has to be done.
+    pub awaited: Vec<Item>,
     /// What is still open, and why.
     pub left: Vec<Item>,
     /// Where a damaged journal was put.
@@ -114,12 +116,20 @@ pub struct RecoveryReport {
 impl RecoveryReport {
     /// Whether nothing was open.
     pub fn is_empty(&self) -> bool {
-        self.found.is_empty() && self.left.is_empty() && self.set_aside.is_none()
+        self.found.is_empty()
+            && self.awaited.is_empty()
+            && self.left.is_empty()
+            && self.set_aside.is_none()
     }
 
     /// Whether nothing is open any more, besides what goes on.
     pub fn is_settled(&self) -> bool {
-        self.left.is_empty() && self.set_aside.is_none()
+        self.awaited.is_empty() && !self.needs_attention()
+    }
+
+    /// Whether something is left that does not end by itself, or may be.
+    pub fn needs_attention(&self) -> bool {
+        !self.left.is_empty() || self.set_aside.is_some()
     }
 }
 
@@ -130,16 +140,18 @@ impl fmt::Display for RecoveryReport {
         }
         write!(
             f,
-            "an earlier run left {} things open: {} adopted, {} settled, {} left",
+            "an earlier run left {} things open: {} adopted, {} settled, {} awaited, {} left",
             self.found.len(),
             self.adopted.len(),
             self.settled.len(),
+            self.awaited.len(),
             self.left.len()
         )?;
         let parts = [
             ("found", &self.found),
             ("adopted", &self.adopted),
             ("settled", &self.settled),
+            ("awaited", &self.awaited),
             ("left", &self.left),
         ];
         for (word, items) in parts {
@@ -155,5 +167,34 @@ impl fmt::Display for RecoveryReport {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_awaited_is_not_settled_and_needs_nobody() {
+        let mut report = RecoveryReport::default();
+        let note = "ended; its final invoice is awaited";
+        report.awaited.push(Item::new(Kind::Agreement, "abc", note));
+        assert!(!report.is_empty() && !report.is_settled() && !report.needs_attention());
+        let text = report.to_string();
+        assert!(text.contains("1 awaited, 0 left"), "{text}");
+        assert!(text.contains("awaited: agreement abc: ended;"), "{text}");
+        let note = "not withdrawn";
+        report.left.push(Item::new(Kind::Demand, "def", note));
+        assert!(report.needs_attention());
+    }
+
+    #[test]
+    fn a_journal_that_was_set_aside_is_named_though_nothing_was_open() {
+        let report = RecoveryReport {
+            set_aside: Some("a.journal.damaged".into()),
+            ..RecoveryReport::default()
+        };
+        assert!(!report.is_empty() && !report.is_settled() && report.needs_attention());
+        assert!(report.to_string().contains("a.journal.damaged"), "{report}");
     }
 }

@@ -52,6 +52,7 @@ impl Recovered {
         report.found = only_budgets(kept.found);
         report.adopted = only_budgets(kept.adopted);
         report.settled = only_budgets(kept.settled);
+        report.awaited = only_budgets(kept.awaited);
         report.left = only_budgets(kept.left);
         if let Some(owner) = &book.owner {
             report.session.clone_from(&owner.session);
@@ -233,20 +234,25 @@ impl Recovered {
                     amount,
                 } => {
                     let note = format!("invoice {invoice} is being accepted");
-                    report.left.push(item(note).of(amount));
+                    report.awaited.push(item(note).of(amount));
                 }
                 InvoiceState::Refused {
                     id: invoice,
                     amount,
                     reason,
+                    ..
                 } => {
                     let note = format!("invoice {invoice} is not paid: {reason}");
                     report.left.push(item(note).of(amount));
                 }
                 InvoiceState::None if used => {
                     let accepted = core.payments().accepted(&id);
-                    let note = "ended, its final invoice is awaited; accepted by debit notes";
-                    report.left.push(item(note.into()).of(accepted));
+                    let mut note = "ended; its final invoice is awaited".to_owned();
+                    if !accepted.is_zero() {
+                        let by_notes = accepted.normalized();
+                        note += &format!(", {by_notes} GLM of it are accepted by debit notes");
+                    }
+                    report.awaited.push(item(note));
                 }
                 InvoiceState::None => {
                     report.settled.push(item("ended, nothing ran on it".into()));

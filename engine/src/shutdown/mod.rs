@@ -12,7 +12,7 @@
 //! | settlement | the driver settles what was accepted | `settlement`, if set | not waited for |
 //! | acceptances | those under way end | `cleanup` | `abort` |
 //! | leftovers | what nobody remembers is looked for and ended | `cleanup` | not looked for |
-//! | allocation | released | `cleanup` | `abort`; kept if something is owed |
+//! | allocation | released; kept if a right invoice could not be accepted | `cleanup` | `abort`; kept if anything is owed |
 //! | tasks | everything else is cut off | `cleanup` | `abort` |
 
 mod ending;
@@ -149,7 +149,8 @@ pub(crate) async fn run(core: Arc<Core>) -> ShutdownReport {
     report.accepted = totals.accepted;
     report.unpaid = unpaid(&core, &rentals);
     report.debts = core.payments().debts(&rentals);
-    let kept = report.aborted && !report.unpaid.is_empty();
+    let later = |rental: &Arc<Rental>| core.payments().may_be_paid_later(&rental.agreement_id);
+    let kept = rentals.iter().any(later) || report.aborted && !report.unpaid.is_empty();
     report.allocation = if kept {
         let id = core.payments().allocation().allocation_id;
         Some(format!("allocation {id} is kept to pay what is owed"))
@@ -222,6 +223,10 @@ async fn terminate(core: &Arc<Core>) {
 /// Waits for the final invoices; they come once agreements have ended.
 async fn settle(core: &Arc<Core>, rentals: &[Arc<Rental>], within: Duration) {
     let mut changes = core.payments().changes();
+    if core.payments().any_failed() {
+        // What kept the daemon from accepting may have passed.
+        payment::catch_up(core).await;
+    }
     let waits = |only_used: bool| {
         rentals.iter().any(|rental| {
             (rental.was_used() || !only_used)
@@ -268,7 +273,9 @@ fn unpaid(core: &Core, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
                 "whether invoice {id} of {} GLM was accepted is unknown",
                 amount.normalized()
             )),
-            InvoiceState::Refused { id, amount, reason } => Some(format!(
+            InvoiceState::Refused {
+                id, amount, reason, ..
+            } => Some(format!(
                 "invoice {id} of {} GLM: {reason}",
                 amount.normalized()
             )),

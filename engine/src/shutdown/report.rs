@@ -163,18 +163,28 @@ impl fmt::Display for ShutdownReport {
             write!(f, "\n  {line}")?;
         }
         for stage in &self.stages {
-            if let Some(limit) = stage.cut_after {
-                write!(
-                    f,
-                    "\n  stage `{}` was not through after {limit:?}",
-                    stage.name
-                )?;
+            if let Some(after) = stage.cut_after {
+                let (name, after) = (stage.name, rounded(after));
+                write!(f, "\n  stage `{name}` was not through {after}")?;
             }
         }
         if self.is_curable() {
             f.write_str("\n  look with `rehearse doctor`, settle with `rehearse doctor --clean`")?;
         }
         Ok(())
+    }
+}
+
+/// How long something had, as people say it.
+fn rounded(after: Duration) -> String {
+    const TENTH: Duration = Duration::from_millis(100);
+    if after < TENTH {
+        return "and got no time".to_owned();
+    }
+    let tenths = after.as_millis() / TENTH.as_millis();
+    match (tenths / 10, tenths % 10) {
+        (seconds, 0) => format!("after {seconds} s"),
+        (seconds, tenth) => format!("after {seconds}.{tenth} s"),
     }
 }
 
@@ -221,8 +231,19 @@ mod tests {
         };
         let text = report.to_string();
         assert!(
-            text.contains("hurried") && text.contains("stage `jobs` was not through after 60s")
+            text.contains("hurried") && text.contains("stage `jobs` was not through after 60 s")
         );
         assert!(!text.contains("doctor"));
+    }
+
+    #[test]
+    fn a_cut_is_told_in_tenths_of_seconds() {
+        for (micros, text) in [
+            (581, "and got no time"),
+            (1_949_999, "after 1.9 s"),
+            (60_000_017, "after 60 s"),
+        ] {
+            assert_eq!(rounded(Duration::from_micros(micros)), text);
+        }
     }
 }

@@ -34,7 +34,7 @@ pub struct SweepArgs {
     /// Replay this point only, for example `after request 37`
     #[arg(long, value_name = "POINT", conflicts_with_all = ["all", "kind", "sample"])]
     point: Option<Point>,
-    /// Folder for the journal of a replayed point [default: rehearsal/sweep/<scenario>]
+    /// Folder for the journal of a replayed point [default: rehearsal/sweep/SCENARIO]
     #[arg(long, value_name = "DIR", requires = "point")]
     out: Option<PathBuf>,
     /// Failures that are described in full, of each scenario and kind
