@@ -77,15 +77,19 @@ async fn main() -> anyhow::Result<ExitCode> {
         .await?;
     golem.stop_on_signals()?;
     say(&format!("recovered: {}", golem.recovered()));
-    tokio::select! {
+    let kept = tokio::select! {
         biased;
         // Somebody pressed Ctrl-C.
-        _ = golem.stopped() => {}
-        kept = keep(&golem, seconds) => kept?,
-    }
+        _ = golem.stopped() => Ok(()),
+        kept = keep(&golem, seconds) => kept,
+    };
+    // Whatever happened: what was rented is given back before anything else.
     let report = golem.stop().await;
     say(&report.to_string());
-    Ok(report.exit_code().into())
+    if !report.is_clean() {
+        return Ok(report.exit_code().into());
+    }
+    kept.map(|()| ExitCode::SUCCESS)
 }
 
 fn say(text: &str) {
