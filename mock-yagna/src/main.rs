@@ -48,11 +48,11 @@ RUST_LOG=warn keeps it quiet.";
 #[command(version, about, after_help = EXAMPLES)]
 struct Options {
     /// Address to serve on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS:PORT")]
+    #[arg(long, default_value = "127.0.0.1:7465", value_name = "ADDRESS:PORT", value_parser = address)]
     listen: SocketAddr,
     /// Serve the control API alone on this address, too; there it can be reached while the daemon
     /// restarts.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     control_listen: Option<SocketAddr>,
     /// Serve on an address that other machines can reach; whoever knows the key may then run
     /// commands here.
@@ -79,6 +79,15 @@ struct Options {
     /// Run the programs of this image folder as real processes, instead of a simulated shell.
     #[arg(long, value_name = "DIR")]
     image_dir: Option<PathBuf>,
+}
+
+/// An address that was given as an option.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected the number of an address and a port, as in 127.0.0.1:7465 or [::1]:7465; port 0 \
+         takes a free one, names are not looked up"
+            .to_owned()
+    })
 }
 
 #[derive(Debug, thiserror::Error)]

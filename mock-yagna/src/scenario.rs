@@ -29,6 +29,10 @@ use crate::runtime::scripted::ScriptedAnswer;
 /// Largest file that is read.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
+/// The keys of a network file, for whoever gave something else.
+const KEYS: &str =
+    "seed, app_keys, fleet, providers, faults, images, default_image, latency, funds";
+
 /// A network as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -117,8 +121,21 @@ impl NetworkFile {
             let message = format!("{size} bytes; a network file has at most {LIMIT}");
             return Err(unreadable(std::io::Error::other(message)));
         }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        NetworkFile::parse(&text, &path.display().to_string())
+        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let file = path.display().to_string();
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let whole = error.utf8_error().valid_up_to();
+            let before = &error.as_bytes()[..whole];
+            let lines = before.split(|byte| *byte == b'\n');
+            let last = lines.clone().next_back().unwrap_or_default();
+            NetworkFileError::Malformed {
+                file: file.clone(),
+                line: lines.count() as u64,
+                column: String::from_utf8_lossy(last).chars().count() as u64 + 1,
+                message: no_network("this is no text in UTF-8"),
+            }
+        })?;
+        NetworkFile::parse(&text, &file)
     }
 
     /// Reads the text of a network file; `file` is what messages call it.
@@ -138,14 +155,15 @@ impl NetworkFile {
                 }
                 other => {
                     let text = other.to_string();
-                    let text = text.split(" at line ").next().unwrap_or_default();
-                    text.to_owned()
+                    no_network(in_plain_words(
+                        text.split(" at line ").next().unwrap_or_default(),
+                    ))
                 }
             };
             NetworkFileError::Malformed {
                 file: file.to_owned(),
-                line: at.line(),
-                column: at.column(),
+                line: at.line().max(1),
+                column: at.column().max(1),
                 message,
             }
         })
@@ -185,6 +203,27 @@ impl NetworkFile {
             latency: self.latency.unwrap_or(base.latency),
             faults: self.faults,
         })
+    }
+}
+
+/// What is wrong, and what was expected in the file's place.
+fn no_network(wrong: &str) -> String {
+    format!(
+        "{wrong} (a scenario file is YAML that describes a network with any of the keys {KEYS}; \
+         `mock-yagna --help` shows one)"
+    )
+}
+
+/// The parser's words where they speak of its types instead of the file.
+fn in_plain_words(words: &str) -> &str {
+    match words {
+        "expected mapping start" => "expected `key: value` pairs here",
+        "expected sequence start" => "expected a list here",
+        words if words.starts_with("cannot deserialize null into") => "a value is missing here",
+        words if words.starts_with("multiple YAML documents") => {
+            "a second document begins here; one is expected"
+        }
+        words => words,
     }
 }
 
@@ -273,6 +312,48 @@ funds: 12.5
         let config = config.expect("a configuration");
         config.check().expect("possible");
         assert_eq!(config.faults.len(), 14);
+    }
+
+    #[test]
+    fn what_is_no_network_is_told_what_one_is() {
+        let told = |text: &str| match NetworkFile::parse(text, "net.yaml") {
+            Err(error) => error.to_string(),
+            Ok(file) => panic!("{text:?} is {file:?}"),
+        };
+        for (text, begins) in [
+            ("hello world", "net.yaml:1:1: expected `key: value` pairs"),
+            ("- 1\n- 2\n", "net.yaml:1:1: expected `key: value` pairs"),
+            (
+                "providers:\n  - name:\n",
+                "net.yaml:2:9: a value is missing",
+            ),
+            ("faults: 3", "net.yaml:1:9: expected a list"),
+            ("seed: 1\n---\nseed: 2\n", "net.yaml:3:1: a second document"),
+            ("{\"foo\": [}", "net.yaml:1:9: "),
+        ] {
+            let told = told(text);
+            assert!(told.starts_with(begins), "{told}");
+            for words in ["a scenario file is YAML", KEYS, "--help"] {
+                assert!(told.contains(words), "{words} in {told}");
+            }
+            assert!(
+                !told.contains("Option<") && !told.contains("from_str"),
+                "{told}"
+            );
+        }
+        let unknown = told("nope: 1");
+        assert!(
+            unknown.ends_with(&format!("there are: {KEYS}")),
+            "{unknown}"
+        );
+
+        let binary = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(binary.path(), b"seed: 1\nabc\xff\xfe").expect("written");
+        let error = NetworkFile::load(binary.path())
+            .expect_err("no text")
+            .to_string();
+        assert!(error.contains(":2:4: this is no text in UTF-8"), "{error}");
+        assert!(error.contains("a scenario file is YAML"), "{error}");
     }
 
     #[test]

@@ -141,7 +141,22 @@ fn an_address_that_others_can_reach_needs_a_word() {
 fn bad_options_are_named() {
     assert!(refused(&["--app-key", ""]).contains("app key"));
     assert!(refused(&["--app-key", "a", "--app-key", "a"]).contains("app key"));
-    assert!(refused(&["--listen", "nowhere"]).contains("--listen"));
+    for option in ["--listen", "--control-listen"] {
+        for bad in [
+            "nowhere",
+            "localhost:7465",
+            "7465",
+            "127.0.0.1",
+            "127.0.0.1:99999",
+        ] {
+            let error = refused(&[option, bad]);
+            let example = error.contains("127.0.0.1:7465 or [::1]:7465");
+            assert!(
+                example && error.contains(option) && error.contains(bad),
+                "{error}"
+            );
+        }
+    }
     let error = refused(&["--image-dir", "no-such-folder"]);
     assert!(error.contains("--image-dir no-such-folder"), "{error}");
 }

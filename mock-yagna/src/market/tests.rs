@@ -5,4 +5,5 @@ mod demands;
 mod harness;
 mod negotiation;
 mod providers;
+mod shapes;
 mod transport;

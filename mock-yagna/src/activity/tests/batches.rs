@@ -398,3 +398,61 @@ async fn a_program_lives_in_the_network_s_time_once_per_activity() {
         .json();
     assert_eq!(usage["currentUsage"][1], 600.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn ids_of_activities_and_batches_are_random_uuids_without_dashes() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let batches = [
+        api.exec(&activity, json!([])).await,
+        api.exec(&activity, json!([])).await,
+    ];
+    assert_ne!(batches[0], batches[1]);
+    for id in [&activity, &batches[0], &batches[1]] {
+        let hex = id
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        assert!(hex && id.len() == 32 && id.as_bytes()[12] == b'4', "{id}");
+    }
+}
+
+/// As yapapi, golem-js and golem-core write them.
+#[tokio::test(start_paused = true)]
+async fn deploy_and_start_are_read_as_each_client_writes_them() {
+    let net = |gateway: bool| {
+        let mut net = json!({ "id": "n", "ip": "192.168.0.0", "mask": "255.255.255.0",
+            "nodeIp": "192.168.0.2", "nodes": { "192.168.0.1": "0x0", "192.168.0.2": "0x1" } });
+        if gateway {
+            net["gateway"] = json!("192.168.0.1");
+        }
+        net
+    };
+    let progress = json!({ "updateInterval": "5s", "updateStep": 1000 });
+    for (deploy, start) in [
+        (json!({}), json!({})),
+        (json!({ "net": [net(false)] }), json!({ "args": [] })),
+        (
+            json!({ "net": [net(true)], "volumes": { "/d": { "storage": { "size": "2g", "errors": "panic" } } } }),
+            json!({}),
+        ),
+        (
+            json!({ "volumes": ["/a", "/b"], "progress": progress }),
+            json!({ "args": [] }),
+        ),
+        (
+            json!({ "volumes": { "/r": { "ram": { "size": 1000 } }, "/h": { "host": {} } } }),
+            json!({}),
+        ),
+    ] {
+        let api = Api::start();
+        let activity = api.activity().await;
+        let script = json!([{ "deploy": deploy }, { "start": start }]);
+        let results = api.run(&activity, script).await;
+        assert_eq!(ends(&results), [("Ok", false), ("Ok", true)], "{results}");
+        let told: Value = serde_json::from_str(results[0]["stdout"].as_str().expect("text"))
+            .expect("what deploy prints is JSON");
+        for member in ["valid", "vols", "startMode"] {
+            assert!(told.get(member).is_some(), "{told}");
+        }
+    }
+}

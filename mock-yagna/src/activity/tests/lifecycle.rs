@@ -319,3 +319,45 @@ async fn a_lost_activity_says_so_and_ends_waiting_for_its_results() {
         (&json!(["Terminated", null]), &json!("Failed"))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_told_with_whole_seconds_and_in_the_order_of_the_usage_vector() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    api.run(&activity, json!([sh("sleep 7")])).await;
+    let usage = api
+        .get(&format!("{ACTIVITY}/{activity}/usage?timeout=5.0"))
+        .await
+        .json();
+    assert_eq!(usage.as_object().map(|members| members.len()), Some(2));
+    let now = api.mock.world().now().as_second();
+    assert_eq!(usage["timestamp"], json!(now));
+    let [duration, cpu] = [0, 1].map(|index| usage["currentUsage"][index].as_f64());
+    assert_eq!(cpu, Some(7.0));
+    assert!(duration > cpu, "{usage}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activity_of_a_silent_provider_is_a_timeout_but_can_still_be_looked_up() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    api.mock.world().with(|state| {
+        let provider = state.providers.by_name["alice"].clone();
+        state.set_online(&provider, false);
+    });
+    let one = format!("{ACTIVITY}/{activity}");
+    let exec = api
+        .post(&format!("{one}/exec?timeout=2.5"), r#"{"text": "[]"}"#)
+        .await;
+    assert_eq!(exec.refusal(), (408, "Timeout".to_owned()));
+    let destroy = api.delete(&format!("{one}?timeout=2.0")).await;
+    assert_eq!(destroy.refusal(), (408, "Timeout".to_owned()));
+    assert!(destroy.took >= Duration::from_secs(2));
+    let destroy = api.delete(&one).await;
+    assert_eq!(destroy.status, 408);
+    assert!(
+        (Duration::from_secs(5)..=Duration::from_secs(6)).contains(&destroy.took),
+        "{destroy:?}"
+    );
+    assert_eq!(api.get(&format!("{one}/agreement")).await.status, 200);
+}

@@ -52,6 +52,7 @@ fn events(text: &str) -> Vec<(u64, Value)> {
         let event: Value = serde_json::from_str(data).expect("JSON");
         let stamp = event["timestamp"].as_str().expect("a stamp");
         assert!(!stamp.ends_with('Z'), "{stamp}");
+        assert_eq!(event["batch_id"].as_str().map(str::len), Some(32));
         (
             event["index"].as_u64().expect("an index"),
             event["kind"].clone(),
