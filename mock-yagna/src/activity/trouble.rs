@@ -5,7 +5,7 @@ use golem_wire::activity::{ActivityState, ExeScriptCommand};
 use golem_wire::{ActivityId, BatchId, NodeId};
 
 use super::batch::Outcome;
-use super::{Activity, Due};
+use super::{Activities, Activity, Due};
 use crate::behaviour::CommandKind;
 use crate::journal::Event;
 use crate::world::{Action, State};
@@ -30,6 +30,13 @@ impl Activity {
     /// Whether its exe-unit was killed.
     pub(crate) fn is_lost(&self) -> bool {
         self.state == ActivityState::Unresponsive
+    }
+}
+
+impl Activities {
+    /// Commands of this kind are counted from now on.
+    pub(crate) fn count_anew(&mut self, provider: &NodeId, kind: CommandKind) {
+        self.commands.swap_remove(&(provider.clone(), kind));
     }
 }
 

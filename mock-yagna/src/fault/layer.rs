@@ -223,6 +223,11 @@ fn refusal(status: u16) -> Response {
     (status, axum::Json(json!({ "message": message }))).into_response()
 }
 
+/// What was passed on has to leave the server before its connection breaks.
+pub(super) async fn leave_the_server() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 /// The first half of the answer, then the end of the connection.
 async fn truncated(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -238,8 +243,7 @@ async fn truncated(response: Response) -> Response {
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let end = stream::once(async {
-        // The half has to leave the server before its connection breaks.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        leave_the_server().await;
         Err(NoAnswer)
     });
     let body = stream::once(async { Ok::<_, NoAnswer>(half) }).chain(end);

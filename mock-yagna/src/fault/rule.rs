@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::target::Target;
+use super::target::{BadTarget, Target};
 use crate::config::duration;
 use crate::delay::Delay;
 
@@ -58,12 +58,34 @@ fn always() -> f64 {
 
 /// One kind of request or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "not the name of requests, nor a list of names")]
+#[serde(untagged, try_from = "Names")]
 pub enum Targets {
     /// One.
     One(Target),
     /// Several.
     Many(Vec<Target>),
+}
+
+/// Targets as they are written.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither the name of requests nor a list of names")]
+enum Names {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl TryFrom<Names> for Targets {
+    type Error = BadTarget;
+
+    fn try_from(names: Names) -> Result<Self, BadTarget> {
+        match names {
+            Names::One(name) => name.parse().map(Targets::One),
+            Names::Many(names) => {
+                let targets: Result<_, _> = names.iter().map(|name| name.parse()).collect();
+                targets.map(Targets::Many)
+            }
+        }
+    }
 }
 
 impl Targets {
@@ -168,7 +190,7 @@ impl Fault {
     pub fn new(on: &str, effect: Effect) -> Result<Fault, FaultError> {
         let target = on
             .parse()
-            .map_err(|error: super::target::BadTarget| FaultError {
+            .map_err(|error: BadTarget| FaultError {
                 fault: effect.name().to_owned(),
                 why: error.to_string(),
             })?;
@@ -239,7 +261,9 @@ mod tests {
         for (json, told) in [
             (r#"{"do": "lose_answers"}"#, "lose_answers"),
             (r#"{"do": "reset", "onn": "*"}"#, "onn"),
-            (r#"{"on": "confirm", "do": "reset"}"#, "name of requests"),
+            (r#"{"on": "confirm", "do": "reset"}"#, "`confirm` names no"),
+            (r#"{"on": ["*", "GET me"], "do": "reset"}"#, "`GET me` names"),
+            (r#"{"on": 7, "do": "reset"}"#, "name of requests"),
         ] {
             let error = read(json).expect_err(json);
             assert!(error.contains(told), "{error}");

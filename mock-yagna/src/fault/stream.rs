@@ -12,6 +12,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::NoAnswer;
+use super::layer::leave_the_server;
 
 /// Bytes of an event that is not over yet; no event is as long.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -43,6 +44,7 @@ pub(super) fn troubled(response: Response, trouble: Vec<Trouble>) -> Response {
         rest: Vec::new(),
         broken: trouble.iter().any(|t| matches!(t, Trouble::Cut(0))),
         trouble,
+        sent: false,
     };
     let changed = stream::unfold(flow, async |mut flow| {
         let next = flow.next().await?;
@@ -57,12 +59,17 @@ struct Flow {
     /// The beginning of a block.
     rest: Vec<u8>,
     broken: bool,
+    /// Whether events were passed on.
+    sent: bool,
 }
 
 impl Flow {
     async fn next(&mut self) -> Option<Result<Bytes, NoAnswer>> {
         loop {
             if self.broken {
+                if self.sent {
+                    leave_the_server().await;
+                }
                 return Some(Err(NoAnswer));
             }
             let Ok(chunk) = self.body.next().await? else {
@@ -80,6 +87,7 @@ impl Flow {
                 self.pass(block, &mut text);
             }
             if !text.is_empty() {
+                self.sent = true;
                 return Some(Ok(text.into()));
             }
         }

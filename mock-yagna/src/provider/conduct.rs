@@ -90,6 +90,18 @@ impl State {
         if provider.spec.behaviour.reject_first != new.reject_first {
             provider.rejections_left = new.reject_first;
         }
+        // Troubles count from when they came: the next command fails that shall fail from now on.
+        let troubles = [
+            ("fail_command", &new.fail_command),
+            ("hang_command", &new.hang_command),
+        ];
+        for (name, trouble) in troubles {
+            if changed.iter().any(|member| member == name)
+                && let Some(trouble) = trouble
+            {
+                self.activities.count_anew(id, trouble.command);
+            }
+        }
         Arc::make_mut(&mut provider.spec).behaviour = new;
         self.publish_offer(id);
         let actor = self.actor(id);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::fault;
-use crate::config::Config;
+use crate::config::{Config, ProviderSpec};
 use crate::fault::{Effect, Fault};
 use crate::inspect::Act;
 use crate::{MockYagna, Timebase};
@@ -26,6 +26,7 @@ struct Served {
 impl Served {
     async fn start(faults: Vec<Fault>, timebase: Timebase) -> Served {
         let config = Config {
+            providers: vec![ProviderSpec::new("bob"), ProviderSpec::new("alice")],
             faults,
             ..Config::default()
         };
@@ -114,6 +115,28 @@ async fn a_truncated_answer_is_shorter_than_it_says() {
         .find_map(|line| line.strip_prefix("content-length: "));
     let length: usize = length.expect("a length").parse().expect("a number");
     assert!(!body.is_empty() && body.len() < length, "{answer}");
+}
+
+#[tokio::test]
+async fn what_a_stream_told_before_it_breaks_arrives() {
+    let cut = fault("* /market-api/v1/scan/*", Effect::CutStream(1));
+    let served = Served::start(vec![cut], Timebase::wall_clock()).await;
+    let scan = r#"{"type": "offer"}"#;
+    let length = scan.len();
+    let begin = format!(
+        "POST /market-api/v1/scan HTTP/1.1\r\nhost: x\r\nauthorization: Bearer secret\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{scan}"
+    );
+    let mut stream = TcpStream::connect(served.address).await.expect("listens");
+    stream.write_all(begin.as_bytes()).await.expect("sent");
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 201"));
+    let mut stream = TcpStream::connect(served.address).await.expect("listens");
+    let follow = "GET /market-api/v1/scan/0/events HTTP/1.1\r\nhost: x\r\n\
+                  authorization: Bearer secret\r\naccept: text/event-stream\r\n\r\n";
+    stream.write_all(follow.as_bytes()).await.expect("sent");
+    let (told, _) = ending(stream).await;
+    assert_eq!(told.matches("event: offer").count(), 1, "{told}");
+    served.mock.stop().await;
 }
 
 #[tokio::test]

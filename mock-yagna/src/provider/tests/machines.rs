@@ -51,6 +51,18 @@ async fn commands_fail_or_hang_where_the_behaviour_says() {
     let (_, results) = failing.run(&activity, json!([run()]), 5).await;
     assert_eq!(results[0]["result"], "Ok");
 
+    // Told so while it runs, it counts from then on.
+    let change = json!({ "fail_command": { "command": "run", "times": 1 } });
+    let change = Act::Behave {
+        provider: "bob".into(),
+        change: change.as_object().expect("an object").clone(),
+    };
+    failing.mock.act(change).expect("it behaves so");
+    for expected in ["Error", "Ok"] {
+        let (_, results) = failing.run(&activity, json!([run()]), 5).await;
+        assert_eq!(results[0]["result"], expected, "{results}");
+    }
+
     let hanging = Stage::with(json!({ "hang_command": { "command": "deploy" } }));
     let (_, activity) = hanging.activity().await;
     let (status, results) = hanging.run(&activity, deployed(&[]), 600).await;
