@@ -111,9 +111,7 @@ fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
     };
     let (scheme, rest) = plain.split_once(':').unwrap_or(("container", plain));
     let place = match scheme {
-        "container" => {
-            Place::Container(normalise(&unescape(rest)))
-        }
+        "container" => Place::Container(normalise(&unescape(rest))),
         "gftp" => {
             let (node, name) = rest
                 .trim_start_matches('/')

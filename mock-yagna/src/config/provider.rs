@@ -70,7 +70,10 @@ fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, SocketAddr>
         Real::Port(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         Real::Address(address) => address,
     };
-    Ok(ports.into_iter().map(|(p, real)| (p, address(real))).collect())
+    Ok(ports
+        .into_iter()
+        .map(|(p, real)| (p, address(real)))
+        .collect())
 }
 
 fn public() -> String {

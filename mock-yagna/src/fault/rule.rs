@@ -68,7 +68,10 @@ pub enum Targets {
 
 /// Targets as they are written.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "neither the name of requests nor a list of names")]
+#[serde(
+    untagged,
+    expecting = "neither the name of requests nor a list of names"
+)]
 enum Names {
     One(String),
     Many(Vec<String>),
@@ -188,12 +191,10 @@ impl Fault {
     /// # Errors
     /// When `on` names no requests.
     pub fn new(on: &str, effect: Effect) -> Result<Fault, FaultError> {
-        let target = on
-            .parse()
-            .map_err(|error: BadTarget| FaultError {
-                fault: effect.name().to_owned(),
-                why: error.to_string(),
-            })?;
+        let target = on.parse().map_err(|error: BadTarget| FaultError {
+            fault: effect.name().to_owned(),
+            why: error.to_string(),
+        })?;
         Ok(Fault {
             name: None,
             on: Targets::One(target),
@@ -262,7 +263,10 @@ mod tests {
             (r#"{"do": "lose_answers"}"#, "lose_answers"),
             (r#"{"do": "reset", "onn": "*"}"#, "onn"),
             (r#"{"on": "confirm", "do": "reset"}"#, "`confirm` names no"),
-            (r#"{"on": ["*", "GET me"], "do": "reset"}"#, "`GET me` names"),
+            (
+                r#"{"on": ["*", "GET me"], "do": "reset"}"#,
+                "`GET me` names",
+            ),
             (r#"{"on": 7, "do": "reset"}"#, "name of requests"),
         ] {
             let error = read(json).expect_err(json);

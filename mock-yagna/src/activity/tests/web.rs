@@ -103,7 +103,11 @@ async fn encrypted_server(api: &Api) -> std::net::SocketAddr {
             if request.starts_with(b"PUT") {
                 kept = request[end.map_or(0, |end| end + 4)..].to_vec();
             }
-            let body = if request.starts_with(b"GET") { &kept[..] } else { b"" };
+            let body = if request.starts_with(b"GET") {
+                &kept[..]
+            } else {
+                b""
+            };
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
             let answer = [head.as_bytes(), body].concat();
             drop(stream.write_all(&answer).await);
@@ -120,7 +124,8 @@ async fn a_file_comes_and_goes_over_https_whoever_certified_this_computer() {
     let address = encrypted_server(&api).await;
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("https://{host}:{}/file", address.port());
-        api.run(&activity, json!([sh(&format!("echo secret {host} > a"))])).await;
+        api.run(&activity, json!([sh(&format!("echo secret {host} > a"))]))
+            .await;
         let results = api
             .run(&activity, transfer("container:/golem/work/a", &url))
             .await;
