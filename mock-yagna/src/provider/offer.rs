@@ -99,6 +99,59 @@ mod tests {
     }
 
     #[test]
+    fn an_offer_has_all_that_some_client_needs() {
+        let offer = properties(
+            &ProviderSpec::new("p"),
+            &NodeId::new("0x00"),
+            &Platform::usual(),
+        );
+        for (key, value) in [
+            ("golem.com.scheme", "payu"),
+            ("golem.com.pricing.model", "linear"),
+            ("golem.node.debug.subnet", "public"),
+            ("golem.runtime.name", "vm"),
+            ("golem.node.id.name", "p"),
+        ] {
+            assert_eq!(offer[key], value, "{key}");
+        }
+        for (key, least) in [
+            ("golem.com.payment.protocol.version", 2.0),
+            ("golem.inf.mem.gib", 0.5),
+            ("golem.inf.storage.gib", 2.0),
+            ("golem.inf.cpu.threads", 1.0),
+            ("golem.inf.cpu.cores", 1.0),
+        ] {
+            assert!(offer[key].as_f64() >= Some(least), "{key}: {}", offer[key]);
+        }
+        let usual = [
+            (INTERVAL, 120),
+            (PAYMENT_TIMEOUT, 120),
+            (ACCEPT_TIMEOUT, 240),
+        ];
+        for (key, seconds) in usual {
+            assert_eq!(offer[key], seconds, "{key}");
+        }
+        let lists = |key: &str, word: &str| {
+            let list = offer[key].as_array().expect("a list");
+            list.iter().any(|member| member == word)
+        };
+        for capability in ["vpn", "inet", "manifest-support"] {
+            assert!(lists("golem.runtime.capabilities", capability));
+        }
+        for counter in ["golem.usage.duration_sec", "golem.usage.cpu_sec"] {
+            assert!(lists("golem.com.usage.vector", counter));
+        }
+        for protocol in ["gftp", "http", "https"] {
+            assert!(lists("golem.activity.caps.transfer.protocol", protocol));
+        }
+        assert_eq!(offer["golem.srv.caps.multi-activity"], true);
+        for platform in ["erc20-holesky-tglm", "erc20-polygon-glm"] {
+            let key = format!("golem.com.payment.platform.{platform}.address");
+            assert_eq!(offer[&key], "0x00");
+        }
+    }
+
+    #[test]
     fn the_specification_replaces_adds_and_removes_properties() {
         let mut spec = ProviderSpec::new("p");
         spec.properties

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod daemon;
+mod documents;
 mod history;
 mod lives;
 mod refusals;

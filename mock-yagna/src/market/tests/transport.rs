@@ -107,3 +107,33 @@ async fn the_image_registry_names_any_image() {
     assert!(image["http"].as_str().expect("a URL").contains(hash));
     assert_eq!(bare(&api, "/v1/image/info", None).await.status, 400);
 }
+
+/// golem-js reads the version by semver and takes nothing before 0.15.2.
+#[tokio::test(start_paused = true)]
+async fn the_version_is_told_to_everybody_and_new_enough() {
+    let api = Api::start(one());
+    let answer = bare(&api, "/version/get", None).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let told = answer.json();
+    assert_eq!(told["pending"], serde_json::Value::Null);
+    let current = &told["current"];
+    let numbers = current["version"].as_str().expect("a version").split('.');
+    let numbers: Vec<u32> = numbers.map(|n| n.parse().expect("a number")).collect();
+    assert!(numbers.len() == 3 && numbers >= vec![0, 15, 2], "{told}");
+    for stamp in ["releaseTs", "insertionTs", "updateTs"] {
+        let text = current[stamp].as_str().expect("a time");
+        assert!(text.parse::<jiff::civil::DateTime>().is_ok(), "{text}");
+        assert!(
+            !text.ends_with('Z') || stamp != "releaseTs",
+            "naive: {text}"
+        );
+    }
+    assert!(current["name"].is_string() && current["seen"].is_boolean());
+    assert_eq!(bare(&api, "/dashboard", None).await.status, 404, "not 401");
+    let registry = bare(&api, "/v1/image/info?dev=true&tag=golem/x:latest", None).await;
+    let image = registry.json();
+    for member in ["http", "https", "sha3"] {
+        assert!(image[member].is_string(), "{member} in {image}");
+    }
+    assert!(image["size"].is_u64(), "{image}");
+}
