@@ -1,7 +1,8 @@
 //! A service whose requestor may be killed: run it, end it with `kill -9` or Ctrl-C, run it again. The
 //! second run settles what the first one left, and says what that was.
 //!
-//! `comes_back [SECONDS]` keeps two instances for so long, a minute unless told otherwise. Set
+//! `comes_back [--resume] [SECONDS]` keeps two instances for so long, a minute unless told otherwise. With
+//! `--resume` the second run goes on with the machines of the first one, instead of giving them back. Set
 //! `YAGNA_APPKEY`, `YAGNA_API_URL` and `GOLEM_JOURNAL`, the file in which it remembers; without a
 //! daemon, `cargo run --release -p mock-yagna -- --app-key secret` is one for rehearsals.
 
@@ -49,13 +50,15 @@ fn told(event: &Event) {
     }
 }
 
-async fn keep(golem: &Golem, seconds: u64) -> anyhow::Result<()> {
-    let cluster = golem
+async fn keep(golem: &Golem, seconds: u64, resume: bool) -> anyhow::Result<()> {
+    let mut service = golem
         .run_service::<Clock>()
         .instance_params([(), ()])
-        .expiration(Duration::from_secs(1200))
-        .start()
-        .await?;
+        .expiration(Duration::from_secs(1200));
+    if resume {
+        service = service.resume("clock");
+    }
+    let cluster = service.start().await?;
     cluster.wait_running(Duration::from_secs(120)).await?;
     say("running");
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -66,10 +69,13 @@ async fn keep(golem: &Golem, seconds: u64) -> anyhow::Result<()> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
-    let seconds = match std::env::args().nth(1) {
-        Some(seconds) => seconds.parse().context("SECONDS is a number")?,
-        None => 60,
-    };
+    let (mut seconds, mut resume) = (60, false);
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--resume" => resume = true,
+            argument => seconds = argument.parse().context("SECONDS is a number")?,
+        }
+    }
     let golem = Golem::builder()
         .budget(Glm::from(1))
         .event_consumer(told)
@@ -81,7 +87,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         biased;
         // Somebody pressed Ctrl-C.
         _ = golem.stopped() => Ok(()),
-        kept = keep(&golem, seconds) => kept,
+        kept = keep(&golem, seconds, resume) => kept,
     };
     // Whatever happened: what was rented is given back before anything else.
     let report = golem.stop().await;

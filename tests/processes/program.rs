@@ -55,9 +55,15 @@ fn example() -> Result<PathBuf> {
 }
 
 impl Program {
-    /// Starts it for so many `seconds` of work.
-    pub(super) fn start(mock: &StandaloneMock, journal: &Path, seconds: u32) -> Result<Self> {
+    /// Starts it for so many `seconds` of work; whether it is to `resume` its service by name.
+    pub(super) fn start(
+        mock: &StandaloneMock,
+        journal: &Path,
+        seconds: u32,
+        resume: bool,
+    ) -> Result<Self> {
         let mut process = Command::new(example()?)
+            .args(resume.then_some("--resume"))
             .arg(seconds.to_string())
             .envs(mock.environment.iter().cloned())
             .env("GOLEM_JOURNAL", journal)
@@ -80,6 +86,18 @@ impl Program {
             }
         }
         Ok(())
+    }
+
+    /// Reads up to this line of output.
+    pub(super) fn read_until(&mut self, line: &str) -> Result<()> {
+        loop {
+            let read = self.said.len();
+            let length = self.output.read_line(&mut self.said)?;
+            ensure!(length > 0, "it never said {line:?}:\n{}", self.said);
+            if self.said.get(read..).is_some_and(|it| it.trim_end() == line) {
+                return Ok(());
+            }
+        }
     }
 
     /// Sends a signal; one that has ended already does not mind.
@@ -135,7 +153,7 @@ impl Ledger {
         })
     }
 
-    fn read(&self) -> Result<Value> {
+    pub(super) fn read(&self) -> Result<Value> {
         let mut stream = TcpStream::connect(&self.address)?;
         write!(
             stream,
