@@ -162,7 +162,7 @@ impl fmt::Display for RecoveryReport {
         if let Some(path) = &self.set_aside {
             write!(
                 f,
-                "\n  the journal was damaged and is kept as {}; what it held is found by session only",
+                "\n  the journal was damaged and is kept as {}; what it held and is not named here, `rehearse doctor` finds",
                 path.display()
             )?;
         }
