@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use golem_wire::activity::{
-    ActivityState, CommandResult, Deploy, ExeScriptCommand, Run, Transfer,
-};
-use golem_wire::{ActivityId, BatchId};
 use bytes::Bytes;
+use golem_wire::activity::{ActivityState, CommandResult, Deploy, ExeScriptCommand, Run, Transfer};
+use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 
 use super::batch::{Batch, BatchEvent, Outcome};
@@ -437,7 +435,12 @@ impl State {
         };
         // The command's own environment goes before that of the deployment.
         let mut env = activity.env.clone();
-        env.extend(run.env.iter().flatten().map(|(n, v)| (n.clone(), v.clone())));
+        env.extend(
+            run.env
+                .iter()
+                .flatten()
+                .map(|(n, v)| (n.clone(), v.clone())),
+        );
         let command = RunCommand {
             entry_point: &run.entry_point,
             args: &run.args,

@@ -111,7 +111,9 @@ pub(super) fn environment(deploy: &Deploy) -> BTreeMap<String, String> {
     match &deploy.env {
         Some(Value::Object(map)) => map.iter().map(|(n, v)| (n.clone(), text(v))).collect(),
         Some(Value::Array(list)) => {
-            let lines = list.iter().filter_map(|line| line.as_str()?.split_once('='));
+            let lines = list
+                .iter()
+                .filter_map(|line| line.as_str()?.split_once('='));
             lines.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
         }
         _ => BTreeMap::new(),
@@ -122,9 +124,11 @@ pub(super) fn environment(deploy: &Deploy) -> BTreeMap<String, String> {
 fn volumes(deploy: &Deploy) -> Vec<&str> {
     match &deploy.volumes {
         Some(Value::Object(map)) => map.keys().map(String::as_str).take(MOST_VOLUMES).collect(),
-        Some(Value::Array(list)) => {
-            list.iter().filter_map(Value::as_str).take(MOST_VOLUMES).collect()
-        }
+        Some(Value::Array(list)) => list
+            .iter()
+            .filter_map(Value::as_str)
+            .take(MOST_VOLUMES)
+            .collect(),
         _ => Vec::new(),
     }
 }

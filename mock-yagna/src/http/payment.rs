@@ -23,8 +23,8 @@ use super::extract::{ApiQuery, Caller};
 use super::time::{deadline, optional_stamp};
 use crate::config::Platform;
 use crate::payment::PaymentFilter;
-use signed::{SignedPayment, signed};
 use crate::world::{Topic, World};
+use signed::{SignedPayment, signed};
 
 /// Seconds of a long poll that does not say.
 const DEFAULT_TIMEOUT: f64 = 5.0;

@@ -7,7 +7,7 @@ use golem_wire::{DemandId, NodeId};
 
 use super::Due;
 use super::demand::{Demand, Life};
-use super::proposal::{Proposal, Side};
+use super::proposal::{Base, Proposal, Side};
 use crate::journal::Event;
 use crate::provider::Provider;
 use crate::world::{Action, State, Topic};
@@ -17,8 +17,8 @@ fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
         .terms
         .parsed
         .as_ref()
-        .is_some_and(|c| c.matches(&provider.offer));
-    demand_accepts && provider.constraint.matches(&demand.terms.properties)
+        .is_some_and(|c| c.matches(&*provider.offer));
+    demand_accepts && provider.constraint.matches(&*demand.terms.properties)
 }
 
 impl State {
@@ -128,7 +128,7 @@ impl State {
             provider: provider.clone(),
             offer,
             side: Side::Provider,
-            base: Arc::clone(&source.offer),
+            base: Base::Offer(Arc::clone(&source.offer)),
             adopted: crate::provider::Adopted::new(),
             constraints: source.constraints.clone(),
             parsed: Some(Arc::clone(&source.constraint)),

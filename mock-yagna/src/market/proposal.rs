@@ -18,7 +18,7 @@ use super::demand::Life;
 use super::{Due, MarketError};
 use crate::behaviour::Step;
 use crate::journal::Event;
-use crate::provider::{Adopted, Answer, counter_offer, negotiate};
+use crate::provider::{Adopted, Answer, Offered, counter_offer, negotiate};
 use crate::world::{Action, State};
 
 /// Who issued a proposal.
@@ -26,6 +26,15 @@ use crate::world::{Action, State};
 pub(super) enum Side {
     Requestor,
     Provider,
+}
+
+/// What a proposal begins with.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// A requestor's counter-proposal, all of it.
+    Demand(Arc<Properties>),
+    /// A provider's offer.
+    Offer(Arc<Offered>),
 }
 
 /// One proposal of a negotiation.
@@ -36,8 +45,8 @@ pub(crate) struct Proposal {
     pub(super) provider: NodeId,
     pub(super) offer: OfferId,
     pub(super) side: Side,
-    /// What it begins with: a provider's offer, a requestor's counter-proposal.
-    pub(super) base: Arc<Properties>,
+    /// What it begins with.
+    pub(super) base: Base,
     /// What the provider changes of its offer.
     pub(super) adopted: Adopted,
     pub(super) constraints: Arc<str>,
@@ -54,9 +63,9 @@ pub(crate) struct Proposal {
 impl Proposal {
     /// Its properties; providers share what they do not change.
     pub(super) fn properties(&self) -> Cow<'_, Properties> {
-        match self.adopted.is_empty() {
-            true => Cow::Borrowed(&self.base),
-            false => Cow::Owned(counter_offer(&self.base, &self.adopted)),
+        match &self.base {
+            Base::Demand(properties) => Cow::Borrowed(properties),
+            Base::Offer(offer) => Cow::Owned(counter_offer(offer, &self.adopted)),
         }
     }
 }
@@ -164,7 +173,7 @@ impl State {
             provider: provider.clone(),
             offer: previous.offer.clone(),
             side: Side::Requestor,
-            base: terms.properties,
+            base: Base::Demand(terms.properties),
             adopted: Adopted::new(),
             constraints: terms.constraints,
             parsed: terms.parsed,
@@ -271,7 +280,7 @@ impl State {
                     provider: counter.provider.clone(),
                     offer: counter.offer.clone(),
                     side: Side::Provider,
-                    base: Arc::clone(&provider.offer),
+                    base: Base::Offer(Arc::clone(&provider.offer)),
                     adopted,
                     constraints: provider.constraints.clone(),
                     parsed: Some(Arc::clone(&provider.constraint)),

@@ -1,6 +1,6 @@
 //! Scans: looking at the offers of the market without a demand.
 
-use golem_wire::market::{Offer, Properties};
+use golem_wire::market::Offer;
 use golem_wire::{NodeId, OfferId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -81,9 +81,9 @@ impl State {
             scan.seen
                 .insert(provider.id.clone(), provider.offer_id.clone());
             let constraint = scan.constraint.as_ref();
-            if constraint.is_none_or(|c| c.matches(&provider.offer)) {
+            if constraint.is_none_or(|c| c.matches(&*provider.offer)) {
                 offers.push(Offer {
-                    properties: Properties::clone(&provider.offer),
+                    properties: provider.offer.whole(),
                     constraints: provider.constraints.to_string(),
                     offer_id: provider.offer_id.clone(),
                     provider_id: provider.id.clone(),

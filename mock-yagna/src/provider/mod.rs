@@ -7,16 +7,17 @@ mod conduct;
 mod fleet;
 mod negotiation;
 mod offer;
+mod offered;
 
 use std::sync::Arc;
 
 use golem_wire::common::Reason;
-use golem_wire::market::Properties;
 use golem_wire::{NodeId, OfferId};
 use indexmap::IndexMap;
 use rand_chacha::ChaCha8Rng;
 
 pub(crate) use negotiation::{Adopted, Answer, counter_offer, negotiate};
+pub(crate) use offered::Offered;
 
 use crate::behaviour::{Behaviour, Said};
 use crate::config::ProviderSpec;
@@ -45,7 +46,7 @@ pub struct Provider {
     pub(crate) busy: u32,
     /// The offer as published; a new id each time it returns to the market.
     pub(crate) offer_id: OfferId,
-    pub(crate) offer: Arc<Properties>,
+    pub(crate) offer: Arc<Offered>,
     pub(crate) constraints: Arc<str>,
     pub(crate) constraint: Arc<Constraint>,
     /// Everything random about this provider.
@@ -88,6 +89,7 @@ impl State {
         let platforms = self.config.platforms.clone();
         // Providers that behave alike share one description of it.
         let mut alike: Option<Arc<Behaviour>> = None;
+        let mut like: Option<Arc<Offered>> = None;
         let mut wanted = IndexMap::<_, (Arc<str>, Arc<Constraint>)>::new();
         self.providers.by_id.reserve_exact(self.fleet.len());
         for spec in self.fleet.clone() {
@@ -102,7 +104,9 @@ impl State {
             if let Some(key) = &spec.app_key {
                 self.identities.admit_provider(key, id.clone());
             }
-            let offer = offer::properties(&spec, &id, &platforms);
+            let said = offer::properties(&spec, &id, &platforms);
+            let offer = Arc::new(Offered::new(said, like.as_deref()));
+            like = Some(Arc::clone(&offer));
             let alike = (spec.subnet.clone(), spec.constraints.clone());
             let both = wanted.entry(alike).or_insert_with(|| {
                 let (text, parsed) = offer::constraints(&spec, self.now);
@@ -115,7 +119,7 @@ impl State {
                 online: spec.behaviour.online,
                 busy: 0,
                 offer_id: self.ids.offer(),
-                offer: Arc::new(offer),
+                offer: Arc::clone(&offer),
                 constraints,
                 constraint,
                 rng: seed.rng(),
@@ -133,8 +137,8 @@ impl State {
     /// Writes the offer of a provider anew.
     pub(crate) fn publish_offer(&mut self, id: &NodeId) {
         if let Some(provider) = self.providers.by_id.get_mut(id) {
-            let offer = offer::properties(&provider.spec, id, &self.config.platforms);
-            provider.offer = Arc::new(offer);
+            let said = offer::properties(&provider.spec, id, &self.config.platforms);
+            provider.offer = Arc::new(Offered::new(said, Some(&provider.offer)));
         }
     }
 

@@ -7,7 +7,7 @@ use golem_wire::market::Properties;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{NO_CAPACITY, Provider};
+use super::{NO_CAPACITY, Offered, Provider};
 
 /// Interval of debit notes.
 pub(super) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
@@ -46,8 +46,8 @@ pub(crate) enum Answer {
 pub(crate) type Adopted = Vec<(&'static str, Option<Value>)>;
 
 /// The properties of a counter-offer.
-pub(crate) fn counter_offer(offer: &Properties, adopted: &Adopted) -> Properties {
-    let mut counter = offer.clone();
+pub(crate) fn counter_offer(offer: &Offered, adopted: &Adopted) -> Properties {
+    let mut counter = offer.whole();
     for (key, value) in adopted {
         match value {
             Some(value) => counter.insert((*key).to_owned(), value.clone()),
@@ -73,7 +73,7 @@ pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp
     answer.map_or_else(Answer::Reject, Answer::Counter)
 }
 
-fn check_platform(offer: &Properties, demand: &Properties) -> Result<(), String> {
+fn check_platform(offer: &Offered, demand: &Properties) -> Result<(), String> {
     let Some(chosen) = demand.get(CHOSEN_PLATFORM).and_then(Value::as_str) else {
         return Err(format!(
             "Demand does not choose a payment platform ({CHOSEN_PLATFORM})"
@@ -115,7 +115,7 @@ fn check_expiration(demand: &Properties, now: Timestamp) -> Result<(), String> {
 
 /// A negotiable property takes the requestor's value if that is in range; one that the requestor
 /// does not mention is dropped, since both sides must carry it to be bound by it.
-fn adopt(offer: &Properties, demand: &Properties, keep: bool) -> Result<Adopted, String> {
+fn adopt(offer: &Offered, demand: &Properties, keep: bool) -> Result<Adopted, String> {
     let mut adopted = Adopted::new();
     for (key, least, most) in NEGOTIABLE {
         match demand.get(key) {
@@ -153,11 +153,12 @@ mod tests {
         value.as_object().expect("an object").clone()
     }
 
-    fn offer() -> Properties {
-        properties(json!({
+    fn offer() -> Offered {
+        let said = properties(json!({
             "golem.com.payment.platform.erc20-holesky-tglm.address": "0x00",
             INTERVAL: 120, PAYMENT_TIMEOUT: 120, ACCEPT_TIMEOUT: 240,
-        }))
+        }));
+        Offered::new(said, None)
     }
 
     fn expiring_in(minutes: i64, more: Value) -> Properties {

@@ -84,6 +84,18 @@ pub enum Verdict {
     Undefined(Vec<String>),
 }
 
+/// Where an expression looks properties up.
+pub trait Lookup {
+    /// The value of a property, if it is there.
+    fn property(&self, key: &str) -> Option<&Value>;
+}
+
+impl Lookup for Properties {
+    fn property(&self, key: &str) -> Option<&Value> {
+        self.get(key)
+    }
+}
+
 impl Constraint {
     /// Reads an expression.
     ///
@@ -94,12 +106,12 @@ impl Constraint {
     }
 
     /// Whether `properties` fulfil this expression.
-    pub fn matches(&self, properties: &Properties) -> bool {
+    pub fn matches(&self, properties: &impl Lookup) -> bool {
         self.verdict(properties) == Verdict::True
     }
 
     /// What this expression says about `properties`.
-    pub fn verdict(&self, properties: &Properties) -> Verdict {
+    pub fn verdict(&self, properties: &impl Lookup) -> Verdict {
         match self {
             Constraint::And(parts) => combine(parts, properties, Verdict::False, Verdict::True),
             Constraint::Or(parts) => combine(parts, properties, Verdict::True, Verdict::False),
@@ -108,13 +120,13 @@ impl Constraint {
                 Verdict::False => Verdict::True,
                 undefined @ Verdict::Undefined(_) => undefined,
             },
-            Constraint::Present(key) if properties.contains_key(key) => Verdict::True,
+            Constraint::Present(key) if properties.property(key).is_some() => Verdict::True,
             Constraint::Present(key) => Verdict::Undefined(vec![key.clone()]),
             Constraint::Compare {
                 key,
                 operator,
                 value,
-            } => match properties.get(key) {
+            } => match properties.property(key) {
                 None => Verdict::Undefined(vec![key.clone()]),
                 Some(property) if compare(property, *operator, value) => Verdict::True,
                 Some(_) => Verdict::False,
@@ -126,7 +138,7 @@ impl Constraint {
 /// `deciding` from any part decides; else undefined parts leave it open; else it is `otherwise`.
 fn combine(
     parts: &[Constraint],
-    properties: &Properties,
+    properties: &impl Lookup,
     deciding: Verdict,
     otherwise: Verdict,
 ) -> Verdict {
