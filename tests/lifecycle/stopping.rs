@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use golem_engine::Config;
+use golem_engine::service::ServiceState;
+use golem_scenarios::Offline;
 use mock_yagna::fault::{Effect, Fault};
+use mock_yagna::{Delay, ProviderSpec};
 use tokio::time::{Instant, sleep};
 
-use crate::ticker::{assert_clean, network, running};
+use crate::ticker::{Diary, Ticker, assert_clean, network, running};
 
 /// Requests of every stage of stopping, and everything at once.
 const WEDGED: [&str; 18] = [
@@ -184,7 +187,8 @@ fn a_budget_is_kept_for_an_invoice_that_could_not_be_accepted_and_released_when_
             assert_eq!(budget.contains("kept"), kept, "{answer}: {report}");
             let open = stage.network().summary().open;
             assert_eq!(
-                open.iter().any(|open| open.to_string().contains("allocation")),
+                open.iter()
+                    .any(|open| open.to_string().contains("allocation")),
                 kept,
                 "{answer}: {open:?}"
             );
@@ -205,9 +209,46 @@ fn an_acceptance_that_failed_for_a_while_is_tried_again() {
         drop(refusing);
         sleep(Duration::from_secs(600)).await;
         let summary = stage.network().summary();
-        assert_eq!((summary.invoices, summary.invoices_paid), (1, 1), "{summary}");
+        assert_eq!(
+            (summary.invoices, summary.invoices_paid),
+            (1, 1),
+            "{summary}"
+        );
         let report = golem.stop().await;
         assert!(report.is_clean(), "{report}");
         assert_clean(stage);
+    });
+}
+
+#[test]
+fn an_agreement_that_is_approved_while_it_is_being_cancelled_is_terminated_and_its_invoice_accepted()
+ {
+    let mut slow = ProviderSpec::new("slow");
+    slow.behaviour.approve_after = Duration::from_secs(8);
+    Offline::new(1).providers(vec![slow]).run(async |stage| {
+        let late = Effect::Delay(Delay::Fixed(Duration::from_secs(5)));
+        let fault = Fault::new("cancelAgreement", late).expect("a fault");
+        let _fault = stage.network().inject(fault).expect("possible");
+        let golem = stage.golem().start().await.expect("the engine starts");
+        let cluster = golem
+            .run_service::<Ticker>()
+            .instance_params([Diary::default()])
+            .start()
+            .await
+            .expect("a cluster");
+        // Confirmed, and not approved yet.
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(cluster.instances()[0].state, ServiceState::Pending);
+        let report = golem.stop().await;
+        assert_eq!(report.agreements, 1, "{report}");
+        assert_eq!(report.invoices_accepted, 1, "{report}");
+        assert!(report.is_clean(), "{report}");
+        assert_clean(stage);
+        let summary = stage.network().summary();
+        assert_eq!(
+            (summary.agreements, summary.invoices_paid),
+            (1, 1),
+            "{summary}"
+        );
     });
 }

@@ -64,7 +64,13 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
     .await;
     match outcome {
         Ok(rental) => Ok(rental),
-        Err(end) => {
+        // It was in force: it stays known until it is paid.
+        Err(Missed::Approved(reason)) => Err(Failure {
+            offer,
+            reason: format!("approved when it was not wanted any more: {reason}"),
+            fatal: None,
+        }),
+        Err(Missed::Nothing(end)) => {
             core.rentals().forget(&id);
             if end.by != EndedBy::Lost {
                 // Nothing ever ran on it, and nothing more can come of it.
@@ -176,6 +182,14 @@ fn valid_to(desk: &Desk) -> Timestamp {
     valid_to.unwrap_or(Timestamp::MAX)
 }
 
+/// Why there is no machine.
+enum Missed {
+    /// The agreement came to nothing.
+    Nothing(AgreementEnd),
+    /// It was approved behind our back, and has been terminated.
+    Approved(String),
+}
+
 struct Handshake<'a> {
     desk: &'a Arc<Desk>,
     offer: &'a OfferProposal,
@@ -183,7 +197,7 @@ struct Handshake<'a> {
 }
 
 impl Handshake<'_> {
-    async fn run(&self) -> Result<Arc<Rental>, AgreementEnd> {
+    async fn run(&self) -> Result<Arc<Rental>, Missed> {
         let mut state = State::Created;
         let mut event = self.confirm().await;
         loop {
@@ -203,15 +217,14 @@ impl Handshake<'_> {
             };
             event = match effect {
                 Effect::HandOver => return Ok(self.hand_over()),
-                Effect::Announce(end) => return Err(end),
+                Effect::Announce(end) => return Err(Missed::Nothing(end)),
                 Effect::AwaitApproval => self.await_approval().await,
                 Effect::Cancel(reason) => self.cancel(reason.as_str().into()).await,
                 Effect::Terminate(reason) => {
-                    let reason = reason.as_str().into();
-                    match terminate::terminate(&self.desk.core, self.id, &reason).await {
-                        Ok(()) => Event::Terminated,
-                        Err(why) => return Err(self.left_open(why)),
-                    }
+                    // In force like any other until it has ended: its invoice must find it.
+                    let rental = self.hand_over();
+                    rental.terminate(reason.as_str().into()).await;
+                    return Err(Missed::Approved(reason));
                 }
                 Effect::LookUp => match terminate::look_up(&self.desk.core, self.id).await {
                     Ok(found) => Event::Found(found),
@@ -221,13 +234,13 @@ impl Handshake<'_> {
         }
     }
 
-    fn left_open(&self, reason: String) -> AgreementEnd {
+    fn left_open(&self, reason: String) -> Missed {
         self.desk.core.rentals().leave_open(LeftOpen {
             agreement_id: self.id.clone(),
             provider_name: self.offer.provider_name().to_owned(),
             reason: reason.clone(),
         });
-        AgreementEnd::new(EndedBy::Lost, reason)
+        Missed::Nothing(AgreementEnd::new(EndedBy::Lost, reason))
     }
 
     async fn confirm(&self) -> Event {
