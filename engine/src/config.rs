@@ -11,9 +11,9 @@ use rust_decimal::Decimal;
 use url::Url;
 
 pub use crate::activity::ActivityLimits;
-pub use crate::recovery::RecoveryLimits;
 use crate::error::ConfigError;
 use crate::journal::Durability;
+pub use crate::recovery::RecoveryLimits;
 
 /// Where a daemon listens unless told otherwise.
 pub const DEFAULT_API_URL: &str = "http://127.0.0.1:7465";

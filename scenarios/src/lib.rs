@@ -6,8 +6,8 @@
 
 pub mod catalog;
 pub mod cli;
-mod error;
 pub mod doctor;
+mod error;
 pub mod expect;
 pub mod file;
 pub mod image;

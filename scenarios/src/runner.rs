@@ -124,13 +124,8 @@ impl Run<'_> {
             reason: error.to_string(),
         };
         let journal = Journal::create(&self.output.journal()).map_err(written)?;
-        let stage = Stage::set_under(
-            self.scenario,
-            self.seed,
-            self.backend,
-            &self.options.layer,
-        )
-        .await?;
+        let stage =
+            Stage::set_under(self.scenario, self.seed, self.backend, &self.options.layer).await?;
         let begin = tokio::time::Instant::now();
         if let Some(network) = stage.network() {
             journal.follow(network.clone());

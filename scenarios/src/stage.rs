@@ -250,7 +250,10 @@ fn under(network: &MockYagna, tasks: &TaskGroup, layer: &Layer) -> Transport {
     let connections = network.clone();
     Transport::in_memory(router, move || {
         if !connections.is_listening() {
-            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, NotListening));
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                NotListening,
+            ));
         }
         let (client, server) = tokio::io::duplex(PIPE);
         let service = TowerToHyperService::new(connections.router());

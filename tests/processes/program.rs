@@ -94,7 +94,11 @@ impl Program {
             let read = self.said.len();
             let length = self.output.read_line(&mut self.said)?;
             ensure!(length > 0, "it never said {line:?}:\n{}", self.said);
-            if self.said.get(read..).is_some_and(|it| it.trim_end() == line) {
+            if self
+                .said
+                .get(read..)
+                .is_some_and(|it| it.trim_end() == line)
+            {
                 return Ok(());
             }
         }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use golem_wire::{ActivityId, NodeId};
 use golem_wire::common::Reason;
+use golem_wire::{ActivityId, NodeId};
 
 use super::{Activity, ActivityError};
 use crate::golem::Core;

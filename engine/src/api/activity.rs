@@ -124,7 +124,11 @@ impl ActivityApi {
     /// `getRunningCommand`: whether the exe-unit is at a command.
     pub(crate) async fn is_busy(&self, activity: &ActivityId) -> Result<bool, ApiError> {
         let path = path(&[activity.as_str(), "command"]);
-        match self.0.send_unit(Call::get("getRunningCommand", &path)).await {
+        match self
+            .0
+            .send_unit(Call::get("getRunningCommand", &path))
+            .await
+        {
             Ok(()) => Ok(true),
             Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => Ok(false),
             // Daemons whose exe-units cannot tell: a busy one turns scripts away by itself.

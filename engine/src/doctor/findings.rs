@@ -145,7 +145,10 @@ impl Findings {
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(holder) = &self.in_use_by {
-            writeln!(f, "the journal is in use by {holder}: what is open is in use, too")?;
+            writeln!(
+                f,
+                "the journal is in use by {holder}: what is open is in use, too"
+            )?;
         }
         if self.is_empty() {
             f.write_str("nothing is open")?;

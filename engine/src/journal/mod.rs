@@ -16,22 +16,22 @@
 
 mod book;
 mod damage;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod engine_tests;
 mod entry;
 mod file;
+#[cfg(test)]
+mod kill_tests;
 mod layout;
 mod lock;
 mod memory;
 mod migrate;
 mod sqlite;
-mod survey;
-#[cfg(test)]
-mod damage_tests;
-#[cfg(test)]
-mod engine_tests;
-#[cfg(test)]
-mod kill_tests;
 #[cfg(test)]
 mod sqlite_tests;
+mod survey;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

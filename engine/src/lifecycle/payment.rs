@@ -374,7 +374,8 @@ mod tests {
     }
 
     #[test]
-    fn an_acceptance_that_failed_in_passing_is_tried_again_and_no_other_invoice_is_accepted_meanwhile() {
+    fn an_acceptance_that_failed_in_passing_is_tried_again_and_no_other_invoice_is_accepted_meanwhile()
+     {
         let failed = |passing| Event::InvoiceFailed {
             id: "i".into(),
             reason: "no answer".into(),
@@ -397,7 +398,11 @@ mod tests {
             "{effects:?}"
         );
         let (_, effects) = run(vec![invoice("i", "0.2"), failed(false), again]);
-        assert_eq!(effects.len(), 1, "what is refused for good is not tried again");
+        assert_eq!(
+            effects.len(),
+            1,
+            "what is refused for good is not tried again"
+        );
     }
 
     #[test]

@@ -251,5 +251,8 @@ fn an_instance_that_is_resumed_runs_or_stops_without_being_started() {
     assert_eq!(state.public(), ServiceState::Stopping);
     assert_eq!(effects, [Effect::Handle(Handler::Shutdown)]);
     let late = step(State::Running, Event::Resumed { stopping: false }, RESPAWN);
-    assert!(late.is_err(), "only what was not begun in this life is resumed");
+    assert!(
+        late.is_err(),
+        "only what was not begun in this life is resumed"
+    );
 }

@@ -17,9 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use allocation::{Budgets, begin, keep_alive, release, release_earlier};
-pub(crate) use documents::{
-    catch_up, follow_debit_notes, follow_invoices, settlement, try_again,
-};
+pub(crate) use documents::{catch_up, follow_debit_notes, follow_invoices, settlement, try_again};
 pub(crate) use earlier::{Earlier, is_accepted, take_up};
 pub(crate) use tide::Tide;
 

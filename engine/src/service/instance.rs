@@ -306,7 +306,9 @@ fn reason_of(event: &Event) -> Option<String> {
         | Event::HandlerFailed { reason }
         | Event::Lost { reason }
         | Event::AgreementEnded { reason } => Some(reason.clone()),
-        Event::Rented | Event::Resumed { .. } | Event::HandlerFinished | Event::StopRequested => None,
+        Event::Rented | Event::Resumed { .. } | Event::HandlerFinished | Event::StopRequested => {
+            None
+        }
     }
 }
 
