@@ -252,3 +252,24 @@ fn an_agreement_that_is_approved_while_it_is_being_cancelled_is_terminated_and_i
         );
     });
 }
+
+#[test]
+fn an_agreement_that_ended_and_was_paid_long_ago_is_no_debt_of_a_stop() {
+    network(1, &["alice", "bob"]).run(async |stage| {
+        let (golem, _, _) = running(stage, 2, |_| {}).await;
+        sleep(Duration::from_secs(600)).await;
+        let act = mock_yagna::Act::TerminateAgreement {
+            provider: "bob".into(),
+            reason: None,
+        };
+        stage.network().act(act).expect("possible");
+        sleep(Duration::from_secs(1200)).await;
+        let began = Instant::now();
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(report.invoices_accepted, 2, "{report}");
+        // Nothing was waited for in vain.
+        assert!(began.elapsed() < Duration::from_secs(30), "{report}");
+        assert_clean(stage);
+    });
+}

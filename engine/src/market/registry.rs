@@ -142,6 +142,10 @@ impl Rentals {
 
     /// Forgets agreements of which nothing more can come; does nothing most of the time.
     pub(crate) fn prune(&self, core: &Core) {
+        if core.jobs().is_cancelled() {
+            // Stopping accounts for all that are remembered.
+            return;
+        }
         let now = core.now();
         {
             let mut inner = self.lock();
