@@ -246,6 +246,39 @@ async fn a_dirty_daemon_is_listed_and_settled_without_a_journal() {
     assert!(doctor.examine().await.expect("findings").is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_doctor_looks_an_acceptance_up_whose_answer_was_lost_and_repeats_one_that_was_not_done()
+{
+    use mock_yagna::fault::{Effect, Fault};
+
+    let (network, timebase, _) = dirty().await;
+    // No answer ever comes: sending again could not tell anything either.
+    let lost = Fault::new("acceptInvoice", Effect::LoseAnswer).expect("a fault");
+    let _lost = network.inject(lost).expect("possible");
+    let mut refused = Fault::new("acceptDebitNote", Effect::Refuse(503)).expect("a fault");
+    refused.count = Some(1);
+    let _refused = network.inject(refused).expect("possible");
+    let tasks = TaskGroup::new("test");
+    let doctor = Doctor::builder()
+        .app_key(KEY)
+        .api_url("http://memory.invalid")
+        .transport(in_memory(&network, &tasks))
+        .clock(Virtual(timebase))
+        .seed(golem_engine::rng::Seed::from_u64(2))
+        .connect()
+        .await
+        .expect("a doctor");
+    let settled = doctor.settle(&mut |_: &str| {}).await.expect("an answer");
+    assert!(settled.is_clean() && settled.failed.is_empty(), "{settled}");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let summary = network.summary();
+    assert!(
+        summary.open.is_empty() && summary.violations.is_empty(),
+        "{summary}"
+    );
+    assert_eq!(summary.invoices, summary.invoices_paid, "{summary}");
+}
+
 /// A simulated daemon on a port of its own, in a thread of its own.
 fn serve() -> String {
     let (tell, hear) = std::sync::mpsc::channel();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use golem_wire::common::Reason;
-use golem_wire::payment::{Acceptance, Allocation, NewAllocation};
+use golem_wire::payment::{Acceptance, Allocation, DocumentStatus, NewAllocation};
 use golem_wire::{AgreementId, AllocationId, Glm};
 use http::StatusCode;
 use indexmap::IndexSet;
@@ -23,6 +23,7 @@ use crate::config::PaymentLimits;
 use crate::error::Error;
 use crate::journal::{Fact, JournalError};
 use crate::market::offer_of;
+use crate::payment;
 use crate::retry::Backoff;
 
 const ATTEMPTS: u32 = 4;
@@ -238,10 +239,9 @@ impl Doctor {
                 total_amount_accepted: amount,
                 allocation_id: budget.allocation_id.clone(),
             };
-            // Accepting again is a no-op at the daemon.
-            let done = backoff
-                .read(ATTEMPTS, || api.accept_invoice(id, &acceptance))
-                .await;
+            let send = async || api.accept_invoice(id, &acceptance).await;
+            let status = async || Ok(api.invoice(id).await?.status);
+            let done = accept_once(backoff, send, status).await;
             if teller.step(format!("{what} accepted"), done) {
                 teller.settled.accepted = teller.settled.accepted + amount;
                 self.fact(Fact::AccountClosed {
@@ -263,9 +263,9 @@ impl Doctor {
                 total_amount_accepted: amount,
                 allocation_id: budget.allocation_id.clone(),
             };
-            let done = backoff
-                .read(ATTEMPTS, || api.accept_debit_note(id, &acceptance))
-                .await;
+            let send = async || api.accept_debit_note(id, &acceptance).await;
+            let status = async || Ok(api.debit_note(id).await?.status);
+            let done = accept_once(backoff, send, status).await;
             teller.step(format!("{what} accepted"), done);
             self.drop_own(backoff, sight, &budget, teller).await;
         }
@@ -423,4 +423,22 @@ impl Doctor {
             self.fact(Fact::Instance { instance });
         }
     }
+}
+
+/// Sends an acceptance. After a failure the document is asked for before it is sent again; as long as
+/// that is not answered, nobody knows, and it is not.
+async fn accept_once(
+    backoff: &mut Backoff,
+    send: impl AsyncFn() -> Result<(), ApiError>,
+    status: impl AsyncFn() -> Result<DocumentStatus, ApiError>,
+) -> Result<(), ApiError> {
+    for attempt in 1.. {
+        let Err(error) = send().await else { break };
+        match backoff.read(ATTEMPTS, || status()).await {
+            Ok(status) if payment::is_accepted(&status) => break,
+            Ok(_) if error.is_retryable() && attempt < ATTEMPTS => backoff.pause().await,
+            Ok(_) | Err(_) => return Err(error),
+        }
+    }
+    Ok(())
 }
