@@ -33,8 +33,8 @@ async fn add_node(api: &Api, network: &str, node: &str, ip: &str) {
     assert_eq!((answer.status, answer.text.as_str()), (200, "null"));
 }
 
-/// Connects to a port of a machine over a byte stream in memory.
-async fn tcp(api: &Api, network: &str, ip: &str, port: u16) -> Result<Socket, WsError> {
+/// Opens a websocket over a byte stream in memory.
+async fn open(api: &Api, path_and_query: &str) -> Result<Socket, WsError> {
     let (client, server) = tokio::io::duplex(64 * 1024);
     let router = api.router.clone();
     api.mock.world().spawn(async move {
@@ -47,8 +47,14 @@ async fn tcp(api: &Api, network: &str, ip: &str, port: u16) -> Result<Socket, Ws
                 .await,
         );
     });
-    let url = format!("ws://mock{NET}/{network}/tcp/{ip}/{port}?authToken=secret");
+    let url = format!("ws://mock{path_and_query}");
     Ok(tokio_tungstenite::client_async(url, client).await?.0)
+}
+
+/// Connects to a port of a machine.
+async fn tcp(api: &Api, network: &str, ip: &str, port: u16) -> Result<Socket, WsError> {
+    let path = format!("{NET}/{network}/tcp/{ip}/{port}?authToken=secret");
+    open(api, &path).await
 }
 
 /// Status of a connection that is refused.
@@ -245,6 +251,47 @@ async fn a_connection_to_nobody_times_out_after_five_seconds_without_a_body() {
     );
     let answer = api.get(&format!("{NET}/{id}/tcp/192.168.0.2/99999")).await;
     assert_eq!(answer.plain(), (404, r#"can not parse "99999" to a u16"#));
+}
+
+/// The daemon 0.17.6 was asked with a network, an address of its own and a node, and with none.
+#[tokio::test(start_paused = true)]
+async fn whole_ip_packets_are_not_found_whoever_asks_for_them_and_however() {
+    let api = Api::start();
+    let id = network(&api).await;
+    machine(&api, &id, "192.168.0.2").await;
+    tcp(&api, &id, "192.168.0.2", 7).await.expect("it is there");
+    for root in ["/net-api/v1/net", "/net-api/v2/vpn/net"] {
+        for (network, addresses) in [
+            (id.as_str(), "from/192.168.0.1/to/192.168.0.2"),
+            (id.as_str(), "from/192.168.0.1/to/192.168.0.9"),
+            (id.as_str(), "from/zz/to/zz"),
+            ("nope", "from/192.168.0.1/to/192.168.0.2"),
+        ] {
+            let path = format!("{root}/{network}/raw/{addresses}");
+            for answer in [
+                api.get(&path).await,
+                api.as_other().get(&path).await,
+                api.post(&path, "").await,
+            ] {
+                assert_eq!((answer.status, answer.text.as_str()), (404, ""), "{path}");
+                assert_eq!(answer.headers.get("content-type"), None, "{path}");
+            }
+            for (query, expected) in [
+                ("?authToken=secret", (404, "")),
+                ("", (401, "Missing application key")),
+                ("?authToken=bad", (401, "Invalid application key")),
+            ] {
+                let opened = open(&api, &format!("{path}{query}")).await;
+                let Err(WsError::Http(answer)) = opened else {
+                    panic!("not refused: {path}{query}");
+                };
+                let body = answer.body().as_deref().unwrap_or_default();
+                let body = String::from_utf8_lossy(body);
+                let told = (answer.status().as_u16(), &*body);
+                assert_eq!(told, expected, "{path}{query}");
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
