@@ -73,7 +73,8 @@ pub struct Behaviour {
     pub invoices: u32,
     /// What it invoices: the truth times this.
     pub invoice_factor: Factor,
-    /// Brings a fresh offer whenever a place becomes free; otherwise only when it comes online.
+    /// Brings a fresh offer whenever a place becomes free; otherwise only when it comes online or
+    /// the hour of its offer is over.
     pub reoffer: bool,
     /// Each return to the market multiplies its prices by this.
     pub reoffer_factor: Factor,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
@@ -12,6 +13,9 @@ use serde::{Deserialize, Deserializer};
 use super::{AppKey, ConfigError};
 use crate::behaviour::Behaviour;
 use crate::market::constraint::Constraint;
+
+/// How long an offer stands.
+const OFFER_LIFE: Duration = Duration::from_secs(3600);
 
 /// One provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -37,6 +41,10 @@ pub struct ProviderSpec {
     /// Agreements at one time.
     #[serde(default = "one")]
     pub capacity: u32,
+    /// How long ago its offer was published when the network begins; it stands for one hour. Absent:
+    /// any time within the last hour, by the seed.
+    #[serde(default, with = "super::duration::option")]
+    pub offer_age: Option<Duration>,
     /// Offer properties that replace or extend the generated ones; `null` removes one.
     #[serde(default)]
     pub properties: Properties,
@@ -105,6 +113,7 @@ impl ProviderSpec {
             runtime: vm(),
             capabilities: usual_capabilities(),
             capacity: 1,
+            offer_age: None,
             properties: Properties::new(),
             constraints: None,
             ports: BTreeMap::new(),
@@ -134,6 +143,8 @@ impl ProviderSpec {
             "it has no name".to_owned()
         } else if self.capacity == 0 {
             "its capacity is 0, so it could never take an agreement".to_owned()
+        } else if self.offer_age.is_some_and(|age| age >= OFFER_LIFE) {
+            "its offer is an hour old or older, but an offer stands for one hour only".to_owned()
         } else if cpu_cores == 0 || cpu_threads == 0 {
             format!("it has {cpu_cores} cores and {cpu_threads} threads")
         } else if !positive(mem_gib) || !positive(storage_gib) {

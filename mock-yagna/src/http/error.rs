@@ -116,6 +116,8 @@ impl From<MarketError> for ApiError {
         use MarketError as E;
         let status = match &error {
             E::SubscriptionGone(_)
+            | E::OfferWithdrawn(_)
+            | E::OfferExpiredForReject(_)
             | E::OwnProposal(_)
             | E::NotMatching { .. }
             | E::NothingToPromote(_)
@@ -129,6 +131,7 @@ impl From<MarketError> for ApiError {
             | E::MaxEvents(..)
             | E::Constraint(_) => StatusCode::BAD_REQUEST,
             E::NoSubscription(_)
+            | E::SubscriptionExpired(_)
             | E::NoDemand(_)
             | E::NoProposal { .. }
             | E::NoAgreement(_)
@@ -140,7 +143,7 @@ impl From<MarketError> for ApiError {
                 from: AgreementState::Proposal,
                 to: AgreementState::Terminated,
             } => StatusCode::CONFLICT,
-            E::SubscriptionExpired(_)
+            E::OfferExpired(_)
             | E::AlreadyCountered(_)
             | E::Transition { .. }
             | E::Expired(_)

@@ -7,6 +7,8 @@
 //!                       └─reject→ Rejected
 //! ```
 
+use std::sync::Arc;
+
 use golem_wire::common::Reason;
 use golem_wire::market::{self as wire, AgreementEvent, AgreementEventKind, AgreementState, Party};
 use golem_wire::{AgreementId, NodeId, ProposalId};
@@ -14,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::proposal::Side;
-use super::{Due, MarketError};
+use super::{Due, MarketError, OfferSubscription};
 use crate::behaviour::Step;
 use crate::journal::{Actor, Event};
 use crate::timeline::Ticket;
@@ -33,6 +35,8 @@ pub struct Agreement {
     pub(crate) demand: wire::Demand,
     /// The provider's draft that was promoted.
     pub(crate) offer: wire::Offer,
+    /// The publication that it came of.
+    subscription: Arc<OfferSubscription>,
     pub(crate) state: AgreementState,
     pub(crate) valid_to: Timestamp,
     pub(crate) created_at: Timestamp,
@@ -165,10 +169,11 @@ impl State {
             offer: wire::Offer {
                 properties: draft.properties().into_owned(),
                 constraints: draft.constraints.to_string(),
-                offer_id: draft.offer.clone(),
+                offer_id: draft.offer.id().clone(),
                 provider_id: draft.provider.clone(),
                 timestamp: self.now,
             },
+            subscription: Arc::clone(&draft.offer),
             state: AgreementState::Proposal,
             valid_to,
             created_at: self.now,
@@ -292,6 +297,7 @@ impl State {
         agreement.confirmed = true;
         agreement.app_session = session;
         let provider = agreement.provider.clone();
+        let subscription = Arc::clone(&agreement.subscription);
         self.record(
             self.actor(requestor),
             Event::AgreementConfirmed {
@@ -302,7 +308,9 @@ impl State {
         let Some(behaviour) = self.provider(&provider).map(|p| p.spec.behaviour.clone()) else {
             return Ok(());
         };
-        if !behaviour.never_approve {
+        // Agents look at what comes to the offer that stands: an agreement on an earlier one waits
+        // until its `validTo`.
+        if !behaviour.never_approve && subscription.stands(self.now) {
             let own = self.own_latency(&provider, |l| &l.approval);
             let at = self
                 .now
@@ -534,7 +542,7 @@ impl State {
                 .schedule(at, Action::Market(Due::Silence(node.clone())));
         }
         // A provider with room for more stays on the market.
-        self.offer_again(node);
+        self.offer_once_more(node);
     }
 
     /// What waiting for approval answers now; `Ok(false)`: nothing yet.

@@ -234,10 +234,11 @@ impl State {
         id: &DemandId,
     ) -> Result<(), MarketError> {
         let demand = self.market.demands.get(id);
-        let living = demand.is_some_and(|d| d.requestor == *requestor && d.life == Life::Living);
-        living
-            .then_some(())
-            .ok_or_else(|| MarketError::NoSubscription(id.clone()))
+        match demand.filter(|d| d.requestor == *requestor).map(|d| d.life) {
+            Some(Life::Living) => Ok(()),
+            Some(Life::Expired) => Err(MarketError::SubscriptionExpired(id.clone())),
+            Some(Life::Unsubscribed) | None => Err(MarketError::NoSubscription(id.clone())),
+        }
     }
 
     /// Takes up to `max` waiting events; `None` when there is none yet. Rejections come first, then

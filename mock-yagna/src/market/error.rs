@@ -1,7 +1,7 @@
 //! What the market refuses, in the daemon's words. HTTP gives each its status.
 
 use golem_wire::market::AgreementState;
-use golem_wire::{AgreementId, DemandId, ProposalId};
+use golem_wire::{AgreementId, DemandId, OfferId, ProposalId};
 use thiserror::Error;
 
 use super::constraint::ParseError;
@@ -17,6 +17,13 @@ pub(crate) enum MarketError {
     SubscriptionGone(DemandId),
     #[error("Subscription [{0}] expired.")]
     SubscriptionExpired(DemandId),
+    #[error("Subscription [{0}] was already unsubscribed.")]
+    OfferWithdrawn(OfferId),
+    #[error("Subscription [{0}] expired.")]
+    OfferExpired(OfferId),
+    /// The same for a rejection, which has another status.
+    #[error("Subscription [{0}] expired.")]
+    OfferExpiredForReject(OfferId),
     #[error("Proposal [{proposal}] not found (subscription [Some({})]).", Parts(.demand))]
     NoProposal {
         proposal: ProposalId,

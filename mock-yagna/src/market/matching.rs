@@ -28,7 +28,7 @@ impl State {
             return;
         };
         let providers = self.providers.by_id.values();
-        let matching = providers.filter(|p| p.has_room() && match_each_other(demand, p));
+        let matching = providers.filter(|p| p.offers(self.now) && match_each_other(demand, p));
         let matching: Vec<_> = matching.map(|provider| provider.id.clone()).collect();
         for provider in matching {
             self.send_offer(id, provider);
@@ -42,7 +42,7 @@ impl State {
             self.providers
                 .by_id
                 .get(provider)
-                .filter(|provider| provider.has_room()),
+                .filter(|provider| provider.offers(self.now)),
         );
         if matching.is_some_and(|(demand, provider)| match_each_other(demand, provider)) {
             self.send_offer(id, provider.clone());
@@ -51,27 +51,37 @@ impl State {
 
     /// A place became free: most providers bring a fresh offer; a silent one when it answers again.
     pub(crate) fn offer_again(&mut self, provider: &NodeId) {
-        if self
-            .provider(provider)
-            .is_some_and(|p| p.spec.behaviour.reoffer && p.answers())
-        {
+        if self.comes_back(provider) {
             self.offer_anew(provider);
         }
     }
 
-    /// Brings a fresh offer of a provider to every living demand that it matches.
+    /// A place is left: most providers bring the offer once more that stands.
+    pub(super) fn offer_once_more(&mut self, provider: &NodeId) {
+        if self.comes_back(provider) {
+            self.bring_offer(provider);
+        }
+    }
+
+    fn comes_back(&self, provider: &NodeId) -> bool {
+        let provider = self.provider(provider);
+        provider.is_some_and(|p| p.spec.behaviour.reoffer && p.answers())
+    }
+
+    /// Takes the offer of a provider with room from the market and publishes a fresh one.
     pub(crate) fn offer_anew(&mut self, provider: &NodeId) {
-        let offer_id = self.ids.offer();
-        let Some(provider) = self.providers.by_id.get_mut(provider) else {
-            return;
-        };
-        if !provider.has_room() {
+        if !self.provider(provider).is_some_and(Provider::has_room) {
             return;
         }
-        provider.offer_id = offer_id;
-        let provider = provider.id.clone();
-        self.raise_prices(&provider);
-        let Some(provider) = self.providers.by_id.get(&provider) else {
+        self.withdraw_offer(provider);
+        self.raise_prices(provider);
+        self.subscribe_offer(provider);
+        self.bring_offer(provider);
+    }
+
+    /// Brings the offer of a provider to every living demand that it matches.
+    pub(super) fn bring_offer(&mut self, provider: &NodeId) {
+        let Some(provider) = self.provider(provider).filter(|p| p.offers(self.now)) else {
             return;
         };
         let living = self
@@ -117,10 +127,10 @@ impl State {
         let Some(provider) = self.providers.by_id.get(provider) else {
             return;
         };
-        if !provider.has_room() {
+        if !provider.offers(self.now) {
             return;
         }
-        let (provider, offer) = (provider.id.clone(), provider.offer_id.clone());
+        let (provider, offer) = (provider.id.clone(), Arc::clone(&provider.subscription));
         let source = &self.providers.by_id[&provider];
         let proposal = Proposal {
             id: self.ids.proposal(),

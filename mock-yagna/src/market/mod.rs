@@ -14,6 +14,7 @@ mod matching;
 mod property;
 mod proposal;
 mod scan;
+mod subscription;
 
 use golem_wire::common::Reason;
 use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
@@ -28,6 +29,7 @@ pub(crate) use error::MarketError;
 pub(crate) use event::EventFilter;
 pub(crate) use property::flatten;
 pub(crate) use proposal::Proposal;
+pub(crate) use subscription::{OfferSubscription, first_age};
 
 use crate::rng::Seed;
 use crate::world::State;
@@ -41,6 +43,8 @@ pub enum Due {
     ExpireDemand(DemandId),
     /// Nobody can want to look at what became of an ended demand any more.
     ForgetDemand(DemandId),
+    /// A provider's offer reaches the end of its life time.
+    ExpireOffer(NodeId),
     /// A provider's offer reaches a demand.
     Offer {
         /// To whom.
@@ -123,6 +127,7 @@ impl State {
         match due {
             Due::ExpireDemand(demand) => self.expire_demand(&demand),
             Due::ForgetDemand(demand) => self.forget_demand(&demand),
+            Due::ExpireOffer(provider) => self.expire_offer(&provider),
             Due::Offer { demand, provider } => self.deliver_offer(&demand, &provider),
             Due::Answer(proposal) => self.answer_proposal(&proposal),
             Due::Decide(agreement) => self.decide_agreement(&agreement),

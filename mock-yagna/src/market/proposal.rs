@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use golem_wire::common::Reason;
 use golem_wire::market::{self as wire, DemandEvent, Properties, ProposalState};
-use golem_wire::{AgreementId, DemandId, NodeId, OfferId, ProposalId};
+use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
 use jiff::Timestamp;
 
 use super::constraint::{Constraint, Verdict};
 use super::demand::Life;
-use super::{Due, MarketError};
+use super::{Due, MarketError, OfferSubscription};
 use crate::behaviour::Step;
 use crate::journal::Event;
 use crate::provider::{Adopted, Answer, Offered, counter_offer, negotiate};
@@ -43,7 +43,8 @@ pub(crate) struct Proposal {
     pub(super) id: ProposalId,
     pub(super) demand: DemandId,
     pub(super) provider: NodeId,
-    pub(super) offer: OfferId,
+    /// The publication that it came of.
+    pub(super) offer: Arc<OfferSubscription>,
     pub(super) side: Side,
     /// What it begins with.
     pub(super) base: Base,
@@ -124,6 +125,20 @@ impl State {
             })
     }
 
+    /// Whether both sides' subscriptions let a proposal be answered, in the daemon's order: to it an
+    /// expired demand is one that was unsubscribed.
+    fn check_answerable(&self, proposal: &Proposal) -> Result<(), MarketError> {
+        if proposal.side == Side::Requestor {
+            return Err(MarketError::OwnProposal(proposal.id.clone()));
+        }
+        proposal.offer.check(self.now)?;
+        let demand = self.market.demands.get(&proposal.demand);
+        if !demand.is_some_and(|demand| demand.life == Life::Living) {
+            return Err(MarketError::SubscriptionGone(proposal.demand.clone()));
+        }
+        Ok(())
+    }
+
     /// The requestor answers a proposal with one of its own.
     pub(crate) fn counter_proposal(
         &mut self,
@@ -139,14 +154,7 @@ impl State {
                     proposal: id.clone(),
                     demand: demand.clone(),
                 })?;
-        match self.market.demands[demand].life {
-            Life::Living => {}
-            Life::Unsubscribed => return Err(MarketError::SubscriptionGone(demand.clone())),
-            Life::Expired => return Err(MarketError::SubscriptionExpired(demand.clone())),
-        }
-        if previous.side == Side::Requestor {
-            return Err(MarketError::OwnProposal(id.clone()));
-        }
+        self.check_answerable(previous)?;
         if previous.countered {
             return Err(MarketError::AlreadyCountered(id.clone()));
         }
@@ -171,7 +179,7 @@ impl State {
             id: counter.clone(),
             demand: demand.clone(),
             provider: provider.clone(),
-            offer: previous.offer.clone(),
+            offer: Arc::clone(&previous.offer),
             side: Side::Requestor,
             base: Base::Demand(terms.properties),
             adopted: Adopted::new(),
@@ -213,9 +221,10 @@ impl State {
                 demand: demand.clone(),
             }
         })?;
-        if found.side == Side::Requestor {
-            return Err(MarketError::OwnProposal(id.clone()));
-        }
+        self.check_answerable(found).map_err(|refusal| match refusal {
+            MarketError::OfferExpired(offer) => MarketError::OfferExpiredForReject(offer),
+            refusal => refusal,
+        })?;
         if let Some(proposal) = self.market.proposals.get_mut(id) {
             proposal.state = ProposalState::Rejected;
         }
@@ -246,7 +255,7 @@ impl State {
         let Some(provider) = self.providers.by_id.get(&counter.provider) else {
             return;
         };
-        if !provider.online || counter.countered {
+        if !provider.online || counter.countered || !counter.offer.stands(self.now) {
             return;
         }
         let answer = negotiate(provider, &counter.properties(), self.now);
@@ -278,7 +287,7 @@ impl State {
                     id: self.ids.proposal(),
                     demand,
                     provider: counter.provider.clone(),
-                    offer: counter.offer.clone(),
+                    offer: Arc::clone(&counter.offer),
                     side: Side::Provider,
                     base: Base::Offer(Arc::clone(&provider.offer)),
                     adopted,

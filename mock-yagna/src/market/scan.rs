@@ -64,7 +64,7 @@ impl State {
             .providers
             .by_id
             .values()
-            .filter(|p| p.has_room() && scan.offers);
+            .filter(|p| p.offers(self.now) && scan.offers);
         let mut offers = Vec::new();
         for provider in providers {
             if offers.len() == max {
@@ -73,19 +73,19 @@ impl State {
             // Asked about one peer, the daemon asks that peer, whatever was seen before.
             let new = match peer {
                 Some(peer) => provider.id == *peer,
-                None => scan.seen.get(&provider.id) != Some(&provider.offer_id),
+                None => scan.seen.get(&provider.id) != Some(provider.subscription.id()),
             };
             if !new {
                 continue;
             }
             scan.seen
-                .insert(provider.id.clone(), provider.offer_id.clone());
+                .insert(provider.id.clone(), provider.subscription.id().clone());
             let constraint = scan.constraint.as_ref();
             if constraint.is_none_or(|c| c.matches(&*provider.offer)) {
                 offers.push(Offer {
                     properties: provider.offer.whole(),
                     constraints: provider.constraints.to_string(),
-                    offer_id: provider.offer_id.clone(),
+                    offer_id: provider.subscription.id().clone(),
                     provider_id: provider.id.clone(),
                     timestamp: scan.began,
                 });

@@ -4,6 +4,7 @@ mod agreements;
 mod demands;
 mod harness;
 mod negotiation;
+mod offers;
 mod providers;
 mod shapes;
 mod transport;

@@ -116,6 +116,7 @@ impl State {
             self.record(actor, Event::ProviderSilent { silent });
             if !silent {
                 self.offer_again(id);
+                self.renew_offer(id);
             }
         }
         if changed.iter().any(|name| name == "online") {

@@ -12,8 +12,9 @@ mod offered;
 use std::sync::Arc;
 
 use golem_wire::common::Reason;
-use golem_wire::{NodeId, OfferId};
+use golem_wire::NodeId;
 use indexmap::IndexMap;
+use jiff::{SignedDuration, Timestamp};
 use rand_chacha::ChaCha8Rng;
 
 pub(crate) use negotiation::{Adopted, Answer, counter_offer, negotiate};
@@ -24,7 +25,8 @@ use crate::config::ProviderSpec;
 use crate::identity::Identities;
 use crate::ids::IdSource;
 use crate::journal::Event;
-use crate::market::Market;
+use crate::market::{Market, OfferSubscription, first_age};
+use crate::timeline::Ticket;
 use crate::market::constraint::Constraint;
 use crate::world::State;
 
@@ -44,8 +46,10 @@ pub struct Provider {
     pub(crate) online: bool,
     /// Approved agreements.
     pub(crate) busy: u32,
-    /// The offer as published; a new id each time it returns to the market.
-    pub(crate) offer_id: OfferId,
+    /// The offer as published; another each time it returns to the market.
+    pub(crate) subscription: Arc<OfferSubscription>,
+    /// When that is published anew.
+    pub(crate) renewal: Option<Ticket>,
     pub(crate) offer: Arc<Offered>,
     pub(crate) constraints: Arc<str>,
     pub(crate) constraint: Arc<Constraint>,
@@ -65,6 +69,11 @@ impl Provider {
     /// Whether it is there and takes another agreement.
     pub(crate) fn has_room(&self) -> bool {
         self.online && self.busy < self.spec.capacity
+    }
+
+    /// Whether it has room and its offer is on the market.
+    pub(crate) fn offers(&self, now: Timestamp) -> bool {
+        self.has_room() && self.subscription.stands(now)
     }
 
     /// Why it rejects the agreement that it has to decide about, if it does.
@@ -107,6 +116,9 @@ impl State {
             let said = offer::properties(&spec, &id, &platforms);
             let offer = Arc::new(Offered::new(said, like.as_deref()));
             like = Some(Arc::clone(&offer));
+            let age = spec.offer_age.and_then(|age| SignedDuration::try_from(age).ok());
+            let age = age.unwrap_or_else(|| first_age(seed));
+            let published = self.now.saturating_sub(age).unwrap_or(self.now);
             let alike = (spec.subnet.clone(), spec.constraints.clone());
             let both = wanted.entry(alike).or_insert_with(|| {
                 let (text, parsed) = offer::constraints(&spec, self.now);
@@ -118,7 +130,8 @@ impl State {
                 name: spec.name.clone(),
                 online: spec.behaviour.online,
                 busy: 0,
-                offer_id: self.ids.offer(),
+                subscription: OfferSubscription::new(self.ids.offer(), published),
+                renewal: None,
                 offer: Arc::clone(&offer),
                 constraints,
                 constraint,
@@ -132,6 +145,7 @@ impl State {
                 .insert(provider.name.clone(), id.clone());
             self.providers.by_id.insert(id, provider);
         }
+        self.begin_subscriptions();
     }
 
     /// Writes the offer of a provider anew.
@@ -181,6 +195,7 @@ impl State {
         self.record(self.actor(id), Event::ProviderOnline { online });
         if online {
             self.offer_anew(id);
+            self.renew_offer(id);
         }
     }
 }

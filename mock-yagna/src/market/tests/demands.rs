@@ -194,13 +194,15 @@ async fn a_demand_lives_for_an_hour_and_a_poll_over_its_end_is_empty() {
         .await;
     assert_eq!((over.status, over.text.as_str()), (200, "[]"));
     assert!((over.took - 10.0).abs() < 0.01);
-    assert_eq!(
-        api.get(&format!("/demands/{demand}/events?timeout=0"))
-            .await
-            .status,
-        404
-    );
+    let ended = api
+        .get(&format!("/demands/{demand}/events?timeout=0"))
+        .await;
+    let message = format!("Subscription [{demand}] expired.");
+    assert_eq!(ended.refusal(), (404, message));
     assert_eq!(api.get("/demands").await.text, "[]");
+    let withdrawn = api.delete(&format!("/demands/{demand}")).await;
+    let message = format!("Demand [{demand}] not found.");
+    assert_eq!(withdrawn.refusal(), (404, message));
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,9 +45,10 @@ async fn ended_agreements_leave_nothing_to_do() {
     }
     let invoices = daemon.get("/invoices").await;
     assert_eq!(invoices.as_array().map(Vec::len), Some(12));
-    // The allocation's timeout is all that is scheduled, and all that is open.
+    // The allocation's timeout and the end of the provider's offer are all that is scheduled, and
+    // the allocation is all that is open.
     assert!(left.iter().all(|now| *now == left[0]), "{left:?}");
-    assert_eq!(left[0], (1, 0, 1));
+    assert_eq!(left[0], (2, 0, 1));
 }
 
 #[tokio::test(start_paused = true)]
