@@ -30,6 +30,9 @@ pub struct Config {
     pub seed: Seed,
     /// Who may call; each key is an identity of its own.
     pub app_keys: Vec<AppKey>,
+    /// Pages of these origins may call from a browser, whichever key they use: `scheme://host[:port]`
+    /// as browsers write it, or `*` for all. Each key may allow more.
+    pub allow_origins: Vec<String>,
     /// The providers.
     pub providers: Vec<ProviderSpec>,
     /// Images by hash, URL or file name.
@@ -51,6 +54,7 @@ impl Default for Config {
         Config {
             seed: Seed::from_u64(1),
             app_keys: vec![AppKey::new("secret", "requestor")],
+            allow_origins: Vec::new(),
             providers: Vec::new(),
             images: IndexMap::new(),
             default_image: Some(Image::Shell),
@@ -79,6 +83,12 @@ pub enum ConfigError {
     /// Names and keys must tell identities apart.
     #[error("two app keys share the key or the name `{0}`")]
     SameAppKey(String),
+    /// A browser never says such an origin, so allowing it would do nothing.
+    #[error(
+        "`{0}` is no origin; write the scheme, host and port of the page as browsers do, in lower \
+         case and without a path, as in http://localhost:8080, or * for every page"
+    )]
+    Origin(String),
     /// An impossible fault.
     #[error(transparent)]
     Fault(#[from] crate::fault::FaultError),
@@ -105,7 +115,10 @@ impl Config {
             .providers
             .iter()
             .filter_map(|spec| spec.app_key.as_ref());
-        for AppKey { key, name, .. } in self.app_keys.iter().chain(of_providers) {
+        check_origins(&self.allow_origins)?;
+        for app_key in self.app_keys.iter().chain(of_providers) {
+            let AppKey { key, name, .. } = app_key;
+            check_origins(&app_key.allow_origins)?;
             if !keys.insert(key) || !names.insert(name) {
                 return Err(ConfigError::SameAppKey(name.clone()));
             }
@@ -131,6 +144,25 @@ pub struct AppKey {
     /// Its role.
     #[serde(default = "manager")]
     pub role: String,
+    /// Pages of these origins may call from a browser with this key; see [`Config::allow_origins`].
+    #[serde(default)]
+    pub allow_origins: Vec<String>,
+}
+
+/// Whether browsers write origins like these.
+fn check_origins(origins: &[String]) -> Result<(), ConfigError> {
+    let is_origin = |origin: &str| match origin.split_once("://") {
+        Some((scheme, host)) => {
+            let odd = |c: char| c.is_uppercase() || c.is_whitespace() || "/?#@*".contains(c);
+            !scheme.is_empty() && !host.is_empty() && !scheme.contains(odd) && !host.contains(odd)
+        }
+        // What a page has that came from a file.
+        None => matches!(origin, "*" | "null"),
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        Some(origin) => Err(ConfigError::Origin(origin.clone())),
+        None => Ok(()),
+    }
 }
 
 fn manager() -> String {
@@ -144,6 +176,7 @@ impl AppKey {
             key: key.into(),
             name: name.into(),
             role: manager(),
+            allow_origins: Vec::new(),
         }
     }
 }

@@ -23,13 +23,18 @@ pub struct Identity {
 pub struct Identities {
     by_key: IndexMap<String, Identity>,
     by_node: IndexMap<NodeId, Identity>,
+    /// The origins that a key allows, if it allows any.
+    origins: IndexMap<String, Vec<String>>,
 }
 
 impl Identities {
     /// Makes an identity for every app key; its node id depends on the seed and the key's name only.
     pub(crate) fn new(keys: &[AppKey], seed: Seed) -> Self {
         let mut identities = Identities::default();
-        for AppKey { key, name, role } in keys {
+        for app_key in keys {
+            let AppKey {
+                key, name, role, ..
+            } = app_key;
             let node = IdSource::new(seed.fork(&format!("identity/{name}"))).node();
             let identity = Identity {
                 node: node.clone(),
@@ -38,14 +43,35 @@ impl Identities {
             };
             identities.by_key.insert(key.clone(), identity.clone());
             identities.by_node.insert(node, identity);
+            identities.allow_origins(app_key);
         }
         identities
     }
 
     /// Lets a provider call with a key of its own; it stays a provider to everybody else.
     pub(crate) fn admit_provider(&mut self, key: &AppKey, node: NodeId) {
-        let AppKey { key, name, role } = key.clone();
+        self.allow_origins(key);
+        let AppKey {
+            key, name, role, ..
+        } = key.clone();
         self.by_key.insert(key, Identity { node, name, role });
+    }
+
+    fn allow_origins(&mut self, key: &AppKey) {
+        if !key.allow_origins.is_empty() {
+            let origins = key.allow_origins.clone();
+            self.origins.insert(key.key.clone(), origins);
+        }
+    }
+
+    /// The origins that this key allows.
+    pub(crate) fn origins(&self, key: &str) -> &[String] {
+        self.origins.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The origins that any key allows, one list per key.
+    pub(crate) fn all_origins(&self) -> impl Iterator<Item = &[String]> {
+        self.origins.values().map(Vec::as_slice)
     }
 
     /// Whose app key this is.

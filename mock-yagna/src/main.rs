@@ -40,6 +40,9 @@ Examples:
       curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
            -d '{\"restart_daemon\": {\"down\": \"10s\"}}' http://127.0.0.1:7466/mock-api/v1/acts
 
+  golem-js in a browser, on a page served at port 8080 of this computer:
+      mock-yagna --allow-origin http://localhost:8080
+
 The first lines of the output are for a shell; the story of the network goes to standard error.
 RUST_LOG=warn keeps it quiet.";
 
@@ -66,6 +69,15 @@ struct Options {
         hide_env_values = true
     )]
     app_key: Vec<String>,
+    /// Let the pages of this origin call from a browser, as `yagna service run --api-allow-origin`
+    /// does: scheme, host and port, or * for every page; repeat it for more.
+    #[arg(
+        long,
+        alias = "api-allow-origin",
+        env = "YAGNA_API_ALLOW_ORIGIN",
+        value_name = "ORIGIN"
+    )]
+    allow_origin: Vec<String>,
     /// How many providers the network has.
     #[arg(long, default_value_t = 4)]
     providers: usize,
@@ -238,6 +250,7 @@ fn config(options: &Options) -> Result<Config, Failure> {
     let config = Config {
         seed,
         app_keys,
+        allow_origins: options.allow_origin.clone(),
         providers: ProviderSpec::fleet(options.providers, seed),
         default_image: Some(default_image),
         ..Config::default()

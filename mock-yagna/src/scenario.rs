@@ -30,8 +30,7 @@ use crate::runtime::scripted::ScriptedAnswer;
 const LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The keys of a network file, for whoever gave something else.
-const KEYS: &str =
-    "seed, app_keys, fleet, providers, faults, images, default_image, latency, funds";
+const KEYS: &str = "seed, app_keys, allow_origins, fleet, providers, faults, images, default_image, latency, funds";
 
 /// A network as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +40,8 @@ pub struct NetworkFile {
     pub seed: Option<u64>,
     /// Who may call; absent: the command line's keys.
     pub app_keys: Option<Vec<AppKey>>,
+    /// Whose pages may call from a browser with any key; absent: the command line's.
+    pub allow_origins: Option<Vec<String>>,
     /// How many well-behaved providers there are besides; absent: none if `providers` are listed,
     /// else the command line's number.
     pub fleet: Option<usize>,
@@ -195,6 +196,7 @@ impl NetworkFile {
         Ok(Config {
             seed,
             app_keys: self.app_keys.unwrap_or(base.app_keys),
+            allow_origins: self.allow_origins.unwrap_or(base.allow_origins),
             providers,
             images,
             default_image,
@@ -258,7 +260,8 @@ mod tests {
 seed: 7
 fleet: 2
 app_keys:
-  - { key: secret, name: me }
+  - { key: secret, name: me, allow_origins: ['http://localhost:8080'] }
+allow_origins: ['*']
 providers:
   - name: bob
     prices: { cpu_sec: 0.0001 }
@@ -291,6 +294,8 @@ funds: 12.5
             config.providers[2].behaviour.approve_after,
             Duration::from_secs(30)
         );
+        assert_eq!(config.app_keys[0].allow_origins, ["http://localhost:8080"]);
+        assert_eq!(config.allow_origins, ["*"]);
         assert_eq!(config.faults.len(), 2);
         assert_eq!(config.images.len(), 2);
         assert_eq!(config.latency.deploy, Duration::from_secs(5));

@@ -157,8 +157,29 @@ fn bad_options_are_named() {
             );
         }
     }
+    let error = refused(&["--allow-origin", "http://localhost:8080/app"]);
+    assert!(error.contains("as in http://localhost:8080,"), "{error}");
     let error = refused(&["--image-dir", "no-such-folder"]);
     assert!(error.contains("--image-dir no-such-folder"), "{error}");
+}
+
+#[test]
+fn pages_of_an_allowed_origin_can_read_answers() {
+    let (first, second) = ("http://localhost:8080", "http://127.0.0.1:9000");
+    let running = Running::start(&["--allow-origin", first, "--allow-origin", second]);
+    for (origin, allowed) in [(first, true), (second, true), ("http://c.example", false)] {
+        let mut answer = String::new();
+        let request = format!(
+            "GET /version/get HTTP/1.1\r\nhost: x\r\norigin: {origin}\r\nconnection: close\r\n\r\n"
+        );
+        running
+            .send(&request)
+            .read_to_string(&mut answer)
+            .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let header = format!("\r\naccess-control-allow-origin: {origin}\r\n");
+        assert_eq!(answer.contains(&header), allowed, "{answer}");
+    }
 }
 
 #[test]
@@ -233,7 +254,13 @@ fn the_help_shows_examples() {
         .output()
         .expect("it runs");
     let told = String::from_utf8_lossy(&output.stdout);
-    for part in ["Examples:", "--scenario", "/mock-api/v1", "lose_answer"] {
+    for part in [
+        "Examples:",
+        "--scenario",
+        "/mock-api/v1",
+        "lose_answer",
+        "--allow-origin",
+    ] {
         assert!(told.contains(part), "{part}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod activity;
 mod control;
+mod cors;
 mod error;
 mod extract;
 mod gsb;

@@ -1,7 +1,6 @@
 //! The whole REST API as one service: routes of every area, the app key check, common headers.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -9,11 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::extract::Caller;
-use super::{activity, control, gsb, identity, market, metrics, net, payment, scan};
+use super::{activity, control, cors, gsb, identity, market, metrics, net, payment, scan};
 use crate::fault::layer;
 use crate::world::World;
 
-const VARY: HeaderValue = HeaderValue::from_static(
+/// What the answers of the daemon depend on besides their address.
+pub(super) const VARY: HeaderValue = HeaderValue::from_static(
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
 );
 
@@ -33,6 +33,7 @@ pub(crate) fn router(world: World) -> Router {
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
         .layer(middleware::from_fn_with_state(world.clone(), layer::apply))
+        .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
         .with_state(world)
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn control_router(world: World) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
+        .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
         .with_state(world)
 }
 
@@ -51,10 +53,6 @@ async fn not_found() -> ApiError {
 
 /// Lets a request in if its app key is known; the daemon checks the key before the route.
 async fn admit(State(world): State<World>, mut request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
-        let refusal = "Origin is not allowed to make this request";
-        return (StatusCode::BAD_REQUEST, Body::from(refusal)).into_response();
-    }
     if !is_open(request.uri().path()) {
         let key = bearer(request.headers()).or_else(|| query_token(request.uri()));
         let unauthorized = |why| ApiError::text(StatusCode::UNAUTHORIZED, why).into_response();
@@ -84,7 +82,8 @@ fn is_open(path: &str) -> bool {
         .any(|p| path.starts_with(p))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
+/// The app key in `Authorization`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme
