@@ -100,3 +100,34 @@ fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
         assert_clean(stage);
     });
 }
+
+#[test]
+fn a_draft_of_an_offer_that_ended_meanwhile_costs_no_time() {
+    let short = |name: &str| {
+        let mut provider = ProviderSpec::new(name);
+        provider.offer_age = Some(Duration::from_secs(3600 - 60));
+        provider
+    };
+    let offline = Offline::new(1).providers(vec![short("alice"), short("bob")]);
+    offline.run(async |stage| {
+        let (golem, cluster, diary) = running(stage, 1, |_| {}).await;
+        // The other provider's draft lies ready, its offer ends, and a new one comes.
+        sleep(Duration::from_secs(120)).await;
+        cluster.spawn_instances([diary]).expect("a second one");
+        let both = cluster.wait_until(|all| {
+            let states = all.iter().map(|instance| instance.state);
+            states.filter(|s| *s == ServiceState::Running).count() == 2
+        });
+        let in_time = tokio::time::timeout(Duration::from_secs(10), both).await;
+        assert!(in_time.is_ok(), "{:?}", cluster.instances());
+        golem.stop().await;
+        let journal = stage.network().journal_since(0);
+        let count = |wanted: fn(&Event) -> bool| {
+            journal.iter().filter(|entry| wanted(&entry.event)).count()
+        };
+        let created = count(|event| matches!(event, Event::AgreementCreated { .. }));
+        let approved = count(|event| matches!(event, Event::AgreementApproved { .. }));
+        assert_eq!((created, approved), (2, 2));
+        assert_clean(stage);
+    });
+}

@@ -11,6 +11,7 @@
 //! | Awaiting | Answered, bad | Refused | Reject, Record |
 //! | Awaiting | ProviderRejected, Silent | Refused | Record |
 //! | Ranked, Countering, Awaiting, Draft | DemandGone | Refused | |
+//! | Draft | Superseded | Refused | |
 //! | Draft | Promoted | Promoted | |
 //! | Refused, Promoted | any | the same | |
 
@@ -48,6 +49,8 @@ pub(crate) enum Event {
     ProviderRejected(String),
     Silent,
     DemandGone,
+    /// The provider published its offer anew: nobody would decide about an agreement on this one.
+    Superseded,
     Promoted,
 }
 
@@ -91,6 +94,7 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
             | State::Draft(_),
             Event::DemandGone,
         ) => (State::Refused, vec![]),
+        (State::Draft(_), Event::Superseded) => (State::Refused, vec![]),
         (State::Draft(_), Event::Promoted) => (State::Promoted, vec![]),
         (state @ (State::Refused | State::Promoted), _) => (state, vec![]),
         (state, event) => {
@@ -157,6 +161,7 @@ mod tests {
             ),
             (Draft(1.0), Event::Promoted, Promoted, vec![]),
             (Draft(1.0), Event::DemandGone, Refused, vec![]),
+            (Draft(1.0), Event::Superseded, Refused, vec![]),
             (Refused, Event::Sent, Refused, vec![]),
             (Promoted, Event::DemandGone, Promoted, vec![]),
         ]

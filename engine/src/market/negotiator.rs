@@ -239,8 +239,12 @@ fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
             sent = market().counter(&demand, id, &counter).await;
         }
         let notes = match sent {
-            // Nobody else can have countered it.
-            Err(error) if error.is_status(StatusCode::GONE) || unclear(&error) => {
+            // Nobody but an earlier attempt of ours can have countered it. An offer that expired
+            // is the same status.
+            Err(error)
+                if unclear(&error)
+                    || error.is_status(StatusCode::GONE) && attempt > 1 && !is_over(&error) =>
+            {
                 desk.lock().pool.sent_unseen(id, Instant::now())
             }
             Ok(own) => {
@@ -254,6 +258,9 @@ fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
             }
             Err(error) => {
                 let reason = match error.message() {
+                    Some(_) if is_over(&error) && !names(&error, &demand) => {
+                        "its offer is no longer on the market".to_owned()
+                    }
                     Some(message) => format!("the counter-proposal was refused: {message}"),
                     None => error.to_string(),
                 };
@@ -265,6 +272,17 @@ fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
         publish(&desk, notes);
         desk.changed.notify_one();
     });
+}
+
+/// Whether the offer or the demand behind a proposal is over; only the daemon's words tell.
+fn is_over(error: &ApiError) -> bool {
+    let message = error.message();
+    message.is_some_and(|message| message.starts_with("Subscription ["))
+}
+
+fn names(error: &ApiError, demand: &DemandId) -> bool {
+    let message = error.message();
+    message.is_some_and(|message| message.contains(demand.as_str()))
 }
 
 fn publish(desk: &Arc<Desk>, notes: Vec<Note>) {

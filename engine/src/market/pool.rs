@@ -151,6 +151,7 @@ impl Pool {
             return Vec::new();
         }
         self.refusals.seen(offer.provider_id());
+        self.supersede(&offer);
         let id = offer.proposal_id().clone();
         let entry = Entry {
             offer,
@@ -167,6 +168,16 @@ impl Pool {
             self.drop_worst();
         }
         notes
+    }
+
+    /// Drafts of an earlier offer are lost: the provider no longer looks at what comes to it.
+    fn supersede(&mut self, later: &OfferProposal) {
+        let drafts = self.shelf.drafts();
+        let lost = drafts.filter(|(_, entry)| entry.offer.is_superseded_by(later));
+        let lost: Vec<ProposalId> = lost.map(|(id, _)| id.clone()).collect();
+        for id in lost {
+            self.apply(&id, Event::Superseded);
+        }
     }
 
     /// A provider's answer to a counter-proposal of ours.

@@ -194,3 +194,37 @@ async fn offers_without_end_do_not_fill_memory() {
     assert_eq!(pool.shelf.len(), 10);
     assert_eq!(counter(&mut pool), ["p99", "p98"]);
 }
+
+/// The same provider's offer, published later, of a machine with so many threads.
+fn published_anew(provider: &str, threads: u32) -> OfferProposal {
+    let mut proposal = named(provider).proposal().clone();
+    proposal.proposal_id = format!("R-anew-{provider}-{threads}").as_str().into();
+    let threads = json!(threads);
+    proposal
+        .properties
+        .insert("golem.inf.cpu.threads".into(), threads);
+    OfferProposal::new(proposal)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_is_lost_when_its_provider_publishes_the_offer_anew() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    ready(&mut pool, "a", 1.0);
+    ready(&mut pool, "b", 0.5);
+    let notes = pool.offered("d".into(), published_anew("a", 4), Verdict::Good(1.0));
+    assert!(notes.is_empty(), "{notes:?}");
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    let draft = waiting.try_recv().expect("a draft");
+    assert_eq!(draft.offer.provider_name(), "b");
+    assert_eq!(counter(&mut pool), ["a"], "the fresh offer is negotiated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_of_another_machine_leaves_the_draft_of_the_first() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    ready(&mut pool, "a", 1.0);
+    pool.offered("d".into(), published_anew("a", 8), Verdict::Good(0.5));
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    let draft = waiting.try_recv().expect("a draft");
+    assert_eq!(draft.offer.threads(), 4);
+}

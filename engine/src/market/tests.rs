@@ -64,6 +64,28 @@ async fn an_agreement_not_approved_in_time_is_cancelled_and_the_next_draft_taken
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_offer_that_is_over_is_not_waited_for() {
+    for (status, words) in [(410, "expired."), (400, "was already unsubscribed.")] {
+        let daemon = daemon(&["alice", "bob"]);
+        let message = json!({ "message": format!("Subscription [0a-0b] {words}") });
+        daemon.can(
+            Method::POST,
+            "/proposals/",
+            &[(status, &message.to_string())],
+        );
+        let (golem, market, _) = open(&daemon).await;
+        let began = Instant::now();
+        let rental = market.sign(&[]).await.expect("a machine");
+        assert_eq!(rental.provider_name, "bob");
+        assert!(began.elapsed() < Duration::from_secs(1), "{words}");
+        let refusals = market.refusals().to_string();
+        let said = "its offer is no longer on the market (alice)";
+        assert!(refusals.contains(said), "{refusals}");
+        golem.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_confirmation_with_an_unknown_outcome_is_looked_up_and_withdrawn() {
     let daemon = daemon(&["alice", "bob"]);
     daemon.can(Method::POST, "/confirm", &[(504, "null")]);

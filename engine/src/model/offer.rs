@@ -176,6 +176,22 @@ impl OfferProposal {
         &self.proposal.properties
     }
 
+    /// Whether `later` is the same provider's offer of the same machine, published after this one.
+    /// Providers publish anew what expired, and what they sold when that is free again; a second
+    /// kind of machine is an offer of its own. Prices may differ.
+    pub(crate) fn is_superseded_by(&self, later: &OfferProposal) -> bool {
+        let machine = |offer: &OfferProposal| {
+            let properties = offer.properties().iter();
+            let of_machine = properties.filter(|(key, _)| {
+                key.starts_with("golem.inf.") || key.as_str() == "golem.runtime.name"
+            });
+            of_machine
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<Properties>()
+        };
+        self.provider_id() == later.provider_id() && machine(self) == machine(later)
+    }
+
     /// The proposal as it came.
     pub fn proposal(&self) -> &Proposal {
         &self.proposal
