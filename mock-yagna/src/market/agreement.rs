@@ -430,6 +430,8 @@ impl State {
         let provider = agreement.provider.clone();
         let demand = agreement.demand.demand_id.clone();
         let approved = agreement.was_approved();
+        // Of one that came to an earlier offer the provider knows nothing.
+        let heard = agreement.subscription.stands(self.now);
         for ticket in std::mem::take(&mut agreement.scheduled) {
             self.timeline.cancel(ticket);
         }
@@ -448,7 +450,9 @@ impl State {
             // The daemon itself proposes the standing offer again.
             self.match_again(&demand, &provider);
         }
-        self.offer_again(&provider);
+        if approved || heard {
+            self.offer_again(&provider);
+        }
     }
 
     /// The time to approve is over. Nobody is woken: waiting clients run into their own timeout.

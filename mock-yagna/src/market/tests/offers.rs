@@ -105,8 +105,11 @@ async fn an_agreement_on_an_expired_offer_is_created_and_nobody_decides_about_it
     api.confirm(&agreement).await;
     assert_eq!(api.wait(&agreement, 20).await.status, 408);
     assert_eq!(api.state(&agreement).await, "Pending");
+    let renewed = api.proposal(&demand).await;
     seconds(60).await;
     assert_eq!(api.state(&agreement).await, "Expired");
+    // The provider never knew of it: its offer stands as before.
+    assert_eq!(api.counter(&demand, &renewed).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
