@@ -7,6 +7,10 @@
 //! ```
 //! Debit notes are cumulative: accepting one takes only what it adds to what is accepted already,
 //! and an invoice takes only what the notes of its agreement left.
+//!
+//! A decision holds at once; telling the issuer's node of it is up to the caller. Nothing here waits for
+//! that node: its agent heeds what was decided as if it had been told, because one that cannot be
+//! reached ends no agreement, and one that is back has heard of it.
 
 use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Rejection};
 use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
@@ -92,13 +96,13 @@ impl State {
         self.payments.invoice_events.page(recipient, filter)
     }
 
-    /// Accepts a debit note.
+    /// Accepts a debit note; the node to be told of it, unless it was accepted before.
     pub(crate) fn accept_debit_note(
         &mut self,
         caller: &NodeId,
         id: &str,
         acceptance: &Acceptance,
-    ) -> Result<(), DecisionError> {
+    ) -> Result<Option<NodeId>, DecisionError> {
         let note = self
             .debit_note(caller, id)
             .ok_or(DecisionError::Unknown)?
@@ -107,7 +111,7 @@ impl State {
             return Err(DecisionError::Amount);
         }
         match note.status {
-            DocumentStatus::Accepted | DocumentStatus::Settled => return Ok(()),
+            DocumentStatus::Accepted | DocumentStatus::Settled => return Ok(None),
             DocumentStatus::Cancelled => return Err(DecisionError::DebitNoteCancelled),
             _ => {}
         }
@@ -117,7 +121,7 @@ impl State {
             .get(&note.agreement_id)
             .ok_or(DecisionError::Unknown)?;
         if bill.invoice_accepted {
-            return Ok(()); // The invoice covers it; the note stays as it is.
+            return Ok(None); // The invoice covers it; the note stays as it is.
         }
         let session = bill.session.clone();
         let accepted = bill
@@ -192,16 +196,16 @@ impl State {
         if more.is_zero() && note.total_amount_due <= paid {
             self.settle_documents(&note.agreement_id);
         }
-        Ok(())
+        Ok(Some(note.issuer_id))
     }
 
-    /// Accepts an invoice.
+    /// Accepts an invoice; the node to be told of it, unless it was accepted before.
     pub(crate) fn accept_invoice(
         &mut self,
         caller: &NodeId,
         id: &str,
         acceptance: &Acceptance,
-    ) -> Result<(), DecisionError> {
+    ) -> Result<Option<NodeId>, DecisionError> {
         let invoice = self
             .invoice(caller, id)
             .ok_or(DecisionError::Unknown)?
@@ -210,7 +214,7 @@ impl State {
             return Err(DecisionError::Amount);
         }
         match invoice.status {
-            DocumentStatus::Accepted | DocumentStatus::Settled => return Ok(()),
+            DocumentStatus::Accepted | DocumentStatus::Settled => return Ok(None),
             DocumentStatus::Cancelled => return Err(DecisionError::InvoiceCancelled),
             _ => {}
         }
@@ -261,16 +265,16 @@ impl State {
         self.tell_invoice(&invoice, EventKind::Accepted);
         self.pay_later(charges);
         self.settle_documents(&invoice.agreement_id);
-        Ok(())
+        Ok(Some(invoice.issuer_id))
     }
 
-    /// Rejects an invoice.
+    /// Rejects an invoice; the node to be told of it, unless it was rejected before.
     pub(crate) fn reject_invoice(
         &mut self,
         caller: &NodeId,
         id: &str,
         rejection: Rejection,
-    ) -> Result<(), DecisionError> {
+    ) -> Result<Option<NodeId>, DecisionError> {
         let invoice = self
             .invoice(caller, id)
             .ok_or(DecisionError::Unknown)?
@@ -280,7 +284,7 @@ impl State {
                 return Err(DecisionError::InvoiceAccepted);
             }
             DocumentStatus::Cancelled => return Err(DecisionError::InvoiceCancelled),
-            DocumentStatus::Rejected => return Ok(()),
+            DocumentStatus::Rejected => return Ok(None),
             _ => {}
         }
         if let Some(stored) = self.payments.invoices.get_mut(&invoice.invoice_id) {
@@ -305,7 +309,7 @@ impl State {
             },
         );
         self.tell_invoice(&invoice, EventKind::Rejected(rejection));
-        Ok(())
+        Ok(Some(invoice.issuer_id))
     }
 
     /// Tells the recipient of `invoice` what happened to it.

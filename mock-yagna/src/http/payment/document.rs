@@ -1,10 +1,15 @@
 //! Invoices and debit notes: reading, accepting, rejecting, and their events.
+//!
+//! A decision is answered when the node of the provider has taken note of it, or with 504 when that
+//! takes too long; it holds either way.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use golem_wire::Glm;
 use golem_wire::payment::{Acceptance, DebitNote, Invoice, Rejection};
+use golem_wire::{Glm, NodeId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,6 +21,11 @@ use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::http::time::{deadline, optional_stamp};
 use crate::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord};
 use crate::world::{State as Network, Topic, World};
+
+/// Seconds that the provider's node may take to hear of a decision if the request does not say.
+const ACK_TIMEOUT: f64 = 15.0;
+/// How often a node that cannot be reached is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,14 +99,22 @@ pub(super) async fn invoice_payments(
     found.map(Json).ok_or_else(unknown)
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct AckQuery {
+    timeout: Option<f64>,
+}
+
 /// acceptInvoice.
 pub(super) async fn accept_invoice(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
+    ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
-    decided(world.with(|state| state.accept_invoice(&me.node, &id, &body)))
+    check_timeout(query.timeout)?;
+    let outcome = world.with(|state| state.accept_invoice(&me.node, &id, &body));
+    decided(&world, outcome, &query, "accepting Invoice").await
 }
 
 /// acceptDebitNote.
@@ -104,9 +122,12 @@ pub(super) async fn accept_debit_note(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
+    ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
-    decided(world.with(|state| state.accept_debit_note(&me.node, &id, &body)))
+    check_timeout(query.timeout)?;
+    let outcome = world.with(|state| state.accept_debit_note(&me.node, &id, &body));
+    decided(&world, outcome, &query, "accepting Debit Note").await
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -131,8 +152,10 @@ pub(super) async fn reject_invoice(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
+    ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<StrictRejection>,
 ) -> Result<Json<Value>, ApiError> {
+    check_timeout(query.timeout)?;
     let reason = match body.rejection_reason {
         RejectionReason::UnsolicitedService => "UNSOLICITED_SERVICE",
         RejectionReason::BadService => "BAD_SERVICE",
@@ -143,17 +166,48 @@ pub(super) async fn reject_invoice(
         total_amount_accepted: body.total_amount_accepted,
         message: body.message,
     };
-    decided(world.with(|state| state.reject_invoice(&me.node, &id, rejection)))
+    let outcome = world.with(|state| state.reject_invoice(&me.node, &id, rejection));
+    decided(&world, outcome, &query, "rejecting Invoice").await
 }
 
-fn decided(outcome: Result<(), DecisionError>) -> Result<Json<Value>, ApiError> {
+/// The answer to a decision: if there is somebody to be told of it, not before that is done.
+async fn decided(
+    world: &World,
+    outcome: Result<Option<NodeId>, DecisionError>,
+    query: &AckQuery,
+    doing: &str,
+) -> Result<Json<Value>, ApiError> {
     match outcome {
-        Ok(()) => Ok(Json(Value::Null)),
+        Ok(None) => Ok(Json(Value::Null)),
+        Ok(Some(provider)) if is_told(world, &provider, query.timeout).await => {
+            Ok(Json(Value::Null))
+        }
+        Ok(Some(_)) => Err(ApiError::message(
+            StatusCode::GATEWAY_TIMEOUT,
+            format!("Timeout {doing} on remote Node."),
+        )),
         Err(DecisionError::Unknown) => Err(unknown()),
         Err(error) => Err(ApiError::message(
             StatusCode::BAD_REQUEST,
             error.to_string(),
         )),
+    }
+}
+
+/// Waits until the node of a provider can be reached; false when `timeout` seconds have passed. Cancel
+/// safe: there is nothing to undo. No time at all is too little for any node, as with the daemon.
+async fn is_told(world: &World, provider: &NodeId, timeout: Option<f64>) -> bool {
+    let end = deadline(world.now(), timeout, ACK_TIMEOUT);
+    loop {
+        let now = world.now();
+        if now >= end || world.is_stopping() {
+            return false;
+        }
+        if world.with(|state| state.is_reachable(provider)) {
+            return true;
+        }
+        let next = now.saturating_add(AGAIN).unwrap_or(end).min(end);
+        let _: Option<()> = world.poll_until(&[], next, |_| None).await;
     }
 }
 

@@ -6,3 +6,4 @@ mod documents;
 mod history;
 mod lives;
 mod refusals;
+mod unreachable;

@@ -110,6 +110,7 @@ impl Desk {
         };
         self.state
             .accept_invoice(&self.me.clone(), id.as_str(), &body)
+            .map(drop)
     }
 
     pub(super) fn accept_note(
@@ -127,6 +128,7 @@ impl Desk {
         };
         self.state
             .accept_debit_note(&self.me.clone(), id.as_str(), &body)
+            .map(drop)
     }
 
     pub(super) fn note_status(&self, nth: usize) -> DocumentStatus {
