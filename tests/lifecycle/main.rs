@@ -1,8 +1,9 @@
 //! The engine's ends and absences on a simulated network in virtual time: stopping, a daemon that is
-//! away, answers that are lost, providers that end or are owed something.
+//! away, answers that are lost, providers that end, cannot be reached, or are owed something.
 
 mod absence;
 mod provider;
 mod stopping;
 mod ticker;
 mod unclear;
+mod unreachable;
