@@ -1,4 +1,4 @@
-//! Agreements: promotion of a draft, confirmation, the provider's decision, the end.
+//! Agreements: their states, promotion of a draft, looking them up.
 //!
 //! ```text
 //! Proposal ─confirm→ Pending ─approve→ Approved ─terminate (either side)→ Terminated
@@ -6,21 +6,24 @@
 //!    └─validTo passes───┼→ Expired
 //!                       └─reject→ Rejected
 //! ```
+//!
+//! Does not own the way to the approval ([`approval`]), nor to the end ([`termination`]).
+
+mod approval;
+mod termination;
 
 use std::sync::Arc;
 
-use golem_wire::common::Reason;
-use golem_wire::market::{self as wire, AgreementEvent, AgreementEventKind, AgreementState, Party};
+use golem_wire::market::{self as wire, AgreementEvent, AgreementState, Party};
 use golem_wire::{AgreementId, NodeId, ProposalId};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::proposal::Side;
 use super::{Due, MarketError, OfferSubscription};
-use crate::behaviour::Step;
-use crate::journal::{Actor, Event};
+use crate::journal::Event;
 use crate::timeline::Ticket;
-use crate::world::{Action, State, Topic};
+use crate::world::{Action, State};
 
 /// The literal that stands for every signature.
 const SIGNATURE: &str = "NoSignature";
@@ -283,301 +286,5 @@ impl State {
             return Err(MarketError::AgreementUnreachable(agreement.clone()));
         }
         Ok(())
-    }
-
-    /// The requestor binds itself; now the provider may approve.
-    pub(crate) fn confirm_agreement(
-        &mut self,
-        requestor: &NodeId,
-        id: &AgreementId,
-        session: Option<String>,
-    ) -> Result<(), MarketError> {
-        self.can_reach(id)?;
-        let agreement = self.step_agreement(requestor, id, AgreementState::Pending)?;
-        agreement.confirmed = true;
-        agreement.app_session = session;
-        let provider = agreement.provider.clone();
-        let subscription = Arc::clone(&agreement.subscription);
-        self.record(
-            self.actor(requestor),
-            Event::AgreementConfirmed {
-                agreement: id.clone(),
-            },
-        );
-        self.wake(&Topic::Agreement(id.clone()));
-        let Some(behaviour) = self.provider(&provider).map(|p| p.spec.behaviour.clone()) else {
-            return Ok(());
-        };
-        // Agents look at what comes to the offer that stands: an agreement on an earlier one waits
-        // until its `validTo`.
-        if !behaviour.never_approve && subscription.stands(self.now) {
-            let own = self.own_latency(&provider, |l| &l.approval);
-            let at = self
-                .now
-                .checked_add(own.unwrap_or(behaviour.approve_after))
-                .unwrap_or(Timestamp::MAX);
-            let ticket = self
-                .timeline
-                .schedule(at, Action::Market(Due::Decide(id.clone())));
-            if let Some(agreement) = self.market.agreements.get_mut(id) {
-                agreement.scheduled.push(ticket);
-            }
-        }
-        Ok(())
-    }
-
-    /// The requestor withdraws before the approval.
-    pub(crate) fn cancel_agreement(
-        &mut self,
-        requestor: &NodeId,
-        id: &AgreementId,
-        reason: Option<Reason>,
-    ) -> Result<(), MarketError> {
-        self.step_agreement(requestor, id, AgreementState::Cancelled)?;
-        self.record(
-            self.actor(requestor),
-            Event::AgreementCancelled {
-                agreement: id.clone(),
-            },
-        );
-        self.log_agreement(id, AgreementEventKind::AgreementCancelledEvent { reason });
-        self.leave_agreement(id);
-        Ok(())
-    }
-
-    /// One of its sides ends an approved agreement.
-    pub(crate) fn terminate_by(
-        &mut self,
-        party: &NodeId,
-        id: &AgreementId,
-        reason: Option<Reason>,
-    ) -> Result<(), MarketError> {
-        let agreement = self.market.agreements.get_mut(id);
-        let Some(agreement) = agreement.filter(|agreement| agreement.is_known_to(party)) else {
-            return self.terminate_by_requestor(party, id, reason);
-        };
-        agreement.step(AgreementState::Terminated)?;
-        self.end_agreement(id, Party::Provider, self.actor(party), reason);
-        Ok(())
-    }
-
-    fn terminate_by_requestor(
-        &mut self,
-        requestor: &NodeId,
-        id: &AgreementId,
-        reason: Option<Reason>,
-    ) -> Result<(), MarketError> {
-        let found = self.own_agreement(requestor, id);
-        let found = found.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
-        if found.state == AgreementState::Approved {
-            self.can_reach(id)?;
-            let provider = self.agreement(id).and_then(|a| self.provider(&a.provider));
-            if provider.is_some_and(|p| p.spec.behaviour.refuse_termination) {
-                return Err(MarketError::TerminationRefused(id.clone()));
-            }
-        }
-        self.step_agreement(requestor, id, AgreementState::Terminated)?;
-        self.end_agreement(id, Party::Requestor, self.actor(requestor), reason);
-        Ok(())
-    }
-
-    /// The provider ends an approved agreement; nothing happens in any other state.
-    pub(crate) fn terminate_by_provider(&mut self, id: &AgreementId, reason: Reason) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
-        };
-        if agreement.step(AgreementState::Terminated).is_err() {
-            return;
-        }
-        let actor = self.actor(&self.market.agreements[id].provider);
-        self.end_agreement(id, Party::Provider, actor, Some(reason));
-    }
-
-    fn end_agreement(
-        &mut self,
-        id: &AgreementId,
-        terminator: Party,
-        actor: Actor,
-        reason: Option<Reason>,
-    ) {
-        let message = reason
-            .as_ref()
-            .map_or_else(String::new, |reason| reason.message.clone());
-        let event = Event::AgreementTerminated {
-            agreement: id.clone(),
-            reason: message,
-        };
-        self.record(actor, event);
-        let signature = String::new();
-        let kind = AgreementEventKind::AgreementTerminatedEvent {
-            terminator,
-            signature,
-            reason,
-        };
-        let event = self.log_agreement(id, kind);
-        if let Some(agreement) = self.market.agreements.get_mut(id) {
-            agreement.ended_at = event.as_ref().map(|event| event.event_date);
-            agreement.terminated = event;
-        }
-        self.leave_agreement(id);
-    }
-
-    /// What follows every end of an agreement, approved or not: the provider is free again.
-    fn leave_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
-        };
-        let provider = agreement.provider.clone();
-        let demand = agreement.demand.demand_id.clone();
-        let approved = agreement.was_approved();
-        // Of one that came to an earlier offer the provider knows nothing.
-        let heard = agreement.subscription.stands(self.now);
-        for ticket in std::mem::take(&mut agreement.scheduled) {
-            self.timeline.cancel(ticket);
-        }
-        self.wake(&Topic::Agreement(id.clone()));
-        if approved {
-            self.end_activities_of(id);
-            self.agreement_ended(id);
-            if let Some(provider) = self.providers.by_id.get_mut(&provider) {
-                provider.busy = provider.busy.saturating_sub(1);
-            }
-        }
-        let brings_fresh_offers = self
-            .provider(&provider)
-            .is_none_or(|p| p.spec.behaviour.reoffer);
-        if approved && !brings_fresh_offers {
-            // The daemon itself proposes the standing offer again.
-            self.match_again(&demand, &provider);
-        }
-        if approved || heard {
-            self.offer_again(&provider);
-        }
-    }
-
-    /// The time to approve is over. Nobody is woken: waiting clients run into their own timeout.
-    pub(super) fn expire_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
-        };
-        if agreement.step(AgreementState::Expired).is_ok() {
-            self.record(
-                Actor::Daemon,
-                Event::AgreementExpired {
-                    agreement: id.clone(),
-                },
-            );
-            self.leave_agreement(id);
-        }
-    }
-
-    /// The provider approves or rejects what the requestor confirmed.
-    pub(super) fn decide_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
-        };
-        let node = agreement.provider.clone();
-        if agreement.state != AgreementState::Pending
-            || !self.answers(&node)
-            || self.dies_before(&node, Step::Approval)
-        {
-            return;
-        }
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
-        };
-        let Some(provider) = self.providers.by_id.get_mut(&node) else {
-            return;
-        };
-        if let Some(reason) = provider.refusal() {
-            if agreement.step(AgreementState::Rejected).is_ok() {
-                let message = reason.message.clone();
-                let event = Event::AgreementRejected {
-                    agreement: id.clone(),
-                    reason: message,
-                };
-                self.record(self.actor(&node), event);
-                let reason = Some(reason);
-                self.log_agreement(id, AgreementEventKind::AgreementRejectedEvent { reason });
-                self.leave_agreement(id);
-            }
-        } else if agreement.step(AgreementState::Approved).is_ok() {
-            provider.busy += 1;
-            self.approve(id, &node);
-            self.may_die_after(&node, Step::Approval);
-        }
-    }
-
-    fn approve(&mut self, id: &AgreementId, node: &NodeId) {
-        let approved_at = self.stamp();
-        let early = self
-            .provider(node)
-            .and_then(|p| p.spec.behaviour.terminate_after);
-        let early = early.and_then(|after| self.now.checked_add(after).ok());
-        if let Some(agreement) = self.market.agreements.get_mut(id) {
-            agreement.approved_at = Some(approved_at);
-            for ticket in std::mem::take(&mut agreement.scheduled) {
-                self.timeline.cancel(ticket);
-            }
-            if let Some(at) = early {
-                let mut reason = Reason::from("provider needs its machine back");
-                reason
-                    .extra
-                    .insert("golem.provider.code".into(), "Shutdown".into());
-                let due = Action::Market(Due::Terminate(id.clone(), reason));
-                agreement.scheduled.push(self.timeline.schedule(at, due));
-            }
-        }
-        self.record(
-            self.actor(node),
-            Event::AgreementApproved {
-                agreement: id.clone(),
-            },
-        );
-        self.log_agreement(id, AgreementEventKind::AgreementApprovedEvent);
-        self.wake(&Topic::Agreement(id.clone()));
-        self.agreement_approved(id);
-        let silent_after = self
-            .provider(node)
-            .and_then(|p| p.spec.behaviour.silent_after);
-        if let Some(after) = silent_after {
-            let at = self.now.saturating_add(after).unwrap_or(Timestamp::MAX);
-            self.timeline
-                .schedule(at, Action::Market(Due::Silence(node.clone())));
-        }
-        // A provider with room for more stays on the market.
-        self.offer_once_more(node);
-    }
-
-    /// What waiting for approval answers now; `Ok(false)`: nothing yet.
-    pub(crate) fn approval(
-        &self,
-        requestor: &NodeId,
-        id: &AgreementId,
-    ) -> Result<bool, MarketError> {
-        let agreement = self.own_agreement(requestor, id);
-        let agreement = agreement.ok_or_else(|| MarketError::NoAgreementOfRequestor(id.clone()))?;
-        match &agreement.state {
-            AgreementState::Approved => Ok(true),
-            AgreementState::Pending => Ok(false),
-            AgreementState::Proposal => Err(MarketError::NotConfirmed(id.clone())),
-            AgreementState::Terminated => Err(MarketError::Terminated(id.clone())),
-            AgreementState::Expired => Err(MarketError::Expired(id.clone())),
-            state => Err(MarketError::NotApproved(state.clone())),
-        }
-    }
-
-    /// The event that ended an agreement.
-    pub(crate) fn termination(
-        &self,
-        requestor: &NodeId,
-        id: &AgreementId,
-    ) -> Result<AgreementEvent, MarketError> {
-        let agreement = self.own_agreement(requestor, id);
-        let agreement = agreement.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
-        agreement
-            .terminated
-            .clone()
-            .ok_or_else(|| MarketError::NotTerminated(id.clone()))
     }
 }
