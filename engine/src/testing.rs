@@ -1,6 +1,10 @@
 //! A canned daemon for the engine's own tests: every provider agrees to everything, and what happens
-//! to scripts is the test's to say. Owns: just enough of the protocol. The real imitation is the
-//! mock's, which the engine must not know.
+//! to scripts is the test's to say. Owns: just enough of the protocol, what is kept of it, and what
+//! tests do to it. The real imitation is the mock's, which the engine must not know.
+
+mod activity;
+mod market;
+mod plan;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -10,27 +14,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand, ExecRequest, Output};
+use golem_wire::activity::ExeScriptCommand;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
+
+pub(crate) use plan::{Plan, all_well, fails_at, result, runs};
 
 use crate::clock::Clock;
 use crate::rng::Seed;
 use crate::transport::{Body, Transport};
 use crate::{Event, EventKind, Golem, GolemBuilder};
-
-/// What a provider does with a script.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    /// When each result is there, counted from the script's arrival.
-    pub(crate) results: Vec<(Duration, CommandResult)>,
-    /// When the activity dies, if it does.
-    pub(crate) dies: Option<Duration>,
-}
 
 type Provider = Arc<dyn Fn(&str, &[ExeScriptCommand]) -> Plan + Send + Sync>;
 
@@ -294,256 +291,4 @@ impl Daemon {
             _ => (404, String::new()),
         }
     }
-
-    async fn market(
-        &self,
-        method: &Method,
-        parts: &[&str],
-        query: &str,
-        body: &[u8],
-    ) -> (u16, String) {
-        let ok = |value: Value| (200, value.to_string());
-        let at = self.now();
-        match (method.as_str(), parts) {
-            ("POST", ["demands"]) => (201, "\"demand\"".into()),
-            ("GET", ["demands", _, "events"]) => {
-                let offer = self.poll(query, |state| state.offers.pop_front()).await;
-                ok(offer.map_or(json!([]), |(name, state)| {
-                    json!([{"eventType": "ProposalEvent", "eventDate": at,
-                        "proposal": proposal(&name, state, at)}])
-                }))
-            }
-            ("POST", ["demands", _, "proposals", id]) => {
-                let name = id.trim_start_matches("R-Initial-").to_owned();
-                self.state().offers.push_back((name, "Draft"));
-                self.wake();
-                ok(json!(format!("R-counter-{id}")))
-            }
-            ("POST", ["agreements"]) => {
-                let wanted: Value = serde_json::from_slice(body).expect("an agreement proposal");
-                let name = wanted["proposalId"].as_str().unwrap_or_default();
-                let mut state = self.state();
-                state.next += 1;
-                let id = format!("{}-{}", name.trim_start_matches("R-Draft-"), state.next);
-                state.agreements.insert(id.clone(), "Proposal".into());
-                ok(json!(id))
-            }
-            ("POST", ["agreements", id, "wait"]) => {
-                self.state()
-                    .agreements
-                    .insert((*id).into(), "Approved".into());
-                (204, String::new())
-            }
-            ("POST", ["agreements", id, "terminate"]) => {
-                self.state()
-                    .agreements
-                    .insert((*id).into(), "Terminated".into());
-                let name = id.rsplit_once('-').map_or(*id, |(name, _)| name).to_owned();
-                self.state().offers.push_back((name, "Initial"));
-                self.wake();
-                (200, String::new())
-            }
-            ("GET", ["agreementEvents"]) => {
-                let mut given = 0;
-                let event = self.poll(query, |state| {
-                    given = state.events.len();
-                    (given > 0).then(|| state.events.remove(0))
-                });
-                ok(event.await.map_or(json!([]), |(_, id)| {
-                    json!([{"eventType": "AgreementTerminatedEvent", "eventDate": self.now(),
-                        "agreementId": id, "terminator": "Provider", "signature": "",
-                        "reason": {"message": "had enough"}}])
-                }))
-            }
-            ("GET", _) => ok(json!([])),
-            _ => (204, String::new()),
-        }
-    }
-
-    async fn activity(
-        &self,
-        method: &Method,
-        parts: &[&str],
-        query: &str,
-        body: &[u8],
-    ) -> (u16, String) {
-        let ok = |value: Value| (200, value.to_string());
-        let gone = (
-            500,
-            json!({"message": "GSB error: Bad request: endpoint address not found"}).to_string(),
-        );
-        match (method.as_str(), parts) {
-            ("POST", []) => {
-                let agreement: String = serde_json::from_slice(body).expect("an agreement id");
-                let takes = self.state().creation;
-                sleep(takes).await;
-                let mut state = self.state();
-                state.next += 1;
-                let id = format!("activity-{}", state.next);
-                let provider = agreement
-                    .rsplit_once('-')
-                    .map_or("", |(name, _)| name)
-                    .to_owned();
-                let activity = Activity {
-                    provider,
-                    agreement,
-                    gone: None,
-                    destroyed: false,
-                    batches: Vec::new(),
-                };
-                state.activities.insert(id.clone(), activity);
-                ok(json!(id))
-            }
-            ("GET", []) => ok(json!([])),
-            ("DELETE", [id]) => {
-                if let Some(activity) = self.state().activities.get_mut(*id) {
-                    activity.destroyed = true;
-                }
-                ok(Value::Null)
-            }
-            ("GET", [id, "state"]) => {
-                let state = self.state();
-                let activity = &state.activities[*id];
-                let dead = activity.gone.is_some_and(|at| at <= Instant::now());
-                let word = if activity.destroyed || dead {
-                    "Terminated"
-                } else {
-                    "Ready"
-                };
-                ok(json!({"state": [word, null]}))
-            }
-            ("GET", [_, "usage"]) => ok(json!({"currentUsage": [10.0, 2.0], "timestamp": 1})),
-            ("POST", [id, "exec"]) => {
-                let request: ExecRequest = serde_json::from_slice(body).expect("a script");
-                let commands: Vec<ExeScriptCommand> =
-                    serde_json::from_str(&request.text).expect("commands");
-                let mut state = self.state();
-                let Some(activity) = state.activities.get_mut(*id).filter(|a| a.gone.is_none())
-                else {
-                    return gone;
-                };
-                let plan = (self.0.provider)(&activity.provider, &commands);
-                activity.gone = plan.dies.map(|after| Instant::now() + after);
-                activity.batches.push((Instant::now(), plan));
-                ok(json!((activity.batches.len() - 1).to_string()))
-            }
-            ("GET", [id, "exec", batch]) => self.results(id, batch, query, gone).await,
-            _ => (404, String::new()),
-        }
-    }
-
-    async fn results(
-        &self,
-        id: &str,
-        batch: &str,
-        query: &str,
-        gone: (u16, String),
-    ) -> (u16, String) {
-        let wait = query
-            .split('&')
-            .find_map(|item| item.strip_prefix("timeout="))
-            .and_then(|text| text.parse().ok())
-            .map_or(Duration::ZERO, Duration::from_secs_f64);
-        let deadline = Instant::now() + wait;
-        loop {
-            let (dead, ready, complete) = {
-                let state = self.state();
-                let activity = &state.activities[id];
-                let (began, plan) = &activity.batches[batch.parse::<usize>().expect("a batch")];
-                let ready: Vec<_> = plan
-                    .results
-                    .iter()
-                    .filter(|(after, _)| began.elapsed() >= *after)
-                    .map(|(_, result)| result.clone())
-                    .collect();
-                let dead = activity.gone.is_some_and(|at| at <= Instant::now());
-                let complete = ready.last().is_some_and(|last| {
-                    last.result == CommandOutcome::Ok && last.is_batch_finished
-                });
-                (dead, ready, complete)
-            };
-            if dead {
-                return gone;
-            }
-            if complete || Instant::now() >= deadline {
-                return (200, serde_json::to_string(&ready).expect("json"));
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-fn proposal(name: &str, state: &str, at: Timestamp) -> Value {
-    json!({
-        "properties": {
-            "golem.node.id.name": name,
-            "golem.inf.cpu.threads": 1,
-            "golem.com.scheme": "payu",
-            "golem.com.pricing.model": "linear",
-            "golem.com.usage.vector": ["golem.usage.duration_sec", "golem.usage.cpu_sec"],
-            "golem.com.pricing.model.linear.coeffs": [0.0001, 0.0002, 0.0],
-            "golem.com.payment.platform.erc20-holesky-tglm.address": "0xp",
-            "golem.srv.caps.multi-activity": true,
-        },
-        "constraints": "()",
-        "proposalId": format!("R-{state}-{name}"),
-        "issuerId": format!("0x{name}"),
-        "state": state,
-        "timestamp": at,
-    })
-}
-
-/// Every command works, each at once, with its arguments as output.
-pub(crate) fn all_well(commands: &[ExeScriptCommand]) -> Plan {
-    let last = commands.len().saturating_sub(1);
-    let results = commands.iter().enumerate().map(|(index, command)| {
-        let stdout = match command {
-            ExeScriptCommand::Run(run) => Some(Output::Text(run.args.join(" "))),
-            _ => None,
-        };
-        (
-            Duration::ZERO,
-            result(index, CommandOutcome::Ok, stdout, index == last),
-        )
-    });
-    Plan {
-        results: results.collect(),
-        dies: None,
-    }
-}
-
-/// The command at `index` fails after `after`, those before it work.
-pub(crate) fn fails_at(commands: &[ExeScriptCommand], index: usize, after: Duration) -> Plan {
-    let mut plan = all_well(&commands[..index]);
-    for (_, before) in &mut plan.results {
-        before.is_batch_finished = false;
-    }
-    let mut failed = result(index, CommandOutcome::Error, None, true);
-    failed.message = Some("ExeScript command exited with code 1".into());
-    plan.results.push((after, failed));
-    plan
-}
-
-pub(crate) fn result(
-    index: usize,
-    outcome: CommandOutcome,
-    stdout: Option<Output>,
-    last: bool,
-) -> CommandResult {
-    CommandResult {
-        index: u32::try_from(index).expect("few commands"),
-        event_date: Timestamp::UNIX_EPOCH,
-        result: outcome,
-        stdout,
-        stderr: None,
-        message: None,
-        is_batch_finished: last,
-    }
-}
-
-/// Whether a script runs something, besides coming up.
-pub(crate) fn runs(commands: &[ExeScriptCommand]) -> bool {
-    commands
-        .iter()
-        .any(|command| matches!(command, ExeScriptCommand::Run(_)))
 }
