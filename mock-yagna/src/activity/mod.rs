@@ -9,6 +9,7 @@ mod command;
 mod error;
 mod exe_unit;
 mod image;
+mod payload;
 #[cfg(test)]
 mod tests;
 mod tls;
