@@ -1,0 +1,170 @@
+//! The engine's builder. Owns: what may be set, and what holds where nothing is. Does not own: the
+//! order in which everything starts (`start.rs`).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use golem_wire::Glm;
+use tokio::sync::oneshot;
+
+use super::Golem;
+use super::start::Parts;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Overrides};
+use crate::error::Error;
+use crate::event::{Consumer, Event};
+use crate::journal::Journal;
+use crate::recovery::Recovery;
+use crate::rng::Seed;
+use crate::strategy::{LeastExpensiveLinearPayu, MarketStrategy};
+use crate::tasks::TaskGroup;
+use crate::transport::Transport;
+
+type Change = Box<dyn FnOnce(&mut Config) + Send>;
+
+/// Puts a [`Golem`] together.
+#[derive(Default)]
+pub struct GolemBuilder {
+    overrides: Overrides,
+    strategy: Option<Arc<dyn MarketStrategy>>,
+    consumers: Vec<Consumer>,
+    clock: Option<Arc<dyn Clock>>,
+    seed: Option<Seed>,
+    transport: Option<Transport>,
+    journal: Option<Box<dyn Journal>>,
+    recovery: Recovery,
+    configure: Vec<Change>,
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident),+) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, value: impl Into<String>) -> Self {
+            self.overrides.$name = Some(value.into());
+            self
+        }
+    )+};
+}
+
+impl GolemBuilder {
+    setters! {
+        /// The requestor's key, instead of `YAGNA_APPKEY`.
+        app_key,
+        /// The daemon, instead of `YAGNA_API_URL`.
+        api_url,
+        /// The part of the network, instead of `YAGNA_SUBNET`.
+        subnet,
+        /// The payment driver, instead of `YAGNA_PAYMENT_DRIVER`.
+        payment_driver,
+        /// The payment network, instead of `YAGNA_PAYMENT_NETWORK`.
+        payment_network
+    }
+
+    /// The most that may be spent; 1 GLM unless set.
+    pub fn budget(mut self, budget: Glm) -> Self {
+        self.overrides.budget = Some(budget);
+        self
+    }
+
+    /// Who is rented from; [`LeastExpensiveLinearPayu::with_usual_caps`] unless set.
+    pub fn strategy(mut self, strategy: impl MarketStrategy + 'static) -> Self {
+        self.strategy = Some(Arc::new(strategy));
+        self
+    }
+
+    /// Receives all events, after the consumers added before; must not block.
+    pub fn event_consumer(mut self, consumer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.consumers.push(Arc::new(consumer));
+        self
+    }
+
+    /// Tells the calendar time; the computer's clock unless set.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Where random choices come from; the operating system unless set.
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The way to the daemon; real sockets unless set.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The file in which the engine writes down what it does, so that a later one can finish it
+    /// after a crash; instead of `GOLEM_JOURNAL`. Without either, with a real daemon, it is kept in
+    /// memory, which outlives no process, and the engine warns of that. One engine at a time.
+    pub fn journal_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.overrides.journal_file = Some(path.into());
+        self
+    }
+
+    /// A journal of another kind, instead of any file.
+    pub fn journal(mut self, journal: impl Journal) -> Self {
+        self.journal = Some(Box::new(journal));
+        self
+    }
+
+    /// What is done about what an earlier life of the same journal left open;
+    /// [`Recovery::Adopt`] unless set.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = recovery;
+        self
+    }
+
+    /// Changes any other setting.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
+        self.configure.push(Box::new(change));
+        self
+    }
+
+    /// Connects to the daemon and sets the budget aside.
+    ///
+    /// # Errors
+    /// [`Error::Config`], a daemon that cannot be reached or refuses the key ([`Error::Api`]), no
+    /// account to pay from, or [`Error::BudgetTooSmall`].
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task; an engine nobody waits for any more is stopped again.
+    pub async fn start(self) -> Result<Golem, Error> {
+        let transport = self.transport.unwrap_or_else(Transport::http);
+        let simulated = transport.is_in_memory();
+        let mut config = self.overrides.resolve(|name| match name {
+            // A simulation's daemon has no later life that a file could be of use in.
+            "GOLEM_JOURNAL" if simulated => None,
+            name => std::env::var(name).ok(),
+        })?;
+        for change in self.configure {
+            change(&mut config);
+        }
+        let tasks = TaskGroup::new("golem");
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let strategy = self
+            .strategy
+            .unwrap_or_else(|| Arc::new(LeastExpensiveLinearPayu::with_usual_caps()));
+        let parts = Parts {
+            strategy,
+            consumers: self.consumers,
+            clock,
+            seed: self.seed.unwrap_or_else(Seed::from_os),
+            transport,
+            journal: self.journal,
+            recovery: self.recovery,
+            tasks: tasks.clone(),
+            config,
+        };
+        let (reply, started) = oneshot::channel();
+        TaskGroup::new("start").spawn("start", async move {
+            if let Err(Ok(golem)) = reply.send(parts.start().await) {
+                let report = golem.stop().await;
+                tracing::warn!(%report, "started for nobody, and stopped again");
+            }
+        });
+        started.await.unwrap_or(Err(Error::Stopped))
+    }
+}
