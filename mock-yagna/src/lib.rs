@@ -27,6 +27,7 @@ pub mod provider;
 pub mod rng;
 pub mod runtime;
 pub mod scenario;
+mod serve;
 mod story;
 pub mod timebase;
 pub mod timeline;
@@ -35,9 +36,13 @@ pub mod world;
 use std::io;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::extract::ConnectInfo;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
 
-use fault::door::{Door, Peer};
+use fault::door::{Connection, Door, Peer};
 
 pub use behaviour::Behaviour;
 pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
@@ -90,18 +95,21 @@ impl MockYagna {
 
     /// Serves the REST API on `listener` until [`MockYagna::stop`]. Meant for a clock in real time.
     /// While the daemon is down the socket is closed, and connections are reset; then the same
-    /// address is bound again.
+    /// address is bound again. Idle connections are closed after a minute.
     ///
     /// # Errors
     /// When the address cannot be bound again after a restart.
     pub async fn serve(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
         let (door, failure) = Door::new(self.world.clone(), listener)?;
-        let service = self.router().into_make_service_with_connect_info::<Peer>();
-        let graceful = self.stopping.clone().cancelled_owned();
-        let server = axum::serve(door, service).with_graceful_shutdown(graceful);
+        // Once for all connections instead of at every request.
+        let router = self.router().with_state::<()>(());
+        let service_of = |connection: &Connection| {
+            let peer = Extension(ConnectInfo(Peer::of(connection)));
+            peer.layer(router.clone())
+        };
         tokio::select! {
             biased;
-            served = server.into_future() => served,
+            () = serve::serve(door, service_of, self.stopping.clone()) => Ok(()),
             error = failure.failed() => Err(error),
             () = self.overdue() => Ok(()),
         }
@@ -113,11 +121,11 @@ impl MockYagna {
     /// # Errors
     /// When accepting connections fails for good.
     pub async fn serve_control(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
-        let graceful = self.stopping.clone().cancelled_owned();
-        let server = axum::serve(listener, self.control_router()).with_graceful_shutdown(graceful);
+        let router = self.control_router().with_state::<()>(());
+        let service_of = |_: &TcpStream| router.clone();
         tokio::select! {
             biased;
-            served = server.into_future() => served,
+            () = serve::serve(listener, service_of, self.stopping.clone()) => Ok(()),
             () = self.overdue() => Ok(()),
         }
     }

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -220,9 +219,10 @@ impl Wire {
 #[derive(Clone, Debug)]
 pub(crate) struct Peer(pub(super) Arc<Wire>);
 
-impl Connected<IncomingStream<'_, Door>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Peer {
-        Peer(Arc::clone(&stream.io().wire))
+impl Peer {
+    /// Who is at the other end of `connection`.
+    pub(crate) fn of(connection: &Connection) -> Peer {
+        Peer(Arc::clone(&connection.wire))
     }
 }
 
