@@ -1,7 +1,10 @@
-//! A script under way. Owns: its files, its handles, its events, and `deploy` and `start` put in
-//! front of an activity's first one.
+//! A script under way. Owns: its order: what goes first, when it is sent, again if need be, and until
+//! when its results are waited for; and `deploy` and `start` put in front of an activity's first one.
+//! Does not own: its commands one by one (`execute/step.rs`), or its files (`execute/file.rs`).
 
-use std::mem;
+mod file;
+mod step;
+
 use std::sync::Arc;
 
 use golem_wire::BatchId;
@@ -11,16 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::command::{Command, Kind};
-use super::handle::{Done, Reply};
+use super::handle::Reply;
 use super::{BatchResults, CommandExecuted, Script, ScriptError};
 use crate::activity::{Activity, Batch, Patience, Session, Unfinished};
-use crate::api::ApiError;
 use crate::event::EventKind;
 use crate::retry::Backoff;
-use crate::transfer::{Download, Exchange, Received, Target, TransferError, Upload};
+use file::File;
+use step::Step;
 
-/// Longest output that events carry; results carry all of it.
-const MAX_EVENT_OUTPUT: usize = 4096;
 /// What JSON adds to the output itself, at the least.
 const RESULT_OVERHEAD: usize = 64 * 1024;
 /// How often a repeatable script is sent whose outcome stays unknown.
@@ -51,20 +52,6 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
         run.finish(result).await
     };
     tasks.run("script", run.instrument(span)).await?
-}
-
-enum File {
-    None,
-    Upload(Exchange<Upload>),
-    Download(Exchange<Download>),
-}
-
-/// One command and what belongs to it.
-struct Step {
-    command: Command,
-    /// `None` for a command that was put in front, or whose handle has its answer.
-    reply: Option<Reply>,
-    file: File,
 }
 
 struct Execution<'a> {
@@ -296,238 +283,6 @@ impl<'a> Execution<'a> {
                 file: File::None,
             }),
         );
-    }
-
-    /// Makes the local side of a transfer reachable.
-    async fn open_file(&mut self, index: usize) -> Result<(), ScriptError> {
-        let core = self.activity.core();
-        let limits = &core.config().activity;
-        let label = format!("gftp/{}/{}/{index}", self.activity.id(), self.number);
-        let seed = core.seed().fork(&label);
-        let gsb = core.rest().gsb();
-        let refused = |error: ApiError| ScriptError::Api {
-            activity_id: self.activity.id().clone(),
-            source: error.into(),
-        };
-        let file = match &self.steps[index].command.0 {
-            Kind::Upload { source, .. } => {
-                let upload = Upload::open(source.as_ref().map_err(Clone::clone)?)?;
-                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, upload);
-                File::Upload(open.await.map_err(refused)?)
-            }
-            Kind::Download {
-                from,
-                target,
-                limit,
-            } => {
-                let limit = limit.unwrap_or(match target {
-                    Target::Memory => limits.max_download_bytes,
-                    Target::File(_) => limits.max_download_file_bytes,
-                });
-                let download = Download::open(target, from, limit, &seed.fork("part").hex(8))?;
-                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, download);
-                File::Download(open.await.map_err(refused)?)
-            }
-            _ => return Ok(()),
-        };
-        self.steps[index].file = file;
-        Ok(())
-    }
-
-    fn started(&self, index: usize) {
-        let Some(step) = self.steps.get(index) else {
-            return;
-        };
-        let command = u32::try_from(index).unwrap_or(u32::MAX);
-        let text = step.command.text();
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::CommandStarted {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-                command,
-                text,
-            },
-        );
-        if let Kind::Download { from, .. } = &step.command.0 {
-            self.emit(
-                |job, agreement_id, activity_id, script| EventKind::DownloadStarted {
-                    job,
-                    agreement_id,
-                    activity_id,
-                    script,
-                    command,
-                    path: from.clone(),
-                },
-            );
-        }
-    }
-
-    /// A command ended: its events, its file, its handle.
-    async fn ended(
-        &mut self,
-        result: CommandResult,
-        session: &mut Session,
-    ) -> Result<(), ScriptError> {
-        let command = result.index;
-        let Some(index) = usize::try_from(command)
-            .ok()
-            .filter(|index| *index < self.steps.len())
-        else {
-            return Ok(());
-        };
-        let step = &mut self.steps[index];
-        let file = mem::replace(&mut step.file, File::None);
-        let reply = step.reply.take();
-        let text = step.command.text();
-        let executed =
-            CommandExecuted::new(index.saturating_sub(self.prologue), text.clone(), result);
-        if executed.success {
-            match &step.command.0 {
-                Kind::Start(_) => session.started = true,
-                Kind::Terminate => session.started = false,
-                _ => {}
-            }
-        }
-        let (success, message) = (executed.success, executed.message.clone());
-        let outputs = [executed.stdout_text(), executed.stderr_text()]
-            .map(|text| (!text.is_empty()).then(|| text.chars().take(MAX_EVENT_OUTPUT).collect()));
-        let [stdout, stderr] = outputs;
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::CommandExecuted {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-                command,
-                text,
-                success,
-                message,
-                stdout,
-                stderr,
-            },
-        );
-        let file = file.close(success).await;
-        if let Ok(Some(received)) = &file
-            && let Kind::Download { from, .. } = &self.steps[index].command.0
-        {
-            let bytes = received.size;
-            self.emit(
-                |job, agreement_id, activity_id, script| EventKind::DownloadFinished {
-                    job,
-                    agreement_id,
-                    activity_id,
-                    script,
-                    command,
-                    path: from.clone(),
-                    bytes,
-                },
-            );
-        }
-        let outcome = match file {
-            Err(error) => Err(ScriptError::Transfer(error)),
-            Ok(_) if !success => Err(ScriptError::CommandFailed(Box::new(executed.clone()))),
-            Ok(received) => Ok(received),
-        };
-        let answer = match &outcome {
-            Ok(received) => Ok(Done {
-                executed: executed.clone(),
-                received: received.clone(),
-            }),
-            Err(error) => Err(error.clone()),
-        };
-        if let Some(reply) = reply {
-            // Handles may be dropped.
-            let _ = reply.send(answer);
-        }
-        outcome?;
-        if index >= self.prologue {
-            self.done.push(executed);
-        }
-        self.started(index + 1);
-        Ok(())
-    }
-
-    /// Withdraws the files and answers the handles that are left.
-    async fn finish(
-        mut self,
-        result: Result<(), ScriptError>,
-    ) -> Result<BatchResults, ScriptError> {
-        let steps = mem::take(&mut self.steps);
-        for step in steps {
-            // Whatever it says, the script's own failure came first.
-            let _ = step.file.close(false).await;
-            if let Some(reply) = step.reply {
-                let error = match &result {
-                    Err(first @ (ScriptError::CommandFailed(_) | ScriptError::Transfer(_))) => {
-                        ScriptError::Skipped(Box::new(first.clone()))
-                    }
-                    Err(first) => first.clone(),
-                    Ok(()) => ScriptError::NotExecuted,
-                };
-                let _ = reply.send(Err(error));
-            }
-        }
-        let error = result.as_ref().err().map(ToString::to_string);
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::ScriptFinished {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-                error,
-            },
-        );
-        result.map(|()| BatchResults(self.done))
-    }
-
-    fn emit(
-        &self,
-        event: impl FnOnce(
-            crate::model::JobId,
-            golem_wire::AgreementId,
-            golem_wire::ActivityId,
-            u64,
-        ) -> EventKind,
-    ) {
-        let activity = self.activity;
-        activity.core().emit(event(
-            activity.job().clone(),
-            activity.rental().agreement_id.clone(),
-            activity.id().clone(),
-            self.number,
-        ));
-    }
-}
-
-impl File {
-    fn url(&self) -> Option<&str> {
-        match self {
-            File::None => None,
-            File::Upload(exchange) => Some(exchange.url()),
-            File::Download(exchange) => Some(exchange.url()),
-        }
-    }
-
-    /// Withdraws it. A download is kept if its command worked; if not, its own failure explains
-    /// more than the provider's.
-    async fn close(self, success: bool) -> Result<Option<Received>, TransferError> {
-        match self {
-            File::None => Ok(None),
-            File::Upload(exchange) => {
-                exchange.close().await;
-                Ok(None)
-            }
-            File::Download(exchange) => match exchange.close().await {
-                Some(download) if success => download.keep().map(Some),
-                Some(download) => download.failure().cloned().map_or(Ok(None), Err),
-                None if success => Err(TransferError::Incomplete {
-                    remote: "a file whose task is gone".into(),
-                }),
-                None => Ok(None),
-            },
-        }
     }
 }
 

@@ -1,0 +1,193 @@
+//! One command of a script under way. Owns: its beginning and its end, as events, handles and results
+//! tell of them. Does not own: sending it, or waiting for its result.
+
+use std::mem;
+
+use golem_wire::activity::CommandResult;
+
+use super::Execution;
+use super::file::File;
+use crate::activity::Session;
+use crate::event::EventKind;
+use crate::script::command::{Command, Kind};
+use crate::script::handle::{Done, Reply};
+use crate::script::{BatchResults, CommandExecuted, ScriptError};
+
+/// Longest output that events carry; results carry all of it.
+const MAX_EVENT_OUTPUT: usize = 4096;
+
+/// One command and what belongs to it.
+pub(super) struct Step {
+    pub(super) command: Command,
+    /// `None` for a command that was put in front, or whose handle has its answer.
+    pub(super) reply: Option<Reply>,
+    pub(super) file: File,
+}
+
+impl Execution<'_> {
+    pub(super) fn started(&self, index: usize) {
+        let Some(step) = self.steps.get(index) else {
+            return;
+        };
+        let command = u32::try_from(index).unwrap_or(u32::MAX);
+        let text = step.command.text();
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::CommandStarted {
+                job,
+                agreement_id,
+                activity_id,
+                script,
+                command,
+                text,
+            },
+        );
+        if let Kind::Download { from, .. } = &step.command.0 {
+            self.emit(
+                |job, agreement_id, activity_id, script| EventKind::DownloadStarted {
+                    job,
+                    agreement_id,
+                    activity_id,
+                    script,
+                    command,
+                    path: from.clone(),
+                },
+            );
+        }
+    }
+
+    /// A command ended: its events, its file, its handle.
+    pub(super) async fn ended(
+        &mut self,
+        result: CommandResult,
+        session: &mut Session,
+    ) -> Result<(), ScriptError> {
+        let command = result.index;
+        let Some(index) = usize::try_from(command)
+            .ok()
+            .filter(|index| *index < self.steps.len())
+        else {
+            return Ok(());
+        };
+        let step = &mut self.steps[index];
+        let file = mem::replace(&mut step.file, File::None);
+        let reply = step.reply.take();
+        let text = step.command.text();
+        let executed =
+            CommandExecuted::new(index.saturating_sub(self.prologue), text.clone(), result);
+        if executed.success {
+            match &step.command.0 {
+                Kind::Start(_) => session.started = true,
+                Kind::Terminate => session.started = false,
+                _ => {}
+            }
+        }
+        let (success, message) = (executed.success, executed.message.clone());
+        let outputs = [executed.stdout_text(), executed.stderr_text()]
+            .map(|text| (!text.is_empty()).then(|| text.chars().take(MAX_EVENT_OUTPUT).collect()));
+        let [stdout, stderr] = outputs;
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::CommandExecuted {
+                job,
+                agreement_id,
+                activity_id,
+                script,
+                command,
+                text,
+                success,
+                message,
+                stdout,
+                stderr,
+            },
+        );
+        let file = file.close(success).await;
+        if let Ok(Some(received)) = &file
+            && let Kind::Download { from, .. } = &self.steps[index].command.0
+        {
+            let bytes = received.size;
+            self.emit(
+                |job, agreement_id, activity_id, script| EventKind::DownloadFinished {
+                    job,
+                    agreement_id,
+                    activity_id,
+                    script,
+                    command,
+                    path: from.clone(),
+                    bytes,
+                },
+            );
+        }
+        let outcome = match file {
+            Err(error) => Err(ScriptError::Transfer(error)),
+            Ok(_) if !success => Err(ScriptError::CommandFailed(Box::new(executed.clone()))),
+            Ok(received) => Ok(received),
+        };
+        let answer = match &outcome {
+            Ok(received) => Ok(Done {
+                executed: executed.clone(),
+                received: received.clone(),
+            }),
+            Err(error) => Err(error.clone()),
+        };
+        if let Some(reply) = reply {
+            // Handles may be dropped.
+            let _ = reply.send(answer);
+        }
+        outcome?;
+        if index >= self.prologue {
+            self.done.push(executed);
+        }
+        self.started(index + 1);
+        Ok(())
+    }
+
+    /// Withdraws the files and answers the handles that are left.
+    pub(super) async fn finish(
+        mut self,
+        result: Result<(), ScriptError>,
+    ) -> Result<BatchResults, ScriptError> {
+        let steps = mem::take(&mut self.steps);
+        for step in steps {
+            // Whatever it says, the script's own failure came first.
+            let _ = step.file.close(false).await;
+            if let Some(reply) = step.reply {
+                let error = match &result {
+                    Err(first @ (ScriptError::CommandFailed(_) | ScriptError::Transfer(_))) => {
+                        ScriptError::Skipped(Box::new(first.clone()))
+                    }
+                    Err(first) => first.clone(),
+                    Ok(()) => ScriptError::NotExecuted,
+                };
+                let _ = reply.send(Err(error));
+            }
+        }
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.emit(
+            |job, agreement_id, activity_id, script| EventKind::ScriptFinished {
+                job,
+                agreement_id,
+                activity_id,
+                script,
+                error,
+            },
+        );
+        result.map(|()| BatchResults(self.done))
+    }
+
+    pub(super) fn emit(
+        &self,
+        event: impl FnOnce(
+            crate::model::JobId,
+            golem_wire::AgreementId,
+            golem_wire::ActivityId,
+            u64,
+        ) -> EventKind,
+    ) {
+        let activity = self.activity;
+        activity.core().emit(event(
+            activity.job().clone(),
+            activity.rental().agreement_id.clone(),
+            activity.id().clone(),
+            self.number,
+        ));
+    }
+}
