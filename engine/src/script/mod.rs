@@ -6,6 +6,8 @@ mod error;
 mod execute;
 mod handle;
 mod result;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,14 +1,16 @@
-use std::sync::atomic::{AtomicU32, Ordering};
+//! Services on the canned daemon, in virtual time: which handlers are called, and what is
+//! shown of them.
+
+mod loss;
+mod stop;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use golem_wire::activity::ExeScriptCommand;
-use http::Method;
 use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::EventKind;
-use crate::script::ScriptError;
 use crate::testing::{Daemon, Plan, all_well, fails_at, runs};
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -197,186 +199,6 @@ async fn a_panicking_handler_fails_its_instance_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_terminated_agreement_that_takes_the_activity_along_skips_shutdown() {
-    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster
-        .wait_running(Duration::from_secs(60))
-        .await
-        .expect("running");
-    let began = Instant::now();
-    daemon.terminate("alice", true);
-    let ended = cluster
-        .wait_until(|all| all[0].state == ServiceState::Terminated)
-        .await;
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "it reaches the instance at once"
-    );
-    assert!(
-        ended[0]
-            .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("had enough"))
-    );
-    assert_eq!(noted(&script), ["start on alice", "run"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_terminated_agreement_whose_activity_lives_leads_to_shutdown_without_work() {
-    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster
-        .wait_running(Duration::from_secs(60))
-        .await
-        .expect("running");
-    let sent = daemon.calls("POST /activity-api/v1/activity/");
-    daemon.terminate("alice", false);
-    cluster.join().await;
-    // The handler is called; what it sends is refused here, since nobody would pay for it.
-    assert_eq!(noted(&script), ["start on alice", "run", "shutdown"]);
-    assert_eq!(daemon.calls("POST /activity-api/v1/activity/"), sent);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_activity_that_dies_silently_is_noticed_by_its_health_check() {
-    let daemon = Daemon::new(&["alice"], |_, commands| Plan {
-        dies: runs(commands).then(|| Duration::from_secs(60)),
-        ..all_well(commands)
-    });
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    let began = Instant::now();
-    let ended = cluster.join().await;
-    assert!(began.elapsed() < Duration::from_secs(75));
-    assert!(
-        ended[0]
-            .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("Terminated")),
-        "{ended:?}"
-    );
-    assert_eq!(noted(&script), ["start on alice", "run"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_while_starting_skips_the_other_handlers() {
-    let daemon = Daemon::new(&["alice"], |_, commands| Plan {
-        results: Vec::new(),
-        ..all_well(commands)
-    });
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster
-        .wait_until(|all| all[0].state == ServiceState::Starting)
-        .await;
-    cluster.stop();
-    let ended = cluster.join().await;
-    assert_eq!(
-        (ended[0].state, &ended[0].failure),
-        (ServiceState::Terminated, &None)
-    );
-    assert_eq!(noted(&script), ["start on alice"]);
-    assert!(daemon.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_activity_that_comes_too_late_is_destroyed() {
-    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
-    daemon.slow_activities(Duration::from_secs(10));
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    while daemon.calls("POST /activity-api/v1/activity") == 0 {
-        sleep(Duration::from_millis(100)).await;
-    }
-    cluster.stop();
-    cluster.join().await;
-    sleep(Duration::from_secs(30)).await;
-    assert_eq!(daemon.calls("DELETE /activity-api/v1/activity/"), 1);
-    assert!(daemon.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_while_pending_rents_nothing() {
-    let daemon = Daemon::new(&[], |_, commands| all_well(commands));
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    cluster.stop();
-    let ended = cluster.join().await;
-    assert_eq!(
-        (ended[0].state, ended[0].attempts),
-        (ServiceState::Terminated, 0)
-    );
-    assert_eq!(daemon.calls("POST /activity-api"), 0);
-    assert_eq!(
-        cluster.spawn_instances([script]),
-        Err(ClusterError::Stopped)
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_activity_that_cannot_be_created_is_tried_on_another_agreement() {
-    let daemon = Daemon::new(&["alice", "bob"], |_, commands| all_well(commands));
-    daemon.can(
-        Method::POST,
-        "/activity-api/v1/activity",
-        &[(408, r#"{"message":"Timeout"}"#)],
-    );
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    let running = cluster
-        .wait_until(|all| all[0].state == ServiceState::Running)
-        .await;
-    assert_eq!(running[0].attempts, 2);
-    assert_eq!(
-        daemon.calls("GET /activity-api/v1/activity"),
-        1 + daemon.calls("/exec/") + daemon.calls("/state")
-    );
-    cluster.stop();
-    cluster.join().await;
-    assert!(daemon.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_stop_of_an_instance_cuts_its_shutdown_short() {
-    let daemon = Daemon::new(&["alice"], |_, commands| {
-        let hangs = commands.iter().any(
-            |command| matches!(command, ExeScriptCommand::Run(run) if run.entry_point == "/bin/stop"),
-        );
-        let mut plan = all_well(commands);
-        if hangs {
-            plan.results.clear();
-        }
-        plan
-    });
-    let script = Script::default();
-    let (_golem, cluster) = cluster(&daemon, &script).await;
-    let running = cluster
-        .wait_running(Duration::from_secs(60))
-        .await
-        .expect("running");
-    let id = running[0].id.clone();
-    assert!(cluster.stop_instance("nobody").is_err());
-    cluster.stop_instance(&id).expect("known");
-    cluster
-        .wait_until(|all| all[0].state == ServiceState::Stopping)
-        .await;
-    cluster.stop();
-    sleep(Duration::from_secs(20)).await;
-    assert_eq!(
-        cluster.instances()[0].state,
-        ServiceState::Stopping,
-        "one wish is one wish"
-    );
-    cluster.stop_instance(&id).expect("known");
-    cluster.join().await;
-    assert_eq!(noted(&script), ["start on alice", "run", "shutdown"]);
-    assert!(daemon.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
 async fn instances_start_side_by_side() {
     let daemon = Daemon::new(&["a", "b", "c", "d"], |_, commands| {
         let mut plan = all_well(commands);
@@ -404,24 +226,6 @@ async fn instances_start_side_by_side() {
     );
     cluster.stop();
     cluster.join().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_engines_end_stops_its_services_in_order() {
-    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
-    let script = Script::default();
-    let (golem, cluster) = cluster(&daemon, &script).await;
-    cluster
-        .wait_running(Duration::from_secs(60))
-        .await
-        .expect("running");
-    let report = golem.stop().await;
-    assert!(report.cut_off.is_empty(), "{report}");
-    assert_eq!(
-        noted(&script),
-        ["start on alice", "run", "shutdown", "shut down"]
-    );
-    assert!(daemon.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -476,57 +280,4 @@ async fn too_few_parameters_are_refused_with_both_numbers() {
         refused.to_string().contains('2') && refused.to_string().contains('1'),
         "{refused}"
     );
-}
-
-/// What a handler sees of scripts that fail.
-struct Failing;
-
-impl Service for Failing {
-    type Params = ();
-
-    fn new((): &()) -> Self {
-        Failing
-    }
-
-    async fn payload() -> Result<Payload, Error> {
-        Ok(Payload::new())
-    }
-
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
-        let mut script = ctx.script();
-        let fine = script.run("/fine", ["a"]);
-        let bad = script.run("/bad", ["b"]);
-        let skipped = script.run("/skipped", ["c"]);
-        let error = script.execute().await.expect_err("it fails");
-        assert!(matches!(&error, ScriptError::CommandFailed(failed) if failed.index == 1));
-        assert_eq!(fine.await?.stdout_text(), "a");
-        assert!(matches!(bad.await, Err(ScriptError::CommandFailed(_))));
-        assert!(matches!(skipped.await, Err(ScriptError::Skipped(_))));
-        // The activity can be used further.
-        assert_eq!(ctx.run("/fine", ["again"]).await?.stdout_text(), "again");
-        Ok(())
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_command_is_told_by_script_and_handles_alike() {
-    static SCRIPTS: AtomicU32 = AtomicU32::new(0);
-    let daemon = Daemon::new(&["alice"], |_, commands| {
-        if commands.len() == 3 {
-            SCRIPTS.fetch_add(1, Ordering::SeqCst);
-            fails_at(commands, 1, Duration::from_secs(1))
-        } else {
-            all_well(commands)
-        }
-    });
-    let (golem, _) = daemon.golem().await;
-    let cluster = golem
-        .run_service::<Failing>()
-        .num_instances(1)
-        .start()
-        .await
-        .expect("a cluster");
-    let ended = cluster.join().await;
-    assert_eq!(ended[0].failure, None);
-    assert_eq!(SCRIPTS.load(Ordering::SeqCst), 1);
 }

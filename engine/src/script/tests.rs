@@ -1,0 +1,63 @@
+//! What scripts tell of commands that fail, on the canned daemon.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::payload::Payload;
+use crate::script::ScriptError;
+use crate::service::{HandlerError, Service};
+use crate::testing::{Daemon, all_well, fails_at};
+use crate::{Error, WorkContext};
+
+/// What a handler sees of scripts that fail.
+struct Failing;
+
+impl Service for Failing {
+    type Params = ();
+
+    fn new((): &()) -> Self {
+        Failing
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(Payload::new())
+    }
+
+    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        let mut script = ctx.script();
+        let fine = script.run("/fine", ["a"]);
+        let bad = script.run("/bad", ["b"]);
+        let skipped = script.run("/skipped", ["c"]);
+        let error = script.execute().await.expect_err("it fails");
+        assert!(matches!(&error, ScriptError::CommandFailed(failed) if failed.index == 1));
+        assert_eq!(fine.await?.stdout_text(), "a");
+        assert!(matches!(bad.await, Err(ScriptError::CommandFailed(_))));
+        assert!(matches!(skipped.await, Err(ScriptError::Skipped(_))));
+        // The activity can be used further.
+        assert_eq!(ctx.run("/fine", ["again"]).await?.stdout_text(), "again");
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_command_is_told_by_script_and_handles_alike() {
+    static SCRIPTS: AtomicU32 = AtomicU32::new(0);
+    let daemon = Daemon::new(&["alice"], |_, commands| {
+        if commands.len() == 3 {
+            SCRIPTS.fetch_add(1, Ordering::SeqCst);
+            fails_at(commands, 1, Duration::from_secs(1))
+        } else {
+            all_well(commands)
+        }
+    });
+    let (golem, _) = daemon.golem().await;
+    let cluster = golem
+        .run_service::<Failing>()
+        .num_instances(1)
+        .start()
+        .await
+        .expect("a cluster");
+    let ended = cluster.join().await;
+    assert_eq!(ended[0].failure, None);
+    assert_eq!(SCRIPTS.load(Ordering::SeqCst), 1);
+}
