@@ -1,5 +1,5 @@
-//! The engine's handle. Owns: what can be asked of a running engine, and noticing that nobody holds it
-//! any more.
+//! The engine's handle. Owns: what can be asked of a running engine, and noticing that nobody holds
+//! it any more.
 
 mod builder;
 mod core;

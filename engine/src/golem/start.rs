@@ -1,5 +1,5 @@
-//! The order in which everything starts. Owns: the connection, the journal, the budget and the loops
-//! from nothing to a running engine. Does not own: the settings (`builder.rs`).
+//! The order in which everything starts. Owns: the connection, the journal, the budget and the
+//! loops from nothing to a running engine. Does not own: the settings (`builder.rs`).
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};

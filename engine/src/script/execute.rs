@@ -1,6 +1,7 @@
-//! A script under way. Owns: its order: what goes first, when it is sent, again if need be, and until
-//! when its results are waited for; and `deploy` and `start` put in front of an activity's first one.
-//! Does not own: its commands one by one (`execute/step.rs`), or its files (`execute/file.rs`).
+//! A script under way. Owns: its order: what goes first, when it is sent, again if need be, and
+//! until when its results are waited for; and `deploy` and `start` put in front of an activity's
+//! first one. Does not own: its commands one by one (`execute/step.rs`), or its files
+//! (`execute/file.rs`).
 
 mod file;
 mod step;

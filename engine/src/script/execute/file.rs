@@ -1,5 +1,5 @@
-//! The local side of a transfer. Owns: making it reachable for the provider, and withdrawing it. Does
-//! not own: serving it (`transfer/`).
+//! The local side of a transfer. Owns: making it reachable for the provider, and withdrawing it.
+//! Does not own: serving it (`transfer/`).
 
 use super::Execution;
 use crate::api::ApiError;

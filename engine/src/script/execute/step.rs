@@ -1,5 +1,5 @@
-//! One command of a script under way. Owns: its beginning and its end, as events, handles and results
-//! tell of them. Does not own: sending it, or waiting for its result.
+//! One command of a script under way. Owns: its beginning and its end, as events, handles and
+//! results tell of them. Does not own: sending it, or waiting for its result.
 
 use std::mem;
 

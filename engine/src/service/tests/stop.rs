@@ -1,5 +1,5 @@
-//! Services that are stopped: one wish leads through `shutdown` and gives everything back, however far
-//! an instance is.
+//! Services that are stopped: one wish leads through `shutdown` and gives everything back, however
+//! far an instance is.
 
 use std::time::Duration;
 
