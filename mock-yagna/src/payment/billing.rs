@@ -1,29 +1,26 @@
-//! The billing half of every provider: meters activities, issues debit notes and the invoice.
+//! The billing half of every provider: opens and closes the bill of an agreement and the meters of its
+//! activities.
 //!
 //! ```text
 //! approved -> (activity created -> note … note -> activity ended, last note)* -> ended -> invoice
 //! ```
 //! The invoice follows the end of the agreement and of its last activity, whichever is later.
+//! Does not own: what the documents say (`debit_note`, `invoice`), the ends that a provider puts to
+//! agreements (`deadline`).
 
 use std::time::Duration;
 
-use golem_wire::payment::{self as wire_payment, DocumentStatus};
-use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
+use golem_wire::{ActivityId, AgreementId, Glm};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
+use super::Due;
 use super::bill::{Bill, Meter, Terms};
-use super::{DocumentEvent, Due, EventKind};
-use crate::behaviour::Step;
-use crate::journal::{Actor, Event};
+use crate::journal::Actor;
 use crate::ledger::Fact;
-use crate::world::{Action, State, Topic};
-
-/// Time to pay an invoice when no payment timeout was negotiated.
-const INVOICE_TERM: Duration = Duration::from_secs(24 * 3600);
+use crate::world::{Action, State};
 
 /// How long a provider waits before it tries again to send a document.
-const RETRY: Duration = Duration::from_secs(5);
+pub(super) const RETRY: Duration = Duration::from_secs(5);
 
 impl State {
     /// An agreement came into force: its bill is opened.
@@ -66,46 +63,6 @@ impl State {
     /// An agreement ended: the invoice follows when its last activity has ended too.
     pub(crate) fn agreement_ended(&mut self, agreement: &AgreementId) {
         self.close_bill(agreement);
-    }
-
-    /// The next debit note of a living activity is due.
-    pub(super) fn interval_passed(&mut self, activity: &ActivityId) {
-        if self.is_postponed(activity) {
-            return;
-        }
-        let last = self.meter(activity).is_some_and(|meter| !meter.alive);
-        if !last && !self.sends_notes(activity) {
-            let interval = self.bill_of(activity).and_then(|bill| bill.terms.interval);
-            let next = interval.map(|i| self.after(i, Due::DebitNote(activity.clone())));
-            if let Some(meter) = self.meter(activity) {
-                meter.next_note = next;
-            }
-            return;
-        }
-        let usage = self.usage(activity);
-        self.issue_debit_note(activity, &usage, last);
-    }
-
-    fn sends_notes(&mut self, activity: &ActivityId) -> bool {
-        let provider = self.bill_of(activity).map(|bill| bill.provider.clone());
-        provider
-            .and_then(|provider| self.provider(&provider))
-            .is_none_or(|provider| provider.spec.behaviour.debit_notes)
-    }
-
-    /// A provider that is offline sends its notes when it is back.
-    fn is_postponed(&mut self, activity: &ActivityId) -> bool {
-        let Some(provider) = self.bill_of(activity).map(|bill| bill.provider.clone()) else {
-            return false;
-        };
-        if self.answers(&provider) {
-            return false;
-        }
-        let ticket = self.after(RETRY, Due::DebitNote(activity.clone()));
-        if let Some(meter) = self.meter(activity) {
-            meter.next_note = Some(ticket);
-        }
-        true
     }
 
     pub(super) fn open_bill(&mut self, mut bill: Bill) {
@@ -221,239 +178,6 @@ impl State {
             },
         );
         self.invoice_if_ready(agreement);
-    }
-
-    /// Issues a debit note over everything an activity has used; `last` when it has ended.
-    pub(super) fn issue_debit_note(&mut self, activity: &ActivityId, usage: &[f64], last: bool) {
-        let (now, id) = (self.now, self.ids.debit_note());
-        if !self.sends_notes(activity) {
-            return;
-        }
-        let Some(bill) = self.bill_of(activity) else {
-            return;
-        };
-        let terms = bill.terms.clone();
-        let (agreement, requestor, provider) = (
-            bill.agreement.clone(),
-            bill.requestor.clone(),
-            bill.provider.clone(),
-        );
-        let (session, enforced) = (bill.session.clone(), !bill.ended);
-        let Some(meter) = bill.meters.get_mut(activity) else {
-            return;
-        };
-        meter.owes_last &= !last;
-        // A clock that is read twice must not make a bill smaller.
-        meter.due = terms.tariff.cost(usage).max(meter.due);
-        let payable = terms.payment_timeout.filter(|timeout| {
-            let since = now.duration_since(meter.last_payable);
-            last || Duration::try_from(since).is_ok_and(|since| since >= *timeout)
-        });
-        if payable.is_some() {
-            meter.last_payable = now;
-        }
-        let note = wire_payment::DebitNote {
-            debit_note_id: id.clone(),
-            issuer_id: provider.clone(),
-            recipient_id: requestor.clone(),
-            payee_addr: terms.payee,
-            payer_addr: terms.payer,
-            payment_platform: terms.platform,
-            previous_debit_note_id: meter.last_note.replace(id.clone()),
-            timestamp: to_millis(now),
-            agreement_id: agreement,
-            activity_id: activity.clone(),
-            total_amount_due: meter.due,
-            usage_counter_vector: Some(usage.iter().copied().map(Value::from).collect()),
-            payment_due_date: payable.map(|timeout| to_micros(later(now, timeout))),
-            status: DocumentStatus::Received,
-        };
-        let deadline = terms
-            .accept_timeout
-            .filter(|_| enforced)
-            .map(|timeout| later(now, timeout));
-        let first_deadline = deadline.filter(|_| meter.unaccepted.is_empty());
-        meter
-            .unaccepted
-            .extend(deadline.map(|deadline| (id.clone(), deadline)));
-        let amount = note.total_amount_due;
-        if let Some(deadline) = first_deadline {
-            let due = Action::Payment(Due::AcceptDeadline(activity.clone()));
-            let ticket = self.timeline.schedule(deadline, due);
-            if let Some(meter) = self.meter(activity) {
-                meter.deadline = Some(ticket);
-            }
-        }
-        if let Some(timeout) = payable.filter(|_| enforced) {
-            self.watch_payment(&id, timeout);
-        }
-        if let Some(interval) = terms.interval.filter(|_| !last) {
-            let ticket = self.after(interval, Due::DebitNote(activity.clone()));
-            if let Some(meter) = self.meter(activity) {
-                meter.next_note = Some(ticket);
-            }
-        }
-        self.payments.file_note(note);
-        self.payments.totals.debit_notes += 1;
-        let actor = self.actor(&provider);
-        let activity = activity.clone();
-        let fact = Fact::DebitNoteIssued {
-            note: id.clone(),
-            activity: activity.clone(),
-            total: amount,
-        };
-        self.post(actor.clone(), fact);
-        let event = Event::DebitNoteIssued {
-            debit_note: id.clone(),
-            activity,
-            amount,
-        };
-        self.record(actor, event);
-        let at = self.stamp();
-        let event = DocumentEvent {
-            id,
-            at,
-            session,
-            kind: EventKind::Received,
-        };
-        self.payments.note_events.push(&requestor, event);
-        self.wake(&Topic::DebitNoteEvents(requestor));
-    }
-
-    fn invoice_if_ready(&mut self, agreement: &AgreementId) {
-        let ready = self
-            .payments
-            .bills
-            .get(agreement)
-            .is_some_and(Bill::is_ready_for_invoice);
-        if ready {
-            let provider = self
-                .payments
-                .bills
-                .get(agreement)
-                .map(|bill| bill.provider.clone());
-            let wanted = provider.as_ref().and_then(|p| self.provider(p));
-            if wanted.is_some_and(|p| p.spec.behaviour.invoices == 0) {
-                return;
-            }
-            let own = provider.and_then(|p| self.own_latency(&p, |l| &l.invoice));
-            let delay = own.unwrap_or(self.config.latency.invoice);
-            let ticket = self.after(delay, Due::Invoice(agreement.clone()));
-            if let Some(bill) = self.payments.bills.get_mut(agreement) {
-                bill.invoicing = Some(ticket);
-            }
-        }
-    }
-
-    /// The last notes that the provider could not issue when their activities ended.
-    fn issue_last_notes(&mut self, agreement: &AgreementId) {
-        let bill = self.payments.bills.get(agreement);
-        let meters = bill.into_iter().flat_map(|bill| &bill.meters);
-        let owed: Vec<ActivityId> = meters
-            .filter(|(_, meter)| meter.owes_last)
-            .map(|(activity, _)| activity.clone())
-            .collect();
-        for activity in owed {
-            let ticket = self.meter(&activity).and_then(|m| m.next_note.take());
-            if let Some(ticket) = ticket {
-                self.timeline.cancel(ticket);
-            }
-            let usage = self.usage(&activity);
-            self.issue_debit_note(&activity, &usage, true);
-        }
-    }
-
-    /// The provider bills the whole agreement; one without activities costs nothing.
-    pub(super) fn issue_invoice(&mut self, agreement: &AgreementId) {
-        let provider = self
-            .payments
-            .bills
-            .get(agreement)
-            .map(|bill| bill.provider.clone());
-        let behaviour = provider.as_ref().and_then(|p| self.provider(p));
-        let behaviour = behaviour
-            .map(|p| p.spec.behaviour.clone())
-            .unwrap_or_default();
-        if let Some(provider) = &provider
-            && self.dies_before(provider, Step::Invoice)
-        {
-            return;
-        }
-        if provider.is_some_and(|provider| !self.answers(&provider)) {
-            let ticket = self.after(RETRY, Due::Invoice(agreement.clone()));
-            if let Some(bill) = self.payments.bills.get_mut(agreement) {
-                bill.invoicing = Some(ticket);
-            }
-            return;
-        }
-        self.issue_last_notes(agreement);
-        let (now, id) = (self.now, self.ids.invoice());
-        let Some(bill) = self.payments.bills.get_mut(agreement) else {
-            return;
-        };
-        // The first one counts; more of them are the provider's mistake.
-        bill.invoice.get_or_insert_with(|| id.clone());
-        bill.invoicing = None;
-        bill.invoices += 1;
-        let again = bill.invoices < behaviour.invoices;
-        let amount = behaviour.invoice_factor.times(bill.due());
-        let (requestor, provider) = (bill.requestor.clone(), bill.provider.clone());
-        let session = bill.session.clone();
-        let term = bill.terms.payment_timeout.unwrap_or(INVOICE_TERM);
-        let invoice = wire_payment::Invoice {
-            invoice_id: id.clone(),
-            issuer_id: provider.clone(),
-            recipient_id: requestor.clone(),
-            payee_addr: bill.terms.payee.clone(),
-            payer_addr: bill.terms.payer.clone(),
-            payment_platform: bill.terms.platform.clone(),
-            timestamp: to_millis(now),
-            agreement_id: agreement.clone(),
-            activity_ids: bill.meters.keys().cloned().collect(),
-            amount,
-            payment_due_date: to_micros(later(now, term)),
-            status: DocumentStatus::Received,
-        };
-        self.payments.file_invoice(invoice);
-        let totals = &mut self.payments.totals;
-        totals.invoices += 1;
-        totals.invoiced = totals.invoiced + amount;
-        let (actor, agreement) = (self.actor(&provider), agreement.clone());
-        let billed = agreement.clone();
-        let fact = Fact::InvoiceIssued {
-            invoice: id.clone(),
-            agreement: agreement.clone(),
-            amount,
-        };
-        self.post(actor.clone(), fact);
-        self.record(
-            actor,
-            Event::InvoiceIssued {
-                invoice: id.clone(),
-                agreement,
-                amount,
-            },
-        );
-        let event = DocumentEvent {
-            id,
-            at: self.stamp(),
-            session,
-            kind: EventKind::Received,
-        };
-        self.push_invoice_event(&requestor, event);
-        if again {
-            self.after(RETRY, Due::Invoice(billed));
-        }
-        self.may_die_after(&provider, Step::Invoice);
-    }
-
-    pub(super) fn push_invoice_event(
-        &mut self,
-        requestor: &NodeId,
-        event: DocumentEvent<golem_wire::InvoiceId>,
-    ) {
-        self.payments.invoice_events.push(requestor, event);
-        self.wake(&Topic::InvoiceEvents(requestor.clone()));
     }
 
     pub(super) fn bill_of(&mut self, activity: &ActivityId) -> Option<&mut Bill> {
