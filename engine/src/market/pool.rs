@@ -1,19 +1,24 @@
-//! The proposals on one demand and those who wait for a draft. Owns: who is countered next and who
-//! gets which draft. Synchronous; the loops around it send what it decides.
+//! The proposals on one demand. Owns: what becomes of each, and who is countered next. Does not
+//! own: who gets which draft (`pool/queue.rs`). Synchronous; the loops around it send what it
+//! decides.
+
+mod queue;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golem_wire::{DemandId, NodeId, ProposalId};
+use golem_wire::{DemandId, ProposalId};
 use indexmap::IndexMap;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub(super) use queue::Draft;
+use queue::Waiter;
+
+use super::Owed;
 use super::memory::Memory;
 use super::refusals::Refusals;
 use super::shelf::{Entry, Shelf};
-use super::{Owed, Owing};
 use crate::config::MarketLimits;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
@@ -21,20 +26,6 @@ use crate::model::OfferProposal;
 
 /// Rejections remembered that came before the answer to our own counter-proposal.
 const EARLY: usize = 256;
-
-/// A draft that a provider agreed to.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) offer: OfferProposal,
-    pub(super) score: f64,
-    pub(super) demand: DemandId,
-}
-
-struct Waiter {
-    avoid: Vec<NodeId>,
-    since: Instant,
-    reply: oneshot::Sender<Draft>,
-}
 
 /// What happened to a proposal, for the event feed.
 #[derive(Debug)]
@@ -86,58 +77,6 @@ impl Pool {
             refusals: Refusals::default(),
             memory: Memory::default(),
         }
-    }
-
-    /// Queues for a draft.
-    pub(super) fn wait(
-        &mut self,
-        avoid: &[NodeId],
-        now: Instant,
-    ) -> (u64, oneshot::Receiver<Draft>) {
-        let (reply, draft) = oneshot::channel();
-        let id = self.next_waiter;
-        self.next_waiter += 1;
-        let avoid = avoid.to_vec();
-        self.picky += usize::from(!avoid.is_empty());
-        self.waiters.insert(
-            id,
-            Waiter {
-                avoid,
-                since: now,
-                reply,
-            },
-        );
-        self.hand_out(now);
-        (id, draft)
-    }
-
-    /// Leaves the queue.
-    pub(super) fn leave(&mut self, waiter: u64) {
-        self.take(waiter);
-    }
-
-    fn take(&mut self, waiter: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&waiter)?;
-        self.picky -= usize::from(!waiter.avoid.is_empty());
-        Some(waiter)
-    }
-
-    /// Takes back a draft that nobody took.
-    pub(super) fn put_back(&mut self, draft: Draft, now: Instant) {
-        self.insert_draft(draft, now);
-        self.hand_out(now);
-    }
-
-    fn insert_draft(&mut self, draft: Draft, now: Instant) {
-        self.shelf.insert(Entry {
-            state: State::Draft(draft.score),
-            offer: draft.offer,
-            demand: draft.demand,
-            own: None,
-            answer_by: None,
-            drafted_at: Some(now),
-            place: 0,
-        });
     }
 
     /// A provider's first proposal.
@@ -339,102 +278,6 @@ impl Pool {
             .min()
     }
 
-    /// Gives drafts to those who wait, first come first served.
-    fn hand_out(&mut self, now: Instant) {
-        let mut next = self.waiters.keys().next().copied();
-        while let Some(id) = next {
-            if self.shelf.drafts().next().is_none() {
-                return;
-            }
-            let Some(waiter) = self.waiters.get(&id) else {
-                return;
-            };
-            match self.choose(waiter, now) {
-                Some(proposal) => self.give(id, &proposal, now),
-                // Nobody behind can have what the least particular one in front cannot.
-                None if self.picky == 0 && !self.is_last_resort(waiter, now) => return,
-                None => {}
-            }
-            next = self.waiters.range(id + 1..).next().map(|(id, _)| *id);
-        }
-    }
-
-    fn give(&mut self, waiter: u64, proposal: &ProposalId, now: Instant) {
-        let (Some(waiter), Some(draft)) = (self.take(waiter), self.promote(proposal)) else {
-            return;
-        };
-        if let Err(draft) = waiter.reply.send(draft) {
-            // The one who waited is gone.
-            self.insert_draft(draft, now);
-        }
-    }
-
-    fn is_last_resort(&self, waiter: &Waiter, now: Instant) -> bool {
-        waiter.since + self.limits.last_resort_after <= now
-    }
-
-    fn promote(&mut self, id: &ProposalId) -> Option<Draft> {
-        let State::Draft(score) = self.shelf.get(id)?.state else {
-            return None;
-        };
-        self.apply(id, Event::Promoted);
-        let Entry { offer, demand, .. } = self.shelf.remove(id)?;
-        Some(Draft {
-            offer,
-            score,
-            demand,
-        })
-    }
-
-    fn choose(&self, waiter: &Waiter, now: Instant) -> Option<ProposalId> {
-        let clean = |entry: &Entry| {
-            let provider = entry.offer.provider_id();
-            !waiter.avoid.contains(provider) && self.is_free(provider, now)
-        };
-        if let Some((id, draft)) = self.shelf.drafts().find(|(_, entry)| clean(entry)) {
-            let fresh = draft
-                .drafted_at
-                .is_some_and(|at| at + self.limits.patience > now);
-            // Somebody better was asked and will answer in a moment.
-            let better = |entry: &Entry| score_of(entry) > score_of(draft);
-            let hold = fresh
-                && self
-                    .shelf
-                    .asked()
-                    .take_while(|(_, entry)| better(entry))
-                    .any(|(_, entry)| clean(entry));
-            return (!hold).then(|| id.clone());
-        }
-        if !self.is_last_resort(waiter, now) {
-            return None;
-        }
-        let rank = |entry: &Entry| {
-            let provider = entry.offer.provider_id();
-            (
-                self.owed.standing(provider, now) != Owing::Nothing,
-                waiter.avoid.contains(provider),
-                self.memory.failures(provider),
-            )
-        };
-        // Whoever waits for our money is not asked for more before it had time to ask for that.
-        let unpaid = |entry: &Entry| {
-            let standing = self.owed.standing(entry.offer.provider_id(), now);
-            matches!(standing, Owing::Until(_))
-        };
-        // Best first, and the first of equals is taken.
-        self.shelf
-            .drafts()
-            .filter(|(_, entry)| !unpaid(entry))
-            .min_by_key(|(_, entry)| rank(entry))
-            .map(|(id, _)| id.clone())
-    }
-
-    /// Whether nothing speaks against a provider.
-    fn is_free(&self, provider: &NodeId, now: Instant) -> bool {
-        !self.memory.is_shunned(provider, now)
-            && self.owed.standing(provider, now) == Owing::Nothing
-    }
-
     fn drop_worst(&mut self) {
         let worst = self.shelf.ranked().next_back().map(|(id, _)| id.clone());
         if let Some(id) = worst {
@@ -492,16 +335,6 @@ impl Pool {
     pub(super) fn failed(&mut self, offer: &OfferProposal, reason: &str, now: Instant) -> Duration {
         self.refusals.record(offer.provider_name(), reason);
         self.memory.failed(offer.provider_id(), now)
-    }
-}
-
-fn score_of(entry: &Entry) -> f64 {
-    match entry.state {
-        State::Ranked(score)
-        | State::Countering(score)
-        | State::Awaiting(score)
-        | State::Draft(score) => score,
-        State::Received | State::Promoted | State::Refused => f64::NEG_INFINITY,
     }
 }
 

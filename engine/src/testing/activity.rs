@@ -1,5 +1,5 @@
-//! The canned machines: activities, and the scripts that they are sent. Does not own: what becomes of
-//! a script, which is the test's to say (`plan.rs`).
+//! The canned machines: activities, and the scripts that they are sent. Does not own: what becomes
+//! of a script, which is the test's to say (`plan.rs`).
 
 use std::time::Duration;
 
