@@ -1,33 +1,31 @@
-//! `/activity-api/v1`: activities, scripts, results, the event stream.
+//! `/activity-api/v1`: the routes, and activities: created, looked at, destroyed.
+//!
+//! Does not own: scripts, their results and the event stream (`batch`).
+
+mod batch;
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use golem_wire::activity::{ActivityState, ActivityStatus, ActivityUsage, CreatedActivity};
-use golem_wire::{ActivityId, AgreementId, BatchId, NodeId};
+use golem_wire::{ActivityId, AgreementId, NodeId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller, TextJson};
-use crate::activity::{Activity, ActivityError};
+use crate::activity::ActivityError;
 use crate::world::{State as Network, Topic, World};
 
 /// How long the daemon waits when it is not told.
 const DEFAULT_TIMEOUT: f64 = 5.0;
 /// The longest wait that makes sense to the daemon's connections.
 const LONGEST_TIMEOUT: f64 = 3600.0;
-/// How much longer the daemon waits for an exe-unit that is gone.
-const LOST_GRACE: Duration = Duration::from_secs(1);
-
-/// Silence after which the event stream sends a ping.
-const PING: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Router<World> {
     let own = Router::new()
@@ -37,9 +35,8 @@ pub(super) fn routes() -> Router<World> {
         .route("/activity/{id}/usage", get(usage))
         .route("/activity/{id}/agreement", get(agreement))
         .route("/activity/{id}/command", get(command))
-        .route("/activity/{id}/exec", post(exec))
-        .route("/activity/{id}/exec/{batch}", get(results))
-        .route("/activity/{id}/encrypted", post(encrypted));
+        .route("/activity/{id}/encrypted", post(encrypted))
+        .merge(batch::routes());
     Router::new().nest("/activity-api/v1", own)
 }
 
@@ -310,135 +307,4 @@ async fn encrypted(
 ) -> Result<Json<Value>, ApiError> {
     world.with(|state| own(state, &caller.node, &id))?;
     Err(ActivityError::NoExeUnit.into())
-}
-
-/// The body of `POST …/exec`; its name is part of the daemon's message for anything else.
-#[derive(Debug, Deserialize)]
-struct ExeScriptRequest {
-    text: String,
-}
-
-async fn exec(
-    State(world): State<World>,
-    Caller(caller): Caller,
-    Path(id): Path<ActivityId>,
-    ApiQuery(wait): ApiQuery<Wait>,
-    TextJson(body): TextJson<ExeScriptRequest>,
-) -> Result<Json<BatchId>, ApiError> {
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
-    let sent = world.with(|state| {
-        own(state, &caller.node, &id)?;
-        state.exec(&id, &body.text)
-    });
-    match sent {
-        Err(ActivityError::Timeout) => Err(silence(&world, deadline).await),
-        other => Ok(Json(other?)),
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResultsQuery {
-    timeout: Option<f32>,
-    command_index: Option<usize>,
-}
-
-async fn results(
-    State(world): State<World>,
-    Caller(caller): Caller,
-    Path((id, batch)): Path<(ActivityId, BatchId)>,
-    ApiQuery(query): ApiQuery<ResultsQuery>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let deadline = Wait {
-        timeout: query.timeout,
-    }
-    .deadline(&world, 0.0);
-    match world.with(|state| own(state, &caller.node, &id)) {
-        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
-        other => other?,
-    }
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
-        // What happened before the connection is not told, but for what was under way.
-        let from = world.with(|state| {
-            let under_way = state.config.latency.under_way;
-            let since = state
-                .now
-                .saturating_sub(under_way)
-                .unwrap_or(Timestamp::MIN);
-            let events = state.batch_events(&id, &batch, 0);
-            events
-                .iter()
-                .take_while(|event| event.at() <= since)
-                .count()
-        });
-        return Ok(stream(world, id, batch, from));
-    }
-    let wanted = query.command_index;
-    // The end of the activity wakes its batches.
-    let topics = [Topic::Batch(batch.clone())];
-    let began = world.with(|state| state.activity(&id).is_some_and(Activity::has_exe_unit));
-    let arrived = world.poll_until(&topics, deadline, |state| {
-        if began && state.activity(&id).is_some_and(Activity::is_lost) {
-            return None;
-        }
-        match state.batch_results(&id, &batch, wanted) {
-            Ok((true, results)) => Some(Ok(results)),
-            Ok((false, _)) => None,
-            Err(error) => Some(Err(error)),
-        }
-    });
-    let results = match arrived.await {
-        Some(results) => results?,
-        // Its exe-unit was killed meanwhile: the daemon gives up a second later.
-        None if world.with(|state| state.activity(&id).is_some_and(Activity::is_lost)) => {
-            return Err(silence(&world, deadline + LOST_GRACE).await);
-        }
-        None if wanted.is_some() => return Err(ActivityError::Timeout.into()),
-        None => {
-            world
-                .with(|state| state.batch_results(&id, &batch, wanted))?
-                .1
-        }
-    };
-    Ok(Json(results).into_response())
-}
-
-/// Events of a batch from number `first` on as they come, counted from 0, then pings for ever.
-fn stream(world: World, id: ActivityId, batch: BatchId, first: usize) -> Response {
-    let frames = futures::stream::unfold((world, first), move |(world, from)| {
-        let (id, batch) = (id.clone(), batch.clone());
-        async move {
-            let deadline = world.now() + PING;
-            let topics = [Topic::Batch(batch.clone())];
-            let news = world.poll_until(&topics, deadline, |state| {
-                let events = state.batch_events(&id, &batch, from);
-                (!events.is_empty()).then(|| events.to_vec())
-            });
-            let mut text = String::new();
-            let mut next = from;
-            match news.await {
-                Some(events) => {
-                    for event in events {
-                        let data = event.to_json(&batch);
-                        text += &format!("event: runtime\ndata: {data}\nid: {}\n\n", next - first);
-                        next += 1;
-                    }
-                }
-                None if world.now() >= deadline => text += ":ping\n\n",
-                None => return None,
-            }
-            Some((
-                Ok::<_, std::convert::Infallible>(Bytes::from(text)),
-                (world, next),
-            ))
-        }
-    });
-    let mut response = Response::new(Body::from_stream(frames));
-    let kind = HeaderValue::from_static("text/event-stream");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }
