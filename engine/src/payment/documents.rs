@@ -1,82 +1,24 @@
-//! Follows invoices and debit notes and accepts those that are right, each exactly once.
+//! Invoices and debit notes as they come: which of them are right, and what follows. Each is
+//! accepted exactly once, if at all (`acceptance.rs`). Does not own: hearing of them (`feeds.rs`,
+//! `second_look.rs`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Rejection};
+use golem_wire::payment::{DebitNote, DocumentStatus, Invoice, Rejection};
 use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
-use jiff::Timestamp;
-use tokio::time::Instant;
 
-use super::earlier::is_accepted;
-use super::tide::Tide;
+use super::acceptance::{Document, accept, acceptance};
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::golem::Core;
-use crate::journal::{Fact, Feed};
-use crate::lifecycle::payment::{Effect, Event, InvoiceState};
+use crate::journal::Fact;
+use crate::lifecycle::payment::{Effect, Event};
 use crate::market::Rental;
-use crate::retry::{Backoff, Pace};
+use crate::retry::Backoff;
 use crate::strategy::Decision;
 
 /// Attempts to read or accept a document.
-const ATTEMPTS: u32 = 6;
-/// When they are begun anew.
-const AGAIN_AFTER: Duration = Duration::from_secs(300);
-
-macro_rules! follow {
-    ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $handle:ident) => {
-        $(#[$doc])*
-        pub(crate) async fn $name(core: Arc<Core>) {
-            let mut backoff = Backoff::new(core.seed().fork($label));
-            let wait = core.config().poll;
-            let tide = Tide::new(core.log(), Feed::$feed);
-            let mut after: Option<Timestamp> = tide.start();
-            loop {
-                let started = Instant::now();
-                let api = core.rest().payment();
-                match api.$events(core.app_session(), after, wait).await {
-                    Ok(events) => {
-                        let pace = Pace::of(events.is_empty(), started, wait);
-                        for event in events {
-                            after = after.max(Some(event.event_date));
-                            let mark = tide.begin(event.event_date);
-                            if event.event_type == $received {
-                                // Waiting here bounds the number of documents under way.
-                                let gate = Arc::clone(&core.payments().gate);
-                                let Ok(turn) = gate.acquire_owned().await else { return };
-                                let owned = Arc::clone(&core);
-                                core.tasks().spawn($label, async move {
-                                    let _turn = turn;
-                                    $handle(owned, event.$id).await;
-                                    mark.done();
-                                });
-                            } else {
-                                mark.done();
-                            }
-                        }
-                        backoff.keep(pace).await;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, concat!($label, " events cannot be read; trying again"));
-                        backoff.pause().await;
-                    }
-                }
-            }
-        }
-    };
-}
-
-follow!(
-    /// Runs until its task is cancelled.
-    follow_invoices, "invoice", Invoices, invoice_events, invoice_id, "InvoiceReceivedEvent",
-    invoice_arrived
-);
-follow!(
-    /// Runs until its task is cancelled.
-    follow_debit_notes, "debit-note", DebitNotes, debit_note_events, debit_note_id, "DebitNoteReceivedEvent",
-    note_arrived
-);
+pub(super) const ATTEMPTS: u32 = 6;
 
 pub(super) async fn invoice_arrived(core: Arc<Core>, id: InvoiceId) {
     let mut backoff = Backoff::new(core.seed().fork(&format!("invoice/{id}")));
@@ -210,7 +152,7 @@ fn wrong(core: &Core, platform: &str, payer: &str, status: &DocumentStatus) -> O
     (*status == DocumentStatus::Cancelled).then(|| "the provider cancelled it".into())
 }
 
-async fn perform(
+pub(super) async fn perform(
     core: &Arc<Core>,
     rental: &Arc<Rental>,
     effect: Effect,
@@ -301,7 +243,7 @@ async fn perform(
 }
 
 /// Everything that follows from an accepted invoice.
-fn invoice_accepted(core: &Core, rental: &Rental, id: InvoiceId, amount: Glm) {
+pub(super) fn invoice_accepted(core: &Core, rental: &Rental, id: InvoiceId, amount: Glm) {
     let agreement_id = rental.agreement_id.clone();
     core.emit(EventKind::InvoiceAccepted {
         job: rental.job().clone(),
@@ -320,157 +262,6 @@ fn invoice_accepted(core: &Core, rental: &Rental, id: InvoiceId, amount: Glm) {
         .clear(&rental.provider_id, &agreement_id);
     rental.close_if_settled();
     core.rentals().prune(core);
-}
-
-/// Which document an acceptance is about.
-#[derive(Clone, Copy)]
-enum Document<'a> {
-    Note(&'a DebitNoteId),
-    Invoice(&'a InvoiceId),
-}
-
-impl Document<'_> {
-    async fn accept(self, core: &Core, acceptance: &Acceptance) -> Result<(), ApiError> {
-        let api = core.rest().payment();
-        match self {
-            Document::Note(id) => api.accept_debit_note(id, acceptance).await,
-            Document::Invoice(id) => api.accept_invoice(id, acceptance).await,
-        }
-    }
-
-    async fn status(self, core: &Core) -> Result<DocumentStatus, ApiError> {
-        let api = core.rest().payment();
-        match self {
-            Document::Note(id) => Ok(api.debit_note(id).await?.status),
-            Document::Invoice(id) => Ok(api.invoice(id).await?.status),
-        }
-    }
-}
-
-/// Accepts a document. After a failure the daemon is asked how the document stands before it is said
-/// again, so that nothing is accepted twice and nothing counts as failed that worked.
-async fn accept(
-    core: &Core,
-    backoff: &mut Backoff,
-    status: &DocumentStatus,
-    document: Document<'_>,
-    acceptance: &Acceptance,
-) -> Result<(), ApiError> {
-    if is_accepted(status) {
-        return Ok(());
-    }
-    let mut attempt = 0;
-    loop {
-        let Err(error) = document.accept(core, acceptance).await else {
-            return Ok(());
-        };
-        attempt += 1;
-        tracing::debug!(%error, attempt, "an acceptance failed");
-        match core
-            .insist(backoff, ATTEMPTS, || document.status(core))
-            .await
-        {
-            Ok(found) if is_accepted(&found) => return Ok(()),
-            Ok(DocumentStatus::Cancelled) | Err(_) => return Err(error),
-            Ok(_) if !error.is_retryable() || attempt >= ATTEMPTS => return Err(error),
-            Ok(_) => backoff.pause().await,
-        }
-    }
-}
-
-/// Waits until the driver settled everything that was accepted. A requestor is not told, so it asks.
-pub(crate) async fn settlement(core: &Core) {
-    let mut backoff = Backoff::new(core.seed().fork("settlement"));
-    let since = core.payments().allocation().timestamp;
-    while !core.payments().unsettled().is_empty() {
-        match core.rest().payment().invoices(Some(since)).await {
-            Ok(invoices) => {
-                let settled = |invoice: &Invoice| invoice.status == DocumentStatus::Settled;
-                for invoice in invoices.into_iter().filter(settled) {
-                    core.payments().settled(&invoice.invoice_id);
-                }
-                if core.payments().unsettled().is_empty() {
-                    return;
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the invoices cannot be listed"),
-        }
-        backoff.pause().await;
-    }
-}
-
-/// Asks for all invoices: finds those whose event was lost or that could not be read, and those whose
-/// acceptance worked although it seemed to fail.
-pub(crate) async fn catch_up(core: &Arc<Core>) {
-    let mut backoff = Backoff::new(core.seed().fork("catch-up"));
-    let since = core.payments().allocation().timestamp;
-    let list = || core.rest().payment().invoices(Some(since));
-    let invoices = match core.insist(&mut backoff, ATTEMPTS, list).await {
-        Ok(invoices) => invoices,
-        Err(error) => {
-            tracing::warn!(%error, "the invoices cannot be listed");
-            return;
-        }
-    };
-    for invoice in invoices {
-        let Some(rental) = core.rentals().get(&invoice.agreement_id) else {
-            continue;
-        };
-        match core.payments().invoice(&invoice.agreement_id) {
-            InvoiceState::None => {
-                let owned = Arc::clone(core);
-                let id = invoice.invoice_id;
-                core.tasks().spawn("invoice", invoice_arrived(owned, id));
-            }
-            InvoiceState::Refused { id, amount, .. }
-                if id == invoice.invoice_id && is_accepted(&invoice.status) =>
-            {
-                invoice_accepted(core, &rental, id, amount);
-            }
-            InvoiceState::Refused {
-                id, passing: true, ..
-            } if id == invoice.invoice_id => {
-                let event = Event::InvoiceAgain { id };
-                let effects = core.payments().apply(&rental.agreement_id, event);
-                let owned = Arc::clone(core);
-                core.tasks().spawn("invoice", async move {
-                    again(&owned, &rental, &invoice, effects).await;
-                });
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Tries acceptances again that failed in passing, as long as there are any. Runs until its task is
-/// cancelled.
-pub(crate) async fn try_again(core: Arc<Core>) {
-    let mut changes = core.payments().changes();
-    loop {
-        if core.payments().any_failed() {
-            tokio::time::sleep(AGAIN_AFTER).await;
-            catch_up(&core).await;
-        }
-        if changes.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Tries an acceptance again that failed in passing.
-async fn again(core: &Arc<Core>, rental: &Arc<Rental>, invoice: &Invoice, effects: Vec<Effect>) {
-    let id = &invoice.invoice_id;
-    let mut backoff = Backoff::new(core.seed().fork(&format!("invoice-again/{id}")));
-    for effect in effects {
-        perform(core, rental, effect, &invoice.status, &mut backoff).await;
-    }
-}
-
-fn acceptance(core: &Core, rental: &Rental, amount: Glm) -> Acceptance {
-    Acceptance {
-        total_amount_accepted: amount,
-        allocation_id: core.payments().budget_for(rental, amount, core.now()),
-    }
 }
 
 fn said(error: &ApiError) -> String {

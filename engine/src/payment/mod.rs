@@ -1,9 +1,12 @@
 //! Paying: the allocation, and the documents of our agreements. Owns: the accounts of all
 //! agreements. The rules are in [`lifecycle::payment`](crate::lifecycle::payment).
 
+mod acceptance;
 mod allocation;
 mod documents;
 mod earlier;
+mod feeds;
+mod second_look;
 #[cfg(test)]
 mod tests;
 mod tide;
@@ -17,8 +20,9 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use allocation::{Budgets, begin, keep_alive, release, release_earlier};
-pub(crate) use documents::{catch_up, follow_debit_notes, follow_invoices, settlement, try_again};
 pub(crate) use earlier::{Earlier, is_accepted, take_up};
+pub(crate) use feeds::{follow_debit_notes, follow_invoices};
+pub(crate) use second_look::{catch_up, settlement, try_again};
 pub(crate) use tide::Tide;
 
 use crate::OpenDocument;
