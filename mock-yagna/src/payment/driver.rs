@@ -1,16 +1,16 @@
 //! The payment driver: pays what was accepted, in batches, and settles the documents.
 //!
 //! The first acceptance after a batch schedules the next one; a batch pays every provider once.
+//! Does not own: how its orders and payments are read (`record`).
 
 use base64::Engine;
 use golem_wire::payment::{DebitNote, DocumentStatus, Invoice};
-use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, NodeId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use indexmap::IndexMap;
-use jiff::Timestamp;
-use serde::Serialize;
 use sha3::{Digest, Sha3_256};
 
 use super::bill::Accrued;
+use super::record::{ActivityPayment, AgreementPayment, Order, Payment};
 use super::{DocumentEvent, Due, EventKind};
 use crate::journal::{Actor, Event};
 use crate::ledger::{Document, Fact};
@@ -86,74 +86,6 @@ impl Charge {
             },
         }
     }
-}
-
-/// A charge that the driver has taken on, as `GET /allocations/{id}/orders` shows it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Order {
-    /// Naive, as the daemon's table is.
-    created_ts: String,
-    updated_ts: String,
-    order_id: String,
-    owner_id: NodeId,
-    payee_addr: String,
-    allocation_id: AllocationId,
-    amount: Glm,
-    agreement_id: AgreementId,
-    invoice_id: Option<golem_wire::InvoiceId>,
-    activity_id: Option<ActivityId>,
-    debit_note_id: Option<DebitNoteId>,
-}
-
-/// A payment, as `GET /payments` shows it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Payment {
-    payment_id: String,
-    payer_id: NodeId,
-    payee_id: NodeId,
-    payer_addr: String,
-    payee_addr: String,
-    pub(crate) payment_platform: String,
-    amount: Glm,
-    #[serde(with = "golem_wire::stamp::millis")]
-    timestamp: Timestamp,
-    agreement_payments: Vec<AgreementPayment>,
-    activity_payments: Vec<ActivityPayment>,
-    /// Stands for the transaction.
-    details: String,
-}
-
-/// The part of a payment that is for an agreement.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AgreementPayment {
-    agreement_id: AgreementId,
-    amount: Glm,
-}
-
-/// The part of a payment that is for an activity.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ActivityPayment {
-    activity_id: ActivityId,
-    amount: Glm,
-}
-
-/// Which payments a reader wants.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PaymentFilter {
-    /// Strictly later than this.
-    pub(crate) after: Option<Timestamp>,
-    /// Not more than this many.
-    pub(crate) max: Option<usize>,
-    /// For an agreement of this app session.
-    pub(crate) session: Option<String>,
-    /// On this network.
-    pub(crate) network: Option<String>,
-    /// By this driver.
-    pub(crate) driver: Option<String>,
 }
 
 impl State {
@@ -360,80 +292,5 @@ impl State {
             );
             self.tell_invoice(&invoice, EventKind::Settled);
         }
-    }
-
-    /// The caller's payments, oldest first.
-    pub(crate) fn payments(&self, payer: &NodeId, filter: &PaymentFilter) -> Vec<Payment> {
-        let of_session = |payment: &Payment, session: &str| {
-            let activities = payment.activity_payments.iter();
-            let activities = activities.filter_map(|p| self.payments.metered.get(&p.activity_id));
-            let agreements = payment.agreement_payments.iter().map(|p| &p.agreement_id);
-            agreements.chain(activities).any(|agreement| {
-                let bill = self.payments.bills.get(agreement);
-                bill.is_some_and(|bill| bill.session.as_deref() == Some(session))
-            })
-        };
-        let word = |payment: &Payment, position: usize, wanted: &str| {
-            payment.payment_platform.split('-').nth(position) == Some(wanted)
-        };
-        let later = self.payments.payments_of.later_than(payer, filter.after);
-        later
-            .filter_map(|id| self.payments.payments.get(id))
-            .filter(|payment| {
-                filter
-                    .driver
-                    .as_ref()
-                    .is_none_or(|wanted| word(payment, 0, wanted))
-            })
-            .filter(|payment| {
-                filter
-                    .network
-                    .as_ref()
-                    .is_none_or(|wanted| word(payment, 1, wanted))
-            })
-            .filter(|payment| {
-                filter
-                    .session
-                    .as_ref()
-                    .is_none_or(|s| of_session(payment, s))
-            })
-            .take(filter.max.unwrap_or(usize::MAX))
-            .cloned()
-            .collect()
-    }
-
-    /// The caller's payment of this id.
-    pub(crate) fn payment(&self, payer: &NodeId, id: &str) -> Option<&Payment> {
-        self.payments
-            .payments
-            .get(id)
-            .filter(|payment| payment.payer_id == *payer)
-    }
-
-    /// The payments that cover a part of an invoice, or of the notes of its agreement.
-    pub(crate) fn payments_of_invoice(&self, invoice: &Invoice) -> Vec<Payment> {
-        let ids = self.payments.paid_for.get(&invoice.agreement_id);
-        let all = ids.into_iter().flatten();
-        let all = all.filter_map(|id| self.payments.payments.get(id));
-        let covers = |payment: &&Payment| {
-            payment
-                .agreement_payments
-                .iter()
-                .any(|p| p.agreement_id == invoice.agreement_id)
-                || payment
-                    .activity_payments
-                    .iter()
-                    .any(|p| invoice.activity_ids.contains(&p.activity_id))
-        };
-        all.filter(covers).cloned().collect()
-    }
-
-    /// What the driver did for an allocation.
-    pub(crate) fn orders(&self, allocation: &AllocationId) -> &[Order] {
-        self.payments
-            .orders
-            .get(allocation)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
     }
 }

@@ -19,6 +19,7 @@ mod event;
 mod funds;
 mod invoice;
 mod platform;
+mod record;
 mod shelf;
 mod tariff;
 
@@ -31,10 +32,11 @@ use crate::world::State;
 
 pub(crate) use acceptance::DecisionError;
 pub(crate) use allocation::{Allocation, AllocationError};
-pub(crate) use driver::{Charge, Order, Payment, PaymentFilter};
+pub(crate) use driver::Charge;
 pub(crate) use event::{DocumentEvent, EventFilter, EventKind, EventWord};
 pub(crate) use funds::{AllocationSpec, FundsError};
 pub(crate) use platform::PlatformRequest;
+pub(crate) use record::{Order, Payment, PaymentFilter};
 
 use bill::Bill;
 use event::EventLog;
