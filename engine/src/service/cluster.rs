@@ -1,9 +1,12 @@
 //! A cluster: instances of one service on one demand. Owns: starting, stopping and showing them.
-//! Does not own: the life of an instance (`instance.rs`).
+//! Does not own: the life of an instance (`instance.rs`), and what instances share
+//! (`cluster/shared.rs`).
+
+mod shared;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,16 +15,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+pub(super) use shared::Shared;
+use shared::{Alive, supervise};
+
+use super::error::describe;
 use super::instance::{Runner, StopSignal};
-use super::resume::{Begin, Resume, write_down};
+use super::resume::{Begin, Resume};
 use super::{ClusterError, Instance, Service, ServiceState, Treatment};
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Core;
-use crate::market::Market;
 use crate::model::{JobId, ResolvedPayload};
 use crate::payload::Payload;
-use crate::tasks::TaskGroup;
 
 /// Instances are stopped this long before the cluster expires, so that `shutdown` can run.
 const STOP_BEFORE: Duration = Duration::from_secs(60);
@@ -33,32 +38,6 @@ pub struct Cluster<S: Service> {
     payload: Payload,
     /// Version of the states last shown by this handle.
     seen: AtomicU64,
-}
-
-/// What instances share.
-pub(super) struct Shared<S: Service> {
-    pub(super) core: Arc<Core>,
-    pub(super) job: JobId,
-    pub(super) market: Market,
-    pub(super) treatment: Treatment,
-    resume: Option<Resume<S::Params>>,
-    expiration: Timestamp,
-    tasks: TaskGroup,
-    entries: Mutex<Entries>,
-    /// Counts changes.
-    version: watch::Sender<u64>,
-    /// Instances that have not ended.
-    live: watch::Sender<usize>,
-    stop: CancellationToken,
-    service: std::marker::PhantomData<fn() -> S>,
-}
-
-#[derive(Default)]
-struct Entries {
-    instances: Vec<(watch::Receiver<Instance>, StopSignal)>,
-    /// Index of the next one.
-    next: usize,
-    stopped: bool,
 }
 
 impl<S: Service> Cluster<S> {
@@ -338,108 +317,6 @@ impl<S: Service> Cluster<S> {
     pub fn job(&self) -> &JobId {
         &self.shared.job
     }
-}
-
-impl<S: Service> Shared<S> {
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        // Every statement leaves the list consistent.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn snapshot(&self) -> Vec<Instance> {
-        self.entries()
-            .instances
-            .iter()
-            .map(|(instance, _)| instance.borrow().clone())
-            .collect()
-    }
-
-    /// Writes down where an instance stands.
-    pub(super) fn write_down(&self, index: usize, params: &S::Params, instance: &Instance) {
-        let cluster = (self.job.as_str(), self.resume.as_ref());
-        write_down::<S>(&self.core, cluster, index, params, instance);
-    }
-
-    /// Something about an instance changed.
-    pub(super) fn touch(&self) {
-        self.version.send_modify(|version| *version += 1);
-    }
-
-    async fn until(&self, mut wanted: impl FnMut(u64, &[Instance]) -> bool) {
-        let mut version = self.version.subscribe();
-        loop {
-            let now = *version.borrow_and_update();
-            if wanted(now, &self.snapshot()) {
-                return;
-            }
-            if version.changed().await.is_err() {
-                // The sender lives in `self`.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    async fn all_ended(&self) {
-        let mut live = self.live.subscribe();
-        // The sender lives in `self`.
-        let _ = live.wait_for(|live| *live == 0).await;
-    }
-
-    fn stop_all(&self) {
-        let mut entries = self.entries();
-        entries.stopped = true;
-        for (_, stop) in &entries.instances {
-            stop.signal_once();
-        }
-    }
-}
-
-/// Counts an instance as live, also when its task is aborted.
-struct Alive<S: Service>(Arc<Shared<S>>);
-
-impl<S: Service> Drop for Alive<S> {
-    fn drop(&mut self) {
-        self.0
-            .live
-            .send_modify(|live| *live = live.saturating_sub(1));
-        self.0.touch();
-    }
-}
-
-/// Ends the cluster when it is stopped, expires, or the engine stops.
-async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Instant) {
-    tokio::select! {
-        biased;
-        () = shared.stop.cancelled() => {}
-        () = shared.tasks.token().cancelled() => {}
-        () = tokio::time::sleep_until(deadline) => {}
-    }
-    shared.stop_all();
-    shared.all_ended().await;
-    shared.market.close().await;
-    let failures: Vec<_> = shared
-        .snapshot()
-        .into_iter()
-        .filter_map(|instance| instance.failure)
-        .collect();
-    shared.core.emit(EventKind::JobFinished {
-        job: shared.job.clone(),
-        error: (!failures.is_empty()).then(|| failures.join("; ")),
-    });
-}
-
-fn describe(instances: &[Instance]) -> String {
-    let mut text = String::new();
-    for instance in instances {
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
-        text.push_str(&format!("{} is {}", instance.name, instance.state));
-        if let Some(failure) = &instance.failure {
-            text.push_str(&format!(" ({failure})"));
-        }
-    }
-    text
 }
 
 impl<S: Service> Clone for Cluster<S> {

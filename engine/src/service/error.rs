@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Instance;
 use crate::script::ScriptError;
 use crate::transport::BoxError;
 
@@ -96,4 +97,19 @@ pub enum ClusterError {
     /// The cluster was stopped.
     #[error("the cluster is stopped; start a new one")]
     Stopped,
+}
+
+/// Where each instance stands, in words.
+pub(super) fn describe(instances: &[Instance]) -> String {
+    let mut text = String::new();
+    for instance in instances {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&format!("{} is {}", instance.name, instance.state));
+        if let Some(failure) = &instance.failure {
+            text.push_str(&format!(" ({failure})"));
+        }
+    }
+    text
 }
