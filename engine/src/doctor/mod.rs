@@ -2,9 +2,11 @@
 //! the session of a run, or with neither. Owns: asking on behalf of a person. Does not own: what an
 //! engine does by itself when it starts (`recovery/`).
 
+mod debts;
 mod examine;
 mod findings;
 mod settle;
+mod settled;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use golem_wire::NodeId;
 pub use findings::{
     Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice, FoundNote,
 };
-pub use settle::Settled;
+pub use settled::Settled;
 
 use crate::api::{Limits, Rest};
 use crate::clock::{Clock, SystemClock};
