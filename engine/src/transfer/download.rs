@@ -2,13 +2,16 @@
 //! they come, and the whole is kept only if its hash is the announced one. A file grows under a
 //! temporary name and is renamed at the end; a download that does not end leaves nothing behind.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+mod store;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use golem_wire::gsb::DOWNLOAD_COMPONENTS;
 use sha3::{Digest, Sha3_256};
+
+use store::{Part, Store};
 
 use super::frame::{Fault, Request};
 use super::{Endpoint, TransferError};
@@ -42,21 +45,6 @@ pub(crate) struct Download {
     size: u64,
     finished: bool,
     failure: Option<TransferError>,
-}
-
-#[derive(Debug)]
-enum Store {
-    Memory(Vec<u8>),
-    File(Part),
-}
-
-/// A file under its temporary name, removed unless it is kept.
-#[derive(Debug)]
-struct Part {
-    file: File,
-    part: PathBuf,
-    path: PathBuf,
-    kept: bool,
 }
 
 impl Download {
@@ -222,81 +210,6 @@ impl Endpoint for Download {
     }
 }
 
-impl Store {
-    fn hash(&mut self, size: u64) -> io::Result<Sha3_256> {
-        let mut hash = Sha3_256::new();
-        match self {
-            Store::Memory(bytes) => hash.update(bytes),
-            Store::File(part) => {
-                part.file.seek(SeekFrom::Start(0))?;
-                let mut rest = (&part.file).take(size);
-                let mut block = vec![0u8; 64 * 1024];
-                loop {
-                    let read = rest.read(&mut block)?;
-                    if read == 0 {
-                        break;
-                    }
-                    hash.update(&block[..read]);
-                }
-            }
-        }
-        Ok(hash)
-    }
-}
-
-impl Part {
-    fn create(path: &Path, name: &str) -> io::Result<Part> {
-        let file_name = path.file_name().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "it does not name a file")
-        })?;
-        if path.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::IsADirectory,
-                "it is a directory",
-            ));
-        }
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let mut part_name = file_name.to_owned();
-        part_name.push(format!(".{name}.part"));
-        let part = path.with_file_name(part_name);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&part)?;
-        Ok(Part {
-            file,
-            part,
-            path: path.to_owned(),
-            kept: false,
-        })
-    }
-
-    fn write(&mut self, offset: u64, content: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(offset))?;
-        self.file.write_all(content)
-    }
-
-    fn keep(&mut self) -> io::Result<()> {
-        self.file.flush()?;
-        fs::rename(&self.part, &self.path)?;
-        self.kept = true;
-        Ok(())
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.kept
-            && let Err(error) = fs::remove_file(&self.part)
-        {
-            tracing::warn!(path = %self.part.display(), %error, "a partial download is left behind");
-        }
-    }
-}
-
 fn unwritable(path: &Path, error: &io::Error) -> TransferError {
     TransferError::Write {
         path: path.to_owned(),
@@ -306,6 +219,8 @@ fn unwritable(path: &Path, error: &io::Error) -> TransferError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::frame::request;
     use super::*;
 
