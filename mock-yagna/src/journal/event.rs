@@ -1,0 +1,274 @@
+//! What can happen in a simulated network, noun by noun.
+//!
+//! Does not own: who did it and when (`journal`), how it is told (`story`).
+
+use golem_wire::{
+    ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId,
+    NetworkId, NodeId, ProposalId,
+};
+use serde::Serialize;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    // --- market ---
+    /// A demand was published.
+    DemandSubscribed {
+        /// Its subscription.
+        demand: DemandId,
+    },
+    /// A demand was withdrawn.
+    DemandUnsubscribed {
+        /// Its subscription.
+        demand: DemandId,
+    },
+    /// A demand reached the end of its life time.
+    DemandExpired {
+        /// Its subscription.
+        demand: DemandId,
+    },
+    /// An offer matched a demand.
+    OfferMatched {
+        /// The demand.
+        demand: DemandId,
+        /// The initial proposal.
+        proposal: ProposalId,
+    },
+    /// A proposal was countered.
+    ProposalCountered {
+        /// The proposal that is answered.
+        previous: ProposalId,
+        /// The answer.
+        proposal: ProposalId,
+    },
+    /// A proposal was rejected.
+    ProposalRejected {
+        /// Which.
+        proposal: ProposalId,
+        /// Why.
+        reason: String,
+    },
+    /// An agreement was made from a draft; nobody is bound yet.
+    AgreementCreated {
+        /// Which.
+        agreement: AgreementId,
+        /// With whom.
+        provider: NodeId,
+    },
+    /// The requestor confirmed an agreement.
+    AgreementConfirmed {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// The provider approved an agreement.
+    AgreementApproved {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// The provider rejected an agreement.
+    AgreementRejected {
+        /// Which.
+        agreement: AgreementId,
+        /// Why.
+        reason: String,
+    },
+    /// The requestor withdrew from an agreement that was not approved yet.
+    AgreementCancelled {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// An agreement was not approved in time.
+    AgreementExpired {
+        /// Which.
+        agreement: AgreementId,
+    },
+    /// An agreement was ended.
+    AgreementTerminated {
+        /// Which.
+        agreement: AgreementId,
+        /// Why.
+        reason: String,
+    },
+    /// A provider came or went.
+    ProviderOnline {
+        /// Whether it can be reached now.
+        online: bool,
+    },
+
+    /// A provider stopped or began to answer.
+    ProviderSilent {
+        /// Whether it is silent now.
+        silent: bool,
+    },
+    /// A provider behaves otherwise from now on.
+    BehaviourChanged {
+        /// Which members are different.
+        changed: Vec<String>,
+    },
+    /// A provider's agent is gone for good.
+    ProviderDied {
+        /// At which step.
+        step: String,
+    },
+
+    // --- faults ---
+    /// A fault was added.
+    FaultAdded {
+        /// Its name.
+        fault: String,
+        /// What it does.
+        effect: String,
+    },
+    /// A fault was lifted.
+    FaultLifted {
+        /// Its name.
+        fault: String,
+    },
+    /// A fault hit a request.
+    FaultHit {
+        /// Its name.
+        fault: String,
+        /// What it did.
+        effect: String,
+        /// To which request.
+        request: String,
+    },
+    /// The daemon restarted and forgot what it does not store.
+    DaemonRestarted {},
+
+    // --- activity ---
+    /// An activity was created.
+    ActivityCreated {
+        /// Which.
+        activity: ActivityId,
+        /// Under which agreement.
+        agreement: AgreementId,
+    },
+    /// An activity came to its end.
+    ActivityDestroyed {
+        /// Which.
+        activity: ActivityId,
+        /// Why.
+        reason: String,
+    },
+    /// The exe-unit of an activity was killed; nobody tells the requestor.
+    ExeUnitKilled {
+        /// Which.
+        activity: ActivityId,
+    },
+    /// A script was sent.
+    BatchStarted {
+        /// Where.
+        activity: ActivityId,
+        /// Which.
+        batch: BatchId,
+        /// How many commands it has.
+        commands: u32,
+    },
+    /// One command ended.
+    CommandFinished {
+        /// Where.
+        activity: ActivityId,
+        /// Which batch.
+        batch: BatchId,
+        /// Position in the batch.
+        index: u32,
+        /// What it was, shortened.
+        command: String,
+        /// Whether it worked.
+        ok: bool,
+        /// What failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+
+    // --- net ---
+    /// A virtual network was created.
+    NetworkCreated {
+        /// Which.
+        network: NetworkId,
+        /// Its address and prefix.
+        address: String,
+    },
+    /// A virtual network was removed.
+    NetworkRemoved {
+        /// Which.
+        network: NetworkId,
+    },
+
+    // --- payment ---
+    /// Money was set aside.
+    AllocationCreated {
+        /// Which.
+        allocation: AllocationId,
+        /// How much.
+        amount: Glm,
+    },
+    /// An allocation has another total or timeout.
+    AllocationAmended {
+        /// Which.
+        allocation: AllocationId,
+        /// Its total now.
+        amount: Glm,
+    },
+    /// An allocation was given back.
+    AllocationReleased {
+        /// Which.
+        allocation: AllocationId,
+        /// What was left in it.
+        remaining: Glm,
+    },
+    /// A debit note was issued.
+    DebitNoteIssued {
+        /// Which.
+        debit_note: DebitNoteId,
+        /// For which activity.
+        activity: ActivityId,
+        /// Due so far for the activity.
+        amount: Glm,
+    },
+    /// A debit note was accepted.
+    DebitNoteAccepted {
+        /// Which.
+        debit_note: DebitNoteId,
+        /// Accepted so far for the activity.
+        amount: Glm,
+    },
+    /// An invoice was issued.
+    InvoiceIssued {
+        /// Which.
+        invoice: InvoiceId,
+        /// For which agreement.
+        agreement: AgreementId,
+        /// In all.
+        amount: Glm,
+    },
+    /// An invoice was accepted.
+    InvoiceAccepted {
+        /// Which.
+        invoice: InvoiceId,
+        /// In all.
+        amount: Glm,
+    },
+    /// An invoice was rejected.
+    InvoiceRejected {
+        /// Which.
+        invoice: InvoiceId,
+        /// Why.
+        reason: String,
+    },
+    /// An invoice was paid.
+    InvoiceSettled {
+        /// Which.
+        invoice: InvoiceId,
+        /// What was transferred for it.
+        amount: Glm,
+    },
+    /// A law of the ledger was broken.
+    LawBroken {
+        /// Which law, and how.
+        law: String,
+    },
+}
