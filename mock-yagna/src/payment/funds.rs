@@ -1,7 +1,6 @@
-//! Accounts and the allocations on them: creating, amending, releasing, decorating demands.
+//! The allocations of the payment service: creating, amending, releasing, decorating demands.
 //!
-//! What an account holds is never promised twice: what live allocations hold and what was accepted
-//! with any allocation stays within the configured funds.
+//! Does not own: the accounts that they bind (`account`), the rules of a single one (`allocation`).
 
 use golem_wire::payment::{
     self as wire_payment, AllocationUpdate, DecorationProperty, DemandDecoration, Deposit,
@@ -11,7 +10,7 @@ use indexmap::{IndexMap, IndexSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::allocation::Purpose;
+use super::account::{check_address, reserve};
 use super::deposit::{self, DepositError};
 use super::platform::{self, PlatformError, PlatformRequest};
 use super::{Allocation, AllocationError, Due};
@@ -21,15 +20,6 @@ use crate::world::{Action, State};
 
 /// How long an allocation lives whose request does not say.
 const LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
-
-/// Money of one node on one platform, as far as it is bound.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Account {
-    /// Left in live allocations.
-    reserved: Glm,
-    /// Accepted, paid or not.
-    spent: Glm,
-}
 
 /// A request for an allocation.
 #[derive(Clone, Debug)]
@@ -271,61 +261,6 @@ impl State {
         Ok(())
     }
 
-    /// Takes `amount` from the caller's live allocation `id` for `purpose`.
-    pub(super) fn charge_allocation(
-        &mut self,
-        id: &str,
-        purpose: Purpose,
-        amount: Glm,
-    ) -> Result<(), FundsError> {
-        self.change_allocation(id, |allocation| allocation.charge(purpose, amount))
-    }
-
-    /// Changes an allocation and keeps its account in step.
-    fn change_allocation<R>(
-        &mut self,
-        id: &str,
-        change: impl FnOnce(&mut Allocation) -> Result<R, AllocationError>,
-    ) -> Result<R, FundsError> {
-        let allocation = self
-            .payments
-            .allocations
-            .get_mut(id)
-            .ok_or(FundsError::Unknown)?;
-        let (reserved, spent) = (reserve(allocation), allocation.spent);
-        let result = change(allocation)?;
-        let key = (allocation.owner.clone(), allocation.platform.clone());
-        let account = self.payments.accounts.entry(key).or_default();
-        account.reserved = account.reserved - reserved + reserve(allocation);
-        account.spent = account.spent - spent + allocation.spent;
-        Ok(result)
-    }
-
-    fn check_funds(
-        &self,
-        owner: &NodeId,
-        address: &str,
-        platform: &str,
-        requested: Glm,
-    ) -> Result<(), FundsError> {
-        let account = self
-            .payments
-            .accounts
-            .get(&(owner.clone(), platform.to_owned()));
-        let Account { reserved, spent } = account.copied().unwrap_or_default();
-        let available = self.config.funds - spent - reserved;
-        if requested <= available || requested <= Glm::ZERO {
-            return Ok(());
-        }
-        Err(FundsError::Insufficient {
-            address: address.to_owned(),
-            platform: platform.to_owned(),
-            requested,
-            available: available.normalized(),
-            reserved: reserved.normalized(),
-        })
-    }
-
     /// What a demand that these allocations pay for must say; `None` if one is not live.
     pub(crate) fn demand_decoration<'a>(
         &self,
@@ -363,30 +298,4 @@ impl State {
             ],
         })
     }
-}
-
-/// What a live allocation keeps of its account; a negative one keeps nothing.
-fn reserve(allocation: &Allocation) -> Glm {
-    if allocation.released {
-        Glm::ZERO
-    } else {
-        allocation.remaining.max(Glm::ZERO)
-    }
-}
-
-/// A wallet can only be the caller's own.
-fn check_address(owner: &NodeId, address: &str, driver: &str) -> Result<(), FundsError> {
-    if address.eq_ignore_ascii_case(owner.as_str()) {
-        return Ok(());
-    }
-    let digits = address.strip_prefix("0x").unwrap_or(address);
-    let why = match digits.char_indices().find(|(_, c)| !c.is_ascii_hexdigit()) {
-        Some((position, c)) => format!(
-            "Error when parsing identity key: {address} - Invalid character '{c}' at position {position}"
-        ),
-        None => format!("Account {address} not found in active accounts"),
-    };
-    Err(FundsError::Account(format!(
-        "Failed to initialize account on driver: {driver} due to error {why}"
-    )))
 }

@@ -7,6 +7,7 @@
 //! is on the timeline; one live activity has at most one note and one deadline there.
 
 mod acceptance;
+mod account;
 mod allocation;
 mod bill;
 mod billing;
@@ -38,9 +39,9 @@ pub(crate) use funds::{AllocationSpec, FundsError};
 pub(crate) use platform::PlatformRequest;
 pub(crate) use record::{Order, Payment, PaymentFilter};
 
+use account::Account;
 use bill::Bill;
 use event::EventLog;
-use funds::Account;
 use shelf::Shelf;
 
 /// What payments will do by themselves.
