@@ -1,0 +1,163 @@
+//! What is accepted of the documents that come, in whatever order.
+
+use super::*;
+
+fn glm(text: &str) -> Glm {
+    text.parse().expect("literal")
+}
+
+fn note(id: &str, amount: &str) -> Event {
+    Event::Note {
+        id: id.into(),
+        activity: "a".into(),
+        amount: glm(amount),
+        ceiling: glm("1"),
+        refusal: None,
+    }
+}
+
+fn invoice(id: &str, amount: &str) -> Event {
+    Event::Invoice {
+        id: id.into(),
+        amount: glm(amount),
+        ceiling: glm("1"),
+        refusal: None,
+    }
+}
+
+fn run(events: Vec<Event>) -> (Account, Vec<Effect>) {
+    let mut all = Vec::new();
+    let account = events
+        .into_iter()
+        .fold(Account::default(), |account, event| {
+            let (account, effects) = account.step(event);
+            all.extend(effects);
+            account
+        });
+    (account, all)
+}
+
+#[test]
+fn the_same_document_is_accepted_once() {
+    let (_, effects) = run(vec![
+        note("n", "0.1"),
+        note("n", "0.1"),
+        invoice("i", "0.2"),
+        invoice("i", "0.2"),
+    ]);
+    assert_eq!(effects.len(), 2);
+}
+
+#[test]
+fn a_second_invoice_is_rejected() {
+    let (account, effects) = run(vec![
+        invoice("i", "0.2"),
+        Event::InvoiceAccepted { id: "i".into() },
+        invoice("j", "0.2"),
+    ]);
+    assert!(matches!(&effects[1], Effect::RejectInvoice { id, .. } if id.as_str() == "j"));
+    assert_eq!(account.accepted(), glm("0.2"));
+}
+
+#[test]
+fn an_invoice_above_its_ceiling_is_rejected_and_a_corrected_one_accepted() {
+    let (account, effects) = run(vec![
+        invoice("i", "1.0000001"),
+        invoice("j", "1.000"),
+        Event::InvoiceAccepted { id: "j".into() },
+    ]);
+    assert!(matches!(&effects[0], Effect::RejectInvoice { .. }));
+    assert!(matches!(&effects[1], Effect::AcceptInvoice { .. }));
+    assert!(matches!(account.invoice(), InvoiceState::Accepted { .. }));
+}
+
+#[test]
+fn notes_below_zero_or_above_the_ceiling_are_left_alone() {
+    let (account, effects) = run(vec![note("n", "-1"), note("m", "2")]);
+    assert!(
+        effects
+            .iter()
+            .all(|effect| matches!(effect, Effect::RefuseNote { .. }))
+    );
+    assert_eq!(account.accepted(), Glm::ZERO);
+}
+
+#[test]
+fn a_note_after_the_invoice_costs_nothing() {
+    let (_, effects) = run(vec![invoice("i", "0.2"), note("n", "0.2")]);
+    assert_eq!(effects.len(), 1);
+}
+
+#[test]
+fn notes_are_cumulative_per_activity() {
+    let accepted = |activity: &str, amount| Event::NoteAccepted {
+        activity: activity.into(),
+        amount: glm(amount),
+    };
+    let (account, _) = run(vec![
+        accepted("a", "0.3"),
+        accepted("a", "0.2"),
+        accepted("b", "0.1"),
+    ]);
+    assert_eq!(account.accepted(), glm("0.4"));
+}
+
+#[test]
+fn an_acceptance_that_seemed_to_fail_and_is_found_at_the_daemon_counts_once() {
+    let failed = Event::InvoiceFailed {
+        id: "i".into(),
+        reason: "no answer".into(),
+        passing: true,
+    };
+    let found = Event::InvoiceAccepted { id: "i".into() };
+    let (account, effects) = run(vec![invoice("i", "0.2"), failed, found.clone(), found]);
+    assert_eq!(account.accepted(), glm("0.2"));
+    assert_eq!(effects.len(), 1);
+}
+
+#[test]
+fn an_acceptance_that_failed_in_passing_is_tried_again_and_no_other_invoice_is_accepted_meanwhile()
+{
+    let failed = |passing| Event::InvoiceFailed {
+        id: "i".into(),
+        reason: "no answer".into(),
+        passing,
+    };
+    let again = Event::InvoiceAgain { id: "i".into() };
+    let (_, effects) = run(vec![
+        invoice("i", "0.2"),
+        failed(true),
+        invoice("j", "0.2"),
+        again.clone(),
+        again.clone(),
+    ]);
+    assert!(
+        matches!(&effects[..], [
+            Effect::AcceptInvoice { .. },
+            Effect::RejectInvoice { id, .. },
+            Effect::AcceptInvoice { id: first, .. },
+        ] if *id == "j".into() && *first == "i".into()),
+        "{effects:?}"
+    );
+    let (_, effects) = run(vec![invoice("i", "0.2"), failed(false), again]);
+    assert_eq!(
+        effects.len(),
+        1,
+        "what is refused for good is not tried again"
+    );
+}
+
+#[test]
+fn a_failed_acceptance_leaves_the_invoice_unpaid_with_its_reason() {
+    let (account, _) = run(vec![
+        invoice("i", "0.2"),
+        Event::InvoiceFailed {
+            id: "i".into(),
+            reason: "Not enough funds".into(),
+            passing: false,
+        },
+    ]);
+    assert!(
+        matches!(account.invoice(), InvoiceState::Refused { reason, .. } if reason == "Not enough funds")
+    );
+}
