@@ -6,6 +6,7 @@ mod harness;
 mod lifecycle;
 mod networks;
 mod processes;
+mod results;
 mod stream;
 mod transfers;
 mod web;

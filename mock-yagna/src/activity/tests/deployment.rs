@@ -1,8 +1,10 @@
-//! What a `deploy` gives to the programs of its machine, and what they print while they run.
+//! How `deploy` and `start` are read, when they fail, and what a `deploy` gives to the programs of its
+//! machine.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::harness::{Api, sh};
+use super::harness::{ACTIVITY, Api, ends, sh};
+use crate::config::{Behaviour, Config, ProviderSpec};
 
 #[tokio::test(start_paused = true)]
 async fn programs_see_what_deploy_gives() {
@@ -62,8 +64,98 @@ async fn a_strange_deploy_is_no_trouble() {
             json!([{ "deploy": deploy }, { "start": {} }, sh("env; hostname; ls / /golem")]);
         let results = api.run(&activity, script).await;
         assert_eq!(results[2]["result"], "Ok", "{results}");
-        let path = format!("{}/{activity}/agreement", super::harness::ACTIVITY);
+        let path = format!("{ACTIVITY}/{activity}/agreement");
         let agreement = api.get(&path).await;
         api.terminate(&agreement.id()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_nobody_knows_fails_to_deploy_and_is_named() {
+    let config = Config {
+        default_image: None,
+        ..Config::default()
+    };
+    let api = Api::with(Config {
+        providers: vec![ProviderSpec::new("alice")],
+        ..config
+    });
+    let activity = api.activity().await;
+    let results = api.run(&activity, json!([{ "deploy": {} }])).await;
+    let message = results[0]["message"].as_str().expect("a message");
+    assert!(
+        message.starts_with("Local service error: Transfer error: "),
+        "{message}"
+    );
+    assert!(
+        message.contains("hash:sha3:abc:http://host/image.gvmi"),
+        "{message}"
+    );
+    let results = api.run(&activity, json!([{ "start": {} }])).await;
+    assert_eq!(ends(&results), [("Error", true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_fail_as_often_as_the_provider_s_behaviour_says() {
+    let behaviour = Behaviour {
+        fail_start_first: 1,
+        ..Behaviour::default()
+    };
+    let provider = ProviderSpec {
+        behaviour,
+        ..ProviderSpec::new("alice")
+    };
+    let api = Api::with(Config {
+        providers: vec![provider],
+        ..Config::default()
+    });
+    let agreement = json!(api.approved().await).to_string();
+    for expected in ["Error", "Ok"] {
+        let activity = api.post(ACTIVITY, &agreement).await.id();
+        let results = api
+            .run(&activity, json!([{ "deploy": {} }, { "start": {} }]))
+            .await;
+        assert_eq!(results[1]["result"], expected);
+    }
+}
+
+/// As yapapi, golem-js and golem-core write them.
+#[tokio::test(start_paused = true)]
+async fn deploy_and_start_are_read_as_each_client_writes_them() {
+    let net = |gateway: bool| {
+        let mut net = json!({ "id": "n", "ip": "192.168.0.0", "mask": "255.255.255.0",
+            "nodeIp": "192.168.0.2", "nodes": { "192.168.0.1": "0x0", "192.168.0.2": "0x1" } });
+        if gateway {
+            net["gateway"] = json!("192.168.0.1");
+        }
+        net
+    };
+    let progress = json!({ "updateInterval": "5s", "updateStep": 1000 });
+    for (deploy, start) in [
+        (json!({}), json!({})),
+        (json!({ "net": [net(false)] }), json!({ "args": [] })),
+        (
+            json!({ "net": [net(true)], "volumes": { "/d": { "storage": { "size": "2g", "errors": "panic" } } } }),
+            json!({}),
+        ),
+        (
+            json!({ "volumes": ["/a", "/b"], "progress": progress }),
+            json!({ "args": [] }),
+        ),
+        (
+            json!({ "volumes": { "/r": { "ram": { "size": 1000 } }, "/h": { "host": {} } } }),
+            json!({}),
+        ),
+    ] {
+        let api = Api::start();
+        let activity = api.activity().await;
+        let script = json!([{ "deploy": deploy }, { "start": start }]);
+        let results = api.run(&activity, script).await;
+        assert_eq!(ends(&results), [("Ok", false), ("Ok", true)], "{results}");
+        let told: Value = serde_json::from_str(results[0]["stdout"].as_str().expect("text"))
+            .expect("what deploy prints is JSON");
+        for member in ["valid", "vols", "startMode"] {
+            assert!(told.get(member).is_some(), "{told}");
+        }
     }
 }

@@ -245,3 +245,14 @@ pub(super) fn sh(script: &str) -> Value {
         "capture": { "stdout": { "stream": {} }, "stderr": { "stream": {} } },
     } })
 }
+
+/// How each command ended, and whether its batch was over then.
+pub(super) fn ends(results: &Value) -> Vec<(&str, bool)> {
+    let results = results.as_array().expect("a list").iter();
+    results
+        .map(|result| {
+            let word = result["result"].as_str().expect("a word");
+            (word, result["isBatchFinished"].as_bool().expect("a flag"))
+        })
+        .collect()
+}
