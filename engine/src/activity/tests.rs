@@ -1,11 +1,15 @@
+//! Scripts on an activity of the canned daemon, in virtual time: their results, their limits, and
+//! their order.
+
+mod away;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use golem_wire::activity::{CommandOutcome, ExeScriptCommand, Output};
-use http::Method;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::WorkContext;
 use crate::payload::Payload;
@@ -81,12 +85,6 @@ fn daemon(plan: impl Fn(&[ExeScriptCommand]) -> Plan + Send + Sync + 'static) ->
     })
 }
 
-const GONE: (u16, &str) = (
-    500,
-    r#"{"message":"GSB error: Bad request: Bad request: endpoint address not found"}"#,
-);
-const SILENT: (u16, &str) = (408, r#"{"message":"Timeout"}"#);
-
 #[tokio::test(start_paused = true)]
 async fn results_that_come_one_by_one_reach_their_handles_one_by_one() {
     let daemon = daemon(|commands| {
@@ -122,134 +120,6 @@ async fn results_that_come_one_by_one_reach_their_handles_one_by_one() {
             second.0 == "2" && second.1 < Duration::from_secs(46),
             "{second:?}"
         );
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_exe_unit_that_is_away_for_a_moment_is_waited_for() {
-    let daemon = daemon(all_well);
-    let fake = daemon.clone();
-    on_activity(&daemon, move |ctx| {
-        fake.can(Method::POST, "/exec", &[GONE, GONE]);
-        fake.can(Method::GET, "/exec/", &[GONE, SILENT]);
-        async move {
-            assert_eq!(
-                ctx.run("/x", ["y"]).await.expect("a result").stdout_text(),
-                "y"
-            );
-        }
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_exe_unit_that_stays_away_is_lost() {
-    let daemon = daemon(all_well);
-    let fake = daemon.clone();
-    let body: Body = Arc::new(move |ctx| {
-        fake.can(Method::GET, "/exec/", &[GONE; 20]);
-        async move {
-            ctx.run("/x", ["y"]).await.expect("nobody waits for this");
-        }
-        .boxed()
-    });
-    let (golem, _) = daemon.golem().await;
-    let service = golem
-        .run_service::<Bench>()
-        .payload(Payload::new())
-        .instance_params([body]);
-    let ended = service.start().await.expect("a cluster").join().await;
-    assert!(
-        ended[0]
-            .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("bus")),
-        "{ended:?}"
-    );
-    assert!(daemon.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_script_of_unknown_outcome_is_not_sent_twice() {
-    let daemon = daemon(all_well);
-    let fake = daemon.clone();
-    on_activity(&daemon, move |ctx| {
-        let before = fake.calls("/exec");
-        fake.can(Method::POST, "/exec", &[SILENT]);
-        let fake = fake.clone();
-        async move {
-            let error = ctx.run("/x", ["y"]).await.expect_err("nobody knows");
-            assert!(
-                matches!(error, ScriptError::OutcomeUnknown { .. }),
-                "{error}"
-            );
-            assert_eq!(fake.calls("/exec"), before + 1);
-        }
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_script_says_why() {
-    let daemon = daemon(all_well);
-    let fake = daemon.clone();
-    on_activity(&daemon, move |ctx| {
-        fake.can(
-            Method::POST,
-            "/exec",
-            &[(400, r#"{"message":"Bad request: nope"}"#)],
-        );
-        async move {
-            let error = ctx.run("/x", ["y"]).await.expect_err("refused");
-            let ScriptError::Api { source, .. } = &error else {
-                panic!("{error}")
-            };
-            assert!(source.to_string().contains("nope"), "{source}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn results_that_contradict_themselves_are_not_believed() {
-    for faulty in [
-        vec![result(1, CommandOutcome::Ok, None, true)],
-        vec![
-            result(0, CommandOutcome::Ok, None, false),
-            result(1, CommandOutcome::Ok, None, true),
-        ],
-    ] {
-        let daemon = daemon(move |_| Plan {
-            results: faulty
-                .iter()
-                .map(|result| (Duration::ZERO, result.clone()))
-                .collect(),
-            dies: None,
-        });
-        on_activity(&daemon, |ctx| async move {
-            let error = ctx.run("/x", ["y"]).await.expect_err("nonsense");
-            assert!(matches!(error, ScriptError::Protocol { .. }), "{error}");
-        })
-        .await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_daemon_that_does_not_wait_is_not_asked_in_a_circle() {
-    let daemon = daemon(all_well);
-    let fake = daemon.clone();
-    on_activity(&daemon, move |ctx| {
-        fake.can(Method::GET, "/exec/", &[(200, "[]"); 50]);
-        async move {
-            let began = Instant::now();
-            ctx.run("/x", ["y"]).await.expect("a result");
-            assert!(
-                began.elapsed() > Duration::from_secs(60),
-                "{:?}",
-                began.elapsed()
-            );
-        }
     })
     .await;
 }
@@ -384,24 +254,6 @@ async fn usage_and_cost_follow_the_vector() {
         assert_eq!(usage["golem.usage.duration_sec"], 10.0);
         let cost = ctx.get_cost().await.expect("usage").expect("a cost");
         assert_eq!(cost.normalized().to_string(), "0.0014");
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_daemon_that_is_away_for_a_minute_loses_no_batch() {
-    let daemon = daemon(|commands| {
-        let mut plan = all_well(commands);
-        plan.results[0].0 = Duration::from_secs(90);
-        plan
-    });
-    let fake = daemon.clone();
-    on_activity(&daemon, move |ctx| {
-        fake.can(Method::GET, "/exec/", &[(503, ""); 6]);
-        async move {
-            ctx.run("/x", ["y"]).await.expect("the result");
-            sleep(Duration::from_secs(1)).await;
-        }
     })
     .await;
 }
