@@ -1,0 +1,143 @@
+//! Network files as they are written, and the mistakes in them.
+
+use std::time::Duration;
+
+use super::*;
+
+const WHOLE: &str = "
+seed: 7
+fleet: 2
+app_keys:
+  - { key: secret, name: me, allow_origins: ['http://localhost:8080'] }
+allow_origins: ['*']
+providers:
+  - name: bob
+    prices: { cpu_sec: 0.0001 }
+    behaviour:
+      approve_after: 30s
+      invoice_factor: 2
+      latency: { deploy: { min: 1s, max: 3s } }
+      phases:
+        - { from: 10m, until: 20m, change: { busy: true } }
+faults:
+  - { on: confirmAgreement, do: lose_answer, count: 1 }
+  - { name: slow, on: [getInvoice, 'GET /me'], do: { delay: 2s }, probability: 0.5 }
+images:
+  abc: shell
+  def: { scripted: [ { run: /bin/x, stdout: hello } ] }
+latency: { deploy: 5s }
+funds: 12.5
+";
+
+#[test]
+fn a_file_describes_a_whole_network() {
+    let file = NetworkFile::parse(WHOLE, "net.yaml").expect("a network");
+    let config = file
+        .config(Config::default(), Path::new("."))
+        .expect("a configuration");
+    config.check().expect("possible");
+    let names: Vec<_> = config.providers.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["provider-1", "provider-2", "bob"]);
+    assert_eq!(
+        config.providers[2].behaviour.approve_after,
+        Duration::from_secs(30)
+    );
+    assert_eq!(config.app_keys[0].allow_origins, ["http://localhost:8080"]);
+    assert_eq!(config.allow_origins, ["*"]);
+    assert_eq!(config.faults.len(), 2);
+    assert_eq!(config.images.len(), 2);
+    assert_eq!(config.latency.deploy, Duration::from_secs(5));
+    assert_eq!(config.funds.to_string(), "12.5");
+}
+
+#[test]
+fn every_fault_can_be_written_in_a_file() {
+    let effects = "lose_answer, reset, truncate, duplicate_events, reorder_events, \
+        repeat_events, postpone_event, wedge, { delay: 1s }, { refuse: 408 }, \
+        { misreport: 500 }, { lose_events: 0.25 }, { cut_stream: 2 }, { restart: 5s }";
+    let faults: String = effects
+        .split(", ")
+        .map(|effect| format!("  - {{ on: '* /market-api/*', do: {effect} }}\n"))
+        .collect();
+    let file = NetworkFile::parse(&format!("faults:\n{faults}"), "net.yaml");
+    let file = file.expect("a network");
+    let config = file.config(Config::default(), Path::new("."));
+    let config = config.expect("a configuration");
+    config.check().expect("possible");
+    assert_eq!(config.faults.len(), 14);
+}
+
+#[test]
+fn what_is_no_network_is_told_what_one_is() {
+    let told = |text: &str| match NetworkFile::parse(text, "net.yaml") {
+        Err(error) => error.to_string(),
+        Ok(file) => panic!("{text:?} is {file:?}"),
+    };
+    for (text, begins) in [
+        ("hello world", "net.yaml:1:1: expected `key: value` pairs"),
+        ("- 1\n- 2\n", "net.yaml:1:1: expected `key: value` pairs"),
+        (
+            "providers:\n  - name:\n",
+            "net.yaml:2:9: a value is missing",
+        ),
+        ("faults: 3", "net.yaml:1:9: expected a list"),
+        ("seed: 1\n---\nseed: 2\n", "net.yaml:3:1: a second document"),
+        ("{\"foo\": [}", "net.yaml:1:9: "),
+    ] {
+        let told = told(text);
+        assert!(told.starts_with(begins), "{told}");
+        for words in ["a scenario file is YAML", KEYS, "--help"] {
+            assert!(told.contains(words), "{words} in {told}");
+        }
+        assert!(
+            !told.contains("Option<") && !told.contains("from_str"),
+            "{told}"
+        );
+    }
+    let unknown = told("nope: 1");
+    assert!(
+        unknown.ends_with(&format!("there are: {KEYS}")),
+        "{unknown}"
+    );
+
+    let binary = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(binary.path(), b"seed: 1\nabc\xff\xfe").expect("written");
+    let error = NetworkFile::load(binary.path())
+        .expect_err("no text")
+        .to_string();
+    assert!(error.contains(":2:4: this is no text in UTF-8"), "{error}");
+    assert!(error.contains("a scenario file is YAML"), "{error}");
+}
+
+#[test]
+fn a_mistake_is_named_with_line_and_column() {
+    for (text, told) in [
+        (
+            "fleet: 1\nprovidrs: []\n",
+            "net.yaml:2:1: unknown key `providrs`",
+        ),
+        (
+            "providers:\n  - name: bob\n    capazity: 2\n",
+            "net.yaml:3:5: unknown key `capazity`",
+        ),
+        (
+            "faults:\n  - do: reset\n    onn: x\n",
+            "net.yaml:3:5: unknown key `onn`",
+        ),
+    ] {
+        let error = NetworkFile::parse(text, "net.yaml")
+            .expect_err(text)
+            .to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
+    let folder = NetworkFile::parse("images: { a: { folder: nowhere } }", "net.yaml");
+    let config = folder
+        .expect("readable")
+        .config(Config::default(), Path::new("."));
+    assert!(
+        config
+            .expect_err("no folder")
+            .to_string()
+            .contains("nowhere")
+    );
+}
