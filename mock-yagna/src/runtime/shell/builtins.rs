@@ -1,5 +1,6 @@
 //! What only a shell can do: its options, its directory, its jobs, its end. Variables: `variables`.
 
+use super::parameter::OWN_PID;
 use super::session::{Leaving, Session};
 
 /// The names of the builtins.
@@ -21,6 +22,38 @@ const OPTIONS: [(char, &str); 9] = [
     ('x', "xtrace"),
     ('C', "noclobber"),
 ];
+
+const INT: i32 = 2;
+const QUIT: i32 = 3;
+/// Signals that scripts name. 0 asks whether the process is there.
+const SIGNALS: [(&str, i32); 11] = [
+    ("HUP", 1),
+    ("INT", INT),
+    ("QUIT", QUIT),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("CONT", 18),
+    ("STOP", 19),
+];
+
+/// The number of a signal that is given by its number or its name.
+fn signal_number(name: &str) -> Option<i32> {
+    let plain = name.to_ascii_uppercase();
+    let plain = plain.strip_prefix("SIG").unwrap_or(&plain);
+    let named = SIGNALS.iter().find(|(known, _)| *known == plain);
+    named
+        .map(|(_, number)| *number)
+        .or_else(|| name.parse().ok().filter(|number| (0..=64).contains(number)))
+}
+
+/// Whether a process ends by a signal that it does not expect; the others change nothing here.
+fn ends(signal: i32) -> bool {
+    signal != 0 && !matches!(signal, 17..=23 | 28)
+}
 
 impl Session<'_, '_> {
     /// Runs the builtin `name`; `None` if there is none.
@@ -257,14 +290,42 @@ impl Session<'_, '_> {
         status
     }
 
+    /// `kill`: of jobs, and of the shell itself.
     fn kill_jobs(&mut self, args: &[String]) -> i32 {
+        let (name, targets) = match args.split_first() {
+            Some((flag, rest)) if flag == "-s" => match rest.split_first() {
+                Some((name, rest)) => (name.as_str(), rest),
+                None => ("", rest),
+            },
+            Some((flag, rest)) if flag == "--" => ("TERM", rest),
+            Some((flag, rest)) if flag.starts_with('-') => (&flag[1..], rest),
+            _ => ("TERM", args),
+        };
+        let Some(signal) = signal_number(name) else {
+            let letter = name.chars().next().unwrap_or('s');
+            self.shell_error(format_args!("kill: Illegal option -{letter}"));
+            return 2;
+        };
         let mut status = 0;
-        for arg in args.iter().filter(|arg| !arg.starts_with('-')) {
-            let (now, pid) = (self.elapsed, arg.parse::<u32>().ok());
-            match self.jobs.iter_mut().find(|job| Some(job.pid) == pid) {
-                Some(job) if job.end > now => (job.end, job.status) = (now, 143),
+        for target in targets {
+            let (now, pid) = (self.elapsed, target.parse::<u32>().ok());
+            let job = self.jobs.iter_mut().find(|job| Some(job.pid) == pid);
+            match job {
+                // The keyboard's signals do not reach what runs in the background.
+                Some(job) if job.end > now => {
+                    if ends(signal) && !matches!(signal, INT | QUIT) {
+                        (job.end, job.status) = (now, 128 + signal);
+                    }
+                }
+                _ if pid == Some(OWN_PID) => {
+                    if ends(signal) {
+                        self.scope.exit_trap = None;
+                        self.leaving = Some(Leaving::Exit);
+                        return 128 + signal;
+                    }
+                }
                 _ => {
-                    self.shell_error("kill: No such process");
+                    self.shell_error("kill: No such process\n");
                     status = 1;
                 }
             }

@@ -6,7 +6,7 @@ use super::session::{Leaving, Session};
 use super::syntax::{Form, is_name};
 
 /// `$$`.
-const OWN_PID: u32 = 99;
+pub(super) const OWN_PID: u32 = 99;
 
 impl Session<'_, '_> {
     /// The value of a parameter; `None` if it is not set.

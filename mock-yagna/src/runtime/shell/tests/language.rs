@@ -90,6 +90,17 @@ fn the_background_takes_its_time_only_from_who_waits() {
 }
 
 #[test]
+fn a_signal_ends_a_job_or_the_shell_and_a_question_ends_nothing() {
+    let exit = sh("sleep 5 & kill -0 $!; kill -2 $!; wait $!; echo $?; kill -0 $! 2>&1");
+    assert_eq!((exit.takes.as_secs(), exit.code), (5, 1));
+    assert_eq!(exit.stdout, b"0\nsh: 1: kill: No such process\n\n");
+    let exit = sh("sleep 5 & kill -9 $!; wait $!; echo $?");
+    assert_eq!((exit.takes.as_secs(), exit.stdout), (0, b"137\n".to_vec()));
+    assert_eq!(sh("kill -9 $$; echo not here").code, 137);
+    assert_eq!(sh("trap 'echo bye' EXIT; kill $$").stdout, b"");
+}
+
+#[test]
 fn timeout_ends_what_takes_too_long() {
     let exit = sh("timeout 2 sh -c 'echo a; sleep 5; echo b'; echo $?");
     assert_eq!(exit.stdout, b"a\n124\n");
