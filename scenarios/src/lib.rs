@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod doctor;
+mod draw;
 mod error;
 pub mod expect;
 pub mod file;

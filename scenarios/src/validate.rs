@@ -1,16 +1,19 @@
 //! What a scenario cannot mean: impossible providers, unknown names, times that contradict.
+//!
+//! Does not own: what a step of the timeline cannot mean (`step`), what providers draw (`draw`).
+
+mod step;
 
 use std::time::Duration;
 
 use golem_wire::Glm;
 use indexmap::IndexMap;
-use mock_yagna::{Behaviour, ProviderSpec, Seed};
+use mock_yagna::ProviderSpec;
 use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use serde_saphyr::{Location, Spanned};
 
 use crate::error::Error;
-use crate::file::{ImageSource, ProviderGroup, Scenario, Step, Verb};
+use crate::file::{ImageSource, ProviderGroup, Scenario};
 use crate::registry;
 use crate::suggest;
 use crate::values::{Drawn, Span};
@@ -267,168 +270,5 @@ impl Scenario {
             }
         }
         Ok(())
-    }
-
-    fn check_step(&self, step: &Step, names: &IndexMap<String, Location>) -> Result<(), Error> {
-        let verb = step.verb.value;
-        if let Some(provider) = &step.provider
-            && !names.contains_key(&provider.value)
-        {
-            let hint = suggest::hint(&provider.value, names.keys().map(String::as_str));
-            let message = format!(
-                "the timeline names an unknown provider `{}`{hint}",
-                provider.value
-            );
-            return Err(self.mistake(provider.referenced, message));
-        }
-        let instances = self
-            .service
-            .as_ref()
-            .map_or(0, |service| service.instances.value);
-        let spawns = self
-            .timeline
-            .iter()
-            .filter(|s| s.verb.value == Verb::SpawnInstance)
-            .count();
-        let most = instances.saturating_add(u32::try_from(spawns).unwrap_or(u32::MAX));
-        if let Some(instance) = &step.instance {
-            if most == 0 {
-                return Err(
-                    self.mistake(instance.referenced, "there is no service, so no instance")
-                );
-            }
-            self.number("instance", instance, most)?;
-        }
-        let wants = match verb {
-            Verb::TerminateAgreement
-            | Verb::KillActivity
-            | Verb::KillExeUnit
-            | Verb::Die
-            | Verb::GoSilent
-            | Verb::AnswerAgain
-            | Verb::Behave
-            | Verb::GoOffline
-            | Verb::GoOnline => match (&step.provider, &step.instance) {
-                (Some(_), None) | (None, Some(_)) => None,
-                _ => Some("either `provider` or `instance`"),
-            },
-            Verb::RestartDaemon | Verb::AddFault | Verb::LiftFault => {
-                match (&step.provider, &step.instance) {
-                    (None, None) => None,
-                    _ => Some("no `provider` and no `instance`"),
-                }
-            }
-            Verb::StopInstance => match (&step.provider, &step.instance) {
-                (None, Some(_)) => None,
-                _ => Some("an `instance`, and no `provider`"),
-            },
-            Verb::Stop | Verb::SpawnInstance => match (&step.provider, &step.instance) {
-                (None, None) if self.service.is_some() => None,
-                _ => Some("a service, and no `provider` or `instance`"),
-            },
-        };
-        let details = [
-            ("change", step.change.is_some(), verb == Verb::Behave, true),
-            ("fault", step.fault.is_some(), verb == Verb::AddFault, true),
-            ("name", step.name.is_some(), verb == Verb::LiftFault, true),
-            (
-                "down",
-                step.down.is_some(),
-                verb == Verb::RestartDaemon,
-                false,
-            ),
-        ];
-        for (key, given, meant, needed) in details {
-            if given && !meant {
-                let message = format!("`{key}` means nothing to this step");
-                return Err(self.mistake(step.verb.referenced, message));
-            }
-            if meant && needed && !given {
-                let message = format!("this step needs `{key}`");
-                return Err(self.mistake(step.verb.referenced, message));
-            }
-        }
-        if let Some(fault) = &step.fault
-            && let Err(error) = fault.check()
-        {
-            return Err(self.mistake(step.verb.referenced, error.to_string()));
-        }
-        if let Some(change) = &step.change
-            && let Err(error) = Behaviour::default().changed(change)
-        {
-            return Err(self.mistake(step.verb.referenced, error.to_string()));
-        }
-        match wants {
-            Some(wants) => {
-                Err(self.mistake(step.verb.referenced, format!("this step needs {wants}")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// The providers, each with what it drew.
-    pub(crate) fn draw_providers(&self, seed: Seed) -> Vec<ProviderSpec> {
-        let seed = seed.fork("scenario/providers");
-        let drawn = |group: &ProviderGroup| {
-            let specs: Vec<_> = group.names().map(|name| group.draw(name, seed)).collect();
-            specs
-        };
-        self.providers.iter().flat_map(drawn).collect()
-    }
-}
-
-impl ProviderGroup {
-    /// The names of its members.
-    fn names(&self) -> impl Iterator<Item = String> + '_ {
-        let name = &self.name.value;
-        let single = self.count.is_none().then(|| name.clone());
-        let count = self.count.as_ref().map_or(0, |count| count.value);
-        single
-            .into_iter()
-            .chain((1..=count).map(move |n| format!("{name}-{n}")))
-    }
-
-    fn draw(&self, name: String, seed: Seed) -> ProviderSpec {
-        // One stream per provider: a new provider does not change the others.
-        let mut rng = seed.fork(&name).rng();
-        let mut spec = ProviderSpec::new(name);
-        let mut draw =
-            |number: &Option<Spanned<Drawn>>| number.as_ref().map(|n| n.value.draw(&mut rng));
-        let prices = &mut spec.prices;
-        for (price, drawn) in [
-            (&mut prices.start, draw(&self.prices.start)),
-            (&mut prices.cpu_sec, draw(&self.prices.cpu_sec)),
-            (&mut prices.duration_sec, draw(&self.prices.duration_sec)),
-        ] {
-            *price = drawn.map_or(*price, Glm::new);
-        }
-        let has = &mut spec.resources;
-        for (number, drawn) in [
-            (&mut has.cpu_cores, draw(&self.resources.cpu_cores)),
-            (&mut has.cpu_threads, draw(&self.resources.cpu_threads)),
-        ] {
-            let whole = drawn.and_then(|drawn| drawn.round().to_u32());
-            *number = whole.map_or(*number, |whole| whole.max(1));
-        }
-        for (number, drawn) in [
-            (&mut has.mem_gib, draw(&self.resources.mem_gib)),
-            (&mut has.storage_gib, draw(&self.resources.storage_gib)),
-        ] {
-            *number = drawn
-                .and_then(|drawn| drawn.round_dp(3).to_f64())
-                .unwrap_or(*number);
-        }
-        spec.subnet.clone_from(&self.subnet);
-        spec.runtime.clone_from(&self.runtime);
-        if let Some(capabilities) = &self.capabilities {
-            spec.capabilities.clone_from(capabilities);
-        }
-        spec.capacity = self
-            .capacity
-            .as_ref()
-            .map_or(spec.capacity, |capacity| capacity.value);
-        spec.properties.clone_from(&self.properties);
-        spec.behaviour = self.behaviour.clone();
-        spec
     }
 }
