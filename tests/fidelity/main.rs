@@ -13,6 +13,7 @@ mod guard;
 mod hostile;
 mod identifiers;
 mod official;
+mod openapi;
 mod recording;
 mod replay;
 mod scenarios;
