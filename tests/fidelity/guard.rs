@@ -1,6 +1,7 @@
 //! The guard of the OpenAPI files: a layer around the mock's router that holds every request and
-//! answer against them. The files are read at run time; where they are wrong, `errata` says so. Does not
-//! own: the operations that they describe, and in what one of them is not kept (`openapi`).
+//! answer against them. The files are read at run time; where they are wrong, `errata` says so.
+//! Does not own: the operations that they describe, and in what one of them is not kept
+//! (`openapi`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Executing batches: one command after the other, what it prints, how it ends.
 //!
-//! Does not own: what each kind of command does (`payload`), in which order they may come (`exe_unit`).
+//! Does not own: what each kind of command does (`payload`), in which order they may come
+//! (`exe_unit`).
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The life of an activity: asked for, up, destroyed, lost, ended with its agreement.
 //!
-//! Does not own: what its commands do meanwhile (`command`, `payload`), the exe-units that are killed
-//! (`trouble`).
+//! Does not own: what its commands do meanwhile (`command`, `payload`), the exe-units that are
+//! killed (`trouble`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

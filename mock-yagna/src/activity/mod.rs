@@ -1,8 +1,8 @@
 //! Activities: one exe-unit each, created under an approved agreement, ended with it at the latest.
 //!
-//! Owns what is kept of them, their state pairs and their usage. Does not own: how they begin and end
-//! (`lifecycle`), what a batch does (`command`, `payload`), what images contain (`runtime`), money
-//! (`payment`), HTTP.
+//! Owns what is kept of them, their state pairs and their usage. Does not own: how they begin and
+//! end (`lifecycle`), what a batch does (`command`, `payload`), what images contain (`runtime`),
+//! money (`payment`), HTTP.
 
 mod batch;
 mod capture;

@@ -1,5 +1,5 @@
-//! What each command does to the payload of its activity: it is deployed, started, run, given files and
-//! terminated, each by the runtime that the image stands for.
+//! What each command does to the payload of its activity: it is deployed, started, run, given files
+//! and terminated, each by the runtime that the image stands for.
 //!
 //! Does not own: when a command begins and what its batch tells of it (`command`), which image an
 //! agreement deploys (`image`), how a file travels (`transfer`).

@@ -1,7 +1,7 @@
 //! The books of the ledger: what was posted, summed up, and the laws compared with each posting.
 //!
-//! Owns what is pending, the books, and the postings about allocations, agreements and activities;
-//! those about notes and invoices are in `document`.
+//! Owns what is pending, the books, and the postings about allocations, agreements and activities.
+//! Does not own: what notes and invoices add up to (`document`).
 
 mod document;
 

@@ -1,11 +1,11 @@
-//! The billing half of every provider: opens and closes the bill of an agreement and the meters of its
-//! activities.
+//! The billing half of every provider: opens and closes the bill of an agreement and the meters of
+//! its activities.
 //!
 //! ```text
 //! approved -> (activity created -> note … note -> activity ended, last note)* -> ended -> invoice
 //! ```
-//! The invoice follows the end of the agreement and of its last activity, whichever is later.
-//! Does not own: what the documents say (`debit_note`, `invoice`), the ends that a provider puts to
+//! The invoice follows the end of the agreement and of its last activity, whichever is later. Does
+//! not own: what the documents say (`debit_note`, `invoice`), the ends that a provider puts to
 //! agreements (`deadline`).
 
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The debit notes of a provider: one at each interval of a living activity, the last one at its end.
+//! The debit notes of a provider: one at each interval of a living activity, the last one at its
+//! end.
 //!
 //! Does not own: when a meter runs (`billing`), what becomes of a note that waits for too long
 //! (`deadline`) or is decided about (`acceptance`).

@@ -1,7 +1,8 @@
-//! The invoice of a provider: one for each agreement that has ended, or as many as its behaviour says.
+//! The invoice of a provider: one for each agreement that has ended, or as many as its behaviour
+//! says.
 //!
-//! Does not own: when an agreement and its activities have ended (`billing`), what is decided about an
-//! invoice (`acceptance`).
+//! Does not own: when an agreement and its activities have ended (`billing`), what is decided about
+//! an invoice (`acceptance`).
 
 use std::time::Duration;
 

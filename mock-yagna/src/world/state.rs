@@ -1,5 +1,5 @@
-//! Everything the daemon and its network remember: what is due, who waits for what, and the work that a
-//! step leaves to tasks.
+//! Everything the daemon and its network remember: what is due, who waits for what, and the work
+//! that a step leaves to tasks.
 //!
 //! Does not own: the lock around it, the loop that moves its time and the tasks (`world`).
 

@@ -1,5 +1,5 @@
-//! What a step of the timeline cannot mean: unknown providers, instances that never are, keys that its
-//! verb has no use for.
+//! What a step of the timeline cannot mean: unknown providers, instances that never are, keys that
+//! its verb has no use for.
 //!
 //! Does not own: the rest of the scenario (`validate`), what a step does (`timeline`).
 

@@ -1,5 +1,5 @@
-//! How `deploy` and `start` are read, when they fail, and what a `deploy` gives to the programs of its
-//! machine.
+//! How `deploy` and `start` are read, when they fail, and what a `deploy` gives to the programs of
+//! its machine.
 
 use serde_json::{Value, json};
 

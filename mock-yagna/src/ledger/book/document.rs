@@ -1,5 +1,5 @@
-//! What is booked about debit notes and invoices: issued, accepted, paid, settled, and the laws that
-//! compare their amounts.
+//! What is booked about debit notes and invoices: issued, accepted, paid, settled, and the laws
+//! that compare their amounts.
 //!
 //! Does not own: the books themselves and the order of postings (`book`).
 

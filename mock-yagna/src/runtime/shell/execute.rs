@@ -1,7 +1,8 @@
 //! Runs what was read: lists, pipelines, subshells, substitutions.
 //!
-//! Commands of a pipeline run one after the other, each from the moment at which all of them begin; who
-//! reads waits until the time at which its bytes were written. Does not own: single commands (`command`).
+//! Commands of a pipeline run one after the other, each from the moment at which all of them begin;
+//! who reads waits until the time at which its bytes were written. Does not own: single commands
+//! (`command`).
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,10 +1,10 @@
 //! A small simulated `/bin/sh` with the usual programs beside it, for networks without real images.
 //!
-//! It speaks as `dash` and the GNU programs do, and is compared with them in its tests. Nothing of it
-//! reaches the real machine; `sleep` passes the network's time, and what is printed appears at its time.
-//! Owns the entry of `run` commands and the look-up of commands. Grammar: `parser`, `compound`, `words`;
-//! execution: `execute`, `command`, `control`, `expand`, `parameter`, `builtins`; state: `session`; the
-//! rest: `programs`.
+//! It speaks as `dash` and the GNU programs do, and is compared with them in its tests. Nothing of
+//! it reaches the real machine; `sleep` passes the network's time, and what is printed appears at
+//! its time. Owns the entry of `run` commands and the look-up of commands. Grammar: `parser`,
+//! `compound`, `words`; execution: `execute`, `command`, `control`, `expand`, `parameter`,
+//! `builtins`; state: `session`; the rest: `programs`.
 
 mod arithmetic;
 mod builtins;

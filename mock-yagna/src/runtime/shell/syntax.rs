@@ -1,6 +1,7 @@
 //! What a script is once it is read: lists of pipelines of commands, made of words.
 //!
-//! Data only. `parser`, `compound` and `words` make it; `execute`, `control` and `expand` walk it.
+//! Data only. `parser`, `compound` and `words` make it; `execute`, `command`, `control` and
+//! `expand` walk it.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
