@@ -239,11 +239,9 @@ fn send_counter(desk: &Arc<Desk>, demand: DemandId, offer: OfferProposal) {
             sent = market().counter(&demand, id, &counter).await;
         }
         let notes = match sent {
-            // Nobody but an earlier attempt of ours can have countered it. An offer that expired
-            // is the same status.
+            // Nobody else can have countered it. An offer that expired is the same status.
             Err(error)
-                if unclear(&error)
-                    || error.is_status(StatusCode::GONE) && attempt > 1 && !is_over(&error) =>
+                if unclear(&error) || error.is_status(StatusCode::GONE) && !is_over(&error) =>
             {
                 desk.lock().pool.sent_unseen(id, Instant::now())
             }
