@@ -58,3 +58,12 @@ fn golem_core_scores_negotiates_and_tries_again() {
     facts.expect(&["results: ['at last', 'worked']", "tries: 3"]);
     expect_accepted(&facts, 1);
 }
+
+#[test]
+fn golem_core_takes_over_an_activity_that_was_left_behind() {
+    let Some(facts) = run("detached.py") else {
+        return;
+    };
+    facts.expect(&["found: Ready", "note: left behind", "agreement: Terminated"]);
+    expect_accepted(&facts, 1);
+}

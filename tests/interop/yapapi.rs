@@ -172,3 +172,28 @@ fn yapapi_hires_by_manifest_and_by_node_descriptor() {
     assert_eq!(facts.values("result: "), ["signed", "partner"]);
     facts.expect_paid(2);
 }
+
+#[test]
+fn yapapi_rest_goes_from_a_demand_to_its_bills_by_hand() {
+    let Some(facts) = run("lowlevel.py") else {
+        return;
+    };
+    facts.expect(&[
+        r#"polled 1: [True, 'started\n', None, None]"#,
+        r#"polled 2: [True, 'out\n', 'beside\n', None]"#,
+        "polled 3: [False, None, None, 'ExeScript command exited with code 1']",
+        "state: Ready",
+        "ended: [True, False]",
+        "known as: ACCEPTED",
+        "spent: True",
+        "left: []",
+    ]);
+    let streamed = ["CommandStarted ", "CommandStdOut out", "CommandExecuted "];
+    assert_eq!(facts.values("streamed: "), streamed);
+    assert_eq!(
+        facts.amounts("debit note accepted: ").len(),
+        2,
+        "{facts:#?}"
+    );
+    facts.expect_paid(1);
+}

@@ -1,5 +1,7 @@
 """A script that takes too long loses its machine; commands that fail do not."""
 import asyncio
+import os
+import tempfile
 from datetime import timedelta
 
 from yapapi import Golem, Task, WorkContext
@@ -30,7 +32,7 @@ async def worker(context: WorkContext, tasks):
             except CommandExecutionError as error:
                 print(f"failed: {error.message}", flush=True)
         script = context.new_script(timeout=timedelta(seconds=20))
-        script.download_file("/golem/output/none", "none")
+        script.download_file("/golem/output/none", os.path.join(folder, "none"))
         try:
             yield script
         except CommandExecutionError as error:
@@ -53,4 +55,5 @@ async def main():
     print("done", flush=True)
 
 
-asyncio.run(main())
+with tempfile.TemporaryDirectory() as folder:
+    asyncio.run(main())
