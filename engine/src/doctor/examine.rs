@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use golem_wire::market::{Agreement, AgreementState, Party};
+use golem_wire::market::{Agreement, AgreementListEntry, AgreementState, Party};
 use golem_wire::payment::{DebitNote, DocumentStatus, Invoice};
 use golem_wire::{ActivityId, AgreementId, Glm};
 use http::StatusCode;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::{
     Doctor, Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice,
@@ -98,15 +98,24 @@ impl Doctor {
         notes: &[DebitNote],
     ) -> Result<(), Error> {
         let market = self.rest.market();
+        // In the order in which they come: one that moves on between two questions is not missed.
         for state in [
-            AgreementState::Approved,
-            AgreementState::Pending,
             AgreementState::Proposal,
+            AgreementState::Pending,
+            AgreementState::Approved,
         ] {
             let listed = backoff
                 .read(ATTEMPTS, || market.agreements(&state, None))
                 .await?;
-            for entry in listed.iter().filter(|entry| entry.role == Party::Requestor) {
+            let found = &sight.findings.agreements;
+            let known: IndexSet<_> = found
+                .iter()
+                .map(|found| found.agreement_id.clone())
+                .collect();
+            let ours = |entry: &&AgreementListEntry| {
+                entry.role == Party::Requestor && !known.contains(&entry.id)
+            };
+            for entry in listed.iter().filter(ours) {
                 let Some(agreement) = self.agreement(backoff, &entry.id).await? else {
                     continue;
                 };

@@ -129,10 +129,12 @@ impl<'a> Observer<'a> {
             .unresolved
             .values()
             .any(|open| matches!(open.change, Change::CreateAgreement { .. }));
+        // In the order in which they come: one that moves on between two questions is in the later
+        // list.
         let lists = [
-            (AgreementState::Approved, Some(session)),
-            (AgreementState::Pending, Some(session)),
             (AgreementState::Proposal, None),
+            (AgreementState::Pending, Some(session)),
+            (AgreementState::Approved, Some(session)),
         ];
         for (state, session_asked) in lists {
             if session_asked.is_none() && !unconfirmed {

@@ -1,16 +1,22 @@
 //! Looks for what is at the daemon and remembered by nobody: the answer that told of it was lost, or
 //! a request was processed twice. Everything of this life carries its session, or the timeout of
 //! its allocation. Does not own: what earlier lives left, which is recovery's.
+//!
+//! An agreement in force is adopted before all are terminated, so that its invoice is paid like
+//! those of the others; everything else is ended last, when nothing new can come.
+
+use std::sync::Arc;
 
 use golem_wire::AgreementId;
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementState, Party};
 use http::StatusCode;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::api::ApiError;
 use crate::golem::Core;
-use crate::market::{SESSION_PROPERTY, terminate};
+use crate::market::{Rental, SESSION_PROPERTY, terminate};
 use crate::retry::Backoff;
 
 /// Attempts at each request, while the daemon is there.
@@ -30,6 +36,42 @@ pub(super) async fn end(core: &Core) -> Vec<String> {
     note("an agreement", agreements(core, since).await);
     note("an allocation", allocations(core).await);
     left
+}
+
+/// Adopts the agreements of this life that are in force and that nobody remembers. They are left to
+/// [`end`] if the daemon does not tell.
+pub(super) async fn adopt(core: &Arc<Core>) {
+    let since = core.payments().allocation().timestamp;
+    let mut backoff = backoff(core, "adopt");
+    let api = core.rest().market();
+    let state = AgreementState::Approved;
+    let session = core.app_session();
+    let list = || api.agreements(&state, Some(session));
+    let listed = match core.insist(&mut backoff, ATTEMPTS, list).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            tracing::warn!(%error, "which agreements are in force is not known");
+            return;
+        }
+    };
+    let strays = listed.into_iter().filter(|found| {
+        let ours = found.role == Party::Requestor && found.timestamp >= since;
+        ours && core.rentals().get(&found.id).is_none()
+    });
+    for stray in strays {
+        let id = stray.id;
+        match core
+            .insist(&mut backoff, ATTEMPTS, || api.agreement(&id))
+            .await
+        {
+            Ok(document) if document.state == AgreementState::Approved => {
+                tracing::warn!(agreement = %id, "adopting an agreement that nobody remembers");
+                Rental::restore(core, &document, &IndexMap::new(), None);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(agreement = %id, %error, "it cannot be looked at"),
+        }
+    }
 }
 
 fn backoff(core: &Core, label: &str) -> Backoff {

@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | jobs | no new work; services and tasks end by themselves | `jobs` | cut off at once |
 //! | activities | what still lives is destroyed | `activities` | not waited for: agreements end them |
-//! | agreements | terminated | `agreements` | `abort` |
+//! | agreements | strays are adopted, all are terminated | `agreements` | `abort`, strays are not looked for |
 //! | invoices | final invoices are accepted | `invoices` | not waited for |
 //! | demands | withdrawn | `cleanup` | `abort` |
 //! | settlement | the driver settles what was accepted | `settlement`, if set | not waited for |
@@ -216,6 +216,9 @@ async fn destroy_activities(core: &Arc<Core>) {
 /// What is being signed now is cancelled, or becomes an agreement to terminate.
 async fn terminate(core: &Arc<Core>) {
     core.signing().idle().await;
+    if !core.ending().is_hurried() {
+        leftovers::adopt(core).await;
+    }
     let rentals = core.rentals().all();
     join_all(rentals.iter().map(|rental| rental.terminate(reason()))).await;
 }
