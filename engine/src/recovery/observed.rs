@@ -249,3 +249,7 @@ impl<'a> Observer<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "observed_tests.rs"]
+mod tests;

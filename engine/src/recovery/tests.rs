@@ -69,7 +69,7 @@ impl Story {
     }
 }
 
-fn document(state: &AgreementState, approved: bool) -> Agreement {
+pub(super) fn document(state: &AgreementState, approved: bool) -> Agreement {
     let stamp = "2026-11-22T01:00:00Z";
     let mut document = json!({
         "agreementId": "a", "validTo": stamp, "state": state, "timestamp": stamp,
