@@ -221,10 +221,11 @@ impl State {
                 demand: demand.clone(),
             }
         })?;
-        self.check_answerable(found).map_err(|refusal| match refusal {
-            MarketError::OfferExpired(offer) => MarketError::OfferExpiredForReject(offer),
-            refusal => refusal,
-        })?;
+        self.check_answerable(found)
+            .map_err(|refusal| match refusal {
+                MarketError::OfferExpired(offer) => MarketError::OfferExpiredForReject(offer),
+                refusal => refusal,
+            })?;
         if let Some(proposal) = self.market.proposals.get_mut(id) {
             proposal.state = ProposalState::Rejected;
         }

@@ -11,8 +11,8 @@ mod offered;
 
 use std::sync::Arc;
 
-use golem_wire::common::Reason;
 use golem_wire::NodeId;
+use golem_wire::common::Reason;
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use rand_chacha::ChaCha8Rng;
@@ -25,13 +25,10 @@ use crate::config::ProviderSpec;
 use crate::identity::Identities;
 use crate::ids::IdSource;
 use crate::journal::Event;
+use crate::market::constraint::Constraint;
 use crate::market::{Market, OfferSubscription, first_age};
 use crate::timeline::Ticket;
-use crate::market::constraint::Constraint;
 use crate::world::State;
-
-/// What a provider without a free place says.
-pub(crate) const NO_CAPACITY: &str = "No capacity available";
 
 /// One provider.
 #[derive(Debug)]
@@ -76,10 +73,17 @@ impl Provider {
         self.has_room() && self.subscription.stands(now)
     }
 
+    /// What it says without a free place, in the words of the usual agent.
+    fn no_capacity(&self) -> Reason {
+        let places = self.spec.capacity;
+        let said = format!("No capacity available. Reached Agreements limit: {places}");
+        Reason::from(said.as_str())
+    }
+
     /// Why it rejects the agreement that it has to decide about, if it does.
     pub(crate) fn refusal(&mut self) -> Option<Reason> {
         if self.spec.behaviour.busy || self.busy >= self.spec.capacity {
-            return Some(Reason::from(NO_CAPACITY));
+            return Some(self.no_capacity());
         }
         if self.rejections_left > 0 {
             self.rejections_left -= 1;
@@ -116,7 +120,9 @@ impl State {
             let said = offer::properties(&spec, &id, &platforms);
             let offer = Arc::new(Offered::new(said, like.as_deref()));
             like = Some(Arc::clone(&offer));
-            let age = spec.offer_age.and_then(|age| SignedDuration::try_from(age).ok());
+            let age = spec
+                .offer_age
+                .and_then(|age| SignedDuration::try_from(age).ok());
             let age = age.unwrap_or_else(|| first_age(seed));
             let published = self.now.saturating_sub(age).unwrap_or(self.now);
             let alike = (spec.subnet.clone(), spec.constraints.clone());

@@ -7,7 +7,7 @@ use golem_wire::market::Properties;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{NO_CAPACITY, Offered, Provider};
+use super::{Offered, Provider};
 
 /// Interval of debit notes.
 pub(super) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
@@ -61,7 +61,7 @@ pub(crate) fn counter_offer(offer: &Offered, adopted: &Adopted) -> Properties {
 pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp) -> Answer {
     let behaviour = &provider.spec.behaviour;
     let answer = if behaviour.busy || provider.busy >= provider.spec.capacity {
-        Err(Reason::from(NO_CAPACITY))
+        Err(provider.no_capacity())
     } else if let Some(said) = &behaviour.refuse {
         Err(said.reason())
     } else {

@@ -63,7 +63,10 @@ async fn a_full_provider_rejects_with_no_capacity_available() {
         .expect("an event")
         .clone();
     assert_eq!(rejected["eventType"], "AgreementRejectedEvent");
-    assert_eq!(rejected["reason"]["message"], "No capacity available");
+    assert_eq!(
+        rejected["reason"]["message"],
+        "No capacity available. Reached Agreements limit: 1"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +77,10 @@ async fn a_counter_to_a_full_provider_is_rejected_with_no_capacity_available() {
     api.approved(&first).await;
     assert_eq!(api.counter(&second, &initial).await.status, 200);
     let events = api.collect(&second).await;
-    assert_eq!(events[0]["reason"]["message"], "No capacity available");
+    assert_eq!(
+        events[0]["reason"]["message"],
+        "No capacity available. Reached Agreements limit: 1"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,10 @@ async fn a_busy_provider_rejects_for_now() {
     stage.countered(&demand).await;
     let events = stage.events(&demand, 10).await;
     assert_eq!(events[0]["eventType"], "ProposalRejectedEvent");
-    assert_eq!(events[0]["reason"]["message"], "No capacity available");
+    assert_eq!(
+        events[0]["reason"]["message"],
+        "No capacity available. Reached Agreements limit: 1"
+    );
     stage.sleep(300).await;
     stage.approved().await;
 }
