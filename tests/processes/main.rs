@@ -124,3 +124,25 @@ fn a_killed_program_goes_on_with_its_machines_if_it_resumes_its_service() -> Res
     }
     Ok(())
 }
+
+#[test]
+fn a_program_killed_while_it_stops_starts_its_service_again() -> Result<()> {
+    let network = Path::new(env!("CARGO_MANIFEST_DIR")).join("processes/network.yaml");
+    let network = network.to_str().context("a path in UTF-8")?;
+    let mock = StandaloneMock::start(&["--scenario", network])?;
+    let ledger = Ledger::of(&mock)?;
+    let folder = tempfile::tempdir()?;
+    let journal = folder.path().join("journal.db");
+    let mut first = Program::start(&mock, &journal, 60, true)?;
+    first.read_until("running")?;
+    first.send(Signal::Interrupt)?;
+    first.read_until("event running → stopping")?;
+    first.send(Signal::Kill)?;
+    first.wait()?;
+    // It succeeds only if both instances run.
+    let (status, said) = Program::start(&mock, &journal, 1, true)?.wait()?;
+    ensure!(status.success(), "{status}:\n{said}");
+    ledger.settled().context(said.clone())?;
+    ensure!(said.lines().any(|line| line == "running"), "{said}");
+    Ok(())
+}

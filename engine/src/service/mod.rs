@@ -258,7 +258,9 @@ impl<S: Service> RunService<S> {
 
     /// Goes on with the instances that an earlier run of this program started under the same name,
     /// and left running by a crash: their machines, if they still answer, and their parameters, from
-    /// the journal. Parameters given here only fill up the rest. What is not claimed by its name
+    /// the journal. Parameters given here only fill up the rest. An instance that had ended, or was
+    /// stopped alone, stays ended; when the service or the engine was being stopped, all start anew
+    /// with the parameters given here. What is not claimed by its name
     /// within [`claim_within`](crate::recovery::RecoveryLimits::claim_within) is given back.
     ///
     /// Needs a journal that outlives the process, and

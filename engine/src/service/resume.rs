@@ -42,7 +42,7 @@ impl<P: Serialize + DeserializeOwned> Resume<P> {
 
 /// An instance that a cluster begins with.
 pub(super) enum Begin<P> {
-    /// It ended in an earlier life.
+    /// It ended in an earlier life, by itself or because it alone was stopped.
     Ended(P),
     /// It starts.
     Fresh(P),
@@ -117,13 +117,14 @@ impl<P: Clone> Resume<P> {
     }
 }
 
-/// Writes down where an instance stands.
+/// Writes down where an instance stands, and whether its service `goes_on` besides.
 pub(super) fn write_down<S: Service>(
     core: &Core,
     cluster: (&str, Option<&Resume<S::Params>>),
     index: usize,
     params: &S::Params,
     instance: &Instance,
+    goes_on: bool,
 ) {
     let (job, resume) = cluster;
     let machine = instance.state.is_available();
@@ -132,7 +133,7 @@ pub(super) fn write_down<S: Service>(
         index,
         params: resume.map_or(Value::Null, |resume| (resume.encode)(params)),
         state: instance.state.to_string(),
-        resumable: resume.is_some(),
+        resumable: goes_on && resume.is_some(),
         agreement: instance.agreement_id.clone().filter(|_| machine),
         activity: instance.activity_id.clone().filter(|_| machine),
     };

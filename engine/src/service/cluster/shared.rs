@@ -65,7 +65,9 @@ impl<S: Service> Shared<S> {
         instance: &Instance,
     ) {
         let cluster = (self.job.as_str(), self.resume.as_ref());
-        write_down::<S>(&self.core, cluster, index, params, instance);
+        // What ends because everything is stopped is started anew by the next life.
+        let goes_on = !self.tasks.is_cancelled() && !self.stop.is_cancelled();
+        write_down::<S>(&self.core, cluster, index, params, instance, goes_on);
     }
 
     /// Something about an instance changed.
