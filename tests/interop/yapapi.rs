@@ -165,6 +165,17 @@ fn yapapi_serves_machines_through_its_http_and_socket_proxies() {
 }
 
 #[test]
+fn yapapi_reads_the_pages_of_a_web_server_that_its_script_started() {
+    let Some(facts) = run("website.py") else {
+        return;
+    };
+    assert_eq!(facts.values("http: "), ["200 text/html nginx"; 4]);
+    facts.expect(&["pages as written: True, 2"]);
+    assert_eq!(facts.values("logged: "), ["GET / HTTP/1.1"; 4]);
+    facts.expect_paid(2);
+}
+
+#[test]
 fn yapapi_hires_by_manifest_and_by_node_descriptor() {
     let Some(facts) = run("manifest.py") else {
         return;

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use batch::Outcome;
 pub(crate) use error::ActivityError;
-pub(crate) use transfer::read_volume;
+pub(crate) use transfer::{read_volume, unescape};
 
 use crate::behaviour::{CommandKind, Factor};
 use crate::runtime::program::Stream;
@@ -164,6 +164,14 @@ impl Activity {
         self.stop.clone()
     }
 
+    /// A file of a simulated machine, wherever it lies.
+    pub(crate) fn file(&self, path: &str) -> Option<Bytes> {
+        match &self.machine {
+            Some(Machine::Simulated(simulated)) => simulated.files.read(path),
+            _ => None,
+        }
+    }
+
     /// Names of what lies in a directory of a simulated machine.
     pub(crate) fn files_in(&self, directory: &str) -> Vec<String> {
         match &self.machine {
@@ -211,6 +219,27 @@ impl State {
     /// Looks an activity up.
     pub(crate) fn activity(&self, id: &ActivityId) -> Option<&Activity> {
         self.activities.by_id.get(id)
+    }
+
+    /// Writes at the end of a file of a simulated machine, if it is there and has room.
+    pub(crate) fn append_machine_file(
+        &mut self,
+        id: &ActivityId,
+        now: Timestamp,
+        path: &str,
+        text: &[u8],
+    ) {
+        let Some(activity) = self.activities.by_id.get_mut(id) else {
+            return;
+        };
+        if let Some(Machine::Simulated(simulated)) = &mut activity.machine
+            && simulated.files.contains(path)
+        {
+            simulated.files.set_clock(now);
+            if let Err(error) = simulated.files.append(path, text) {
+                tracing::debug!("a daemon of a machine cannot write its log: {error}");
+            }
+        }
     }
 
     /// The activities of an agreement, oldest first.

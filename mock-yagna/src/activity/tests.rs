@@ -1,6 +1,7 @@
 //! Activities over the REST API, as raw JSON in virtual time.
 
 mod batches;
+mod daemons;
 mod deployment;
 mod harness;
 mod lifecycle;

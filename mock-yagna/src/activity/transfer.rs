@@ -130,7 +130,7 @@ fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
 }
 
 /// Resolves `%20` and its like; what is not an escape stays.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;

@@ -1,5 +1,5 @@
 //! What a simulated machine serves on its network: an echo on port 7, a small web server on port 80,
-//! and ports that its provider's configuration forwards to this computer.
+//! what its daemons answer (`nginx` on port 80, `ssh` on port 22), and ports that its provider's configuration forwards to this computer.
 //!
 //! Owns finding the service behind an address and the bytes it answers. Who may connect is the
 //! network's business.
@@ -20,12 +20,15 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::NetError;
+use super::{NetError, nginx, ssh};
 use crate::activity;
+use crate::runtime::SSHD_PID;
 use crate::world::{State, World};
 
 /// Port of the echo.
 const ECHO: u16 = 7;
+/// Port of `sshd`, while it runs.
+const SSH: u16 = 22;
 /// Port of the web server.
 const HTTP: u16 = 80;
 /// What the web server serves.
@@ -42,6 +45,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 enum Service {
     Echo,
     Http,
+    Ssh,
     Forward(SocketAddr),
 }
 
@@ -50,6 +54,8 @@ enum Service {
 pub(crate) struct Target {
     activity: ActivityId,
     service: Service,
+    /// Who connects.
+    client: IpAddr,
     /// The network is removed, or what the activity runs ends.
     pub(crate) ends: [CancellationToken; 2],
 }
@@ -78,12 +84,14 @@ impl State {
             (Some(real), _) => Service::Forward(*real),
             (None, ECHO) => Service::Echo,
             (None, HTTP) => Service::Http,
+            (None, SSH) if activity.file(SSHD_PID).is_some() => Service::Ssh,
             _ => return Ok(None),
         };
         let ends = [network.stop.clone(), activity.stop_token()];
         Ok(Some(Target {
             activity: id.clone(),
             service,
+            client: network.own_address(),
             ends,
         }))
     }
@@ -92,17 +100,13 @@ impl State {
 impl World {
     /// Connects to a service.
     pub(crate) async fn tcp_connect(&self, target: &Target) -> io::Result<Box<dyn Stream>> {
-        let serve: fn(World, ActivityId, DuplexStream) -> _ = match target.service {
-            Service::Forward(real) => return Ok(Box::new(TcpStream::connect(real).await?)),
-            Service::Echo => {
-                let (near, far) = tokio::io::duplex(WINDOW);
-                self.spawn(echo(far));
-                return Ok(Box::new(near));
-            }
-            Service::Http => web_server,
-        };
         let (near, far) = tokio::io::duplex(WINDOW);
-        self.spawn(serve(self.clone(), target.activity.clone(), far));
+        match target.service {
+            Service::Forward(real) => return Ok(Box::new(TcpStream::connect(real).await?)),
+            Service::Echo => self.spawn(echo(far)),
+            Service::Ssh => self.spawn(ssh::serve(far)),
+            Service::Http => self.spawn(web_server(self.clone(), target.clone(), far)),
+        };
         Ok(Box::new(near))
     }
 }
@@ -113,10 +117,10 @@ async fn echo(stream: DuplexStream) {
     drop(tokio::io::copy(&mut read, &mut write).await);
 }
 
-async fn web_server(world: World, activity: ActivityId, stream: DuplexStream) {
+async fn web_server(world: World, target: Target, stream: DuplexStream) {
     let service = service_fn(|request| {
-        let (world, activity) = (world.clone(), activity.clone());
-        async move { Ok::<_, Infallible>(answer(&world, &activity, &request).await) }
+        let (world, target) = (world.clone(), target.clone());
+        async move { Ok::<_, Infallible>(answer(&world, &target, &request).await) }
     });
     // No date: the machine's clock is the network's, and the library knows only the real one.
     let mut server = hyper::server::conn::http1::Builder::new();
@@ -128,7 +132,7 @@ async fn web_server(world: World, activity: ActivityId, stream: DuplexStream) {
     }
 }
 
-fn page(
+pub(super) fn page(
     status: StatusCode,
     kind: &'static str,
     content: impl Into<Bytes>,
@@ -152,7 +156,28 @@ fn kind_of(path: &str) -> &'static str {
     }
 }
 
+/// The answer of the web server, through `nginx` if it was started.
 async fn answer(
+    world: &World,
+    target: &Target,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let activity = &target.activity;
+    if !nginx::runs(world, activity) {
+        return own_pages(world, activity, request).await;
+    }
+    let mut response = match nginx::answer(world, activity, request) {
+        Some(response) => response,
+        None => match own_pages(world, activity, request).await {
+            none if none.status() == StatusCode::NOT_FOUND => nginx::error(StatusCode::NOT_FOUND),
+            found => found,
+        },
+    };
+    nginx::finish(world, activity, target.client, request, &mut response);
+    response
+}
+
+async fn own_pages(
     world: &World,
     activity: &ActivityId,
     request: &Request<Incoming>,

@@ -5,6 +5,8 @@
 //! network and an activity that joined with that address is ready.
 
 mod machine;
+mod nginx;
+mod ssh;
 mod subnet;
 
 use std::collections::BTreeMap;
@@ -71,6 +73,11 @@ impl Network {
 
     pub(crate) fn gateway(&self) -> IpAddr {
         self.gateway
+    }
+
+    /// The address from which the owner connects.
+    pub(crate) fn own_address(&self) -> IpAddr {
+        self.addresses.first().copied().unwrap_or(self.gateway)
     }
 
     /// The owner's addresses with the network's prefix.

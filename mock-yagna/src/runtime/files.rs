@@ -22,6 +22,8 @@ pub struct Files {
     directories: BTreeSet<String>,
     /// Directories that `deploy` asked for: they count as volumes.
     volumes: BTreeSet<String>,
+    /// Files of the image that were removed.
+    hidden: BTreeSet<String>,
     size: usize,
     /// When what is written now is written.
     clock: Timestamp,
@@ -130,6 +132,16 @@ impl Files {
         self.attributes
             .get(&normalise(path))
             .map(|found| found.modified)
+    }
+
+    /// Notes that a file which every image has was removed from this one.
+    pub(crate) fn hide(&mut self, path: &str) {
+        self.hidden.insert(normalise(path));
+    }
+
+    /// Whether a file of the image was removed.
+    pub(crate) fn is_hidden(&self, path: &str) -> bool {
+        self.hidden.contains(path)
     }
 
     /// Bytes of all files.

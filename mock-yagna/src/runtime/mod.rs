@@ -20,6 +20,15 @@ pub(crate) const VOLUMES: [&str; 6] = [
     "/golem/work",
 ];
 
+/// The process id of a running `nginx`.
+pub(crate) const NGINX_PID: &str = "/run/nginx.pid";
+/// The process id of a running `sshd`.
+pub(crate) const SSHD_PID: &str = "/run/sshd.pid";
+/// How the simulated `sshd` names itself.
+pub(crate) const SSHD_VERSION: &str = "SSH-2.0-OpenSSH_9.9";
+/// Logs of `nginx`: of requests, and of errors.
+pub(crate) const WEB_LOGS: [&str; 2] = ["/var/log/nginx/access.log", "/var/log/nginx/error.log"];
+
 /// Whether a normalised absolute path lies in a volume.
 pub(crate) fn in_volume(path: &str) -> bool {
     VOLUMES.iter().any(|volume| {

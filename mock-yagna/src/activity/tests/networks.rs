@@ -20,7 +20,7 @@ const NET: &str = "/net-api/v1/net";
 type Socket = WebSocketStream<DuplexStream>;
 
 /// A network as the SDKs create it; its id.
-async fn network(api: &Api) -> String {
+pub(super) async fn network(api: &Api) -> String {
     let body = r#"{"ip": "192.168.0.0/24", "mask": "255.255.255.0", "gateway": null}"#;
     let answer = api.post(NET, body).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -52,13 +52,13 @@ async fn open(api: &Api, path_and_query: &str) -> Result<Socket, WsError> {
 }
 
 /// Connects to a port of a machine.
-async fn tcp(api: &Api, network: &str, ip: &str, port: u16) -> Result<Socket, WsError> {
+pub(super) async fn tcp(api: &Api, network: &str, ip: &str, port: u16) -> Result<Socket, WsError> {
     let path = format!("{NET}/{network}/tcp/{ip}/{port}?authToken=secret");
     open(api, &path).await
 }
 
 /// Status of a connection that is refused.
-async fn refused(api: &Api, network: &str, ip: &str, port: u16) -> u16 {
+pub(super) async fn refused(api: &Api, network: &str, ip: &str, port: u16) -> u16 {
     match tcp(api, network, ip, port).await {
         Err(WsError::Http(response)) => response.status().as_u16(),
         other => panic!("not refused: {other:?}"),
@@ -66,7 +66,7 @@ async fn refused(api: &Api, network: &str, ip: &str, port: u16) -> u16 {
 }
 
 /// The next message with bytes, or how the socket was closed.
-async fn received(socket: &mut Socket) -> Option<Vec<u8>> {
+pub(super) async fn received(socket: &mut Socket) -> Option<Vec<u8>> {
     while let Some(Ok(message)) = socket.next().await {
         match message {
             Message::Binary(bytes) => return Some(bytes.to_vec()),
@@ -78,7 +78,7 @@ async fn received(socket: &mut Socket) -> Option<Vec<u8>> {
 }
 
 /// Everything until the socket is closed.
-async fn all(socket: &mut Socket) -> String {
+pub(super) async fn all(socket: &mut Socket) -> String {
     let mut bytes = Vec::new();
     while let Some(more) = received(socket).await {
         bytes.extend(more);
@@ -93,7 +93,7 @@ fn deploy(network: &str, ip: &str) -> Value {
 }
 
 /// A machine that joined `network`: its activity and its provider.
-async fn machine(api: &Api, network: &str, ip: &str) -> (String, String) {
+pub(super) async fn machine(api: &Api, network: &str, ip: &str) -> (String, String) {
     let agreement = api.approved().await;
     let offer = api
         .get(&format!("/market-api/v1/agreements/{agreement}"))

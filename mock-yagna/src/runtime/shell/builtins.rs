@@ -1,6 +1,7 @@
 //! What only a shell can do: its options, its directory, its jobs, its end. Variables: `variables`.
 
 use super::parameter::OWN_PID;
+use super::programs::pid_file;
 use super::session::{Leaving, Session};
 
 /// The names of the builtins.
@@ -291,6 +292,12 @@ impl Session<'_, '_> {
     }
 
     /// `kill`: of jobs, and of the shell itself.
+    /// The file of a running daemon's process id.
+    fn daemon(&self, pid: Option<u32>) -> Option<&'static str> {
+        pid.and_then(pid_file)
+            .filter(|file| self.machine.files.contains(file))
+    }
+
     fn kill_jobs(&mut self, args: &[String]) -> i32 {
         let (name, targets) = match args.split_first() {
             Some((flag, rest)) if flag == "-s" => match rest.split_first() {
@@ -324,10 +331,16 @@ impl Session<'_, '_> {
                         return 128 + signal;
                     }
                 }
-                _ => {
-                    self.shell_error("kill: No such process\n");
-                    status = 1;
-                }
+                _ => match self.daemon(pid) {
+                    Some(file) if ends(signal) => {
+                        self.machine.files.remove(file);
+                    }
+                    Some(_) => {}
+                    None => {
+                        self.shell_error("kill: No such process\n");
+                        status = 1;
+                    }
+                },
             }
         }
         status

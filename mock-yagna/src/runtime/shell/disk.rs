@@ -2,29 +2,40 @@
 
 use bytes::Bytes;
 
+use super::programs::{self, ENTRY_POINT};
 use super::session::Session;
 use super::stream::{Device, Handle, Input, Shared};
+use crate::runtime::WEB_LOGS;
 use crate::runtime::files::normalise;
 
 /// Directories that every image has.
-const DIRECTORIES: [&str; 13] = [
+const DIRECTORIES: [&str; 22] = [
     "/bin",
     "/dev",
     "/etc",
+    "/etc/ssh",
     "/home",
     "/mnt",
     "/opt",
     "/proc",
     "/root",
+    "/run",
+    "/sbin",
     "/tmp",
     "/usr",
     "/usr/bin",
     "/usr/local",
+    "/usr/sbin",
+    "/usr/share",
+    "/usr/share/nginx",
+    "/usr/share/nginx/html",
     "/var",
+    "/var/log",
+    "/var/log/nginx",
 ];
 
 /// Files that every machine has, without the directories that contain them.
-const FILES: [&str; 16] = [
+const FILES: [&str; 18] = [
     "/dev/full",
     "/dev/null",
     "/dev/random",
@@ -41,6 +52,8 @@ const FILES: [&str; 16] = [
     "/proc/meminfo",
     "/proc/uptime",
     "/proc/version",
+    WEB_LOGS[0],
+    WEB_LOGS[1],
 ];
 
 /// Name of the kernel.
@@ -48,8 +61,13 @@ pub(super) const KERNEL: &str = "6.1.0";
 /// Memory of a machine in KiB.
 pub(super) const MEMORY: u64 = 2_097_152;
 
-/// Where programs are found.
-const PROGRAM_DIRECTORIES: [&str; 2] = ["/bin/", "/usr/bin/"];
+/// Where programs are found, and which.
+const PROGRAM_DIRECTORIES: [(&str, &[&str]); 4] = [
+    ("/bin/", programs::NAMES),
+    ("/usr/bin/", programs::NAMES),
+    ("/sbin/", programs::SYSTEM),
+    ("/usr/sbin/", programs::SYSTEM),
+];
 
 impl Session<'_, '_> {
     /// The absolute path.
@@ -72,8 +90,12 @@ impl Session<'_, '_> {
 
     /// What every machine has at an absolute path.
     fn own_file(&self, path: &str) -> Option<Bytes> {
+        if self.machine.files.is_hidden(path) {
+            return None;
+        }
         let text = match path {
             "/dev/null" => String::new(),
+            path if WEB_LOGS.contains(&path) => String::new(),
             "/etc/hostname" => format!("{}\n", self.machine.hostname),
             "/etc/hosts" => {
                 let mut text = format!("127.0.0.1\tlocalhost\n127.0.1.1\t{}\n", self.machine.hostname);
@@ -112,8 +134,31 @@ impl Session<'_, '_> {
     pub(super) fn exists(&self, path: &str) -> bool {
         self.is_dir(path)
             || self.machine.files.contains(path)
-            || FILES.contains(&path)
-            || is_program_path(path)
+            || self.has_own(path)
+            || program_of(path).is_some()
+    }
+
+    /// Whether an absolute path is that of a file which every machine has, and this one still.
+    fn has_own(&self, path: &str) -> bool {
+        FILES.contains(&path) && !self.machine.files.is_hidden(path)
+    }
+
+    /// Whether the file at an absolute path can be removed.
+    pub(super) fn can_remove(&self, path: &str) -> bool {
+        self.machine.files.contains(path) || (self.has_own(path) && is_on_disk(path))
+    }
+
+    /// Removes what is at an absolute path, with all that it has; `false` if it is not there.
+    pub(super) fn remove_all(&mut self, path: &str) -> bool {
+        let inside = format!("{}/", path.trim_end_matches('/'));
+        let own = FILES.iter().copied();
+        let own = own.filter(|file| *file == path || file.starts_with(&inside));
+        let mut removed = false;
+        for file in own.filter(|file| is_on_disk(file)) {
+            removed |= self.has_own(file);
+            self.machine.files.hide(file);
+        }
+        self.machine.files.remove_all(path) || removed
     }
 
     /// Names in a directory (absolute path), sorted.
@@ -124,13 +169,14 @@ impl Session<'_, '_> {
         } else {
             format!("{directory}/")
         };
-        let usual = DIRECTORIES.iter().chain(&FILES);
+        let files = FILES.iter().filter(|file| self.has_own(file));
+        let usual = DIRECTORIES.iter().chain(files).chain([&ENTRY_POINT]);
         names.extend(usual.filter_map(|path| {
             let name = path.strip_prefix(&inside)?.split('/').next()?;
             Some(name.to_owned())
         }));
-        if PROGRAM_DIRECTORIES.contains(&inside.as_str()) {
-            names.extend(super::programs::NAMES.iter().map(ToString::to_string));
+        for (_, programs) in PROGRAM_DIRECTORIES.iter().filter(|(at, _)| *at == inside) {
+            names.extend(programs.iter().map(ToString::to_string));
         }
         names.sort();
         names.dedup();
@@ -141,7 +187,7 @@ impl Session<'_, '_> {
     pub(super) fn is_executable(&self, path: &str) -> bool {
         match self.machine.files.mode(path) {
             Some(mode) => mode & 0o111 != 0,
-            None => self.is_dir(path) || is_program_path(path),
+            None => self.is_dir(path) || program_of(path).is_some(),
         }
     }
 
@@ -231,14 +277,19 @@ impl Session<'_, '_> {
     }
 }
 
-/// Whether an absolute path is that of one of the machine's own programs.
-fn is_program_path(path: &str) -> bool {
-    program_of(path).is_some_and(|name| super::programs::NAMES.contains(&name))
+/// Whether a file is one that the kernel does not make up.
+fn is_on_disk(path: &str) -> bool {
+    !path.starts_with("/dev/") && !path.starts_with("/proc/")
 }
 
-/// The name of the program that a path in a directory of programs means.
+/// The name of the machine's own program that an absolute path means.
 pub(super) fn program_of(path: &str) -> Option<&str> {
+    if path == ENTRY_POINT {
+        return Some(path);
+    }
     let mut directories = PROGRAM_DIRECTORIES.iter();
-    let name = directories.find_map(|directory| path.strip_prefix(directory))?;
-    (!name.is_empty() && !name.contains('/')).then_some(name)
+    directories.find_map(|(directory, programs)| {
+        let name = path.strip_prefix(directory)?;
+        programs.contains(&name).then_some(name)
+    })
 }

@@ -60,7 +60,7 @@ impl Call<'_, '_, '_> {
             };
             match done {
                 Ok(()) if moves && from != to => {
-                    self.session.machine.files.remove_all(&from);
+                    self.session.remove_all(&from);
                 }
                 Ok(()) => {}
                 Err(message) => status = self.fail(1, message),
@@ -180,7 +180,7 @@ impl Call<'_, '_, '_> {
                 status = self.fail(1, what);
                 continue;
             }
-            self.session.machine.files.remove_all(&absolute);
+            self.session.remove_all(&absolute);
         }
         Ok(status)
     }
@@ -193,7 +193,7 @@ impl Call<'_, '_, '_> {
         deep: bool,
     ) -> Result<(), &'static str> {
         let known = self.session.exists(path);
-        let own = self.session.machine.files.contains(path) || is_dir;
+        let own = self.session.can_remove(path) || is_dir;
         match self.name {
             _ if !known => Err("No such file or directory"),
             _ if !own => Err("Permission denied"),

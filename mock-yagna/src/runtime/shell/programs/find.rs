@@ -182,7 +182,7 @@ impl Call<'_, '_, '_> {
                 self.out(format!("{path}\0"));
                 true
             }
-            Test::Delete => self.session.machine.files.remove_all(&absolute),
+            Test::Delete => self.session.remove_all(&absolute),
             Test::Exec(_, true) => {
                 collected.push(path.to_owned());
                 true

@@ -3,7 +3,9 @@
 //! Each does what scripts usually ask of it, in the words of the GNU programs, and refuses the rest; none
 //! reaches the real machine. Owns the table of names and what programs have in common.
 
+mod accounts;
 mod condition;
+mod daemons;
 mod digest;
 mod files;
 mod filter;
@@ -20,10 +22,13 @@ mod regex;
 mod runner;
 mod sed;
 mod sed_script;
+mod ssh;
 mod text;
 mod time;
 
 use std::collections::BTreeMap;
+
+pub(super) use daemons::pid_file;
 
 use super::session::Session;
 use super::stream::Shared;
@@ -73,6 +78,7 @@ pub(super) const NAMES: &[&str] = &[
     "nl",
     "nohup",
     "nproc",
+    "passwd",
     "ping",
     "printenv",
     "printf",
@@ -91,6 +97,7 @@ pub(super) const NAMES: &[&str] = &[
     "sha512sum",
     "sleep",
     "sort",
+    "ssh-keygen",
     "stat",
     "sync",
     "tac",
@@ -112,6 +119,12 @@ pub(super) const NAMES: &[&str] = &[
     "xargs",
     "yes",
 ];
+
+/// Names of the programs that only root has.
+pub(super) const SYSTEM: &[&str] = &["chpasswd", "nginx", "sshd", "syslogd"];
+
+/// What images of web servers run before their daemon.
+pub(super) const ENTRY_POINT: &str = "/docker-entrypoint.sh";
 
 /// Runs the program `name`; `builtin` when it was called as a part of the shell.
 pub(super) fn run(
@@ -183,6 +196,9 @@ impl Call<'_, '_, '_> {
             "date" | "sleep" | "uptime" => self.time(),
             "xargs" | "timeout" | "env" | "printenv" | "nohup" | "nice" | "which" => self.runner(),
             "ping" | "curl" | "wget" | "nc" => self.network(),
+            "nginx" | "syslogd" | ENTRY_POINT => self.daemon(),
+            "sshd" | "ssh-keygen" => self.ssh(),
+            "passwd" | "chpasswd" => self.accounts(),
             _ => self.machine(),
         }
     }

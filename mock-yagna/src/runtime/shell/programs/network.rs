@@ -3,9 +3,30 @@
 
 use super::{Call, Status};
 
+/// Options of `ping` that have a value of their own.
+const PING_VALUES: &str = "IMQSTWceilmpstw";
+
 impl Call<'_, '_, '_> {
+    /// The host that `ping` is given, before or after its options.
+    fn ping_target(&self) -> Option<&String> {
+        let mut args = self.args.iter();
+        while let Some(arg) = args.next() {
+            match arg.strip_prefix('-') {
+                None => return Some(arg),
+                Some(letters) if letters.len() == 1 && PING_VALUES.contains(letters) => {
+                    args.next();
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
     pub(super) fn network(&mut self) -> Status {
-        let operand = self.args.iter().rfind(|arg| !arg.starts_with('-'));
+        let operand = match self.name {
+            "ping" => self.ping_target(),
+            _ => self.args.iter().rfind(|arg| !arg.starts_with('-')),
+        };
         let Some(target) = operand.cloned() else {
             return match self.name {
                 "curl" => {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{run_in, sh};
 use crate::runtime::files::{CAPACITY, Files};
-use crate::runtime::shell::programs::NAMES;
+use crate::runtime::shell::programs::{NAMES, SYSTEM};
 
 #[test]
 fn what_never_ends_is_killed() {
@@ -289,7 +289,7 @@ proptest! {
 
     #[test]
     fn no_arguments_of_a_program_panic(
-        name in prop::sample::select(NAMES.to_vec()),
+        name in prop::sample::select([NAMES, SYSTEM].concat()),
         args in prop::collection::vec(argument(), 0..6),
         input in "\\PC{0,20}\n?",
     ) {

@@ -1,6 +1,7 @@
 //! The simulated shell against tables, against the machine's own `sh`, and against hostile scripts.
 
 mod against_sh;
+mod daemons;
 mod hostile;
 mod language;
 mod programs;

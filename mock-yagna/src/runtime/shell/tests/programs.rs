@@ -37,7 +37,7 @@ fn the_machine_describes_itself() {
         ),
         (
             "ls / | tr '\\n' ' '",
-            "bin dev etc golem home mnt opt proc root tmp usr var ",
+            "bin dev docker-entrypoint.sh etc golem home mnt opt proc root run sbin tmp usr var ",
         ),
         ("env", &env),
     ] {
@@ -79,7 +79,7 @@ fn the_network_is_away() {
             "ping: example.org: Temporary failure in name resolution\n",
         ),
         (
-            "ping 10.0.0.1",
+            "ping 10.0.0.1 -c 4",
             2,
             "ping: connect: Network is unreachable\n",
         ),
