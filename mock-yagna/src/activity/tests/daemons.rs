@@ -68,7 +68,7 @@ async fn nginx_serves_its_folder_and_nothing_outside_of_it() {
     let net = network(&api).await;
     let (activity, provider) = machine(&api, &net, IP).await;
     let prepare = "cd /usr/share/nginx/html; echo Hello > index.html; mkdir -p docs; echo {} > docs/a.json; \
-                   echo Docs > docs/index.html; echo secret > /root/secret; echo out > /golem/output/o.txt";
+                   echo Docs > docs/index.html; echo secret > /opt/secret; echo out > /golem/output/o.txt";
     done(&api, &activity, prepare).await;
     let own = get(&api, &net, "GET /").await;
     assert!(own.contains(&provider), "not started: {own}");
@@ -94,13 +94,13 @@ async fn nginx_serves_its_folder_and_nothing_outside_of_it() {
         ("GET /o.txt", "200 OK", "text/plain; charset=utf-8", "out\n"),
         ("GET /nothing", "404 Not Found", "text/html", "</html>\r\n"),
         (
-            "GET /../../../../root/secret",
+            "GET /../../../../opt/secret",
             "404 Not Found",
             "text/html",
             "</html>\r\n",
         ),
         (
-            "GET /%2e%2e/%2e%2e/%2e%2e/%2e%2e/root/secret",
+            "GET /%2e%2e/%2e%2e/%2e%2e/%2e%2e/opt/secret",
             "404 Not Found",
             "text/html",
             "</html>\r\n",
