@@ -158,7 +158,7 @@ impl Rest {
         let outcome = match result {
             Ok(_) => journal::Outcome::Done { id },
             // An earlier attempt whose answer was lost, or somebody else, did it.
-            Err(error) if call.change.as_ref().is_some_and(ends) && is_gone(error) => {
+            Err(error) if call.change.as_ref().is_some_and(ends) && is_over(error) => {
                 journal::Outcome::Done { id: None }
             }
             Err(error) => {
@@ -315,9 +315,13 @@ fn ends(change: &Change) -> bool {
     )
 }
 
-/// Whether the daemon knows the subject no more.
-fn is_gone(error: &ApiError) -> bool {
-    error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE)
+/// Whether what was to be ended is over. An agreement that is in another state than the one it can be
+/// ended from is gone as well, in the daemon's words, but may be in force.
+fn is_over(error: &ApiError) -> bool {
+    let living = ["from Proposal to", "from Pending to", "from Approved to"];
+    let lives = |message: &str| living.iter().any(|words| message.contains(words));
+    error.is_status(StatusCode::NOT_FOUND)
+        || error.is_status(StatusCode::GONE) && !error.message().is_some_and(lives)
 }
 
 fn excerpt(bytes: &[u8]) -> String {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use golem_wire::AgreementId;
 use golem_wire::common::Reason;
+use golem_wire::market::AgreementState;
+use http::StatusCode;
 use indexmap::IndexSet;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -94,8 +96,16 @@ impl Doctor {
             let id = &agreement.agreement_id;
             if agreement.state != "Approved" {
                 let done = backoff.read(ATTEMPTS, || market.cancel(id, &reason)).await;
-                teller.step(format!("agreement {id} cancelled"), done);
-                continue;
+                // One that was approved in the meantime is "gone" for this, and yet in force.
+                let doubtful = matches!(&done, Err(error) if error.is_status(StatusCode::GONE));
+                let seen = match doubtful {
+                    true => backoff.read(ATTEMPTS, || market.agreement(id)).await.ok(),
+                    false => None,
+                };
+                if seen.is_none_or(|seen| seen.state != AgreementState::Approved) {
+                    teller.step(format!("agreement {id} cancelled"), done);
+                    continue;
+                }
             }
             for found in &agreement.activities {
                 let activity_id = &found.activity_id;

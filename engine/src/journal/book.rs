@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Change, Entry, Fact, Feed, InstanceRecord, Outcome, Record, services_at};
+use crate::shutdown::UNUSED_GRACE;
 
 /// Open things, as far as a journal tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,9 +223,11 @@ impl Book {
                     .entry(id.into())
                     .or_insert_with(|| AgreementEntry::created(at));
             }
-            (Change::Cancel { agreement } | Change::Terminate { agreement }, _) => {
-                self.agreement_ended(&agreement, at);
+            // It never came into force: there is nothing to wait for.
+            (Change::Cancel { agreement }, _) => {
+                self.agreements.shift_remove(&agreement);
             }
+            (Change::Terminate { agreement }, _) => self.agreement_ended(&agreement, at),
             (Change::CreateActivity { agreement }, Some(id)) => {
                 self.activity_found(&agreement, id.into(), at);
             }
@@ -318,19 +321,24 @@ impl Book {
                     self.instances.retain(|_, other| other.cluster != *cluster);
                 }
             }
-            Fact::Stopped { open } => self.stopped(*open),
+            Fact::Stopped { open } => self.stopped(*open, at),
         }
     }
 
-    /// Stopping waits for everything, and looks for what got lost.
-    fn stopped(&mut self, open: usize) {
+    /// Stopping waits for everything, and looks for what got lost. Only when it was cut short, the
+    /// invoice of an agreement on which nothing ran may still come.
+    fn stopped(&mut self, open: usize, at: Timestamp) {
         self.stopped = true;
         self.agreements.retain(|_, entry| {
             let paid = entry
                 .invoice
                 .as_ref()
                 .is_some_and(|invoice| invoice.accepted);
-            entry.ended.is_none() || !(paid || entry.activities.is_empty())
+            let Some(ended) = entry.ended else {
+                return true;
+            };
+            let waited = at.duration_since(ended).unsigned_abs() >= UNUSED_GRACE;
+            !(paid || entry.activities.is_empty() && waited)
         });
         if open == 0 {
             let first_op = self.first_op;

@@ -98,6 +98,48 @@ fn what_is_opened_and_closed_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_invoice_of_an_agreement_that_a_short_stop_ended_may_still_come() {
+    let agreement = AgreementId::new("a");
+    let at = |second| Timestamp::from_second(second).expect("literal");
+    for (stopped_at, kept) in [(11, true), (12, true), (13, false), (60, false)] {
+        let proposal = "p".into();
+        let terminate = Change::Terminate {
+            agreement: agreement.clone(),
+        };
+        let mut entries = Vec::new();
+        for (op, second, change, id) in [
+            (
+                0,
+                5,
+                Change::CreateAgreement { proposal },
+                Some("a".to_owned()),
+            ),
+            (1, 10, terminate, None),
+        ] {
+            let outcome = Outcome::Done { id };
+            for record in [
+                Record::Intent { op, change },
+                Record::Outcome { op, outcome },
+            ] {
+                let at = at(second);
+                entries.push(Entry { at, record });
+            }
+        }
+        let fact = Fact::Stopped { open: 0 };
+        entries.push(Entry {
+            at: at(stopped_at),
+            record: Record::Fact { fact },
+        });
+        let book = Book::of(&entries);
+        assert_eq!(
+            book.agreements.contains_key(&agreement),
+            kept,
+            "{stopped_at}"
+        );
+    }
+}
+
+#[test]
 fn a_journal_does_not_grow_with_what_is_closed() {
     let journal = MemoryJournal::new();
     let log = log(&journal);

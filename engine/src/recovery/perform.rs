@@ -301,7 +301,8 @@ async fn cancel(core: &Arc<Core>, planned: &AgreementPlan, seen: &Observed) {
     let mut backoff = backoff(core, id.as_str());
     let api = core.rest().market();
     let reason = reason();
-    let error = match unless_gone(api.cancel(id, &reason).await) {
+    // One that was approved in the meantime is "gone" for this, and yet in force.
+    let error = match api.cancel(id, &reason).await {
         Ok(()) => return forget(core, id, "cancelled before it was approved"),
         Err(error) => error,
     };

@@ -144,10 +144,14 @@ async fn agreements(core: &Core, since: Timestamp) -> Result<(), ApiError> {
                 }
             } else {
                 let api = rest.market();
-                unless_gone(
-                    core.insist(&mut backoff, ATTEMPTS, || api.cancel(&found.id, &reason))
-                        .await,
-                )?;
+                let cancelled = core
+                    .insist(&mut backoff, ATTEMPTS, || api.cancel(&found.id, &reason))
+                    .await;
+                match cancelled {
+                    // It ended, or was approved; the list of those in force comes last.
+                    Err(error) if error.is_status(StatusCode::GONE) => {}
+                    cancelled => unless_gone(cancelled)?,
+                }
             }
         }
     }

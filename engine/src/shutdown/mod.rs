@@ -39,7 +39,7 @@ use crate::market::Rental;
 use crate::payment;
 
 /// How long an invoice of an agreement is waited for on which nothing ever ran: it is usually zero.
-const UNUSED_GRACE: Duration = Duration::from_secs(3);
+pub(crate) const UNUSED_GRACE: Duration = Duration::from_secs(3);
 
 /// Agreements looked after at the same time.
 const AT_ONCE: usize = 16;

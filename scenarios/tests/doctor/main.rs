@@ -1,6 +1,8 @@
 //! A daemon that was left dirty on purpose: a second engine goes on with it, settles it or names it,
 //! by policy; the doctor lists and settles it. After each the ledger is without debts.
 
+mod approved;
+
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
