@@ -80,14 +80,13 @@ async fn looked_at(first: usize, step_after: usize) -> Observed {
 
 #[tokio::test(start_paused = true)]
 async fn an_agreement_that_moves_on_between_two_questions_is_found() {
-    for first in 0..3 {
+    for (first, state) in LIFE.iter().enumerate() {
         for step_after in 1..=3 {
             let seen = looked_at(first, step_after).await;
             let found = seen.agreements.get(&AgreementId::new("a"));
             assert!(
                 matches!(found, Some(Seen::Here(_))),
-                "{} at first, a step after {step_after} lists: {seen:?}",
-                LIFE[first]
+                "{state} at first, a step after {step_after} lists: {seen:?}"
             );
         }
     }
