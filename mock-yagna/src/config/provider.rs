@@ -7,15 +7,14 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
+use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 
 use super::{AppKey, ConfigError};
 use crate::behaviour::Behaviour;
+use crate::market::LIFE;
 use crate::market::constraint::Constraint;
-
-/// How long an offer stands.
-const OFFER_LIFE: Duration = Duration::from_secs(3600);
 
 /// One provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -84,6 +83,11 @@ fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, SocketAddr>
         .collect())
 }
 
+/// Whether an offer of this age has ended.
+fn is_over(age: Duration) -> bool {
+    SignedDuration::try_from(age).map_or(true, |age| age >= LIFE)
+}
+
 fn public() -> String {
     "public".into()
 }
@@ -143,7 +147,7 @@ impl ProviderSpec {
             "it has no name".to_owned()
         } else if self.capacity == 0 {
             "its capacity is 0, so it could never take an agreement".to_owned()
-        } else if self.offer_age.is_some_and(|age| age >= OFFER_LIFE) {
+        } else if self.offer_age.is_some_and(is_over) {
             "its offer is an hour old or older, but an offer stands for one hour only".to_owned()
         } else if cpu_cores == 0 || cpu_threads == 0 {
             format!("it has {cpu_cores} cores and {cpu_threads} threads")

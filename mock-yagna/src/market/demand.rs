@@ -18,7 +18,7 @@ use crate::timeline::Ticket;
 use crate::world::{Action, State, Topic};
 
 /// Every subscription lives so long, whatever its properties say.
-pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// An ended demand and its proposals are kept so long: a draft may still become an agreement.
 const MEMORY: SignedDuration = SignedDuration::from_mins(10);
 

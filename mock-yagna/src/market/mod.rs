@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use agreement::Agreement;
 pub(crate) use agreement::AgreementFilter;
-pub(crate) use demand::Demand;
+pub(crate) use demand::{Demand, LIFE};
 pub(crate) use error::MarketError;
 pub(crate) use event::EventFilter;
 pub(crate) use property::flatten;

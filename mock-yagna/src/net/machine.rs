@@ -1,5 +1,6 @@
 //! What a simulated machine serves on its network: an echo on port 7, a small web server on port 80,
-//! what its daemons answer (`nginx` on port 80, `ssh` on port 22), and ports that its provider's configuration forwards to this computer.
+//! what its daemons answer (`nginx` on port 80, `sshd` on port 22), and ports that its provider's
+//! configuration forwards to this computer.
 //!
 //! Owns finding the service behind an address and the bytes it answers. Who may connect is the
 //! network's business.
