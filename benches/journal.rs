@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use golem_engine::Golem;
 use golem_engine::journal::{
-    Book, Change, Durability, Entry, Journal, JournalError, MemoryJournal, Outcome, Record,
+    Change, Durability, Entry, Journal, JournalError, MemoryJournal, OpenState, Outcome, Record,
     SqliteJournal,
 };
 use golem_scenarios::Offline;
@@ -130,7 +130,7 @@ fn append(journal: &dyn Journal, times: u64) -> Duration {
     let snapshot = Entry {
         at: Timestamp::UNIX_EPOCH,
         record: Record::Snapshot {
-            book: Box::new(Book::default()),
+            open_state: Box::new(OpenState::default()),
         },
     };
     let begin = now();

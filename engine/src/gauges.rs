@@ -25,19 +25,19 @@ pub struct Gauges {
 impl Golem {
     /// How much the engine keeps in memory now.
     pub fn gauges(&self) -> Gauges {
-        let core = self.core();
+        let context = self.context();
         Gauges {
-            agreements: core.rentals().all().len(),
-            accounts: core.payments().known(),
-            markets: core.markets().len(),
-            tasks: core.tasks().len() + core.jobs().len(),
-            journaled: core.log().read(|book| {
-                book.allocations.len()
-                    + book.demands.len()
-                    + book.agreements.len()
-                    + book.services.len()
-                    + book.instances.len()
-                    + book.unresolved.len()
+            agreements: context.rentals().all().len(),
+            accounts: context.payments().known(),
+            markets: context.markets().len(),
+            tasks: context.tasks().len() + context.jobs().len(),
+            journaled: context.log().read(|open_state| {
+                open_state.allocations.len()
+                    + open_state.demands.len()
+                    + open_state.agreements.len()
+                    + open_state.services.len()
+                    + open_state.instances.len()
+                    + open_state.unresolved.len()
             }),
         }
     }

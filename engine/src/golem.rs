@@ -2,7 +2,6 @@
 //! it any more.
 
 mod builder;
-mod core;
 mod start;
 
 use std::fmt;
@@ -10,10 +9,10 @@ use std::sync::Arc;
 
 use golem_wire::NodeId;
 
-pub(crate) use self::core::Core;
 pub use builder::GolemBuilder;
 
 use crate::config::Config;
+use crate::context::Context;
 use crate::recovery::{self, RecoveryReport};
 use crate::summary::Summary;
 
@@ -21,7 +20,7 @@ use crate::summary::Summary;
 /// without it, everything is cut off, and what was rented stays rented until the daemon's timeouts.
 #[derive(Clone)]
 pub struct Golem {
-    core: Arc<Core>,
+    context: Arc<Context>,
     _alive: Arc<Alive>,
 }
 
@@ -31,23 +30,23 @@ impl Golem {
         GolemBuilder::default()
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 
     /// Who we are on the network.
     pub fn node_id(&self) -> &NodeId {
-        self.core.node_id()
+        self.context.node_id()
     }
 
     /// The settings in force.
     pub fn config(&self) -> &Config {
-        self.core.config()
+        self.context.config()
     }
 
     /// What an earlier life of the journal left open, and what became of it up to now.
     pub fn recovered(&self) -> RecoveryReport {
-        self.core.recovered.report(&self.core)
+        self.context.recovered.report(&self.context)
     }
 
     /// Settles what an earlier life left open and is open still: because the daemon did not tell
@@ -57,9 +56,9 @@ impl Golem {
     /// # Cancel safety
     /// Runs to completion in an owned task.
     pub async fn recover(&self) -> RecoveryReport {
-        let core = Arc::clone(&self.core);
-        let done = self.core.tasks.run("recover-again", async move {
-            recovery::again(&core).await;
+        let context = Arc::clone(&self.context);
+        let done = self.context.tasks.run("recover-again", async move {
+            recovery::again(&context).await;
         });
         if let Err(lost) = done.await {
             tracing::error!(%lost, "recovery did not end in order");
@@ -69,37 +68,37 @@ impl Golem {
 
     /// What happened so far.
     pub fn summary(&self) -> Summary {
-        self.core.summary.summary()
+        self.context.summary.summary()
     }
 }
 
 impl fmt::Debug for Golem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Golem")
-            .field("node_id", &self.core.node_id)
+            .field("node_id", &self.context.node_id)
             .finish_non_exhaustive()
     }
 }
 
 /// Notices that the last handle is gone.
-struct Alive(Arc<Core>);
+struct Alive(Arc<Context>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        let core = &self.0;
-        if core.ending.is_wanted() {
+        let context = &self.0;
+        if context.stop_request.is_wanted() {
             return;
         }
-        for rental in core.rentals.all() {
+        for rental in context.rentals.all() {
             if rental.is_open() {
                 tracing::error!(agreement = %rental.agreement_id, provider = %rental.provider_name,
                     "dropped without stop(): the agreement stays in force until the provider ends it");
             }
         }
-        let allocation = core.payments.allocation().allocation_id;
+        let allocation = context.payments.allocation().allocation_id;
         tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
-        core.jobs.cancel();
-        core.tasks.cancel();
-        core.rentals.clear();
+        context.jobs.cancel();
+        context.tasks.cancel();
+        context.rentals.clear();
     }
 }

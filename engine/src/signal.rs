@@ -47,19 +47,21 @@ impl Golem {
     /// Takes each item as a signal.
     fn stop_on(&self, mut signals: BoxStream<'static, &'static str>) {
         // Weak: who listens must not keep an engine alive that was dropped.
-        let core = Arc::downgrade(self.core());
+        let context = Arc::downgrade(self.context());
         TaskGroup::new("signals").spawn("listen", async move {
             for urgency in [Urgency::Drain, Urgency::Abort] {
                 let Some(name) = signals.next().await else {
                     return;
                 };
-                let Some(core) = core.upgrade() else { return };
+                let Some(context) = context.upgrade() else {
+                    return;
+                };
                 if urgency == Urgency::Drain {
                     tracing::warn!("{name}: stopping in order; once more stops at once");
                 } else {
                     tracing::warn!("{name}: stopping at once");
                 }
-                begin(&core, urgency);
+                begin(&context, urgency);
             }
         });
     }
@@ -171,7 +173,7 @@ mod tests {
         let (golem, _) = daemon.golem().await;
         let (send, receiver) = mpsc::channel(2);
         golem.stop_on(by(receiver));
-        let alive = Arc::downgrade(golem.core());
+        let alive = Arc::downgrade(golem.context());
         drop(golem);
         sleep(Duration::from_secs(60)).await;
         assert!(alive.upgrade().is_none(), "the dropped engine is gone");

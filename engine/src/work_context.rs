@@ -89,7 +89,7 @@ impl WorkContext {
     /// [`ApiError`] when the daemon does not know it.
     pub async fn get_raw_usage(&self) -> Result<ActivityUsage, ApiError> {
         self.activity
-            .core()
+            .context()
             .rest()
             .activity()
             .usage(self.activity.id())
@@ -102,7 +102,7 @@ impl WorkContext {
     /// [`ApiError`] when the daemon does not know it.
     pub async fn get_raw_state(&self) -> Result<ActivityStatus, ApiError> {
         self.activity
-            .core()
+            .context()
             .rest()
             .activity()
             .state(self.activity.id())

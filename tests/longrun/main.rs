@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use golem_engine::journal::{Book, Entry, Journal, JournalError, SqliteJournal};
+use golem_engine::journal::{Entry, Journal, JournalError, OpenState, SqliteJournal};
 use golem_engine::payload::{Payload, vm};
 use golem_engine::service::{HandlerError, Service};
 use golem_engine::{Error, Gauges, Glm, Golem, WorkContext};
@@ -216,17 +216,17 @@ fn a_month_of_trouble_balances_and_nothing_grows() {
         held / 1024
     ));
     assert!(held <= MOST_HEAP, "an engine of a month holds {held} bytes");
-    let book = SqliteJournal::open(folder.path().join("journal.db"))
-        .and_then(|journal| Ok(Book::of(&journal.load()?)))
+    let open_state = SqliteJournal::open(folder.path().join("journal.db"))
+        .and_then(|journal| Ok(OpenState::of(&journal.load()?)))
         .expect("a journal");
-    let unresolved: Vec<_> = book
+    let unresolved: Vec<_> = open_state
         .unresolved
         .values()
         .map(|left| left.change.to_string())
         .collect();
     tell(&format!(
         "the journal ends with {} agreements, unresolved: {unresolved:?}",
-        book.agreements.len()
+        open_state.agreements.len()
     ));
     assert_eq!(samples.len(), DAYS as usize);
     assert!(summary.violations.is_empty(), "{summary}");

@@ -13,7 +13,7 @@ use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Activity, Fate};
+use super::{Activity, ActivityHealth};
 use crate::api::{ActivityFault, ApiError, ApiErrorKind, Outcome};
 use crate::event::EventKind;
 use crate::retry::{Backoff, Pace};
@@ -66,7 +66,7 @@ impl<'a> Batch<'a> {
                 },
             ))
         })?;
-        let api = self.activity.core().rest().activity();
+        let api = self.activity.context().rest().activity();
         let mut backoff = self.activity.backoff("exec");
         let mut attempt = 0;
         loop {
@@ -94,12 +94,12 @@ impl<'a> Batch<'a> {
             if !again {
                 return Err(self.api_error(error));
             }
-            let core = self.activity.core();
+            let context = self.activity.context();
             if fault == ActivityFault::NoAnswer
-                && self.patience.or_end(core.is_daemon_away()).await?
+                && self.patience.or_end(context.is_daemon_away()).await?
             {
                 // It was not sent, so it waits for the daemon; the absence has its own limit.
-                let back = core.daemon_back(&mut backoff);
+                let back = context.daemon_back(&mut backoff);
                 if self.patience.or_end(back).await? {
                     attempt = 0;
                     continue;
@@ -179,8 +179,8 @@ impl<'a> Batch<'a> {
     }
 
     fn lost(&self) -> Result<(), ScriptError> {
-        match self.activity.watch().fate() {
-            Fate::Lost { reason } => Err(self.activity.lost_error(reason)),
+        match self.activity.watch().health() {
+            ActivityHealth::Lost { reason } => Err(self.activity.lost_error(reason)),
             _ => Ok(()),
         }
     }
@@ -195,7 +195,7 @@ impl<'a> Batch<'a> {
     fn violation(&self, what: String) -> ScriptError {
         let what = format!("activity {}: {what}", self.activity.id());
         self.activity
-            .core()
+            .context()
             .emit(EventKind::ProtocolViolation { what: what.clone() });
         ScriptError::Protocol { what }
     }
@@ -219,7 +219,7 @@ impl Results<'_> {
 
     async fn poll(&mut self) -> Result<Vec<CommandResult>, ScriptError> {
         let batch = &self.batch;
-        let limits = &batch.activity.core().config().activity;
+        let limits = &batch.activity.context().config().activity;
         let wait = match batch.patience.deadline {
             Some((deadline, _)) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -231,7 +231,7 @@ impl Results<'_> {
             None => limits.results_poll,
         };
         let asked = Instant::now();
-        let api = batch.activity.core().rest().activity();
+        let api = batch.activity.context().rest().activity();
         let poll = api.results(batch.activity.id(), &self.id, wait, batch.max_result_bytes);
         match batch.patience.or_end(poll).await? {
             Ok(results) => {
@@ -280,10 +280,10 @@ impl Results<'_> {
         if fault == ActivityFault::Other {
             return Err(batch.api_error(error));
         }
-        let silence = activity.core().config().activity.silence;
+        let silence = activity.context().config().activity.silence;
         if batch
             .patience
-            .or_end(activity.core().is_daemon_away())
+            .or_end(activity.context().is_daemon_away())
             .await?
         {
             // Without the daemon nothing is known of the provider.

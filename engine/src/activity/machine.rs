@@ -7,7 +7,7 @@ use golem_wire::common::Reason;
 use golem_wire::{ActivityId, NodeId};
 
 use super::{Activity, ActivityError};
-use crate::golem::Core;
+use crate::context::Context;
 use crate::market::{Market, Rental, SignError};
 use crate::model::JobId;
 
@@ -15,7 +15,7 @@ use crate::model::JobId;
 pub(crate) struct Machine(Option<Parts>);
 
 struct Parts {
-    core: Arc<Core>,
+    context: Arc<Context>,
     rental: Arc<Rental>,
     activity: Option<Arc<Activity>>,
 }
@@ -38,19 +38,19 @@ impl Machine {
     /// # Cancel safety
     /// Cancel-safe: what was rented already is given back.
     pub(crate) async fn rent(
-        core: &Arc<Core>,
+        context: &Arc<Context>,
         job: &JobId,
         market: &Market,
         avoid: &[NodeId],
     ) -> Result<Machine, RentError> {
         let rental = market.sign(avoid).await.map_err(RentError::Sign)?;
         let parts = Parts {
-            core: Arc::clone(core),
+            context: Arc::clone(context),
             rental: Arc::clone(&rental),
             activity: None,
         };
         let creating = Self::with_activity(parts, job.clone());
-        let created = core.tasks().run("create-activity", creating).await;
+        let created = context.tasks().run("create-activity", creating).await;
         created.unwrap_or_else(|lost| {
             Err(RentError::Activity {
                 provider_id: rental.provider_id.clone(),
@@ -61,15 +61,15 @@ impl Machine {
 
     /// The machine of an earlier life whose activity still answers.
     pub(crate) fn adopt(
-        core: &Arc<Core>,
+        context: &Arc<Context>,
         job: &JobId,
         rental: Arc<Rental>,
         activity: ActivityId,
     ) -> Machine {
         rental.adopt_for(job);
-        let activity = Activity::adopt(core, job, &rental, activity);
+        let activity = Activity::adopt(context, job, &rental, activity);
         Machine(Some(Parts {
-            core: Arc::clone(core),
+            context: Arc::clone(context),
             rental,
             activity: Some(activity),
         }))
@@ -77,7 +77,7 @@ impl Machine {
 
     /// A machine that nobody waits for any more is dropped by its task, and so given back.
     async fn with_activity(mut parts: Parts, job: JobId) -> Result<Machine, RentError> {
-        match Activity::create(&parts.core, &job, &parts.rental).await {
+        match Activity::create(&parts.context, &job, &parts.rental).await {
             Ok(activity) => {
                 parts.activity = Some(activity);
                 Ok(Machine(Some(parts)))
@@ -106,8 +106,8 @@ impl Machine {
     /// Runs to completion in an owned task.
     pub(crate) async fn release(mut self, reason: &str) {
         if let Some(parts) = self.0.take() {
-            let core = Arc::clone(&parts.core);
-            let lost = core
+            let context = Arc::clone(&parts.context);
+            let lost = context
                 .tasks()
                 .run("release", parts.release(Reason::from(reason)))
                 .await;
@@ -130,7 +130,7 @@ impl Parts {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(parts) = self.0.take() {
-            let tasks = parts.core.tasks().clone();
+            let tasks = parts.context.tasks().clone();
             tasks.spawn(
                 "release",
                 parts.release(Reason::from("not needed any more")),

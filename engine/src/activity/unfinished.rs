@@ -27,8 +27,8 @@ impl Activity {
     /// # Errors
     /// [`ScriptError`] when the next batch is given up meanwhile, or nobody can tell.
     pub(crate) async fn until_idle(&self, patience: &Patience<'_>) -> Result<bool, ScriptError> {
-        let core = self.core();
-        let api = core.rest().activity();
+        let context = self.context();
+        let api = context.rest().activity();
         let mut backoff = self.backoff("until-idle");
         let failed = |error: ApiError| ScriptError::Api {
             activity_id: self.id().clone(),
@@ -38,13 +38,13 @@ impl Activity {
             // A request that was lost on its way may still arrive in this time.
             patience.or_end(backoff.pause()).await?;
             let mut retries = self.backoff("is-busy");
-            let asking = core.insist(&mut retries, ATTEMPTS, || api.is_busy(self.id()));
+            let asking = context.insist(&mut retries, ATTEMPTS, || api.is_busy(self.id()));
             if !patience.or_end(asking).await?.map_err(failed)? {
                 break;
             }
         }
         let mut retries = self.backoff("is-started");
-        let asking = core.insist(&mut retries, ATTEMPTS, || api.state(self.id()));
+        let asking = context.insist(&mut retries, ATTEMPTS, || api.state(self.id()));
         let status = patience.or_end(asking).await?.map_err(failed)?;
         Ok(status.state.0 == ActivityState::Ready)
     }
@@ -56,7 +56,7 @@ impl Unfinished {
     /// # Errors
     /// [`ScriptError`] when the next batch is given up meanwhile.
     pub(crate) async fn outlast(&self, patience: &Patience<'_>) -> Result<(), ScriptError> {
-        let wait = patience.activity.core().config().activity.busy_wait;
+        let wait = patience.activity.context().config().activity.busy_wait;
         match patience.or_end(timeout(wait, self.ended(patience))).await? {
             Ok(()) => Ok(()),
             Err(_) => {
@@ -69,9 +69,9 @@ impl Unfinished {
 
     async fn ended(&self, patience: &Patience<'_>) {
         let activity = patience.activity;
-        let limits = &activity.core().config().activity;
+        let limits = &activity.context().config().activity;
         let (poll, max) = (limits.results_poll, limits.max_result_bytes);
-        let api = activity.core().rest().activity();
+        let api = activity.context().rest().activity();
         let mut backoff = activity.backoff("outlast");
         loop {
             let asked = Instant::now();

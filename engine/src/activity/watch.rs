@@ -1,5 +1,5 @@
 //! Whether an activity is still there. Owns: the health check and the end of its agreement, brought
-//! together as one [`Fate`].
+//! together as one [`ActivityHealth`].
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::market::{AgreementEnd, EndedBy};
 
 /// Where an activity stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ActivityHealth {
     /// Nothing bad is known.
     #[default]
     Alive,
@@ -24,16 +24,16 @@ pub(crate) enum Fate {
     Lost { reason: String },
 }
 
-impl Fate {
+impl ActivityHealth {
     pub(crate) fn is_lost(&self) -> bool {
-        matches!(self, Fate::Lost { .. })
+        matches!(self, ActivityHealth::Lost { .. })
     }
 }
 
 /// What is known of an activity.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    fate: watch::Sender<Fate>,
+    health: watch::Sender<ActivityHealth>,
     /// When the provider was last heard of.
     heard: watch::Sender<Option<Instant>>,
     closed: CancellationToken,
@@ -42,7 +42,7 @@ pub(crate) struct Watch {
 impl Default for Watch {
     fn default() -> Self {
         Watch {
-            fate: watch::Sender::new(Fate::Alive),
+            health: watch::Sender::new(ActivityHealth::Alive),
             heard: watch::Sender::new(None),
             closed: CancellationToken::new(),
         }
@@ -50,28 +50,32 @@ impl Default for Watch {
 }
 
 impl Watch {
-    pub(crate) fn fate(&self) -> Fate {
-        self.fate.borrow().clone()
+    pub(crate) fn health(&self) -> ActivityHealth {
+        self.health.borrow().clone()
     }
 
     /// Waits until it is lost, and says why.
     pub(crate) async fn lost(&self) -> String {
-        match self.until(Fate::is_lost).await {
-            Fate::Lost { reason } => reason,
-            Fate::Alive | Fate::AgreementEnded { .. } => String::new(),
+        match self.until(ActivityHealth::is_lost).await {
+            ActivityHealth::Lost { reason } => reason,
+            ActivityHealth::Alive | ActivityHealth::AgreementEnded { .. } => String::new(),
         }
     }
 
     /// Waits until it is lost or its agreement ended.
-    pub(crate) async fn troubled(&self) -> Fate {
-        self.until(|fate| *fate != Fate::Alive).await
+    pub(crate) async fn troubled(&self) -> ActivityHealth {
+        self.until(|health| *health != ActivityHealth::Alive).await
     }
 
-    async fn until(&self, wanted: fn(&Fate) -> bool) -> Fate {
-        let mut fate = self.fate.subscribe();
-        let reached = fate.wait_for(wanted).await.ok().map(|fate| fate.clone());
+    async fn until(&self, wanted: fn(&ActivityHealth) -> bool) -> ActivityHealth {
+        let mut health = self.health.subscribe();
+        let reached = health
+            .wait_for(wanted)
+            .await
+            .ok()
+            .map(|health| health.clone());
         match reached {
-            Some(fate) => fate,
+            Some(health) => health,
             // The sender lives in `self`.
             None => std::future::pending().await,
         }
@@ -88,10 +92,10 @@ impl Watch {
 
     /// It is gone; the first reason stays.
     pub(crate) fn lose(&self, reason: impl Into<String>) {
-        self.fate.send_if_modified(|fate| {
-            let change = !fate.is_lost();
+        self.health.send_if_modified(|health| {
+            let change = !health.is_lost();
             if change {
-                *fate = Fate::Lost {
+                *health = ActivityHealth::Lost {
                     reason: reason.into(),
                 };
             }
@@ -100,10 +104,10 @@ impl Watch {
     }
 
     fn agreement_ended(&self, reason: String) {
-        self.fate.send_if_modified(|fate| {
-            let change = *fate == Fate::Alive;
+        self.health.send_if_modified(|health| {
+            let change = *health == ActivityHealth::Alive;
             if change {
-                *fate = Fate::AgreementEnded { reason };
+                *health = ActivityHealth::AgreementEnded { reason };
             }
             change
         });
@@ -130,7 +134,7 @@ impl Activity {
 
     /// Why it is gone, if it is.
     async fn gone(&self) -> Result<Option<String>, ApiError> {
-        let status = match self.core.rest().activity().state(&self.id).await {
+        let status = match self.context.rest().activity().state(&self.id).await {
             Ok(status) => status,
             Err(error) if ActivityFault::of(&error) == ActivityFault::Unknown => {
                 return Ok(Some("the daemon knows the activity no more".into()));
@@ -172,7 +176,7 @@ pub(super) fn spawn(activity: &Arc<Activity>) {
     let watched = Arc::clone(activity);
     let closed = activity.watch.closed.clone();
     activity
-        .core
+        .context
         .loops()
         .spawn_until_cancelled("watch-activity", async move {
             tokio::select! {
@@ -217,7 +221,7 @@ fn in_words(end: &AgreementEnd) -> String {
 
 /// Returns when the activity is lost.
 async fn check_health(activity: &Activity) {
-    let limits = &activity.core.config().activity;
+    let limits = &activity.context.config().activity;
     let mut heard = Instant::now();
     let mut next = heard + limits.health_interval;
     loop {
@@ -230,7 +234,7 @@ async fn check_health(activity: &Activity) {
         }
         if let Err(error) = activity.check().await {
             tracing::debug!(activity = %activity.id, %error, "health check without an answer");
-            if activity.core.is_daemon_away().await {
+            if activity.context.is_daemon_away().await {
                 // Nobody can tell how the provider is: its silence begins when the daemon is back.
                 heard = Instant::now();
             } else if heard.elapsed() >= limits.silence {
@@ -238,7 +242,7 @@ async fn check_health(activity: &Activity) {
                 activity.lose(&reason);
             }
         }
-        if activity.watch.fate().is_lost() {
+        if activity.watch.health().is_lost() {
             return;
         }
         next = Instant::now() + limits.health_interval;

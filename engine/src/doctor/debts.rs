@@ -10,9 +10,9 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 use super::Doctor;
-use super::examine::Sight;
+use super::examine::Snapshot;
 use super::settle::ATTEMPTS;
-use super::settled::Teller;
+use super::settled::StepLog;
 use crate::api::ApiError;
 use crate::config::PaymentLimits;
 use crate::journal::Fact;
@@ -28,15 +28,22 @@ impl Doctor {
     pub(super) async fn accept(
         &self,
         backoff: &mut Backoff,
-        sight: &Sight,
-        teller: &mut Teller<'_>,
+        snapshot: &Snapshot,
+        steps: &mut StepLog<'_>,
     ) {
         let api = self.rest.payment();
-        for invoice in &sight.findings.invoices {
+        for invoice in &snapshot.findings.invoices {
             let (id, amount) = (&invoice.invoice_id, invoice.amount);
             let what = format!("invoice {id} of {} GLM", amount.normalized());
             let Some(budget) = self
-                .budget(backoff, sight, &invoice.agreement_id, amount, &what, teller)
+                .budget(
+                    backoff,
+                    snapshot,
+                    &invoice.agreement_id,
+                    amount,
+                    &what,
+                    steps,
+                )
                 .await
             else {
                 continue;
@@ -48,19 +55,19 @@ impl Doctor {
             let send = async || api.accept_invoice(id, &acceptance).await;
             let status = async || Ok(api.invoice(id).await?.status);
             let done = accept_once(backoff, send, status).await;
-            if teller.step(format!("{what} accepted"), done) {
-                teller.settled.accepted = teller.settled.accepted + amount;
+            if steps.step(format!("{what} accepted"), done) {
+                steps.settled.accepted = steps.settled.accepted + amount;
                 self.fact(Fact::AccountClosed {
                     agreement: invoice.agreement_id.clone(),
                 });
             }
-            self.drop_own(backoff, sight, &budget, teller).await;
+            self.drop_own(backoff, snapshot, &budget, steps).await;
         }
-        for note in &sight.findings.debit_notes {
+        for note in &snapshot.findings.debit_notes {
             let (id, amount) = (&note.debit_note_id, note.amount);
             let what = format!("debit note {id} of {} GLM", amount.normalized());
             let Some(budget) = self
-                .budget(backoff, sight, &note.agreement_id, amount, &what, teller)
+                .budget(backoff, snapshot, &note.agreement_id, amount, &what, steps)
                 .await
             else {
                 continue;
@@ -72,8 +79,8 @@ impl Doctor {
             let send = async || api.accept_debit_note(id, &acceptance).await;
             let status = async || Ok(api.debit_note(id).await?.status);
             let done = accept_once(backoff, send, status).await;
-            teller.step(format!("{what} accepted"), done);
-            self.drop_own(backoff, sight, &budget, teller).await;
+            steps.step(format!("{what} accepted"), done);
+            self.drop_own(backoff, snapshot, &budget, steps).await;
         }
     }
 
@@ -81,26 +88,26 @@ impl Doctor {
     async fn budget(
         &self,
         backoff: &mut Backoff,
-        sight: &Sight,
+        snapshot: &Snapshot,
         agreement: &AgreementId,
         amount: Glm,
         what: &str,
-        teller: &mut Teller<'_>,
+        steps: &mut StepLog<'_>,
     ) -> Option<Allocation> {
-        let ceiling = self.ceiling(sight, agreement);
+        let ceiling = self.ceiling(snapshot, agreement);
         if amount < Glm::ZERO || ceiling.is_none_or(|ceiling| amount > ceiling) {
             let most = ceiling.map_or_else(
                 || "its agreement is unknown".into(),
                 |ceiling| format!("at most {} GLM can be owed", ceiling.normalized()),
             );
-            teller.fail(format!("{what} is not accepted: {most}"));
+            steps.fail(format!("{what} is not accepted: {most}"));
             return None;
         }
         let api = self.rest.payment();
-        let document = sight.documents.get(agreement)?;
+        let document = snapshot.documents.get(agreement)?;
         let found = backoff.read(ATTEMPTS, || api.allocations()).await;
         let ours = |it: &Allocation| {
-            let findings = &sight.findings.allocations;
+            let findings = &snapshot.findings.allocations;
             findings
                 .iter()
                 .any(|known| known.allocation_id == it.allocation_id)
@@ -132,7 +139,7 @@ impl Doctor {
         match api.allocate(&wanted).await {
             Ok(budget) => Some(budget),
             Err(error) => {
-                teller.fail(format!(
+                steps.fail(format!(
                     "{what} is not accepted, there is no budget: {error}"
                 ));
                 None
@@ -144,16 +151,16 @@ impl Doctor {
     async fn drop_own(
         &self,
         backoff: &mut Backoff,
-        sight: &Sight,
+        snapshot: &Snapshot,
         budget: &Allocation,
-        teller: &mut Teller<'_>,
+        steps: &mut StepLog<'_>,
     ) {
-        let found = &sight.findings.allocations;
+        let found = &snapshot.findings.allocations;
         if !found
             .iter()
             .any(|known| known.allocation_id == budget.allocation_id)
         {
-            self.release(backoff, &budget.allocation_id, teller).await;
+            self.release(backoff, &budget.allocation_id, steps).await;
         }
     }
 
@@ -161,11 +168,11 @@ impl Doctor {
         &self,
         backoff: &mut Backoff,
         id: &AllocationId,
-        teller: &mut Teller<'_>,
+        steps: &mut StepLog<'_>,
     ) {
         let api = self.rest.payment();
         let done = backoff.read(ATTEMPTS, || api.release(id)).await;
-        if teller.step(format!("allocation {id} released"), done) {
+        if steps.step(format!("allocation {id} released"), done) {
             self.fact(Fact::AllocationGone {
                 allocation: id.clone(),
             });
@@ -174,15 +181,15 @@ impl Doctor {
 
     /// The most that an agreement can cost: its prices times the time that its activities lived, or
     /// it was in force as far as anybody knows.
-    fn ceiling(&self, sight: &Sight, id: &AgreementId) -> Option<Glm> {
-        let document = sight.documents.get(id)?;
+    fn ceiling(&self, snapshot: &Snapshot, id: &AgreementId) -> Option<Glm> {
+        let document = snapshot.documents.get(id)?;
         let offer = offer_of(document);
         let prices = offer.prices().ok()?;
         let limits = PaymentLimits::default();
         let now = self.clock.now();
         let entry = self
-            .book()
-            .and_then(|mut book| book.agreements.shift_remove(id));
+            .open_state()
+            .and_then(|mut open_state| open_state.agreements.shift_remove(id));
         let end = entry.as_ref().and_then(|entry| entry.ended).unwrap_or(now);
         let lived: Vec<(Timestamp, Timestamp)> = match &entry {
             Some(entry) if !entry.activities.is_empty() => entry

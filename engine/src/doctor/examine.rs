@@ -14,7 +14,7 @@ use super::{
 };
 use crate::api::ApiError;
 use crate::error::Error;
-use crate::journal::Book;
+use crate::journal::OpenState;
 use crate::market::{SESSION_PROPERTY, offer_of};
 use crate::payment::is_accepted;
 use crate::recovery::sort_out_budgets;
@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 3;
 
 /// What was read, besides the findings.
 #[derive(Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct Snapshot {
     pub(super) findings: Findings,
     pub(super) documents: IndexMap<AgreementId, Agreement>,
 }
@@ -48,8 +48,8 @@ impl Doctor {
         Ok(self.look().await?.findings)
     }
 
-    pub(super) fn book(&self) -> Option<Book> {
-        self.log.as_ref().map(|log| log.book())
+    pub(super) fn open_state(&self) -> Option<OpenState> {
+        self.log.as_ref().map(|log| log.open_state())
     }
 
     fn is_wanted(&self, session: Option<&str>) -> bool {
@@ -59,16 +59,16 @@ impl Doctor {
         }
     }
 
-    pub(super) async fn look(&self) -> Result<Sight, Error> {
+    pub(super) async fn look(&self) -> Result<Snapshot, Error> {
         let mut backoff = Backoff::new(self.seed.fork("examine"));
-        let mut sight = Sight::default();
+        let mut snapshot = Snapshot::default();
         let market = self.rest.market();
         let demands = backoff.read(ATTEMPTS, || market.demands()).await?;
         for demand in demands {
             let named = demand.properties.get(SESSION_PROPERTY);
             let session = named.and_then(|value| value.as_str()).map(str::to_owned);
             if self.is_wanted(session.as_deref()) {
-                sight.findings.demands.push(FoundDemand {
+                snapshot.findings.demands.push(FoundDemand {
                     demand_id: demand.demand_id,
                     session,
                     since: demand.timestamp,
@@ -78,23 +78,26 @@ impl Doctor {
         let payment = self.rest.payment();
         let invoices = backoff.read(ATTEMPTS, || payment.invoices(None)).await?;
         let notes = backoff.read(ATTEMPTS, || payment.debit_notes(None)).await?;
-        self.agreements(&mut backoff, &mut sight, &notes).await?;
-        self.documents(&mut backoff, &mut sight, invoices, notes)
+        self.agreements(&mut backoff, &mut snapshot, &notes).await?;
+        self.documents(&mut backoff, &mut snapshot, invoices, notes)
             .await?;
-        self.allocations(&mut backoff, &mut sight).await?;
-        sight.findings.in_use_by.clone_from(&self.in_use_by);
-        let unresolved = self.book().map(|book| book.unresolved).unwrap_or_default();
-        sight.findings.requests = unresolved
+        self.allocations(&mut backoff, &mut snapshot).await?;
+        snapshot.findings.in_use_by.clone_from(&self.in_use_by);
+        let unresolved = self
+            .open_state()
+            .map(|open_state| open_state.unresolved)
+            .unwrap_or_default();
+        snapshot.findings.requests = unresolved
             .values()
             .map(|open| format!("{}, sent at {}", open.change, open.at))
             .collect();
-        Ok(sight)
+        Ok(snapshot)
     }
 
     async fn agreements(
         &self,
         backoff: &mut Backoff,
-        sight: &mut Sight,
+        snapshot: &mut Snapshot,
         notes: &[DebitNote],
     ) -> Result<(), Error> {
         let market = self.rest.market();
@@ -107,7 +110,7 @@ impl Doctor {
             let listed = backoff
                 .read(ATTEMPTS, || market.agreements(&state, None))
                 .await?;
-            let found = &sight.findings.agreements;
+            let found = &snapshot.findings.agreements;
             let known: IndexSet<_> = found
                 .iter()
                 .map(|found| found.agreement_id.clone())
@@ -124,11 +127,11 @@ impl Doctor {
                     continue;
                 }
                 let activities = match &agreement.state {
-                    AgreementState::Approved => self.activities(backoff, sight, &entry.id).await,
+                    AgreementState::Approved => self.activities(backoff, snapshot, &entry.id).await,
                     _ => Vec::new(),
                 };
                 let offer = offer_of(&agreement);
-                sight.findings.agreements.push(FoundAgreement {
+                snapshot.findings.agreements.push(FoundAgreement {
                     agreement_id: entry.id.clone(),
                     state: agreement.state.to_string(),
                     session,
@@ -138,7 +141,7 @@ impl Doctor {
                     cost: asked(notes, &entry.id),
                     activities,
                 });
-                sight.documents.insert(entry.id.clone(), agreement);
+                snapshot.documents.insert(entry.id.clone(), agreement);
             }
         }
         Ok(())
@@ -159,7 +162,7 @@ impl Doctor {
     async fn activities(
         &self,
         backoff: &mut Backoff,
-        sight: &mut Sight,
+        snapshot: &mut Snapshot,
         id: &AgreementId,
     ) -> Vec<FoundActivity> {
         let api = self.rest.activity();
@@ -167,7 +170,7 @@ impl Doctor {
             Ok(listed) => listed,
             Err(error) => {
                 let question = format!("the activities of agreement {id}: {error}");
-                sight.findings.unanswered.push(question);
+                snapshot.findings.unanswered.push(question);
                 return Vec::new();
             }
         };
@@ -186,7 +189,7 @@ impl Doctor {
     async fn documents(
         &self,
         backoff: &mut Backoff,
-        sight: &mut Sight,
+        snapshot: &mut Snapshot,
         invoices: Vec<Invoice>,
         notes: Vec<DebitNote>,
     ) -> Result<(), Error> {
@@ -195,13 +198,16 @@ impl Doctor {
             .filter(|invoice| is_accepted(&invoice.status))
             .map(|invoice| invoice.agreement_id.clone())
             .collect();
-        sight.findings.awaited = self.awaited(sight, &invoices);
+        snapshot.findings.awaited = self.awaited(snapshot, &invoices);
         let open = |status: &DocumentStatus| {
             matches!(status, DocumentStatus::Received | DocumentStatus::Failed)
         };
         for invoice in invoices.into_iter().filter(|it| open(&it.status)) {
-            if self.concerns(backoff, sight, &invoice.agreement_id).await? {
-                sight.findings.invoices.push(FoundInvoice {
+            if self
+                .concerns(backoff, snapshot, &invoice.agreement_id)
+                .await?
+            {
+                snapshot.findings.invoices.push(FoundInvoice {
                     invoice_id: invoice.invoice_id,
                     agreement_id: invoice.agreement_id,
                     amount: invoice.amount,
@@ -209,7 +215,7 @@ impl Doctor {
                 });
             }
         }
-        let invoiced: BTreeSet<AgreementId> = sight
+        let invoiced: BTreeSet<AgreementId> = snapshot
             .findings
             .invoices
             .iter()
@@ -220,9 +226,9 @@ impl Doctor {
             // An invoice covers the notes of its agreement.
             if !paid.contains(id)
                 && !invoiced.contains(id)
-                && self.concerns(backoff, sight, id).await?
+                && self.concerns(backoff, snapshot, id).await?
             {
-                sight.findings.debit_notes.push(FoundNote {
+                snapshot.findings.debit_notes.push(FoundNote {
                     debit_note_id: note.debit_note_id,
                     agreement_id: note.agreement_id,
                     amount: note.total_amount_due,
@@ -233,14 +239,17 @@ impl Doctor {
     }
 
     /// Agreements whose account is open in the journal, although nothing of them is at the daemon.
-    fn awaited(&self, sight: &Sight, invoices: &[Invoice]) -> Vec<AgreementId> {
-        let agreements = self.book().map(|book| book.agreements).unwrap_or_default();
+    fn awaited(&self, snapshot: &Snapshot, invoices: &[Invoice]) -> Vec<AgreementId> {
+        let agreements = self
+            .open_state()
+            .map(|open_state| open_state.agreements)
+            .unwrap_or_default();
         let used = agreements
             .into_iter()
             .filter(|(_, entry)| !entry.activities.is_empty());
         let ids = used.map(|(id, _)| id);
         ids.filter(|id| {
-            !sight.documents.contains_key(id) && invoices.iter().all(|it| it.agreement_id != *id)
+            !snapshot.documents.contains_key(id) && invoices.iter().all(|it| it.agreement_id != *id)
         })
         .collect()
     }
@@ -249,30 +258,34 @@ impl Doctor {
     async fn concerns(
         &self,
         backoff: &mut Backoff,
-        sight: &mut Sight,
+        snapshot: &mut Snapshot,
         id: &AgreementId,
     ) -> Result<bool, Error> {
-        if !sight.documents.contains_key(id) {
+        if !snapshot.documents.contains_key(id) {
             let Some(agreement) = self.agreement(backoff, id).await? else {
                 return Ok(self.session.is_none());
             };
-            sight.documents.insert(id.clone(), agreement);
+            snapshot.documents.insert(id.clone(), agreement);
         }
-        let session = sight.documents.get(id).and_then(session_of);
+        let session = snapshot.documents.get(id).and_then(session_of);
         Ok(self.is_wanted(session.as_deref()))
     }
 
-    async fn allocations(&self, backoff: &mut Backoff, sight: &mut Sight) -> Result<(), Error> {
+    async fn allocations(
+        &self,
+        backoff: &mut Backoff,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), Error> {
         let payment = self.rest.payment();
         let mut listed = backoff.read(ATTEMPTS, || payment.allocations()).await?;
-        match self.book() {
+        match self.open_state() {
             // The journal knows which are its own.
-            Some(book) => listed = sort_out_budgets(&book, listed).0,
+            Some(open_state) => listed = sort_out_budgets(&open_state, listed).0,
             // A session alone has none that anybody could tell.
             None if self.session.is_some() => listed.clear(),
             None => {}
         }
-        let findings = &sight.findings;
+        let findings = &snapshot.findings;
         let may_be_needed = !findings.demands.is_empty()
             || !findings.agreements.is_empty()
             || !findings.invoices.is_empty()
@@ -284,7 +297,7 @@ impl Doctor {
             timeout: allocation.timeout,
             may_be_needed,
         });
-        sight.findings.allocations = found.collect();
+        snapshot.findings.allocations = found.collect();
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ use indexmap::IndexSet;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::examine::Sight;
-use super::settled::{Settled, Teller};
+use super::examine::Snapshot;
+use super::settled::{Settled, StepLog};
 use super::{Doctor, Findings};
 use crate::error::Error;
 use crate::journal::{Fact, JournalError};
@@ -43,34 +43,36 @@ impl Doctor {
                 holder: holder.clone(),
             }));
         }
-        let sight = self.look().await?;
-        let mut teller = Teller {
+        let snapshot = self.look().await?;
+        let mut steps = StepLog {
             settled: Settled::default(),
             say,
         };
         let mut backoff = Backoff::new(self.seed.fork("settle"));
         let api = self.rest.market();
-        for demand in &sight.findings.demands {
+        for demand in &snapshot.findings.demands {
             let id = &demand.demand_id;
             let done = backoff.read(ATTEMPTS, || api.unsubscribe(id)).await;
-            if teller.step(format!("demand {id} withdrawn"), done) {
+            if steps.step(format!("demand {id} withdrawn"), done) {
                 self.fact(Fact::DemandGone { demand: id.clone() });
             }
         }
-        let mut owed = self.end_agreements(&mut backoff, &sight, &mut teller).await;
+        let mut owed = self
+            .end_agreements(&mut backoff, &snapshot, &mut steps)
+            .await;
         // Ended by an earlier life, and not paid.
-        owed.extend(sight.findings.awaited.iter().cloned());
-        let sight = self.await_invoices(sight, owed).await?;
-        self.accept(&mut backoff, &sight, &mut teller).await;
-        for budget in &sight.findings.allocations {
-            self.release(&mut backoff, &budget.allocation_id, &mut teller)
+        owed.extend(snapshot.findings.awaited.iter().cloned());
+        let snapshot = self.await_invoices(snapshot, owed).await?;
+        self.accept(&mut backoff, &snapshot, &mut steps).await;
+        for budget in &snapshot.findings.allocations {
+            self.release(&mut backoff, &budget.allocation_id, &mut steps)
                 .await;
         }
         let left = self.look().await?.findings;
         self.close_journal(&left);
         // Requests of the journal are looked up by looking at everything.
-        teller.settled.left = self.look().await?.findings;
-        Ok(teller.settled)
+        steps.settled.left = self.look().await?.findings;
+        Ok(steps.settled)
     }
 
     pub(super) fn fact(&self, fact: Fact) {
@@ -83,8 +85,8 @@ impl Doctor {
     async fn end_agreements(
         &self,
         backoff: &mut Backoff,
-        sight: &Sight,
-        teller: &mut Teller<'_>,
+        snapshot: &Snapshot,
+        steps: &mut StepLog<'_>,
     ) -> IndexSet<AgreementId> {
         let market = self.rest.market();
         let activity = self.rest.activity();
@@ -92,7 +94,7 @@ impl Doctor {
         let code = ("golem.requestor.code".into(), Value::from("Cancelled"));
         reason.extra.extend([code]);
         let mut owed = IndexSet::new();
-        for agreement in &sight.findings.agreements {
+        for agreement in &snapshot.findings.agreements {
             let id = &agreement.agreement_id;
             if agreement.state != "Approved" {
                 let done = backoff.read(ATTEMPTS, || market.cancel(id, &reason)).await;
@@ -103,7 +105,7 @@ impl Doctor {
                     false => None,
                 };
                 if seen.is_none_or(|seen| seen.state != AgreementState::Approved) {
-                    teller.step(format!("agreement {id} cancelled"), done);
+                    steps.step(format!("agreement {id} cancelled"), done);
                     continue;
                 }
             }
@@ -112,7 +114,7 @@ impl Doctor {
                 let done = backoff
                     .read(2, || activity.destroy(activity_id, DESTROY_WAIT))
                     .await;
-                if teller.step(format!("activity {activity_id} destroyed"), done) {
+                if steps.step(format!("activity {activity_id} destroyed"), done) {
                     self.fact(Fact::ActivityGone {
                         activity: activity_id.clone(),
                     });
@@ -122,7 +124,7 @@ impl Doctor {
                 .read(ATTEMPTS, || market.terminate(id, &reason))
                 .await;
             let name = &agreement.provider_name;
-            if teller.step(format!("agreement {id} with {name} terminated"), done) {
+            if steps.step(format!("agreement {id} with {name} terminated"), done) {
                 owed.insert(id.clone());
             }
         }
@@ -132,34 +134,36 @@ impl Doctor {
     /// Looks until the invoices of these agreements are there, or the patience is over.
     async fn await_invoices(
         &self,
-        mut sight: Sight,
+        mut snapshot: Snapshot,
         owed: IndexSet<AgreementId>,
-    ) -> Result<Sight, Error> {
+    ) -> Result<Snapshot, Error> {
         let give_up = Instant::now() + self.patience;
-        let allocations = sight.findings.allocations.clone();
+        let allocations = snapshot.findings.allocations.clone();
         loop {
             let invoiced = |id: &AgreementId| {
-                let invoices = &sight.findings.invoices;
+                let invoices = &snapshot.findings.invoices;
                 invoices.iter().any(|invoice| invoice.agreement_id == *id)
             };
             if owed.iter().all(invoiced) || Instant::now() >= give_up {
                 break;
             }
             tokio::time::sleep(LOOK_EVERY).await;
-            sight = self.look().await?;
+            snapshot = self.look().await?;
         }
         if owed.is_empty() {
-            return Ok(sight);
+            return Ok(snapshot);
         }
-        let mut sight = self.look().await?;
-        sight.findings.allocations = allocations;
-        Ok(sight)
+        let mut snapshot = self.look().await?;
+        snapshot.findings.allocations = allocations;
+        Ok(snapshot)
     }
 
     /// Writes into the journal that what is not at the daemon is not open.
     fn close_journal(&self, left: &Findings) {
-        let Some(book) = self.book() else { return };
-        for op in book.unresolved.keys() {
+        let Some(open_state) = self.open_state() else {
+            return;
+        };
+        for op in open_state.unresolved.keys() {
             if left.unanswered.is_empty() {
                 self.fact(Fact::Resolved { op: *op });
             }
@@ -169,7 +173,7 @@ impl Doctor {
                 || left.invoices.iter().any(|it| it.agreement_id == *id)
                 || left.debit_notes.iter().any(|it| it.agreement_id == *id)
         };
-        for (id, entry) in &book.agreements {
+        for (id, entry) in &open_state.agreements {
             let paid = entry.invoice.as_ref().is_some_and(|it| it.accepted);
             // One that was used and sent no invoice yet may still send it.
             if !open(id) && (paid || entry.activities.is_empty()) {
@@ -177,12 +181,12 @@ impl Doctor {
                 self.fact(Fact::AccountClosed { agreement });
             }
         }
-        for id in book.demands.keys() {
+        for id in open_state.demands.keys() {
             if !left.demands.iter().any(|it| it.demand_id == *id) {
                 self.fact(Fact::DemandGone { demand: id.clone() });
             }
         }
-        for instance in book.instances.values() {
+        for instance in open_state.instances.values() {
             let mut instance = instance.clone();
             instance.state = "terminated".into();
             self.fact(Fact::Instance { instance });

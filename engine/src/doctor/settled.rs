@@ -47,12 +47,12 @@ impl fmt::Display for Settled {
 }
 
 /// Says what is done, as it is done.
-pub(super) struct Teller<'a> {
+pub(super) struct StepLog<'a> {
     pub(super) settled: Settled,
     pub(super) say: &'a mut (dyn FnMut(&str) + Send),
 }
 
-impl Teller<'_> {
+impl StepLog<'_> {
     /// What is gone already is as good as done.
     pub(super) fn step(&mut self, what: String, done: Result<(), ApiError>) -> bool {
         match done {

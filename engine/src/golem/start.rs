@@ -4,19 +4,20 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use super::{Alive, Core, Golem};
+use super::{Alive, Golem};
 use crate::api::{Limits, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::context::Context;
+use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
 use crate::journal::{Journal, JournalError, Log, MemoryJournal, SqliteJournal};
 use crate::market::{Rentals, follow_agreements};
 use crate::payment::{self, Payments};
-use crate::presence::Watchman;
-use crate::recovery::{self, Claims, Recovered, Recovery};
+use crate::recovery::{self, Recovered, Recovery, ResumableInstances};
 use crate::rng::Seed;
-use crate::shutdown::Ending;
+use crate::shutdown::StopRequest;
 use crate::strategy::MarketStrategy;
 use crate::summary::SummaryLogger;
 use crate::tasks::TaskGroup;
@@ -58,7 +59,7 @@ impl Parts {
         let me = rest.me().await?;
         let log = Log::open(journal, Arc::clone(&clock))?;
         let fresh = || seed.fork("app-session").hex(32);
-        let before = log.book();
+        let before = log.open_state();
         let app_session = log.enter(&me.identity, &config.api_url, fresh)?;
         let rest = rest.with_log(log.clone());
         let earlier = recovery::find_budgets(&rest, &log, &seed, &before).await;
@@ -73,7 +74,7 @@ impl Parts {
             .into_iter()
             .chain(consumers)
             .collect();
-        let core = Arc::new(Core {
+        let context = Arc::new(Context {
             emitter: Emitter::new(Arc::clone(&clock), consumers),
             rest,
             transport,
@@ -90,42 +91,44 @@ impl Parts {
             seed,
             rentals: Rentals::new(&config),
             payments: Payments::new(allocation, config.payment.concurrent_acceptances),
-            watchman: Watchman::new(config.daemon_away),
+            daemon_health: DaemonHealth::new(config.daemon_away),
             config,
             markets: Mutex::default(),
             next_job: AtomicU64::new(1),
             summary,
-            ending: Ending::default(),
+            stop_request: StopRequest::default(),
             first_op: before.next_op,
             before,
             recovered: Recovered::default(),
-            claims: Claims::default(),
+            resumable: ResumableInstances::default(),
         });
-        if let Some(damaged) = core.log.set_aside() {
+        if let Some(damaged) = context.log.set_aside() {
             let (path, reason) = (damaged.path, damaged.reason);
-            core.emit(EventKind::JournalSetAside { path, reason });
+            context.emit(EventKind::JournalSetAside { path, reason });
         }
-        core.recovered.begin_with(&budgets, core.log.set_aside());
-        let earlier = budgets.earlier.iter().map(payment::Earlier::of);
+        context
+            .recovered
+            .begin_with(&budgets, context.log.set_aside());
+        let earlier = budgets.earlier.iter().map(payment::PreviousBudget::of);
         if recovery == Recovery::Report {
-            core.recovered.hold(earlier);
+            context.recovered.hold(earlier);
         } else {
-            core.payments.add_earlier(earlier);
+            context.payments.add_previous_budgets(earlier);
         }
-        recovery::run(&core, core.before.clone(), recovery, true).await;
-        recovery::watch_over(&core);
-        let loops = &core.loops;
-        loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&core)));
-        loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&core)));
+        recovery::run(&context, context.before.clone(), recovery, true).await;
+        recovery::watch_over(&context);
+        let loops = &context.loops;
+        loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&context)));
+        loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&context)));
         loops.spawn_until_cancelled(
             "debit-notes",
-            payment::follow_debit_notes(Arc::clone(&core)),
+            payment::follow_debit_notes(Arc::clone(&context)),
         );
-        loops.spawn_until_cancelled("keep-alive", payment::keep_alive(Arc::clone(&core)));
-        loops.spawn_until_cancelled("pay-again", payment::try_again(Arc::clone(&core)));
+        loops.spawn_until_cancelled("keep-alive", payment::keep_alive(Arc::clone(&context)));
+        loops.spawn_until_cancelled("pay-again", payment::try_again(Arc::clone(&context)));
         Ok(Golem {
-            _alive: Arc::new(Alive(Arc::clone(&core))),
-            core,
+            _alive: Arc::new(Alive(Arc::clone(&context))),
+            context,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What a journal holds: one entry per request that changes the daemon's state, before and after it,
 //! and facts that no request tells. Owns: the format (version [`FORMAT`]). Does not own: what the
-//! entries mean together (`book.rs`), nor where they are kept.
+//! entries mean together (`open_state.rs`), nor where they are kept.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use golem_wire::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Book;
+use super::OpenState;
 
 /// Version of the format of entries.
 pub const FORMAT: u32 = 2;
@@ -52,7 +52,8 @@ pub enum Record {
     /// Everything before this entry, in short.
     Snapshot {
         /// What was open.
-        book: Box<Book>,
+        #[serde(rename = "book")]
+        open_state: Box<OpenState>,
     },
 }
 

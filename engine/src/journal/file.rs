@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
-use super::layout::storage;
+use super::schema::storage;
 
 /// The path with something appended to its name.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -13,8 +13,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use serde_json::{Map, Value, json};
 
 use super::file::{beside, exists};
-use super::layout::{self, Trouble, storage};
-use super::{Book, Entry, FORMAT, JournalError};
+use super::schema::{self, Trouble, storage};
+use super::{Entry, FORMAT, JournalError, OpenState};
 
 /// Reads a file of format 1 into `entries`, as far as it makes sense.
 ///
@@ -78,23 +78,23 @@ pub(super) fn migrate(path: &Path, entries: &[Entry]) -> Result<PathBuf, Journal
 /// [`JournalError::Storage`].
 pub(super) fn fill(connection: &Connection, entries: &[Entry]) -> Result<(), JournalError> {
     let failed = |error: rusqlite::Error| storage("written", error);
-    connection.execute_batch(layout::TABLES).map_err(failed)?;
+    connection.execute_batch(schema::TABLES).map_err(failed)?;
     for (name, value) in [
-        ("application_id", layout::APPLICATION),
+        ("application_id", schema::APPLICATION),
         ("user_version", FORMAT.cast_signed()),
     ] {
         connection
             .pragma_update(None, name, value)
             .map_err(failed)?;
     }
-    let mut insert = connection.prepare(layout::INSERT).map_err(failed)?;
+    let mut insert = connection.prepare(schema::INSERT).map_err(failed)?;
     for entry in entries {
-        let line = layout::Line::of(entry)?;
+        let line = schema::Line::of(entry)?;
         insert.execute(line.values()).map_err(failed)?;
     }
-    if let Some(owner) = &Book::of(entries).owner {
-        let line = layout::owner_line(owner)?;
-        connection.execute(layout::OWNER, [line]).map_err(failed)?;
+    if let Some(owner) = &OpenState::of(entries).owner {
+        let line = schema::owner_line(owner)?;
+        connection.execute(schema::OWNER, [line]).map_err(failed)?;
     }
     Ok(())
 }

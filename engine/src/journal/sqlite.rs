@@ -1,6 +1,6 @@
 //! A journal in a file: an SQLite database in WAL mode. Owns: opening it (lock, checks, migration,
-//! putting a broken one aside), adding entries, compacting. Does not own: the layout (`layout.rs`),
-//! looking for damage (`survey.rs`).
+//! putting a broken one aside), adding entries, compacting. Does not own: the schema (`schema.rs`),
+//! looking for damage (`probe.rs`).
 //!
 //! No key is ever in it. On unix only its owner may read it. Beside `NAME` lie `NAME-wal` and
 //! `NAME-shm` while it is open (after a crash, too: they are part of it), and `NAME.lock` for ever.
@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::damage::{self, SetAside};
 use super::file::{Identity, beside, place, private, sync_folder};
-use super::layout::{self, Line, Trouble, storage};
 use super::lock::{self, Lock};
-use super::survey::{Survey, WAL_BROKEN, careful, examine, survey};
+use super::probe::{Probe, WAL_BROKEN, careful, examine, probe};
+use super::salvage::{self, SetAside};
+use super::schema::{self, Line, Trouble, storage};
 use super::wal::{self, Wal};
 use super::{Entry, FORMAT, Fact, Journal, JournalError, Owner, Record, migrate};
 use crate::clock::{Clock, SystemClock};
@@ -161,8 +161,8 @@ impl SqliteJournal {
         {
             return Err(damaged(WAL_BROKEN.to_owned()));
         }
-        match survey(&path) {
-            Ok(Survey { format, entries }) => Ok(Inspection {
+        match probe(&path) {
+            Ok(Probe { format, entries }) => Ok(Inspection {
                 entries,
                 in_use_by,
                 format,
@@ -242,7 +242,7 @@ impl SqliteOptions {
                 self.connect(path)?
             }
             Err(Trouble::Damage(reason)) => {
-                let (report, entries) = damage::set_aside(path, reason, now)?;
+                let (report, entries) = salvage::set_aside(path, reason, now)?;
                 tracing::error!(journal = %path.display(), "{report}");
                 let connection = self.begin(path, &entries)?;
                 journal.set_aside = Some(report);
@@ -307,7 +307,7 @@ impl Journal for SqliteJournal {
     fn load(&self) -> Result<Vec<Entry>, JournalError> {
         self.with("read", |open| {
             let mut entries = Vec::new();
-            match layout::read_entries(&open.connection, &mut entries) {
+            match schema::read_entries(&open.connection, &mut entries) {
                 Ok(()) => Ok(entries),
                 Err(Trouble::Damage(reason)) => Err(storage("read", reason)),
                 Err(Trouble::Other(error)) => Err(error),
@@ -320,18 +320,18 @@ impl Journal for SqliteJournal {
         self.with("written", |open| {
             let failed = unwritten;
             let insert = |connection: &Connection| {
-                let mut insert = connection.prepare_cached(layout::INSERT)?;
+                let mut insert = connection.prepare_cached(schema::INSERT)?;
                 insert.execute(line.values())
             };
             let Some(owner) = owner_of(&entry.record) else {
                 insert(&open.connection).map_err(failed)?;
                 return Ok(());
             };
-            let proof = layout::owner_line(&owner)?;
+            let proof = schema::owner_line(&owner)?;
             let transaction = open.connection.transaction().map_err(failed)?;
             insert(&transaction).map_err(failed)?;
             transaction
-                .execute(layout::OWNER, [proof])
+                .execute(schema::OWNER, [proof])
                 .map_err(failed)?;
             transaction.commit().map_err(failed)
         })
@@ -344,7 +344,7 @@ impl Journal for SqliteJournal {
             let transaction = open.connection.transaction().map_err(failed)?;
             // First the new one: numbers go on where the old ones end.
             transaction
-                .execute(layout::INSERT, line.values())
+                .execute(schema::INSERT, line.values())
                 .map_err(failed)?;
             let seq = transaction.last_insert_rowid();
             transaction

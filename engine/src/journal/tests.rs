@@ -1,4 +1,10 @@
-//! What the book makes of entries, whatever their order and number.
+//! What the open state makes of entries, whatever their order and number.
+
+mod engine;
+mod kill;
+mod salvage;
+mod sqlite;
+mod version;
 
 use golem_wire::{AgreementId, Glm};
 use jiff::Timestamp;
@@ -27,9 +33,9 @@ fn create(proposal: &str) -> Change {
 fn a_request_without_outcome_is_unresolved_in_the_next_life() {
     let journal = MemoryJournal::new();
     let _lost = log(&journal).intent(create("p")).expect("written");
-    let book = log(&journal).book();
-    assert_eq!(book.unresolved.len(), 1);
-    assert_eq!(book.next_op, 1);
+    let open_state = log(&journal).open_state();
+    assert_eq!(open_state.unresolved.len(), 1);
+    assert_eq!(open_state.next_op, 1);
 }
 
 #[test]
@@ -60,9 +66,9 @@ fn what_is_opened_and_closed_leaves_nothing_behind() {
         },
         Some("activity"),
     );
-    let book = log.book();
-    assert!(book.agreements[&agreement].confirmed && !book.is_settled());
-    assert_eq!(book.agreements[&agreement].activities.len(), 1);
+    let open_state = log.open_state();
+    assert!(open_state.agreements[&agreement].confirmed && !open_state.is_settled());
+    assert_eq!(open_state.agreements[&agreement].activities.len(), 1);
     let activity = "activity".into();
     done(&log, Change::DestroyActivity { activity }, None);
     done(
@@ -82,9 +88,9 @@ fn what_is_opened_and_closed_leaves_nothing_behind() {
         amount: Glm::from(1),
     };
     done(&log, accept, None);
-    let book = log.book();
+    let open_state = log.open_state();
     assert!(
-        book.agreements[&agreement]
+        open_state.agreements[&agreement]
             .invoice
             .as_ref()
             .is_some_and(|i| i.accepted)
@@ -94,7 +100,7 @@ fn what_is_opened_and_closed_leaves_nothing_behind() {
     done(&log, Change::Unsubscribe { demand }, None);
     let allocation = "alloc".into();
     done(&log, Change::ReleaseAllocation { allocation }, None);
-    assert!(log.book().is_settled());
+    assert!(log.open_state().is_settled());
 }
 
 #[test]
@@ -130,9 +136,9 @@ fn the_invoice_of_an_agreement_that_a_short_stop_ended_may_still_come() {
             at: at(stopped_at),
             record: Record::Fact { fact },
         });
-        let book = Book::of(&entries);
+        let open_state = OpenState::of(&entries);
         assert_eq!(
-            book.agreements.contains_key(&agreement),
+            open_state.agreements.contains_key(&agreement),
             kept,
             "{stopped_at}"
         );
@@ -149,7 +155,10 @@ fn a_journal_does_not_grow_with_what_is_closed() {
         log.fact(Fact::AccountClosed { agreement });
     }
     assert!(journal.len() <= COMPACT_AFTER, "{}", journal.len());
-    assert_eq!(Book::of(&journal.load().expect("readable")), log.book());
+    assert_eq!(
+        OpenState::of(&journal.load().expect("readable")),
+        log.open_state()
+    );
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
@@ -197,18 +206,18 @@ proptest! {
         let at = Timestamp::UNIX_EPOCH;
         let entries: Vec<_> = records.into_iter().map(|record| Entry { at, record }).collect();
         let cut = cut.min(entries.len());
-        let book = Box::new(Book::of(&entries[..cut]));
-        let mut short = vec![Entry { at, record: Record::Snapshot { book } }];
+        let open_state = Box::new(OpenState::of(&entries[..cut]));
+        let mut short = vec![Entry { at, record: Record::Snapshot { open_state } }];
         short.extend_from_slice(&entries[cut..]);
-        prop_assert_eq!(Book::of(&short), Book::of(&entries));
+        prop_assert_eq!(OpenState::of(&short), OpenState::of(&entries));
     }
 
     #[test]
     fn entries_survive_json(records in proptest::collection::vec(any_record(), 0..20)) {
         let at = Timestamp::UNIX_EPOCH;
         let mut entries: Vec<_> = records.into_iter().map(|record| Entry { at, record }).collect();
-        let book = Box::new(Book::of(&entries));
-        entries.push(Entry { at, record: Record::Snapshot { book } });
+        let open_state = Box::new(OpenState::of(&entries));
+        entries.push(Entry { at, record: Record::Snapshot { open_state } });
         let text = serde_json::to_string(&entries).expect("serializable");
         let back: Vec<Entry> = serde_json::from_str(&text).expect("readable");
         prop_assert_eq!(back, entries);
@@ -234,7 +243,7 @@ fn attempts_of_unknown_outcome_are_moot_once_one_worked() {
     let services = services_at(&address);
     unknown(&log, Change::Bind { address });
     done(&log, Change::Unbind { services }, None);
-    assert!(log.book().unresolved.is_empty());
+    assert!(log.open_state().unresolved.is_empty());
 }
 
 #[test]
@@ -257,10 +266,10 @@ fn nothing_unresolved_outlives_its_agreement_or_demand() {
     unknown(&log, Change::Exec { activity });
     let (debit_note, amount) = ("note".into(), Glm::from(1));
     unknown(&log, Change::AcceptDebitNote { debit_note, amount });
-    assert_eq!(log.book().unresolved.len(), 3);
+    assert_eq!(log.open_state().unresolved.len(), 3);
     log.fact(Fact::AccountClosed { agreement });
     let demand = "demand".into();
     done(&log, Change::Unsubscribe { demand }, None);
-    let left = log.book().unresolved;
+    let left = log.open_state().unresolved;
     assert!(left.is_empty(), "{left:?}");
 }

@@ -249,5 +249,4 @@ fn found_out(withdrawn: Option<String>, found: &AgreementState) -> (State, Vec<E
 }
 
 #[cfg(test)]
-#[path = "agreement_tests.rs"]
 mod tests;

@@ -257,5 +257,4 @@ fn above(amount: Glm, ceiling: Glm) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "payment_tests.rs"]
 mod tests;

@@ -283,5 +283,4 @@ fn retry(attempt: u32, reason: String, policy: Policy) -> (State, Vec<Effect>) {
 }
 
 #[cfg(test)]
-#[path = "service_tests.rs"]
 mod tests;

@@ -7,23 +7,23 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{AgreementEnd, EndedBy};
-use crate::golem::Core;
+use crate::context::Context;
 use crate::journal::Feed;
-use crate::payment::Tide;
+use crate::payment::FeedCursor;
 use crate::retry::{Backoff, Pace};
 
 /// Runs until its task is cancelled; it only reads.
-pub(crate) async fn follow_agreements(core: Arc<Core>) {
-    let mut backoff = Backoff::new(core.seed().fork("agreement-events"));
-    let wait = core.config().poll;
-    let tide = Tide::new(core.log(), Feed::Agreements);
-    let mut after: Option<Timestamp> = tide.start();
+pub(crate) async fn follow_agreements(context: Arc<Context>) {
+    let mut backoff = Backoff::new(context.seed().fork("agreement-events"));
+    let wait = context.config().poll;
+    let cursor = FeedCursor::new(context.log(), Feed::Agreements);
+    let mut after: Option<Timestamp> = cursor.start();
     loop {
         let started = Instant::now();
-        let events = core
+        let events = context
             .rest()
             .market()
-            .agreement_events(core.app_session(), after, wait)
+            .agreement_events(context.app_session(), after, wait)
             .await;
         match events {
             Ok(events) => {
@@ -31,11 +31,11 @@ pub(crate) async fn follow_agreements(core: Arc<Core>) {
                 for event in events {
                     // Stamps rise strictly; a feed that goes back must not move us back.
                     after = after.max(Some(event.event_date));
-                    let mark = tide.begin(event.event_date);
+                    let in_flight = cursor.begin(event.event_date);
                     if let Some(end) = end(&event) {
-                        core.rentals().ended(&event.agreement_id, end);
+                        context.rentals().ended(&event.agreement_id, end);
                     }
-                    mark.done();
+                    in_flight.done();
                 }
                 backoff.keep(pace).await;
             }

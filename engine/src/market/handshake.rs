@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::demand::NUMBER_PROPERTY;
 use super::pool::Draft;
-use super::signing::Desk;
+use super::subscription::DemandSubscription;
 use super::{AgreementEnd, EndedBy, LeftOpen, Rental, SESSION_PROPERTY, terminate};
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
@@ -33,10 +33,13 @@ pub(super) struct Failure {
 }
 
 /// Signs a draft. To be called in an owned task: it must not stop half-way.
-pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, Failure> {
+pub(super) async fn run(
+    subscription: &Arc<DemandSubscription>,
+    draft: Draft,
+) -> Result<Arc<Rental>, Failure> {
     let Draft { offer, .. } = draft;
-    let core = &desk.core;
-    let id = match create(desk, &offer).await {
+    let context = &subscription.context;
+    let id = match create(subscription, &offer).await {
         Ok(id) => id,
         Err(error) => {
             let reason = format!("no agreement was created: {error}");
@@ -48,15 +51,15 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
             });
         }
     };
-    core.emit(EventKind::AgreementCreated {
-        job: desk.job.clone(),
+    context.emit(EventKind::AgreementCreated {
+        job: subscription.job.clone(),
         agreement_id: id.clone(),
         provider_id: offer.provider_id().clone(),
         provider_name: offer.provider_name().to_owned(),
     });
-    core.rentals().expect(&id);
+    context.rentals().expect(&id);
     let outcome = Handshake {
-        desk,
+        subscription,
         offer: &offer,
         id: &id,
     }
@@ -71,15 +74,15 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
             fatal: None,
         }),
         Err(Missed::Nothing(end)) => {
-            core.rentals().forget(&id);
+            context.rentals().forget(&id);
             if end.by != EndedBy::Lost {
                 // Nothing ever ran on it, and nothing more can come of it.
-                core.log().fact(Fact::AccountClosed {
+                context.log().fact(Fact::AccountClosed {
                     agreement: id.clone(),
                 });
             }
-            core.emit(EventKind::AgreementRejected {
-                job: desk.job.clone(),
+            context.emit(EventKind::AgreementRejected {
+                job: subscription.job.clone(),
                 agreement_id: id,
                 provider_id: offer.provider_id().clone(),
                 provider_name: offer.provider_name().to_owned(),
@@ -98,21 +101,27 @@ pub(super) async fn run(desk: &Arc<Desk>, draft: Draft) -> Result<Arc<Rental>, F
 /// Creates the agreement, once. When it is not known whether it was created, it is looked for before
 /// it is asked for again; a provider does not know of an agreement that is not confirmed, so one that
 /// cannot be looked for merely expires.
-async fn create(desk: &Arc<Desk>, offer: &OfferProposal) -> Result<AgreementId, ApiError> {
-    let core = &desk.core;
+async fn create(
+    subscription: &Arc<DemandSubscription>,
+    offer: &OfferProposal,
+) -> Result<AgreementId, ApiError> {
+    let context = &subscription.context;
     let proposal = offer.proposal_id();
-    let mut backoff = Backoff::new(core.seed().fork(&format!("create/{proposal}")));
+    let mut backoff = Backoff::new(context.seed().fork(&format!("create/{proposal}")));
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let market = core.rest().market();
-        let error = match market.create_agreement(proposal, valid_to(desk)).await {
+        let market = context.rest().market();
+        let error = match market
+            .create_agreement(proposal, valid_to(subscription))
+            .await
+        {
             Ok(id) => return Ok(id),
             Err(error) => error,
         };
         let exists = error.is_status(StatusCode::CONFLICT);
         if exists || error.outcome() == Outcome::Unknown {
-            match find_created(desk, offer).await {
+            match find_created(subscription, offer).await {
                 Ok(Some(id)) => return Ok(id),
                 Ok(None) if exists => return Err(error),
                 Ok(None) => {}
@@ -124,10 +133,10 @@ async fn create(desk: &Arc<Desk>, offer: &OfferProposal) -> Result<AgreementId, 
         } else if error.outcome() == Outcome::Refused || !error.is_retryable() {
             return Err(error);
         }
-        if core.is_daemon_away().await {
+        if context.is_daemon_away().await {
             attempt -= 1;
         }
-        if attempt >= ATTEMPTS || desk.closed.is_cancelled() {
+        if attempt >= ATTEMPTS || subscription.closed.is_cancelled() {
             return Err(error);
         }
         backoff.pause().await;
@@ -136,24 +145,28 @@ async fn create(desk: &Arc<Desk>, offer: &OfferProposal) -> Result<AgreementId, 
 
 /// The agreement that was created although its answer was lost. If there are several, nobody can
 /// tell which is whose, and they are cancelled.
-async fn find_created(desk: &Desk, offer: &OfferProposal) -> Result<Option<AgreementId>, ApiError> {
-    let core = &desk.core;
+async fn find_created(
+    subscription: &DemandSubscription,
+    offer: &OfferProposal,
+) -> Result<Option<AgreementId>, ApiError> {
+    let context = &subscription.context;
     let provider = offer.provider_id();
-    let mut backoff = Backoff::new(core.seed().fork(&format!("created/{provider}")));
-    let api = || core.rest().market();
+    let mut backoff = Backoff::new(context.seed().fork(&format!("created/{provider}")));
+    let api = || context.rest().market();
     let fresh = AgreementState::Proposal;
     let list = || api().agreements(&fresh, None);
-    let since = core.payments().allocation().timestamp;
+    let since = context.payments().allocation().timestamp;
     let mut found = Vec::new();
-    for row in core.insist(&mut backoff, ATTEMPTS, list).await? {
-        if row.role != Party::Requestor || row.timestamp < since || core.rentals().knows(&row.id) {
+    for row in context.insist(&mut backoff, ATTEMPTS, list).await? {
+        if row.role != Party::Requestor || row.timestamp < since || context.rentals().knows(&row.id)
+        {
             continue;
         }
         let read = || api().agreement(&row.id);
-        let agreement = core.insist(&mut backoff, ATTEMPTS, read).await?;
+        let agreement = context.insist(&mut backoff, ATTEMPTS, read).await?;
         let said = |key: &str| agreement.demand.properties.get(key)?.as_str();
-        if said(SESSION_PROPERTY) == Some(core.app_session())
-            && said(NUMBER_PROPERTY) == Some(desk.job.as_str())
+        if said(SESSION_PROPERTY) == Some(context.app_session())
+            && said(NUMBER_PROPERTY) == Some(subscription.job.as_str())
             && agreement.offer.provider_id == *provider
         {
             found.push(row.id);
@@ -172,11 +185,11 @@ async fn find_created(desk: &Desk, offer: &OfferProposal) -> Result<Option<Agree
 }
 
 /// The provider may approve as long as we wait for it, and a little longer for slow clocks.
-fn valid_to(desk: &Desk) -> Timestamp {
-    let wait = desk.core.config().market.approval_timeout;
+fn valid_to(subscription: &DemandSubscription) -> Timestamp {
+    let wait = subscription.context.config().market.approval_timeout;
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    let valid_to = desk
-        .core
+    let valid_to = subscription
+        .context
         .now()
         .saturating_add(wait.saturating_add(SignedDuration::from_secs(30)));
     valid_to.unwrap_or(Timestamp::MAX)
@@ -191,7 +204,7 @@ enum Missed {
 }
 
 struct Handshake<'a> {
-    desk: &'a Arc<Desk>,
+    subscription: &'a Arc<DemandSubscription>,
     offer: &'a OfferProposal,
     id: &'a AgreementId,
 }
@@ -205,9 +218,11 @@ impl Handshake<'_> {
                 Ok(done) => done,
                 Err(illegal) => {
                     // Cannot be: every event below answers the effect that was asked for.
-                    self.desk.core.emit(EventKind::ProtocolViolation {
-                        what: illegal.to_string(),
-                    });
+                    self.subscription
+                        .context
+                        .emit(EventKind::ProtocolViolation {
+                            what: illegal.to_string(),
+                        });
                     return Err(self.left_open(illegal.to_string()));
                 }
             };
@@ -226,16 +241,18 @@ impl Handshake<'_> {
                     rental.terminate(reason.as_str().into()).await;
                     return Err(Missed::Approved(reason));
                 }
-                Effect::LookUp => match terminate::look_up(&self.desk.core, self.id).await {
-                    Ok(found) => Event::Found(found),
-                    Err(error) => return Err(self.left_open(error.to_string())),
-                },
+                Effect::LookUp => {
+                    match terminate::look_up(&self.subscription.context, self.id).await {
+                        Ok(found) => Event::Found(found),
+                        Err(error) => return Err(self.left_open(error.to_string())),
+                    }
+                }
             };
         }
     }
 
     fn left_open(&self, reason: String) -> Missed {
-        self.desk.core.rentals().leave_open(LeftOpen {
+        self.subscription.context.rentals().leave_open(LeftOpen {
             agreement_id: self.id.clone(),
             provider_name: self.offer.provider_name().to_owned(),
             reason: reason.clone(),
@@ -244,11 +261,11 @@ impl Handshake<'_> {
     }
 
     async fn confirm(&self) -> Event {
-        let core = &self.desk.core;
-        match core
+        let context = &self.subscription.context;
+        match context
             .rest()
             .market()
-            .confirm(self.id, core.app_session())
+            .confirm(self.id, context.app_session())
             .await
         {
             Ok(()) => Event::Confirmed,
@@ -257,12 +274,12 @@ impl Handshake<'_> {
     }
 
     async fn await_approval(&self) -> Event {
-        let core = &self.desk.core;
-        let wait = core.config().market.approval_timeout;
+        let context = &self.subscription.context;
+        let wait = context.config().market.approval_timeout;
         let waited = tokio::select! {
             biased;
-            waited = core.rest().market().wait_for_approval(self.id, wait) => waited,
-            () = self.desk.closed.cancelled() => return Event::NotInTime,
+            waited = context.rest().market().wait_for_approval(self.id, wait) => waited,
+            () = self.subscription.closed.cancelled() => return Event::NotInTime,
         };
         match waited {
             Ok(()) => Event::Approved,
@@ -285,8 +302,8 @@ impl Handshake<'_> {
 
     async fn cancel(&self, reason: Reason) -> Event {
         match self
-            .desk
-            .core
+            .subscription
+            .context
             .rest()
             .market()
             .cancel(self.id, &reason)
@@ -301,23 +318,23 @@ impl Handshake<'_> {
     }
 
     fn hand_over(&self) -> Arc<Rental> {
-        let (desk, core) = (self.desk, &self.desk.core);
+        let (subscription, context) = (self.subscription, &self.subscription.context);
         // New ones come as old ones go, so this is a good time to forget.
-        core.rentals().prune(core);
+        context.rentals().prune(context);
         let rental = Rental::new(
-            Arc::clone(core),
-            desk.job.clone(),
+            Arc::clone(context),
+            subscription.job.clone(),
             self.id.clone(),
             self.offer,
         );
         let rental = Arc::new(rental);
-        core.emit(EventKind::AgreementConfirmed {
-            job: desk.job.clone(),
+        context.emit(EventKind::AgreementConfirmed {
+            job: subscription.job.clone(),
             agreement_id: self.id.clone(),
             provider_id: self.offer.provider_id().clone(),
             provider_name: self.offer.provider_name().to_owned(),
         });
-        if let Some(end) = core.rentals().insert(Arc::clone(&rental)) {
+        if let Some(end) = context.rentals().insert(Arc::clone(&rental)) {
             rental.heard_end(end);
         }
         rental

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 pub(super) use queue::Draft;
 use queue::Waiter;
 
-use super::Owed;
-use super::memory::Memory;
+use super::ProviderDebts;
+use super::proposal_index::{Entry, ProposalIndex};
+use super::provider_history::ProviderHistory;
 use super::refusals::Refusals;
-use super::shelf::{Entry, Shelf};
 use crate::config::MarketLimits;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
@@ -29,7 +29,7 @@ const EARLY: usize = 256;
 
 /// What happened to a proposal, for the event feed.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum PoolEvent {
     Reject {
         demand: DemandId,
         offer: OfferProposal,
@@ -52,7 +52,7 @@ pub(super) enum Note {
 /// The proposals of one demand.
 pub(super) struct Pool {
     limits: MarketLimits,
-    shelf: Shelf,
+    proposals: ProposalIndex,
     early: IndexMap<ProposalId, String>,
     /// First come first.
     waiters: BTreeMap<u64, Waiter>,
@@ -60,22 +60,22 @@ pub(super) struct Pool {
     picky: usize,
     next_waiter: u64,
     pub(super) refusals: Refusals,
-    pub(super) memory: Memory,
-    owed: Arc<Owed>,
+    pub(super) history: ProviderHistory,
+    debts: Arc<ProviderDebts>,
 }
 
 impl Pool {
-    pub(super) fn new(limits: MarketLimits, owed: Arc<Owed>) -> Self {
+    pub(super) fn new(limits: MarketLimits, debts: Arc<ProviderDebts>) -> Self {
         Pool {
             limits,
-            owed,
-            shelf: Shelf::default(),
+            debts,
+            proposals: ProposalIndex::default(),
             early: IndexMap::new(),
             waiters: BTreeMap::new(),
             picky: 0,
             next_waiter: 0,
             refusals: Refusals::default(),
-            memory: Memory::default(),
+            history: ProviderHistory::default(),
         }
     }
 
@@ -85,8 +85,8 @@ impl Pool {
         demand: DemandId,
         offer: OfferProposal,
         verdict: Verdict,
-    ) -> Vec<Note> {
-        if self.shelf.contains(offer.proposal_id()) {
+    ) -> Vec<PoolEvent> {
+        if self.proposals.contains(offer.proposal_id()) {
             return Vec::new();
         }
         self.refusals.seen(offer.provider_id());
@@ -101,17 +101,17 @@ impl Pool {
             drafted_at: None,
             place: 0,
         };
-        self.shelf.insert(entry);
-        let notes = self.apply(&id, Event::Scored(verdict));
-        if self.shelf.len() > self.limits.max_proposals {
+        self.proposals.insert(entry);
+        let events = self.apply(&id, Event::Scored(verdict));
+        if self.proposals.len() > self.limits.max_proposals {
             self.drop_worst();
         }
-        notes
+        events
     }
 
     /// Drafts of an earlier offer are lost: the provider no longer looks at what comes to it.
     fn supersede(&mut self, later: &OfferProposal) {
-        let drafts = self.shelf.drafts();
+        let drafts = self.proposals.drafts();
         let lost = drafts.filter(|(_, entry)| entry.offer.is_superseded_by(later));
         let lost: Vec<ProposalId> = lost.map(|(id, _)| id.clone()).collect();
         for id in lost {
@@ -125,12 +125,12 @@ impl Pool {
         offer: OfferProposal,
         verdict: Verdict,
         now: Instant,
-    ) -> Vec<Note> {
+    ) -> Vec<PoolEvent> {
         let Some(id) = self.answered_entry(&offer) else {
             // An answer to what was dropped in the meantime.
             return Vec::new();
         };
-        let Some(mut entry) = self.shelf.remove(&id) else {
+        let Some(mut entry) = self.proposals.remove(&id) else {
             return Vec::new();
         };
         if let State::Countering(score) = entry.state {
@@ -141,21 +141,21 @@ impl Pool {
         entry.offer = offer;
         entry.answer_by = None;
         entry.drafted_at = Some(now);
-        self.shelf.insert(entry);
-        let notes = self.apply(&new_id, Event::Answered(verdict));
+        self.proposals.insert(entry);
+        let events = self.apply(&new_id, Event::Answered(verdict));
         self.hand_out(now);
-        notes
+        events
     }
 
     fn answered_entry(&self, offer: &OfferProposal) -> Option<ProposalId> {
         let asked =
             |entry: &Entry| matches!(entry.state, State::Awaiting(_) | State::Countering(_));
         let previous = offer.proposal().prev_proposal_id.as_ref();
-        let exact = previous.and_then(|own| self.shelf.by_own(own));
-        let exact = exact.filter(|id| self.shelf.get(id).is_some_and(asked));
+        let exact = previous.and_then(|own| self.proposals.by_own(own));
+        let exact = exact.filter(|id| self.proposals.get(id).is_some_and(asked));
         // An answer may overtake the id of what it answers.
         let by_provider = || {
-            let mut asked = self.shelf.asked();
+            let mut asked = self.proposals.asked();
             let found = asked.find(|(_, entry)| {
                 entry.offer.provider_id() == offer.provider_id()
                     && (entry.own.is_none() || previous.is_none())
@@ -166,8 +166,8 @@ impl Pool {
     }
 
     /// A provider refused our counter-proposal.
-    pub(super) fn rejected(&mut self, own: &ProposalId, reason: String) -> Vec<Note> {
-        let Some(id) = self.shelf.by_own(own).cloned() else {
+    pub(super) fn rejected(&mut self, own: &ProposalId, reason: String) -> Vec<PoolEvent> {
+        let Some(id) = self.proposals.by_own(own).cloned() else {
             self.early.insert(own.clone(), reason);
             if self.early.len() > EARLY {
                 self.early.shift_remove_index(0);
@@ -180,52 +180,58 @@ impl Pool {
     /// The best proposal to counter now, if there is need for one more draft.
     pub(super) fn pick(&mut self, now: Instant) -> Option<(DemandId, OfferProposal)> {
         let wanted = self.waiters.len() + self.limits.spare_drafts;
-        let busy = self.shelf.countering() >= self.limits.concurrent_counters;
-        if busy || self.shelf.under_way() >= wanted {
+        let busy = self.proposals.countering() >= self.limits.concurrent_counters;
+        if busy || self.proposals.under_way() >= wanted {
             return None;
         }
         // Providers that failed lately come last.
         let good = |entry: &Entry| self.is_free(entry.offer.provider_id(), now);
-        let best = self.shelf.ranked().find(|(_, entry)| good(entry));
-        let (id, _) = best.or_else(|| self.shelf.ranked().next())?;
+        let best = self.proposals.ranked().find(|(_, entry)| good(entry));
+        let (id, _) = best.or_else(|| self.proposals.ranked().next())?;
         let id = id.clone();
         self.apply(&id, Event::Picked);
-        let entry = self.shelf.get(&id)?;
+        let entry = self.proposals.get(&id)?;
         Some((entry.demand.clone(), entry.offer.clone()))
     }
 
     /// Our counter-proposal arrived.
-    pub(super) fn sent(&mut self, id: &ProposalId, own: ProposalId, now: Instant) -> Vec<Note> {
+    pub(super) fn sent(
+        &mut self,
+        id: &ProposalId,
+        own: ProposalId,
+        now: Instant,
+    ) -> Vec<PoolEvent> {
         let countering = |entry: &Entry| matches!(entry.state, State::Countering(_));
-        if !self.shelf.get(id).is_some_and(countering) {
+        if !self.proposals.get(id).is_some_and(countering) {
             return Vec::new();
         }
         let answer_by = Some(now + self.limits.answer_timeout);
-        self.shelf.change(id, |entry| {
+        self.proposals.change(id, |entry| {
             entry.own = Some(own.clone());
             entry.answer_by = answer_by;
         });
-        let mut notes = self.apply(id, Event::Sent);
+        let mut events = self.apply(id, Event::Sent);
         if let Some(reason) = self.early.shift_remove(&own) {
-            notes.extend(self.rejected(&own, reason));
+            events.extend(self.rejected(&own, reason));
         }
-        notes
+        events
     }
 
     /// Our counter-proposal arrived, but its id is lost: the answer is known by its provider.
-    pub(super) fn sent_unseen(&mut self, id: &ProposalId, now: Instant) -> Vec<Note> {
+    pub(super) fn sent_unseen(&mut self, id: &ProposalId, now: Instant) -> Vec<PoolEvent> {
         let countering = |entry: &Entry| matches!(entry.state, State::Countering(_));
-        if !self.shelf.get(id).is_some_and(countering) {
+        if !self.proposals.get(id).is_some_and(countering) {
             return Vec::new();
         }
         let answer_by = Some(now + self.limits.answer_timeout);
-        self.shelf.change(id, |entry| entry.answer_by = answer_by);
+        self.proposals
+            .change(id, |entry| entry.answer_by = answer_by);
         self.apply(id, Event::Sent)
     }
 
     /// Our counter-proposal was not sent, or refused by the daemon.
-    pub(super) fn send_failed(&mut self, id: &ProposalId, reason: String) -> Vec<Note> {
-        match self.shelf.get(id) {
+    pub(super) fn send_failed(&mut self, id: &ProposalId, reason: String) -> Vec<PoolEvent> {
+        match self.proposals.get(id) {
             Some(entry) if matches!(entry.state, State::Countering(_)) => {
                 self.apply(id, Event::SendFailed(reason))
             }
@@ -235,7 +241,7 @@ impl Pool {
 
     /// Everything on a demand that is gone is worthless.
     pub(super) fn demand_gone(&mut self, demand: &DemandId) {
-        for id in self.shelf.on(demand) {
+        for id in self.proposals.on(demand) {
             self.apply(&id, Event::DemandGone);
         }
     }
@@ -246,14 +252,14 @@ impl Pool {
     }
 
     /// Providers that did not answer in time are given up.
-    pub(super) fn tick(&mut self, now: Instant) -> Vec<Note> {
-        let silent = self.shelf.overdue(now);
-        let notes = silent
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<PoolEvent> {
+        let silent = self.proposals.overdue(now);
+        let events = silent
             .iter()
             .flat_map(|id| self.apply(id, Event::Silent))
             .collect();
         self.hand_out(now);
-        notes
+        events
     }
 
     /// When [`tick`](Self::tick) has something to do.
@@ -261,8 +267,8 @@ impl Pool {
         // A draft is held until its patience is over: the first one for which it is not yet.
         let patience = self.limits.patience;
         let held = match now.checked_sub(patience) {
-            Some(then) => self.shelf.next_drafted(then),
-            None => self.shelf.first_drafted(),
+            Some(then) => self.proposals.next_drafted(then),
+            None => self.proposals.first_drafted(),
         };
         // Later ones in the queue wait longer.
         let resort = self
@@ -271,36 +277,40 @@ impl Pool {
             .map(|waiter| waiter.since + self.limits.last_resort_after)
             .find(|at| *at > now);
         let held = held.map(|at| at + patience).filter(|at| *at > now);
-        let owed = self.owed.next_release(now);
-        [self.shelf.next_answer(now), held, resort, owed]
+        let owed = self.debts.next_release(now);
+        [self.proposals.next_answer(now), held, resort, owed]
             .into_iter()
             .flatten()
             .min()
     }
 
     fn drop_worst(&mut self) {
-        let worst = self.shelf.ranked().next_back().map(|(id, _)| id.clone());
+        let worst = self
+            .proposals
+            .ranked()
+            .next_back()
+            .map(|(id, _)| id.clone());
         if let Some(id) = worst {
-            self.shelf.remove(&id);
+            self.proposals.remove(&id);
         }
     }
 
-    fn apply(&mut self, id: &ProposalId, event: Event) -> Vec<Note> {
-        let Some(entry) = self.shelf.get(id) else {
+    fn apply(&mut self, id: &ProposalId, event: Event) -> Vec<PoolEvent> {
+        let Some(entry) = self.proposals.get(id) else {
             return Vec::new();
         };
         let by_provider = matches!(event, Event::ProviderRejected(_));
         let (state, effects) = match step(entry.state, event) {
             Ok(done) => done,
-            Err(illegal) => return vec![Note::Violation(illegal)],
+            Err(illegal) => return vec![PoolEvent::Violation(illegal)],
         };
         let (offer, demand) = (entry.offer.clone(), entry.demand.clone());
         if state == State::Refused {
-            self.shelf.remove(id);
+            self.proposals.remove(id);
         } else {
-            self.shelf.change(id, |entry| entry.state = state);
+            self.proposals.change(id, |entry| entry.state = state);
         }
-        let mut notes = Vec::new();
+        let mut events = Vec::new();
         let mut rejected_by_us = false;
         for effect in effects {
             match effect {
@@ -308,36 +318,35 @@ impl Pool {
                 Effect::Reject(reason) => {
                     rejected_by_us = true;
                     let (demand, offer) = (demand.clone(), offer.clone());
-                    notes.push(Note::Reject {
+                    events.push(PoolEvent::Reject {
                         demand,
                         offer,
                         reason,
                     });
                 }
-                Effect::Offer(_) => notes.push(Note::Confirmed {
+                Effect::Offer(_) => events.push(PoolEvent::Confirmed {
                     offer: offer.clone(),
                 }),
                 Effect::Record(reason) => {
                     self.refusals.record(offer.provider_name(), &reason);
                     let offer = offer.clone();
                     if by_provider {
-                        notes.push(Note::Rejected { offer, reason });
+                        events.push(PoolEvent::Rejected { offer, reason });
                     } else if !rejected_by_us {
-                        notes.push(Note::Failed { offer, reason });
+                        events.push(PoolEvent::Failed { offer, reason });
                     }
                 }
             }
         }
-        notes
+        events
     }
 
     /// How long a draft that could not be signed keeps its provider at the end of the queue.
     pub(super) fn failed(&mut self, offer: &OfferProposal, reason: &str, now: Instant) -> Duration {
         self.refusals.record(offer.provider_name(), reason);
-        self.memory.failed(offer.provider_id(), now)
+        self.history.failed(offer.provider_id(), now)
     }
 }
 
 #[cfg(test)]
-#[path = "pool_tests.rs"]
 mod tests;

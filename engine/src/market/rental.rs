@@ -16,15 +16,15 @@ use tokio::sync::watch;
 pub(crate) use restored::{RECOVERED, offer_of};
 
 use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
+use crate::context::Context;
 use crate::event::EventKind;
-use crate::golem::Core;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::model::{JobId, LinearPrices, OfferProposal};
 
 /// A rented machine.
 pub(crate) struct Rental {
-    core: Arc<Core>,
+    context: Arc<Context>,
     job: JobId,
     /// The job of this life that goes on with it.
     adopted_by: OnceLock<JobId>,
@@ -54,13 +54,13 @@ struct Lifetime {
 
 impl Rental {
     pub(super) fn new(
-        core: Arc<Core>,
+        context: Arc<Context>,
         job: JobId,
         agreement_id: AgreementId,
         offer: &OfferProposal,
     ) -> Self {
         let prices = offer.prices().cloned().unwrap_or_default();
-        let approved_at = core.now();
+        let approved_at = context.now();
         Rental {
             job,
             adopted_by: OnceLock::new(),
@@ -77,7 +77,7 @@ impl Rental {
             }),
             ended: watch::Sender::new(None),
             over: watch::Sender::new(false),
-            core,
+            context,
         }
     }
 
@@ -113,7 +113,7 @@ impl Rental {
 
     /// Counts an activity from now on: it bounds what the provider may ask for.
     pub(crate) fn activity_created(&self, id: &ActivityId) {
-        let from = self.core.now();
+        let from = self.context.now();
         self.lock()
             .activities
             .insert(id.clone(), Lifetime { from, to: None });
@@ -121,7 +121,7 @@ impl Rental {
 
     /// Stops counting an activity.
     pub(crate) fn activity_destroyed(&self, id: &ActivityId) {
-        let now = self.core.now();
+        let now = self.context.now();
         if let Some(lifetime) = self.lock().activities.get_mut(id) {
             lifetime.to.get_or_insert(now);
         }
@@ -175,7 +175,7 @@ impl Rental {
                 Err(illegal) => {
                     drop(inner);
                     let what = format!("agreement {}: {illegal}", self.agreement_id);
-                    return self.core.emit(EventKind::ProtocolViolation { what });
+                    return self.context.emit(EventKind::ProtocolViolation { what });
                 }
             };
             let over = matches!(inner.state, State::Ended(_));
@@ -183,7 +183,7 @@ impl Rental {
                 .iter()
                 .any(|effect| matches!(effect, Effect::Announce(_)))
             {
-                inner.ended_at = Some(self.core.now());
+                inner.ended_at = Some(self.context.now());
             }
             (next, over)
         };
@@ -198,7 +198,7 @@ impl Rental {
             }
         }
         if over {
-            self.core.rentals().not_open(&self.agreement_id);
+            self.context.rentals().not_open(&self.agreement_id);
             self.close_if_settled();
             self.over.send_replace(true);
         }
@@ -206,29 +206,29 @@ impl Rental {
 
     /// Writes down that nothing more can come of it, once it has ended and is paid.
     pub(crate) fn close_if_settled(&self) {
-        if !self.is_open() && self.core.payments().is_paid(&self.agreement_id) {
-            self.core.log().fact(Fact::AccountClosed {
+        if !self.is_open() && self.context.payments().is_paid(&self.agreement_id) {
+            self.context.log().fact(Fact::AccountClosed {
                 agreement: self.agreement_id.clone(),
             });
         }
     }
 
     fn announce(&self, end: AgreementEnd) {
-        let now = self.core.now();
+        let now = self.context.now();
         self.lock().ended_at.get_or_insert(now);
-        let accepted = self.core.payments().is_paid(&self.agreement_id);
+        let accepted = self.context.payments().is_paid(&self.agreement_id);
         if self.was_used() && !accepted {
-            let owed = self.core.rentals().owed();
+            let owed = self.context.rentals().provider_debts();
             owed.owe(&self.provider_id, &self.agreement_id);
         }
         if end.by != EndedBy::Lost {
             // A machine that was given up is not known to be gone.
-            self.core.log().fact(Fact::AgreementEnded {
+            self.context.log().fact(Fact::AgreementEnded {
                 agreement: self.agreement_id.clone(),
                 reason: end.to_string(),
             });
         }
-        self.core.emit(EventKind::AgreementTerminated {
+        self.context.emit(EventKind::AgreementTerminated {
             job: self.job().clone(),
             agreement_id: self.agreement_id.clone(),
             provider_id: self.provider_id.clone(),
@@ -241,11 +241,11 @@ impl Rental {
 
     fn end_at_daemon(self: &Arc<Self>, reason: Reason) {
         let rental = Arc::clone(self);
-        self.core.tasks().spawn("terminate", async move {
-            match terminate::terminate(&rental.core, &rental.agreement_id, &reason).await {
+        self.context.tasks().spawn("terminate", async move {
+            match terminate::terminate(&rental.context, &rental.agreement_id, &reason).await {
                 Ok(()) => rental.apply(Event::Terminated, None),
                 Err(why) => {
-                    rental.core.rentals().leave_open(LeftOpen {
+                    rental.context.rentals().leave_open(LeftOpen {
                         agreement_id: rental.agreement_id.clone(),
                         provider_name: rental.provider_name.clone(),
                         reason: why.clone(),
@@ -263,9 +263,9 @@ impl Rental {
     /// the time we saw activities live, with tolerance and grace. Counters that time does not bound
     /// are not limited here.
     pub(crate) fn ceiling(&self, activity: Option<&ActivityId>) -> Glm {
-        let limits = &self.core.config().payment;
+        let limits = &self.context.config().payment;
         let inner = self.lock();
-        let end = inner.ended_at.unwrap_or_else(|| self.core.now());
+        let end = inner.ended_at.unwrap_or_else(|| self.context.now());
         let whole = Lifetime {
             from: self.approved_at,
             to: Some(end),

@@ -6,7 +6,7 @@ use golem_wire::market::AgreementState;
 use http::StatusCode;
 
 use crate::api::{ApiError, Outcome};
-use crate::golem::Core;
+use crate::context::Context;
 use crate::retry::Backoff;
 
 /// Attempts before an agreement is reported as left open; about half a minute.
@@ -17,23 +17,23 @@ const ATTEMPTS: u32 = 8;
 /// # Errors
 /// Why it may still be in force.
 pub(crate) async fn terminate(
-    core: &Core,
+    context: &Context,
     id: &AgreementId,
     reason: &Reason,
 ) -> Result<(), String> {
-    let mut backoff = Backoff::new(core.seed().fork(&format!("terminate/{id}")));
+    let mut backoff = Backoff::new(context.seed().fork(&format!("terminate/{id}")));
     let mut said = String::new();
     let mut attempt = 0;
     while attempt < ATTEMPTS {
         attempt += 1;
-        match core.rest().market().terminate(id, reason).await {
+        match context.rest().market().terminate(id, reason).await {
             Ok(()) => return Ok(()),
             Err(error) => {
                 tracing::debug!(agreement = %id, attempt, %error, "termination failed");
                 if error.is_status(StatusCode::NOT_FOUND) {
                     return Ok(());
                 }
-                if error.outcome() == Outcome::Refused && over(core, id).await == Some(true) {
+                if error.outcome() == Outcome::Refused && over(context, id).await == Some(true) {
                     return Ok(());
                 }
                 said = error.to_string();
@@ -42,13 +42,13 @@ pub(crate) async fn terminate(
                 }
             }
         }
-        if core.is_daemon_away().await {
+        if context.is_daemon_away().await {
             // Only attempts that the daemon had a chance to hear count.
             attempt = attempt.saturating_sub(1);
         }
         if attempt < ATTEMPTS {
             backoff.pause().await;
-            if over(core, id).await == Some(true) {
+            if over(context, id).await == Some(true) {
                 return Ok(());
             }
         }
@@ -59,8 +59,8 @@ pub(crate) async fn terminate(
 }
 
 /// Whether an agreement is over for good; `None` when nobody can tell.
-async fn over(core: &Core, id: &AgreementId) -> Option<bool> {
-    match core.rest().market().agreement(id).await {
+async fn over(context: &Context, id: &AgreementId) -> Option<bool> {
+    match context.rest().market().agreement(id).await {
         Ok(agreement) => Some(matches!(
             agreement.state,
             AgreementState::Terminated
@@ -74,11 +74,14 @@ async fn over(core: &Core, id: &AgreementId) -> Option<bool> {
 }
 
 /// The state of an agreement, asked for until the daemon answers.
-pub(super) async fn look_up(core: &Core, id: &AgreementId) -> Result<AgreementState, ApiError> {
-    let mut backoff = Backoff::new(core.seed().fork(&format!("look-up/{id}")));
-    let agreement = core
+pub(super) async fn look_up(
+    context: &Context,
+    id: &AgreementId,
+) -> Result<AgreementState, ApiError> {
+    let mut backoff = Backoff::new(context.seed().fork(&format!("look-up/{id}")));
+    let agreement = context
         .insist(&mut backoff, ATTEMPTS, || {
-            core.rest().market().agreement(id)
+            context.rest().market().agreement(id)
         })
         .await?;
     Ok(agreement.state)

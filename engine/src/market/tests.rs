@@ -21,10 +21,10 @@ type Events = Arc<Mutex<Vec<EventKind>>>;
 
 async fn open(daemon: &Daemon) -> (Golem, Market, Events) {
     let (golem, events) = daemon.golem().await;
-    let expiration = golem.core().now() + SignedDuration::from_hours(3);
+    let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
     let market = golem
-        .core()
+        .context()
         .open_market(JobId::new("job"), &payload, expiration);
     (golem.clone(), market.await.expect("a market"), events)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::vm::{Image, ImageSource};
-use crate::golem::Core;
+use crate::context::Context;
 use crate::transport::Transport;
 
 /// An answer of the registry is a few hundred bytes.
@@ -74,10 +74,10 @@ struct ImageInfo {
 
 impl<'a> Registry<'a> {
     /// The registry of an engine's configuration.
-    pub(crate) fn of(core: &'a Core) -> Self {
+    pub(crate) fn of(context: &'a Context) -> Self {
         Registry {
-            transport: core.transport(),
-            url: &core.config().registry_url,
+            transport: context.transport(),
+            url: &context.config().registry_url,
         }
     }
 

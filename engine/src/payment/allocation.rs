@@ -8,11 +8,11 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::Earlier;
+use super::PreviousBudget;
 use crate::api::{ApiError, ApiErrorKind, Outcome, Rest};
 use crate::config::Config;
+use crate::context::Context;
 use crate::error::Error;
-use crate::golem::Core;
 use crate::journal::Fact;
 use crate::recovery::{Item, Kind, Recovery};
 use crate::retry::Backoff;
@@ -234,19 +234,19 @@ fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
 
 /// Moves the allocation's timeout on as long as the engine lives, so that a long job keeps its
 /// budget and a crashed one does not.
-pub(crate) async fn keep_alive(core: Arc<Core>) {
-    let half = core.config().allocation_timeout / 2;
-    let mut backoff = Backoff::new(core.seed().fork("keep-alive"));
+pub(crate) async fn keep_alive(context: Arc<Context>) {
+    let half = context.config().allocation_timeout / 2;
+    let mut backoff = Backoff::new(context.seed().fork("keep-alive"));
     loop {
         tokio::time::sleep(half).await;
         let update = AllocationUpdate {
-            timeout: Some(timeout(core.config(), core.now())),
+            timeout: Some(timeout(context.config(), context.now())),
             ..AllocationUpdate::default()
         };
-        let id = core.payments().allocation().allocation_id;
+        let id = context.payments().allocation().allocation_id;
         // Setting the same timeout twice changes nothing, so it may be repeated like a read.
-        let rest = core.rest();
-        let amending = core.insist(&mut backoff, ATTEMPTS, || {
+        let rest = context.rest();
+        let amending = context.insist(&mut backoff, ATTEMPTS, || {
             rest.payment().amend(&id, &update)
         });
         if let Err(error) = amending.await {
@@ -256,30 +256,31 @@ pub(crate) async fn keep_alive(core: Arc<Core>) {
 }
 
 /// Releases the budgets. Releasing twice is as good as once, so it may be repeated.
-pub(crate) async fn release(core: &Core) -> Result<(), ApiError> {
-    release_earlier(core).await;
-    let id = core.payments().allocation().allocation_id;
-    release_one(core.rest(), core.seed(), &id).await?;
+pub(crate) async fn release(context: &Context) -> Result<(), ApiError> {
+    release_previous_budgets(context).await;
+    let id = context.payments().allocation().allocation_id;
+    release_one(context.rest(), context.seed(), &id).await?;
     // Also when it was gone already: an earlier attempt did it.
-    core.log().fact(Fact::AllocationGone { allocation: id });
+    context.log().fact(Fact::AllocationGone { allocation: id });
     Ok(())
 }
 
 /// Releases the budgets of earlier lives.
-pub(crate) async fn release_earlier(core: &Core) {
-    for Earlier { id, .. } in core.payments().take_earlier() {
-        match release_one(core.rest(), core.seed(), &id).await {
+pub(crate) async fn release_previous_budgets(context: &Context) {
+    for PreviousBudget { id, .. } in context.payments().take_previous_budgets() {
+        match release_one(context.rest(), context.seed(), &id).await {
             Ok(()) => {
-                core.log().fact(Fact::AllocationGone {
+                context.log().fact(Fact::AllocationGone {
                     allocation: id.clone(),
                 });
                 let item = Item::new(Kind::Allocation, &id, "released");
-                core.recovered().budget_settled(item);
+                context.recovered().budget_settled(item);
             }
             Err(error) => {
                 tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
                 let note = format!("not released: {error}");
-                core.recovered()
+                context
+                    .recovered()
                     .left(Item::new(Kind::Allocation, &id, note));
             }
         }

@@ -8,40 +8,40 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::documents::{invoice_arrived, note_arrived};
-use super::tide::Tide;
-use crate::golem::Core;
+use super::feed_cursor::FeedCursor;
+use crate::context::Context;
 use crate::journal::Feed;
 use crate::retry::{Backoff, Pace};
 
 macro_rules! follow {
     ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $handle:ident) => {
         $(#[$doc])*
-        pub(crate) async fn $name(core: Arc<Core>) {
-            let mut backoff = Backoff::new(core.seed().fork($label));
-            let wait = core.config().poll;
-            let tide = Tide::new(core.log(), Feed::$feed);
-            let mut after: Option<Timestamp> = tide.start();
+        pub(crate) async fn $name(context: Arc<Context>) {
+            let mut backoff = Backoff::new(context.seed().fork($label));
+            let wait = context.config().poll;
+            let cursor = FeedCursor::new(context.log(), Feed::$feed);
+            let mut after: Option<Timestamp> = cursor.start();
             loop {
                 let started = Instant::now();
-                let api = core.rest().payment();
-                match api.$events(core.app_session(), after, wait).await {
+                let api = context.rest().payment();
+                match api.$events(context.app_session(), after, wait).await {
                     Ok(events) => {
                         let pace = Pace::of(events.is_empty(), started, wait);
                         for event in events {
                             after = after.max(Some(event.event_date));
-                            let mark = tide.begin(event.event_date);
+                            let in_flight = cursor.begin(event.event_date);
                             if event.event_type == $received {
                                 // Waiting here bounds the number of documents under way.
-                                let gate = Arc::clone(&core.payments().gate);
+                                let gate = Arc::clone(&context.payments().gate);
                                 let Ok(turn) = gate.acquire_owned().await else { return };
-                                let owned = Arc::clone(&core);
-                                core.tasks().spawn($label, async move {
+                                let owned = Arc::clone(&context);
+                                context.tasks().spawn($label, async move {
                                     let _turn = turn;
                                     $handle(owned, event.$id).await;
-                                    mark.done();
+                                    in_flight.done();
                                 });
                             } else {
-                                mark.done();
+                                in_flight.done();
                             }
                         }
                         backoff.keep(pace).await;

@@ -20,10 +20,10 @@ fn daemon() -> Daemon {
 /// A machine on which an activity ran for a hundred seconds: at most 0.03 GLM and tolerances.
 async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
     let (golem, _) = daemon.golem().await;
-    let expiration = golem.core().now() + SignedDuration::from_hours(3);
+    let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
     let market = golem
-        .core()
+        .context()
         .open_market(JobId::new("job"), &payload, expiration);
     let rental = market
         .await
@@ -204,23 +204,23 @@ async fn stopping_twice_gives_the_same_report() {
 async fn agreements_of_which_nothing_more_can_come_are_forgotten_and_their_totals_stay() {
     let daemon = daemon();
     let (golem, first) = used(&daemon).await;
-    let core = golem.core();
+    let context = golem.context();
     let id = first.agreement_id.to_string();
     deliver(&daemon, &id, &[("i", "/invoices/i", "0.02")]);
     sleep(Duration::from_secs(60)).await;
     first.terminate("done".into()).await;
-    assert!(core.payments().is_paid(&first.agreement_id));
-    core.rentals().prune(core);
+    assert!(context.payments().is_paid(&first.agreement_id));
+    context.rentals().prune(context);
     assert_eq!(
-        core.rentals().all().len(),
+        context.rentals().all().len(),
         1,
         "it is remembered for a while"
     );
-    sleep(core.config().payment.remember + Duration::from_secs(120)).await;
-    core.rentals().prune(core);
-    assert!(core.rentals().all().is_empty());
-    assert_eq!(core.rentals().total(), 1);
-    assert_eq!(core.payments().totals().invoices_accepted, 1);
+    sleep(context.config().payment.remember + Duration::from_secs(120)).await;
+    context.rentals().prune(context);
+    assert!(context.rentals().all().is_empty());
+    assert_eq!(context.rentals().total(), 1);
+    assert_eq!(context.payments().totals().invoices_accepted, 1);
     let report = golem.stop().await;
     assert_eq!(
         (report.agreements, report.invoices_accepted),
@@ -234,14 +234,14 @@ async fn agreements_of_which_nothing_more_can_come_are_forgotten_and_their_total
 async fn an_agreement_that_is_never_invoiced_is_forgotten_and_named() {
     let daemon = daemon();
     let (golem, rental) = used(&daemon).await;
-    let core = golem.core();
+    let context = golem.context();
     rental.terminate("done".into()).await;
-    sleep(core.config().payment.invoice_wait / 2).await;
-    core.rentals().prune(core);
-    assert_eq!(core.rentals().all().len(), 1);
-    sleep(core.config().payment.invoice_wait).await;
-    core.rentals().prune(core);
-    assert!(core.rentals().all().is_empty());
+    sleep(context.config().payment.invoice_wait / 2).await;
+    context.rentals().prune(context);
+    assert_eq!(context.rentals().all().len(), 1);
+    sleep(context.config().payment.invoice_wait).await;
+    context.rentals().prune(context);
+    assert!(context.rentals().all().is_empty());
     let report = golem.stop().await;
     assert_eq!(report.unpaid.len(), 1, "{report}");
     assert_eq!(report.unpaid[0].agreement_id, rental.agreement_id);

@@ -4,7 +4,7 @@
 use golem_wire::payment::Allocation;
 
 use crate::api::Rest;
-use crate::journal::{Book, Change, Fact, Log};
+use crate::journal::{Change, Fact, Log, OpenState};
 use crate::retry::Backoff;
 use crate::rng::Seed;
 
@@ -16,7 +16,7 @@ pub(crate) async fn find(
     rest: &Rest,
     log: &Log,
     seed: &Seed,
-    before: &Book,
+    before: &OpenState,
 ) -> Option<Vec<Allocation>> {
     let mut asked = before.unresolved.values().map(|open| &open.change);
     if before.allocations.is_empty() && !asked.any(is_about_money) {
@@ -46,7 +46,10 @@ fn is_about_money(change: &Change) -> bool {
 }
 
 /// Which of the daemon's allocations are ours, and what that tells.
-pub(crate) fn sort_out(before: &Book, listed: Vec<Allocation>) -> (Vec<Allocation>, Vec<Fact>) {
+pub(crate) fn sort_out(
+    before: &OpenState,
+    listed: Vec<Allocation>,
+) -> (Vec<Allocation>, Vec<Fact>) {
     let mut facts = Vec::new();
     let mut found = Vec::new();
     for allocation in listed {

@@ -11,7 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ApiError, Rest};
-use crate::journal::{Book, Change};
+use crate::journal::{Change, OpenState};
 use crate::market::SESSION_PROPERTY;
 use crate::retry::Backoff;
 use crate::rng::Seed;
@@ -77,33 +77,41 @@ impl<'a> Observer<'a> {
         }
     }
 
-    /// Everything that belongs to `book`, by its ids; with `strays`, by its session as well. An
+    /// Everything that belongs to `open_state`, by its ids; with `strays`, by its session as well. An
     /// engine at work has things of its session that are no strays.
     ///
     /// # Cancel safety
     /// Cancel-safe: it only reads.
-    pub(crate) async fn look(mut self, book: &Book, strays: bool) -> Observed {
+    pub(crate) async fn look(mut self, open_state: &OpenState, strays: bool) -> Observed {
         let mut seen = Observed::default();
-        let session = book.owner.as_ref().map(|owner| owner.session.as_str());
+        let session = open_state
+            .owner
+            .as_ref()
+            .map(|owner| owner.session.as_str());
         let session = session.filter(|_| strays);
-        self.demands(&mut seen, book, session).await;
+        self.demands(&mut seen, open_state, session).await;
         let ids = match session {
-            Some(session) => self.agreements_of(&mut seen, book, session).await,
-            None => book.agreements.keys().cloned().collect(),
+            Some(session) => self.agreements_of(&mut seen, open_state, session).await,
+            None => open_state.agreements.keys().cloned().collect(),
         };
         self.agreements(&mut seen, ids).await;
-        self.documents(&mut seen, book).await;
+        self.documents(&mut seen, open_state).await;
         seen
     }
 
-    async fn demands(&mut self, seen: &mut Observed, book: &Book, session: Option<&str>) {
+    async fn demands(
+        &mut self,
+        seen: &mut Observed,
+        open_state: &OpenState,
+        session: Option<&str>,
+    ) {
         let api = self.rest.market();
         match self.backoff.read(ATTEMPTS, || api.demands()).await {
             Ok(demands) => {
                 let ours = demands.into_iter().filter(|demand| {
                     let named = demand.properties.get(SESSION_PROPERTY);
                     let named = named.and_then(|value| value.as_str());
-                    book.demands.contains_key(&demand.demand_id)
+                    open_state.demands.contains_key(&demand.demand_id)
                         || (session.is_some() && named == session)
                 });
                 seen.demands = Some(ours.collect());
@@ -118,14 +126,14 @@ impl<'a> Observer<'a> {
     async fn agreements_of(
         &mut self,
         seen: &mut Observed,
-        book: &Book,
+        open_state: &OpenState,
         session: &str,
     ) -> Vec<AgreementId> {
-        let mut ids: IndexSet<AgreementId> = book.agreements.keys().cloned().collect();
+        let mut ids: IndexSet<AgreementId> = open_state.agreements.keys().cloned().collect();
         let api = self.rest.market();
         seen.strays_known = true;
         // One that was never confirmed belongs to no session yet; its demand does.
-        let unconfirmed = book
+        let unconfirmed = open_state
             .unresolved
             .values()
             .any(|open| matches!(open.change, Change::CreateAgreement { .. }));
@@ -215,12 +223,12 @@ impl<'a> Observer<'a> {
         }))
     }
 
-    async fn documents(&mut self, seen: &mut Observed, book: &Book) {
+    async fn documents(&mut self, seen: &mut Observed, open_state: &OpenState) {
         let known = seen.agreements.values().filter_map(|found| match found {
             Seen::Here(known) => Some(known.agreement.timestamp),
             Seen::Gone | Seen::Unanswered(_) => None,
         });
-        let created = book.agreements.values().map(|entry| entry.created);
+        let created = open_state.agreements.values().map(|entry| entry.created);
         let Some(oldest) = known.chain(created).min() else {
             seen.invoices = Some(Vec::new());
             seen.notes = Some(Vec::new());
@@ -251,5 +259,4 @@ impl<'a> Observer<'a> {
 }
 
 #[cfg(test)]
-#[path = "observed_tests.rs"]
 mod tests;

@@ -12,14 +12,14 @@ use http::StatusCode;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::claims::Claim;
 use super::observed::{Observed, Seen};
-use super::plan::{AgreementPlan, Ending, Plan};
+use super::plan::{AgreementAction, AgreementPlan, Plan};
 use super::report::{Item, Kind};
+use super::resumable_instances::Claim;
 use crate::api::ApiError;
+use crate::context::Context;
 use crate::event::EventKind;
-use crate::golem::Core;
-use crate::journal::{Book, Fact, InstanceRecord};
+use crate::journal::{Fact, InstanceRecord, OpenState};
 use crate::market::{AgreementEnd, Rental};
 use crate::payment;
 use crate::retry::Backoff;
@@ -41,32 +41,32 @@ fn reason() -> Reason {
 /// Makes the engine responsible for agreements that are in force or not paid; from here on their
 /// events and documents find them. Sends nothing.
 pub(super) fn register(
-    core: &Arc<Core>,
-    earlier: &Book,
+    context: &Arc<Context>,
+    earlier: &OpenState,
     plan: &Plan,
     seen: &Observed,
     adopt: bool,
 ) -> Registered {
     for fact in &plan.facts {
-        core.log().fact(fact.clone());
+        context.log().fact(fact.clone());
     }
     let mut registered = Registered::new();
     for planned in &plan.agreements {
         let Some(Seen::Here(known)) = seen.agreements.get(&planned.id) else {
             continue;
         };
-        let end = match &planned.ending {
-            Ending::Forget | Ending::Cancel => continue,
-            Ending::Over(end, at) => {
+        let end = match &planned.action {
+            AgreementAction::Forget | AgreementAction::Cancel => continue,
+            AgreementAction::Over(end, at) => {
                 if is_paid(seen, &planned.id) {
                     continue;
                 }
                 Some((end.clone(), *at))
             }
-            Ending::Terminate | Ending::Adopt(_) => None,
+            AgreementAction::Terminate | AgreementAction::Adopt(_) => None,
         };
-        let rental = Rental::restore(core, &known.agreement, &planned.activities, end);
-        core.recovered().track(&rental);
+        let rental = Rental::restore(context, &known.agreement, &planned.activities, end);
+        context.recovered().track(&rental);
         registered.insert(planned.id.clone(), rental);
     }
     for instance in earlier.instances.values() {
@@ -74,14 +74,14 @@ pub(super) fn register(
             let machine = machine_of(plan, &registered, instance);
             if let Some((rental, _)) = &machine {
                 let name = format!("{}/{}", instance.cluster, instance.index);
-                core.recovered().goes_on(&name, rental);
+                context.recovered().goes_on(&name, rental);
             }
-            core.claims().wait(Claim {
+            context.resumable().wait(Claim {
                 record: instance.clone(),
                 machine,
             });
         } else {
-            instance_ended(core, instance);
+            instance_ended(context, instance);
         }
     }
     registered
@@ -95,8 +95,8 @@ fn machine_of(
 ) -> Option<(Arc<Rental>, ActivityId)> {
     let id = instance.agreement.as_ref()?;
     let planned = plan.agreements.iter().find(|planned| planned.id == *id)?;
-    match &planned.ending {
-        Ending::Adopt(activity) if instance.activity.as_ref() == Some(activity) => {
+    match &planned.action {
+        AgreementAction::Adopt(activity) if instance.activity.as_ref() == Some(activity) => {
             Some((Arc::clone(registered.get(id)?), activity.clone()))
         }
         _ => None,
@@ -113,8 +113,8 @@ fn is_paid(seen: &Observed, id: &AgreementId) -> bool {
 
 /// Does all of it. To be called in an owned task.
 pub(super) async fn perform(
-    core: &Arc<Core>,
-    earlier: &Book,
+    context: &Arc<Context>,
+    earlier: &OpenState,
     plan: Plan,
     seen: Observed,
     registered: Registered,
@@ -122,23 +122,23 @@ pub(super) async fn perform(
     // Boxed one by one: compilers of today cannot see that such futures may move between threads.
     let mut loose: Vec<BoxFuture<'_, ()>> = Vec::new();
     for id in &plan.withdraw {
-        loose.push(Box::pin(withdraw(core, id)));
+        loose.push(Box::pin(withdraw(context, id)));
     }
     for id in &plan.unbind {
-        loose.push(Box::pin(unbind(core, id)));
+        loose.push(Box::pin(unbind(context, id)));
     }
     join_all(loose).await;
 
     let (invoices, notes) = documents(&registered, &seen);
     let mut work: Vec<BoxFuture<'_, ()>> = Vec::new();
-    work.push(Box::pin(payment::take_up(core, invoices, notes)));
+    work.push(Box::pin(payment::take_up(context, invoices, notes)));
     for planned in &plan.agreements {
         let rental = registered.get(&planned.id).cloned();
-        work.push(Box::pin(end(core, earlier, planned, &seen, rental)));
+        work.push(Box::pin(end(context, earlier, planned, &seen, rental)));
     }
     join_all(work).await;
     for op in plan.resolved {
-        core.log().fact(Fact::Resolved { op });
+        context.log().fact(Fact::Resolved { op });
     }
 }
 
@@ -168,124 +168,138 @@ fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
     }
 }
 
-fn backoff(core: &Core, label: &str) -> Backoff {
-    Backoff::new(core.seed().fork(&format!("recovery/{label}")))
+fn backoff(context: &Context, label: &str) -> Backoff {
+    Backoff::new(context.seed().fork(&format!("recovery/{label}")))
 }
 
-async fn withdraw(core: &Core, id: &golem_wire::DemandId) {
-    let mut backoff = backoff(core, id.as_str());
-    let api = core.rest().market();
-    let done = core
+async fn withdraw(context: &Context, id: &golem_wire::DemandId) {
+    let mut backoff = backoff(context, id.as_str());
+    let api = context.rest().market();
+    let done = context
         .insist(&mut backoff, ATTEMPTS, || api.unsubscribe(id))
         .await;
     match unless_gone(done) {
         Ok(()) => {
-            core.log().fact(Fact::DemandGone { demand: id.clone() });
-            core.recovered()
+            context.log().fact(Fact::DemandGone { demand: id.clone() });
+            context
+                .recovered()
                 .settled(Item::new(Kind::Demand, id, "withdrawn"));
         }
         Err(error) => {
             let note = format!("not withdrawn, it stays until it expires: {error}");
-            core.recovered().left(Item::new(Kind::Demand, id, note));
+            context.recovered().left(Item::new(Kind::Demand, id, note));
         }
     }
 }
 
-async fn unbind(core: &Core, id: &str) {
-    let mut backoff = backoff(core, id);
-    let api = core.rest().gsb();
-    let done = core.insist(&mut backoff, ATTEMPTS, || api.unbind(id)).await;
+async fn unbind(context: &Context, id: &str) {
+    let mut backoff = backoff(context, id);
+    let api = context.rest().gsb();
+    let done = context
+        .insist(&mut backoff, ATTEMPTS, || api.unbind(id))
+        .await;
     match unless_gone(done) {
         Ok(()) => {
-            core.log().fact(Fact::ServiceGone {
+            context.log().fact(Fact::ServiceGone {
                 services: id.to_owned(),
             });
-            core.recovered()
+            context
+                .recovered()
                 .settled(Item::new(Kind::BusService, id, "withdrawn"));
         }
         Err(error) => {
             let note = format!("not withdrawn: {error}");
-            core.recovered().left(Item::new(Kind::BusService, id, note));
+            context
+                .recovered()
+                .left(Item::new(Kind::BusService, id, note));
         }
     }
 }
 
 /// Brings an agreement to its end, or leaves it to the instance that goes on with it.
 async fn end(
-    core: &Arc<Core>,
-    earlier: &Book,
+    context: &Arc<Context>,
+    earlier: &OpenState,
     planned: &AgreementPlan,
     seen: &Observed,
     rental: Option<Arc<Rental>>,
 ) {
     let id = &planned.id;
-    match (&planned.ending, rental) {
-        (Ending::Forget, _) => forget(core, id, "nothing came of it"),
-        (Ending::Cancel, _) => cancel(core, planned, seen).await,
-        (Ending::Over(..), None) => forget(core, id, "paid by an earlier run"),
-        (Ending::Over(end, _), Some(_)) => {
+    match (&planned.action, rental) {
+        (AgreementAction::Forget, _) => forget(context, id, "nothing came of it"),
+        (AgreementAction::Cancel, _) => cancel(context, planned, seen).await,
+        (AgreementAction::Over(..), None) => forget(context, id, "paid by an earlier run"),
+        (AgreementAction::Over(end, _), Some(_)) => {
             let known = earlier.agreements.get(id).and_then(|entry| entry.ended);
             if known.is_none() {
-                ended(core, id, end);
+                ended(context, id, end);
             }
         }
-        (Ending::Terminate, Some(rental)) => terminate(core, planned, &rental).await,
-        (Ending::Adopt(_), _) => destroy_all(core, planned, None).await,
+        (AgreementAction::Terminate, Some(rental)) => terminate(context, planned, &rental).await,
+        (AgreementAction::Adopt(_), _) => destroy_all(context, planned, None).await,
         // Registered before.
-        (Ending::Terminate, None) => {}
+        (AgreementAction::Terminate, None) => {}
     }
 }
 
 /// An instance of an earlier life has no machine any more.
-pub(crate) fn instance_ended(core: &Core, instance: &InstanceRecord) {
+pub(crate) fn instance_ended(context: &Context, instance: &InstanceRecord) {
     let mut instance = instance.clone();
     instance.state = "terminated".into();
-    core.log().fact(Fact::Instance { instance });
+    context.log().fact(Fact::Instance { instance });
 }
 
-fn ended(core: &Core, id: &AgreementId, end: &AgreementEnd) {
-    core.log().fact(Fact::AgreementEnded {
+fn ended(context: &Context, id: &AgreementId, end: &AgreementEnd) {
+    context.log().fact(Fact::AgreementEnded {
         agreement: id.clone(),
         reason: end.to_string(),
     });
 }
 
-fn forget(core: &Core, id: &AgreementId, why: &str) {
-    core.log().fact(Fact::AccountClosed {
+fn forget(context: &Context, id: &AgreementId, why: &str) {
+    context.log().fact(Fact::AccountClosed {
         agreement: id.clone(),
     });
-    core.recovered()
+    context
+        .recovered()
         .settled(Item::new(Kind::Agreement, id, why));
 }
 
-async fn terminate(core: &Arc<Core>, planned: &AgreementPlan, rental: &Arc<Rental>) {
-    destroy_all(core, planned, Some(rental)).await;
+async fn terminate(context: &Arc<Context>, planned: &AgreementPlan, rental: &Arc<Rental>) {
+    destroy_all(context, planned, Some(rental)).await;
     rental.terminate(reason()).await;
 }
 
-async fn destroy_all(core: &Arc<Core>, planned: &AgreementPlan, rental: Option<&Arc<Rental>>) {
-    let api = core.rest().activity();
-    let wait = core.config().activity.change_timeout;
+async fn destroy_all(
+    context: &Arc<Context>,
+    planned: &AgreementPlan,
+    rental: Option<&Arc<Rental>>,
+) {
+    let api = context.rest().activity();
+    let wait = context.config().activity.change_timeout;
     for id in &planned.destroy {
         if let Some(rental) = rental {
             rental.activity_destroyed(id);
         }
-        let mut backoff = backoff(core, id.as_str());
+        let mut backoff = backoff(context, id.as_str());
         // Destroying twice is as good as once.
-        let done = core.insist(&mut backoff, 2, || api.destroy(id, wait)).await;
+        let done = context
+            .insist(&mut backoff, 2, || api.destroy(id, wait))
+            .await;
         match unless_gone(done) {
             Ok(()) => {
-                core.log().fact(Fact::ActivityGone {
+                context.log().fact(Fact::ActivityGone {
                     activity: id.clone(),
                 });
                 if let Some(rental) = rental {
-                    core.emit(EventKind::ActivityDestroyed {
+                    context.emit(EventKind::ActivityDestroyed {
                         job: rental.job().clone(),
                         agreement_id: planned.id.clone(),
                         activity_id: id.clone(),
                     });
                 }
-                core.recovered()
+                context
+                    .recovered()
                     .settled(Item::new(Kind::Activity, id, "destroyed"));
             }
             Err(error) => {
@@ -296,40 +310,44 @@ async fn destroy_all(core: &Arc<Core>, planned: &AgreementPlan, rental: Option<&
 }
 
 /// Nobody waits for the approval any more; one that came all the same is ended.
-async fn cancel(core: &Arc<Core>, planned: &AgreementPlan, seen: &Observed) {
+async fn cancel(context: &Arc<Context>, planned: &AgreementPlan, seen: &Observed) {
     let id = &planned.id;
-    let mut backoff = backoff(core, id.as_str());
-    let api = core.rest().market();
+    let mut backoff = backoff(context, id.as_str());
+    let api = context.rest().market();
     let reason = reason();
     // One that was approved in the meantime is "gone" for this, and yet in force.
     let error = match api.cancel(id, &reason).await {
-        Ok(()) => return forget(core, id, "cancelled before it was approved"),
+        Ok(()) => return forget(context, id, "cancelled before it was approved"),
         Err(error) => error,
     };
-    let found = core
+    let found = context
         .insist(&mut backoff, ATTEMPTS, || api.agreement(id))
         .await;
     match found.map(|agreement| agreement.state) {
         Ok(AgreementState::Approved) => {
             if let Some(Seen::Here(known)) = seen.agreements.get(id) {
                 let document = &known.agreement;
-                let rental = Rental::restore(core, document, &planned.activities, None);
-                core.recovered().track(&rental);
-                terminate(core, planned, &rental).await;
+                let rental = Rental::restore(context, document, &planned.activities, None);
+                context.recovered().track(&rental);
+                terminate(context, planned, &rental).await;
             }
         }
         Ok(AgreementState::Proposal | AgreementState::Pending) => {
             // Only we can confirm the one, and the other expires at its provider.
             let note = format!("not cancelled, it expires: {error}");
-            core.recovered().left(Item::new(Kind::Agreement, id, note));
+            context
+                .recovered()
+                .left(Item::new(Kind::Agreement, id, note));
         }
-        Ok(_) => forget(core, id, "nothing came of it"),
+        Ok(_) => forget(context, id, "nothing came of it"),
         Err(error) if error.is_status(StatusCode::NOT_FOUND) => {
-            forget(core, id, "the daemon does not know it any more");
+            forget(context, id, "the daemon does not know it any more");
         }
         Err(error) => {
             let note = format!("whether it is in force is unknown: {error}");
-            core.recovered().left(Item::new(Kind::Agreement, id, note));
+            context
+                .recovered()
+                .left(Item::new(Kind::Agreement, id, note));
         }
     }
 }

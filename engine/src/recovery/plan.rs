@@ -1,4 +1,4 @@
-//! What is done about what an earlier life left open, as a pure function of the journal's book and
+//! What is done about what an earlier life left open, as a pure function of the journal's open state and
 //! the daemon's answers. Owns: the rules. Does not own: asking (`observed.rs`), doing (`perform.rs`).
 //!
 //! | the daemon says of an agreement | what is done |
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::observed::{Known, Observed, Seen};
 use crate::journal::{
-    AgreementEntry, Book, Change, Fact, InstanceRecord, Lifetime, Unresolved, services_at,
+    AgreementEntry, Change, Fact, InstanceRecord, Lifetime, OpenState, Unresolved, services_at,
 };
 use crate::market::{AgreementEnd, EndedBy};
 
@@ -42,7 +42,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AgreementPlan {
     pub(crate) id: AgreementId,
-    pub(crate) ending: Ending,
+    pub(crate) action: AgreementAction,
     /// Its activities, from when to when, as far as anybody knows.
     pub(crate) activities: IndexMap<ActivityId, Lifetime>,
     /// Those to destroy.
@@ -51,7 +51,7 @@ pub(crate) struct AgreementPlan {
 
 /// How an agreement comes to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum AgreementAction {
     /// Nothing came of it, or the daemon forgot it: it is closed.
     Forget,
     /// Nobody waits for its approval.
@@ -66,17 +66,23 @@ pub(crate) enum Ending {
 
 /// Plans. Requests below `before` are those of earlier lives. With `adopt`, instances that can go on
 /// are left alone. `now` is the engine's time.
-pub(crate) fn plan(book: &Book, seen: &Observed, before: u64, adopt: bool, now: Timestamp) -> Plan {
+pub(crate) fn plan(
+    open_state: &OpenState,
+    seen: &Observed,
+    before: u64,
+    adopt: bool,
+    now: Timestamp,
+) -> Plan {
     let mut plan = Plan::default();
-    demands(book, seen, &mut plan);
-    plan.unbind = services(book, before);
+    demands(open_state, seen, &mut plan);
+    plan.unbind = services(open_state, before);
     for (id, found) in &seen.agreements {
-        let entry = book.agreements.get(id);
+        let entry = open_state.agreements.get(id);
         match found {
             Seen::Unanswered(why) => plan.left.push((id.clone(), why.clone())),
             Seen::Gone => plan.agreements.push(AgreementPlan {
                 id: id.clone(),
-                ending: Ending::Forget,
+                action: AgreementAction::Forget,
                 activities: IndexMap::new(),
                 destroy: Vec::new(),
             }),
@@ -85,35 +91,38 @@ pub(crate) fn plan(book: &Book, seen: &Observed, before: u64, adopt: bool, now: 
                     let agreement = id.clone();
                     plan.facts.push(Fact::AgreementFound { agreement });
                 }
-                let planned = agreement(book, known, entry, adopt, now, &mut plan.facts);
+                let planned = agreement(open_state, known, entry, adopt, now, &mut plan.facts);
                 plan.agreements.push(planned);
             }
         }
     }
-    let earlier = book.unresolved.range(..before);
+    let earlier = open_state.unresolved.range(..before);
     plan.resolved = earlier
-        .filter(|(_, open)| is_resolved(book, seen, open))
+        .filter(|(_, open)| is_resolved(open_state, seen, open))
         .map(|(op, _)| *op)
         .collect();
     plan
 }
 
-fn demands(book: &Book, seen: &Observed, plan: &mut Plan) {
+fn demands(open_state: &OpenState, seen: &Observed, plan: &mut Plan) {
     let Some(there) = &seen.demands else { return };
     plan.withdraw = there
         .iter()
         .map(|demand| demand.demand_id.clone())
         .collect();
-    let gone = book.demands.keys().filter(|id| !plan.withdraw.contains(id));
+    let gone = open_state
+        .demands
+        .keys()
+        .filter(|id| !plan.withdraw.contains(id));
     plan.facts.extend(gone.map(|demand| Fact::DemandGone {
         demand: demand.clone(),
     }));
 }
 
 /// The bus names a service after its address, so that one of unknown outcome is known as well.
-fn services(book: &Book, before: u64) -> Vec<String> {
-    let mut services = book.services.clone();
-    for (_, open) in book.unresolved.range(..before) {
+fn services(open_state: &OpenState, before: u64) -> Vec<String> {
+    let mut services = open_state.services.clone();
+    for (_, open) in open_state.unresolved.range(..before) {
         if let Change::Bind { address } = &open.change {
             services.push(services_at(address));
         }
@@ -122,7 +131,7 @@ fn services(book: &Book, before: u64) -> Vec<String> {
 }
 
 fn agreement(
-    book: &Book,
+    open_state: &OpenState,
     known: &Known,
     entry: Option<&AgreementEntry>,
     adopt: bool,
@@ -134,20 +143,20 @@ fn agreement(
     let approved = document.approved_date;
     let over = |by, reason: &str| {
         let at = entry.and_then(|entry| entry.ended).unwrap_or(now);
-        Ending::Over(AgreementEnd::new(by, reason), at)
+        AgreementAction::Over(AgreementEnd::new(by, reason), at)
     };
-    let ending = match &document.state {
-        AgreementState::Proposal | AgreementState::Pending => Ending::Cancel,
-        AgreementState::Cancelled | AgreementState::Rejected => Ending::Forget,
-        AgreementState::Expired if approved.is_none() => Ending::Forget,
+    let action = match &document.state {
+        AgreementState::Proposal | AgreementState::Pending => AgreementAction::Cancel,
+        AgreementState::Cancelled | AgreementState::Rejected => AgreementAction::Forget,
+        AgreementState::Expired if approved.is_none() => AgreementAction::Forget,
         AgreementState::Expired => over(EndedBy::Expired, "it expired"),
         AgreementState::Terminated => over(EndedBy::Lost, "it was over when the engine came back"),
-        AgreementState::Approved | AgreementState::Other(_) => match instance_on(book, &id) {
+        AgreementState::Approved | AgreementState::Other(_) => match instance_on(open_state, &id) {
             Some(instance) if adopt => match can_go_on(known, instance) {
-                Some(activity) => Ending::Adopt(activity),
-                None => Ending::Terminate,
+                Some(activity) => AgreementAction::Adopt(activity),
+                None => AgreementAction::Terminate,
             },
-            _ => Ending::Terminate,
+            _ => AgreementAction::Terminate,
         },
     };
     let mut activities = entry
@@ -163,7 +172,7 @@ fn agreement(
             }
             Some(_) => {}
             None => {
-                let from = first_wanted(book, &id)
+                let from = first_wanted(open_state, &id)
                     .or(approved)
                     .unwrap_or(document.timestamp);
                 activities.insert(activity.clone(), Lifetime { from, to: None });
@@ -174,22 +183,31 @@ fn agreement(
                 });
             }
         }
-        let adopted = matches!(&ending, Ending::Adopt(kept) if kept == activity);
-        if !gone && !adopted && matches!(ending, Ending::Adopt(_) | Ending::Terminate) {
+        let adopted = matches!(&action, AgreementAction::Adopt(kept) if kept == activity);
+        if !gone
+            && !adopted
+            && matches!(
+                action,
+                AgreementAction::Adopt(_) | AgreementAction::Terminate
+            )
+        {
             destroy.push(activity.clone());
         }
     }
     AgreementPlan {
         id,
-        ending,
+        action,
         activities,
         destroy,
     }
 }
 
 /// The instance that runs, or stops, on an agreement.
-fn instance_on<'a>(book: &'a Book, agreement: &AgreementId) -> Option<&'a InstanceRecord> {
-    book.instances.values().find(|instance| {
+fn instance_on<'a>(
+    open_state: &'a OpenState,
+    agreement: &AgreementId,
+) -> Option<&'a InstanceRecord> {
+    open_state.instances.values().find(|instance| {
         instance.resumable
             && instance.agreement.as_ref() == Some(agreement)
             && matches!(instance.state.as_str(), "running" | "stopping")
@@ -204,8 +222,9 @@ fn can_go_on(known: &Known, instance: &InstanceRecord) -> Option<ActivityId> {
 }
 
 /// When an activity whose creation has an unknown outcome may have begun.
-fn first_wanted(book: &Book, id: &AgreementId) -> Option<Timestamp> {
-    book.unresolved
+fn first_wanted(open_state: &OpenState, id: &AgreementId) -> Option<Timestamp> {
+    open_state
+        .unresolved
         .values()
         .find_map(|open| match &open.change {
             Change::CreateActivity { agreement } if agreement == id => Some(open.at),
@@ -214,7 +233,7 @@ fn first_wanted(book: &Book, id: &AgreementId) -> Option<Timestamp> {
 }
 
 /// Whether nothing is unknown about a request any more.
-fn is_resolved(book: &Book, seen: &Observed, open: &Unresolved) -> bool {
+fn is_resolved(open_state: &OpenState, seen: &Observed, open: &Unresolved) -> bool {
     let answered = |id: &AgreementId| !matches!(seen.agreements.get(id), Some(Seen::Unanswered(_)));
     match &open.change {
         // Looked up where budgets are.
@@ -231,7 +250,7 @@ fn is_resolved(book: &Book, seen: &Observed, open: &Unresolved) -> bool {
         | Change::CreateActivity { agreement } => answered(agreement),
         // Scripts end with their activity, or are the business of the handler that goes on.
         Change::Exec { activity } | Change::DestroyActivity { activity } => {
-            let owner = book
+            let owner = open_state
                 .agreements
                 .iter()
                 .find(|(_, entry)| entry.activities.contains_key(activity));

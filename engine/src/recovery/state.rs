@@ -6,14 +6,14 @@ use golem_wire::AgreementId;
 use golem_wire::payment::Allocation;
 
 use super::observed::{Observed, Seen};
-use super::plan::{Ending, Plan};
+use super::plan::{AgreementAction, Plan};
 use super::report::{Item, Kind, RecoveryReport};
-use crate::golem::Core;
-use crate::journal::{Book, SetAside};
+use crate::context::Context;
+use crate::journal::{OpenState, SetAside};
 use crate::lifecycle::payment::InvoiceState;
 use crate::lifecycle::service::ServiceState;
 use crate::market::Rental;
-use crate::payment::{self, Budgets, Earlier};
+use crate::payment::{self, Budgets, PreviousBudget};
 
 /// What recovery found and did.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct State {
     report: RecoveryReport,
     tracked: Vec<Tracked>,
     /// Budgets of earlier lives that by policy nobody touches.
-    held: Vec<Earlier>,
+    held: Vec<PreviousBudget>,
 }
 
 /// An agreement of an earlier life that is the engine's now.
@@ -42,8 +42,8 @@ impl Recovered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Recovery of this book begins.
-    pub(super) fn begin(&self, book: &Book) {
+    /// Recovery of this open state begins.
+    pub(super) fn begin(&self, open_state: &OpenState) {
         let mut state = self.lock();
         let kept = std::mem::take(&mut state.report);
         let report = &mut state.report;
@@ -54,18 +54,21 @@ impl Recovered {
         report.settled = only_budgets(kept.settled);
         report.awaited = only_budgets(kept.awaited);
         report.left = only_budgets(kept.left);
-        if let Some(owner) = &book.owner {
+        if let Some(owner) = &open_state.owner {
             report.session.clone_from(&owner.session);
         }
-        for (op, open) in &book.unresolved {
+        for (op, open) in &open_state.unresolved {
             let note = format!("to {}, sent at {}, outcome unknown", open.change, open.at);
             report.found.push(Item::new(Kind::Request, op, note));
         }
-        for id in &book.services {
+        for id in &open_state.services {
             report.found.push(Item::new(Kind::BusService, id, "bound"));
         }
         let ended = ServiceState::Terminated.as_str();
-        let live = book.instances.iter().filter(|(_, it)| it.state != ended);
+        let live = open_state
+            .instances
+            .iter()
+            .filter(|(_, it)| it.state != ended);
         for (name, instance) in live {
             let note = instance.state.clone();
             report.found.push(Item::new(Kind::Instance, name, note));
@@ -73,13 +76,13 @@ impl Recovered {
     }
 
     /// The daemon did not answer: nothing can be done.
-    pub(super) fn nothing_known(&self, book: &Book, why: &str) {
+    pub(super) fn nothing_known(&self, open_state: &OpenState, why: &str) {
         let mut state = self.lock();
-        let demands = book
+        let demands = open_state
             .demands
             .keys()
             .map(|id| Item::new(Kind::Demand, id, why));
-        let agreements = book
+        let agreements = open_state
             .agreements
             .keys()
             .map(|id| Item::new(Kind::Agreement, id, why));
@@ -144,12 +147,12 @@ impl Recovered {
     }
 
     /// Budgets of earlier lives that are left alone for now.
-    pub(crate) fn hold(&self, budgets: impl IntoIterator<Item = Earlier>) {
+    pub(crate) fn hold(&self, budgets: impl IntoIterator<Item = PreviousBudget>) {
         self.lock().held.extend(budgets);
     }
 
     /// Those that were left alone.
-    pub(super) fn take_held(&self) -> Vec<Earlier> {
+    pub(super) fn take_held(&self) -> Vec<PreviousBudget> {
         std::mem::take(&mut self.lock().held)
     }
 
@@ -191,21 +194,21 @@ impl Recovered {
     }
 
     /// Whether agreements of earlier lives may still have to be paid.
-    pub(crate) fn owes(&self, core: &Core) -> bool {
+    pub(crate) fn owes(&self, context: &Context) -> bool {
         let state = self.lock();
         state.tracked.iter().any(|tracked| {
-            let invoice = core.payments().invoice(&tracked.id);
+            let invoice = context.payments().invoice(&tracked.id);
             match invoice {
                 InvoiceState::Accepted { .. } => false,
-                InvoiceState::None if !tracked.used => is_open(core, &tracked.id),
+                InvoiceState::None if !tracked.used => is_open(context, &tracked.id),
                 // Forgotten agreements owe nothing any more.
-                _ => core.rentals().get(&tracked.id).is_some(),
+                _ => context.rentals().get(&tracked.id).is_some(),
             }
         })
     }
 
     /// What is known now.
-    pub(crate) fn report(&self, core: &Core) -> RecoveryReport {
+    pub(crate) fn report(&self, context: &Context) -> RecoveryReport {
         let (mut report, tracked) = {
             let state = self.lock();
             (state.report.clone(), state.tracked.clone())
@@ -219,9 +222,9 @@ impl Recovered {
             } = tracked;
             let item =
                 |note: String| Item::new(Kind::Agreement, &id, format!("with {provider}, {note}"));
-            match core.payments().invoice(&id) {
-                _ if is_open(core, &id) && adopted => {}
-                _ if is_open(core, &id) => report.left.push(item("being terminated".into())),
+            match context.payments().invoice(&id) {
+                _ if is_open(context, &id) && adopted => {}
+                _ if is_open(context, &id) => report.left.push(item("being terminated".into())),
                 InvoiceState::Accepted {
                     id: invoice,
                     amount,
@@ -246,7 +249,7 @@ impl Recovered {
                     report.left.push(item(note).of(amount));
                 }
                 InvoiceState::None if used => {
-                    let accepted = core.payments().accepted(&id);
+                    let accepted = context.payments().accepted(&id);
                     let mut note = "ended; its final invoice is awaited".to_owned();
                     if !accepted.is_zero() {
                         let by_notes = accepted.normalized();
@@ -269,8 +272,9 @@ fn set_adopted(state: &mut State, id: &AgreementId, adopted: bool) {
     }
 }
 
-fn is_open(core: &Core, id: &AgreementId) -> bool {
-    core.rentals()
+fn is_open(context: &Context, id: &AgreementId) -> bool {
+    context
+        .rentals()
         .get(id)
         .is_some_and(|rental| rental.is_open())
 }
@@ -298,7 +302,7 @@ fn found(plan: &Plan, seen: &Observed) -> Vec<Item> {
         };
         items.push(Item::new(Kind::Agreement, &planned.id, note));
         let mut live = planned.destroy.clone();
-        if let Ending::Adopt(activity) = &planned.ending {
+        if let AgreementAction::Adopt(activity) = &planned.action {
             live.push(activity.clone());
         }
         for id in live {

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::observed::{Known, Observed, Seen};
-use super::plan::{Ending, Plan, plan};
+use super::plan::{AgreementAction, Plan, plan};
 use super::sort_out_budgets;
-use crate::journal::{Book, Change, Entry, Fact, InstanceRecord, Outcome, Record};
+use crate::journal::{Change, Entry, Fact, InstanceRecord, OpenState, Outcome, Record};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("literal")
@@ -20,7 +20,7 @@ fn at(second: i64) -> Timestamp {
 /// A journal that ends abruptly.
 #[derive(Default)]
 struct Story {
-    book: Book,
+    open_state: OpenState,
     op: u64,
 }
 
@@ -29,7 +29,7 @@ impl Story {
         let op = self.op;
         self.op += 1;
         let record = Record::Intent { op, change };
-        self.book.apply(&Entry {
+        self.open_state.apply(&Entry {
             at: at(second),
             record,
         });
@@ -41,7 +41,7 @@ impl Story {
         let id = id.map(str::to_owned);
         let outcome = Outcome::Done { id };
         let record = Record::Outcome { op, outcome };
-        self.book.apply(&Entry {
+        self.open_state.apply(&Entry {
             at: at(second),
             record,
         });
@@ -49,7 +49,7 @@ impl Story {
 
     fn fact(&mut self, fact: Fact) {
         let record = Record::Fact { fact };
-        self.book.apply(&Entry { at: at(50), record });
+        self.open_state.apply(&Entry { at: at(50), record });
     }
 
     /// An agreement that was confirmed, with an activity.
@@ -65,7 +65,7 @@ impl Story {
     }
 
     fn plan(&self, seen: &Observed, adopt: bool) -> Plan {
-        plan(&self.book, seen, self.op, adopt, at(100))
+        plan(&self.open_state, seen, self.op, adopt, at(100))
     }
 }
 
@@ -121,12 +121,12 @@ fn an_agreement_ends_as_its_state_demands() {
     for (state, approved, wanted) in table {
         let observed = here(state.clone(), approved, Some(ActivityState::Ready));
         let plan = Story::rented().plan(&observed, false);
-        let word = match &plan.agreements[0].ending {
-            Ending::Forget => "forget",
-            Ending::Cancel => "cancel",
-            Ending::Over(..) => "over",
-            Ending::Terminate => "terminate",
-            Ending::Adopt(_) => "adopt",
+        let word = match &plan.agreements[0].action {
+            AgreementAction::Forget => "forget",
+            AgreementAction::Cancel => "cancel",
+            AgreementAction::Over(..) => "over",
+            AgreementAction::Terminate => "terminate",
+            AgreementAction::Adopt(_) => "adopt",
         };
         assert_eq!(word, wanted, "{state}");
         let destroyed = plan.agreements[0].destroy.len();
@@ -158,13 +158,13 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
         };
         story.fact(Fact::Instance { instance });
         let observed = here(AgreementState::Approved, true, activity.clone());
-        let ending = story.plan(&observed, true).agreements[0].ending.clone();
-        let wanted = Ending::Adopt("x".into());
-        assert_eq!(ending == wanted, adopted, "{state} {activity:?}");
-        let settled = story.plan(&observed, false).agreements[0].ending.clone();
+        let action = story.plan(&observed, true).agreements[0].action.clone();
+        let wanted = AgreementAction::Adopt("x".into());
+        assert_eq!(action == wanted, adopted, "{state} {activity:?}");
+        let settled = story.plan(&observed, false).agreements[0].action.clone();
         assert_eq!(
             settled,
-            Ending::Terminate,
+            AgreementAction::Terminate,
             "nothing is adopted against the policy"
         );
     }
@@ -173,7 +173,7 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
 #[test]
 fn an_activity_whose_answer_was_lost_is_found_and_counted_from_the_request_on() {
     let mut story = Story::rented();
-    story.book.agreements["a"].activities.clear();
+    story.open_state.agreements["a"].activities.clear();
     let agreement = AgreementId::new("a");
     let op = story.asked(7, Change::CreateActivity { agreement });
     let observed = here(AgreementState::Approved, true, Some(ActivityState::New));
@@ -210,7 +210,7 @@ fn requests_of_this_life_are_not_resolved_by_looking_at_earlier_ones() {
     let proposal = "q".into();
     story.asked(9, Change::Counter { proposal });
     let observed = here(AgreementState::Terminated, true, None);
-    let plan = plan(&story.book, &observed, before, false, at(100));
+    let plan = plan(&story.open_state, &observed, before, false, at(100));
     assert!(plan.resolved.is_empty());
 }
 
@@ -237,7 +237,7 @@ fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
         listed("other", "1", 601),
         listed("more", "2", 600),
     ];
-    let (found, facts) = sort_out_budgets(&story.book, all);
+    let (found, facts) = sort_out_budgets(&story.open_state, all);
     let ids: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
     assert_eq!(ids, ["ours"]);
     assert!(facts.contains(&Fact::Resolved { op }));

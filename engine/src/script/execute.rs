@@ -34,7 +34,7 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
     }
     let cancel = CancellationToken::new();
     let _guard = cancel.clone().drop_guard();
-    let tasks = script.activity.core().tasks().clone();
+    let tasks = script.activity.context().tasks().clone();
     let deadline = script
         .timeout
         .map(|timeout| (Instant::now() + timeout, timeout));
@@ -130,8 +130,8 @@ impl<'a> Execution<'a> {
         max_result_bytes: usize,
     ) -> Result<(), ScriptError> {
         let activity = Arc::clone(self.activity);
-        let give_up = Instant::now() + activity.core().config().activity.busy_wait;
-        let mut backoff = Backoff::new(activity.core().seed().fork("after-another"));
+        let give_up = Instant::now() + activity.context().config().activity.busy_wait;
+        let mut backoff = Backoff::new(activity.context().seed().fork("after-another"));
         loop {
             let again = Instant::now() < give_up;
             if self
@@ -145,7 +145,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// After a batch of unknown fate: waits until the exe-unit is idle, since one that did get it is
+    /// After a batch of unknown health: waits until the exe-unit is idle, since one that did get it is
     /// busy and fails whatever comes meanwhile.
     async fn settle(
         &mut self,

@@ -22,9 +22,9 @@ use super::error::describe;
 use super::instance::{Runner, StopSignal};
 use super::resume::{Begin, Resume};
 use super::{ClusterError, Instance, Service, ServiceState, Treatment};
+use crate::context::Context;
 use crate::error::Error;
 use crate::event::EventKind;
-use crate::golem::Core;
 use crate::model::{JobId, ResolvedPayload};
 use crate::payload::Payload;
 
@@ -42,7 +42,7 @@ pub struct Cluster<S: Service> {
 
 impl<S: Service> Cluster<S> {
     pub(super) async fn open(
-        core: Arc<Core>,
+        context: Arc<Context>,
         payload: Payload,
         resolved: ResolvedPayload,
         lifetime: Duration,
@@ -50,32 +50,35 @@ impl<S: Service> Cluster<S> {
         resume: Option<Resume<S::Params>>,
         params: Vec<S::Params>,
     ) -> Result<Self, Error> {
-        let job = core.next_job("service");
-        let expiration = core
+        let job = context.next_job("service");
+        let expiration = context
             .now()
             .saturating_add(lifetime)
             .map_err(|_| Error::Payload {
                 message: format!("an expiration of {lifetime:?} is too far away"),
             })?;
-        let tasks = core.jobs().child(job.as_str());
+        let tasks = context.jobs().child(job.as_str());
         if tasks.is_cancelled() {
             return Err(Error::Stopped);
         }
         let begin = match &resume {
-            Some(resume) => resume.begin(&core, &job, params)?,
+            Some(resume) => resume.begin(&context, &job, params)?,
             None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
         };
-        core.emit(EventKind::JobStarted { job: job.clone() });
-        let market = match core.open_market(job.clone(), &resolved, expiration).await {
+        context.emit(EventKind::JobStarted { job: job.clone() });
+        let market = match context
+            .open_market(job.clone(), &resolved, expiration)
+            .await
+        {
             Ok(market) => market,
             Err(error) => {
                 let text = Some(error.to_string());
-                core.emit(EventKind::JobFinished { job, error: text });
+                context.emit(EventKind::JobFinished { job, error: text });
                 return Err(error);
             }
         };
         let shared = Arc::new(Shared {
-            core,
+            context,
             job,
             market,
             treatment,
@@ -225,7 +228,7 @@ impl<S: Service> Cluster<S> {
             if ended {
                 // Nobody may have heard of it in the life in which it ended.
                 let id = format!("{}/{}", shared.job, index + 1);
-                shared.core.emit(EventKind::ServiceStateChanged {
+                shared.context.emit(EventKind::ServiceStateChanged {
                     job: shared.job.clone(),
                     service: id,
                     old: ServiceState::Pending.to_string(),

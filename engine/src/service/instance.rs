@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::Shared;
 use super::{HandlerError, Service, ServiceState};
 use crate::WorkContext;
-use crate::activity::{Activity, Fate, Machine, RentError};
+use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::event::EventKind;
 use crate::lifecycle::service::{Effect, Event, Handler, State, step};
 use crate::retry::Backoff;
@@ -89,7 +89,7 @@ pub(super) struct Runner<S: Service> {
 impl<S: Service> Runner<S> {
     pub(super) async fn run(mut self) {
         let id = self.status.borrow().id.clone();
-        let mut backoff = Backoff::new(self.shared.core.seed().fork(&format!("respawn/{id}")));
+        let mut backoff = Backoff::new(self.shared.context.seed().fork(&format!("respawn/{id}")));
         let mut service = S::new(&self.params);
         let mut state = State::FIRST;
         let mut handler = None;
@@ -118,7 +118,7 @@ impl<S: Service> Runner<S> {
                     // Only a fault of this loop leads here: end it safely.
                     let what = format!("service {id}: {illegal}");
                     self.shared
-                        .core
+                        .context
                         .emit(EventKind::ProtocolViolation { what: what.clone() });
                     state = State::Terminated {
                         failure: Some(what),
@@ -138,7 +138,7 @@ impl<S: Service> Runner<S> {
                 }
             }
         }
-        self.shared.core.emit(EventKind::ServiceFinished {
+        self.shared.context.emit(EventKind::ServiceFinished {
             job: self.shared.job.clone(),
             service: id,
             error: state.failure().map(str::to_owned),
@@ -173,7 +173,7 @@ impl<S: Service> Runner<S> {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
             }
-            Machine::rent(&shared.core, &shared.job, &shared.market, &self.avoid).await
+            Machine::rent(&shared.context, &shared.job, &shared.market, &self.avoid).await
         };
         let rented = tokio::select! {
             biased;
@@ -235,12 +235,12 @@ impl<S: Service> Runner<S> {
                 let _ = tokio::time::timeout(treatment.stop_grace, &mut work).await;
                 return Event::StopRequested;
             }
-            fate = trouble(&activity, handler) => return fate,
+            health = trouble(&activity, handler) => return health,
             result = &mut work => result,
         };
-        match (result, activity.watch().fate()) {
+        match (result, activity.watch().health()) {
             (Ok(()), _) => Event::HandlerFinished,
-            (Err(_), Fate::Lost { reason }) => Event::Lost { reason },
+            (Err(_), ActivityHealth::Lost { reason }) => Event::Lost { reason },
             (Err(reason), _) => Event::HandlerFailed { reason },
         }
     }
@@ -285,7 +285,7 @@ impl<S: Service> Runner<S> {
         }
         let instance = self.status.borrow().clone();
         self.shared.write_down(self.index, &self.params, &instance);
-        self.shared.core.emit(EventKind::ServiceStateChanged {
+        self.shared.context.emit(EventKind::ServiceStateChanged {
             job: self.shared.job.clone(),
             service: instance.id,
             old: old.to_string(),
@@ -320,9 +320,9 @@ async fn trouble(activity: &Activity, handler: Handler) -> Event {
         return Event::Lost { reason };
     }
     match activity.watch().troubled().await {
-        Fate::AgreementEnded { reason } => Event::AgreementEnded { reason },
-        Fate::Lost { reason } => Event::Lost { reason },
-        Fate::Alive => std::future::pending().await,
+        ActivityHealth::AgreementEnded { reason } => Event::AgreementEnded { reason },
+        ActivityHealth::Lost { reason } => Event::Lost { reason },
+        ActivityHealth::Alive => std::future::pending().await,
     }
 }
 

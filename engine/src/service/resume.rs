@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::{Instance, Service};
 use crate::activity::Machine;
+use crate::context::Context;
 use crate::error::Error;
-use crate::golem::Core;
 use crate::journal::{Fact, InstanceRecord};
 use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
@@ -61,12 +61,12 @@ impl<P: Clone> Resume<P> {
     /// [`Error::Payload`] when the name is in use.
     pub(super) fn begin(
         &self,
-        core: &Arc<Core>,
+        context: &Arc<Context>,
         job: &JobId,
         given: Vec<P>,
     ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
-        let claimed = core
-            .claims()
+        let claimed = context
+            .resumable()
             .take(&self.name)
             .ok_or_else(|| Error::Payload {
                 message: format!(
@@ -90,7 +90,7 @@ impl<P: Clone> Resume<P> {
                 });
             let machine = claim
                 .machine
-                .map(|(rental, activity)| Machine::adopt(core, job, rental, activity));
+                .map(|(rental, activity)| Machine::adopt(context, job, rental, activity));
             let Some(params) = kept.or_else(|| given.get(index).cloned()) else {
                 // Dropping the machine gives it back.
                 tracing::warn!(service = %self.name, index, "its parameters cannot be read; not resumed");
@@ -119,7 +119,7 @@ impl<P: Clone> Resume<P> {
 
 /// Writes down where an instance stands, and whether its service `goes_on` besides.
 pub(super) fn write_down<S: Service>(
-    core: &Core,
+    context: &Context,
     cluster: (&str, Option<&Resume<S::Params>>),
     index: usize,
     params: &S::Params,
@@ -137,5 +137,5 @@ pub(super) fn write_down<S: Service>(
         agreement: instance.agreement_id.clone().filter(|_| machine),
         activity: instance.activity_id.clone().filter(|_| machine),
     };
-    core.log().fact(Fact::Instance { instance: record });
+    context.log().fact(Fact::Instance { instance: record });
 }

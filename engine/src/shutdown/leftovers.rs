@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::api::ApiError;
-use crate::golem::Core;
+use crate::context::Context;
 use crate::market::{Rental, SESSION_PROPERTY, terminate};
 use crate::retry::Backoff;
 
@@ -23,7 +23,7 @@ use crate::retry::Backoff;
 const ATTEMPTS: u32 = 3;
 
 /// Ends all of it; answers what may be left, in words.
-pub(super) async fn end(core: &Core) -> Vec<String> {
+pub(super) async fn end(context: &Context) -> Vec<String> {
     let mut left = Vec::new();
     let mut note = |what: &str, done: Result<(), ApiError>| {
         if let Err(error) = done {
@@ -31,23 +31,23 @@ pub(super) async fn end(core: &Core) -> Vec<String> {
         }
     };
     // In the daemon's time, which need not be ours.
-    let since = core.payments().allocation().timestamp;
-    note("a demand", demands(core, since).await);
-    note("an agreement", agreements(core, since).await);
-    note("an allocation", allocations(core).await);
+    let since = context.payments().allocation().timestamp;
+    note("a demand", demands(context, since).await);
+    note("an agreement", agreements(context, since).await);
+    note("an allocation", allocations(context).await);
     left
 }
 
 /// Adopts the agreements of this life that are in force and that nobody remembers. They are left to
 /// [`end`] if the daemon does not tell.
-pub(super) async fn adopt(core: &Arc<Core>) {
-    let since = core.payments().allocation().timestamp;
-    let mut backoff = backoff(core, "adopt");
-    let api = core.rest().market();
+pub(super) async fn adopt(context: &Arc<Context>) {
+    let since = context.payments().allocation().timestamp;
+    let mut backoff = backoff(context, "adopt");
+    let api = context.rest().market();
     let state = AgreementState::Approved;
-    let session = core.app_session();
+    let session = context.app_session();
     let list = || api.agreements(&state, Some(session));
-    let listed = match core.insist(&mut backoff, ATTEMPTS, list).await {
+    let listed = match context.insist(&mut backoff, ATTEMPTS, list).await {
         Ok(listed) => listed,
         Err(error) => {
             tracing::warn!(%error, "which agreements are in force is not known");
@@ -56,17 +56,17 @@ pub(super) async fn adopt(core: &Arc<Core>) {
     };
     let strays = listed.into_iter().filter(|found| {
         let ours = found.role == Party::Requestor && found.timestamp >= since;
-        ours && core.rentals().get(&found.id).is_none()
+        ours && context.rentals().get(&found.id).is_none()
     });
     for stray in strays {
         let id = stray.id;
-        match core
+        match context
             .insist(&mut backoff, ATTEMPTS, || api.agreement(&id))
             .await
         {
             Ok(document) if document.state == AgreementState::Approved => {
                 tracing::warn!(agreement = %id, "adopting an agreement that nobody remembers");
-                Rental::restore(core, &document, &IndexMap::new(), None);
+                Rental::restore(context, &document, &IndexMap::new(), None);
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(agreement = %id, %error, "it cannot be looked at"),
@@ -74,8 +74,8 @@ pub(super) async fn adopt(core: &Arc<Core>) {
     }
 }
 
-fn backoff(core: &Core, label: &str) -> Backoff {
-    Backoff::new(core.seed().fork(&format!("leftovers/{label}")))
+fn backoff(context: &Context, label: &str) -> Backoff {
+    Backoff::new(context.seed().fork(&format!("leftovers/{label}")))
 }
 
 /// What is gone already is as good as ended.
@@ -91,13 +91,13 @@ fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
 }
 
 /// All demands of this life are withdrawn by now.
-async fn demands(core: &Core, since: Timestamp) -> Result<(), ApiError> {
-    let mut backoff = backoff(core, "demands");
-    let api = core.rest().market();
-    let demands = core
+async fn demands(context: &Context, since: Timestamp) -> Result<(), ApiError> {
+    let mut backoff = backoff(context, "demands");
+    let api = context.rest().market();
+    let demands = context
         .insist(&mut backoff, ATTEMPTS, || api.demands())
         .await?;
-    let session = core.app_session();
+    let session = context.app_session();
     let ours = demands.into_iter().filter(|demand| {
         let said = demand.properties.get(SESSION_PROPERTY);
         demand.timestamp >= since && said.and_then(|said| said.as_str()) == Some(session)
@@ -106,7 +106,8 @@ async fn demands(core: &Core, since: Timestamp) -> Result<(), ApiError> {
         let id = demand.demand_id;
         tracing::warn!(demand = %id, "withdrawing a demand that nobody remembers");
         unless_gone(
-            core.insist(&mut backoff, ATTEMPTS, || api.unsubscribe(&id))
+            context
+                .insist(&mut backoff, ATTEMPTS, || api.unsubscribe(&id))
                 .await,
         )?;
     }
@@ -114,10 +115,10 @@ async fn demands(core: &Core, since: Timestamp) -> Result<(), ApiError> {
 }
 
 /// All agreements of this life have ended by now.
-async fn agreements(core: &Core, since: Timestamp) -> Result<(), ApiError> {
-    let mut backoff = backoff(core, "agreements");
-    let session = core.app_session();
-    let rest = core.rest();
+async fn agreements(context: &Context, since: Timestamp) -> Result<(), ApiError> {
+    let mut backoff = backoff(context, "agreements");
+    let session = context.app_session();
+    let rest = context.rest();
     let reason = Reason::from("nobody remembers this agreement");
     for state in [
         AgreementState::Proposal,
@@ -130,21 +131,21 @@ async fn agreements(core: &Core, since: Timestamp) -> Result<(), ApiError> {
             let api = rest.market();
             api.agreements(&state, confirmed.then_some(session))
         };
-        for found in core.insist(&mut backoff, ATTEMPTS, list).await? {
+        for found in context.insist(&mut backoff, ATTEMPTS, list).await? {
             if found.role != Party::Requestor
                 || found.timestamp < since
-                || (!confirmed && !is_ours(core, &mut backoff, &found.id).await?)
+                || (!confirmed && !is_ours(context, &mut backoff, &found.id).await?)
             {
                 continue;
             }
             tracing::warn!(agreement = %found.id, %state, "ending an agreement that nobody remembers");
             if state == AgreementState::Approved {
-                if let Err(why) = terminate(core, &found.id, &reason).await {
+                if let Err(why) = terminate(context, &found.id, &reason).await {
                     tracing::warn!(agreement = %found.id, why, "it may still be in force");
                 }
             } else {
                 let api = rest.market();
-                let cancelled = core
+                let cancelled = context
                     .insist(&mut backoff, ATTEMPTS, || api.cancel(&found.id, &reason))
                     .await;
                 match cancelled {
@@ -159,19 +160,25 @@ async fn agreements(core: &Core, since: Timestamp) -> Result<(), ApiError> {
 }
 
 /// An agreement that was never confirmed tells whose it is by our side of it.
-async fn is_ours(core: &Core, backoff: &mut Backoff, id: &AgreementId) -> Result<bool, ApiError> {
-    let api = core.rest().market();
-    let agreement = core.insist(backoff, ATTEMPTS, || api.agreement(id)).await?;
+async fn is_ours(
+    context: &Context,
+    backoff: &mut Backoff,
+    id: &AgreementId,
+) -> Result<bool, ApiError> {
+    let api = context.rest().market();
+    let agreement = context
+        .insist(backoff, ATTEMPTS, || api.agreement(id))
+        .await?;
     let said = agreement.demand.properties.get(SESSION_PROPERTY);
-    Ok(said.and_then(|said| said.as_str()) == Some(core.app_session()))
+    Ok(said.and_then(|said| said.as_str()) == Some(context.app_session()))
 }
 
 /// An allocation that was made twice has the same timeout, to the microsecond.
-async fn allocations(core: &Core) -> Result<(), ApiError> {
-    let ours = core.payments().allocation();
-    let mut backoff = backoff(core, "allocations");
-    let api = core.rest().payment();
-    let all = core
+async fn allocations(context: &Context) -> Result<(), ApiError> {
+    let ours = context.payments().allocation();
+    let mut backoff = backoff(context, "allocations");
+    let api = context.rest().payment();
+    let all = context
         .insist(&mut backoff, ATTEMPTS, || api.allocations())
         .await?;
     let twins = all.into_iter().filter(|found| {
@@ -184,7 +191,8 @@ async fn allocations(core: &Core) -> Result<(), ApiError> {
         let id = twin.allocation_id;
         tracing::warn!(allocation = %id, "releasing an allocation that was made twice");
         unless_gone(
-            core.insist(&mut backoff, ATTEMPTS, || api.release(&id))
+            context
+                .insist(&mut backoff, ATTEMPTS, || api.release(&id))
                 .await,
         )?;
     }
@@ -192,11 +200,11 @@ async fn allocations(core: &Core) -> Result<(), ApiError> {
 }
 
 /// Destroys every activity that the daemon lists for an agreement.
-pub(super) async fn destroy_activities(core: &Core, agreement: &AgreementId) {
-    let mut backoff = backoff(core, agreement.as_str());
-    let api = core.rest().activity();
-    let wait = core.config().activity.change_timeout;
-    let listing = core.insist(&mut backoff, ATTEMPTS, || api.of_agreement(agreement));
+pub(super) async fn destroy_activities(context: &Context, agreement: &AgreementId) {
+    let mut backoff = backoff(context, agreement.as_str());
+    let api = context.rest().activity();
+    let wait = context.config().activity.change_timeout;
+    let listing = context.insist(&mut backoff, ATTEMPTS, || api.of_agreement(agreement));
     let activities = match listing.await {
         Ok(activities) => activities,
         Err(error) => {
@@ -205,7 +213,7 @@ pub(super) async fn destroy_activities(core: &Core, agreement: &AgreementId) {
         }
     };
     for activity in activities {
-        let destroying = core.insist(&mut backoff, ATTEMPTS, || api.destroy(&activity, wait));
+        let destroying = context.insist(&mut backoff, ATTEMPTS, || api.destroy(&activity, wait));
         if let Err(error) = destroying.await {
             tracing::warn!(%activity, %error, "not destroyed; the end of its agreement ends it");
         }

@@ -15,9 +15,9 @@ use tracing::Instrument;
 use super::queue::{Entry, Queue};
 use super::{Task, TaskError, TaskFailure, TaskResult};
 use crate::WorkContext;
-use crate::activity::{Activity, Fate, Machine, RentError};
+use crate::activity::{Activity, ActivityHealth, Machine, RentError};
+use crate::context::Context;
 use crate::event::EventKind;
-use crate::golem::Core;
 use crate::market::Market;
 use crate::model::JobId;
 use crate::retry::Backoff;
@@ -28,7 +28,7 @@ const MAX_RENT_FAILURES: u32 = 10;
 
 /// A list of tasks being worked off.
 pub(super) struct Job<D, R, W> {
-    pub(super) core: Arc<Core>,
+    pub(super) context: Arc<Context>,
     pub(super) id: JobId,
     pub(super) market: Market,
     pub(super) worker: W,
@@ -61,7 +61,7 @@ where
     pub(super) async fn work(self: Arc<Self>, number: usize) {
         let _working = Working(&self.workers);
         let seed = self
-            .core
+            .context
             .seed()
             .fork(&format!("{}/worker-{number}", self.id));
         let mut backoff = Backoff::new(seed);
@@ -72,7 +72,7 @@ where
                 biased;
                 () = self.cancel.cancelled() => return,
                 () = self.queue.dry() => return,
-                rented = Machine::rent(&self.core, &self.id, &self.market, &avoid) => rented,
+                rented = Machine::rent(&self.context, &self.id, &self.market, &avoid) => rented,
             };
             match rented {
                 Ok(machine) => {
@@ -103,7 +103,7 @@ where
     async fn use_machine(&self, machine: Machine) {
         let activity = Arc::clone(machine.activity());
         let rental = Arc::clone(activity.rental());
-        self.core.emit(EventKind::WorkerStarted {
+        self.context.emit(EventKind::WorkerStarted {
             job: self.id.clone(),
             agreement_id: rental.agreement_id.clone(),
             provider_name: rental.provider_name.clone(),
@@ -115,7 +115,7 @@ where
         {
             failure = self.do_task(&activity, entry).await;
         }
-        self.core.emit(EventKind::WorkerFinished {
+        self.context.emit(EventKind::WorkerFinished {
             job: self.id.clone(),
             agreement_id: rental.agreement_id.clone(),
             activity_id: Some(activity.id().clone()),
@@ -214,10 +214,10 @@ where
         let result = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Attempt::GivenUp,
-            fate = activity.watch().troubled() => {
-                return Attempt::Failed(match fate {
-                    Fate::Lost { reason } | Fate::AgreementEnded { reason } => reason,
-                    Fate::Alive => String::new(),
+            health = activity.watch().troubled() => {
+                return Attempt::Failed(match health {
+                    ActivityHealth::Lost { reason } | ActivityHealth::AgreementEnded { reason } => reason,
+                    ActivityHealth::Alive => String::new(),
                 });
             }
             result = work => result,
@@ -289,7 +289,7 @@ where
         });
         let open = self.queue.drain();
         let error = (!open.is_empty()).then(|| format!("{} tasks not done: {reason}", open.len()));
-        self.core.emit(EventKind::JobFinished {
+        self.context.emit(EventKind::JobFinished {
             job: self.id.clone(),
             error,
         });
@@ -304,7 +304,7 @@ where
         label: &str,
         event: impl FnOnce(JobId, golem_wire::AgreementId, golem_wire::ActivityId, String) -> EventKind,
     ) {
-        self.core.emit(event(
+        self.context.emit(event(
             self.id.clone(),
             activity.rental().agreement_id.clone(),
             activity.id().clone(),

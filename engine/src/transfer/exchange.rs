@@ -222,5 +222,4 @@ async fn answer_all(socket: &mut Socket, file: &mut impl Endpoint) {
 }
 
 #[cfg(test)]
-#[path = "exchange_tests.rs"]
 mod tests;

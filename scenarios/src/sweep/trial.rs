@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use golem_engine::journal::{Book, Journal as _, MemoryJournal};
+use golem_engine::journal::{Journal as _, MemoryJournal, OpenState};
 use golem_engine::rng::Seed as EngineSeed;
 use golem_engine::tasks::TaskGroup;
 use golem_engine::{Golem, ShutdownReport};
@@ -64,7 +64,7 @@ pub(super) struct Trace {
     pub(super) report: Option<ShutdownReport>,
     pub(super) network: Summary,
     /// What the engine's journal says at the end.
-    pub(super) book: Book,
+    pub(super) open_state: OpenState,
     /// Of everything that engine and network told.
     pub(super) sha256: String,
     /// Why it did not come to its end.
@@ -187,7 +187,7 @@ impl Trial<'_> {
             outcome,
             report,
             network,
-            book: Book::of(&entries),
+            open_state: OpenState::of(&entries),
             sha256: tally.sha256,
             stuck,
         })

@@ -43,7 +43,7 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
     for open in trace.report.iter().flat_map(|report| report.open()) {
         claim(false, format!("the engine reports: {open}"));
     }
-    let settled = trace.book.is_settled() || trace.stuck.is_some();
+    let settled = trace.open_state.is_settled() || trace.stuck.is_some();
     claim(settled, format!("the journal says: {}", still_open(trace)));
     if !matches!(point.0.last(), Some(Disturbance::Stop(_))) && trace.stuck.is_none() {
         for difference in differences(&base.outcome, &trace.outcome) {
@@ -57,14 +57,14 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
 }
 
 fn still_open(trace: &Trace) -> String {
-    let book = &trace.book;
+    let open_state = &trace.open_state;
     let mut items = Vec::new();
     let mut add = |what: &str, which: Vec<String>| {
         if !which.is_empty() {
             items.push(format!("{what} {}", which.join(", ")));
         }
     };
-    let unresolved = book.unresolved.iter();
+    let unresolved = open_state.unresolved.iter();
     add(
         "unresolved",
         unresolved
@@ -74,17 +74,17 @@ fn still_open(trace: &Trace) -> String {
     let ids = |ids: &mut dyn Iterator<Item = String>| ids.collect::<Vec<_>>();
     add(
         "allocations",
-        ids(&mut book.allocations.keys().map(ToString::to_string)),
+        ids(&mut open_state.allocations.keys().map(ToString::to_string)),
     );
     add(
         "demands",
-        ids(&mut book.demands.keys().map(ToString::to_string)),
+        ids(&mut open_state.demands.keys().map(ToString::to_string)),
     );
     add(
         "agreements",
-        ids(&mut book.agreements.keys().map(ToString::to_string)),
+        ids(&mut open_state.agreements.keys().map(ToString::to_string)),
     );
-    add("services", book.services.clone());
+    add("services", open_state.services.clone());
     items.join("; ")
 }
 

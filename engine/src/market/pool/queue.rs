@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::Pool;
 use crate::lifecycle::negotiation::{Event, State};
-use crate::market::Owing;
-use crate::market::shelf::Entry;
+use crate::market::DebtStanding;
+use crate::market::proposal_index::Entry;
 use crate::model::OfferProposal;
 
 /// A draft that a provider agreed to.
@@ -68,7 +68,7 @@ impl Pool {
     }
 
     fn insert_draft(&mut self, draft: Draft, now: Instant) {
-        self.shelf.insert(Entry {
+        self.proposals.insert(Entry {
             state: State::Draft(draft.score),
             offer: draft.offer,
             demand: draft.demand,
@@ -83,7 +83,7 @@ impl Pool {
     pub(super) fn hand_out(&mut self, now: Instant) {
         let mut next = self.waiters.keys().next().copied();
         while let Some(id) = next {
-            if self.shelf.drafts().next().is_none() {
+            if self.proposals.drafts().next().is_none() {
                 return;
             }
             let Some(waiter) = self.waiters.get(&id) else {
@@ -114,11 +114,11 @@ impl Pool {
     }
 
     fn promote(&mut self, id: &ProposalId) -> Option<Draft> {
-        let State::Draft(score) = self.shelf.get(id)?.state else {
+        let State::Draft(score) = self.proposals.get(id)?.state else {
             return None;
         };
         self.apply(id, Event::Promoted);
-        let Entry { offer, demand, .. } = self.shelf.remove(id)?;
+        let Entry { offer, demand, .. } = self.proposals.remove(id)?;
         Some(Draft {
             offer,
             score,
@@ -131,7 +131,7 @@ impl Pool {
             let provider = entry.offer.provider_id();
             !waiter.avoid.contains(provider) && self.is_free(provider, now)
         };
-        if let Some((id, draft)) = self.shelf.drafts().find(|(_, entry)| clean(entry)) {
+        if let Some((id, draft)) = self.proposals.drafts().find(|(_, entry)| clean(entry)) {
             let fresh = draft
                 .drafted_at
                 .is_some_and(|at| at + self.limits.patience > now);
@@ -139,7 +139,7 @@ impl Pool {
             let better = |entry: &Entry| score_of(entry) > score_of(draft);
             let hold = fresh
                 && self
-                    .shelf
+                    .proposals
                     .asked()
                     .take_while(|(_, entry)| better(entry))
                     .any(|(_, entry)| clean(entry));
@@ -151,18 +151,18 @@ impl Pool {
         let rank = |entry: &Entry| {
             let provider = entry.offer.provider_id();
             (
-                self.owed.standing(provider, now) != Owing::Nothing,
+                self.debts.standing(provider, now) != DebtStanding::Nothing,
                 waiter.avoid.contains(provider),
-                self.memory.failures(provider),
+                self.history.failures(provider),
             )
         };
         // Whoever waits for our money is not asked for more before it had time to ask for that.
         let unpaid = |entry: &Entry| {
-            let standing = self.owed.standing(entry.offer.provider_id(), now);
-            matches!(standing, Owing::Until(_))
+            let standing = self.debts.standing(entry.offer.provider_id(), now);
+            matches!(standing, DebtStanding::Until(_))
         };
         // Best first, and the first of equals is taken.
-        self.shelf
+        self.proposals
             .drafts()
             .filter(|(_, entry)| !unpaid(entry))
             .min_by_key(|(_, entry)| rank(entry))
@@ -171,8 +171,8 @@ impl Pool {
 
     /// Whether nothing speaks against a provider.
     pub(super) fn is_free(&self, provider: &NodeId, now: Instant) -> bool {
-        !self.memory.is_shunned(provider, now)
-            && self.owed.standing(provider, now) == Owing::Nothing
+        !self.history.is_shunned(provider, now)
+            && self.debts.standing(provider, now) == DebtStanding::Nothing
     }
 }
 

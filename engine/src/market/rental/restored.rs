@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{Inner, Lifetime, Rental};
-use crate::golem::Core;
+use crate::context::Context;
 use crate::journal;
 use crate::lifecycle::agreement::{AgreementEnd, State};
 use crate::model::{JobId, OfferProposal};
@@ -34,7 +34,7 @@ pub(crate) fn offer_of(document: &Agreement) -> OfferProposal {
 impl Rental {
     /// The rental of a document, registered; `end` says that it is over, and since when.
     pub(crate) fn restore(
-        core: &Arc<Core>,
+        context: &Arc<Context>,
         document: &Agreement,
         activities: &IndexMap<ActivityId, journal::Lifetime>,
         end: Option<(AgreementEnd, Timestamp)>,
@@ -50,7 +50,7 @@ impl Rental {
             (id.clone(), Lifetime { from, to })
         });
         let rental = Arc::new(Rental {
-            core: Arc::clone(core),
+            context: Arc::clone(context),
             job: JobId::new(RECOVERED),
             adopted_by: OnceLock::new(),
             agreement_id: document.agreement_id.clone(),
@@ -67,7 +67,7 @@ impl Rental {
             ended: watch::Sender::new(end.map(|(end, _)| end)),
             over: watch::Sender::new(over),
         });
-        core.rentals().insert(Arc::clone(&rental));
+        context.rentals().insert(Arc::clone(&rental));
         rental
     }
 

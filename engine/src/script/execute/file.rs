@@ -17,11 +17,11 @@ pub(super) enum File {
 impl Execution<'_> {
     /// Makes the local side of a transfer reachable.
     pub(super) async fn open_file(&mut self, index: usize) -> Result<(), ScriptError> {
-        let core = self.activity.core();
-        let limits = &core.config().activity;
+        let context = self.activity.context();
+        let limits = &context.config().activity;
         let label = format!("gftp/{}/{}/{index}", self.activity.id(), self.number);
-        let seed = core.seed().fork(&label);
-        let gsb = core.rest().gsb();
+        let seed = context.seed().fork(&label);
+        let gsb = context.rest().gsb();
         let refused = |error: ApiError| ScriptError::Api {
             activity_id: self.activity.id().clone(),
             source: error.into(),
@@ -29,7 +29,7 @@ impl Execution<'_> {
         let file = match &self.steps[index].command.0 {
             Kind::Upload { source, .. } => {
                 let upload = Upload::open(source.as_ref().map_err(Clone::clone)?)?;
-                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, upload);
+                let open = Exchange::open(gsb, context.tasks(), context.node_id(), &seed, upload);
                 File::Upload(open.await.map_err(refused)?)
             }
             Kind::Download {
@@ -42,7 +42,7 @@ impl Execution<'_> {
                     Target::File(_) => limits.max_download_file_bytes,
                 });
                 let download = Download::open(target, from, limit, &seed.fork("part").hex(8))?;
-                let open = Exchange::open(gsb, core.tasks(), core.node_id(), &seed, download);
+                let open = Exchange::open(gsb, context.tasks(), context.node_id(), &seed, download);
                 File::Download(open.await.map_err(refused)?)
             }
             _ => return Ok(()),

@@ -183,7 +183,7 @@ impl Execution<'_> {
         ) -> EventKind,
     ) {
         let activity = self.activity;
-        activity.core().emit(event(
+        activity.context().emit(event(
             activity.job().clone(),
             activity.rental().agreement_id.clone(),
             activity.id().clone(),

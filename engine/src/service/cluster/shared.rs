@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Context;
 use crate::event::EventKind;
-use crate::golem::Core;
 use crate::market::Market;
 use crate::model::JobId;
 use crate::service::instance::StopSignal;
@@ -19,7 +19,7 @@ use crate::tasks::TaskGroup;
 
 /// What instances share.
 pub(in crate::service) struct Shared<S: Service> {
-    pub(in crate::service) core: Arc<Core>,
+    pub(in crate::service) context: Arc<Context>,
     pub(in crate::service) job: JobId,
     pub(in crate::service) market: Market,
     pub(in crate::service) treatment: Treatment,
@@ -67,7 +67,7 @@ impl<S: Service> Shared<S> {
         let cluster = (self.job.as_str(), self.resume.as_ref());
         // What ends because everything is stopped is started anew by the next life.
         let goes_on = !self.tasks.is_cancelled() && !self.stop.is_cancelled();
-        write_down::<S>(&self.core, cluster, index, params, instance, goes_on);
+        write_down::<S>(&self.context, cluster, index, params, instance, goes_on);
     }
 
     /// Something about an instance changed.
@@ -132,7 +132,7 @@ pub(super) async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Inst
         .into_iter()
         .filter_map(|instance| instance.failure)
         .collect();
-    shared.core.emit(EventKind::JobFinished {
+    shared.context.emit(EventKind::JobFinished {
         job: shared.job.clone(),
         error: (!failures.is_empty()).then(|| failures.join("; ")),
     });

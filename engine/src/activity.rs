@@ -1,0 +1,284 @@
+//! A rented machine at work: its activity and its batches. Owns: creating, watching, destroying, and
+//! waiting for results. Does not own: what scripts say (`script/`), who rents (`market/`).
+
+mod batch;
+mod limits;
+mod machine;
+#[cfg(test)]
+mod tests;
+mod unfinished;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use golem_wire::{ActivityId, AgreementId};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) use batch::{Batch, Patience};
+pub use limits::ActivityLimits;
+pub(crate) use machine::{Machine, RentError};
+pub(crate) use unfinished::Unfinished;
+pub(crate) use watch::ActivityHealth;
+
+use crate::api::{ApiError, Outcome};
+use crate::context::Context;
+use crate::event::EventKind;
+use crate::market::{AgreementEnd, Rental};
+use crate::model::JobId;
+use crate::retry::Backoff;
+use crate::tasks::TaskLost;
+
+/// Attempts to find and destroy an activity whose creation had an unknown outcome. The end of the
+/// agreement, which follows, ends it as well.
+const STRAY_ATTEMPTS: u32 = 3;
+
+/// Why an activity could not be created.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ActivityError {
+    /// The daemon or the provider did not create it.
+    #[error("no activity on agreement {agreement_id} with provider {provider_name}")]
+    Create {
+        /// Which agreement.
+        agreement_id: AgreementId,
+        /// Who rents it out.
+        provider_name: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+    /// The agreement ended before.
+    #[error(
+        "agreement {agreement_id} with provider {provider_name} ended before its activity: {end}"
+    )]
+    Ended {
+        /// Which agreement.
+        agreement_id: AgreementId,
+        /// Who rents it out.
+        provider_name: String,
+        /// How.
+        end: AgreementEnd,
+    },
+    /// The engine is gone.
+    #[error(transparent)]
+    Task(#[from] TaskLost),
+}
+
+/// An activity of ours.
+pub(crate) struct Activity {
+    context: Arc<Context>,
+    rental: Arc<Rental>,
+    job: JobId,
+    id: ActivityId,
+    watch: watch::Watch,
+    session: Mutex<Session>,
+    next_script: AtomicU64,
+}
+
+/// What holds between two batches.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// Whether `start` has succeeded: `run` is possible.
+    pub(crate) started: bool,
+    /// A batch that was given up, but may still run.
+    pub(crate) unfinished: Option<Unfinished>,
+    /// A batch of an earlier life may still run.
+    pub(crate) inherited: bool,
+}
+
+impl Activity {
+    /// Creates an activity and watches over it.
+    ///
+    /// # Errors
+    /// [`ActivityError::Create`]. When the outcome is unknown, whatever the daemon lists for the
+    /// agreement is destroyed first.
+    ///
+    /// # Cancel safety
+    /// Not safe: to be called in an owned task (see [`Machine`]).
+    async fn create(
+        context: &Arc<Context>,
+        job: &JobId,
+        rental: &Arc<Rental>,
+    ) -> Result<Arc<Self>, ActivityError> {
+        let activity = Activity {
+            context: Arc::clone(context),
+            rental: Arc::clone(rental),
+            job: job.clone(),
+            id: ActivityId::new(""),
+            watch: watch::Watch::default(),
+            session: Mutex::default(),
+            next_script: AtomicU64::new(1),
+        };
+        activity.created().await
+    }
+
+    /// An activity of an earlier life that still answers, and was started then. Watches over it.
+    fn adopt(
+        context: &Arc<Context>,
+        job: &JobId,
+        rental: &Arc<Rental>,
+        id: ActivityId,
+    ) -> Arc<Self> {
+        let session = Session {
+            started: true,
+            unfinished: None,
+            inherited: true,
+        };
+        let activity = Arc::new(Activity {
+            context: Arc::clone(context),
+            rental: Arc::clone(rental),
+            job: job.clone(),
+            id,
+            watch: watch::Watch::default(),
+            session: Mutex::new(session),
+            next_script: AtomicU64::new(1),
+        });
+        watch::spawn(&activity);
+        activity
+    }
+
+    async fn created(mut self) -> Result<Arc<Self>, ActivityError> {
+        let api = self.context.rest().activity();
+        let wait = self.context.config().activity.change_timeout;
+        let agreement_id = self.rental.agreement_id.clone();
+        if let Some(end) = self.rental.ended_by() {
+            // It ended while it was handed over: no work is sent to a dead agreement.
+            return Err(ActivityError::Ended {
+                agreement_id,
+                provider_name: self.rental.provider_name.clone(),
+                end,
+            });
+        }
+        match api.create(&agreement_id, wait).await {
+            Ok(id) => self.id = id,
+            Err(source) => {
+                if source.outcome() == Outcome::Unknown {
+                    self.destroy_strays(&agreement_id).await;
+                }
+                let reason = crate::api::chain(&source);
+                self.context.emit(EventKind::ActivityCreateFailed {
+                    job: self.job.clone(),
+                    agreement_id: agreement_id.clone(),
+                    reason,
+                });
+                return Err(ActivityError::Create {
+                    agreement_id,
+                    provider_name: self.rental.provider_name.clone(),
+                    source,
+                });
+            }
+        }
+        self.context.emit(EventKind::ActivityCreated {
+            job: self.job.clone(),
+            agreement_id,
+            activity_id: self.id.clone(),
+        });
+        self.rental.activity_created(&self.id);
+        let activity = Arc::new(self);
+        watch::spawn(&activity);
+        Ok(activity)
+    }
+
+    /// Each agreement carries one activity at a time, so all that are listed are strays.
+    async fn destroy_strays(&self, agreement: &AgreementId) {
+        let api = self.context.rest().activity();
+        let wait = self.context.config().activity.change_timeout;
+        let mut backoff = self.backoff(&format!("strays/{agreement}"));
+        let listing = self
+            .context
+            .insist(&mut backoff, STRAY_ATTEMPTS, || api.of_agreement(agreement));
+        let strays = match listing.await {
+            Ok(strays) => strays,
+            Err(error) => {
+                tracing::warn!(%agreement, %error, "cannot look for an activity of unknown outcome");
+                return;
+            }
+        };
+        for stray in strays {
+            // Destroying twice is as good as once.
+            let destroying = self
+                .context
+                .insist(&mut backoff, STRAY_ATTEMPTS, || api.destroy(&stray, wait));
+            if let Err(error) = destroying.await {
+                tracing::warn!(activity = %stray, %error, "a stray activity may be left behind");
+            }
+        }
+    }
+
+    /// Ends the activity. Its agreement stays.
+    async fn destroy(self: Arc<Self>) {
+        /// A provider that is gone answers none of them.
+        const ATTEMPTS: u32 = 3;
+        self.watch.close();
+        // From here on nothing may be asked for: the provider's clock gets the payment's grace.
+        self.rental.activity_destroyed(&self.id);
+        let api = self.context.rest().activity();
+        let wait = self.context.config().activity.change_timeout;
+        let mut backoff = self.backoff("destroy");
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let Err(error) = api.destroy(&self.id, wait).await else {
+                break;
+            };
+            let again = error.is_retryable() && !self.watch.health().is_lost();
+            if again && self.context.is_daemon_away().await {
+                attempt = 0;
+            }
+            if !again || attempt >= ATTEMPTS {
+                // The end of the agreement ends it as well.
+                tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");
+                return;
+            }
+            backoff.pause().await;
+        }
+        self.context.emit(EventKind::ActivityDestroyed {
+            job: self.job.clone(),
+            agreement_id: self.rental.agreement_id.clone(),
+            activity_id: self.id.clone(),
+        });
+    }
+
+    fn backoff(&self, label: &str) -> Backoff {
+        Backoff::new(self.context.seed().fork(&format!("{label}/{}", self.id)))
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(crate) fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    pub(crate) fn id(&self) -> &ActivityId {
+        &self.id
+    }
+
+    pub(crate) fn rental(&self) -> &Arc<Rental> {
+        &self.rental
+    }
+
+    /// Where the activity stands; changes can be waited for.
+    pub(crate) fn watch(&self) -> &watch::Watch {
+        &self.watch
+    }
+
+    /// Waits for the script before: an exe-unit runs one batch at a time.
+    pub(crate) async fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().await
+    }
+
+    /// Numbers scripts from 1.
+    pub(crate) fn next_script(&self) -> u64 {
+        self.next_script.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Activity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Activity")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! What becomes of a journal that is broken: it is put aside whole, never overwritten, and what can
+//! be trusted of it begins the next one. Does not own:
+//! finding out that it is broken (`probe.rs`).
+//!
+//! Salvaged are the entries up to the first broken one: that is the journal as it was at an earlier
+//! time. Recovery asks the daemon about everything in it, and finds what came later by the app
+//! session, which is kept apart from the entries for that purpose.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::file::{beside, exists};
+use super::schema::{self, storage};
+use super::{Entry, Fact, JournalError, OpenState, Owner, Record, migrate};
+
+/// Longest part of a broken file that is searched for its owner.
+const SEARCHED: u64 = 64 << 20;
+
+/// A journal that was broken, and where it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it is kept, with its `-wal` and `-shm`.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+    /// How many of its entries the new journal begins with.
+    pub salvaged: usize,
+    /// Whose it was; `None` when not even that could be read: what it left open at the daemon can
+    /// then be found by hand only.
+    pub owner: Option<Owner>,
+}
+
+impl fmt::Display for SetAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SetAside {
+            path,
+            reason,
+            salvaged,
+            owner,
+        } = self;
+        write!(
+            f,
+            "the journal was damaged ({reason}) and is kept at {}; {salvaged} entries were saved, ",
+            path.display()
+        )?;
+        match owner {
+            Some(owner) => write!(
+                f,
+                "and what it left open is looked up at the daemon by session {}",
+                owner.session
+            ),
+            None => f.write_str(
+                "but not who wrote it: list what is left at the daemon with `rehearse doctor`",
+            ),
+        }
+    }
+}
+
+/// Puts the files of the journal at `path` aside; the report, and the entries to begin anew with.
+///
+/// # Errors
+/// [`JournalError::Storage`] when they cannot be moved; nothing is begun then.
+pub(super) fn set_aside(
+    path: &Path,
+    reason: String,
+    now: Timestamp,
+) -> Result<(SetAside, Vec<Entry>), JournalError> {
+    let aside = free_name(path, now);
+    // The file itself goes first: without it, the log that stays behind counts as damage, too.
+    for suffix in ["", "-wal", "-shm"] {
+        let from = beside(path, suffix);
+        if exists(&from) {
+            let failed = |error: io::Error| {
+                let what = format!(
+                    "it is damaged ({reason}) and {} cannot be moved to {}: {error}",
+                    from.display(),
+                    aside.display()
+                );
+                storage("set aside", what)
+            };
+            fs::rename(&from, beside(&aside, suffix)).map_err(failed)?;
+        }
+    }
+    let mut entries = salvage(&aside);
+    let salvaged = entries.len();
+    let mut owner = OpenState::of(&entries).owner;
+    if owner.is_none() {
+        owner = ["-wal", ""]
+            .iter()
+            .find_map(|suffix| schema::find_owner(&read_some(&beside(&aside, suffix))));
+        if let Some(Owner {
+            session,
+            node,
+            api_url,
+        }) = owner.clone()
+        {
+            let fact = Fact::Run {
+                session,
+                node,
+                api_url,
+            };
+            let record = Record::Fact { fact };
+            entries.push(Entry { at: now, record });
+        }
+    }
+    let report = SetAside {
+        path: aside,
+        reason,
+        salvaged,
+        owner,
+    };
+    Ok((report, entries))
+}
+
+/// The entries before the first broken one.
+fn salvage(aside: &Path) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let Ok(connection) = Connection::open_with_flags(aside, super::sqlite::READ) else {
+        return entries;
+    };
+    // How it ends is known already.
+    if schema::read_entries(&connection, &mut entries).is_err() && entries.is_empty() {
+        let _ = migrate::read_v1(&connection, &mut entries);
+    }
+    entries
+}
+
+fn read_some(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(path) {
+        // What was read before an error is searched all the same.
+        let _ = file.take(SEARCHED).read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn free_name(path: &Path, now: Timestamp) -> PathBuf {
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    let mut name = beside(path, &format!(".damaged-{stamp}"));
+    let mut round = 1u64;
+    while ["", "-wal", "-shm"]
+        .iter()
+        .any(|suffix| exists(&beside(&name, suffix)))
+    {
+        round += 1;
+        name = beside(path, &format!(".damaged-{stamp}-{round}"));
+    }
+    name
+}

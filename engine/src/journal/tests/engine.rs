@@ -1,0 +1,159 @@
+//! The engine and its journal: a file by its path, and one that cannot be written any more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::super::*;
+use super::sqlite::folder;
+use crate::payload::Payload;
+use crate::service::{HandlerError, Service};
+use crate::testing::{Daemon, all_well};
+use crate::{Error, Event, EventKind, WorkContext};
+
+/// Runs until it is stopped.
+struct Idle;
+
+impl Service for Idle {
+    type Params = ();
+
+    fn new((): &()) -> Self {
+        Idle
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(Payload::new())
+    }
+
+    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        ctx.stop_requested().await;
+        Ok(())
+    }
+}
+
+/// A journal on a disk that gets full.
+#[derive(Clone, Default)]
+struct Filling {
+    kept: MemoryJournal,
+    full: Arc<AtomicBool>,
+}
+
+impl Journal for Filling {
+    fn load(&self) -> Result<Vec<Entry>, JournalError> {
+        self.kept.load()
+    }
+
+    fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(JournalError::Storage {
+                action: "written",
+                reason: "no space left; make room on its disk".into(),
+            });
+        }
+        self.kept.append(entry)
+    }
+
+    fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
+        self.kept.compact(snapshot)
+    }
+}
+
+type Events = Arc<Mutex<Vec<EventKind>>>;
+
+fn into(events: &Events) -> impl Fn(&Event) + Send + Sync + 'static {
+    let events = Arc::clone(events);
+    move |event| events.lock().expect("events").push(event.kind.clone())
+}
+
+fn daemon() -> Daemon {
+    Daemon::new(&["alice", "bob"], |_, commands| all_well(commands))
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_place_to_write_nothing_is_opened_and_what_is_open_is_closed() {
+    let daemon = daemon();
+    let (journal, events) = (Filling::default(), Events::default());
+    let golem = daemon
+        .builder()
+        .journal(journal.clone())
+        .event_consumer(into(&events));
+    let golem = golem.start().await.expect("an engine");
+    let idle = || golem.run_service::<Idle>().instance_params([()]);
+    let cluster = idle().start().await.expect("a cluster");
+    let minute = Duration::from_secs(60);
+    cluster.wait_running(minute).await.expect("running");
+    journal.full.store(true, Ordering::SeqCst);
+    let opening = ["/confirm", "/exec", "POST /activity-api/v1/activity "];
+    let before = opening.map(|path| daemon.calls(path));
+    let demands = daemon.calls("POST /market-api/v1/demands");
+    let second = idle().start().await;
+    sleep(minute).await;
+    assert_eq!(opening.map(|path| daemon.calls(path)), before);
+    assert_eq!(daemon.calls("POST /market-api/v1/demands"), demands);
+    let said = format!("{:?}", events.lock().expect("events"));
+    assert!(
+        said.contains("make room") && said.contains("still ended and paid for"),
+        "{said}"
+    );
+    golem.stop().await;
+    assert!(daemon.is_empty(), "everything is given back");
+    assert!(daemon.calls("/terminate") > 0, "{said}");
+    drop(second);
+    let open_state = OpenState::of(&journal.load().expect("readable"));
+    assert!(
+        !open_state.is_settled(),
+        "its end could not be written down"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_lives_of_a_file_share_one_session_and_two_at_a_time_are_refused() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let daemon = daemon();
+        let golem = daemon.builder().journal_file(&path).start().await;
+        let golem = golem.expect("an engine");
+        sessions.push(golem.context().app_session().to_owned());
+        let error = daemon.builder().journal_file(&path).start().await;
+        let error = error.expect_err("one at a time");
+        assert!(
+            matches!(error, Error::Journal(JournalError::Locked { .. })),
+            "{error}"
+        );
+        golem.stop().await;
+    }
+    assert!(sessions.iter().all(|session| *session == sessions[0]));
+    let open_state = OpenState::of(&SqliteJournal::inspect(&path).expect("readable").entries);
+    assert!(open_state.stopped && open_state.is_settled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_file_is_an_event_and_its_session_goes_on() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let daemon = daemon();
+    let golem = daemon.builder().journal_file(&path).start().await;
+    let golem = golem.expect("an engine");
+    let session = golem.context().app_session().to_owned();
+    golem.stop().await;
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[..100].fill(7);
+    std::fs::write(&path, bytes).expect("written");
+    let events = Events::default();
+    let golem = daemon
+        .builder()
+        .journal_file(&path)
+        .event_consumer(into(&events));
+    let golem = golem.start().await.expect("an engine");
+    assert_eq!(golem.context().app_session(), session);
+    let events = events.lock().expect("events").clone();
+    let kept = events.iter().find_map(|event| match event {
+        EventKind::JournalSetAside { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    assert!(kept.expect("an event").exists());
+    golem.stop().await;
+}

@@ -1,0 +1,232 @@
+use golem_wire::market::ProposalState;
+use serde_json::json;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::*;
+use crate::model::tests::offer;
+
+fn limits() -> MarketLimits {
+    MarketLimits {
+        spare_drafts: 2,
+        concurrent_counters: 2,
+        ..MarketLimits::default()
+    }
+}
+
+fn named(provider: &str) -> OfferProposal {
+    offer(provider, json!([0.0, 0.0, 0.0]))
+}
+
+fn draft(provider: &str) -> OfferProposal {
+    let mut proposal = named(provider).proposal().clone();
+    proposal.proposal_id = format!("R-draft-{provider}").as_str().into();
+    proposal.prev_proposal_id = Some(format!("R-own-{provider}").as_str().into());
+    proposal.state = ProposalState::Draft;
+    OfferProposal::new(proposal)
+}
+
+fn offered(pool: &mut Pool, provider: &str, score: f64) {
+    pool.offered("d".into(), named(provider), Verdict::Good(score));
+}
+
+/// Counters everything that is picked.
+fn counter(pool: &mut Pool) -> Vec<String> {
+    let now = Instant::now();
+    let mut picked = Vec::new();
+    while let Some((_, offer)) = pool.pick(now) {
+        let name = offer.provider_name().to_owned();
+        pool.sent(
+            offer.proposal_id(),
+            format!("R-own-{name}").as_str().into(),
+            now,
+        );
+        picked.push(name);
+    }
+    picked
+}
+
+fn ready(pool: &mut Pool, provider: &str, score: f64) {
+    offered(pool, provider, score);
+    counter(pool);
+    pool.answered(draft(provider), Verdict::Good(score), Instant::now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_best_offers_are_countered_first_and_no_more_than_are_wanted() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    for (provider, score) in [("low", 1.0), ("high", 3.0), ("middle", 2.0)] {
+        offered(&mut pool, provider, score);
+    }
+    assert_eq!(counter(&mut pool), ["high", "middle"]);
+    let (_, _waiting) = pool.wait(&[], Instant::now());
+    assert_eq!(counter(&mut pool), ["low"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drafts_go_to_those_who_wait_in_their_order() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    let (_, mut first) = pool.wait(&[], Instant::now());
+    let (_, mut second) = pool.wait(&[], Instant::now());
+    ready(&mut pool, "a", 1.0);
+    assert_eq!(first.try_recv().expect("draft").offer.provider_name(), "a");
+    assert_eq!(
+        second.try_recv().expect_err("none yet"),
+        TryRecvError::Empty
+    );
+    ready(&mut pool, "b", 1.0);
+    assert_eq!(second.try_recv().expect("draft").offer.provider_name(), "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_better_provider_that_was_asked_is_waited_for_but_not_for_long() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    offered(&mut pool, "good", 2.0);
+    offered(&mut pool, "fair", 1.0);
+    counter(&mut pool);
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    pool.answered(draft("fair"), Verdict::Good(1.0), Instant::now());
+    assert!(waiting.try_recv().is_err());
+    let later = pool.next_deadline(Instant::now()).expect("patience ends");
+    pool.tick(later);
+    assert_eq!(
+        waiting.try_recv().expect("draft").offer.provider_name(),
+        "fair"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn avoided_providers_are_the_last_resort() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    ready(&mut pool, "bad", 9.0);
+    let now = Instant::now();
+    let (_, mut waiting) = pool.wait(&["0xbad".into()], now);
+    assert!(waiting.try_recv().is_err());
+    pool.tick(now + limits().last_resort_after);
+    assert_eq!(
+        waiting.try_recv().expect("draft").offer.provider_name(),
+        "bad"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_failed_comes_after_worse_ones() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    pool.failed(&named("bad"), "not approved in time", Instant::now());
+    ready(&mut pool, "bad", 9.0);
+    ready(&mut pool, "fair", 1.0);
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    assert_eq!(
+        waiting.try_recv().expect("draft").offer.provider_name(),
+        "fair"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_nobody_took_goes_back() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    let (_, first) = pool.wait(&[], Instant::now());
+    drop(first);
+    ready(&mut pool, "a", 1.0);
+    let (_, mut second) = pool.wait(&[], Instant::now());
+    assert!(second.try_recv().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_overtake_the_response_to_our_request() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    offered(&mut pool, "a", 1.0);
+    let (_, offer) = pool.pick(Instant::now()).expect("picked");
+    let events = pool.answered(draft("a"), Verdict::Good(1.0), Instant::now());
+    assert!(matches!(events.as_slice(), [PoolEvent::Confirmed { .. }]));
+    let late = pool.sent(offer.proposal_id(), "R-own-a".into(), Instant::now());
+    assert!(late.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejection_may_overtake_the_response_to_our_request() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    offered(&mut pool, "a", 1.0);
+    let (_, offer) = pool.pick(Instant::now()).expect("picked");
+    assert!(pool.rejected(&"R-own-a".into(), "busy".into()).is_empty());
+    let events = pool.sent(offer.proposal_id(), "R-own-a".into(), Instant::now());
+    assert!(
+        matches!(events.as_slice(), [PoolEvent::Rejected { reason, .. }] if reason.contains("busy"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_provider_makes_room_for_another() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    for provider in ["a", "b", "c"] {
+        offered(&mut pool, provider, 1.0);
+    }
+    assert_eq!(counter(&mut pool), ["a", "b"]);
+    let events = pool.tick(Instant::now() + limits().answer_timeout);
+    assert_eq!(events.len(), 2);
+    assert_eq!(counter(&mut pool), ["c"]);
+    assert!(
+        pool.refusals
+            .summary()
+            .to_string()
+            .contains("2× the provider did not answer (a, b)")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn drafts_of_a_demand_that_is_gone_are_not_handed_out() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    ready(&mut pool, "a", 1.0);
+    pool.demand_gone(&"d".into());
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    assert!(waiting.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn offers_without_end_do_not_fill_memory() {
+    let mut pool = Pool::new(
+        MarketLimits {
+            max_proposals: 10,
+            ..limits()
+        },
+        Arc::default(),
+    );
+    for n in 0..100 {
+        offered(&mut pool, &format!("p{n}"), f64::from(n));
+    }
+    assert_eq!(pool.proposals.len(), 10);
+    assert_eq!(counter(&mut pool), ["p99", "p98"]);
+}
+
+/// The same provider's offer, published later, of a machine with so many threads.
+fn published_anew(provider: &str, threads: u32) -> OfferProposal {
+    let mut proposal = named(provider).proposal().clone();
+    proposal.proposal_id = format!("R-anew-{provider}-{threads}").as_str().into();
+    let threads = json!(threads);
+    proposal
+        .properties
+        .insert("golem.inf.cpu.threads".into(), threads);
+    OfferProposal::new(proposal)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_is_lost_when_its_provider_publishes_the_offer_anew() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    ready(&mut pool, "a", 1.0);
+    ready(&mut pool, "b", 0.5);
+    let events = pool.offered("d".into(), published_anew("a", 4), Verdict::Good(1.0));
+    assert!(events.is_empty(), "{events:?}");
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    let draft = waiting.try_recv().expect("a draft");
+    assert_eq!(draft.offer.provider_name(), "b");
+    assert_eq!(counter(&mut pool), ["a"], "the fresh offer is negotiated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_of_another_machine_leaves_the_draft_of_the_first() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    ready(&mut pool, "a", 1.0);
+    pool.offered("d".into(), published_anew("a", 8), Verdict::Good(0.5));
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    let draft = waiting.try_recv().expect("a draft");
+    assert_eq!(draft.offer.threads(), 4);
+}

@@ -1,0 +1,138 @@
+//! Providers to whom something is owed: an agreement of theirs was used and ended, and its invoice
+//! is not accepted yet, or a debit note of theirs was not accepted. Owns: how long that keeps them
+//! from being signed again. Synchronous.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use golem_wire::{AgreementId, NodeId};
+use indexmap::IndexMap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Whether a provider may be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DebtStanding {
+    /// Nothing is owed.
+    Nothing,
+    /// Not before it is paid, or this time has come: its invoice may never come.
+    Until(Instant),
+    /// If nobody else is there.
+    LastResort,
+}
+
+/// What is owed, by provider and agreement.
+#[derive(Debug)]
+pub(crate) struct ProviderDebts {
+    wait: Duration,
+    since: Mutex<IndexMap<NodeId, IndexMap<AgreementId, Instant>>>,
+    /// Counts payments, for those who wait for a provider.
+    paid: watch::Sender<u64>,
+}
+
+impl Default for ProviderDebts {
+    fn default() -> Self {
+        ProviderDebts::new(Duration::ZERO)
+    }
+}
+
+impl ProviderDebts {
+    /// Nothing is owed; debts keep a provider away for `wait`.
+    pub(crate) fn new(wait: Duration) -> Self {
+        ProviderDebts {
+            wait,
+            since: Mutex::default(),
+            paid: watch::Sender::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, IndexMap<NodeId, IndexMap<AgreementId, Instant>>> {
+        // Every statement leaves the map consistent.
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is owed for an agreement; the first time counts.
+    pub(crate) fn owe(&self, provider: &NodeId, agreement: &AgreementId) {
+        let mut owed = self.lock();
+        let debts = owed.entry(provider.clone()).or_default();
+        debts.entry(agreement.clone()).or_insert_with(Instant::now);
+    }
+
+    /// Nothing is owed for it any more, or never will be.
+    pub(crate) fn clear(&self, provider: &NodeId, agreement: &AgreementId) {
+        let mut owed = self.lock();
+        let Some(debts) = owed.get_mut(provider) else {
+            return;
+        };
+        let cleared = debts.shift_remove(agreement).is_some();
+        if debts.is_empty() {
+            owed.swap_remove(provider);
+        }
+        drop(owed);
+        if cleared {
+            self.paid.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Whether a provider may be signed now. Its latest debt counts.
+    pub(crate) fn standing(&self, provider: &NodeId, now: Instant) -> DebtStanding {
+        let owed = self.lock();
+        let latest = owed.get(provider).and_then(|debts| debts.values().max());
+        match latest.map(|since| *since + self.wait) {
+            None => DebtStanding::Nothing,
+            Some(until) if until > now => DebtStanding::Until(until),
+            Some(_) => DebtStanding::LastResort,
+        }
+    }
+
+    /// When the next provider becomes a last resort.
+    pub(crate) fn next_release(&self, now: Instant) -> Option<Instant> {
+        let owed = self.lock();
+        let latest = owed.values().filter_map(|debts| debts.values().max());
+        latest
+            .map(|since| *since + self.wait)
+            .filter(|until| *until > now)
+            .min()
+    }
+
+    /// Changes when something was paid.
+    pub(crate) fn payments(&self) -> watch::Receiver<u64> {
+        self.paid.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_debt_keeps_its_provider_away_for_a_while_and_makes_it_the_last_resort_until_paid() {
+        let owed = ProviderDebts::new(Duration::from_secs(20));
+        let (provider, start) = (NodeId::new("0xp"), Instant::now());
+        let at = |secs| start + Duration::from_secs(secs);
+        assert_eq!(owed.standing(&provider, start), DebtStanding::Nothing);
+        owed.owe(&provider, &"a".into());
+        assert_eq!(
+            owed.standing(&provider, at(19)),
+            DebtStanding::Until(at(20))
+        );
+        assert_eq!(owed.next_release(start), Some(at(20)));
+        assert_eq!(owed.standing(&provider, at(20)), DebtStanding::LastResort);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        owed.owe(&provider, &"a".into());
+        owed.owe(&provider, &"b".into());
+        assert_eq!(
+            owed.standing(&provider, at(20)),
+            DebtStanding::Until(at(25))
+        );
+        let mut paid = owed.payments();
+        owed.clear(&provider, &"b".into());
+        assert!(paid.has_changed().expect("alive"));
+        paid.mark_unchanged();
+        owed.clear(&provider, &"unknown".into());
+        assert!(!paid.has_changed().expect("alive"));
+        owed.clear(&provider, &"a".into());
+        assert_eq!(owed.standing(&provider, at(21)), DebtStanding::Nothing);
+        assert_eq!(owed.next_release(start), None);
+    }
+}

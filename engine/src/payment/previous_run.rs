@@ -1,0 +1,96 @@
+//! Documents of agreements of an earlier life, and the budgets that were set aside for them. Owns:
+//! telling what an earlier life accepted from what is still to be decided.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use golem_wire::payment::{Allocation, DebitNote, DocumentStatus, Invoice};
+use golem_wire::{AllocationId, Glm};
+use jiff::Timestamp;
+
+use super::documents::{invoice_arrived, note_arrived};
+use crate::context::Context;
+use crate::lifecycle::payment::Event;
+
+/// A budget of an earlier life.
+#[derive(Clone, Debug)]
+pub(crate) struct PreviousBudget {
+    pub(crate) id: AllocationId,
+    pub(crate) timeout: Option<Timestamp>,
+    /// In GLM.
+    pub(crate) left: Glm,
+}
+
+impl PreviousBudget {
+    pub(crate) fn of(allocation: &Allocation) -> Self {
+        PreviousBudget {
+            id: allocation.allocation_id.clone(),
+            timeout: allocation.timeout,
+            left: allocation.remaining_amount,
+        }
+    }
+}
+
+/// Takes up the documents of restored agreements: what was accepted counts, what was not is decided
+/// now, as if it had just come. The daemon's feeds may have passed them.
+pub(crate) async fn take_up(context: &Arc<Context>, invoices: Vec<Invoice>, notes: Vec<DebitNote>) {
+    let (accepted, open): (Vec<_>, Vec<_>) = notes
+        .into_iter()
+        .partition(|note| is_accepted(&note.status));
+    for note in accepted {
+        let (agreement, activity) = (note.agreement_id, note.activity_id);
+        let amount = note.total_amount_due;
+        let known = Event::Note {
+            id: note.debit_note_id,
+            activity: activity.clone(),
+            amount,
+            ceiling: amount,
+            refusal: None,
+        };
+        // What an earlier life decided is not decided again.
+        drop(context.payments().apply(&agreement, known));
+        context
+            .payments()
+            .apply(&agreement, Event::NoteAccepted { activity, amount });
+    }
+    for invoice in invoices {
+        let refusal = match &invoice.status {
+            status if is_accepted(status) => None,
+            DocumentStatus::Rejected | DocumentStatus::Failed | DocumentStatus::Cancelled => {
+                Some(format!("it is {} since an earlier run", invoice.status))
+            }
+            _ => {
+                let arrived = invoice_arrived(Arc::clone(context), invoice.invoice_id);
+                let arrived: BoxFuture<'static, ()> = Box::pin(arrived);
+                arrived.await;
+                continue;
+            }
+        };
+        let paid = refusal.is_none();
+        let id = invoice.invoice_id.clone();
+        let known = Event::Invoice {
+            id: id.clone(),
+            amount: invoice.amount,
+            ceiling: invoice.amount,
+            refusal,
+        };
+        drop(context.payments().apply(&invoice.agreement_id, known));
+        if paid {
+            context
+                .payments()
+                .apply(&invoice.agreement_id, Event::InvoiceAccepted { id });
+        }
+    }
+    for note in open {
+        if note.status == DocumentStatus::Received {
+            let arrived = note_arrived(Arc::clone(context), note.debit_note_id);
+            let arrived: BoxFuture<'static, ()> = Box::pin(arrived);
+            arrived.await;
+        }
+    }
+}
+
+/// Whether somebody accepted a document.
+pub(crate) fn is_accepted(status: &DocumentStatus) -> bool {
+    matches!(status, DocumentStatus::Accepted | DocumentStatus::Settled)
+}

@@ -1,0 +1,101 @@
+//! Instances of earlier lives that wait for a service of their name to go on. Owns: who may have
+//! them, and giving back what nobody wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use golem_wire::ActivityId;
+use tokio::time::sleep;
+
+use super::perform::instance_ended;
+use super::report::{Item, Kind};
+use crate::activity::Machine;
+use crate::context::Context;
+use crate::journal::InstanceRecord;
+use crate::market::Rental;
+use crate::model::JobId;
+
+/// An instance of an earlier life.
+pub(crate) struct Claim {
+    /// Where it stood.
+    pub(crate) record: InstanceRecord,
+    /// Its machine, if that still answers.
+    pub(crate) machine: Option<(Arc<Rental>, ActivityId)>,
+}
+
+/// Those that wait, by the name of their cluster.
+#[derive(Default)]
+pub(crate) struct ResumableInstances(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    waiting: BTreeMap<String, Vec<Claim>>,
+    taken: BTreeSet<String>,
+}
+
+impl ResumableInstances {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every statement leaves the maps consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait(&self, claim: Claim) {
+        let name = claim.record.cluster.clone();
+        self.lock().waiting.entry(name).or_default().push(claim);
+    }
+
+    /// The instances of this cluster; `None` when a cluster of this life has the name.
+    pub(crate) fn take(&self, name: &str) -> Option<Vec<Claim>> {
+        let mut inner = self.lock();
+        if !inner.taken.insert(name.to_owned()) {
+            return None;
+        }
+        Some(inner.waiting.remove(name).unwrap_or_default())
+    }
+
+    fn rest(&self) -> Vec<Claim> {
+        let waiting = std::mem::take(&mut self.lock().waiting);
+        waiting.into_values().flatten().collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
+    }
+}
+
+/// Gives back what is not claimed in time, or when the engine stops.
+pub(crate) fn watch_over(context: &Arc<Context>) {
+    if context.resumable().is_empty() {
+        return;
+    }
+    let owned = Arc::clone(context);
+    context.jobs().spawn("unclaimed", async move {
+        let stopping = owned.jobs().token();
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => {}
+            () = sleep(owned.config().recovery.claim_within) => {}
+        }
+        for claim in owned.resumable().rest() {
+            give_back(&owned, claim).await;
+        }
+    });
+}
+
+async fn give_back(context: &Arc<Context>, claim: Claim) {
+    let record = &claim.record;
+    let name = format!("{}/{}", record.cluster, record.index);
+    instance_ended(context, record);
+    let Some((rental, activity)) = claim.machine else {
+        return;
+    };
+    tracing::warn!(instance = %name, agreement = %rental.agreement_id,
+        "no service of this name was started: its machine is given back");
+    context.recovered().not_adopted(&name, &rental.agreement_id);
+    context
+        .recovered()
+        .settled(Item::new(Kind::Instance, &name, "nobody went on with it"));
+    let job = JobId::new(crate::market::RECOVERED);
+    let machine = Machine::adopt(context, &job, rental, activity);
+    machine.release("nobody goes on with the service").await;
+}
