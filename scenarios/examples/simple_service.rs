@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::bail;
 use golem_engine::service::ServiceState;
 use golem_engine::{Glm, Golem};
-use golem_scenarios::service::simple_service::{Parameters, Received, SimpleService};
+use golem_scenarios::workload::simple_service::{Parameters, Received, SimpleService};
 use tokio::time::{Instant, sleep};
 
 const INSTANCES: u32 = 3;

@@ -1,5 +1,8 @@
 //! The command line of `rehearse`.
 
+mod doctor;
+mod sweep;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,12 +12,13 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::doctor::{DoctorArgs, doctor_command};
+use self::doctor::{DoctorArgs, doctor_command};
+use self::sweep::{SweepArgs, sweep_command};
+use crate::backend::Backend;
 use crate::error::Error;
-use crate::runner::{Options, rehearse};
-use crate::sweep::{SweepArgs, sweep_command};
-use crate::values::Backend;
-use crate::{catalog, image};
+use crate::language::catalog;
+use crate::run::{Options, rehearse};
+use crate::workload::image;
 
 /// Rehearse Golem services on a simulated network.
 #[derive(Debug, Parser)]

@@ -11,9 +11,9 @@ pub enum Error {
     /// The scenario file cannot be read.
     #[error("cannot read scenario file {path}: {source}")]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: io::Error,
     },
     /// Neither a scenario of the catalog nor a file.
@@ -39,9 +39,9 @@ pub enum Error {
     /// The output folder cannot be used.
     #[error("output folder {path}: {reason}")]
     Output {
-        /// Which.
+        /// The folder, or the file in it.
         path: PathBuf,
-        /// Why.
+        /// What cannot be done with it.
         reason: String,
     },
     /// The stage could not be set up.
@@ -49,13 +49,13 @@ pub enum Error {
     Stage {
         /// Which backend.
         backend: &'static str,
-        /// Why.
+        /// What failed.
         reason: String,
     },
-    /// Nobody can tell what is open.
+    /// What is open cannot be found out.
     #[error("{reason}")]
     Doctor {
-        /// Why.
+        /// What failed.
         reason: String,
     },
     /// The scenario does not pass where nothing disturbs it.
@@ -66,4 +66,18 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+}
+
+/// An error with everything that caused it.
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }

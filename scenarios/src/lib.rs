@@ -4,39 +4,19 @@
 //! what happens meanwhile and what is expected. [`rehearse`] runs it on one of three backends and
 //! reports. `rehearse` the command is [`cli`].
 
-pub mod catalog;
+mod backend;
 pub mod cli;
-pub mod doctor;
-mod draw;
 mod error;
-pub mod expect;
-pub mod file;
-pub mod image;
-mod journal;
-mod layer;
-pub mod offline;
-pub mod outcome;
-mod output;
-mod program;
-mod progress;
-mod registry;
+pub mod language;
 pub mod report;
-mod runner;
-pub mod service;
+mod run;
 mod stage;
-mod suggest;
 pub mod sweep;
-mod timeline;
-mod validate;
-pub mod values;
-mod watch;
-mod work;
+pub mod workload;
 
+pub use backend::Backend;
 pub use error::Error;
-pub use file::Scenario;
-pub use layer::Layer;
-pub use offline::{Offline, OfflineStage};
+pub use language::{Scenario, catalog};
 pub use report::Report;
-pub use runner::{Options, Rehearsal, rehearse};
-pub use stage::in_memory;
-pub use values::Backend;
+pub use run::{Options, Rehearsal, rehearse};
+pub use stage::{Layer, Offline, OfflineStage, in_memory};

@@ -1,14 +1,19 @@
 //! What a run says of itself at its end: a summary for people, one JSON object for programs.
 
+pub mod outcome;
+pub(crate) mod output;
+pub mod verdict;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use golem_wire::Glm;
 use serde::Serialize;
 
-use crate::expect::Verdict;
-use crate::outcome::Outcome;
-use crate::values::{Backend, Span};
+use self::outcome::Outcome;
+use self::verdict::Verdict;
+use crate::backend::Backend;
+use crate::language::values::Span;
 
 /// The result of a run. Its JSON has exactly these keys.
 #[derive(Clone, Debug, Serialize)]
@@ -153,7 +158,7 @@ impl Report {
         writeln!(
             out,
             "\n  journal {folder}/{} sha256 {}",
-            crate::output::JOURNAL,
+            output::JOURNAL,
             self.journal_sha256
         )?;
         if !outcome.files.is_empty() {

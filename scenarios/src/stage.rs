@@ -8,6 +8,9 @@
 //!
 //! A paused clock never meets a socket.
 
+mod layer;
+mod offline;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,11 +29,13 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
+pub use self::layer::Layer;
+pub use self::offline::{Offline, OfflineStage};
+
+use crate::backend::Backend;
 use crate::error::Error;
-use crate::file::{APP_KEY, Scenario};
-use crate::image;
-use crate::layer::Layer;
-use crate::values::Backend;
+use crate::language::{APP_KEY, Scenario};
+use crate::workload::image;
 
 /// Bytes in flight on a websocket in memory.
 const PIPE: usize = 256 * 1024;

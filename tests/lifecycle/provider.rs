@@ -63,7 +63,7 @@ fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
     offline.run(async |stage| {
         let golem = stage.golem().start().await.expect("the engine starts");
         let work = async |ctx: WorkContext, task: Task<u32>| {
-            let said = golem_scenarios::service::hello_tasks::hello(&ctx, task.data).await?;
+            let said = golem_scenarios::workload::hello_tasks::hello(&ctx, task.data).await?;
             if task.attempt == 1 {
                 return Err(HandlerError::msg("on purpose"));
             }
@@ -71,7 +71,7 @@ fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
         };
         let mut tasks = golem
             .execute_tasks(
-                golem_scenarios::service::hello_tasks::payload(),
+                golem_scenarios::workload::hello_tasks::payload(),
                 [1, 2],
                 work,
             )

@@ -38,7 +38,7 @@ impl Service for Ticker {
     }
 
     async fn payload() -> Result<Payload, Error> {
-        Ok(golem_scenarios::service::hello_tasks::payload())
+        Ok(golem_scenarios::workload::hello_tasks::payload())
     }
 
     async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What is counted in a life of the engine; points are numbered by it, from 1.
+/// What is counted in a run of the engine; points are numbered by it, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tick {
+pub enum Counter {
     /// An entry is written to the engine's journal.
     Write,
     /// A request that changes the daemon's state is sent.
@@ -17,7 +17,7 @@ pub enum Tick {
 
 /// What is wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum RequestFault {
     /// It is done, and the connection ends without an answer.
     LoseAnswer,
     /// It is done, and answered with 500.
@@ -35,51 +35,52 @@ pub enum Mishap {
 }
 
 /// All of them, in the order in which they are tried.
-pub const MISHAPS: [Mishap; 9] = [
-    Mishap::LoseAnswer,
-    Mishap::Misreport,
-    Mishap::Refuse(500),
-    Mishap::Refuse(503),
-    Mishap::Refuse(408),
-    Mishap::Reset,
-    Mishap::Unreachable,
-    Mishap::TwiceFirst,
-    Mishap::TwiceSecond,
+pub const REQUEST_FAULTS: [RequestFault; 9] = [
+    RequestFault::LoseAnswer,
+    RequestFault::Misreport,
+    RequestFault::Refuse(500),
+    RequestFault::Refuse(503),
+    RequestFault::Refuse(408),
+    RequestFault::Reset,
+    RequestFault::Unreachable,
+    RequestFault::TwiceFirst,
+    RequestFault::TwiceSecond,
 ];
 
-impl Mishap {
+impl RequestFault {
     /// Whether the daemon does what it is asked, at least once.
     pub fn is_done(self) -> bool {
         match self {
-            Mishap::LoseAnswer | Mishap::Misreport | Mishap::TwiceFirst | Mishap::TwiceSecond => {
-                true
-            }
-            Mishap::Refuse(_) | Mishap::Reset | Mishap::Unreachable => false,
+            RequestFault::LoseAnswer
+            | RequestFault::Misreport
+            | RequestFault::TwiceFirst
+            | RequestFault::TwiceSecond => true,
+            RequestFault::Refuse(_) | RequestFault::Reset | RequestFault::Unreachable => false,
         }
     }
 
     /// Whether the engine can tell from the answer that it was not done.
     pub fn is_certain(self) -> bool {
-        matches!(self, Mishap::Unreachable)
+        matches!(self, RequestFault::Unreachable)
     }
 }
 
-/// What is done to the engine in one of its lives.
+/// What is done to the engine in one of its runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disturbance {
     /// It ends abruptly before this happens.
-    Before(Tick, u64),
+    Before(Counter, u64),
     /// It ends abruptly when this has happened; the answer is never seen.
-    After(Tick, u64),
+    After(Counter, u64),
     /// One of its requests goes wrong.
-    Mishap(Mishap, u64),
+    Fault(RequestFault, u64),
     /// Its handle is dropped at this event.
     Drop(u64),
     /// It is told to stop at this event.
     Stop(u64),
 }
 
-/// What is done to the engine, life by life; the life after the last disturbance goes on unharmed.
+/// What is done to the engine, run by run; the run after the last disturbance goes on unharmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Point(pub Vec<Disturbance>);
 
@@ -89,26 +90,26 @@ impl From<Disturbance> for Point {
     }
 }
 
-impl fmt::Display for Tick {
+impl fmt::Display for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Tick::Write => "write",
-            Tick::Request => "request",
-            Tick::Event => "event",
+            Counter::Write => "write",
+            Counter::Request => "request",
+            Counter::Event => "event",
         })
     }
 }
 
-impl fmt::Display for Mishap {
+impl fmt::Display for RequestFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Mishap::LoseAnswer => f.write_str("lose-answer"),
-            Mishap::Misreport => f.write_str("misreport"),
-            Mishap::Refuse(status) => write!(f, "refuse-{status}"),
-            Mishap::Reset => f.write_str("reset"),
-            Mishap::Unreachable => f.write_str("unreachable"),
-            Mishap::TwiceFirst => f.write_str("twice-first"),
-            Mishap::TwiceSecond => f.write_str("twice-second"),
+            RequestFault::LoseAnswer => f.write_str("lose-answer"),
+            RequestFault::Misreport => f.write_str("misreport"),
+            RequestFault::Refuse(status) => write!(f, "refuse-{status}"),
+            RequestFault::Reset => f.write_str("reset"),
+            RequestFault::Unreachable => f.write_str("unreachable"),
+            RequestFault::TwiceFirst => f.write_str("twice-first"),
+            RequestFault::TwiceSecond => f.write_str("twice-second"),
         }
     }
 }
@@ -116,9 +117,9 @@ impl fmt::Display for Mishap {
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Disturbance::Before(tick, number) => write!(f, "before {tick} {number}"),
-            Disturbance::After(tick, number) => write!(f, "after {tick} {number}"),
-            Disturbance::Mishap(mishap, number) => write!(f, "{mishap} request {number}"),
+            Disturbance::Before(counter, number) => write!(f, "before {counter} {number}"),
+            Disturbance::After(counter, number) => write!(f, "after {counter} {number}"),
+            Disturbance::Fault(fault, number) => write!(f, "{fault} request {number}"),
             Disturbance::Drop(number) => write!(f, "drop event {number}"),
             Disturbance::Stop(number) => write!(f, "stop event {number}"),
         }
@@ -141,7 +142,7 @@ impl fmt::Display for Point {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no point; write for example `before write 12`, `after request 37`, \
-     `lose-answer request 5`, `drop event 9`, `stop event 9`, or several with commas for several lives"
+     `lose-answer request 5`, `drop event 9`, `stop event 9`, or several with commas for several runs"
 )]
 pub struct BadPoint(String);
 
@@ -155,19 +156,25 @@ impl FromStr for Disturbance {
             return Err(bad());
         };
         let number = number.parse::<u64>().map_err(|_| bad())?;
-        let tick = match *noun {
-            "write" => Tick::Write,
-            "request" => Tick::Request,
-            "event" => Tick::Event,
+        let counter = match *noun {
+            "write" => Counter::Write,
+            "request" => Counter::Request,
+            "event" => Counter::Event,
             _ => return Err(bad()),
         };
-        let mishap = MISHAPS.iter().find(|mishap| mishap.to_string() == *verb);
-        match (*verb, tick, mishap) {
-            ("before", Tick::Write | Tick::Request, _) => Ok(Disturbance::Before(tick, number)),
-            ("after", Tick::Write | Tick::Request, _) => Ok(Disturbance::After(tick, number)),
-            ("drop", Tick::Event, _) => Ok(Disturbance::Drop(number)),
-            ("stop", Tick::Event, _) => Ok(Disturbance::Stop(number)),
-            (_, Tick::Request, Some(mishap)) => Ok(Disturbance::Mishap(*mishap, number)),
+        let fault = REQUEST_FAULTS
+            .iter()
+            .find(|fault| fault.to_string() == *verb);
+        match (*verb, counter, fault) {
+            ("before", Counter::Write | Counter::Request, _) => {
+                Ok(Disturbance::Before(counter, number))
+            }
+            ("after", Counter::Write | Counter::Request, _) => {
+                Ok(Disturbance::After(counter, number))
+            }
+            ("drop", Counter::Event, _) => Ok(Disturbance::Drop(number)),
+            ("stop", Counter::Event, _) => Ok(Disturbance::Stop(number)),
+            (_, Counter::Request, Some(fault)) => Ok(Disturbance::Fault(*fault, number)),
             _ => Err(bad()),
         }
     }
@@ -177,8 +184,8 @@ impl FromStr for Point {
     type Err = BadPoint;
 
     fn from_str(text: &str) -> Result<Self, BadPoint> {
-        let lives: Result<Vec<_>, _> = text.split(',').map(str::parse).collect();
-        Ok(Point(lives?))
+        let runs: Result<Vec<_>, _> = text.split(',').map(str::parse).collect();
+        Ok(Point(runs?))
     }
 }
 
@@ -189,12 +196,12 @@ mod tests {
     #[test]
     fn every_point_is_read_back_from_its_text() {
         let mut all = vec![
-            Disturbance::Before(Tick::Write, 1),
-            Disturbance::After(Tick::Request, 37),
+            Disturbance::Before(Counter::Write, 1),
+            Disturbance::After(Counter::Request, 37),
             Disturbance::Drop(4),
             Disturbance::Stop(5),
         ];
-        all.extend(MISHAPS.map(|mishap| Disturbance::Mishap(mishap, 3)));
+        all.extend(REQUEST_FAULTS.map(|fault| Disturbance::Fault(fault, 3)));
         for disturbance in &all {
             assert_eq!(disturbance.to_string().parse(), Ok(*disturbance));
         }

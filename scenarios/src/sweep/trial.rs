@@ -1,5 +1,5 @@
-//! One point of a sweep, from the first life of the engine to the last: one runtime, one network, one
-//! journal, as many engines as it takes. Owns: the lives and what they leave behind. Whether that is
+//! One point of a sweep, from the first run of the engine to the last: one runtime, one network, one
+//! journal, as many engines as it takes. Owns: the engine's runs and what they leave behind. Whether that is
 //! as it should be is `verdict`'s question.
 
 use std::path::{Path, PathBuf};
@@ -15,21 +15,22 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::line::{Counts, Line};
-use super::paper::Paper;
+use super::crash_journal::CrashJournal;
+use super::crash_switch::{Counts, CrashSwitch};
+use super::crash_transport;
 use super::point::{Disturbance, Point};
-use super::wire;
+use crate::backend::Backend;
 use crate::error::Error;
-use crate::file::Scenario;
-use crate::journal::Journal;
-use crate::outcome::Outcome;
-use crate::output::Output;
-use crate::progress::Progress;
-use crate::runner::told;
+use crate::error::error_chain;
+use crate::language::Scenario;
+use crate::language::values::Span;
+use crate::report::outcome::Outcome;
+use crate::report::output::Output;
+use crate::run::journal::Journal;
+use crate::run::observer::Observer;
+use crate::run::progress::Progress;
+use crate::run::work::{Work, WorkResult};
 use crate::stage::{self, MEMORY_URL, Stage};
-use crate::values::{Backend, Span};
-use crate::watch::Watch;
-use crate::work::{Work, Worked};
 
 /// How long it takes until somebody starts the program again.
 const RESTART: Duration = Duration::from_secs(1);
@@ -46,9 +47,9 @@ pub(super) struct Trial<'a> {
     pub(super) folder: &'a Path,
 }
 
-/// What one life of the engine did.
+/// What one run of the engine did.
 #[derive(Debug)]
-pub(super) struct Lived {
+pub(super) struct RunRecord {
     pub(super) counts: Counts,
     /// What the disturbance hit, if there was one and it came.
     pub(super) hit: Option<String>,
@@ -57,10 +58,10 @@ pub(super) struct Lived {
 /// What a trial left behind.
 #[derive(Debug)]
 pub(super) struct Trace {
-    pub(super) lives: Vec<Lived>,
-    /// Of the last life.
+    pub(super) runs: Vec<RunRecord>,
+    /// Of the last run.
     pub(super) outcome: Outcome,
-    /// Of the last life, if it began.
+    /// Of the last run, if it began.
     pub(super) report: Option<ShutdownReport>,
     pub(super) network: Summary,
     /// What the engine's journal says at the end.
@@ -71,10 +72,10 @@ pub(super) struct Trace {
     pub(super) stuck: Option<String>,
 }
 
-/// How a life ended.
+/// How a run ended.
 enum End {
     /// By itself, or because it was stopped.
-    Over(Box<(Worked, Option<ShutdownReport>)>),
+    Over(Box<(WorkResult, Option<ShutdownReport>)>),
     /// Abruptly.
     Cut,
     /// Its handle was dropped.
@@ -103,43 +104,43 @@ impl Trial<'_> {
         }
         let kept = MemoryJournal::new();
         let begin = Instant::now();
-        let mut lives = Vec::new();
+        let mut runs = Vec::new();
         let mut stuck = None;
-        // One for all lives: an instance that goes on reached its states in any of them.
-        let watch = Watch::new(journal.clone(), Progress::begin(false, stage.now()));
-        let (worked, report) = loop {
-            let number = lives.len();
+        // One for all runs: an instance that goes on reached its states in any of them.
+        let observer = Observer::new(journal.clone(), Progress::begin(false, stage.now()));
+        let (result, report) = loop {
+            let number = runs.len();
             let files = match number {
                 0 => output.files(),
-                n => output.files().join(format!("life-{}", n + 1)),
+                n => output.files().join(format!("run-{}", n + 1)),
             };
             std::fs::create_dir_all(&files).map_err(written)?;
-            let about = json!({ "life": number + 1, "point": self.point.to_string() });
+            let about = json!({ "run": number + 1, "point": self.point.to_string() });
             journal.note("stage", stage.now(), "sweep", "begins", &about);
-            let life = Life {
+            let run = EngineRun {
                 trial: self,
                 stage: &stage,
-                watch: &watch,
+                observer: &observer,
                 files,
                 since: (number > 0).then(|| begin.elapsed()),
                 number: number + 1,
-                line: Line::new(self.point.0.get(number).copied()),
+                switch: CrashSwitch::new(self.point.0.get(number).copied()),
             };
-            let tasks = TaskGroup::new("life");
-            let end = life.live(&kept, &tasks).await;
-            let line = life.line.clone();
-            let about = json!({ "hit": line.hit() });
+            let tasks = TaskGroup::new("engine run");
+            let end = run.perform(&kept, &tasks).await;
+            let switch = run.switch.clone();
+            let about = json!({ "hit": switch.hit() });
             journal.note("stage", stage.now(), "sweep", "ended", &about);
             if matches!(end, End::Dropped)
-                && timeout(LETTING_GO, line.released().cancelled())
+                && timeout(LETTING_GO, switch.released().cancelled())
                     .await
                     .is_err()
             {
                 stuck = Some("the engine whose handle was dropped did not let go".to_owned());
             }
-            lives.push(Lived {
-                counts: line.counts(),
-                hit: line.hit(),
+            runs.push(RunRecord {
+                counts: switch.counts(),
+                hit: switch.hit(),
             });
             match end {
                 End::Over(over) => break *over,
@@ -147,21 +148,21 @@ impl Trial<'_> {
                 End::Cut | End::Dropped => {}
             }
             if stuck.is_some() {
-                break (Worked::default(), None);
+                break (WorkResult::default(), None);
             }
             tokio::time::sleep(RESTART).await;
         };
         let elapsed = begin.elapsed();
         stage.settle().await;
 
-        let mut outcome = watch.finish();
+        let mut outcome = observer.finish();
         outcome.elapsed = elapsed;
-        outcome.began = worked.began;
-        outcome.error = worked.error;
-        outcome.failed_steps = worked.failed_steps;
-        outcome.task_results = worked.task_results;
-        outcome.open = worked.open;
-        if lives.len() == 1 {
+        outcome.began = result.began;
+        outcome.error = result.error;
+        outcome.failed_steps = result.failed_steps;
+        outcome.task_results = result.task_results;
+        outcome.open = result.open;
+        if runs.len() == 1 {
             outcome.files = output.downloads()?;
         }
         let Some(network) = stage.network() else {
@@ -183,7 +184,7 @@ impl Trial<'_> {
             reason: error.to_string(),
         })?;
         Ok(Trace {
-            lives,
+            runs,
             outcome,
             report,
             network,
@@ -194,26 +195,26 @@ impl Trial<'_> {
     }
 }
 
-/// One life of the engine and its program.
-struct Life<'a> {
+/// One run of the engine and its program.
+struct EngineRun<'a> {
     trial: &'a Trial<'a>,
     stage: &'a Stage,
-    watch: &'a Watch,
+    observer: &'a Observer,
     files: PathBuf,
     since: Option<Duration>,
     number: usize,
-    line: Line,
+    switch: CrashSwitch,
 }
 
-impl Life<'_> {
-    async fn live(&self, kept: &MemoryJournal, tasks: &TaskGroup) -> End {
+impl EngineRun<'_> {
+    async fn perform(&self, kept: &MemoryJournal, tasks: &TaskGroup) -> End {
         let limit = self.trial.scenario.limit().saturating_add(AROUND);
         let engage = timeout(limit, Box::pin(self.engage(kept, tasks)));
-        let dropped = matches!(self.line.wish(), Some(Disturbance::Drop(_)));
+        let dropped = matches!(self.switch.wish(), Some(Disturbance::Drop(_)));
         tokio::select! {
             biased;
-            () = self.line.dead().cancelled() => End::Cut,
-            () = self.line.due().cancelled(), if dropped => End::Dropped,
+            () = self.switch.dead().cancelled() => End::Cut,
+            () = self.switch.due().cancelled(), if dropped => End::Dropped,
             ended = engage => match ended {
                 Ok(over) => End::Over(Box::new(over)),
                 Err(_) => End::Stuck,
@@ -226,58 +227,58 @@ impl Life<'_> {
         &self,
         kept: &MemoryJournal,
         tasks: &TaskGroup,
-    ) -> (Worked, Option<ShutdownReport>) {
+    ) -> (WorkResult, Option<ShutdownReport>) {
         let scenario = self.trial.scenario;
         let url = Url::parse(MEMORY_URL).expect("a constant");
-        let (watch, line) = (self.watch.clone(), self.line.clone());
+        let (observer, switch) = (self.observer.clone(), self.switch.clone());
         let seed = EngineSeed::from_u64(self.trial.seed);
         let started = self
             .stage
             .golem(scenario, self.trial.seed)
             // As in production, where every start draws its own.
             .seed(seed.fork(&format!("engine of life {}", self.number)))
-            .journal(Paper::new(kept.clone(), self.line.clone()))
-            .transport(wire::through(
+            .journal(CrashJournal::new(kept.clone(), self.switch.clone()))
+            .transport(crash_transport::through(
                 self.stage.transport(),
-                &self.line,
+                &self.switch,
                 &url,
                 tasks,
             ))
             .event_consumer(move |event| {
-                if line.event(event.kind.name()) {
-                    watch.event(event);
+                if switch.event(event.kind.name()) {
+                    observer.event(event);
                 }
             })
             .start()
             .await;
         let golem: Golem = match started {
             Ok(golem) => golem,
-            Err(error) => return (Worked::failed(told(&error)), None),
+            Err(error) => return (WorkResult::failed(error_chain(&error)), None),
         };
         let work = Work {
             scenario,
             stage: self.stage,
-            watch: self.watch,
+            observer: self.observer,
             files: self.files.clone(),
             interrupt: CancellationToken::new(),
             since: self.since,
         };
         let limit = scenario.limit();
-        let stops = matches!(self.line.wish(), Some(Disturbance::Stop(_)));
+        let stops = matches!(self.switch.wish(), Some(Disturbance::Stop(_)));
         let stopped = async {
-            self.line.due().cancelled().await;
+            self.switch.due().cancelled().await;
             golem.stop().await
         };
-        let (mut worked, report) = tokio::select! {
+        let (mut result, report) = tokio::select! {
             biased;
-            report = stopped, if stops => (Worked::default(), report),
-            worked = timeout(limit, Box::pin(work.perform(&golem))) => {
-                let late = |_| Worked::failed(format!("the limit of {} has passed", Span(limit)));
-                (worked.unwrap_or_else(late), golem.stop().await)
+            report = stopped, if stops => (WorkResult::default(), report),
+            result = timeout(limit, Box::pin(work.perform(&golem))) => {
+                let late = |_| WorkResult::failed(format!("the limit of {} has passed", Span(limit)));
+                (result.unwrap_or_else(late), golem.stop().await)
             }
         };
-        worked.began = true;
-        worked.open.extend(report.open());
-        (worked, Some(report))
+        result.began = true;
+        result.open.extend(report.open());
+        (result, Some(report))
     }
 }

@@ -1,9 +1,9 @@
 //! What must hold after every point: the laws of the ledger, nothing left open, every invoice paid
 //! once, the result of the undisturbed run. Owns: the claims, and the few that a disturbance excuses.
 
-use super::point::{Disturbance, Mishap, Point};
+use super::point::{Disturbance, Point, RequestFault};
 use super::trial::Trace;
-use crate::outcome::{InstanceOutcome, Outcome};
+use crate::report::outcome::{InstanceOutcome, Outcome};
 
 /// What came of a point.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
     if let Some(why) = &trace.stuck {
         claim(false, why.clone());
     }
-    // A later life may be shorter than the one that its disturbance was made for.
-    if !point.0.is_empty() && trace.lives.first().is_none_or(|life| life.hit.is_none()) {
+    // A later run may be shorter than the one that its disturbance was made for.
+    if !point.0.is_empty() && trace.runs.first().is_none_or(|run| run.hit.is_none()) {
         claim(false, "the point was never reached".into());
     }
     let network = &trace.network;
@@ -90,7 +90,7 @@ fn still_open(trace: &Trace) -> String {
 
 fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
     let mut differences = Vec::new();
-    // Where nothing ever worked the run has failed, whichever life was told of it.
+    // Where nothing ever worked the run has failed, whichever run of the engine was told of it.
     let failed = |outcome: &Outcome| {
         let instances = &outcome.instances;
         let all_failed = instances.iter().all(|instance| instance.failure.is_some());
@@ -166,9 +166,9 @@ fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
 /// one instance may end with that failure.
 ///
 /// An instance that had failed for good before a crash: a service that goes on does not start it
-/// again, and its failure was told to the life before.
+/// again, and its failure was told to the run of the engine before.
 fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
-    let [Disturbance::Mishap(mishap, number)] = point.0.as_slice() else {
+    let [Disturbance::Fault(fault, number)] = point.0.as_slice() else {
         let instances = &trace.outcome.instances;
         let ended = |i: &InstanceOutcome| i.states.last().is_some_and(|s| s == "terminated");
         let came_to_nothing = instances.iter().any(|i| i.failure.is_some())
@@ -177,17 +177,17 @@ fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
                 .iter()
                 .any(|i| i.states.iter().any(|s| s == "running"));
         let told_before = difference.starts_with("the run ends with no error instead of");
-        return (trace.lives.len() > 1 && told_before && came_to_nothing)
-            .then(|| "an instance had failed in a life before".to_owned());
+        return (trace.runs.len() > 1 && told_before && came_to_nothing)
+            .then(|| "an instance had failed in an earlier run of the engine".to_owned());
     };
-    let request = trace.lives.first()?.counts.named.get(number)?;
+    let request = trace.runs.first()?.counts.named.get(number)?;
     let unknown = matches!(
-        mishap,
-        Mishap::LoseAnswer
-            | Mishap::Misreport
-            | Mishap::Reset
-            | Mishap::Refuse(_)
-            | Mishap::TwiceSecond
+        fault,
+        RequestFault::LoseAnswer
+            | RequestFault::Misreport
+            | RequestFault::Reset
+            | RequestFault::Refuse(_)
+            | RequestFault::TwiceSecond
     );
     // Where that is the only instance, the run has nothing better to tell.
     let one_failed = difference.starts_with("1 instances failed instead of 0")

@@ -1,0 +1,123 @@
+//! Expectations: what a scenario claims about its run. Whether it came true is judged in
+//! `report::verdict`.
+//!
+//! That nothing is left open and no law of the ledger is broken is expected of every run and need
+//! not be written down.
+
+use std::fmt;
+
+use golem_wire::Glm;
+use serde::Deserialize;
+
+use super::values::{Count, Span};
+
+/// A claim about a run.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    /// Every instance reached this state at some time.
+    AllReached(StateName),
+    /// Every instance is terminated at the end.
+    AllTerminated,
+    /// So many instances existed.
+    Instances(Count),
+    /// So many instances ended with a failure.
+    FailedInstances(Count),
+    /// So many agreements were approved.
+    Agreements(Count),
+    /// So many activities were created.
+    Activities(Count),
+    /// So many invoices were accepted and paid.
+    InvoicesPaid(Count),
+    /// So many tasks gave a result.
+    Tasks(Count),
+    /// The results of the tasks, in order of the data.
+    TaskResults(Vec<String>),
+    /// So many statistics were received.
+    Statistics(Count),
+    /// So many files were downloaded, each a whole PNG.
+    PngFiles(Count),
+    /// All costs together.
+    CostAtMost(Glm),
+    /// The run is over so long after it began.
+    EndsWithin(Span),
+    /// The run fails with an error that contains this text.
+    ErrorContains(String),
+    /// The engine reported an event so often.
+    Event(EventCount),
+    /// The network recorded an event so often.
+    NetworkEvent(EventCount),
+}
+
+/// An event by name, and how often.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventCount {
+    /// Its name, as in the journal.
+    pub name: String,
+    /// How often.
+    pub count: Count,
+}
+
+/// States of a service instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    /// Being started.
+    Starting,
+    /// At work.
+    Running,
+    /// Being stopped.
+    Stopping,
+    /// Over.
+    Terminated,
+}
+
+impl StateName {
+    /// As in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            StateName::Starting => "starting",
+            StateName::Running => "running",
+            StateName::Stopping => "stopping",
+            StateName::Terminated => "terminated",
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AllReached(state) => write!(f, "every instance reached `{}`", state.name()),
+            Self::AllTerminated => f.write_str("every instance is terminated at the end"),
+            Self::Instances(count) => write!(f, "{count} instances"),
+            Self::FailedInstances(count) => write!(f, "{count} failed instances"),
+            Self::Agreements(count) => write!(f, "{count} agreements"),
+            Self::Activities(count) => write!(f, "{count} activities"),
+            Self::InvoicesPaid(count) => write!(f, "{count} invoices paid"),
+            Self::Tasks(count) => write!(f, "{count} task results"),
+            Self::TaskResults(results) => write!(f, "the {} expected task results", results.len()),
+            Self::Statistics(count) => write!(f, "{count} statistics received"),
+            Self::PngFiles(count) => write!(f, "{count} PNG files downloaded"),
+            Self::CostAtMost(amount) => write!(f, "cost of at most {amount} GLM"),
+            Self::EndsWithin(span) => write!(f, "over within {span}"),
+            Self::ErrorContains(text) => write!(f, "an error that says `{text}`"),
+            Self::Event(event) => write!(f, "{} × {} from the engine", event.count, event.name),
+            Self::NetworkEvent(event) => {
+                write!(f, "{} × {} on the network", event.count, event.name)
+            }
+        }
+    }
+}
+
+impl Expectation {
+    /// Whether the claim is that the run fails.
+    pub(crate) fn wants_error(&self) -> bool {
+        matches!(self, Self::ErrorContains(_))
+    }
+
+    /// Whether only a simulated network can tell.
+    pub(crate) fn needs_the_mock(&self) -> bool {
+        matches!(self, Self::NetworkEvent(_))
+    }
+}

@@ -1,0 +1,350 @@
+//! The sections of a scenario file: their keys and defaults.
+
+use std::path::PathBuf;
+
+use golem_wire::Glm;
+use golem_wire::market::Properties;
+use jiff::Timestamp;
+use mock_yagna::Fault;
+use mock_yagna::config::Behaviour;
+use mock_yagna::runtime::scripted::ScriptedAnswer;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
+
+use super::expect::Expectation;
+use super::values::{Drawn, Span};
+
+/// Which clock a scenario is made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeMode {
+    /// Hours in seconds; the backend is memory unless asked otherwise.
+    #[default]
+    Virtual,
+    /// The wall's clock; the backend is http unless asked otherwise.
+    Real,
+}
+
+/// Time of a scenario.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Time {
+    /// Which clock.
+    pub mode: TimeMode,
+    /// What the calendar shows at the beginning, in virtual time.
+    pub epoch: Timestamp,
+    /// When the run is given up.
+    pub limit: Option<Spanned<Span>>,
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        // 2026-01-01T00:00:00Z
+        let epoch = Timestamp::constant(1_767_225_600, 0);
+        Time {
+            mode: TimeMode::Virtual,
+            epoch,
+            limit: None,
+        }
+    }
+}
+
+/// One provider, or several of a kind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderGroup {
+    /// Its name; of a group, what the names begin with: `fleet-1`, `fleet-2`, …
+    pub name: Spanned<String>,
+    /// How many there are; absent: the one of this name.
+    #[serde(default)]
+    pub count: Option<Spanned<u32>>,
+    /// Subnet in which they offer.
+    #[serde(default = "public")]
+    pub subnet: String,
+    /// What they ask for, in GLM.
+    #[serde(default)]
+    pub prices: Prices,
+    /// What they have.
+    #[serde(default)]
+    pub resources: Resources,
+    /// Runtime name.
+    #[serde(default = "vm")]
+    pub runtime: String,
+    /// Runtime capabilities; absent: the usual ones.
+    #[serde(default)]
+    pub capabilities: Option<Vec<String>>,
+    /// Agreements at one time.
+    #[serde(default)]
+    pub capacity: Option<Spanned<u32>>,
+    /// Offer properties that replace or extend the generated ones.
+    #[serde(default)]
+    pub properties: Properties,
+    /// How they behave, and misbehave.
+    #[serde(default)]
+    pub behaviour: Behaviour,
+}
+
+/// What providers ask for, in GLM.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prices {
+    /// Once per activity.
+    pub start: Option<Spanned<Drawn>>,
+    /// Per second of processor time.
+    pub cpu_sec: Option<Spanned<Drawn>>,
+    /// Per second of an activity's life.
+    pub duration_sec: Option<Spanned<Drawn>>,
+}
+
+/// What providers have.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resources {
+    /// Processor cores.
+    pub cpu_cores: Option<Spanned<Drawn>>,
+    /// Processor threads.
+    pub cpu_threads: Option<Spanned<Drawn>>,
+    /// Memory.
+    pub mem_gib: Option<Spanned<Drawn>>,
+    /// Storage.
+    pub storage_gib: Option<Spanned<Drawn>>,
+}
+
+/// How the engine is configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Requestor {
+    /// Most that may be spent, in GLM.
+    pub budget: Spanned<Glm>,
+    /// Subnet in which it looks for providers.
+    pub subnet: String,
+    /// Money that its simulated wallet holds, in GLM.
+    pub funds: Glm,
+    /// When a search without any agreement is given up.
+    pub no_offers_timeout: Option<Span>,
+    /// The key it shows to the simulated daemon, which knows `rehearsal` only.
+    pub app_key: String,
+}
+
+/// The app key of the simulated daemon.
+pub(crate) const APP_KEY: &str = "rehearsal";
+
+impl Default for Requestor {
+    fn default() -> Self {
+        let budget = Glm::new(Decimal::TEN);
+        Requestor {
+            budget: Spanned::new(budget, Location::UNKNOWN, Location::UNKNOWN),
+            subnet: public(),
+            funds: Glm::new(Decimal::ONE_THOUSAND),
+            no_offers_timeout: None,
+            app_key: APP_KEY.into(),
+        }
+    }
+}
+
+/// What runs on a provider when the image is deployed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageSource {
+    /// A tiny simulated shell.
+    Shell,
+    /// A program of ours, in the network's own time.
+    Program(Spanned<String>),
+    /// The same program as real processes; where time is virtual, as with `program`.
+    Processes(Spanned<String>),
+    /// Real processes from an image folder: `<folder>/golem/run/x` is `/golem/run/x`. Real time only.
+    Folder(Spanned<PathBuf>),
+    /// There is none: `deploy` fails.
+    Missing,
+    /// Answers written here.
+    Scripted(Vec<ScriptedAnswer>),
+}
+
+/// The service to run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSection {
+    /// Name of a service workload.
+    pub name: Spanned<String>,
+    /// Hash of its image; absent: the one it was written for.
+    #[serde(default)]
+    pub image_hash: Option<String>,
+    /// Where the image is; absent: the registry is asked for `image_hash`.
+    #[serde(default)]
+    pub image_url: Option<String>,
+    /// How many instances.
+    #[serde(default = "one_instance")]
+    pub instances: Spanned<u32>,
+    /// How long it is kept, from the beginning to the order to stop.
+    pub duration: Spanned<Span>,
+    /// How long the agreements may last at most.
+    #[serde(default)]
+    pub expiration: Option<Span>,
+    /// Whether an instance whose start failed begins again on another provider.
+    #[serde(default = "yes")]
+    pub respawn: bool,
+    /// Time between two polls of an instance.
+    #[serde(default = "ten_seconds")]
+    pub stats_every: Spanned<Span>,
+    /// Time between two plots of an instance; absent: a plot with every poll.
+    #[serde(default)]
+    pub plot_every: Option<Span>,
+    /// Which plot.
+    #[serde(default)]
+    pub plot: PlotKind,
+}
+
+/// Which plot is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlotKind {
+    /// Observations over time.
+    Time,
+    /// Their distribution.
+    #[default]
+    Dist,
+}
+
+/// The tasks to execute.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TasksSection {
+    /// Name of a task workload.
+    pub name: Spanned<String>,
+    /// How many.
+    pub count: Spanned<u32>,
+    /// How many at one time.
+    #[serde(default = "one_instance")]
+    pub max_workers: Spanned<u32>,
+    /// When a task is given to somebody else.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+}
+
+/// Something that happens at a certain time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// When, from the beginning.
+    pub at: Spanned<Span>,
+    /// What.
+    #[serde(rename = "do")]
+    pub verb: Spanned<Verb>,
+    /// To which provider.
+    #[serde(default)]
+    pub provider: Option<Spanned<String>>,
+    /// Or to which instance (or the provider it runs on), counted from 1.
+    #[serde(default)]
+    pub instance: Option<Spanned<u32>>,
+    /// `behave`: which members of the provider's behaviour are different from then on.
+    #[serde(default)]
+    pub change: Option<Properties>,
+    /// `add-fault`: what goes wrong from then on.
+    #[serde(default)]
+    pub fault: Option<Fault>,
+    /// `lift-fault`: the name of the fault.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `restart-daemon`: how long nobody listens.
+    #[serde(default)]
+    pub down: Option<Span>,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verb {
+    /// The provider terminates its agreement.
+    TerminateAgreement,
+    /// The provider loses its activity.
+    KillActivity,
+    /// The provider vanishes.
+    GoOffline,
+    /// The provider comes back.
+    GoOnline,
+    /// The exe-units of the provider's activities are killed without a word.
+    KillExeUnit,
+    /// The provider vanishes for good, with everything that runs on it.
+    Die,
+    /// The provider's agent stops to answer.
+    GoSilent,
+    /// The provider's agent answers again.
+    AnswerAgain,
+    /// The provider behaves otherwise.
+    Behave,
+    /// The daemon restarts and forgets what it does not store.
+    RestartDaemon,
+    /// Something begins to go wrong between the daemon and the engine.
+    AddFault,
+    /// A fault is over.
+    LiftFault,
+    /// The requestor stops one instance.
+    StopInstance,
+    /// The requestor stops the service.
+    Stop,
+    /// The requestor adds an instance.
+    SpawnInstance,
+}
+
+/// What is different on a backend in real time, where two hours would be two hours.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RealTime {
+    /// `service.duration`.
+    pub duration: Option<Spanned<Span>>,
+    /// `service.stats_every`.
+    pub stats_every: Option<Spanned<Span>>,
+    /// `service.plot_every`.
+    pub plot_every: Option<Span>,
+    /// `requestor.no_offers_timeout`.
+    pub no_offers_timeout: Option<Span>,
+    /// `time.limit`.
+    pub limit: Option<Spanned<Span>>,
+    /// `timeline`, whole.
+    pub timeline: Option<Vec<Step>>,
+    /// `expect`, whole.
+    pub expect: Option<Vec<Expectation>>,
+}
+
+/// What is different in a sweep, where the scenario runs once for every point of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Swept {
+    /// Why it is not swept at all.
+    pub skip: Option<String>,
+    /// `service.duration`.
+    pub duration: Option<Spanned<Span>>,
+    /// `service.stats_every`.
+    pub stats_every: Option<Spanned<Span>>,
+    /// `service.plot_every`.
+    pub plot_every: Option<Span>,
+    /// `service.instances`.
+    pub instances: Option<Spanned<u32>>,
+    /// `tasks.count`.
+    pub count: Option<Spanned<u32>>,
+    /// `timeline`, whole.
+    pub timeline: Option<Vec<Step>>,
+    /// `expect`, whole.
+    pub expect: Option<Vec<Expectation>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn public() -> String {
+    "public".into()
+}
+
+fn vm() -> String {
+    "vm".into()
+}
+
+fn one_instance() -> Spanned<u32> {
+    Spanned::new(1, Location::UNKNOWN, Location::UNKNOWN)
+}
+
+fn ten_seconds() -> Spanned<Span> {
+    Spanned::new(Span::seconds(10), Location::UNKNOWN, Location::UNKNOWN)
+}

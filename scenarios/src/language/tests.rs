@@ -1,0 +1,148 @@
+//! Claims about reading scenario files.
+
+use super::values::Span;
+use super::*;
+
+const GOOD: &str = "\
+name: trial
+providers:
+  - {name: alice}
+  - {name: fleet, count: 3, prices: {cpu_sec: {between: [0.0001, 0.0002]}}}
+service:
+  name: simple-service
+  instances: 2
+  duration: 10m
+timeline:
+  - {at: 90s, do: terminate-agreement, provider: fleet-2}
+expect:
+  - all_terminated
+  - all_reached: running
+  - agreements: {at_least: 2}
+";
+
+fn parse(text: &str) -> Result<Scenario, Error> {
+    Scenario::parse(
+        text,
+        Origin {
+            file: "trial.yaml".into(),
+            folder: None,
+        },
+    )
+}
+
+fn message(text: &str) -> String {
+    parse(text).expect_err("a mistake").to_string()
+}
+
+/// The good file with one piece replaced.
+fn with(piece: &str, replacement: &str) -> String {
+    assert!(GOOD.contains(piece), "{piece}");
+    message(&GOOD.replace(piece, replacement))
+}
+
+#[test]
+fn a_scenario_is_read() {
+    let scenario = parse(GOOD).expect("valid");
+    assert_eq!(scenario.usual_backend(), Backend::Memory);
+    let specs = scenario.draw_providers(mock_yagna::Seed::from_u64(1));
+    let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(names, ["alice", "fleet-1", "fleet-2", "fleet-3"]);
+    assert_ne!(specs[1].prices, specs[2].prices);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_file_line_and_column() {
+    let error = with("instances: 2", "instance: 2");
+    assert_eq!(
+        error,
+        "trial.yaml:7:3: unknown key `instance`; did you mean `instances`?"
+    );
+    assert!(
+        with(
+            "{name: alice}",
+            "{name: alice, behaviour: {reject_frist: 1}}"
+        )
+        .contains("trial.yaml:3:31: unknown key `reject_frist`; did you mean `reject_first`?")
+    );
+    let error = with("all_terminated", "al_terminated");
+    assert!(
+        error.contains("trial.yaml:12:5: ") && error.contains("`all_terminated`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn impossible_providers_are_refused() {
+    let error = with("{name: alice}", "{name: alice, prices: {start: -1}}");
+    assert_eq!(
+        error,
+        "trial.yaml:3:35: provider `alice` has a negative price `start`: -1"
+    );
+    let error = with("{name: alice}", "{name: alice, capacity: 0}");
+    assert_eq!(
+        error,
+        "trial.yaml:3:29: provider `alice` has a capacity of 0: it could never work"
+    );
+    let error = with("{name: alice}", "{name: fleet-1}");
+    assert_eq!(
+        error,
+        "trial.yaml:4:12: a second provider `fleet-1`; the first is in line 3"
+    );
+    let error = with("[0.0001, 0.0002]", "[0.3, 0.2]");
+    assert!(
+        error.contains("trial.yaml:4:") && error.contains("between 0.3 and 0.2"),
+        "{error}"
+    );
+    assert!(
+        with(
+            "{name: alice}",
+            "{name: alice, resources: {cpu_threads: 0}}"
+        )
+        .contains("more than 0")
+    );
+}
+
+#[test]
+fn names_nobody_knows_come_with_a_suggestion() {
+    let error = with("name: simple-service", "name: simple-servise");
+    assert_eq!(
+        error,
+        "trial.yaml:6:9: unknown service `simple-servise`; did you mean `simple-service`?"
+    );
+    let error = with("provider: fleet-2", "provider: fleet-9");
+    assert!(
+        error.starts_with("trial.yaml:10:50: the timeline names an unknown provider"),
+        "{error}"
+    );
+    assert!(with("terminate-agreement", "terminate-agrement").contains("`terminate-agreement`"));
+}
+
+#[test]
+fn contradictions_are_refused() {
+    assert!(with("duration: 10m", "duration: 0s").contains("trial.yaml:8:13: `duration` is 0ms"));
+    assert!(with("duration: 10m", "duration: soon").contains("trial.yaml:8:13: "));
+    assert!(with(", provider: fleet-2", "").contains("needs either `provider` or `instance`"));
+    assert!(with("name: trial", "name: ../../etc").contains("cannot be a folder's"));
+    let both = format!("{GOOD}tasks: {{name: hello-tasks, count: 2}}\n");
+    assert!(message(&both).contains("runs one of them"));
+    assert!(message("name: trial\n").contains("nothing to run"));
+}
+
+#[test]
+fn what_is_no_yaml_is_an_error_with_a_place() {
+    let error = message("name: [trial\nservice: }");
+    assert!(error.starts_with("trial.yaml:"), "{error}");
+    assert!(message("").contains("trial.yaml:"));
+    assert!(message("name: a\nname: b\n").contains("trial.yaml:2:"));
+}
+
+#[test]
+fn real_time_replaces_what_would_take_hours() {
+    let text = format!("{GOOD}real_time: {{duration: 5s, expect: [all_terminated]}}\n");
+    let real = parse(&text).expect("valid").as_in_real_time();
+    assert_eq!(
+        real.service.expect("a service").duration.value,
+        Span::seconds(5)
+    );
+    assert_eq!(real.expect, [Expectation::AllTerminated]);
+}

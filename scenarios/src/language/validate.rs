@@ -1,0 +1,274 @@
+//! What a scenario cannot mean: impossible providers, unknown names, times that contradict.
+//!
+//! Does not own: what a step of the timeline cannot mean (`step`), what providers draw (`draw`).
+
+mod step;
+
+use std::time::Duration;
+
+use golem_wire::Glm;
+use indexmap::IndexMap;
+use mock_yagna::ProviderSpec;
+use rust_decimal::Decimal;
+use serde_saphyr::{Location, Spanned};
+
+use super::suggest;
+use super::values::{Drawn, Span};
+use super::{ImageSource, ProviderGroup, Scenario};
+use crate::error::Error;
+use crate::workload::registry;
+
+/// Most providers of one scenario.
+const MOST_PROVIDERS: u32 = 20_000;
+/// Most instances or tasks of one scenario.
+const MOST_INSTANCES: u32 = 10_000;
+/// Longest run, on any clock: whatever hangs in virtual time must come to an end.
+pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What a run may take beyond the time the service is kept.
+const MARGIN: Duration = Duration::from_secs(3600);
+
+impl Scenario {
+    /// Checks what the shape of the file cannot say.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.check_name()?;
+        self.check_work()?;
+        self.check_image()?;
+        if self.requestor.budget.value < Glm::ZERO {
+            let budget = &self.requestor.budget;
+            return Err(self.mistake(
+                budget.referenced,
+                format!("a budget of {} GLM is negative", budget.value),
+            ));
+        }
+        for fault in &self.faults {
+            if let Err(error) = fault.value.check() {
+                return Err(self.mistake(fault.referenced, error.to_string()));
+            }
+        }
+        let names = self.check_providers()?;
+        self.timeline
+            .iter()
+            .try_for_each(|step| self.check_step(step, &names))
+    }
+
+    /// When the run is given up.
+    pub fn limit(&self) -> Duration {
+        let kept = self
+            .service
+            .as_ref()
+            .map_or(MARGIN, |service| service.duration.value.0);
+        let limit = self
+            .time
+            .limit
+            .as_ref()
+            .map_or(kept.saturating_add(MARGIN), |l| l.value.0);
+        limit.min(LONGEST)
+    }
+
+    fn check_name(&self) -> Result<(), Error> {
+        let name = &self.name.value;
+        let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(usable)
+        {
+            return Err(self.mistake(
+                self.name.referenced,
+                format!(
+                    "the name `{name}` cannot be a folder's: use up to 64 letters, digits, `-`, `_`, `.`, \
+                     not beginning with a dot"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_work(&self) -> Result<(), Error> {
+        match (&self.service, &self.tasks) {
+            (Some(service), None) => {
+                self.known("service", &service.name, registry::services())?;
+                self.number("instances", &service.instances, MOST_INSTANCES)?;
+                self.lasting("duration", &service.duration)?;
+                self.lasting("stats_every", &service.stats_every)?;
+                if let Some(limit) = &self.time.limit
+                    && limit.value < service.duration.value
+                {
+                    return Err(self.mistake(
+                        limit.referenced,
+                        format!(
+                            "the limit of {} ends before the service's duration of {}",
+                            limit.value, service.duration.value
+                        ),
+                    ));
+                }
+                Ok(())
+            }
+            (None, Some(tasks)) => {
+                self.known("tasks", &tasks.name, registry::tasks())?;
+                self.number("count", &tasks.count, MOST_INSTANCES)?;
+                self.number("max_workers", &tasks.max_workers, MOST_INSTANCES)
+            }
+            (None, None) => Err(self.mistake(
+                self.name.referenced,
+                "nothing to run: write a `service` or a `tasks` section",
+            )),
+            (Some(_), Some(tasks)) => Err(self.mistake(
+                tasks.name.referenced,
+                "both `service` and `tasks`: a scenario runs one of them",
+            )),
+        }
+    }
+
+    fn check_image(&self) -> Result<(), Error> {
+        match &self.image {
+            Some(ImageSource::Program(name) | ImageSource::Processes(name)) => {
+                self.known("image", name, registry::programs())
+            }
+            Some(ImageSource::Folder(folder)) => {
+                let path = self
+                    .origin
+                    .folder
+                    .clone()
+                    .unwrap_or_default()
+                    .join(&folder.value);
+                if path.join("golem").is_dir() {
+                    return Ok(());
+                }
+                Err(self.mistake(
+                    folder.referenced,
+                    format!(
+                        "image folder {} has no folder `golem` in it",
+                        path.display()
+                    ),
+                ))
+            }
+            Some(ImageSource::Shell | ImageSource::Missing | ImageSource::Scripted(_)) | None => {
+                Ok(())
+            }
+        }
+    }
+
+    fn known(
+        &self,
+        what: &str,
+        name: &Spanned<String>,
+        known: impl Iterator<Item = &'static str> + Clone,
+    ) -> Result<(), Error> {
+        if known.clone().any(|other| other == name.value) {
+            return Ok(());
+        }
+        let hint = suggest::hint(&name.value, known);
+        Err(self.mistake(
+            name.referenced,
+            format!("unknown {what} `{}`{hint}", name.value),
+        ))
+    }
+
+    fn number(&self, what: &str, number: &Spanned<u32>, most: u32) -> Result<(), Error> {
+        if (1..=most).contains(&number.value) {
+            return Ok(());
+        }
+        let message = format!("`{what}` is {}; it must be from 1 to {most}", number.value);
+        Err(self.mistake(number.referenced, message))
+    }
+
+    fn lasting(&self, what: &str, span: &Spanned<Span>) -> Result<(), Error> {
+        if span.value.0 >= Duration::from_millis(1) && span.value.0 <= LONGEST {
+            return Ok(());
+        }
+        let message = format!(
+            "`{what}` is {}; it must be from 1ms to {}",
+            span.value,
+            Span(LONGEST)
+        );
+        Err(self.mistake(span.referenced, message))
+    }
+
+    /// The providers by name, and where each was written.
+    fn check_providers(&self) -> Result<IndexMap<String, Location>, Error> {
+        let mut names = IndexMap::new();
+        for group in &self.providers {
+            let at = group.name.referenced;
+            if group.name.value.trim().is_empty() {
+                return Err(self.mistake(at, "a provider needs a name"));
+            }
+            if let Some(count) = &group.count {
+                self.number("count", count, MOST_PROVIDERS)?;
+            }
+            if let Some(capacity) = &group.capacity
+                && capacity.value == 0
+            {
+                return Err(self.mistake(
+                    capacity.referenced,
+                    format!(
+                        "provider `{}` has a capacity of 0: it could never work",
+                        group.name.value
+                    ),
+                ));
+            }
+            self.check_numbers(group)?;
+            let mut sample = ProviderSpec::new(group.name.value.clone());
+            sample.behaviour = group.behaviour.clone();
+            if let Err(error) = sample.check() {
+                return Err(self.mistake(at, error.to_string()));
+            }
+            for name in group.names() {
+                if let Some(first) = names.insert(name.clone(), at) {
+                    let first: Location = first;
+                    let message = format!(
+                        "a second provider `{name}`; the first is in line {}",
+                        first.line()
+                    );
+                    return Err(self.mistake(at, message));
+                }
+            }
+            if names.len() > MOST_PROVIDERS as usize {
+                return Err(self.mistake(at, format!("more than {MOST_PROVIDERS} providers")));
+            }
+        }
+        Ok(names)
+    }
+
+    fn check_numbers(&self, group: &ProviderGroup) -> Result<(), Error> {
+        let (prices, has) = (&group.prices, &group.resources);
+        let name = &group.name.value;
+        for (what, price) in [
+            ("start", &prices.start),
+            ("cpu_sec", &prices.cpu_sec),
+            ("duration_sec", &prices.duration_sec),
+        ] {
+            let Some(price) = price else { continue };
+            if let Some(mistake) = price.value.mistake() {
+                return Err(self.mistake(price.referenced, format!("provider `{name}`: {mistake}")));
+            }
+            if price.value.least() < Decimal::ZERO {
+                let message = format!(
+                    "provider `{name}` has a negative price `{what}`: {}",
+                    price.value.least().normalize()
+                );
+                return Err(self.mistake(price.referenced, message));
+            }
+        }
+        for (what, number, whole) in [
+            ("cpu_cores", &has.cpu_cores, true),
+            ("cpu_threads", &has.cpu_threads, true),
+            ("mem_gib", &has.mem_gib, false),
+            ("storage_gib", &has.storage_gib, false),
+        ] {
+            let Some(number) = number else { continue };
+            let least = number.value.least();
+            let mistake = number.value.mistake().or_else(|| {
+                let drawn = matches!(number.value, Drawn::Normal { .. });
+                if least <= Decimal::ZERO && !drawn {
+                    return Some(format!("`{what}` is {least}; it must be more than 0"));
+                }
+                (whole && !least.is_integer() && !drawn)
+                    .then(|| format!("`{what}` is {least}; it must be a whole number"))
+            });
+            if let Some(mistake) = mistake {
+                return Err(
+                    self.mistake(number.referenced, format!("provider `{name}`: {mistake}"))
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! What a person sees while a run lasts, on standard error: a live line on a terminal, else a plain
+//! line for what matters.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use golem_engine::event::{Event, EventKind};
+use golem_wire::{ActivityId, Glm};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+
+use crate::language::values::Span;
+
+/// State changes that are told one by one; larger clusters only show numbers.
+const TOLD: usize = 24;
+/// How often, on the stage's clock, a plain line tells how things are.
+const EVERY: Duration = Duration::from_secs(1800);
+
+/// Follows the engine's events and shows them.
+pub(crate) struct Progress(Mutex<View>);
+
+struct View {
+    line: Line,
+    begin: Timestamp,
+    told: Duration,
+    states: BTreeMap<String, String>,
+    providers: BTreeMap<String, u64>,
+    due: BTreeMap<ActivityId, Glm>,
+    billed: Glm,
+    tasks: u64,
+    lines: usize,
+}
+
+enum Line {
+    Off,
+    Live(ProgressBar),
+    Plain,
+}
+
+impl Progress {
+    /// Begins to follow; `shown` false shows nothing.
+    pub(crate) fn begin(shown: bool, begin: Timestamp) -> Progress {
+        let line = match (shown, std::io::stderr().is_terminal()) {
+            (false, _) => Line::Off,
+            (true, false) => Line::Plain,
+            (true, true) => {
+                let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                    bar.set_style(style);
+                }
+                Line::Live(bar)
+            }
+        };
+        Progress(Mutex::new(View {
+            line,
+            begin,
+            told: Duration::ZERO,
+            states: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            due: BTreeMap::new(),
+            billed: Glm::ZERO,
+            tasks: 0,
+            lines: 0,
+        }))
+    }
+
+    /// Shows what an event changed.
+    pub(crate) fn event(&self, event: &Event) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(view.line, Line::Off) {
+            view.follow(event);
+        }
+    }
+
+    /// Removes the live line.
+    pub(crate) fn end(&self) {
+        let view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Line::Live(bar) = &view.line {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl View {
+    fn follow(&mut self, event: &Event) {
+        let since = Duration::try_from(event.at.duration_since(self.begin)).unwrap_or_default();
+        match &event.kind {
+            EventKind::ServiceStateChanged {
+                service,
+                new,
+                provider_name,
+                error,
+                ..
+            } => {
+                self.states.insert(service.clone(), new.clone());
+                let on = provider_name
+                    .as_ref()
+                    .map(|name| format!(" on {name}"))
+                    .unwrap_or_default();
+                let why = error
+                    .as_ref()
+                    .map(|why| format!(" ({why})"))
+                    .unwrap_or_default();
+                if self.states.len() <= TOLD {
+                    self.tell(since, &format!("{service} {new}{on}{why}"));
+                }
+            }
+            EventKind::AgreementConfirmed { provider_name, .. } => {
+                *self.providers.entry(provider_name.clone()).or_default() += 1;
+            }
+            EventKind::AgreementTerminated {
+                provider_name,
+                by,
+                reason,
+                ..
+            } if by != "requestor" && by != "Requestor" => {
+                self.tell(
+                    since,
+                    &format!("agreement with {provider_name} ended: {reason}"),
+                );
+            }
+            EventKind::NoProposalsConfirmed {
+                offers_seen,
+                summary,
+                ..
+            } => {
+                self.tell(
+                    since,
+                    &format!("no agreement; {offers_seen} offers seen: {summary}"),
+                );
+            }
+            EventKind::DebitNoteAccepted {
+                activity_id,
+                amount,
+                ..
+            } => {
+                self.due.insert(activity_id.clone(), *amount);
+            }
+            EventKind::ActivityDestroyed { activity_id, .. } => {
+                self.due.remove(activity_id);
+            }
+            EventKind::InvoiceAccepted { amount, .. } => self.billed = self.billed + *amount,
+            EventKind::TaskAccepted { .. } => self.tasks += 1,
+            _ => {}
+        }
+        match &self.line {
+            Line::Live(bar) => {
+                bar.set_message(format!("{}  {}", Span(since), self.state()));
+                bar.tick();
+            }
+            Line::Plain if since >= self.told + EVERY => {
+                self.told = since;
+                let state = self.state();
+                self.tell(since, &state);
+            }
+            Line::Plain | Line::Off => {}
+        }
+    }
+
+    /// All in one line.
+    fn state(&self) -> String {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for state in self.states.values() {
+            *counts.entry(state).or_default() += 1;
+        }
+        let order = ["pending", "starting", "running", "stopping", "terminated"];
+        let states = order
+            .iter()
+            .filter_map(|state| counts.get(state).map(|count| format!("{count} {state}")));
+        let mut parts: Vec<String> = states.collect();
+        if self.tasks > 0 {
+            parts.push(format!("{} tasks done", self.tasks));
+        }
+        let names: Vec<&str> = self.providers.keys().take(4).map(String::as_str).collect();
+        if !names.is_empty() {
+            let more = if self.providers.len() > names.len() {
+                ", …"
+            } else {
+                ""
+            };
+            parts.push(format!("on {}{more}", names.join(", ")));
+        }
+        let cost = self.billed + self.due.values().copied().sum();
+        parts.push(format!("{} GLM", cost.normalized()));
+        parts.join(" · ")
+    }
+
+    fn tell(&mut self, since: Duration, text: &str) {
+        // Whatever goes wrong a thousand times need not be told a thousand times.
+        self.lines += 1;
+        if self.lines > 40 * TOLD {
+            return;
+        }
+        let text = format!("{:>12}  {text}", Span(since).to_string());
+        match &self.line {
+            Line::Live(bar) => bar.println(text),
+            // Nobody is there to be told when standard error is closed.
+            Line::Plain => drop(writeln!(std::io::stderr(), "{text}")),
+            Line::Off => {}
+        }
+    }
+}

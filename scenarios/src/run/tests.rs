@@ -1,0 +1,145 @@
+//! Whole runs that go wrong, and one over a socket: each ends with one clear error and a clean network.
+
+mod catalog;
+
+use super::*;
+use crate::language::Origin;
+
+fn run_on(backend: Backend, text: &str) -> Rehearsal {
+    let origin = Origin {
+        file: "trial.yaml".into(),
+        folder: None,
+    };
+    let scenario = Scenario::parse(text, origin).expect("valid");
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options {
+        backend: Some(backend),
+        out: Some(folder.path().join("out")),
+        ..Options::default()
+    };
+    rehearse(&scenario, &options).expect("a report")
+}
+
+const SERVICE: &str = "service: {name: simple-service, duration: 2m}\n";
+
+/// Runs one provider and one instance with these lines in addition; the error of the run.
+fn error_of(lines: &str) -> String {
+    let text = format!("name: trial\nproviders: [{{name: alice}}]\n{SERVICE}{lines}");
+    let run = run_on(Backend::Memory, &text);
+    assert!(!run.report.ok, "{}", run.summary);
+    assert!(run.report.open.is_empty(), "{}", run.summary);
+    run.outcome.error.expect("an error")
+}
+
+#[test]
+fn a_wrong_app_key_is_named_and_not_shown() {
+    let error = error_of("requestor: {app_key: not-the-right-one}\n");
+    assert!(
+        error.contains("app key") && !error.contains("not-the-right-one"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_budget_above_the_funds_is_refused_before_anything_is_rented() {
+    let error = error_of("requestor: {budget: 5, funds: 1}\n");
+    assert!(
+        error.contains("5 GLM wanted") && error.contains("1 GLM available"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_named() {
+    let error = error_of("image: missing\n");
+    assert!(
+        error.contains("deploy") && error.contains("simple-service.gvmi"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_command_that_fails_is_named_with_its_exit_code_and_words() {
+    let error = error_of(
+        "image: {scripted: [{run: /golem/run/simulate_observations_ctl, exit_code: 3, stderr: disk full}]}\n",
+    );
+    assert!(
+        error.contains("simulate_observations_ctl --start"),
+        "{error}"
+    );
+    assert!(
+        error.contains("code 3") && error.contains("disk full"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_empty_market_is_an_error_that_says_so() {
+    let run = run_on(Backend::Memory, &format!("name: trial\n{SERVICE}"));
+    let error = run.outcome.error.expect("an error");
+    assert!(error.contains("0 offers seen"), "{error}");
+}
+
+#[test]
+fn a_step_that_cannot_be_performed_fails_the_run() {
+    let text = format!(
+        "name: trial\nproviders: [{{name: alice}}, {{name: dear, prices: {{start: 5}}}}]\n{SERVICE}\
+         timeline: [{{at: 1m, do: terminate-agreement, provider: dear}}]\n"
+    );
+    let run = run_on(Backend::Memory, &text);
+    assert!(!run.report.ok, "{}", run.summary);
+    assert!(
+        run.summary
+            .contains("terminate-agreement of dear at 1m 00s"),
+        "{}",
+        run.summary
+    );
+}
+
+#[test]
+fn the_limit_ends_a_run_and_the_engine_cleans_up() {
+    let text = "name: trial\ntime: {limit: 1m}\nproviders: [{name: slow}]\n\
+                image: {scripted: [{run: /bin/sh, takes: 10m}]}\ntasks: {name: hello-tasks, count: 1}\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(
+        run.outcome
+            .error
+            .expect("an error")
+            .contains("limit of 1m 00s")
+    );
+    assert!(run.report.open.is_empty(), "{}", run.summary);
+}
+
+#[test]
+fn instances_come_and_go_as_the_timeline_says() {
+    let text = format!(
+        "name: trial\nproviders: [{{name: fleet, count: 3}}]\n{SERVICE}\
+         timeline:\n  - {{at: 30s, do: spawn-instance}}\n  - {{at: 1m, do: stop-instance, instance: 1}}\n\
+         expect: [all_terminated, instances: 2, agreements: 2]\n"
+    );
+    let run = run_on(Backend::Memory, &text);
+    assert!(run.report.ok, "{}", run.summary);
+}
+
+#[test]
+fn an_interrupted_run_stops_and_pays() {
+    let scenario = crate::language::catalog::get("simple-service").expect("in the catalog");
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options {
+        out: Some(folder.path().join("out")),
+        ..Options::default()
+    };
+    options.interrupt.cancel();
+    let run = rehearse(&scenario, &options).expect("a report");
+    assert_eq!(run.outcome.error.as_deref(), Some("interrupted"));
+    assert!(run.report.open.is_empty(), "{}", run.summary);
+}
+
+#[test]
+fn the_same_tasks_pass_over_a_socket() {
+    let text = "name: trial\nproviders: [{name: fleet, count: 3}]\n\
+                tasks: {name: hello-tasks, count: 5, max_workers: 3}\n\
+                expect: [tasks: 5]\n";
+    let run = run_on(Backend::Http, text);
+    assert!(run.report.ok, "{}", run.summary);
+}
