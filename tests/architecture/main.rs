@@ -1,5 +1,14 @@
-//! The rules of the workspace that no compiler checks: who may depend on whom, and what must not
-//! be committed.
+//! The rules of the workspace that no compiler checks: who may depend on whom, crates and modules, and
+//! what must not be committed.
+#![expect(
+    clippy::print_stdout,
+    reason = "the levels of the modules are to be read"
+)]
+
+mod direction;
+mod documents;
+mod modules;
+mod source;
 
 use std::process::Command;
 
