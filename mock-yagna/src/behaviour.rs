@@ -1,7 +1,7 @@
 //! How a provider behaves, and misbehaves: data only, combinable, changing over time.
 //!
-//! What each line means is done by the nouns (`market`, `activity`, `payment`); when it changes, by
-//! `provider::conduct`.
+//! What each line means is done by the daemon and the agents; when it changes, by
+//! `agent::behaviour_changes`.
 //!
 //! Does not own: the steps of a provider's work, their latency and their troubles (`step`).
 
@@ -88,13 +88,13 @@ pub struct Behaviour {
     pub activities_linger: Duration,
     /// How long its steps take; absent ones take what the network takes.
     pub latency: StepLatency,
-    /// Offered interval of debit notes.
+    /// SharedProperties interval of debit notes.
     #[serde(with = "duration")]
     pub debit_note_interval: Duration,
-    /// Offered time to accept a debit note.
+    /// SharedProperties time to accept a debit note.
     #[serde(with = "duration")]
     pub accept_timeout: Duration,
-    /// Offered interval of payable debit notes.
+    /// SharedProperties interval of payable debit notes.
     #[serde(with = "duration")]
     pub payment_timeout: Duration,
     /// Terminates agreements without an activity after this time.

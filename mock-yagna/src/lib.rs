@@ -6,31 +6,27 @@
 //! Inside, [`World`] owns the state and its clock, the noun modules own the rules, `http` only
 //! translates.
 
-pub mod activity;
+mod agent;
 pub mod behaviour;
 pub mod config;
+mod constraint;
 mod control;
+mod daemon;
 pub mod delay;
 pub mod fault;
-pub mod gsb;
 mod http;
 pub mod identity;
-pub mod ids;
-pub mod inspect;
+mod ids;
 pub mod journal;
 pub mod ledger;
-pub mod market;
 mod metrics;
-mod net;
-pub mod payment;
-pub mod provider;
 pub mod rng;
 pub mod runtime;
 pub mod scenario;
 mod serve;
 mod story;
 pub mod timebase;
-pub mod timeline;
+mod timeline;
 pub mod world;
 
 use std::io;
@@ -42,13 +38,13 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
-use fault::door::{Connection, Door, Peer};
+use fault::listener::{Connection, DaemonListener, Peer};
 
 pub use behaviour::Behaviour;
 pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
+pub use control::{Act, ActError, Summary};
 pub use delay::Delay;
 pub use fault::{Effect, Fault, FaultError, FaultGuard};
-pub use inspect::{Act, ActError, Summary};
 pub use rng::Seed;
 pub use timebase::Timebase;
 pub use world::World;
@@ -100,7 +96,7 @@ impl MockYagna {
     /// # Errors
     /// When the address cannot be bound again after a restart.
     pub async fn serve(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
-        let (door, failure) = Door::new(self.world.clone(), listener)?;
+        let (listener, failure) = DaemonListener::new(self.world.clone(), listener)?;
         // Once for all connections instead of at every request.
         let router = self.router().with_state::<()>(());
         let service_of = |connection: &Connection| {
@@ -109,7 +105,7 @@ impl MockYagna {
         };
         tokio::select! {
             biased;
-            () = serve::serve(door, service_of, self.stopping.clone()) => Ok(()),
+            () = serve::serve(listener, service_of, self.stopping.clone()) => Ok(()),
             error = failure.failed() => Err(error),
             () = self.overdue() => Ok(()),
         }

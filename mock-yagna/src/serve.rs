@@ -1,7 +1,7 @@
 //! Serving HTTP/1.1 on a listener: a task for each connection, and when connections end.
 //!
 //! Owns the connections and how long an idle one is kept, which `axum::serve` has no word for. Does not
-//! own the listener (`fault::door`) and the service (`http`).
+//! own the listener (`fault::listener`) and the service (`http`).
 
 use std::convert::Infallible;
 use std::pin::pin;

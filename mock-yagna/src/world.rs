@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::fault::Gate;
+use crate::fault::OpenRequests;
 use crate::timebase::Timebase;
 
 pub use state::{Action, State, Topic};
@@ -26,7 +26,7 @@ use state::Job;
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    gate: Arc<Gate>,
+    open_requests: Arc<OpenRequests>,
     timebase: Timebase,
     rescheduled: Notify,
     stopping: CancellationToken,
@@ -60,7 +60,7 @@ impl World {
         let state = State::new(config, timebase.now());
         let world = World {
             shared: Arc::new(Shared {
-                gate: state.gate(),
+                open_requests: state.open_requests(),
                 state: Mutex::new(state),
                 timebase,
                 rescheduled: Notify::new(),
@@ -78,8 +78,8 @@ impl World {
     }
 
     /// What requests pass before anything else.
-    pub(crate) fn gate(&self) -> &Arc<Gate> {
-        &self.shared.gate
+    pub(crate) fn open_requests(&self) -> &Arc<OpenRequests> {
+        &self.shared.open_requests
     }
 
     /// Calendar time now.

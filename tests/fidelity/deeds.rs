@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use golem_wire::{ActivityId, AgreementId, InvoiceId};
 use jiff::Timestamp;
+use mock_yagna::Act;
 use mock_yagna::MockYagna;
-use mock_yagna::inspect::Act;
 use serde_json::{Value, json};
 
 use crate::identifiers::Mapping;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::{AppKey, ConfigError};
 use crate::behaviour::Behaviour;
-use crate::market::LIFE;
-use crate::market::constraint::Constraint;
+use crate::constraint::Constraint;
+use crate::daemon::market::LIFE;
 
 /// One provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

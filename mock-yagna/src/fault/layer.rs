@@ -18,10 +18,10 @@ use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 
-use super::door::Peer;
+use super::listener::Peer;
 use super::polls::{self, Poll};
 use super::stream::{Trouble, is_stream, troubled};
-use super::{Effect, Gate, Hit};
+use super::{Effect, Hit, OpenRequests};
 use crate::control::PREFIX;
 use crate::world::{Topic, World};
 
@@ -49,9 +49,9 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
     if control {
         return next.run(request).await;
     }
-    let gate = world.gate();
-    let drops = gate.drops();
-    let watched = gate.is_watched();
+    let open_requests = world.open_requests();
+    let drops = open_requests.drops();
+    let watched = open_requests.is_watched();
     let mut answer = pin!(async {
         match watched {
             true => watch(&world, peer, request, next).await,
@@ -64,11 +64,11 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
         std::task::Poll::Pending => tokio::select! {
             biased;
             response = answer => response,
-            () = gate.dropped_since(drops) => no_answer(),
+            () = open_requests.dropped_since(drops) => no_answer(),
         },
     };
     match is_stream(&response) {
-        true => ends_with(response, Arc::clone(gate), drops),
+        true => ends_with(response, Arc::clone(open_requests), drops),
         false => response,
     }
 }
@@ -277,9 +277,9 @@ async fn altered(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Re
 }
 
 /// An event stream also ends when the daemon restarts.
-fn ends_with(response: Response, gate: Arc<Gate>, drops: u64) -> Response {
+fn ends_with(response: Response, open_requests: Arc<OpenRequests>, drops: u64) -> Response {
     let (parts, body) = response.into_parts();
-    let dropped = Box::pin(async move { gate.dropped_since(drops).await });
+    let dropped = Box::pin(async move { open_requests.dropped_since(drops).await });
     let events = body.into_data_stream().take_until(dropped);
     Response::from_parts(parts, Body::from_stream(events))
 }

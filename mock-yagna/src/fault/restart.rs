@@ -19,13 +19,13 @@ impl State {
         self.faults.down_until = Some(self.now.saturating_add(down).unwrap_or(Timestamp::MAX));
         self.watch_faults();
         self.record(Actor::Daemon, Event::DaemonRestarted {});
-        self.faults.gate.close_doors();
+        self.faults.open_requests.close_listeners();
         self.drop_requests();
     }
 
     /// Ends every open request without an answer.
     pub(crate) fn drop_requests(&mut self) {
-        self.faults.gate.drop_requests();
+        self.faults.open_requests.drop_requests();
     }
 
     /// Until when nobody listens; `None`: somebody does.

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller, TextJson};
-use crate::activity::ActivityError;
+use crate::daemon::activity::ActivityError;
 use crate::world::{State as Network, Topic, World};
 
 /// How long the daemon waits when it is not told.

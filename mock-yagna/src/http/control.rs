@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery};
 use crate::control::ProviderView;
+use crate::control::{Act, ActError, Summary};
 use crate::fault::{Fault, FaultReport};
-use crate::inspect::{Act, ActError, Summary};
 use crate::journal::Entry;
 use crate::world::World;
 

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
-use crate::gsb::{SocketStep, socket_topic};
+use crate::daemon::gsb::{SocketStep, socket_topic};
 use crate::world::World;
 
 /// Largest frame a client may send: a chunk of a file and a little more.

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::paths::{agreement_id, demand_id, promoted_id, proposal_id};
 use super::time::{deadline, optional_stamp, stamp};
-use crate::market::{AgreementFilter, EventFilter, MarketError, flatten};
+use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
 use crate::world::{Topic, World};
 
 /// Long polls without a timeout.

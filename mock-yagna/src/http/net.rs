@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
-use crate::net::{NetError, Network, Stream, Target};
+use crate::daemon::net::{NetError, Network, Stream, Target};
 use crate::world::World;
 
 /// How long a connection may take.

@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::extract::{ApiQuery, Caller};
 use super::time::{deadline, optional_stamp};
 use crate::config::Platform;
-use crate::payment::PaymentFilter;
+use crate::daemon::payment::PaymentFilter;
 use crate::world::{Topic, World};
 use signed::{SignedPayment, signed};
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::time::deadline;
-use crate::market::MarketError;
+use crate::daemon::market::MarketError;
 use crate::world::{Topic, World};
 
 const DEFAULT_TIMEOUT: f64 = 5.0;

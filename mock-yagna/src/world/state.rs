@@ -13,19 +13,19 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::World;
-use crate::activity::{self, Activities};
+use crate::agent::Providers;
 use crate::config::{Config, ProviderSpec};
+use crate::daemon::activity::{self, Activities};
+use crate::daemon::gsb::Gsb;
+use crate::daemon::market::{self, Market};
+use crate::daemon::net::Networks;
+use crate::daemon::payment::{self, Payments};
 use crate::fault::Faults;
-use crate::gsb::Gsb;
 use crate::identity::Identities;
 use crate::ids::IdSource;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
-use crate::market::{self, Market};
 use crate::metrics::Metrics;
-use crate::net::Networks;
-use crate::payment::{self, Payments};
-use crate::provider::Providers;
 use crate::rng::Seed;
 use crate::timeline::Timeline;
 
@@ -199,7 +199,7 @@ impl State {
 
     /// Takes over from `old` what the world still has to do with.
     pub(crate) fn take_over(&mut self, old: &mut State) {
-        self.keep_gate(old);
+        self.keep_open_requests(old);
         self.topics = std::mem::take(&mut old.topics);
         self.background.append(&mut old.background);
     }

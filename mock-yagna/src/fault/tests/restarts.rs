@@ -5,8 +5,8 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 use super::client::{Client, fault, timed};
+use crate::control::Act;
 use crate::fault::{Effect, Fault, NotListening};
-use crate::inspect::Act;
 
 fn restart(client: &Client, seconds: u64) {
     let down = Duration::from_secs(seconds);

@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client::fault;
 use crate::config::{Config, ProviderSpec};
+use crate::control::Act;
 use crate::fault::{Effect, Fault};
-use crate::inspect::Act;
 use crate::{MockYagna, Timebase};
 
 const ME: &str = "GET /me";

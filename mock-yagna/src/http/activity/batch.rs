@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{DEFAULT_TIMEOUT, Wait, own, silence};
-use crate::activity::{Activity, ActivityError};
+use crate::daemon::activity::{Activity, ActivityError};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::world::{Topic, World};

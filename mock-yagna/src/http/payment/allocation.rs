@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::unknown;
+use crate::daemon::payment::{AllocationError, AllocationSpec, FundsError, Order, PlatformRequest};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::http::time::{optional_stamp, stamp};
-use crate::payment::{AllocationError, AllocationSpec, FundsError, Order, PlatformRequest};
 use crate::world::World;
 
 /// Common prefix of the types of problems.

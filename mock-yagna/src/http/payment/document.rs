@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use super::signed::{SignedPayment, signed};
 use super::{DEFAULT_TIMEOUT, check_timeout, unknown};
+use crate::daemon::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::http::time::{deadline, optional_stamp};
-use crate::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord};
 use crate::world::{State as Network, Topic, World};
 
 /// Seconds that the provider's node may take to hear of a decision if the request does not say.

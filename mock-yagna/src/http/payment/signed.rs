@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha3::{Digest, Sha3_512};
 
-use crate::payment::Payment;
+use crate::daemon::payment::Payment;
 
 /// A payment with its signature.
 #[derive(Debug, Serialize)]

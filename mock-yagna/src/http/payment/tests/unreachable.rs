@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::daemon::{ACCEPT_TIMEOUT, Answer, Daemon, HOUR, INTERVAL, seconds};
-use crate::inspect::Act;
+use crate::control::Act;
 
 const INVOICE: &str = "Timeout accepting Invoice on remote Node.";
 const NOTE: &str = "Timeout accepting Debit Note on remote Node.";

@@ -1,0 +1,109 @@
+//! Directing the network from outside: what the control API shows and does.
+//!
+//! Owns the views of providers and the beginning anew; faults are
+//! `fault`'s, the journal and the ledger their own.
+
+mod acts;
+mod summary;
+
+use golem_wire::market::AgreementState;
+use golem_wire::{AgreementId, Glm, NodeId};
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::agent::Provider;
+use crate::behaviour::Behaviour;
+use crate::world::State;
+
+pub use acts::{Act, ActError};
+pub use summary::Summary;
+
+/// Where the control API is; nothing of the daemon begins so.
+pub(crate) const PREFIX: &str = "/mock-api/";
+
+/// One provider as the control API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ProviderView {
+    name: String,
+    id: NodeId,
+    online: bool,
+    /// Agreements in force.
+    agreements: Vec<AgreementId>,
+    capacity: u32,
+    subnet: String,
+    runtime: String,
+    prices: PricesView,
+    behaviour: Behaviour,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct PricesView {
+    start: Glm,
+    cpu_sec: Glm,
+    duration_sec: Glm,
+}
+
+impl ProviderView {
+    fn of(provider: &Provider, agreements: &IndexMap<&NodeId, Vec<AgreementId>>) -> ProviderView {
+        ProviderView {
+            name: provider.name.clone(),
+            id: provider.id.clone(),
+            online: provider.online,
+            agreements: agreements.get(&provider.id).cloned().unwrap_or_default(),
+            capacity: provider.spec.capacity,
+            subnet: provider.spec.subnet.clone(),
+            runtime: provider.spec.runtime.clone(),
+            prices: PricesView {
+                start: provider.spec.prices.start,
+                cpu_sec: provider.spec.prices.cpu_sec,
+                duration_sec: provider.spec.prices.duration_sec,
+            },
+            behaviour: provider.spec.behaviour.clone(),
+        }
+    }
+}
+
+impl State {
+    /// Every provider, in the order of the configuration.
+    pub(crate) fn provider_views(&self) -> Vec<ProviderView> {
+        let agreements = self.agreements_in_force();
+        let providers = self.providers.by_id.values();
+        providers
+            .map(|provider| ProviderView::of(provider, &agreements))
+            .collect()
+    }
+
+    /// One provider, by name.
+    pub(crate) fn provider_view(&self, name: &str) -> Result<ProviderView, ActError> {
+        let node = self.provider_named(name)?;
+        let missing = || ActError::NoProvider {
+            provider: name.to_owned(),
+            known: String::new(),
+        };
+        let provider = self.provider(&node).ok_or_else(missing)?;
+        Ok(ProviderView::of(provider, &self.agreements_in_force()))
+    }
+
+    fn agreements_in_force(&self) -> IndexMap<&NodeId, Vec<AgreementId>> {
+        let mut by_provider: IndexMap<_, Vec<_>> = IndexMap::new();
+        let agreements = self.market.agreements();
+        for agreement in agreements.filter(|a| a.state == AgreementState::Approved) {
+            by_provider
+                .entry(&agreement.provider)
+                .or_default()
+                .push(agreement.id.clone());
+        }
+        by_provider
+    }
+
+    /// Begins anew: the configured network with an empty journal, as if it had just been started.
+    pub(crate) fn reset(&mut self) {
+        self.stop_machines();
+        let mut fresh = self.anew();
+        fresh.last_stamp = self.last_stamp;
+        fresh.take_over(self);
+        *self = fresh;
+        // Whoever still waits is told nothing: what they waited for never was.
+        self.drop_requests();
+    }
+}

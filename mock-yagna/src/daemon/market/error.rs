@@ -1,0 +1,121 @@
+//! What the market refuses, in the daemon's words. HTTP gives each its status.
+
+use golem_wire::market::AgreementState;
+use golem_wire::{AgreementId, DemandId, OfferId, ProposalId};
+use thiserror::Error;
+
+use crate::constraint::ParseError;
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum MarketError {
+    #[error("Subscription [{0}] not found. Could be unsubscribed.")]
+    NoSubscription(DemandId),
+    #[error("Demand [{0}] not found.")]
+    NoDemand(DemandId),
+    #[error("Subscription [{0}] wasn't found.")]
+    SubscriptionGone(DemandId),
+    #[error("Subscription [{0}] expired.")]
+    SubscriptionExpired(DemandId),
+    #[error("Subscription [{0}] was already unsubscribed.")]
+    OfferWithdrawn(OfferId),
+    #[error("Subscription [{0}] expired.")]
+    OfferExpired(OfferId),
+    /// The same for a rejection, which has another status.
+    #[error("Subscription [{0}] expired.")]
+    OfferExpiredForReject(OfferId),
+    #[error("Proposal [{proposal}] not found (subscription [Some({})]).", Parts(.demand))]
+    NoProposal {
+        proposal: ProposalId,
+        demand: DemandId,
+    },
+    #[error("Proposal [{proposal}] not found (subscription [Some({})]).", Parts(.demand))]
+    NoProposalToReject {
+        proposal: ProposalId,
+        demand: DemandId,
+    },
+    #[error("Proposal [{0}] already has counter proposal. Can't counter for the second time.")]
+    AlreadyCountered(ProposalId),
+    #[error("Can't react to own Proposal [{0}].")]
+    OwnProposal(ProposalId),
+    #[error(
+        "Proposal properties [{counter}] doesn't match previous Proposal [{previous}]. Mismatched \
+         constraints - Offer: {offer:?}, Demand: {demand:?}"
+    )]
+    NotMatching {
+        counter: ProposalId,
+        previous: ProposalId,
+        offer: Vec<String>,
+        demand: Vec<String>,
+    },
+    #[error("Provider of Proposal [{0}] can't be reached.")]
+    ProposalUnreachable(ProposalId),
+    #[error("Can't create Agreement for Proposal [{0}]. Proposal [{0}] not found.")]
+    NothingToPromote(ProposalId),
+    #[error(
+        "Can't create Agreement for an own Proposal [{0}]. You can promote only provider's \
+         Proposals to Agreement."
+    )]
+    PromotedOwn(ProposalId),
+    #[error(
+        "Can't create Agreement for Proposal [{0}]. No negotiation with Provider took place. (You \
+         should counter Proposal at least one time)"
+    )]
+    PromotedInitial(ProposalId),
+    #[error("Can't create Agreement for Proposal [{0}], which was countered.")]
+    PromotedCountered(ProposalId),
+    #[error("Can't create Agreement for Proposal [{0}], which was rejected.")]
+    PromotedRejected(ProposalId),
+    #[error("Can't create second Agreement for Proposal [{0}].")]
+    PromotedTwice(ProposalId),
+    #[error("Agreement [{0}] not found.")]
+    NoAgreement(AgreementId),
+    /// The same with the id as the daemon keeps it.
+    #[error("Agreement [R-{0}] not found.")]
+    NoAgreementOfRequestor(AgreementId),
+    #[error("Can't update Agreement state from {from} to {to}.")]
+    Transition {
+        from: AgreementState,
+        to: AgreementState,
+    },
+    #[error("Provider of Agreement [{0}] can't be reached.")]
+    AgreementUnreachable(AgreementId),
+    /// The mock's own words: a real provider has no way to refuse.
+    #[error("Provider of Agreement [{0}] does not accept its termination.")]
+    TerminationRefused(AgreementId),
+    #[error("Agreement [R-{0}] should be confirmed, before waiting for approval.")]
+    NotConfirmed(AgreementId),
+    #[error("Agreement [R-{0}] terminated.")]
+    Terminated(AgreementId),
+    #[error("Agreement [R-{0}] expired.")]
+    Expired(AgreementId),
+    #[error("{0}")]
+    NotApproved(AgreementState),
+    #[error("Timeout while waiting for Agreement [R-{0}] approval.")]
+    ApprovalTimeout(AgreementId),
+    #[error("Agreement [R-{0}] not terminated yet.")]
+    NotTerminated(AgreementId),
+    #[error("Invalid maxEvents '{0}', should be between 1 and {1}.")]
+    MaxEvents(i64, usize),
+    #[error("Iterator with id \"{0}\" not found")]
+    NoScan(String),
+    #[error("Invalid constraint. {0}")]
+    Constraint(#[from] ParseError),
+}
+
+/// A subscription as the daemon's debug output shows it.
+struct Parts<'a>(&'a DemandId);
+
+impl std::fmt::Display for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (random, hash) = self
+            .0
+            .as_str()
+            .split_once('-')
+            .unwrap_or((self.0.as_str(), ""));
+        write!(
+            f,
+            "SubscriptionId {{ random_id: {random:?}, hash: {hash:?} }}"
+        )
+    }
+}

@@ -1,0 +1,104 @@
+//! The accounts of the payment service: how much of each is bound, and whose it is.
+//!
+//! What an account holds is never promised twice: what live allocations hold and what was accepted
+//! with any allocation stays within the configured funds. Does not own: when an allocation is made,
+//! amended or released (`allocation_ops`).
+
+use golem_wire::{Glm, NodeId};
+
+use super::allocation::Purpose;
+use super::allocation_ops::FundsError;
+use super::{Allocation, AllocationError};
+use crate::world::State;
+
+/// Money of one node on one platform, as far as it is bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Account {
+    /// Left in live allocations.
+    pub(super) reserved: Glm,
+    /// Accepted, paid or not.
+    spent: Glm,
+}
+
+impl State {
+    /// Takes `amount` from the caller's live allocation `id` for `purpose`.
+    pub(super) fn charge_allocation(
+        &mut self,
+        id: &str,
+        purpose: Purpose,
+        amount: Glm,
+    ) -> Result<(), FundsError> {
+        self.change_allocation(id, |allocation| allocation.charge(purpose, amount))
+    }
+
+    /// Changes an allocation and keeps its account in step.
+    pub(super) fn change_allocation<R>(
+        &mut self,
+        id: &str,
+        change: impl FnOnce(&mut Allocation) -> Result<R, AllocationError>,
+    ) -> Result<R, FundsError> {
+        let allocation = self
+            .payments
+            .allocations
+            .get_mut(id)
+            .ok_or(FundsError::Unknown)?;
+        let (reserved, spent) = (reserve(allocation), allocation.spent);
+        let result = change(allocation)?;
+        let key = (allocation.owner.clone(), allocation.platform.clone());
+        let account = self.payments.accounts.entry(key).or_default();
+        account.reserved = account.reserved - reserved + reserve(allocation);
+        account.spent = account.spent - spent + allocation.spent;
+        Ok(result)
+    }
+
+    pub(super) fn check_funds(
+        &self,
+        owner: &NodeId,
+        address: &str,
+        platform: &str,
+        requested: Glm,
+    ) -> Result<(), FundsError> {
+        let account = self
+            .payments
+            .accounts
+            .get(&(owner.clone(), platform.to_owned()));
+        let Account { reserved, spent } = account.copied().unwrap_or_default();
+        let available = self.config.funds - spent - reserved;
+        if requested <= available || requested <= Glm::ZERO {
+            return Ok(());
+        }
+        Err(FundsError::Insufficient {
+            address: address.to_owned(),
+            platform: platform.to_owned(),
+            requested,
+            available: available.normalized(),
+            reserved: reserved.normalized(),
+        })
+    }
+}
+
+/// What a live allocation keeps of its account; a negative one keeps nothing.
+pub(super) fn reserve(allocation: &Allocation) -> Glm {
+    if allocation.released {
+        Glm::ZERO
+    } else {
+        allocation.remaining.max(Glm::ZERO)
+    }
+}
+
+/// A wallet can only be the caller's own.
+pub(super) fn check_address(owner: &NodeId, address: &str, driver: &str) -> Result<(), FundsError> {
+    if address.eq_ignore_ascii_case(owner.as_str()) {
+        return Ok(());
+    }
+    let digits = address.strip_prefix("0x").unwrap_or(address);
+    let why = match digits.char_indices().find(|(_, c)| !c.is_ascii_hexdigit()) {
+        Some((position, c)) => format!(
+            "Error when parsing identity key: {address} - Invalid character '{c}' at position {position}"
+        ),
+        None => format!("Account {address} not found in active accounts"),
+    };
+    Err(FundsError::Account(format!(
+        "Failed to initialize account on driver: {driver} due to error {why}"
+    )))
+}
