@@ -6,17 +6,17 @@
 //! Inside, [`World`] owns the state and its clock, the noun modules own the rules, `http` only
 //! translates.
 
-mod agent;
+pub mod agent;
 pub mod behaviour;
 pub mod config;
-mod constraint;
+pub mod constraint;
 mod control;
-mod daemon;
+pub mod daemon;
 pub mod delay;
 pub mod fault;
 mod http;
 pub mod identity;
-mod ids;
+pub mod ids;
 pub mod journal;
 pub mod ledger;
 mod metrics;
@@ -26,7 +26,7 @@ pub mod scenario;
 mod serve;
 mod story;
 pub mod timebase;
-mod timeline;
+pub mod timeline;
 pub mod world;
 
 use std::io;
