@@ -41,7 +41,7 @@ pub struct DoctorBuilder {
     overrides: Overrides,
     transport: Transport,
     clock: Arc<dyn Clock>,
-    seed: Seed,
+    seed: Option<Seed>,
     journal: Option<Box<dyn Journal>>,
     in_use_by: Option<String>,
     session: Option<String>,
@@ -75,7 +75,7 @@ impl DoctorBuilder {
 
     /// Where random choices (pauses) come from; the operating system unless set.
     pub fn seed(mut self, seed: Seed) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 
@@ -116,7 +116,7 @@ impl DoctorBuilder {
     ///
     /// # Errors
     /// [`Error::Config`], [`Error::Api`] when the daemon does not answer or refuses the key,
-    /// [`Error::Journal`] when the journal belongs to another requestor.
+    /// [`Error::Journal`] when the journal belongs to another requestor, [`Error::NoEntropy`].
     pub async fn connect(self) -> Result<Doctor, Error> {
         let config = self.overrides.resolve(|name| std::env::var(name).ok())?;
         let rest = Rest::new(
@@ -125,6 +125,7 @@ impl DoctorBuilder {
             &config.app_key,
             Limits::default(),
         );
+        let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let me: NodeId = rest.me().await?.identity;
         let mut session = self.session;
         let log = match self.journal {
@@ -150,7 +151,7 @@ impl DoctorBuilder {
         Ok(Doctor {
             rest,
             clock: self.clock,
-            seed: self.seed,
+            seed,
             log,
             in_use_by: self.in_use_by,
             session,
@@ -166,7 +167,7 @@ impl Doctor {
             overrides: Overrides::default(),
             transport: Transport::http(),
             clock: Arc::new(SystemClock),
-            seed: Seed::from_os(),
+            seed: None,
             journal: None,
             in_use_by: None,
             session: None,

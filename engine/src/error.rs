@@ -5,6 +5,7 @@ use golem_wire::Glm;
 use crate::api::ApiError;
 use crate::journal::JournalError;
 use crate::market::SignError;
+use crate::rng::NoEntropy;
 use crate::tasks::TaskLost;
 
 /// Why the engine could not do what was asked.
@@ -52,6 +53,9 @@ pub enum Error {
         /// Payment platform.
         platform: String,
     },
+    /// There is nothing to draw names from that nobody may guess.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
     /// The payload cannot be resolved.
     #[error("payload: {message}")]
     Payload {

@@ -1,9 +1,15 @@
 //! Seeded randomness: one independent ChaCha stream per label, so that a new draw in one place does
 //! not shift the draws of all others.
 
-use rand::{Rng, SeedableRng};
+use rand::rngs::SysRng;
+use rand::{Rng, SeedableRng, TryRng};
 use rand_chacha::ChaCha8Rng;
 use sha3::{Digest, Sha3_256};
+
+/// The operating system gives no random bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bytes: {0}")]
+pub struct NoEntropy(String);
 
 /// Where every random choice of an engine comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,16 +21,17 @@ impl Seed {
         Seed(Sha3_256::digest(seed.to_le_bytes()).into())
     }
 
-    /// A fresh seed from the operating system, for production.
-    pub fn from_os() -> Self {
-        // Every `RandomState` of a process carries fresh random keys.
-        use std::hash::{BuildHasher, RandomState};
-        let mut hash = Sha3_256::new();
-        for round in 0..4u8 {
-            hash.update(RandomState::new().hash_one(round).to_le_bytes());
-        }
-        hash.update(std::process::id().to_le_bytes());
-        Seed(hash.finalize().into())
+    /// A fresh seed from the operating system, for production: names that nobody may guess are
+    /// drawn from it.
+    ///
+    /// # Errors
+    /// [`NoEntropy`], when the operating system gives no random bytes.
+    pub fn from_os() -> Result<Self, NoEntropy> {
+        let mut bytes = [0; 32];
+        SysRng
+            .try_fill_bytes(&mut bytes)
+            .map_err(|error| NoEntropy(error.to_string()))?;
+        Ok(Seed(bytes))
     }
 
     /// The seed of a part of the engine, independent of every other label's.
@@ -70,7 +77,8 @@ mod tests {
 
     #[test]
     fn two_seeds_from_the_system_differ() {
-        assert_ne!(Seed::from_os(), Seed::from_os());
+        let fresh = || Seed::from_os().expect("random bytes");
+        assert_ne!(fresh(), fresh());
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl GolemBuilder {
     ///
     /// # Errors
     /// [`Error::Config`], a daemon that cannot be reached or refuses the key ([`Error::Api`]), no
-    /// account to pay from, or [`Error::BudgetTooSmall`].
+    /// account to pay from, [`Error::BudgetTooSmall`], or [`Error::NoEntropy`].
     ///
     /// # Cancel safety
     /// Runs to completion in an owned task; an engine nobody waits for any more is stopped again.
@@ -147,11 +147,12 @@ impl GolemBuilder {
         let strategy = self
             .strategy
             .unwrap_or_else(|| Arc::new(LeastExpensiveLinearPayu::with_usual_caps()));
+        let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let parts = Parts {
             strategy,
             consumers: self.consumers,
             clock,
-            seed: self.seed.unwrap_or_else(Seed::from_os),
+            seed,
             transport,
             journal: self.journal,
             recovery: self.recovery,
