@@ -96,7 +96,7 @@ pub(super) fn finish(
         value.map_or_else(|| "-".to_owned(), quoted)
     };
     let clock = world.now();
-    let now = clock.to_zoned(TimeZone::UTC);
+    let now = clock.to_zoned_datetime(TimeZone::UTC);
     let asked = request
         .uri()
         .path_and_query()

@@ -151,7 +151,7 @@ impl Call<'_, '_, '_> {
         let modified = self.session.machine.files.modified(path);
         let time = modified
             .unwrap_or(self.session.machine.now)
-            .to_zoned(TimeZone::UTC);
+            .to_zoned_datetime(TimeZone::UTC);
         let links = if is_dir {
             let below = self.session.names_in(path);
             let is_dir = |name: &&String| self.session.is_dir(&format!("{path}/{name}"));

@@ -71,7 +71,7 @@ impl Call<'_, '_, '_> {
                 Some('u' | 'g') => text += "0",
                 Some('Y' | 'X' | 'Z') => text += &modified.as_second().to_string(),
                 Some('y' | 'x' | 'z') => {
-                    let zoned = modified.to_zoned(TimeZone::UTC);
+                    let zoned = modified.to_zoned_datetime(TimeZone::UTC);
                     let stamp = jiff::fmt::strtime::format("%Y-%m-%d %H:%M:%S.%9f +0000", &zoned);
                     text += &stamp.unwrap_or_default();
                 }

@@ -26,7 +26,7 @@ impl Call<'_, '_, '_> {
                 Ok(0)
             }
             _ => {
-                let now = self.session.now().to_zoned(TimeZone::UTC);
+                let now = self.session.now().to_zoned_datetime(TimeZone::UTC);
                 let now = jiff::fmt::strtime::format("%H:%M:%S", &now).unwrap_or_default();
                 self.out(format!(
                     " {now} up 0 min,  0 users,  load average: 0.00, 0.00, 0.00\n"
@@ -72,7 +72,7 @@ impl Call<'_, '_, '_> {
         };
         // Nine digits are what `%N` means here.
         let format = format.replace("%N", "%9f");
-        match jiff::fmt::strtime::format(&format, &now.to_zoned(TimeZone::UTC)) {
+        match jiff::fmt::strtime::format(&format, &now.to_zoned_datetime(TimeZone::UTC)) {
             Ok(text) => {
                 self.out(format!("{text}\n"));
                 Ok(0)
@@ -96,7 +96,7 @@ fn given(text: &str) -> Option<Timestamp> {
         let date = text.parse::<jiff::civil::Date>().ok()?;
         Some(date.at(0, 0, 0, 0))
     })?;
-    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    Some(date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// A time such as `1`, `0.5`, `2m` or `1h`.
