@@ -120,6 +120,7 @@ impl GsbApi {
         };
         upgrade.perform(stream).await.map_err(|error| {
             fail(match error {
+                UpgradeError::Unsendable(reason) => ApiErrorKind::Unsendable { reason },
                 UpgradeError::Broken(reason) => ApiErrorKind::Broken { reason },
                 UpgradeError::Refused(status) => ApiErrorKind::Refused {
                     status,
@@ -127,7 +128,7 @@ impl GsbApi {
                     body: None,
                 },
                 UpgradeError::Malformed(reason) => ApiErrorKind::Malformed {
-                    reason: reason.into(),
+                    reason,
                     excerpt: String::new(),
                 },
             })

@@ -1,16 +1,22 @@
 //! The opening handshake of a websocket (RFC 6455, section 4.1). Owns: the one request and the check
-//! of its answer. Done here because the websocket library logs whole requests, and this one carries
-//! the app key.
+//! of its answer. Does not own: HTTP (`hyper`). The websocket library's own handshake is not used,
+//! because it logs whole requests, and this one carries the app key.
+
+use std::pin::pin;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 
+use super::rest::chain;
 use crate::transport::Io;
 
 /// An answer's head is a few hundred bytes.
@@ -19,6 +25,9 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Why there is no websocket.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UpgradeError {
+    /// The request cannot be sent at all.
+    #[error("{0}")]
+    Unsendable(String),
     /// The connection broke under way.
     #[error("{0}")]
     Broken(String),
@@ -27,7 +36,7 @@ pub(super) enum UpgradeError {
     Refused(StatusCode),
     /// The daemon does not speak the protocol.
     #[error("{0}")]
-    Malformed(&'static str),
+    Malformed(String),
 }
 
 /// What to ask for.
@@ -42,95 +51,90 @@ pub(super) struct Upgrade<'a> {
 
 impl Upgrade<'_> {
     /// Turns a byte stream into a websocket.
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the stream.
     pub(super) async fn perform(
         self,
-        mut stream: Box<dyn Io>,
+        stream: Box<dyn Io>,
     ) -> Result<WebSocketStream<Box<dyn Io>>, UpgradeError> {
-        let broken = |error: std::io::Error| UpgradeError::Broken(error.to_string());
         let key = STANDARD.encode(self.nonce);
-        stream
-            .write_all(&self.request(&key))
-            .await
-            .map_err(broken)?;
-        stream.flush().await.map_err(broken)?;
-        let mut read = Vec::new();
-        let end = loop {
-            if let Some(at) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
+        let request = self.request(&key)?;
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let asking = async {
+            let response = sender.send_request(request).await?;
+            match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS => {}
+                status => return Err(UpgradeError::Refused(status)),
             }
-            if read.len() > MAX_HEAD {
-                return Err(UpgradeError::Malformed(
-                    "the head of the answer does not end",
-                ));
-            }
-            let mut piece = [0u8; 1024];
-            let length = stream.read(&mut piece).await.map_err(broken)?;
-            if length == 0 {
-                return Err(UpgradeError::Broken("the connection was closed".into()));
-            }
-            read.extend_from_slice(&piece[..length]);
+            check(response.headers(), &key, self.subprotocol)?;
+            Ok(hyper::upgrade::on(response).await?)
         };
+        let mut asking = pin!(asking);
+        let upgraded = tokio::select! {
+            biased;
+            upgraded = &mut asking => upgraded,
+            // It ends when it hands its stream over, or with the error that `asking` is told as well.
+            _ = connection.with_upgrades() => asking.await,
+        }?;
+        let parts = upgraded
+            .downcast::<TokioIo<Box<dyn Io>>>()
+            .map_err(|_| UpgradeError::Broken("the connection is lost".into()))?;
         // Frames may have come along with the answer.
-        let frames = read.split_off(end);
-        check(&read, &key, self.subprotocol)?;
+        let frames = parts.read_buf.into();
+        let stream = parts.io.into_inner();
         Ok(
             WebSocketStream::from_partially_read(stream, frames, Role::Client, Some(self.config))
                 .await,
         )
     }
 
-    fn request(&self, key: &str) -> Vec<u8> {
+    fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, UpgradeError> {
         let host = self.url.host_str().unwrap_or_default();
-        let port = self
-            .url
-            .port()
-            .map(|port| format!(":{port}"))
-            .unwrap_or_default();
-        let mut request = format!(
-            "GET {} HTTP/1.1\r\nHost: {host}{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
-             Sec-WebSocket-Protocol: {}\r\nAuthorization: ",
-            self.url.path(),
-            self.subprotocol
-        )
-        .into_bytes();
-        request.extend_from_slice(self.authorization.as_bytes());
-        request.extend_from_slice(b"\r\n\r\n");
-        request
+        let host = match self.url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        Request::get(self.url.path())
+            .header(header::HOST, host)
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, key)
+            .header(header::SEC_WEBSOCKET_PROTOCOL, self.subprotocol)
+            .header(header::AUTHORIZATION, self.authorization.clone())
+            .body(Empty::new())
+            .map_err(|error| UpgradeError::Unsendable(error.to_string()))
     }
 }
 
-fn check(head: &[u8], key: &str, subprotocol: &str) -> Result<(), UpgradeError> {
-    let head = std::str::from_utf8(head).map_err(|_| UpgradeError::Malformed("it is no text"))?;
-    let mut lines = head.split("\r\n");
-    let mut status = lines.next().unwrap_or_default().splitn(3, ' ');
-    if !status
-        .next()
-        .is_some_and(|version| version.starts_with("HTTP/1."))
-    {
-        return Err(UpgradeError::Malformed("it is no HTTP"));
+impl From<hyper::Error> for UpgradeError {
+    fn from(error: hyper::Error) -> Self {
+        let reason = chain(&error);
+        if error.is_parse() {
+            UpgradeError::Malformed(reason)
+        } else {
+            UpgradeError::Broken(reason)
+        }
     }
-    let status = status
-        .next()
-        .and_then(|code| code.parse::<StatusCode>().ok());
-    match status.ok_or(UpgradeError::Malformed("it has no status"))? {
-        StatusCode::SWITCHING_PROTOCOLS => {}
-        status => return Err(UpgradeError::Refused(status)),
-    }
-    let header = |wanted: &str| {
-        lines.clone().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
-        })
-    };
-    if header("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
+}
+
+fn check(headers: &HeaderMap, key: &str, subprotocol: &str) -> Result<(), UpgradeError> {
+    let says = |name, text: &str| headers.get(name).is_some_and(|value| value == text);
+    if !says(
+        header::SEC_WEBSOCKET_ACCEPT,
+        &derive_accept_key(key.as_bytes()),
+    ) {
         return Err(UpgradeError::Malformed(
-            "its `Sec-WebSocket-Accept` does not fit",
+            "its `Sec-WebSocket-Accept` does not fit".into(),
         ));
     }
-    if header("sec-websocket-protocol") != Some(subprotocol) {
+    if !says(header::SEC_WEBSOCKET_PROTOCOL, subprotocol) {
         return Err(UpgradeError::Malformed(
-            "it names another subprotocol, or none",
+            "it names another subprotocol, or none".into(),
         ));
     }
     Ok(())
@@ -138,48 +142,112 @@ fn check(head: &[u8], key: &str, subprotocol: &str) -> Result<(), UpgradeError> 
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_tungstenite::tungstenite::Message;
+
     use super::*;
 
-    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-    /// The RFC's own example.
+    /// The RFC's own example: what follows from the nonce "the sample nonce".
     const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-    fn answer(status: &str, accept: &str, protocol: &str) -> Result<(), UpgradeError> {
-        let head = format!(
-            "HTTP/1.1 {status}\r\nUpgrade: websocket\r\nsec-websocket-ACCEPT: {accept}\r\n\
-             Sec-WebSocket-Protocol:{protocol}\r\n\r\n"
-        );
-        check(head.as_bytes(), KEY, "p")
+    /// Asks a daemon that answers `answer` and then closes the connection.
+    async fn ask(answer: &[u8]) -> Result<WebSocketStream<Box<dyn Io>>, UpgradeError> {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let url = Url::parse("http://daemon:7465/a%20b").expect("literal");
+        let upgrade = Upgrade {
+            url: &url,
+            authorization: HeaderValue::from_static("Bearer secret"),
+            subprotocol: "p",
+            nonce: *b"the sample nonce",
+            config: WebSocketConfig::default(),
+        };
+        let daemon = async {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                theirs.read_buf(&mut request).await.expect("the request");
+            }
+            // It may be closed to us by then.
+            let _ = theirs.write_all(answer).await;
+            drop(theirs);
+            String::from_utf8(request).expect("a request is text")
+        };
+        let (socket, request) = tokio::join!(upgrade.perform(Box::new(ours)), daemon);
+        assert!(request.starts_with("GET /a%20b HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("host: daemon:7465\r\n"), "{request}");
+        socket
     }
 
-    #[test]
-    fn the_answer_must_fit_the_question() {
-        assert_eq!(answer("101 Switching Protocols", ACCEPT, "p"), Ok(()));
+    async fn answer(status: &str, accept: &str, protocol: &str) -> Result<(), UpgradeError> {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+             sec-websocket-ACCEPT: {accept}\r\nSec-WebSocket-Protocol:{protocol}\r\n\r\n"
+        );
+        ask(head.as_bytes()).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn the_answer_must_fit_the_question() {
+        assert_eq!(answer("101 Switching Protocols", ACCEPT, "p").await, Ok(()));
         assert!(matches!(
-            answer("101 x", "other", "p"),
+            answer("101 x", "other", "p").await,
             Err(UpgradeError::Malformed(_))
         ));
         assert!(matches!(
-            answer("101 x", ACCEPT, "q"),
+            answer("101 x", ACCEPT, "q").await,
             Err(UpgradeError::Malformed(_))
         ));
-        let refused = answer("404 Not Found", ACCEPT, "p");
+        let refused = answer("404 Not Found", ACCEPT, "p").await;
         assert_eq!(refused, Err(UpgradeError::Refused(StatusCode::NOT_FOUND)));
     }
 
-    #[test]
-    fn an_answer_that_is_no_http_is_refused() {
+    #[tokio::test]
+    async fn an_answer_that_is_no_http_is_refused() {
         for head in [
-            &b""[..],
-            b"\r\n\r\n",
-            b"HTTP/1.1\r\n\r\n",
+            &b"HTTP/1.1\r\n\r\n"[..],
+            b"HTTP/1.1 abc\r\n\r\n",
             b"SSH-2.0-x\r\n\r\n",
             b"\xff\xfe\r\n\r\n",
         ] {
+            let refused = ask(head).await.map(drop);
             assert!(
-                matches!(check(head, KEY, "p"), Err(UpgradeError::Malformed(_))),
-                "{head:?}"
+                matches!(refused, Err(UpgradeError::Malformed(_))),
+                "{head:?}: {refused:?}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_a_broken_connection() {
+        for head in [&b""[..], b"\r\n\r\n", b"HTTP/1.1 101 x\r\nUpgra"] {
+            let broken = ask(head).await.map(drop);
+            assert!(
+                matches!(broken, Err(UpgradeError::Broken(_))),
+                "{head:?}: {broken:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_given_up_at_its_limit() {
+        let line = format!("a: {}\r\n", "b".repeat(1000));
+        let head = format!("HTTP/1.1 101 x\r\n{}", line.repeat(40));
+        let refused = ask(head.as_bytes()).await.map(drop);
+        assert!(
+            matches!(refused, Err(UpgradeError::Malformed(_))),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn frames_that_come_along_with_the_answer_are_kept() {
+        let head = format!(
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+             Sec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Protocol: p\r\n\r\n"
+        );
+        let answer = [head.as_bytes(), b"\x81\x02hi"].concat();
+        let mut socket = ask(&answer).await.expect("a websocket");
+        let first = socket.next().await.expect("a frame").expect("whole");
+        assert_eq!(first, Message::text("hi"));
     }
 }
