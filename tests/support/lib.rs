@@ -7,7 +7,7 @@
     reason = "a skipped test says so where the test runner shows it"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -19,6 +19,28 @@ pub const SHARED: &str = "GOLEM_SHARED";
 
 /// The variable that names the folder that `tests/interop/setup` prepared.
 pub const INTEROP_ENV: &str = "GOLEM_INTEROP_ENV";
+
+/// The variable that says how much is tried: `whole` for every point, day and round.
+pub const TESTS: &str = "GOLEM_TESTS";
+
+/// Whether everything is tried, as `.ci/run` does; otherwise a sample that is drawn by fixed seeds, so
+/// that the suite takes minutes.
+///
+/// # Panics
+/// When the variable says something else than `whole` or `sample`.
+pub fn whole() -> bool {
+    match std::env::var(TESTS).as_deref() {
+        Ok("whole") => true,
+        Ok("sample" | "") | Err(std::env::VarError::NotPresent) => false,
+        other => panic!("{TESTS} is `whole` or `sample`, not {other:?}"),
+    }
+}
+
+/// Says a line past the test runner, which keeps what tests print to itself.
+pub fn tell(line: &str) {
+    // There may be no reader.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {

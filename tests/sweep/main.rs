@@ -2,24 +2,24 @@
 //! dropped or stopped; afterwards nothing is open, nothing was paid twice, and the result is that of
 //! the undisturbed run. A scenario joins by being in the catalog.
 //!
+//! With `GOLEM_TESTS=whole` every point is tried; otherwise some of each scenario and kind, drawn by the
+//! scenario's seed. How many of how many is printed.
+//!
 //! `rehearse sweep` does the same from the command line; a failure prints the command that replays
 //! its point.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 
 use golem_scenarios::catalog;
 use golem_scenarios::sweep::{Kind, Options, Sweep, Tally};
+use workspace_tests::{tell, whole};
+
+/// Points of a scenario and kind in a sample.
+const SAMPLE: usize = 16;
 
 /// Failures that are described.
 const TOLD: usize = 10;
-
-/// Past the test runner, which keeps what tests print to itself: the counts are to be seen.
-fn tell(line: &str) {
-    // Nobody may be listening.
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
 
 fn describe(tally: &Tally) -> String {
     let mut text = tally.to_string();
@@ -37,16 +37,16 @@ fn describe(tally: &Tally) -> String {
     text
 }
 
-/// Sweeps the whole catalog; how many points there were.
-fn sweep_catalog(kind: Kind) -> usize {
+/// Sweeps the catalog, which has at least so many points of the kind. All of them are tried, or a sample.
+fn sweep_catalog(kind: Kind, least: usize) {
     let options = Options {
         seed: None,
         jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-        sample: None,
+        sample: (!whole()).then_some(SAMPLE),
         progress: false,
     };
     let mut failed = Vec::new();
-    let mut points = 0;
+    let (mut points, mut all) = (0, 0);
     for name in catalog::names() {
         let scenario = catalog::get(name).expect("in the catalog");
         if let Some(why) = scenario.not_swept() {
@@ -57,31 +57,38 @@ fn sweep_catalog(kind: Kind) -> usize {
         let tally = sweep.run(kind, &options);
         tell(&tally.to_string());
         points += tally.points;
+        all += tally.all;
         if !tally.failures.is_empty() {
             failed.push(describe(&tally));
         }
     }
-    tell(&format!("{kind:?}: {points} points"));
+    let how = if whole() {
+        "whole"
+    } else {
+        "a sample; GOLEM_TESTS=whole tries all"
+    };
+    tell(&format!("{kind:?}: {points} of {all} points ({how})"));
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-    points
+    assert!(all > least, "{all} points");
+    assert!(points == all || !whole(), "{points} of {all} points");
 }
 
 #[test]
 fn an_engine_that_ends_at_any_point_leaves_nothing_that_the_next_one_does_not_settle() {
-    assert!(sweep_catalog(Kind::Crash) > 1000);
+    sweep_catalog(Kind::Crash, 1000);
 }
 
 #[test]
 fn an_engine_that_ends_while_it_recovers_leaves_nothing_either() {
-    assert!(sweep_catalog(Kind::Again) > 300);
+    sweep_catalog(Kind::Again, 300);
 }
 
 #[test]
 fn whatever_becomes_of_an_answer_the_end_is_the_same() {
-    assert!(sweep_catalog(Kind::Lost) > 1000);
+    sweep_catalog(Kind::Lost, 1000);
 }
 
 #[test]
 fn an_engine_that_is_dropped_or_stopped_at_any_event_leaves_nothing() {
-    assert!(sweep_catalog(Kind::Cancel) > 500);
+    sweep_catalog(Kind::Cancel, 500);
 }
