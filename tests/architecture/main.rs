@@ -70,6 +70,17 @@ fn the_mock_links_neither_the_engine_nor_an_http_client() {
 }
 
 #[test]
+fn the_simulated_shell_links_nothing_else_of_the_workspace() {
+    let linked = links("mock-yagna-shell");
+    for forbidden in ["mock-yagna", "golem-wire", "golem-engine", "tokio", "axum"] {
+        assert!(
+            !linked.iter().any(|package| package == forbidden),
+            "{forbidden}"
+        );
+    }
+}
+
+#[test]
 fn the_engine_does_not_ship_tokios_test_clock() {
     let tree = run(
         env!("CARGO"),

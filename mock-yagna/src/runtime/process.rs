@@ -18,9 +18,9 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
-use super::files::normalise;
 use super::program::Stream;
-use super::{VOLUMES, in_volume};
+use mock_yagna_shell::files::normalise;
+use mock_yagna_shell::places::{VOLUMES, in_volume};
 
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where programs of the machine are visible.

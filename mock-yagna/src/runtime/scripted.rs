@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::program::{Exit, Machine, Program, RunCommand, Stream};
-use super::shell::Shell;
 use crate::config::duration;
+use mock_yagna_shell::Shell;
 
 /// One scripted answer: what it matches, then what happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::rng::Seed;
-    use crate::runtime::files::Files;
+    use mock_yagna_shell::files::Files;
 
     fn answers(text: serde_json::Value) -> Vec<ScriptedAnswer> {
         serde_json::from_value(text).expect("a list of answers")

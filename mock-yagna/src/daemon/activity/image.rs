@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::config::Image;
 use crate::rng::Seed;
-use crate::runtime::files::Files;
 use crate::runtime::process::Processes;
 use crate::runtime::program::{Exit, Machine as ProgramMachine, Program, RunCommand};
 use crate::runtime::scripted::Scripted;
-use crate::runtime::shell::Shell;
 use crate::world::State;
+use mock_yagna_shell::Shell;
+use mock_yagna_shell::files::Files;
 
 /// Demand property that names the image: `hash:sha3:<hash>:<url>`.
 const PACKAGE: &str = "golem.srv.comp.task_package";

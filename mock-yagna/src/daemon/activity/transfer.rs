@@ -12,10 +12,10 @@ use sha3::{Digest, Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 use super::image::Machine;
 use super::web::WebFile;
 use crate::daemon::gsb::GsbError;
-use crate::runtime::files::{FilesError, normalise};
-use crate::runtime::in_volume;
 use crate::runtime::process::Processes;
 use crate::world::World;
+use mock_yagna_shell::files::{FilesError, normalise};
+use mock_yagna_shell::places::in_volume;
 
 /// Bytes in one message.
 const CHUNK: usize = 40 * 1024;

@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{NetError, nginx, ssh};
 use crate::daemon::activity;
-use crate::runtime::SSHD_PID;
 use crate::world::{State, World};
+use mock_yagna_shell::places::SSHD_PID;
 
 /// Port of the echo.
 const ECHO: u16 = 7;

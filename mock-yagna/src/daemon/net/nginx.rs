@@ -15,9 +15,9 @@ use hyper::{Method, Request, Response, StatusCode};
 use jiff::tz::TimeZone;
 
 use crate::daemon::activity::unescape;
-use crate::runtime::files::normalise;
-use crate::runtime::{NGINX_PID, WEB_LOGS};
 use crate::world::World;
+use mock_yagna_shell::files::normalise;
+use mock_yagna_shell::places::{NGINX_PID, WEB_LOGS};
 
 use super::machine::page;
 

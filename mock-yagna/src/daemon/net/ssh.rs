@@ -5,7 +5,7 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use crate::runtime::SSHD_VERSION;
+use mock_yagna_shell::places::SSHD_VERSION;
 
 /// Longest identification of a client, by RFC 4253.
 const LONGEST: u64 = 255;
