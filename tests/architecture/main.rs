@@ -5,6 +5,7 @@
     reason = "the levels of the modules are to be read"
 )]
 
+mod dependencies;
 mod direction;
 mod documents;
 mod modules;
