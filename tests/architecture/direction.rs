@@ -62,6 +62,19 @@ const CIRCLES: &[(&str, &[&str])] = &[
             "world",
         ],
     ),
+    (
+        "mock-yagna/shell",
+        &[
+            "arithmetic",
+            "disk",
+            "execute",
+            "expand",
+            "parameter",
+            "programs",
+            "session",
+        ],
+    ),
+    ("mock-yagna/shell", &["parser", "words"]),
     ("scenarios", &["language", "workload"]),
 ];
 
