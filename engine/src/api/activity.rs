@@ -1,9 +1,11 @@
-//! Activity API (`/activity-api/v1`). Owns: paths, bodies, and what a failure says about the
-//! activity. Does not own: polling, retries, deadlines (`activity/`).
+//! Activity API (`/activity-api/v1`). Owns: paths, bodies, and what a failure says about the activity
+//! or its exe-unit. Does not own: polling, retries, deadlines (`activity/`).
 
 use std::time::Duration;
 
-use golem_wire::activity::{ActivityStatus, ActivityUsage, CommandResult, ExecRequest};
+use golem_wire::activity::{
+    ActivityStatus, ActivityUsage, CommandOutcome, CommandResult, ExecRequest,
+};
 use golem_wire::{ActivityId, AgreementId, BatchId};
 
 use super::{ApiError, ApiErrorKind, Call, Rest};
@@ -55,6 +57,12 @@ impl ActivityFault {
             _ => ActivityFault::Other,
         }
     }
+}
+
+/// Whether an exe-unit turned a batch away as a whole, because it was at another one.
+pub(crate) fn is_turned_away(result: &CommandResult) -> bool {
+    let said = result.message.as_deref().unwrap_or_default();
+    result.index == 0 && result.result == CommandOutcome::Error && said.contains("Busy")
 }
 
 const API: [&str; 3] = ["activity-api", "v1", "activity"];

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use golem_wire::gsb::{BindRequest, Bound, Listen, SUBPROTOCOL};
+use http::StatusCode;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
@@ -14,6 +15,15 @@ use crate::transport::Io;
 
 /// The websocket of a bound service.
 pub(crate) type Socket = WebSocketStream<Box<dyn Io>>;
+
+/// What came of asking for an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// It is bound now, as this service.
+    New(String),
+    /// It was taken already.
+    Taken,
+}
 
 /// The operations on bus services.
 #[derive(Clone, Debug)]
@@ -38,7 +48,7 @@ impl GsbApi {
         &self,
         address: &str,
         components: &[&str],
-    ) -> Result<String, ApiError> {
+    ) -> Result<Binding, ApiError> {
         let body = BindRequest {
             listen: Listen {
                 on: address.into(),
@@ -52,8 +62,16 @@ impl GsbApi {
             address: address.into(),
         };
         let call = Call::post("bindServices", &API, change).json(&body)?;
-        let bound: Bound = self.0.send(call).await?;
-        Ok(bound.services_id)
+        match self.0.send::<Bound>(call).await {
+            Ok(bound) => Ok(Binding::New(bound.services_id)),
+            Err(error)
+                if error.is_status(StatusCode::BAD_REQUEST)
+                    && error.to_string().contains("Duplicated") =>
+            {
+                Ok(Binding::Taken)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// `unbindServices`: closes the websocket too.

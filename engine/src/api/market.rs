@@ -1,4 +1,4 @@
-//! Market API, the requestor's side.
+//! Market API, the requestor's side. Owns: paths, bodies, and what the daemon's words mean.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use golem_wire::market::{
     DemandEvent, DemandOfferBase,
 };
 use golem_wire::{AgreementId, DemandId, ProposalId};
+use http::StatusCode;
 use jiff::Timestamp;
 
-use super::{ApiError, Call, Rest};
+use super::{ApiError, Call, Outcome, Rest};
 use crate::journal::Change;
 use crate::model::JobId;
 
@@ -24,6 +25,50 @@ pub(crate) struct MarketApi<'a>(&'a Rest);
 impl Rest {
     pub(crate) fn market(&self) -> MarketApi<'_> {
         MarketApi(self)
+    }
+}
+
+/// What became of an agreement that waited for its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Approval {
+    /// The provider approved it.
+    Given,
+    /// The provider has not decided yet.
+    NotInTime,
+    /// Nobody decided before its time was over, in the daemon's words.
+    Expired(String),
+    /// It is not to be, in the daemon's words.
+    Refused(String),
+}
+
+/// Why a counter-proposal did not get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CounterFault {
+    /// Nobody knows whether it did.
+    Unclear,
+    /// The proposal was countered before.
+    Countered,
+    /// The offer is no longer on the market.
+    OfferOver,
+    /// Anything else, our own demand's end included.
+    Refused,
+}
+
+impl CounterFault {
+    /// Judges a counter-proposal of `demand`. An offer that is over and a proposal that was countered
+    /// are refused with one status; only the words tell.
+    pub(crate) fn of(error: &ApiError, demand: &DemandId) -> Self {
+        let words = error.message().unwrap_or_default();
+        let is_over = words.starts_with("Subscription [");
+        if error.outcome() == Outcome::Unknown {
+            CounterFault::Unclear
+        } else if is_over && !words.contains(demand.as_str()) {
+            CounterFault::OfferOver
+        } else if !is_over && error.is_status(StatusCode::GONE) {
+            CounterFault::Countered
+        } else {
+            CounterFault::Refused
+        }
     }
 }
 
@@ -170,18 +215,30 @@ impl MarketApi<'_> {
         self.0.send_unit(call).await
     }
 
-    /// `waitForApproval`: 408 when the provider has not decided within `wait`.
+    /// `waitForApproval`, for as long as `wait`.
     pub(crate) async fn wait_for_approval(
         self,
         id: &AgreementId,
         wait: Duration,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Approval, ApiError> {
         let call = Call::wait(
             "waitForApproval",
             &path(&["agreements", id.as_str(), "wait"]),
         )
         .long_poll(wait);
-        self.0.send_unit(call).await
+        match self.0.send_unit(call).await {
+            Ok(()) => Ok(Approval::Given),
+            Err(error) if error.is_status(StatusCode::REQUEST_TIMEOUT) => Ok(Approval::NotInTime),
+            Err(error) if error.is_status(StatusCode::GONE) => {
+                let words = error.message().unwrap_or("gone").to_owned();
+                Ok(if words.contains("Expired") {
+                    Approval::Expired(words)
+                } else {
+                    Approval::Refused(words)
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// `cancelAgreement`.

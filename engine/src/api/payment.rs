@@ -1,4 +1,4 @@
-//! Payment API, the requestor's side.
+//! Payment API, the requestor's side. Owns: paths, bodies, and what a refused budget says.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use golem_wire::payment::{
     Acceptance, Account, Allocation, AllocationUpdate, DebitNote, DebitNoteEvent, DemandDecoration,
     Invoice, InvoiceEvent, NewAllocation, Rejection,
 };
-use golem_wire::{AllocationId, DebitNoteId, InvoiceId};
+use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId};
 use jiff::Timestamp;
 
-use super::{ApiError, Call, Rest};
+use super::{ApiError, ApiErrorKind, Call, Rest};
 use crate::journal::Change;
 
 /// Most events asked for at once.
@@ -25,6 +25,33 @@ pub(crate) struct PaymentApi<'a>(&'a Rest);
 impl Rest {
     pub(crate) fn payment(&self) -> PaymentApi<'_> {
         PaymentApi(self)
+    }
+}
+
+/// What the daemon says of a budget that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    pub(crate) requested: Option<Glm>,
+    pub(crate) available: Glm,
+    /// Reserved by other allocations; zero when it does not say.
+    pub(crate) reserved: Glm,
+}
+
+impl Shortage {
+    /// `None`, when an allocation was refused for another reason.
+    pub(crate) fn of(error: &ApiError) -> Option<Self> {
+        let ApiErrorKind::Refused {
+            body: Some(body), ..
+        } = &*error.kind
+        else {
+            return None;
+        };
+        let amount = |key: &str| body.get(key)?.as_str()?.parse::<Glm>().ok();
+        Some(Shortage {
+            requested: amount("requestedFunds"),
+            available: amount("availableFunds")?,
+            reserved: amount("reservedFunds").unwrap_or(Glm::ZERO),
+        })
     }
 }
 

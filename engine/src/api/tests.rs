@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use golem_wire::{AgreementId, DemandId, ProposalId};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -15,6 +16,9 @@ use url::Url;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use super::gsb::Binding;
+use super::market::{Approval, CounterFault};
+use super::payment::Shortage;
 use super::{ApiError, ApiErrorKind, Call, Limits, Outcome, Rest};
 use crate::config::AppKey;
 use crate::transport::{Body, Transport};
@@ -302,4 +306,110 @@ async fn nobody_there_says_where_and_was_not_sent() {
         .expect_err("nobody");
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert!(error.to_string().contains(&base), "{error}");
+}
+
+#[tokio::test]
+async fn a_counter_proposal_fails_for_what_the_daemon_says_of_the_offer_the_demand_or_itself() {
+    let demand = DemandId::new("d1");
+    let base = golem_wire::market::DemandOfferBase {
+        properties: serde_json::Map::new(),
+        constraints: "()".into(),
+    };
+    for (status, body, fault) in [
+        (
+            410,
+            r#"{"message":"Subscription [o7] expired."}"#,
+            CounterFault::OfferOver,
+        ),
+        (
+            410,
+            r#"{"message":"Subscription [d1] expired."}"#,
+            CounterFault::Refused,
+        ),
+        (
+            410,
+            r#"{"message":"Proposal [p] was countered already."}"#,
+            CounterFault::Countered,
+        ),
+        (
+            404,
+            r#"{"message":"Subscription [o7] wasn't found."}"#,
+            CounterFault::OfferOver,
+        ),
+        (400, r#"{"message":"no"}"#, CounterFault::Refused),
+        (
+            500,
+            r#"{"message":"Subscription [o7] expired."}"#,
+            CounterFault::Unclear,
+        ),
+    ] {
+        let rest = canned(move || full(status, body));
+        let error = rest
+            .market()
+            .counter(&demand, &ProposalId::new("p"), &base)
+            .await;
+        let error = error.expect_err(body);
+        assert_eq!(CounterFault::of(&error, &demand), fault, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_that_is_not_approved_was_late_has_expired_or_was_refused() {
+    let wait = Duration::ZERO;
+    for (status, body, approval) in [
+        (200, "null", Approval::Given),
+        (408, r#"{"message":"timeout"}"#, Approval::NotInTime),
+        (
+            410,
+            r#"{"message":"Expired"}"#,
+            Approval::Expired("Expired".into()),
+        ),
+        (
+            410,
+            r#"{"message":"Rejected"}"#,
+            Approval::Refused("Rejected".into()),
+        ),
+    ] {
+        let rest = canned(move || full(status, body));
+        let found = rest
+            .market()
+            .wait_for_approval(&AgreementId::new("a"), wait)
+            .await;
+        assert_eq!(found.expect(body), approval);
+    }
+    let rest = canned(|| full(404, ""));
+    let lost = rest
+        .market()
+        .wait_for_approval(&AgreementId::new("a"), wait)
+        .await;
+    assert!(lost.is_err());
+}
+
+#[tokio::test]
+async fn an_address_that_is_bound_already_is_told_from_a_refusal() {
+    let taken = canned(|| {
+        full(
+            400,
+            r#"{"message":"Duplicated Service Address: /public/x"}"#,
+        )
+    });
+    let found = taken.gsb().bind("/public/x", &[]).await.expect("an answer");
+    assert_eq!(found, Binding::Taken);
+    let refused = canned(|| full(400, r#"{"message":"no"}"#));
+    assert!(refused.gsb().bind("/public/x", &[]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_budget_that_does_not_fit_says_what_there_is() {
+    let shortage = r#"{"requestedFunds":"5","availableFunds":"1.5","reservedFunds":"0"}"#;
+    let error = me(&canned(move || full(400, shortage)))
+        .await
+        .expect_err("400");
+    let found = Shortage::of(&error).expect("a shortage");
+    assert_eq!(found.available.to_string(), "1.5");
+    assert!(found.reserved.is_zero() && found.requested.is_some());
+    let error = me(&canned(|| full(400, r#"{"message":"no"}"#)))
+        .await
+        .expect_err("400");
+    assert_eq!(Shortage::of(&error), None);
 }

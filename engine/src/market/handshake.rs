@@ -13,6 +13,7 @@ use super::demand::NUMBER_PROPERTY;
 use super::pool::Draft;
 use super::subscription::DemandSubscription;
 use super::{AgreementEnd, EndedBy, LeftOpen, Rental, SESSION_PROPERTY, terminate};
+use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::journal::Fact;
@@ -96,6 +97,11 @@ pub(super) async fn run(
             })
         }
     }
+}
+
+fn refused(by: EndedBy, words: &str) -> Event {
+    let reason = format!("the provider answered: {words}");
+    Event::Refused(AgreementEnd::new(by, reason))
 }
 
 /// Creates the agreement, once. When it is not known whether it was created, it is looked for before
@@ -282,20 +288,10 @@ impl Handshake<'_> {
             () = self.subscription.closed.cancelled() => return Event::NotInTime,
         };
         match waited {
-            Ok(()) => Event::Approved,
-            Err(error) if error.is_status(StatusCode::REQUEST_TIMEOUT) => Event::NotInTime,
-            Err(error) if error.is_status(StatusCode::GONE) => {
-                let word = error.message().unwrap_or("gone").to_owned();
-                let by = if word.contains("Expired") {
-                    EndedBy::Expired
-                } else {
-                    EndedBy::Provider
-                };
-                Event::Refused(AgreementEnd::new(
-                    by,
-                    format!("the provider answered: {word}"),
-                ))
-            }
+            Ok(Approval::Given) => Event::Approved,
+            Ok(Approval::NotInTime) => Event::NotInTime,
+            Ok(Approval::Expired(words)) => refused(EndedBy::Expired, &words),
+            Ok(Approval::Refused(words)) => refused(EndedBy::Provider, &words),
             Err(error) => Event::WaitFailed(error.to_string()),
         }
     }

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::demand::{self, NUMBER_PROPERTY};
 use super::pool::PoolEvent;
 use super::subscription::DemandSubscription;
-use crate::api::{ApiError, Outcome};
+use crate::api::ApiError;
+use crate::api::market::CounterFault;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::negotiation::Verdict;
@@ -260,7 +261,6 @@ fn send_counter(subscription: &Arc<DemandSubscription>, demand: DemandId, offer:
         .spawn("counter", async move {
             let id = offer.proposal_id();
             let market = || subscription.context.rest().market();
-            let unclear = |error: &ApiError| error.outcome() == Outcome::Unknown;
             let mut sent = market().counter(&demand, id, &counter).await;
             let mut backoff =
                 Backoff::new(subscription.context.seed().fork(&format!("counter/{id}")));
@@ -277,12 +277,6 @@ fn send_counter(subscription: &Arc<DemandSubscription>, demand: DemandId, offer:
                 sent = market().counter(&demand, id, &counter).await;
             }
             let events = match sent {
-                // Nobody else can have countered it. An offer that expired is the same status.
-                Err(error)
-                    if unclear(&error) || error.is_status(StatusCode::GONE) && !is_over(&error) =>
-                {
-                    subscription.lock().pool.sent_unseen(id, Instant::now())
-                }
                 Ok(own) => {
                     subscription.context.emit(EventKind::ProposalResponded {
                         job: subscription.job.clone(),
@@ -292,33 +286,29 @@ fn send_counter(subscription: &Arc<DemandSubscription>, demand: DemandId, offer:
                     });
                     subscription.lock().pool.sent(id, own, Instant::now())
                 }
-                Err(error) => {
-                    let reason = match error.message() {
-                        Some(_) if is_over(&error) && !names(&error, &demand) => {
-                            "its offer is no longer on the market".to_owned()
-                        }
-                        Some(message) => format!("the counter-proposal was refused: {message}"),
-                        None => error.to_string(),
-                    };
-                    // Ids differ from refusal to refusal; without them equal reasons count together.
-                    let reason = reason.replace(id.as_str(), "…");
-                    subscription.lock().pool.send_failed(id, reason)
-                }
+                Err(error) => match CounterFault::of(&error, &demand) {
+                    // Nobody else can have countered it.
+                    CounterFault::Unclear | CounterFault::Countered => {
+                        subscription.lock().pool.sent_unseen(id, Instant::now())
+                    }
+                    fault => {
+                        let reason = match error.message() {
+                            _ if fault == CounterFault::OfferOver => {
+                                "its offer is no longer on the market".to_owned()
+                            }
+                            Some(message) => format!("the counter-proposal was refused: {message}"),
+                            None => error.to_string(),
+                        };
+                        // Ids differ from refusal to refusal; without them equal reasons count
+                        // together.
+                        let reason = reason.replace(id.as_str(), "…");
+                        subscription.lock().pool.send_failed(id, reason)
+                    }
+                },
             };
             publish(&subscription, events);
             subscription.changed.notify_one();
         });
-}
-
-/// Whether the offer or the demand behind a proposal is over; only the daemon's words tell.
-fn is_over(error: &ApiError) -> bool {
-    let message = error.message();
-    message.is_some_and(|message| message.starts_with("Subscription ["))
-}
-
-fn names(error: &ApiError, demand: &DemandId) -> bool {
-    let message = error.message();
-    message.is_some_and(|message| message.contains(demand.as_str()))
 }
 
 fn publish(subscription: &Arc<DemandSubscription>, events: Vec<PoolEvent>) {

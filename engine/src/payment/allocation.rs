@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use golem_wire::AllocationId;
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
-use golem_wire::{AllocationId, Glm};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::PreviousBudget;
-use crate::api::{ApiError, ApiErrorKind, Outcome, Rest};
+use crate::api::payment::Shortage;
+use crate::api::{ApiError, Outcome, Rest};
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
@@ -206,22 +207,16 @@ async fn find(
 }
 
 fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
-    let ApiErrorKind::Refused {
-        body: Some(body), ..
-    } = &*error.kind
-    else {
+    let Some(shortage) = Shortage::of(&error) else {
         return error.into();
     };
-    let amount = |key: &str| body.get(key)?.as_str()?.parse::<Glm>().ok();
-    let Some(available) = amount("availableFunds") else {
-        return error.into();
-    };
-    let reserved = amount("reservedFunds").filter(|reserved| !reserved.is_zero());
+    let reserved = Some(shortage.reserved).filter(|reserved| !reserved.is_zero());
     Error::BudgetTooSmall {
-        needed: amount("requestedFunds")
+        needed: shortage
+            .requested
             .unwrap_or(wanted.total_amount)
             .normalized(),
-        available: available.normalized(),
+        available: shortage.available.normalized(),
         reserved: reserved.map_or_else(String::new, |reserved| {
             format!(
                 " ({} GLM more are reserved by other allocations)",

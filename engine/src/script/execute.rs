@@ -9,7 +9,7 @@ mod step;
 use std::sync::Arc;
 
 use golem_wire::BatchId;
-use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
+use golem_wire::activity::ExeScriptCommand;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -18,6 +18,7 @@ use super::command::{Command, Kind};
 use super::handle::Reply;
 use super::{BatchResults, CommandExecuted, Script, ScriptError};
 use crate::activity::{Activity, Batch, Patience, Session, Unfinished};
+use crate::api::activity::is_turned_away;
 use crate::event::EventKind;
 use crate::retry::Backoff;
 use file::File;
@@ -207,7 +208,7 @@ impl<'a> Execution<'a> {
         let mut failure = None;
         while let Some(news) = results.next().await? {
             for result in news {
-                if tell_busy && is_busy(&result) {
+                if tell_busy && is_turned_away(&result) {
                     session.unfinished = None;
                     return Ok(false);
                 }
@@ -285,12 +286,6 @@ impl<'a> Execution<'a> {
             }),
         );
     }
-}
-
-/// Whether a batch was turned away as a whole: its exe-unit was at another one.
-fn is_busy(result: &CommandResult) -> bool {
-    let said = result.message.as_deref().unwrap_or_default();
-    result.index == 0 && result.result == CommandOutcome::Error && said.contains("Busy")
 }
 
 fn length(output: &golem_wire::activity::Output) -> usize {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Endpoint;
 use super::frame::Request;
+use crate::api::gsb::Binding;
 use crate::api::{ApiError, GsbApi, Socket};
 use crate::journal::services_at;
 use crate::retry::Backoff;
@@ -120,13 +121,9 @@ async fn bind(
             Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
                 tracing::debug!(address, attempt, %error, "a file's address is not bound yet");
             }
-            Err(error)
-                if error.is_status(StatusCode::BAD_REQUEST)
-                    && error.to_string().contains("Duplicated") =>
-            {
-                return Ok(services_at(address));
-            }
-            done => return done,
+            Ok(Binding::New(services_id)) => return Ok(services_id),
+            Ok(Binding::Taken) => return Ok(services_at(address)),
+            Err(error) => return Err(error),
         }
         attempt += 1;
         backoff.pause().await;
