@@ -51,7 +51,7 @@ fn whatever_was_written_survives_kill_9_and_the_lock_does_not() {
     let mut acknowledged = 0;
     for round in 0..12 {
         let mut child = Command::new(&program)
-            .args(["--exact", "journal::kill_tests::writes_until_it_is_killed"])
+            .args(["--exact", "journal::tests::kill::writes_until_it_is_killed"])
             .args(["--ignored", "--nocapture"])
             .env(KILLED, &path)
             .stdout(Stdio::piped())
