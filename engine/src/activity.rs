@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::event::EventKind;
 use crate::market::{AgreementEnd, Rental};
 use crate::model::JobId;
-use crate::retry::Backoff;
+use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::tasks::TaskLost;
 
 /// Attempts to find and destroy an activity whose creation had an unknown outcome. The end of the
@@ -215,22 +215,21 @@ impl Activity {
         let api = self.context.rest().activity();
         let wait = self.context.config().activity.change_timeout;
         let mut backoff = self.backoff("destroy");
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let Err(error) = api.destroy(&self.id, wait).await else {
-                break;
-            };
-            let again = error.is_retryable() && !self.watch.health().is_lost();
-            if again && self.context.is_daemon_away().await {
-                attempt = 0;
-            }
-            if !again || attempt >= ATTEMPTS {
-                // The end of the agreement ends it as well.
-                tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");
-                return;
-            }
-            backoff.pause().await;
+        let policy = Policy::new(&mut backoff, ATTEMPTS);
+        let destroying = retry::until(
+            policy,
+            || self.context.is_daemon_away(),
+            || async {
+                match api.destroy(&self.id, wait).await {
+                    Err(error) if self.watch.health().is_lost() => Attempt::Break(Err(error)),
+                    done => retry::unless_passing(done),
+                }
+            },
+        );
+        if let Err(error) = destroying.await {
+            // The end of the agreement ends it as well.
+            tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");
+            return;
         }
         self.context.emit(EventKind::ActivityDestroyed {
             job: self.job.clone(),

@@ -1,12 +1,16 @@
-//! When to try again: exponential, jittered by the engine's seed. Reads only; a request that changes
-//! something is looked up first by whoever sent it.
+//! Trying again: how long between two attempts ([`Backoff`]: exponential, jittered by the engine's
+//! seed), and how often ([`until`]). Does not own: whether an attempt may be repeated; a request that
+//! changes something is looked up first by whoever sent it.
 
+use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::ApiError;
 use crate::rng::Seed;
@@ -15,6 +19,7 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Pauses between attempts, longer each time.
+#[derive(Debug)]
 pub(crate) struct Backoff {
     delays: ExponentialBackoff,
     rng: ChaCha8Rng,
@@ -63,17 +68,83 @@ impl Backoff {
     where
         F: Future<Output = Result<T, ApiError>>,
     {
-        let mut attempt = 1;
-        loop {
-            match read().await {
-                Err(error) if error.is_retryable() && attempt < attempts => {
-                    tracing::debug!(%error, attempt, "read failed; trying again");
-                    attempt += 1;
-                    self.pause().await;
-                }
-                done => return done,
-            }
+        until(
+            Policy::new(self, attempts),
+            async || false,
+            || {
+                let read = read();
+                async move { unless_passing(read.await) }
+            },
+        )
+        .await
+    }
+}
+
+/// What an attempt came to: an end, good or bad, or a failure after which it may be made again.
+pub(crate) type Attempt<T, E = ApiError> = ControlFlow<Result<T, E>, E>;
+
+/// For calls that do no harm when repeated: only a failure that may pass is worth another attempt.
+pub(crate) fn unless_passing<T>(result: Result<T, ApiError>) -> Attempt<T> {
+    match result {
+        Err(error) if error.is_retryable() => ControlFlow::Continue(error),
+        end => ControlFlow::Break(end),
+    }
+}
+
+/// How often something is tried.
+pub(crate) struct Policy<'a> {
+    backoff: &'a mut Backoff,
+    attempts: u32,
+    stop: Option<&'a CancellationToken>,
+}
+
+impl<'a> Policy<'a> {
+    /// At most `attempts` times, with the pauses of `backoff` between them.
+    pub(crate) fn new(backoff: &'a mut Backoff, attempts: u32) -> Self {
+        Policy {
+            backoff,
+            attempts,
+            stop: None,
         }
+    }
+
+    /// Not again once `stop` is cancelled.
+    pub(crate) fn unless(mut self, stop: &'a CancellationToken) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+}
+
+/// Tries until an attempt is the end of it, or enough of them failed. `is_excused` is asked after each
+/// failure: an attempt that the daemon had no chance to hear does not count.
+///
+/// # Errors
+/// The last attempt's.
+pub(crate) async fn until<T, E, F, X>(
+    policy: Policy<'_>,
+    mut is_excused: impl FnMut() -> X,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, E>
+where
+    E: fmt::Display,
+    F: Future<Output = Attempt<T, E>>,
+    X: Future<Output = bool>,
+{
+    let mut failed = 0;
+    loop {
+        let error = match attempt().await {
+            ControlFlow::Break(end) => return end,
+            ControlFlow::Continue(error) => error,
+        };
+        if !is_excused().await {
+            failed += 1;
+        }
+        tracing::debug!(%error, failed, "an attempt failed");
+        let is_stopped = policy.stop.is_some_and(CancellationToken::is_cancelled);
+        if failed >= policy.attempts || is_stopped {
+            return Err(error);
+        }
+        policy.backoff.pause().await;
     }
 }
 
@@ -108,7 +179,54 @@ fn delays() -> ExponentialBackoff {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    /// How many attempts are made that all fail, when the first `excused` do not count.
+    async fn attempts_made(limit: u32, excused: u32, stop_after: Option<u32>) -> u32 {
+        let made = Cell::new(0);
+        let stop = CancellationToken::new();
+        let mut backoff = Backoff::new(Seed::from_u64(1));
+        let policy = Policy::new(&mut backoff, limit).unless(&stop);
+        let is_excused = async || made.get() <= excused;
+        let failed = until(policy, is_excused, async || {
+            made.set(made.get() + 1);
+            if stop_after == Some(made.get()) {
+                stop.cancel();
+            }
+            Attempt::<(), _>::Continue("no")
+        });
+        assert_eq!(failed.await, Err("no"));
+        made.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_counts_unless_it_is_excused_and_none_is_made_after_a_stop() {
+        assert_eq!(attempts_made(3, 0, None).await, 3);
+        assert_eq!(attempts_made(3, 4, None).await, 7);
+        assert_eq!(attempts_made(3, 0, Some(2)).await, 2);
+        assert_eq!(attempts_made(0, 0, None).await, 1, "once at the least");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_ends_it_is_the_last() {
+        let mut backoff = Backoff::new(Seed::from_u64(1));
+        let made = Cell::new(0);
+        let done: Result<u32, &str> = until(
+            Policy::new(&mut backoff, 5),
+            async || false,
+            async || {
+                made.set(made.get() + 1);
+                match made.get() {
+                    1 => ControlFlow::Continue("not yet"),
+                    n => ControlFlow::Break(Ok(n)),
+                }
+            },
+        )
+        .await;
+        assert_eq!(done, Ok(2));
+    }
 
     #[test]
     fn pauses_grow_to_their_limit_and_repeat_by_seed() {

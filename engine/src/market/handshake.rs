@@ -19,7 +19,7 @@ use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::model::OfferProposal;
-use crate::retry::Backoff;
+use crate::retry::{self, Attempt, Backoff, Policy};
 
 /// Attempts to find an agreement whose creation had an unknown outcome.
 const ATTEMPTS: u32 = 3;
@@ -114,39 +114,37 @@ async fn create(
     let context = &subscription.context;
     let proposal = offer.proposal_id();
     let mut backoff = Backoff::new(context.seed().fork(&format!("create/{proposal}")));
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let market = context.rest().market();
-        let error = match market
-            .create_agreement(proposal, valid_to(subscription))
-            .await
-        {
-            Ok(id) => return Ok(id),
-            Err(error) => error,
-        };
-        let exists = error.is_status(StatusCode::CONFLICT);
-        if exists || error.outcome() == Outcome::Unknown {
-            match find_created(subscription, offer).await {
-                Ok(Some(id)) => return Ok(id),
-                Ok(None) if exists => return Err(error),
-                Ok(None) => {}
-                Err(looking) => {
-                    tracing::warn!(%proposal, %looking, "an agreement may be left until it expires");
-                    return Err(error);
+    let policy = Policy::new(&mut backoff, ATTEMPTS).unless(&subscription.closed);
+    let creating = retry::until(
+        policy,
+        || context.is_daemon_away(),
+        || async {
+            let market = context.rest().market();
+            let error = match market
+                .create_agreement(proposal, valid_to(subscription))
+                .await
+            {
+                Ok(id) => return Attempt::Break(Ok(id)),
+                Err(error) => error,
+            };
+            let exists = error.is_status(StatusCode::CONFLICT);
+            if exists || error.outcome() == Outcome::Unknown {
+                match find_created(subscription, offer).await {
+                    Ok(Some(id)) => return Attempt::Break(Ok(id)),
+                    Ok(None) if exists => return Attempt::Break(Err(error)),
+                    Ok(None) => {}
+                    Err(looking) => {
+                        tracing::warn!(%proposal, %looking, "an agreement may be left until it expires");
+                        return Attempt::Break(Err(error));
+                    }
                 }
+            } else if error.outcome() == Outcome::Refused || !error.is_retryable() {
+                return Attempt::Break(Err(error));
             }
-        } else if error.outcome() == Outcome::Refused || !error.is_retryable() {
-            return Err(error);
-        }
-        if context.is_daemon_away().await {
-            attempt -= 1;
-        }
-        if attempt >= ATTEMPTS || subscription.closed.is_cancelled() {
-            return Err(error);
-        }
-        backoff.pause().await;
-    }
+            Attempt::Continue(error)
+        },
+    );
+    creating.await
 }
 
 /// The agreement that was created although its answer was lost. If there are several, nobody can

@@ -18,7 +18,7 @@ use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::negotiation::Verdict;
 use crate::model::OfferProposal;
-use crate::retry::{Backoff, Pace};
+use crate::retry::{self, Backoff, Pace, Policy};
 use crate::strategy::Score;
 
 /// Rejections sent to providers at the same time; beyond it they are only counted.
@@ -261,22 +261,17 @@ fn send_counter(subscription: &Arc<DemandSubscription>, demand: DemandId, offer:
         .spawn("counter", async move {
             let id = offer.proposal_id();
             let market = || subscription.context.rest().market();
-            let mut sent = market().counter(&demand, id, &counter).await;
             let mut backoff =
                 Backoff::new(subscription.context.seed().fork(&format!("counter/{id}")));
-            let mut attempt = 1;
-            while let Err(error) = &sent
-                && error.is_retryable()
-                && attempt < COUNTER_ATTEMPTS
-                && !subscription.closed.is_cancelled()
-            {
-                // Saying it again does no harm: a proposal can be countered once only, and the daemon
-                // says so if it was. Otherwise the provider's only offer would be lost.
-                attempt += 1;
-                backoff.pause().await;
-                sent = market().counter(&demand, id, &counter).await;
-            }
-            let events = match sent {
+            let policy = Policy::new(&mut backoff, COUNTER_ATTEMPTS).unless(&subscription.closed);
+            // Saying it again does no harm: a proposal can be countered once only, and the daemon says
+            // so if it was. Otherwise the provider's only offer would be lost.
+            let sending = retry::until(
+                policy,
+                async || false,
+                || async { retry::unless_passing(market().counter(&demand, id, &counter).await) },
+            );
+            let events = match sending.await {
                 Ok(own) => {
                     subscription.context.emit(EventKind::ProposalResponded {
                         job: subscription.job.clone(),

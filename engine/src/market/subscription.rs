@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::model::{JobId, ResolvedPayload};
-use crate::retry::Backoff;
+use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::strategy::DemandDraft;
 
 /// Attempts to publish a demand, and to find one whose publication had an unknown outcome.
@@ -132,28 +132,27 @@ impl DemandSubscription {
         let api = self.context.rest().market();
         let seed = self.context.seed().fork(&format!("publish/{number}"));
         let mut backoff = Backoff::new(seed);
-        let mut attempt = 0;
-        let published = loop {
-            attempt += 1;
-            let error = match api.subscribe(&self.job, &base).await {
-                Err(error) if error.outcome() == Outcome::Unknown => {
-                    match self.find_published(&number).await {
-                        Some(found) => break found,
-                        None => error,
+        let policy = Policy::new(&mut backoff, FIND_ATTEMPTS).unless(&self.closed);
+        let publishing = retry::until(
+            policy,
+            || self.context.is_daemon_away(),
+            || async {
+                match api.subscribe(&self.job, &base).await {
+                    Err(error) if error.outcome() == Outcome::Unknown => {
+                        match self.find_published(&number).await {
+                            Some(found) => Attempt::Break(found),
+                            // It is not there, so saying it again publishes it once.
+                            None => Attempt::Continue(error),
+                        }
                     }
+                    Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => {
+                        Attempt::Continue(error)
+                    }
+                    done => Attempt::Break(done),
                 }
-                Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => error,
-                done => break done,
-            };
-            // It is not there, so saying it again publishes it once.
-            if self.context.is_daemon_away().await {
-                attempt -= 1;
-            }
-            if attempt >= FIND_ATTEMPTS || self.closed.is_cancelled() {
-                break Err(error);
-            }
-            backoff.pause().await;
-        };
+            },
+        );
+        let published = publishing.await;
         match &published {
             Ok(demand) => {
                 self.lock().demand = Some(demand.clone());

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::journal::Fact;
 use crate::recovery::{Item, Kind, Recovery};
-use crate::retry::Backoff;
+use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
 
 const ATTEMPTS: u32 = 5;
@@ -73,27 +73,28 @@ pub(crate) async fn reserve(
         deposit: None,
         extend_timeout: None,
     };
-    let mut attempt = 0;
-    let allocated = loop {
-        attempt += 1;
-        let error = match api.allocate(&wanted).await {
-            Err(error) if error.outcome() == Outcome::Unknown => error,
-            Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => error,
-            done => break done,
-        };
-        // It is asked for again only when the daemon says that it is not there.
-        if error.outcome() == Outcome::Unknown {
-            match find(rest, &mut backoff, &wanted).await {
-                Ok(Some(allocation)) => break Ok(allocation),
-                Ok(None) => {}
-                Err(_) => break Err(error),
+    let policy = Policy::new(&mut backoff, ATTEMPTS);
+    let allocated = retry::until(
+        policy,
+        async || false,
+        || async {
+            let error = match api.allocate(&wanted).await {
+                Err(error) if error.outcome() == Outcome::Unknown => error,
+                Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => error,
+                done => return Attempt::Break(done),
+            };
+            // It is asked for again only when the daemon says that it is not there.
+            if error.outcome() == Outcome::Unknown {
+                match find(rest, seed, &wanted).await {
+                    Ok(Some(allocation)) => return Attempt::Break(Ok(allocation)),
+                    Ok(None) => {}
+                    Err(_) => return Attempt::Break(Err(error)),
+                }
             }
-        }
-        if attempt >= ATTEMPTS {
-            break Err(error);
-        }
-        backoff.pause().await;
-    };
+            Attempt::Continue(error)
+        },
+    );
+    let allocated = allocated.await;
     match allocated {
         Ok(allocation) => Ok(allocation),
         Err(error) if error.outcome() != Outcome::Refused => Err(error.into()),
@@ -196,9 +197,10 @@ fn timeout(config: &Config, now: Timestamp) -> Timestamp {
 /// An allocation that was made although its answer was lost; its timeout is as good as a name.
 async fn find(
     rest: &Rest,
-    backoff: &mut Backoff,
+    seed: &Seed,
     wanted: &NewAllocation,
 ) -> Result<Option<Allocation>, ApiError> {
+    let mut backoff = Backoff::new(seed.fork("find-allocation"));
     let list = || rest.payment().allocations();
     let allocations = backoff.read(ATTEMPTS, list).await?;
     Ok(allocations

@@ -8,7 +8,6 @@ use http::StatusCode;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
-use tokio::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +16,7 @@ use super::frame::Request;
 use crate::api::gsb::Binding;
 use crate::api::{ApiError, GsbApi, Socket};
 use crate::journal::services_at;
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff, Policy};
 use crate::rng::Seed;
 use crate::tasks::TaskGroup;
 
@@ -29,8 +28,6 @@ const MAX_CONNECTIONS: u32 = 4;
 const NAME_DIGITS: usize = 64;
 /// How often binding and unbinding are tried.
 const ATTEMPTS: u32 = 5;
-/// Between two attempts to unbind; nobody waits for it but the end of a script.
-const BETWEEN: Duration = Duration::from_secs(1);
 
 /// A file that the provider can reach. [`close`](Self::close) it: dropping it stops serving but
 /// leaves the address bound.
@@ -41,6 +38,7 @@ pub(crate) struct Exchange<E> {
     gsb: GsbApi,
     stop: CancellationToken,
     file: oneshot::Receiver<E>,
+    backoff: Backoff,
 }
 
 impl<E: Endpoint + 'static> Exchange<E> {
@@ -64,7 +62,7 @@ impl<E: Endpoint + 'static> Exchange<E> {
         let socket = match gsb.connect(&services_id, nonces.random(), MAX_FRAME).await {
             Ok(socket) => socket,
             Err(error) => {
-                unbind(&gsb, &services_id).await;
+                unbind(&gsb, &services_id, &mut backoff).await;
                 return Err(error);
             }
         };
@@ -87,6 +85,7 @@ impl<E: Endpoint + 'static> Exchange<E> {
             gsb,
             stop,
             file: returned,
+            backoff,
         })
     }
 
@@ -99,10 +98,10 @@ impl<E: Endpoint + 'static> Exchange<E> {
     ///
     /// # Cancel safety
     /// Not safe: run it in an owned task.
-    pub(crate) async fn close(self) -> Option<E> {
+    pub(crate) async fn close(mut self) -> Option<E> {
         self.stop.cancel();
         let file = self.file.await.ok();
-        unbind(&self.gsb, &self.services_id).await;
+        unbind(&self.gsb, &self.services_id, &mut self.backoff).await;
         file
     }
 }
@@ -115,37 +114,29 @@ async fn bind(
     components: &[&str],
     backoff: &mut Backoff,
 ) -> Result<String, ApiError> {
-    let mut attempt = 1;
-    loop {
-        match gsb.bind(address, components).await {
-            Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
-                tracing::debug!(address, attempt, %error, "a file's address is not bound yet");
-            }
-            Ok(Binding::New(services_id)) => return Ok(services_id),
-            Ok(Binding::Taken) => return Ok(services_at(address)),
-            Err(error) => return Err(error),
-        }
-        attempt += 1;
-        backoff.pause().await;
+    let policy = Policy::new(backoff, ATTEMPTS);
+    let binding = retry::until(
+        policy,
+        async || false,
+        || async { retry::unless_passing(gsb.bind(address, components).await) },
+    );
+    match binding.await? {
+        Binding::New(services_id) => Ok(services_id),
+        Binding::Taken => Ok(services_at(address)),
     }
 }
 
-async fn unbind(gsb: &GsbApi, services_id: &str) {
-    let mut attempt = 1;
-    loop {
-        match gsb.unbind(services_id).await {
-            Ok(()) => return,
-            Err(error) if error.is_status(StatusCode::NOT_FOUND) => return,
-            Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
-                tracing::debug!(services_id, attempt, %error, "a file's address is bound still");
-            }
-            Err(error) => {
-                tracing::warn!(services_id, %error, "a file's address stays bound");
-                return;
-            }
-        }
-        attempt += 1;
-        tokio::time::sleep(BETWEEN).await;
+async fn unbind(gsb: &GsbApi, services_id: &str, backoff: &mut Backoff) {
+    let policy = Policy::new(backoff, ATTEMPTS);
+    let unbinding = retry::until(
+        policy,
+        async || false,
+        || async { retry::unless_passing(gsb.unbind(services_id).await) },
+    );
+    match unbinding.await {
+        Ok(()) => {}
+        Err(error) if error.is_status(StatusCode::NOT_FOUND) => {}
+        Err(error) => tracing::warn!(services_id, %error, "a file's address stays bound"),
     }
 }
 
