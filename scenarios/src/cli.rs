@@ -1,24 +1,27 @@
 //! The command line of `rehearse`.
 
 mod doctor;
+mod progress;
 mod sweep;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use self::doctor::{DoctorArgs, doctor_command};
+use self::progress::Progress;
 use self::sweep::{SweepArgs, sweep_command};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::catalog;
-use crate::run::{Options, rehearse};
-use crate::workload::image;
+use crate::run::{Listener, Options, rehearse};
+use crate::workload::simple_service;
 
 /// Rehearse Golem services on a simulated network.
 #[derive(Debug, Parser)]
@@ -85,7 +88,7 @@ const INTERRUPTED: u8 = 130;
 /// Runs the command line and answers with the exit code of the process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(done) = image::run_as_executable(arguments.iter().cloned()) {
+    if let Some(done) = simple_service::run_as_executable(arguments.iter().cloned()) {
         return match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -107,7 +110,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(FAILED),
         }),
-        Command::Image { folder } => image::write_image(&folder)
+        Command::Image { folder } => simple_service::write_image(&folder)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| Error::Output {
                 path: folder,
@@ -173,15 +176,24 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let scenario = catalog::find(&args.scenario)?;
     let interrupt = CancellationToken::new();
     watch_for_interrupts(interrupt.clone());
+    let shown = !args.quiet && !args.json;
+    let progress = shown.then(|| Arc::new(Progress::begin()));
+    let listener = progress
+        .clone()
+        .map(|progress| Listener::new(move |since, event| progress.event(since, event)));
     let options = Options {
         seed: args.seed,
         backend: args.backend,
         out: args.out.clone(),
-        progress: !args.quiet && !args.json,
+        listener,
         interrupt: interrupt.clone(),
         ..Options::default()
     };
-    let rehearsal = rehearse(&scenario, &options)?;
+    let rehearsal = rehearse(&scenario, &options);
+    if let Some(progress) = progress {
+        progress.end();
+    }
+    let rehearsal = rehearsal?;
     if args.json {
         let report = serde_json::to_string_pretty(&rehearsal.report);
         say(&(report.map_err(|error| Error::Output {
@@ -243,5 +255,48 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_command_and_every_option_of_a_run() {
+        let mut command = Cli::command().term_width(100);
+        insta::assert_snapshot!(command.render_help(), @r#"
+        Rehearse Golem services on a simulated network
+
+        Usage: rehearse <COMMAND>
+
+        Commands:
+          list    List the scenarios of the catalog
+          run     Run a scenario
+          sweep   End the engine at every point of a scenario, lose every answer, and see that nothing leaks
+          doctor  List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with
+                  `--clean`
+          image   Write the simple service's image as a folder of executables, for `--image-dir` of a test
+                  network
+          help    Print this message or the help of the given subcommand(s)
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+        "#);
+        let run = command.find_subcommand_mut("run").expect("a command");
+        insta::assert_snapshot!(run.clone().term_width(100).render_help(), @r#"
+        Run a scenario
+
+        Usage: run [OPTIONS] <NAME OR FILE>
+
+        Arguments:
+          <NAME OR FILE>  A scenario of the catalog (see `list`) or a scenario file
+
+        Options:
+              --seed <SEED>        Seed of everything random [default: the scenario's]
+              --backend <BACKEND>  Where it takes place [default: memory, or http for a scenario in real
+                                   time] [possible values: memory, http, yagna]
+              --out <DIR>          Folder for the journal and downloaded files [default:
+                                   rehearsal/<scenario>]
+              --json               Print one JSON object instead of a summary
+          -q, --quiet              Show no progress
+          -h, --help               Print help (see more with '--help')
+        "#);
     }
 }

@@ -23,7 +23,6 @@ use self::expect::Expectation;
 use crate::backend::Backend;
 use crate::error::Error;
 
-pub(crate) use self::sections::APP_KEY;
 pub use self::sections::{
     ImageSource, PlotKind, Prices, ProviderGroup, RealTime, Requestor, Resources, ServiceSection,
     Step, Swept, TasksSection, Time, TimeMode, Verb,

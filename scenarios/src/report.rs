@@ -226,6 +226,7 @@ fn listed(out: &mut String, fine: &str, bad: &str, items: &[String]) -> std::fmt
 
 #[cfg(test)]
 mod tests {
+    use super::outcome::{InstanceOutcome, ProviderOutcome};
     use super::*;
 
     #[test]
@@ -266,6 +267,64 @@ mod tests {
         promised.sort();
         assert_eq!(keys, promised);
         assert_eq!(json["backend"], "memory");
+    }
+
+    #[test]
+    fn the_summary_tells_people_what_was_rented_what_it_cost_and_what_does_not_hold() {
+        let state = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let outcome = Outcome {
+            instances: vec![InstanceOutcome {
+                name: "clock-1".into(),
+                provider: Some("alice".into()),
+                states: state(&["pending", "starting", "running", "terminated"]),
+                failure: Some("the activity died".into()),
+            }],
+            providers: [(
+                "alice".to_owned(),
+                ProviderOutcome {
+                    agreements: 2,
+                    accepted: Glm::from(1),
+                },
+            )]
+            .into(),
+            agreements: 2,
+            activities: 1,
+            invoices_paid: 1,
+            cost: Glm::from(1),
+            statistics: 6,
+            open: vec!["agreement a2".into()],
+            elapsed: Duration::from_secs(3700),
+            ..Outcome::default()
+        };
+        let verdicts = vec![Verdict {
+            expectation: "2 agreements".into(),
+            ok: true,
+            found: "2".into(),
+        }];
+        let about = ("trial", 1, Backend::Memory);
+        let report = Report::new(about, &outcome, verdicts, "00ff".into(), Duration::ZERO);
+        insta::assert_snapshot!(report.summary(&outcome, "out"), @r#"
+
+        trial · memory · seed 1 · 1h 01m 40s of virtual time in 0.00 s
+
+          instance  provider         states
+          clock-1  alice            pending → starting → running → terminated
+                                    the activity died
+
+          provider             agreements          invoiced GLM
+          alice                         2                     1
+
+          2 agreements, 1 activities, 1 invoices paid, cost 1 GLM
+          6 statistics, 0 files
+
+          ✓ 2 agreements — 2
+          ✓ no law of the ledger was broken
+          ✗ left open: agreement a2
+
+          journal out/journal.jsonl sha256 00ff
+
+        FAILED
+        "#);
     }
 
     #[test]

@@ -5,29 +5,27 @@
 
 pub(crate) mod journal;
 pub(crate) mod observer;
-pub(crate) mod progress;
+pub(crate) mod setting;
 pub(crate) mod timeline;
 pub(crate) mod work;
 
 use std::path::{Path, PathBuf};
 
-use golem_engine::Golem;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use self::journal::Journal;
-use self::observer::Observer;
-use self::progress::Progress;
+pub use self::observer::Listener;
+
+use self::setting::{Plan, Remains, Setting};
+use self::work::Work;
 use crate::backend::Backend;
-use crate::error::{Error, error_chain};
+use crate::error::Error;
 use crate::language::Scenario;
-use crate::language::values::Span;
 use crate::report::Report;
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
 use crate::report::verdict::judge;
-use crate::stage::Layer;
-use crate::stage::{self, Stage};
+use crate::stage::{self, Layer};
+use crate::workload::Workloads;
 
 /// Where output goes unless told otherwise: a folder of this name, in it one per scenario.
 const USUAL_FOLDER: &str = "rehearsal";
@@ -41,12 +39,14 @@ pub struct Options {
     pub backend: Option<Backend>,
     /// Instead of `rehearsal/<scenario>`.
     pub out: Option<PathBuf>,
-    /// Whether progress is shown on standard error.
-    pub progress: bool,
+    /// Hears what happens.
+    pub listener: Option<Listener>,
     /// Stops the run cleanly when cancelled.
     pub interrupt: CancellationToken,
     /// What stands around the simulated daemon in memory.
     pub layer: Layer,
+    /// What scenarios can run; by default the built-in workloads.
+    pub workloads: Workloads,
 }
 
 /// A finished run.
@@ -82,23 +82,25 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         reason = "how long people waited is real time"
     )]
     let begin = std::time::Instant::now();
-    let run = Run {
+    let plan = Plan {
         scenario: &scenario,
         seed,
         backend,
         output: &output,
-        options,
+        layer: &options.layer,
+        workloads: &options.workloads,
+        listener: options.listener.clone(),
     };
-    let (outcome, sha256) = runtime.block_on(Box::pin(run.perform()))?;
+    let remains = runtime.block_on(Box::pin(perform(plan, &options.interrupt)))?;
     drop(runtime);
 
-    let verdicts = judge(&scenario, backend, &outcome);
+    let verdicts = judge(&scenario, backend, &remains.outcome);
     let name = scenario.name.value.as_str();
     let report = Report::new(
         (name, seed, backend),
-        &outcome,
+        &remains.outcome,
         verdicts,
-        sha256,
+        remains.sha256,
         begin.elapsed(),
     );
     let failed = |error: std::io::Error| Error::Output {
@@ -107,105 +109,30 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
     };
     let text = serde_json::to_string_pretty(&report).map_err(|error| failed(error.into()))?;
     std::fs::write(output.report(), text + "\n").map_err(failed)?;
-    let summary = report.summary(&outcome, &folder.display().to_string());
+    let summary = report.summary(&remains.outcome, &folder.display().to_string());
     Ok(Rehearsal {
         report,
         summary,
-        outcome,
+        outcome: remains.outcome,
     })
 }
 
-struct Run<'a> {
-    scenario: &'a Scenario,
-    seed: u64,
-    backend: Backend,
-    output: &'a Output,
-    options: &'a Options,
+/// One engine on one stage.
+async fn perform(plan: Plan<'_>, interrupt: &CancellationToken) -> Result<Remains, Error> {
+    let setting = Setting::begin(plan).await?;
+    let observer = setting.observer.clone();
+    let engine = setting
+        .golem()
+        .event_consumer(move |event| observer.event(event));
+    let work = Work {
+        setting: &setting,
+        files: setting.output.files(),
+        interrupt: interrupt.clone(),
+        since: None,
+    };
+    let (result, _) = work.engage(engine, std::future::pending()).await;
+    setting.end(result).await
 }
 
-impl Run<'_> {
-    async fn perform(&self) -> Result<(Outcome, String), Error> {
-        let written = |error: std::io::Error| Error::Output {
-            path: self.output.journal(),
-            reason: error.to_string(),
-        };
-        let journal = Journal::create(&self.output.journal()).map_err(written)?;
-        let stage =
-            Stage::set_under(self.scenario, self.seed, self.backend, &self.options.layer).await?;
-        let begin = tokio::time::Instant::now();
-        if let Some(network) = stage.network() {
-            journal.follow(network.clone());
-        }
-        let about = json!({
-            "scenario": self.scenario.name.value,
-            "seed": self.seed,
-            "backend": self.backend,
-        });
-        journal.note("stage", stage.now(), "stage", "set", &about);
-        let observer = Observer::new(
-            journal.clone(),
-            Progress::begin(self.options.progress, stage.now()),
-        );
-
-        let result = self.engage(&stage, &observer).await;
-        let elapsed = begin.elapsed();
-        stage.settle().await;
-
-        let mut outcome = observer.finish();
-        outcome.elapsed = elapsed;
-        outcome.began = result.began;
-        outcome.error = result.error;
-        outcome.failed_steps = result.failed_steps;
-        outcome.task_results = result.task_results;
-        outcome.open = result.open;
-        outcome.files = self.output.downloads()?;
-        if let Some(network) = stage.network() {
-            let summary = network.summary();
-            outcome.agreements = summary.agreements as u64;
-            outcome.activities = summary.activities as u64;
-            outcome.invoices_paid = summary.invoices_paid as u64;
-            outcome.violations = summary.violations.iter().map(ToString::to_string).collect();
-            outcome
-                .open
-                .extend(summary.open.iter().map(ToString::to_string));
-        }
-        journal.note("stage", stage.now(), "stage", "struck", &json!({}));
-        let tally = journal.finish().map_err(written)?;
-        stage.strike().await;
-        outcome.engine_events = tally.engine_events;
-        outcome.network_events = tally.network_events;
-        Ok((outcome, tally.sha256))
-    }
-
-    /// Starts an engine, does the work, stops the engine whatever happened.
-    async fn engage(&self, stage: &Stage, observer: &Observer) -> work::WorkResult {
-        let hears = observer.clone();
-        let builder = stage
-            .golem(self.scenario, self.seed)
-            .event_consumer(move |event| hears.event(event));
-        let golem: Golem = match builder.start().await {
-            Ok(golem) => golem,
-            Err(error) => return work::WorkResult::failed(error_chain(&error)),
-        };
-        let work = work::Work {
-            scenario: self.scenario,
-            stage,
-            observer,
-            files: self.output.files(),
-            interrupt: self.options.interrupt.clone(),
-            since: None,
-        };
-        let limit = self.scenario.limit();
-        let mut result = match tokio::time::timeout(limit, Box::pin(work.perform(&golem))).await {
-            Ok(result) => result,
-            Err(_) => work::WorkResult::failed(format!("the limit of {} has passed", Span(limit))),
-        };
-        result.began = true;
-        let report = golem.stop().await;
-        result.open.extend(report.open());
-        result
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "simple-service"))]
 mod tests;

@@ -16,7 +16,6 @@ mod verdict;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use mock_yagna::Seed;
 use rand::seq::index;
 
@@ -24,6 +23,7 @@ use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::Scenario;
 use crate::report;
+use crate::workload::Workloads;
 
 pub use self::crash_switch::Counts;
 pub use self::point::{BadPoint, Counter, Disturbance, Point, REQUEST_FAULTS, RequestFault};
@@ -36,7 +36,8 @@ const REPEAT_ONE_OF: usize = 25;
 const SECOND_CRASHES: usize = 60;
 
 /// What is done at the points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Kind {
     /// The engine ends abruptly before, and after, every journal write and every request that
     /// changes something
@@ -54,7 +55,7 @@ pub const KINDS: [Kind; 4] = [Kind::Crash, Kind::Again, Kind::Lost, Kind::Cancel
 
 impl Kind {
     /// What its points are called.
-    fn noun(self) -> &'static str {
+    pub(crate) fn noun(self) -> &'static str {
         match self {
             Kind::Crash => "crash points",
             Kind::Again => "crashes while recovering",
@@ -67,14 +68,10 @@ impl Kind {
 /// How a scenario is swept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Instead of the scenario's own seed.
-    pub seed: Option<u64>,
     /// Threads.
     pub jobs: usize,
     /// At most so many points, drawn by the seed; absent: all.
     pub sample: Option<usize>,
-    /// Whether progress is shown on standard error.
-    pub progress: bool,
 }
 
 /// A point after which something does not hold.
@@ -149,6 +146,7 @@ pub struct Sweep {
     seed: u64,
     base: Trace,
     folder: tempfile::TempDir,
+    workloads: Workloads,
 }
 
 impl Sweep {
@@ -156,7 +154,12 @@ impl Sweep {
     ///
     /// # Errors
     /// When it cannot run, or does not pass even undisturbed.
-    pub fn prepare(scenario: &Scenario, label: &str, seed: Option<u64>) -> Result<Sweep, Error> {
+    pub fn prepare(
+        scenario: &Scenario,
+        label: &str,
+        seed: Option<u64>,
+        workloads: &Workloads,
+    ) -> Result<Sweep, Error> {
         let scenario = scenario.as_swept();
         let seed = seed.unwrap_or(scenario.seed);
         let folder = tempfile::tempdir().map_err(|error| Error::Output {
@@ -168,6 +171,7 @@ impl Sweep {
             seed,
             point: &Point::default(),
             folder: &folder.path().join("undisturbed"),
+            workloads,
         };
         let base = base.run()?;
         let mut broken = verdict::judge(&base, &base, &Point::default()).broken;
@@ -186,6 +190,7 @@ impl Sweep {
             seed,
             base,
             folder,
+            workloads: workloads.clone(),
         })
     }
 
@@ -247,6 +252,16 @@ impl Sweep {
 
     /// Tries all points of a kind, or a sample of them.
     pub fn run(&self, kind: Kind, options: &Options) -> Tally {
+        self.run_and_tell(kind, options, &|_| {})
+    }
+
+    /// The same; `tell` hears after each point whether it failed.
+    pub fn run_and_tell(
+        &self,
+        kind: Kind,
+        options: &Options,
+        tell: &(dyn Fn(bool) + Sync),
+    ) -> Tally {
         #[expect(
             clippy::disallowed_methods,
             reason = "how long people waited is real time"
@@ -261,18 +276,12 @@ impl Sweep {
             drawn.sort_unstable();
             points = drawn.into_iter().map(|at| points[at].clone()).collect();
         }
-        let shown = pool::Shown::new(
-            options.progress,
-            &format!("{} {}", self.scenario.name.value, kind.noun()),
-            points.len(),
-        );
         let tried = pool::in_threads(&points, options.jobs, |(at, point)| {
             let twice = at % REPEAT_ONE_OF == 0;
             let tried = self.check(point, twice);
-            shown.done(tried.failure.is_some());
+            tell(tried.failure.is_some());
             tried
         });
-        shown.end();
         let mut tally = Tally {
             scenario: self.scenario.name.value.clone(),
             kind,
@@ -352,6 +361,7 @@ impl Sweep {
             seed: self.seed,
             point,
             folder,
+            workloads: &self.workloads,
         };
         trial.run()
     }

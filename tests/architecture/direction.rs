@@ -75,7 +75,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("mock-yagna/shell", &["parser", "words"]),
-    ("scenarios", &["language", "workload"]),
 ];
 
 /// Where the modules of a circle name each other.

@@ -13,6 +13,7 @@ use std::num::NonZeroUsize;
 
 use golem_scenarios::catalog;
 use golem_scenarios::sweep::{Kind, Options, Sweep, Tally};
+use golem_scenarios::workload::Workloads;
 use workspace_tests::{tell, whole};
 
 /// Points of a scenario and kind in a sample.
@@ -40,10 +41,8 @@ fn describe(tally: &Tally) -> String {
 /// Sweeps the catalog, which has at least so many points of the kind. All of them are tried, or a sample.
 fn sweep_catalog(kind: Kind, least: usize) {
     let options = Options {
-        seed: None,
         jobs: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
         sample: (!whole()).then_some(SAMPLE),
-        progress: false,
     };
     let mut failed = Vec::new();
     let (mut points, mut all) = (0, 0);
@@ -53,7 +52,9 @@ fn sweep_catalog(kind: Kind, least: usize) {
             tell(&format!("{name}: not swept: {why}"));
             continue;
         }
-        let sweep = Sweep::prepare(&scenario, name, None).expect("it passes undisturbed");
+        let workloads = Workloads::default();
+        let sweep =
+            Sweep::prepare(&scenario, name, None, &workloads).expect("it passes undisturbed");
         let tally = sweep.run(kind, &options);
         tell(&tally.to_string());
         points += tally.points;

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::progress::SweepProgress;
 use crate::error::Error;
 use crate::language::catalog;
-use crate::sweep::{Failure, KINDS, Kind, Options, Point, Sweep, usual_folder};
+use crate::sweep::{Failure, KINDS, Kind, Options, Point, Sweep, Tally, usual_folder};
+use crate::workload::Workloads;
 
 /// Arguments of `rehearse sweep`.
 #[derive(Debug, Args)]
@@ -55,11 +57,10 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
         .jobs
         .or_else(|| std::thread::available_parallelism().ok());
     let options = Options {
-        seed: args.seed,
         jobs: jobs.map_or(1, NonZeroUsize::get),
         sample: args.sample,
-        progress: true,
     };
+    let workloads = Workloads::default();
     let kinds = match args.kind.is_empty() {
         true => KINDS.to_vec(),
         false => args.kind.clone(),
@@ -72,13 +73,13 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
             say(&format!("{}: not swept: {why}\n", scenario.name.value));
             continue;
         }
-        let sweep = Sweep::prepare(&scenario, name, options.seed)?;
+        let sweep = Sweep::prepare(&scenario, name, args.seed, &workloads)?;
         if let Some(point) = &args.point {
             fine &= replay(&sweep, point, args, &scenario.name.value, say)?;
             continue;
         }
         for kind in &kinds {
-            let tally = sweep.run(*kind, &options);
+            let tally = run(&sweep, *kind, &options, &scenario.name.value);
             say(&format!("{tally}\n"));
             for failure in tally.failures.iter().take(args.told) {
                 describe(failure, say);
@@ -95,6 +96,15 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
         say(&format!("{points} points, {failures} failures\n"));
     }
     Ok(fine && failures == 0)
+}
+
+fn run(sweep: &Sweep, kind: Kind, options: &Options, name: &str) -> Tally {
+    let points = sweep.points(kind).len();
+    let points = options.sample.map_or(points, |sample| sample.min(points));
+    let progress = SweepProgress::begin(&format!("{name} {}", kind.noun()), points);
+    let tally = sweep.run_and_tell(kind, options, &|failed| progress.done(failed));
+    progress.end();
+    tally
 }
 
 fn replay(

@@ -14,6 +14,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expectation;
 use super::values::{Drawn, Span};
+use crate::backend::{APP_KEY, EPOCH, SUBNET};
 
 /// Which clock a scenario is made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -40,11 +41,9 @@ pub struct Time {
 
 impl Default for Time {
     fn default() -> Self {
-        // 2026-01-01T00:00:00Z
-        let epoch = Timestamp::constant(1_767_225_600, 0);
         Time {
             mode: TimeMode::Virtual,
-            epoch,
+            epoch: EPOCH,
             limit: None,
         }
     }
@@ -126,9 +125,6 @@ pub struct Requestor {
     /// The key it shows to the simulated daemon, which knows `rehearsal` only.
     pub app_key: String,
 }
-
-/// The app key of the simulated daemon.
-pub(crate) const APP_KEY: &str = "rehearsal";
 
 impl Default for Requestor {
     fn default() -> Self {
@@ -334,7 +330,7 @@ fn yes() -> bool {
 }
 
 fn public() -> String {
-    "public".into()
+    SUBNET.into()
 }
 
 fn vm() -> String {

@@ -104,11 +104,6 @@ fn impossible_providers_are_refused() {
 
 #[test]
 fn names_nobody_knows_come_with_a_suggestion() {
-    let error = with("name: simple-service", "name: simple-servise");
-    assert_eq!(
-        error,
-        "trial.yaml:6:9: unknown service `simple-servise`; did you mean `simple-service`?"
-    );
     let error = with("provider: fleet-2", "provider: fleet-9");
     assert!(
         error.starts_with("trial.yaml:10:50: the timeline names an unknown provider"),

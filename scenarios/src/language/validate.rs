@@ -1,6 +1,7 @@
 //! What a scenario cannot mean: impossible providers, unknown names, times that contradict.
 //!
-//! Does not own: what a step of the timeline cannot mean (`step`), what providers draw (`draw`).
+//! Does not own: what a step of the timeline cannot mean (`step`), what providers draw
+//! (`population`), which workloads there are (`workload`).
 
 mod step;
 
@@ -12,11 +13,9 @@ use mock_yagna::ProviderSpec;
 use rust_decimal::Decimal;
 use serde_saphyr::{Location, Spanned};
 
-use super::suggest;
 use super::values::{Drawn, Span};
 use super::{ImageSource, ProviderGroup, Scenario};
 use crate::error::Error;
-use crate::workload::registry;
 
 /// Most providers of one scenario.
 const MOST_PROVIDERS: u32 = 20_000;
@@ -84,7 +83,6 @@ impl Scenario {
     fn check_work(&self) -> Result<(), Error> {
         match (&self.service, &self.tasks) {
             (Some(service), None) => {
-                self.known("service", &service.name, registry::services())?;
                 self.number("instances", &service.instances, MOST_INSTANCES)?;
                 self.lasting("duration", &service.duration)?;
                 self.lasting("stats_every", &service.stats_every)?;
@@ -102,7 +100,6 @@ impl Scenario {
                 Ok(())
             }
             (None, Some(tasks)) => {
-                self.known("tasks", &tasks.name, registry::tasks())?;
                 self.number("count", &tasks.count, MOST_INSTANCES)?;
                 self.number("max_workers", &tasks.max_workers, MOST_INSTANCES)
             }
@@ -119,9 +116,6 @@ impl Scenario {
 
     fn check_image(&self) -> Result<(), Error> {
         match &self.image {
-            Some(ImageSource::Program(name) | ImageSource::Processes(name)) => {
-                self.known("image", name, registry::programs())
-            }
             Some(ImageSource::Folder(folder)) => {
                 let path = self
                     .origin
@@ -140,26 +134,9 @@ impl Scenario {
                     ),
                 ))
             }
-            Some(ImageSource::Shell | ImageSource::Missing | ImageSource::Scripted(_)) | None => {
-                Ok(())
-            }
+            // Whether there is a program of that name is for `workload` to say.
+            _ => Ok(()),
         }
-    }
-
-    fn known(
-        &self,
-        what: &str,
-        name: &Spanned<String>,
-        known: impl Iterator<Item = &'static str> + Clone,
-    ) -> Result<(), Error> {
-        if known.clone().any(|other| other == name.value) {
-            return Ok(());
-        }
-        let hint = suggest::hint(&name.value, known);
-        Err(self.mistake(
-            name.referenced,
-            format!("unknown {what} `{}`{hint}", name.value),
-        ))
     }
 
     fn number(&self, what: &str, number: &Spanned<u32>, most: u32) -> Result<(), Error> {

@@ -86,6 +86,9 @@ impl Output {
         let mut files = Vec::new();
         for entry in fs::read_dir(self.files()).map_err(failed)? {
             let entry = entry.map_err(failed)?;
+            if entry.path().is_dir() {
+                continue;
+            }
             let png = fs::read(entry.path()).is_ok_and(|bytes| is_png(&bytes));
             files.push(FileOutcome {
                 name: entry.file_name().to_string_lossy().into_owned(),
@@ -144,6 +147,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "simple-service")]
     #[test]
     fn only_whole_png_files_count() {
         let mut simulation = simple_service::Simulation::new(1).expect("a database");

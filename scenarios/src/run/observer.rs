@@ -1,21 +1,46 @@
 //! Listens to the engine's events and keeps what reports and expectations need of them.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use golem_engine::clock::Clock;
 use golem_engine::event::{Event, EventKind};
 use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::Value;
 
 use super::journal::Journal;
-use super::progress::Progress;
 use crate::report::outcome::{InstanceOutcome, Outcome};
+use crate::workload::WorkLog;
 
-/// Hears every event: writes it down, shows it, counts it. Clones share what they hear.
+/// Hears the engine's events while a scenario runs, each with the time since the beginning on the
+/// stage's clock. Instances of services have their names in place of their ids.
+#[derive(Clone)]
+pub struct Listener(Arc<dyn Fn(Duration, &Event) + Send + Sync>);
+
+impl Listener {
+    /// `hear` is called for every event.
+    pub fn new(hear: impl Fn(Duration, &Event) + Send + Sync + 'static) -> Self {
+        Listener(Arc::new(hear))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+/// Hears every event: writes it down, counts it, tells the listener. Clones share what they hear.
 #[derive(Clone)]
 pub(crate) struct Observer(Arc<Heard>);
 
 struct Heard {
     journal: Journal,
-    progress: Progress,
+    clock: Arc<dyn Clock>,
+    begin: Timestamp,
+    listener: Option<Listener>,
     facts: Mutex<Facts>,
 }
 
@@ -28,17 +53,18 @@ struct Facts {
 }
 
 impl Observer {
-    pub(crate) fn new(journal: Journal, progress: Progress) -> Observer {
+    pub(crate) fn new(
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        listener: Option<Listener>,
+    ) -> Observer {
         Observer(Arc::new(Heard {
+            begin: clock.now(),
             journal,
-            progress,
+            clock,
+            listener,
             facts: Mutex::default(),
         }))
-    }
-
-    /// The journal it writes.
-    pub(crate) fn journal(&self) -> &Journal {
-        &self.0.journal
     }
 
     /// Takes notice of an event.
@@ -50,8 +76,17 @@ impl Observer {
         {
             service.clone_from(name);
         }
-        self.0.progress.event(&event);
+        if let Some(Listener(hear)) = &self.0.listener {
+            let since = event.at.duration_since(self.0.begin);
+            hear(Duration::try_from(since).unwrap_or_default(), &event);
+        }
         self.facts().take(&event.kind);
+    }
+
+    /// Writes down what the stage has to say.
+    pub(crate) fn stage(&self, who: &str, event: &str, value: &Value) {
+        let now = self.0.clock.now();
+        self.0.journal.note("stage", now, who, event, value);
     }
 
     /// What the instances with these ids are called.
@@ -59,14 +94,8 @@ impl Observer {
         self.facts().names.extend(names);
     }
 
-    /// Takes notice of statistics that an instance received.
-    pub(crate) fn statistics(&self) {
-        self.facts().outcome.statistics += 1;
-    }
-
-    /// The facts so far. Ends what is shown.
+    /// The facts so far.
     pub(crate) fn finish(&self) -> Outcome {
-        self.0.progress.end();
         let mut facts = self.facts();
         let mut outcome = std::mem::take(&mut facts.outcome);
         outcome.instances = std::mem::take(&mut facts.instances).into_values().collect();
@@ -76,6 +105,17 @@ impl Observer {
     fn facts(&self) -> MutexGuard<'_, Facts> {
         // Every fact is taken whole.
         self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WorkLog for Observer {
+    fn note(&self, who: &str, event: &str, value: &Value) {
+        let now = self.0.clock.now();
+        self.0.journal.note("service", now, who, event, value);
+    }
+
+    fn statistics(&self) {
+        self.facts().outcome.statistics += 1;
     }
 }
 

@@ -1,26 +1,20 @@
-//! The work of a run: the service or the tasks, and the timeline beside it.
+//! The work of one run of the engine: the scenario's workload, and the timeline beside it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::StreamExt;
-use golem_engine::Golem;
-use golem_engine::service::Cluster;
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use golem_engine::{Golem, GolemBuilder, ShutdownReport};
+use serde_json::json;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::observer::Observer;
+use super::setting::Setting;
 use super::timeline::{self, Order, Timeline};
 use crate::error::error_chain;
+use crate::language::Step;
 use crate::language::values::Span;
-use crate::language::{PlotKind, Scenario, ServiceSection, TasksSection};
-use crate::stage::Stage;
-use crate::workload::hello_tasks;
-use crate::workload::simple_service::{self, Parameters, Plot, Received, SimpleService};
-
-/// What agreements may last beyond the time the service is kept, unless the scenario says.
-const SPARE: std::time::Duration = std::time::Duration::from_secs(1800);
+use crate::workload::{Job, Running};
 
 /// What came of the work.
 #[derive(Debug, Default)]
@@ -34,7 +28,7 @@ pub(crate) struct WorkResult {
 }
 
 impl WorkResult {
-    pub(crate) fn failed(error: String) -> WorkResult {
+    fn failed(error: String) -> WorkResult {
         WorkResult {
             error: Some(error),
             ..WorkResult::default()
@@ -42,238 +36,132 @@ impl WorkResult {
     }
 }
 
-/// Everything the work needs.
+/// What one run of the engine is for.
 pub(crate) struct Work<'a> {
-    pub(crate) scenario: &'a Scenario,
-    pub(crate) stage: &'a Stage,
-    pub(crate) observer: &'a Observer,
+    pub(crate) setting: &'a Setting<'a>,
+    /// Where downloads go.
     pub(crate) files: PathBuf,
+    /// Ends the work early.
     pub(crate) interrupt: CancellationToken,
     /// Of a program that is started again: how long after the beginning. What the network was to do
     /// before is done.
-    pub(crate) since: Option<std::time::Duration>,
+    pub(crate) since: Option<Duration>,
 }
 
 impl Work<'_> {
-    pub(crate) async fn perform(&self, golem: &Golem) -> WorkResult {
-        match (&self.scenario.service, &self.scenario.tasks) {
-            (Some(service), _) => self.serve(golem, service).await,
-            (None, Some(tasks)) => self.execute(golem, tasks).await,
-            (None, None) => WorkResult::default(),
+    /// Starts an engine, does the work, stops the engine whatever happened, or when it is `told_to_stop`.
+    pub(crate) async fn engage(
+        &self,
+        engine: GolemBuilder,
+        told_to_stop: impl Future<Output = ()>,
+    ) -> (WorkResult, Option<ShutdownReport>) {
+        let golem = match engine.start().await {
+            Ok(golem) => golem,
+            Err(error) => return (WorkResult::failed(error_chain(&error)), None),
+        };
+        let limit = self.setting.scenario.limit();
+        let stopped = async {
+            told_to_stop.await;
+            golem.stop().await
+        };
+        let (mut result, report) = tokio::select! {
+            biased;
+            report = stopped => (WorkResult::default(), report),
+            done = timeout(limit, Box::pin(self.perform(&golem))) => {
+                let late = |_| WorkResult::failed(format!("the limit of {} has passed", Span(limit)));
+                (done.unwrap_or_else(late), golem.stop().await)
+            }
+        };
+        result.began = true;
+        result.open.extend(report.open());
+        (result, Some(report))
+    }
+
+    async fn perform(&self, golem: &Golem) -> WorkResult {
+        let job = Job {
+            scenario: self.setting.scenario,
+            files: self.files.clone(),
+            log: Arc::new(self.setting.observer.clone()),
+        };
+        match self.setting.workload.start(golem, &job).await {
+            Ok(mut running) => self.accompany(running.as_mut()).await,
+            Err(error) => WorkResult::failed(error_chain(error.as_ref())),
         }
     }
 
-    async fn serve(&self, golem: &Golem, service: &ServiceSection) -> WorkResult {
-        let params = (1..=service.instances.value).map(|n| self.parameters(service, n));
-        let expiration = service
-            .expiration
-            .map_or(service.duration.value.0.saturating_add(SPARE), |e| e.0);
-        let payload =
-            simple_service::payload(service.image_hash.as_deref(), service.image_url.as_deref());
-        let observer = self.observer();
-        let started = golem
-            .run_service::<SimpleService>()
-            .payload(payload)
-            .instance_params(params)
-            .resume(&service.name.value)
-            .complete_params(move |parameters| Parameters {
-                observer: Some(Arc::clone(&observer)),
-                ..parameters
-            })
-            .expiration(expiration)
-            .respawn_unstarted_instances(service.respawn)
-            .start()
-            .await;
-        let cluster = match started {
-            Ok(cluster) => cluster,
-            Err(error) => return WorkResult::failed(error_chain(&error)),
-        };
-        self.name_instances(&cluster);
-        self.direct(&cluster, service).await
-    }
-
-    fn name_instances(&self, cluster: &Cluster<SimpleService>) {
-        let named = cluster.instances().into_iter().map(|i| (i.id, i.name));
-        self.observer.name_instances(named);
-    }
-
-    /// Follows the timeline until every instance has ended.
-    async fn direct(
-        &self,
-        cluster: &Cluster<SimpleService>,
-        service: &ServiceSection,
-    ) -> WorkResult {
+    /// Follows the timeline until the workload has ended.
+    async fn accompany(&self, running: &mut dyn Running) -> WorkResult {
         let begin = Instant::now();
-        let mut steps = Timeline::since(self.scenario, self.since);
+        let scenario = self.setting.scenario;
+        let service = scenario.service.as_ref();
+        let end = service.map(|service| begin + service.duration.value.0);
+        let mut steps = Timeline::since(scenario, self.since);
         let mut result = WorkResult::default();
-        let mut instances = service.instances.value;
         let mut stopping = false;
-        loop {
+        self.name_instances(running);
+        let ended = loop {
             let step_at = steps.next_at().map(|at| begin + at);
-            let step = async {
-                match step_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 () = self.interrupt.cancelled(), if !stopping => {
                     result.error = Some("interrupted".into());
-                    cluster.stop();
+                    running.stop();
                     stopping = true;
                 }
-                () = step => {
+                () = at(step_at) => {
                     let Some(step) = steps.pop() else { continue };
-                    let provider_of = |n: usize| {
-                        cluster.instances().get(n).and_then(|i| i.provider_name.clone())
-                    };
-                    let network = self.stage.network();
                     let text = timeline::describe(&step);
-                    match timeline::perform(&step, network, provider_of) {
-                        Ok(Order::Done) => {}
-                        Ok(Order::Stop) => {
-                            cluster.stop();
-                            stopping = true;
-                        }
-                        Ok(Order::StopInstance(n)) => match cluster.instances().get(n) {
-                            Some(instance) => {
-                                if let Err(error) = cluster.stop_instance(&instance.id) {
-                                    result.failed_steps.push(format!("{text}: {error}"));
-                                }
-                            }
-                            None => result.failed_steps.push(format!("{text}: not there yet")),
-                        },
-                        Ok(Order::Spawn) => {
-                            instances += 1;
-                            let parameters = self.parameters(service, instances);
-                            if let Err(error) = cluster.spawn_instances([parameters]) {
-                                result.failed_steps.push(format!("{text}: {error}"));
-                            }
-                            self.name_instances(cluster);
-                        }
+                    match self.take(&step, running) {
+                        Ok(stops) => stopping |= stops,
                         Err(reason) => result.failed_steps.push(format!("{text}: {reason}")),
                     }
-                    self.note("timeline", &text, &json!({}));
+                    self.setting.observer.stage("timeline", &text, &json!({}));
                 }
-                () = tokio::time::sleep_until(begin + service.duration.value.0), if !stopping => {
-                    cluster.stop();
+                () = at(end), if !stopping => {
+                    running.stop();
                     stopping = true;
                 }
-                _ = cluster.join() => break,
+                ended = running.join() => break ended,
             }
-        }
-        let failures = cluster
-            .instances()
-            .into_iter()
-            .filter_map(|instance| instance.failure);
-        let failures: Vec<String> = failures.collect();
-        // When nothing ever worked, that is what the run has to say.
-        if failures.len() == cluster.instances().len() && !failures.is_empty() {
-            result.error = result.error.or_else(|| failures.first().cloned());
-        }
+        };
+        result.error = result.error.or(ended.error);
+        result.task_results = ended.task_results;
         result.failed_steps.extend(steps.rest());
         result
     }
 
-    fn parameters(&self, service: &ServiceSection, number: u32) -> Parameters {
-        let name = format!("{}-{number}", service.name.value);
-        let mut parameters = Parameters::new(name, &self.files);
-        parameters.stats_every = service.stats_every.value.0;
-        parameters.plot_every = service
-            .plot_every
-            .map_or(std::time::Duration::ZERO, |e| e.0);
-        parameters.plot = match service.plot {
-            PlotKind::Time => Plot::Time,
-            PlotKind::Dist => Plot::Distribution,
-        };
-        parameters.observer = Some(self.observer());
-        parameters
-    }
-
-    /// Writes down what instances receive.
-    fn observer(&self) -> simple_service::Observer {
-        let observer = self.observer.clone();
-        let clock = self.stage.clock();
-        Arc::new(move |name, received| {
-            let (event, value) = match received {
-                Received::Statistics(line) => {
-                    let parsed = serde_json::from_str::<Value>(line);
-                    if parsed
-                        .as_ref()
-                        .is_ok_and(|stats| stats.get("size").is_some())
-                    {
-                        observer.statistics();
-                    }
-                    ("statistics", parsed.unwrap_or_else(|_| Value::from(*line)))
-                }
-                Received::Plot(path) => {
-                    let file = path.file_name().unwrap_or_default().to_string_lossy();
-                    ("plot", Value::from(file.as_ref()))
-                }
-            };
-            observer
-                .journal()
-                .note("service", clock.now(), name, event, &value);
-        })
-    }
-
-    fn note(&self, who: &str, event: &str, value: &Value) {
-        self.observer
-            .journal()
-            .note("stage", self.stage.now(), who, event, value);
-    }
-
-    async fn execute(&self, golem: &Golem, section: &TasksSection) -> WorkResult {
-        let mut builder = golem
-            .execute_tasks(
-                hello_tasks::payload(),
-                1..=section.count.value,
-                |ctx, task| async move { hello_tasks::hello(&ctx, task.data).await },
-            )
-            .max_workers(section.max_workers.value as usize);
-        if let Some(Span(timeout)) = section.timeout {
-            builder = builder.timeout(timeout);
-        }
-        let mut tasks = match builder.start().await {
-            Ok(tasks) => tasks,
-            Err(error) => return WorkResult::failed(error_chain(&error)),
-        };
-        let begin = Instant::now();
-        let mut steps = Timeline::since(self.scenario, self.since);
-        let mut result = WorkResult::default();
-        let mut results = std::collections::BTreeMap::new();
-        loop {
-            let step_at = steps.next_at().map(|at| begin + at);
-            let step = async {
-                match step_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = self.interrupt.cancelled() => {
-                    result.error = Some("interrupted".into());
-                    break;
-                }
-                () = step => {
-                    let Some(step) = steps.pop() else { continue };
-                    let text = timeline::describe(&step);
-                    if let Err(reason) = timeline::perform(&step, self.stage.network(), |_| None) {
-                        result.failed_steps.push(format!("{text}: {reason}"));
-                    }
-                    self.note("timeline", &text, &json!({}));
-                }
-                task = tasks.next() => match task {
-                    Some(Ok(task)) => drop(results.insert(task.task.index, task.result)),
-                    Some(Err(error)) => result.error = result.error.or_else(|| Some(error_chain(&error))),
-                    None => break,
-                }
+    /// Takes a step of the timeline; whether everything stops with it.
+    fn take(&self, step: &Step, running: &mut dyn Running) -> Result<bool, String> {
+        let instances = running.instances();
+        let provider_of = |n: usize| instances.get(n).and_then(|i| i.provider_name.clone());
+        match timeline::perform(step, self.setting.stage.network(), provider_of)? {
+            Order::Done => {}
+            Order::Stop => {
+                running.stop();
+                return Ok(true);
+            }
+            Order::StopInstance(n) => {
+                let instance = instances.get(n).ok_or("not there yet")?;
+                running.stop_instance(&instance.id)?;
+            }
+            Order::Spawn => {
+                running.spawn_instance()?;
+                self.name_instances(running);
             }
         }
-        result.task_results = results.into_values().collect();
-        result.failed_steps.extend(steps.rest());
-        result
+        Ok(false)
+    }
+
+    fn name_instances(&self, running: &dyn Running) {
+        let named = running.instances().into_iter().map(|i| (i.id, i.name));
+        self.setting.observer.name_instances(named);
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

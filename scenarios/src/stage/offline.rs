@@ -3,20 +3,13 @@
 //! Owns a runtime with a paused clock, a network and an engine that is set up for it. What happens
 //! on them is the program's. Scenario files are the other way to the same stage (`stage`).
 
-use std::time::Duration;
+use std::fmt;
 
-use golem_engine::rng::Seed as EngineSeed;
-use golem_engine::tasks::TaskGroup;
-use golem_engine::{Glm, Golem, GolemBuilder, Transport};
-use jiff::Timestamp;
-use mock_yagna::{AppKey, Config, Image, MockYagna, ProviderSpec, Seed, Timebase};
+use golem_engine::{Glm, GolemBuilder};
+use mock_yagna::{Config, Image, MockYagna, ProviderSpec};
 
-use super::{MEMORY_URL, NetworkClock, in_memory, runtime};
-use crate::backend::Backend;
-use crate::language::{APP_KEY, Time};
-
-/// How long connections may take to end with the network.
-const GRACE: Duration = Duration::from_secs(3);
+use super::{Layer, Stage, network_config, runtime};
+use crate::backend::{Backend, EPOCH};
 
 /// A simulated network for one program, described before it starts.
 ///
@@ -35,26 +28,19 @@ const GRACE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Offline {
     seed: u64,
-    epoch: Timestamp,
     config: Config,
 }
 
 impl Offline {
     /// Four providers that run any image with a tiny simulated shell.
     pub fn new(seed: u64) -> Self {
-        let network = Seed::from_u64(seed).fork("network");
+        let network = network_config(seed);
         let config = Config {
-            seed: network,
-            app_keys: vec![AppKey::new(APP_KEY, "requestor")],
-            providers: ProviderSpec::fleet(4, network),
+            providers: ProviderSpec::fleet(4, network.seed),
             default_image: Some(Image::Shell),
-            ..Config::default()
+            ..network
         };
-        Offline {
-            seed,
-            epoch: Time::default().epoch,
-            config,
-        }
+        Offline { seed, config }
     }
 
     /// Other providers.
@@ -82,50 +68,40 @@ impl Offline {
     pub fn run<R>(self, program: impl AsyncFnOnce(&OfflineStage) -> R) -> R {
         let runtime = runtime(Backend::Memory).expect("a runtime of one thread can be made");
         runtime.block_on(async {
-            let timebase = Timebase::starting_at(self.epoch);
-            let tasks = TaskGroup::new("offline");
-            let network = MockYagna::start(self.config, timebase);
-            let transport = in_memory(&network, &tasks);
             let stage = OfflineStage {
                 seed: self.seed,
-                timebase,
-                network,
-                transport,
+                stage: Stage::memory(self.config, EPOCH, &Layer::default()),
             };
             let result = program(&stage).await;
-            stage.network.stop().await;
-            tasks.shutdown(GRACE).await;
+            stage.stage.strike().await;
             result
         })
     }
 }
 
 /// What a program of [`Offline::run`] works with.
-#[derive(Debug)]
 pub struct OfflineStage {
     seed: u64,
-    timebase: Timebase,
-    network: MockYagna,
-    transport: Transport,
+    stage: Stage,
 }
 
 impl OfflineStage {
     /// An engine for this network with a budget of 1 GLM; change what you like before you start it.
     pub fn golem(&self) -> GolemBuilder {
-        Golem::builder()
-            .budget(Glm::from(1))
-            .api_url(MEMORY_URL)
-            .app_key(APP_KEY)
-            .subnet("public")
-            .payment_driver("erc20")
-            .payment_network("holesky")
-            .transport(self.transport.clone())
-            .clock(NetworkClock(self.timebase))
-            .seed(EngineSeed::from_u64(self.seed).fork("engine"))
+        self.stage.golem(self.seed).budget(Glm::from(1))
     }
 
     /// The network: its journal, its ledger, and what can be done to it.
     pub fn network(&self) -> &MockYagna {
-        &self.network
+        let network = self.stage.network();
+        network.expect("a stage in memory has a network")
+    }
+}
+
+impl fmt::Debug for OfflineStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OfflineStage")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }

@@ -5,13 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use golem_engine::ShutdownReport;
 use golem_engine::journal::{Journal as _, MemoryJournal, OpenState};
 use golem_engine::rng::Seed as EngineSeed;
 use golem_engine::tasks::TaskGroup;
-use golem_engine::{Golem, ShutdownReport};
 use mock_yagna::Summary;
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -21,16 +21,13 @@ use super::crash_transport;
 use super::point::{Disturbance, Point};
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::error::error_chain;
 use crate::language::Scenario;
-use crate::language::values::Span;
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
-use crate::run::journal::Journal;
-use crate::run::observer::Observer;
-use crate::run::progress::Progress;
+use crate::run::setting::{Plan, Setting};
 use crate::run::work::{Work, WorkResult};
-use crate::stage::{self, MEMORY_URL, Stage};
+use crate::stage::{self, Layer, MEMORY_URL};
+use crate::workload::Workloads;
 
 /// How long it takes until somebody starts the program again.
 const RESTART: Duration = Duration::from_secs(1);
@@ -45,6 +42,7 @@ pub(super) struct Trial<'a> {
     pub(super) seed: u64,
     pub(super) point: &'a Point,
     pub(super) folder: &'a Path,
+    pub(super) workloads: &'a Workloads,
 }
 
 /// What one run of the engine did.
@@ -93,36 +91,38 @@ impl Trial<'_> {
 
     async fn perform(&self) -> Result<Trace, Error> {
         let output = Output::prepare(self.folder)?;
-        let written = |error: std::io::Error| Error::Output {
-            path: output.journal(),
-            reason: error.to_string(),
-        };
-        let journal = Journal::create(&output.journal()).map_err(written)?;
-        let stage = Stage::set(self.scenario, self.seed, Backend::Memory).await?;
-        if let Some(network) = stage.network() {
-            journal.follow(network.clone());
-        }
+        let layer = Layer::default();
+        // One for all runs: an instance that goes on reached its states in any of them.
+        let setting = Setting::begin(Plan {
+            scenario: self.scenario,
+            seed: self.seed,
+            backend: Backend::Memory,
+            output: &output,
+            layer: &layer,
+            workloads: self.workloads,
+            listener: None,
+        })
+        .await?;
         let kept = MemoryJournal::new();
-        let begin = Instant::now();
         let mut runs = Vec::new();
         let mut stuck = None;
-        // One for all runs: an instance that goes on reached its states in any of them.
-        let observer = Observer::new(journal.clone(), Progress::begin(false, stage.now()));
         let (result, report) = loop {
             let number = runs.len();
             let files = match number {
                 0 => output.files(),
                 n => output.files().join(format!("run-{}", n + 1)),
             };
-            std::fs::create_dir_all(&files).map_err(written)?;
+            std::fs::create_dir_all(&files).map_err(|error| Error::Output {
+                path: files.clone(),
+                reason: error.to_string(),
+            })?;
             let about = json!({ "run": number + 1, "point": self.point.to_string() });
-            journal.note("stage", stage.now(), "sweep", "begins", &about);
+            setting.observer.stage("sweep", "begins", &about);
             let run = EngineRun {
                 trial: self,
-                stage: &stage,
-                observer: &observer,
+                setting: &setting,
                 files,
-                since: (number > 0).then(|| begin.elapsed()),
+                since: (number > 0).then(|| setting.begin.elapsed()),
                 number: number + 1,
                 switch: CrashSwitch::new(self.point.0.get(number).copied()),
             };
@@ -130,7 +130,7 @@ impl Trial<'_> {
             let end = run.perform(&kept, &tasks).await;
             let switch = run.switch.clone();
             let about = json!({ "hit": switch.hit() });
-            journal.note("stage", stage.now(), "sweep", "ended", &about);
+            setting.observer.stage("sweep", "ended", &about);
             if matches!(end, End::Dropped)
                 && timeout(LETTING_GO, switch.released().cancelled())
                     .await
@@ -152,44 +152,20 @@ impl Trial<'_> {
             }
             tokio::time::sleep(RESTART).await;
         };
-        let elapsed = begin.elapsed();
-        stage.settle().await;
-
-        let mut outcome = observer.finish();
-        outcome.elapsed = elapsed;
-        outcome.began = result.began;
-        outcome.error = result.error;
-        outcome.failed_steps = result.failed_steps;
-        outcome.task_results = result.task_results;
-        outcome.open = result.open;
-        if runs.len() == 1 {
-            outcome.files = output.downloads()?;
-        }
-        let Some(network) = stage.network() else {
-            return Err(Error::Stage {
-                backend: Backend::Memory.name(),
-                reason: "there is no simulated network".into(),
-            });
-        };
-        let network = network.summary();
-        outcome.agreements = network.agreements as u64;
-        outcome.activities = network.activities as u64;
-        outcome.invoices_paid = network.invoices_paid as u64;
-        let tally = journal.finish().map_err(written)?;
-        stage.strike().await;
-        outcome.engine_events = tally.engine_events;
-        outcome.network_events = tally.network_events;
-        let entries = kept.load().map_err(|error| Error::Stage {
+        let remains = setting.end(result).await?;
+        let failed = |reason: String| Error::Stage {
             backend: Backend::Memory.name(),
-            reason: error.to_string(),
-        })?;
+            reason,
+        };
+        let entries = kept.load().map_err(|error| failed(error.to_string()))?;
+        let network = remains.network;
         Ok(Trace {
             runs,
-            outcome,
+            outcome: remains.outcome,
             report,
-            network,
+            network: network.ok_or_else(|| failed("there is no simulated network".into()))?,
             open_state: OpenState::of(&entries),
-            sha256: tally.sha256,
+            sha256: remains.sha256,
             stuck,
         })
     }
@@ -198,8 +174,7 @@ impl Trial<'_> {
 /// One run of the engine and its program.
 struct EngineRun<'a> {
     trial: &'a Trial<'a>,
-    stage: &'a Stage,
-    observer: &'a Observer,
+    setting: &'a Setting<'a>,
     files: PathBuf,
     since: Option<Duration>,
     number: usize,
@@ -228,18 +203,17 @@ impl EngineRun<'_> {
         kept: &MemoryJournal,
         tasks: &TaskGroup,
     ) -> (WorkResult, Option<ShutdownReport>) {
-        let scenario = self.trial.scenario;
         let url = Url::parse(MEMORY_URL).expect("a constant");
-        let (observer, switch) = (self.observer.clone(), self.switch.clone());
+        let (observer, switch) = (self.setting.observer.clone(), self.switch.clone());
         let seed = EngineSeed::from_u64(self.trial.seed);
-        let started = self
-            .stage
-            .golem(scenario, self.trial.seed)
+        let engine = self
+            .setting
+            .golem()
             // As in production, where every start draws its own.
             .seed(seed.fork(&format!("engine of life {}", self.number)))
             .journal(CrashJournal::new(kept.clone(), self.switch.clone()))
             .transport(crash_transport::through(
-                self.stage.transport(),
+                self.setting.stage.transport(),
                 &self.switch,
                 &url,
                 tasks,
@@ -248,37 +222,19 @@ impl EngineRun<'_> {
                 if switch.event(event.kind.name()) {
                     observer.event(event);
                 }
-            })
-            .start()
-            .await;
-        let golem: Golem = match started {
-            Ok(golem) => golem,
-            Err(error) => return (WorkResult::failed(error_chain(&error)), None),
-        };
+            });
         let work = Work {
-            scenario,
-            stage: self.stage,
-            observer: self.observer,
+            setting: self.setting,
             files: self.files.clone(),
             interrupt: CancellationToken::new(),
             since: self.since,
         };
-        let limit = scenario.limit();
-        let stops = matches!(self.switch.wish(), Some(Disturbance::Stop(_)));
-        let stopped = async {
-            self.switch.due().cancelled().await;
-            golem.stop().await
-        };
-        let (mut result, report) = tokio::select! {
-            biased;
-            report = stopped, if stops => (WorkResult::default(), report),
-            result = timeout(limit, Box::pin(work.perform(&golem))) => {
-                let late = |_| WorkResult::failed(format!("the limit of {} has passed", Span(limit)));
-                (result.unwrap_or_else(late), golem.stop().await)
+        let told_to_stop = async {
+            match self.switch.wish() {
+                Some(Disturbance::Stop(_)) => self.switch.due().cancelled().await,
+                _ => std::future::pending().await,
             }
         };
-        result.began = true;
-        result.open.extend(report.open());
-        (result, Some(report))
+        work.engage(engine, told_to_stop).await
     }
 }

@@ -1,8 +1,12 @@
 //! The smallest list of tasks: each says hello from its provider.
 
-use golem_engine::WorkContext;
+use futures::future::{FutureExt, LocalBoxFuture};
 use golem_engine::payload::{Payload, vm};
 use golem_engine::service::HandlerError;
+use golem_engine::{Golem, WorkContext};
+
+use super::{Job, Running, Section, StartError, Workload, running_tasks};
+use crate::language::values::Span;
 
 /// The machine that the tasks ask for.
 pub fn payload() -> Payload {
@@ -23,4 +27,38 @@ pub async fn hello(ctx: &WorkContext, number: u32) -> Result<String, HandlerErro
         )
         .await?;
     Ok(said.stdout_text().trim().to_owned())
+}
+
+/// The tasks as a workload: so many as the scenario wants.
+pub(crate) struct HelloTasks;
+
+impl Workload for HelloTasks {
+    fn name(&self) -> &'static str {
+        "hello-tasks"
+    }
+
+    fn section(&self) -> Section {
+        Section::Tasks
+    }
+
+    fn start<'a>(
+        &'a self,
+        golem: &'a Golem,
+        job: &'a Job<'a>,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
+        async {
+            let section = job.scenario.tasks.as_ref();
+            let section = section.ok_or("the scenario has no `tasks` section")?;
+            let mut builder = golem
+                .execute_tasks(payload(), 1..=section.count.value, |ctx, task| async move {
+                    hello(&ctx, task.data).await
+                })
+                .max_workers(section.max_workers.value as usize);
+            if let Some(Span(timeout)) = section.timeout {
+                builder = builder.timeout(timeout);
+            }
+            Ok(running_tasks(builder.start().await?))
+        }
+        .boxed_local()
+    }
 }

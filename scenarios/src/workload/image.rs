@@ -1,133 +1,82 @@
 //! What providers run: turns a scenario's image into one the simulated network can deploy.
-//!
-//! Owns the image folder with real executables: three little scripts that call this program by
-//! another name (see [`run_as_executable`]), so that nothing has to be built or installed first.
-
-use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use mock_yagna::Image;
 use tempfile::TempDir;
 
-use super::registry;
-use super::simple_service::program::SimpleServiceProgram;
+use super::Workloads;
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::{ImageSource, Scenario};
 
-/// First argument with which this program acts as an executable of an image; the path of the script
-/// that calls it follows, then the arguments.
-const ACT_AS: &str = "act-as-executable";
-
-/// Executables of the simple service.
-const EXECUTABLES: [&str; 3] = [
-    "simple_service",
-    "simulate_observations",
-    "simulate_observations_ctl",
-];
-
-/// What this program is called inside an image.
-const PROGRAM: &str = ".rehearse";
-
 /// An image for the simulated network, and the folder that has to live as long.
 pub(crate) struct StagedImage {
+    /// `None`: there is none, `deploy` fails.
     pub(crate) image: Option<Image>,
     _folder: Option<TempDir>,
 }
 
-/// Prepares the image of a scenario.
-pub(crate) fn stage(scenario: &Scenario, backend: Backend) -> Result<StagedImage, Error> {
-    let failed = |reason: String| Error::Stage {
-        backend: backend.name(),
-        reason,
-    };
-    let plain = |image| {
-        Ok(StagedImage {
+impl From<Image> for StagedImage {
+    fn from(image: Image) -> Self {
+        StagedImage {
             image: Some(image),
             _folder: None,
-        })
-    };
-    match (&scenario.image, backend) {
-        (None, _) if scenario.service.is_none() => plain(Image::Shell),
-        (None | Some(ImageSource::Program(_)), _)
-        | (Some(ImageSource::Processes(_)), Backend::Memory) => {
-            plain(Image::Program(Arc::new(SimpleServiceProgram::new)))
-        }
-        (Some(ImageSource::Shell), _) => plain(Image::Shell),
-        (Some(ImageSource::Scripted(answers)), _) => plain(Image::Scripted(answers.clone())),
-        (Some(ImageSource::Missing), _) => Ok(StagedImage {
-            image: None,
-            _folder: None,
-        }),
-        (Some(ImageSource::Folder(_)), Backend::Memory) => Err(failed(
-            "an image folder holds real processes, which need real time: use --backend http".into(),
-        )),
-        (Some(ImageSource::Folder(folder)), _) => {
-            let base = scenario.origin.folder.clone().unwrap_or_default();
-            plain(Image::Process {
-                dir: base.join(&folder.value),
-            })
-        }
-        (Some(ImageSource::Processes(name)), _) => {
-            debug_assert_eq!(name.value, registry::SIMPLE_SERVICE);
-            let folder = tempfile::Builder::new()
-                .prefix("rehearse-image-")
-                .tempdir()
-                .map_err(|error| failed(format!("cannot make an image folder: {error}")))?;
-            write_image(folder.path())
-                .map_err(|error| failed(format!("cannot write the image folder: {error}")))?;
-            let image = Image::Process {
-                dir: folder.path().to_owned(),
-            };
-            Ok(StagedImage {
-                image: Some(image),
-                _folder: Some(folder),
-            })
         }
     }
 }
 
-/// Writes the image folder of the simple service: `golem/run/simple_service` and its companions,
-/// and this program, which does their work. The folder is complete: it may be moved.
-///
-/// # Errors
-/// When the folder cannot be written, or this program's own path is not known.
-pub fn write_image(folder: &Path) -> io::Result<()> {
-    let run = folder.join("golem/run");
-    fs::create_dir_all(&run)?;
-    let program = run.join(PROGRAM);
-    if let Err(error) = fs::remove_file(&program)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
+impl Workloads {
+    /// Prepares the image of a scenario.
+    pub(crate) fn image(
+        &self,
+        scenario: &Scenario,
+        backend: Backend,
+    ) -> Result<StagedImage, Error> {
+        let failed = |reason: String| Error::Stage {
+            backend: backend.name(),
+            reason,
+        };
+        match (&scenario.image, backend) {
+            (None, _) => {
+                let image = self.of(scenario)?.image();
+                Ok(image.unwrap_or(Image::Shell).into())
+            }
+            (Some(ImageSource::Program(name)), _)
+            | (Some(ImageSource::Processes(name)), Backend::Memory) => {
+                let image = self.with_image(scenario, name)?.image();
+                Ok(image.unwrap_or(Image::Shell).into())
+            }
+            (Some(ImageSource::Shell), _) => Ok(Image::Shell.into()),
+            (Some(ImageSource::Scripted(answers)), _) => {
+                Ok(Image::Scripted(answers.clone()).into())
+            }
+            (Some(ImageSource::Missing), _) => Ok(StagedImage {
+                image: None,
+                _folder: None,
+            }),
+            (Some(ImageSource::Folder(_)), Backend::Memory) => Err(failed(
+                "an image folder holds real processes, which need real time: use --backend http"
+                    .into(),
+            )),
+            (Some(ImageSource::Folder(folder)), _) => {
+                let base = scenario.origin.folder.clone().unwrap_or_default();
+                let dir = base.join(&folder.value);
+                Ok(Image::Process { dir }.into())
+            }
+            (Some(ImageSource::Processes(name)), _) => {
+                let workload = self.with_image(scenario, name)?;
+                let folder = tempfile::Builder::new()
+                    .prefix("rehearse-image-")
+                    .tempdir()
+                    .map_err(|error| failed(format!("cannot make an image folder: {error}")))?;
+                workload
+                    .write_image(folder.path())
+                    .map_err(|error| failed(format!("cannot write the image folder: {error}")))?;
+                let dir = folder.path().to_owned();
+                Ok(StagedImage {
+                    image: Some(Image::Process { dir }),
+                    _folder: Some(folder),
+                })
+            }
+        }
     }
-    let this = std::env::current_exe()?;
-    // A link costs nothing; it is not possible to another file system.
-    if fs::hard_link(&this, &program).is_err() {
-        fs::copy(&this, &program)?;
-    }
-    for name in EXECUTABLES {
-        let path = run.join(name);
-        let script = format!("#!/bin/sh\nexec \"${{0%/*}}/{PROGRAM}\" {ACT_AS} \"$0\" \"$@\"\n");
-        fs::write(&path, script)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
-}
-
-/// If this process was started by one of the scripts of [`write_image`], does its work and answers
-/// with how it went.
-pub fn run_as_executable(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Option<anyhow::Result<()>> {
-    let mut arguments = arguments.into_iter().skip(1);
-    if arguments.next()? != ACT_AS {
-        return None;
-    }
-    let script = PathBuf::from(arguments.next()?);
-    Some(simple_service::executables::run(&script, arguments))
 }

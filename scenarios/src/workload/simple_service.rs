@@ -1,183 +1,135 @@
-//! The requestor's side of Golem's "simple service" tutorial: starts the observations on the
-//! provider, asks every ten seconds for statistics and a plot, downloads the plot, stops the
-//! observations at the end.
+//! Golem's "simple service" tutorial as a workload: the requestor's side of it ([`SimpleService`]), and
+//! its payload (the crate `simple-service`) as a program in virtual time and as real executables.
 
-pub(crate) mod program;
+mod executables;
+mod program;
+mod service;
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golem_engine::payload::{Payload, vm};
-use golem_engine::service::{HandlerError, Service};
-use golem_engine::{Error, WorkContext};
-use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use futures::future::{FutureExt, LocalBoxFuture};
+use golem_engine::Golem;
+use mock_yagna::Image;
+use serde_json::Value;
 
-const SIMPLE_SERVICE: &str = "/golem/run/simple_service";
-const SIMPLE_SERVICE_CTL: &str = "/golem/run/simulate_observations_ctl";
+pub use self::executables::{run_as_executable, write_image};
+pub use self::service::{Observer, Parameters, Plot, Received, SimpleService, payload};
 
-/// The tutorial's image.
-const IMAGE_HASH: &str = "8b11df59f84358d47fc6776d0bb7290b0054c15ded2d6f54cf634488";
-/// A place for it that is never asked: simulated providers have the image, and so have those that
-/// stand for real ones in a test network.
-const IMAGE_URL: &str = "http://images.invalid/simple-service.gvmi";
+use self::program::SimpleServiceProgram;
+use super::{Job, Running, Section, StartError, WorkLog, Workload, running_service};
+use crate::language::{PlotKind, ServiceSection};
 
-/// Which plot is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Plot {
-    /// Observations over time.
-    Time,
-    /// Their distribution.
-    Distribution,
-}
+/// What agreements may last beyond the time the service is kept, unless the scenario says.
+const SPARE: Duration = Duration::from_secs(1800);
 
-/// Where an instance tells what it received.
-pub type Observer = Arc<dyn Fn(&str, &Received<'_>) + Send + Sync>;
+/// The tutorial as scenarios run it.
+pub(crate) struct SimpleServiceWorkload;
 
-/// Something that an instance received from its provider.
-#[derive(Clone, Copy, Debug)]
-pub enum Received<'a> {
-    /// The line that `--stats` printed.
-    Statistics(&'a str),
-    /// A plot, downloaded to this file.
-    Plot(&'a Path),
-}
+impl Workload for SimpleServiceWorkload {
+    fn name(&self) -> &'static str {
+        "simple-service"
+    }
 
-/// What makes one instance different from another.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Parameters {
-    /// Its name, also the beginning of its files' names.
-    pub name: String,
-    /// Time between two polls.
-    pub stats_every: Duration,
-    /// Time between two plots; zero: a plot with every poll.
-    pub plot_every: Duration,
-    /// Which plot.
-    pub plot: Plot,
-    /// Where plots are downloaded to.
-    pub folder: PathBuf,
-    /// Hears what the instance receives. Not kept in a journal.
-    #[serde(skip)]
-    pub observer: Option<Observer>,
-}
+    fn section(&self) -> Section {
+        Section::Service
+    }
 
-impl Parameters {
-    /// The tutorial's: a poll and a plot of the distribution every ten seconds.
-    pub fn new(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
-        Parameters {
-            name: name.into(),
-            stats_every: Duration::from_secs(10),
-            plot_every: Duration::ZERO,
-            plot: Plot::Distribution,
-            folder: folder.into(),
-            observer: None,
+    fn image(&self) -> Option<Image> {
+        Some(Image::Program(Arc::new(SimpleServiceProgram::new)))
+    }
+
+    fn write_image(&self, folder: &Path) -> io::Result<()> {
+        write_image(folder)
+    }
+
+    fn start<'a>(
+        &'a self,
+        golem: &'a Golem,
+        job: &'a Job<'a>,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
+        async {
+            let section = job.scenario.service.as_ref();
+            let section = section.ok_or("the scenario has no `service` section")?;
+            start(golem, section, job).await
         }
+        .boxed_local()
     }
 }
 
-/// One instance of the service.
-pub struct SimpleService {
-    parameters: Parameters,
-    plots: u32,
+async fn start(
+    golem: &Golem,
+    section: &ServiceSection,
+    job: &Job<'_>,
+) -> Result<Box<dyn Running>, StartError> {
+    let observer = observer(Arc::clone(&job.log));
+    let first = parameters(section, &job.files, Arc::clone(&observer));
+    let name = section.name.value.clone();
+    let parameters = move |number: u32| Parameters {
+        name: format!("{name}-{number}"),
+        ..first.clone()
+    };
+    let instances = section.instances.value;
+    let kept = section.duration.value.0;
+    let expiration = section
+        .expiration
+        .map_or(kept.saturating_add(SPARE), |e| e.0);
+    let cluster = golem
+        .run_service::<SimpleService>()
+        .payload(payload(
+            section.image_hash.as_deref(),
+            section.image_url.as_deref(),
+        ))
+        .instance_params((1..=instances).map(&parameters))
+        .resume(&section.name.value)
+        .complete_params(move |parameters| Parameters {
+            observer: Some(Arc::clone(&observer)),
+            ..parameters
+        })
+        .expiration(expiration)
+        .respawn_unstarted_instances(section.respawn)
+        .start()
+        .await?;
+    let mut number = instances;
+    Ok(running_service(cluster, move || {
+        number += 1;
+        parameters(number)
+    }))
 }
 
-/// The machine that the service asks for.
-pub fn payload(image_hash: Option<&str>, image_url: Option<&str>) -> Payload {
-    let image = vm::repo(image_hash.unwrap_or(IMAGE_HASH))
-        .min_mem_gib(0.5)
-        .min_storage_gib(2.0);
-    match (image_hash, image_url) {
-        (_, Some(url)) => image.image_url(url).into(),
-        (None, None) => image.image_url(IMAGE_URL).into(),
-        // The registry knows where an image with this hash is.
-        (Some(_), None) => image.into(),
+/// The parameters of all instances, but for the name.
+fn parameters(section: &ServiceSection, files: &Path, observer: Observer) -> Parameters {
+    Parameters {
+        stats_every: section.stats_every.value.0,
+        plot_every: section.plot_every.map_or(Duration::ZERO, |every| every.0),
+        plot: match section.plot {
+            PlotKind::Time => Plot::Time,
+            PlotKind::Dist => Plot::Distribution,
+        },
+        observer: Some(observer),
+        ..Parameters::new("", files)
     }
 }
 
-impl Service for SimpleService {
-    type Params = Parameters;
-
-    fn new(parameters: &Parameters) -> Self {
-        SimpleService {
-            parameters: parameters.clone(),
-            plots: 0,
-        }
-    }
-
-    fn name(parameters: &Parameters, _index: usize) -> String {
-        parameters.name.clone()
-    }
-
-    async fn payload() -> Result<Payload, Error> {
-        Ok(payload(None, None))
-    }
-
-    async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
-        // As the first script of the activity it deploys and starts the image by itself.
-        let mut script = ctx.script().repeatable();
-        script.run(SIMPLE_SERVICE_CTL, ["--start"]);
-        script.execute().await?;
-        Ok(())
-    }
-
-    async fn resume(&mut self, _ctx: &mut WorkContext) -> Result<(), HandlerError> {
-        // The plots of the run before are kept.
-        while self.plot_file(self.plots + 1).exists() {
-            self.plots += 1;
-        }
-        Ok(())
-    }
-
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
-        let mut next_plot = Instant::now() + self.parameters.plot_every;
-        loop {
-            tokio::time::sleep(self.parameters.stats_every).await;
-            let plot_is_due = Instant::now() >= next_plot;
-
-            // Looking twice does no harm, so a lost answer does not end the service.
-            let mut script = ctx.script().repeatable();
-            let stats = script.run(SIMPLE_SERVICE, ["--stats"]);
-            let kind = match self.parameters.plot {
-                Plot::Time => "time",
-                Plot::Distribution => "dist",
-            };
-            let plot = plot_is_due.then(|| script.run(SIMPLE_SERVICE, ["--plot", kind]));
-            script.execute().await?;
-
-            let stats = stats.await?;
-            self.tell(&Received::Statistics(stats.stdout_text().trim()));
-            if let Some(plot) = plot {
-                next_plot += self.parameters.plot_every;
-                let plot = plot.await?;
-                let source = plot.stdout_text();
-                self.plots += 1;
-                let target = self.plot_file(self.plots);
-                let mut script = ctx.script().repeatable();
-                script.download_file(source.trim().trim_matches('"'), &target);
-                script.execute().await?;
-                self.tell(&Received::Plot(&target));
+/// Tells the run what instances receive.
+fn observer(log: Arc<dyn WorkLog>) -> Observer {
+    Arc::new(move |name, received| match received {
+        Received::Statistics(line) => {
+            let parsed = serde_json::from_str::<Value>(line);
+            let whole = parsed
+                .as_ref()
+                .is_ok_and(|stats| stats.get("size").is_some());
+            if whole {
+                log.statistics();
             }
+            let value = parsed.unwrap_or_else(|_| Value::from(*line));
+            log.note(name, "statistics", &value);
         }
-    }
-
-    async fn shutdown(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
-        let mut script = ctx.script().repeatable();
-        script.run(SIMPLE_SERVICE_CTL, ["--stop"]);
-        script.execute().await?;
-        Ok(())
-    }
-}
-
-impl SimpleService {
-    fn plot_file(&self, number: u32) -> PathBuf {
-        let name = format!("{}-{number:04}.png", self.parameters.name);
-        self.parameters.folder.join(name)
-    }
-
-    fn tell(&self, received: &Received<'_>) {
-        if let Some(observer) = &self.parameters.observer {
-            observer(&self.parameters.name, received);
+        Received::Plot(path) => {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            log.note(name, "plot", &Value::from(file.as_ref()));
         }
-    }
+    })
 }

@@ -1,15 +1,15 @@
-//! What a person sees while a run lasts, on standard error: a live line on a terminal, else a plain
+//! What a person sees while a run or a sweep lasts, on standard error: a live line on a terminal, else a plain
 //! line for what matters.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use golem_engine::event::{Event, EventKind};
 use golem_wire::{ActivityId, Glm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::Timestamp;
 
 use crate::language::values::Span;
 
@@ -23,7 +23,6 @@ pub(crate) struct Progress(Mutex<View>);
 
 struct View {
     line: Line,
-    begin: Timestamp,
     told: Duration,
     states: BTreeMap<String, String>,
     providers: BTreeMap<String, u64>,
@@ -34,18 +33,16 @@ struct View {
 }
 
 enum Line {
-    Off,
     Live(ProgressBar),
     Plain,
 }
 
 impl Progress {
-    /// Begins to follow; `shown` false shows nothing.
-    pub(crate) fn begin(shown: bool, begin: Timestamp) -> Progress {
-        let line = match (shown, std::io::stderr().is_terminal()) {
-            (false, _) => Line::Off,
-            (true, false) => Line::Plain,
-            (true, true) => {
+    /// Begins to follow.
+    pub(crate) fn begin() -> Progress {
+        let line = match std::io::stderr().is_terminal() {
+            false => Line::Plain,
+            true => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
                 if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                     bar.set_style(style);
@@ -55,7 +52,6 @@ impl Progress {
         };
         Progress(Mutex::new(View {
             line,
-            begin,
             told: Duration::ZERO,
             states: BTreeMap::new(),
             providers: BTreeMap::new(),
@@ -66,12 +62,10 @@ impl Progress {
         }))
     }
 
-    /// Shows what an event changed.
-    pub(crate) fn event(&self, event: &Event) {
+    /// Shows what an event changed, so long after the beginning.
+    pub(crate) fn event(&self, since: Duration, event: &Event) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(view.line, Line::Off) {
-            view.follow(event);
-        }
+        view.follow(since, event);
     }
 
     /// Removes the live line.
@@ -84,8 +78,7 @@ impl Progress {
 }
 
 impl View {
-    fn follow(&mut self, event: &Event) {
-        let since = Duration::try_from(event.at.duration_since(self.begin)).unwrap_or_default();
+    fn follow(&mut self, since: Duration, event: &Event) {
         match &event.kind {
             EventKind::ServiceStateChanged {
                 service,
@@ -155,7 +148,7 @@ impl View {
                 let state = self.state();
                 self.tell(since, &state);
             }
-            Line::Plain | Line::Off => {}
+            Line::Plain => {}
         }
     }
 
@@ -198,7 +191,49 @@ impl View {
             Line::Live(bar) => bar.println(text),
             // Nobody is there to be told when standard error is closed.
             Line::Plain => drop(writeln!(std::io::stderr(), "{text}")),
-            Line::Off => {}
+        }
+    }
+}
+
+/// The progress of a sweep, a line on a terminal.
+pub(crate) struct SweepProgress {
+    bar: Option<ProgressBar>,
+    failed: AtomicUsize,
+}
+
+impl SweepProgress {
+    pub(crate) fn begin(what: &str, points: usize) -> SweepProgress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let target = ProgressDrawTarget::stderr();
+            let bar = ProgressBar::with_draw_target(Some(points as u64), target);
+            let style = "{prefix} {bar:30} {pos}/{len} {eta} {msg}";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.with_prefix(what.to_owned())
+        });
+        SweepProgress {
+            bar,
+            failed: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn done(&self, failed: bool) {
+        let failed = self
+            .failed
+            .fetch_add(usize::from(failed), Ordering::Relaxed)
+            + usize::from(failed);
+        if let Some(bar) = &self.bar {
+            if failed > 0 {
+                bar.set_message(format!("{failed} failed"));
+            }
+            bar.inc(1);
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

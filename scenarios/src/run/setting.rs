@@ -1,0 +1,168 @@
+//! A scenario set up to be run: its network and engine on a stage, a journal, an observer.
+//!
+//! Owns: what a scenario means for the configuration of network and engine, and the facts that are
+//! gathered at the end. One run of the engine, or the several of a sweep, take place in it.
+
+use golem_engine::GolemBuilder;
+use mock_yagna::{Config, Seed, Summary};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::journal::Journal;
+use super::observer::{Listener, Observer};
+use super::work::WorkResult;
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::language::Scenario;
+use crate::report::outcome::Outcome;
+use crate::report::output::Output;
+use crate::stage::{self, Layer, Stage};
+use crate::workload::{StagedImage, Workload, Workloads};
+
+/// What is to be set up.
+pub(crate) struct Plan<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) seed: u64,
+    pub(crate) backend: Backend,
+    pub(crate) output: &'a Output,
+    pub(crate) layer: &'a Layer,
+    pub(crate) workloads: &'a Workloads,
+    pub(crate) listener: Option<Listener>,
+}
+
+/// A scenario that is set up.
+pub(crate) struct Setting<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) workload: &'a dyn Workload,
+    pub(crate) output: &'a Output,
+    pub(crate) stage: Stage,
+    pub(crate) observer: Observer,
+    pub(crate) begin: Instant,
+    seed: u64,
+    journal: Journal,
+    /// A folder that is removed at the end.
+    _image: StagedImage,
+}
+
+/// What a scenario left behind.
+pub(crate) struct Remains {
+    pub(crate) outcome: Outcome,
+    /// Of a simulated network.
+    pub(crate) network: Option<Summary>,
+    /// SHA-256 of the journal.
+    pub(crate) sha256: String,
+}
+
+fn unwritten(output: &Output) -> impl Fn(std::io::Error) -> Error + '_ {
+    |error| Error::Output {
+        path: output.journal(),
+        reason: error.to_string(),
+    }
+}
+
+impl<'a> Setting<'a> {
+    /// Sets it up. Needs the runtime of the backend.
+    pub(crate) async fn begin(plan: Plan<'a>) -> Result<Setting<'a>, Error> {
+        let Plan {
+            scenario,
+            seed,
+            backend,
+            output,
+            ..
+        } = plan;
+        let workload = plan.workloads.of(scenario)?;
+        let image = plan.workloads.image(scenario, backend)?;
+        let journal = Journal::create(&output.journal()).map_err(unwritten(output))?;
+        let config = network_config(scenario, seed, &image);
+        let stage = match backend {
+            Backend::Memory => Stage::memory(config, scenario.time.epoch, plan.layer),
+            Backend::Http => Stage::http(config).await?,
+            Backend::Yagna => Stage::yagna(),
+        };
+        let begin = Instant::now();
+        if let Some(network) = stage.network() {
+            journal.follow(network.clone());
+        }
+        let observer = Observer::new(journal.clone(), stage.clock(), plan.listener);
+        let about = json!({
+            "scenario": scenario.name.value,
+            "seed": seed,
+            "backend": backend,
+        });
+        observer.stage("stage", "set", &about);
+        Ok(Setting {
+            scenario,
+            workload,
+            output,
+            stage,
+            observer,
+            begin,
+            seed,
+            journal,
+            _image: image,
+        })
+    }
+
+    /// An engine that is set up for the scenario.
+    pub(crate) fn golem(&self) -> GolemBuilder {
+        let requestor = &self.scenario.requestor;
+        let mut builder = self.stage.golem(self.seed).budget(requestor.budget.value);
+        if self.stage.network().is_some() {
+            builder = builder
+                .app_key(&requestor.app_key)
+                .subnet(&requestor.subnet);
+        }
+        match requestor.no_offers_timeout {
+            Some(timeout) => {
+                builder.configure(move |config| config.market.no_offers_timeout = timeout.0)
+            }
+            None => builder,
+        }
+    }
+
+    /// Lets accepted invoices be paid, gathers the facts and ends the network.
+    pub(crate) async fn end(self, work: WorkResult) -> Result<Remains, Error> {
+        let elapsed = self.begin.elapsed();
+        self.stage.settle().await;
+        let mut outcome = self.observer.finish();
+        outcome.elapsed = elapsed;
+        outcome.began = work.began;
+        outcome.error = work.error;
+        outcome.failed_steps = work.failed_steps;
+        outcome.task_results = work.task_results;
+        outcome.open = work.open;
+        outcome.files = self.output.downloads()?;
+        let network = self.stage.network().map(|network| network.summary());
+        if let Some(summary) = &network {
+            outcome.agreements = summary.agreements as u64;
+            outcome.activities = summary.activities as u64;
+            outcome.invoices_paid = summary.invoices_paid as u64;
+            outcome.violations = summary.violations.iter().map(ToString::to_string).collect();
+            let open = summary.open.iter().map(ToString::to_string);
+            outcome.open.extend(open);
+        }
+        self.observer.stage("stage", "struck", &json!({}));
+        let tally = self.journal.finish().map_err(unwritten(self.output))?;
+        self.stage.strike().await;
+        outcome.engine_events = tally.engine_events;
+        outcome.network_events = tally.network_events;
+        Ok(Remains {
+            outcome,
+            network,
+            sha256: tally.sha256,
+        })
+    }
+}
+
+/// The network that a scenario describes.
+fn network_config(scenario: &Scenario, seed: u64, image: &StagedImage) -> Config {
+    let faults = scenario.faults.iter().map(|fault| fault.value.clone());
+    Config {
+        providers: scenario.draw_providers(Seed::from_u64(seed)),
+        default_image: image.image.clone(),
+        funds: scenario.requestor.funds,
+        latency: scenario.latency.clone(),
+        faults: faults.collect(),
+        ..stage::network_config(seed)
+    }
+}

@@ -1,0 +1,75 @@
+//! Claims about the names of workloads.
+
+use futures::future::{FutureExt, LocalBoxFuture};
+
+use super::*;
+use crate::language::Origin;
+
+fn scenario(text: &str) -> Scenario {
+    let origin = Origin {
+        file: "trial.yaml".into(),
+        folder: None,
+    };
+    Scenario::parse(text, origin).expect("valid")
+}
+
+fn message(text: &str) -> String {
+    let refused = Workloads::default().check(&scenario(text));
+    refused.expect_err("unknown").to_string()
+}
+
+#[cfg(feature = "simple-service")]
+#[test]
+fn a_misspelt_workload_or_image_is_named_with_its_place_and_comes_with_a_suggestion() {
+    let service = "name: trial\nservice:\n  name: simple-servise\n  duration: 10m\n";
+    assert_eq!(
+        message(service),
+        "trial.yaml:3:9: unknown service `simple-servise`; did you mean `simple-service`?"
+    );
+    let image =
+        "name: trial\ntasks: {name: hello-tasks, count: 1}\nimage: {program: simple-servise}\n";
+    assert_eq!(
+        message(image),
+        "trial.yaml:3:18: unknown image `simple-servise`; did you mean `simple-service`?"
+    );
+}
+
+#[test]
+fn tasks_are_no_service_and_have_no_image() {
+    let service = "name: trial\nservice: {name: hello-tasks, duration: 10m}\n";
+    assert!(message(service).contains("unknown service `hello-tasks`"));
+    let image =
+        "name: trial\ntasks: {name: hello-tasks, count: 1}\nimage: {program: hello-tasks}\n";
+    assert!(message(image).contains("unknown image `hello-tasks`"));
+}
+
+struct Mine;
+
+impl Workload for Mine {
+    fn name(&self) -> &'static str {
+        "mine"
+    }
+
+    fn section(&self) -> Section {
+        Section::Tasks
+    }
+
+    fn start<'a>(
+        &'a self,
+        _: &'a Golem,
+        _: &'a Job<'a>,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
+        async { Err("not today".into()) }.boxed_local()
+    }
+}
+
+#[test]
+fn a_workload_of_your_own_is_run_by_its_name_and_says_why_it_does_not_start() {
+    let scenario = scenario(
+        "name: trial\nproviders: [{name: alice}]\ntasks: {name: mine, count: 1}\n\
+         expect: [{error_contains: not today}]\n",
+    );
+    assert!(Workloads::default().check(&scenario).is_err());
+    let workloads = Workloads::default().with(Mine);
+    assert!(workloads.check(&scenario).is_ok());
+}
