@@ -2,7 +2,6 @@
 //! waiting for results. Does not own: what scripts say (`script/`), who rents (`market/`).
 
 mod batch;
-mod limits;
 mod machine;
 #[cfg(test)]
 mod tests;
@@ -15,8 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use golem_wire::{ActivityId, AgreementId};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use batch::{Batch, Patience};
-pub use limits::ActivityLimits;
+pub(crate) use batch::{Batch, BatchError, Patience};
 pub(crate) use machine::{Machine, RentError};
 pub(crate) use unfinished::Unfinished;
 pub(crate) use watch::ActivityHealth;

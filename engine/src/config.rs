@@ -1,5 +1,7 @@
-//! Every knob of the engine: unit in the type, default, reason. Owns: reading the environment.
-//! Does not own: what the daemon knows (accounts, wallets).
+//! Every setting of the engine, below all that reads them. Owns: reading the environment. Does not
+//! own: the limits of each part (`config/limits.rs`), what the daemon knows (accounts, wallets).
+
+mod limits;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,13 +9,11 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use http::HeaderValue;
-use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use crate::activity::ActivityLimits;
-use crate::error::ConfigError;
-use crate::journal::Durability;
-pub use crate::recovery::RecoveryLimits;
+pub(crate) use limits::UNUSED_GRACE;
+pub use limits::{ActivityLimits, MarketLimits, PaymentLimits, RecoveryLimits, ShutdownLimits};
 
 /// Where a daemon listens unless told otherwise.
 pub const DEFAULT_API_URL: &str = "http://127.0.0.1:7465";
@@ -97,130 +97,66 @@ pub struct Config {
     pub shutdown: ShutdownLimits,
 }
 
-/// Limits of renting.
-#[derive(Clone, Debug)]
+/// What an entry survives once it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct MarketLimits {
-    /// A job that rented nothing and has no draft for so long fails with the reasons.
-    pub no_offers_timeout: Duration,
-    /// Proposals that are countered at the same time.
-    pub concurrent_counters: usize,
-    /// Drafts kept ready beyond those that are waited for.
-    pub spare_drafts: usize,
-    /// Offers and drafts kept; beyond it the worst ones are dropped.
-    pub max_proposals: usize,
-    /// How long a provider may take to answer a counter-proposal.
-    pub answer_timeout: Duration,
-    /// How long a better-scored provider's answer is waited for when a worse draft is there.
-    pub patience: Duration,
-    /// How long a provider that failed us before is passed over when it is the only one.
-    pub last_resort_after: Duration,
-    /// How long a provider may take to approve an agreement.
-    pub approval_timeout: Duration,
-    /// Age at which a demand is replaced; daemons expire them after an hour.
-    pub resubscribe_after: Duration,
-    /// How long a provider to whom something is owed is not signed again; it is the last resort
-    /// after that, until it is paid. Its invoice may never come.
-    pub owed_wait: Duration,
+pub enum Durability {
+    /// The end of the process, `kill -9` included. Power loss may take the last entries, never the
+    /// order of what is left (`synchronous = NORMAL`).
+    #[default]
+    Process,
+    /// Power loss, too, on disks that keep their word: every entry waits for the disk
+    /// (`synchronous = FULL`).
+    Power,
 }
 
-/// Limits of paying.
-#[derive(Clone, Debug)]
+/// What is done about what an earlier life left open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub struct PaymentLimits {
-    /// How much more than usage × price a document may ask for, as a fraction.
-    pub tolerance: Decimal,
-    /// Usage time granted beyond what the engine measured, for clocks and delivery.
-    pub grace: Duration,
-    /// Documents accepted at the same time.
-    pub concurrent_acceptances: usize,
-    /// How long an agreement that ended is remembered once its invoice is accepted, so that
-    /// another document for it is told from a stranger's.
-    pub remember: Duration,
-    /// How long an agreement that ended is remembered without an invoice; it is named as unpaid
-    /// then, and forgotten.
-    pub invoice_wait: Duration,
+pub enum Recovery {
+    /// Services that are resumed by name go on with their activities; the budget is kept; the rest
+    /// is settled.
+    #[default]
+    Adopt,
+    /// Everything is brought to its end, and what is owed for it is accepted.
+    Settle,
+    /// Everything is left as it is, and named.
+    Report,
 }
 
-/// Deadlines of stopping, stage by stage; see [`longest`](Self::longest) for all of them together.
-#[derive(Clone, Debug)]
+/// Why a configuration is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub struct ShutdownLimits {
-    /// For services and tasks to end by themselves.
-    pub jobs: Duration,
-    /// For activities to be destroyed.
-    pub activities: Duration,
-    /// For agreements to be terminated.
-    pub agreements: Duration,
-    /// For final invoices to arrive and be accepted.
-    pub invoices: Duration,
-    /// For accepted documents to be settled by the payment driver; not waited for unless set, since
-    /// drivers collect payments for minutes or hours.
-    pub settlement: Option<Duration>,
-    /// For loose ends: unsubscribing, looking for what is left, releasing, tasks; each of them.
-    pub cleanup: Duration,
-    /// For each stage once stopping is hurried by `abort()`.
-    pub abort: Duration,
-}
-
-impl ShutdownLimits {
-    /// Stages that have [`cleanup`](Self::cleanup) as their deadline.
-    const LOOSE_ENDS: u32 = 5;
-
-    /// The sum of the deadlines: stopping has ended after this time, whatever the daemon and the
-    /// providers do.
-    pub fn longest(&self) -> Duration {
-        let stages = [self.jobs, self.activities, self.agreements, self.invoices];
-        let settlement = self.settlement.unwrap_or_default();
-        let loose_ends = self.cleanup.saturating_mul(Self::LOOSE_ENDS);
-        [settlement, loose_ends]
-            .into_iter()
-            .chain(stages)
-            .fold(Duration::ZERO, Duration::saturating_add)
-    }
-}
-
-impl Default for MarketLimits {
-    fn default() -> Self {
-        MarketLimits {
-            no_offers_timeout: Duration::from_secs(60),
-            concurrent_counters: 16,
-            spare_drafts: 4,
-            max_proposals: 2000,
-            answer_timeout: Duration::from_secs(30),
-            patience: Duration::from_secs(2),
-            last_resort_after: Duration::from_secs(10),
-            approval_timeout: Duration::from_secs(30),
-            resubscribe_after: Duration::from_secs(50 * 60),
-            owed_wait: Duration::from_secs(20),
-        }
-    }
-}
-
-impl Default for PaymentLimits {
-    fn default() -> Self {
-        PaymentLimits {
-            tolerance: Decimal::new(5, 2),
-            grace: Duration::from_secs(30),
-            concurrent_acceptances: 8,
-            remember: Duration::from_secs(10 * 60),
-            invoice_wait: Duration::from_secs(24 * 3600),
-        }
-    }
-}
-
-impl Default for ShutdownLimits {
-    fn default() -> Self {
-        ShutdownLimits {
-            jobs: Duration::from_secs(60),
-            activities: Duration::from_secs(15),
-            agreements: Duration::from_secs(30),
-            invoices: Duration::from_secs(60),
-            settlement: None,
-            cleanup: Duration::from_secs(15),
-            abort: Duration::from_secs(3),
-        }
-    }
+pub enum ConfigError {
+    /// No app key.
+    #[error(
+        "no app key: set YAGNA_APPKEY (create one with `yagna app-key create requestor`) or call `app_key()` on the builder"
+    )]
+    MissingAppKey,
+    /// The app key cannot travel in a header.
+    #[error(
+        "the app key (YAGNA_APPKEY) holds characters that no HTTP header can carry; check for line breaks"
+    )]
+    UnusableAppKey,
+    /// The URL of the daemon is none.
+    #[error("`{text}` (YAGNA_API_URL) is not a URL the daemon can be reached at: {reason}")]
+    BadUrl {
+        /// As given.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value that cannot work.
+    #[error("`{name}` = `{value}`: {reason}")]
+    BadValue {
+        /// Name of the setting.
+        name: &'static str,
+        /// As given.
+        value: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// What the caller set; everything else comes from the environment.

@@ -1,26 +1,24 @@
-//! What all parts of an engine share. Owns: handing it to them. Does not own: putting it together
-//! (`start.rs`).
+//! The ports of an engine: what every part needs and none of them owns. Owns: handing them out.
+//! Does not own: the parts themselves (market, payment, recovery), which are put together in
+//! `golem/`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use golem_wire::NodeId;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use crate::api::Rest;
+use crate::api::{ApiError, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon_health::DaemonHealth;
 use crate::event::{Emitter, EventKind};
-use crate::journal::{Log, OpenState};
-use crate::market::{DemandSubscription, Rentals};
+use crate::journal::Log;
 use crate::model::JobId;
-use crate::payment::Payments;
-use crate::recovery::{Recovered, ResumableInstances};
+use crate::retry::Backoff;
 use crate::rng::Seed;
-use crate::shutdown::StopRequest;
 use crate::strategy::MarketStrategy;
-use crate::summary::SummaryLogger;
 use crate::tasks::TaskGroup;
 use crate::transport::Transport;
 
@@ -40,19 +38,8 @@ pub(crate) struct Context {
     pub(crate) node_id: NodeId,
     pub(crate) app_session: String,
     pub(crate) log: Log,
-    pub(crate) rentals: Rentals,
-    pub(crate) payments: Payments,
     pub(crate) daemon_health: DaemonHealth,
-    pub(crate) markets: Mutex<Vec<Weak<DemandSubscription>>>,
     pub(crate) next_job: AtomicU64,
-    pub(crate) summary: SummaryLogger,
-    pub(crate) stop_request: StopRequest,
-    /// Number of the first request of this life.
-    pub(crate) first_op: u64,
-    /// What was open when this life began.
-    pub(crate) before: OpenState,
-    pub(crate) recovered: Recovered,
-    pub(crate) resumable: ResumableInstances,
 }
 
 impl Context {
@@ -91,28 +78,15 @@ impl Context {
         &self.signing
     }
 
-    /// The way to the daemon, for websockets and registries.
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
-    }
-
-    /// Remembers a market, to close it when the engine stops.
-    pub(crate) fn remember_market(&self, subscription: &Arc<DemandSubscription>) {
-        let mut markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
-        markets.retain(|subscription| subscription.strong_count() > 0);
-        markets.push(Arc::downgrade(subscription));
-    }
-
-    /// The markets that may still be open.
-    pub(crate) fn markets(&self) -> Vec<Arc<DemandSubscription>> {
-        let markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
-        markets.iter().filter_map(Weak::upgrade).collect()
-    }
-
     /// Services and task lists. Cancelled first when the engine stops: they then end in order,
     /// and still may use [`tasks`](Self::tasks).
     pub(crate) fn jobs(&self) -> &TaskGroup {
         &self.jobs
+    }
+
+    /// The way to the daemon, for websockets and registries.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// The engine's seed; fork it by a label of your own.
@@ -133,49 +107,64 @@ impl Context {
         &self.log
     }
 
-    /// Requests with smaller numbers are those of earlier lives.
-    pub(crate) fn first_op(&self) -> u64 {
-        self.first_op
-    }
-
-    /// What was open when this life began.
-    pub(crate) fn before(&self) -> &OpenState {
-        &self.before
-    }
-
-    /// What earlier lives left open, and what became of it.
-    pub(crate) fn recovered(&self) -> &Recovered {
-        &self.recovered
-    }
-
-    /// Instances of earlier lives that wait for their service.
-    pub(crate) fn resumable(&self) -> &ResumableInstances {
-        &self.resumable
-    }
-
-    /// The wish to stop, and the end.
-    pub(crate) fn stop_request(&self) -> &StopRequest {
-        &self.stop_request
-    }
-
-    /// Knows whether the daemon is there.
-    pub(crate) fn daemon_health(&self) -> &DaemonHealth {
-        &self.daemon_health
-    }
-
-    pub(crate) fn rentals(&self) -> &Rentals {
-        &self.rentals
-    }
-
-    pub(crate) fn payments(&self) -> &Payments {
-        &self.payments
-    }
-
     /// The id of the next job: `service-1`, `tasks-2`, …
     pub(crate) fn next_job(&self, kind: &str) -> JobId {
         JobId::new(format!(
             "{kind}-{}",
             self.next_job.fetch_add(1, Ordering::Relaxed)
         ))
+    }
+
+    /// Whether the daemon is away, and worth waiting for: nothing may be given up then.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn is_daemon_away(&self) -> bool {
+        self.daemon_health.is_away(&self.rest).await
+    }
+
+    /// Whether the daemon was found away at some time after `at`.
+    pub(crate) fn was_daemon_away(&self, at: Instant) -> bool {
+        self.daemon_health.was_away(at)
+    }
+
+    /// Waits until the daemon is back; `false` when it stays away beyond the limit.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn daemon_back(&self, backoff: &mut Backoff) -> bool {
+        self.daemon_health.back(&self.rest, backoff).await
+    }
+
+    /// Repeats a call that does no harm when repeated, until it works, fails for good, or
+    /// `attempts` of it failed although the daemon was there.
+    ///
+    /// # Errors
+    /// The last call's.
+    pub(crate) async fn insist<T, F>(
+        &self,
+        backoff: &mut Backoff,
+        attempts: u32,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ApiError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let mut attempt = 1;
+        loop {
+            match call().await {
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(%error, attempt, "call failed");
+                    if !self.is_daemon_away().await {
+                        if attempt >= attempts {
+                            return Err(error);
+                        }
+                        attempt += 1;
+                    }
+                    backoff.pause().await;
+                }
+                done => return done,
+            }
+        }
     }
 }

@@ -7,14 +7,13 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::api::{ApiError, ApiErrorKind, Rest};
-use crate::context::Context;
 use crate::lifecycle::daemon_health::{Answers, Standing};
 use crate::retry::Backoff;
 
 /// A daemon answers who we are from its memory; one that needs longer is as good as away.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The daemon's presence, shared by all parts of an engine.
+/// How the daemon stands, shared by all parts of an engine.
 #[derive(Debug)]
 pub(crate) struct DaemonHealth {
     /// How long an absence is waited out.
@@ -55,6 +54,30 @@ impl DaemonHealth {
         }
         known.standing(Instant::now(), self.limit)
     }
+
+    /// Whether it is away, and worth waiting for.
+    pub(crate) async fn is_away(&self, rest: &Rest) -> bool {
+        self.ask(rest).await == Standing::Away
+    }
+
+    /// Whether it was found away at some time after `at`.
+    pub(crate) fn was_away(&self, at: Instant) -> bool {
+        self.last_away.borrow().is_some_and(|last| last >= at)
+    }
+
+    /// Waits until it is back; `false` when it stays away beyond the limit.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn back(&self, rest: &Rest, backoff: &mut Backoff) -> bool {
+        loop {
+            match self.ask(rest).await {
+                Standing::Here => return true,
+                Standing::Gone => return false,
+                Standing::Away => backoff.pause().await,
+            }
+        }
+    }
 }
 
 /// Whether a purely local question fails like this only when nobody is there to answer.
@@ -65,67 +88,5 @@ fn is_absence(error: &ApiError) -> bool {
         | ApiErrorKind::Broken { .. } => true,
         ApiErrorKind::Refused { status, .. } => status.is_server_error(),
         _ => false,
-    }
-}
-
-impl Context {
-    /// Whether the daemon is away, and worth waiting for: nothing may be given up then.
-    ///
-    /// # Cancel safety
-    /// Cancel-safe.
-    pub(crate) async fn is_daemon_away(&self) -> bool {
-        self.daemon_health().ask(self.rest()).await == Standing::Away
-    }
-
-    /// Whether the daemon was found away at some time after `at`.
-    pub(crate) fn was_daemon_away(&self, at: Instant) -> bool {
-        let last = *self.daemon_health().last_away.borrow();
-        last.is_some_and(|last| last >= at)
-    }
-
-    /// Waits until the daemon is back; `false` when it stays away beyond the limit.
-    ///
-    /// # Cancel safety
-    /// Cancel-safe.
-    pub(crate) async fn daemon_back(&self, backoff: &mut Backoff) -> bool {
-        loop {
-            match self.daemon_health().ask(self.rest()).await {
-                Standing::Here => return true,
-                Standing::Gone => return false,
-                Standing::Away => backoff.pause().await,
-            }
-        }
-    }
-
-    /// Repeats a call that does no harm when repeated, until it works, fails for good, or
-    /// `attempts` of it failed although the daemon was there.
-    ///
-    /// # Errors
-    /// The last call's.
-    pub(crate) async fn insist<T, F>(
-        &self,
-        backoff: &mut Backoff,
-        attempts: u32,
-        mut call: impl FnMut() -> F,
-    ) -> Result<T, ApiError>
-    where
-        F: Future<Output = Result<T, ApiError>>,
-    {
-        let mut attempt = 1;
-        loop {
-            match call().await {
-                Err(error) if error.is_retryable() => {
-                    tracing::debug!(%error, attempt, "call failed");
-                    if !self.is_daemon_away().await {
-                        if attempt >= attempts {
-                            return Err(error);
-                        }
-                        attempt += 1;
-                    }
-                    backoff.pause().await;
-                }
-                done => return done,
-            }
-        }
     }
 }

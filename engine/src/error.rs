@@ -1,10 +1,11 @@
-//! The errors users meet. Owns: [`Error`], [`ConfigError`]; each area has its own narrower enum.
+//! The error users meet. Owns: [`Error`], which takes in the narrower enum of each area.
 
 use golem_wire::Glm;
 
 use crate::api::ApiError;
+pub use crate::config::ConfigError;
 use crate::journal::JournalError;
-use crate::market::SignError;
+use crate::market::{SignError, SubscribeError};
 use crate::rng::NoEntropy;
 use crate::tasks::TaskLost;
 
@@ -67,36 +68,11 @@ pub enum Error {
     Stopped,
 }
 
-/// Why a configuration is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// No app key.
-    #[error(
-        "no app key: set YAGNA_APPKEY (create one with `yagna app-key create requestor`) or call `app_key()` on the builder"
-    )]
-    MissingAppKey,
-    /// The app key cannot travel in a header.
-    #[error(
-        "the app key (YAGNA_APPKEY) holds characters that no HTTP header can carry; check for line breaks"
-    )]
-    UnusableAppKey,
-    /// The URL of the daemon is none.
-    #[error("`{text}` (YAGNA_API_URL) is not a URL the daemon can be reached at: {reason}")]
-    BadUrl {
-        /// As given.
-        text: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A value that cannot work.
-    #[error("`{name}` = `{value}`: {reason}")]
-    BadValue {
-        /// Name of the setting.
-        name: &'static str,
-        /// As given.
-        value: String,
-        /// What is wrong.
-        reason: String,
-    },
+impl From<SubscribeError> for Error {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Stopped => Error::Stopped,
+            SubscribeError::Api(error) => Error::Api(error),
+        }
+    }
 }

@@ -25,11 +25,11 @@ pub struct Gauges {
 impl Golem {
     /// How much the engine keeps in memory now.
     pub fn gauges(&self) -> Gauges {
-        let context = self.context();
+        let (context, rentals) = (self.context(), self.market().rentals());
         Gauges {
-            agreements: context.rentals().all().len(),
-            accounts: context.payments().known(),
-            markets: context.markets().len(),
+            agreements: rentals.all().len(),
+            accounts: rentals.accounts(),
+            markets: self.market().subscriptions().len(),
             tasks: context.tasks().len() + context.jobs().len(),
             journaled: context.log().read(|open_state| {
                 open_state.allocations.len()

@@ -1,5 +1,5 @@
-//! The engine's handle. Owns: what can be asked of a running engine, and noticing that nobody holds
-//! it any more.
+//! The engine's handle, and the assembly of its parts. Owns: what can be asked of a running engine,
+//! and noticing that its last handle is gone.
 
 mod builder;
 mod start;
@@ -13,15 +13,27 @@ pub use builder::GolemBuilder;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::recovery::{self, RecoveryReport};
-use crate::summary::Summary;
+use crate::market::Market;
+use crate::payment::Payments;
+use crate::recovery::{self, Recovered, RecoveryReport};
+use crate::shutdown::{Shutdown, ShutdownReport, Urgency};
+use crate::summary::{Summary, SummaryLogger};
 
 /// A running engine. Cheap to clone; ended by [`stop`](Self::stop). When the last handle is dropped
 /// without it, everything is cut off, and what was rented stays rented until the daemon's timeouts.
 #[derive(Clone)]
 pub struct Golem {
-    context: Arc<Context>,
-    _alive: Arc<Alive>,
+    engine: Arc<Engine>,
+}
+
+/// The parts of an engine. Held by handles only, so that it is dropped with the last of them.
+pub(crate) struct Engine {
+    pub(crate) context: Arc<Context>,
+    pub(crate) market: Arc<Market>,
+    pub(crate) payments: Arc<Payments>,
+    pub(crate) recovered: Arc<Recovered>,
+    pub(crate) shutdown: Arc<Shutdown>,
+    summary: SummaryLogger,
 }
 
 impl Golem {
@@ -30,23 +42,31 @@ impl Golem {
         GolemBuilder::default()
     }
 
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     pub(crate) fn context(&self) -> &Arc<Context> {
-        &self.context
+        &self.engine.context
+    }
+
+    pub(crate) fn market(&self) -> &Arc<Market> {
+        &self.engine.market
     }
 
     /// Who we are on the network.
     pub fn node_id(&self) -> &NodeId {
-        self.context.node_id()
+        self.context().node_id()
     }
 
     /// The settings in force.
     pub fn config(&self) -> &Config {
-        self.context.config()
+        self.context().config()
     }
 
     /// What an earlier life of the journal left open, and what became of it up to now.
     pub fn recovered(&self) -> RecoveryReport {
-        self.context.recovered.report(&self.context)
+        self.engine.recovered.report()
     }
 
     /// Settles what an earlier life left open and is open still: because the daemon did not tell
@@ -56,9 +76,9 @@ impl Golem {
     /// # Cancel safety
     /// Runs to completion in an owned task.
     pub async fn recover(&self) -> RecoveryReport {
-        let context = Arc::clone(&self.context);
-        let done = self.context.tasks.run("recover-again", async move {
-            recovery::again(&context).await;
+        let recovered = Arc::clone(&self.engine.recovered);
+        let done = self.context().tasks().run("recover-again", async move {
+            recovery::again(&recovered).await;
         });
         if let Err(lost) = done.await {
             tracing::error!(%lost, "recovery did not end in order");
@@ -68,37 +88,67 @@ impl Golem {
 
     /// What happened so far.
     pub fn summary(&self) -> Summary {
-        self.context.summary.summary()
+        self.engine.summary.summary()
+    }
+
+    /// Stops everything, stage by stage, each with its own deadline: no new work is taken; services
+    /// and tasks end by themselves, handlers included; activities are destroyed, agreements
+    /// terminated, final invoices accepted, demands withdrawn, the budget released. It has ended
+    /// within [`ShutdownLimits::longest`](crate::config::ShutdownLimits::longest), whatever the
+    /// daemon and the providers do. Later calls wait for the same end.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn stop(&self) -> ShutdownReport {
+        self.end(Urgency::Drain).await
+    }
+
+    /// Stops at once, or hurries a stop under way: handlers are cut off, agreements still get their
+    /// terminate request, invoices are not waited for. What is owed then is in the report and in
+    /// the journal, and the budget for it is kept.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn abort(&self) -> ShutdownReport {
+        self.end(Urgency::Abort).await
+    }
+
+    /// Waits until the engine is stopped, by whomever; see
+    /// [`stop_on_signals`](Self::stop_on_signals).
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn stopped(&self) -> ShutdownReport {
+        self.engine.shutdown.over().await
+    }
+
+    async fn end(&self, urgency: Urgency) -> ShutdownReport {
+        self.engine.shutdown.begin(urgency);
+        self.stopped().await
     }
 }
 
 impl fmt::Debug for Golem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Golem")
-            .field("node_id", &self.context.node_id)
+            .field("node_id", self.node_id())
             .finish_non_exhaustive()
     }
 }
 
-/// Notices that the last handle is gone.
-struct Alive(Arc<Context>);
-
-impl Drop for Alive {
+impl Drop for Engine {
+    /// The last handle is gone.
     fn drop(&mut self) {
-        let context = &self.0;
-        if context.stop_request.is_wanted() {
+        if self.shutdown.request.is_wanted() {
             return;
         }
-        for rental in context.rentals.all() {
-            if rental.is_open() {
-                tracing::error!(agreement = %rental.agreement_id, provider = %rental.provider_name,
-                    "dropped without stop(): the agreement stays in force until the provider ends it");
-            }
+        for rental in self.market.rentals().open() {
+            tracing::error!(agreement = %rental.agreement_id, provider = %rental.provider_name,
+                "dropped without stop(): the agreement stays in force until the provider ends it");
         }
-        let allocation = context.payments.allocation().allocation_id;
+        let allocation = &self.payments.allocation().allocation_id;
         tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
-        context.jobs.cancel();
-        context.tasks.cancel();
-        context.rentals.clear();
+        self.context.jobs().cancel();
+        self.context.tasks().cancel();
     }
 }

@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::NodeId;
 use url::Url;
 
+pub use crate::config::Durability;
 pub(crate) use entry::services_at;
 pub use entry::{Change, Entry, FORMAT, Fact, Feed, InstanceRecord, Outcome, Record};
 pub use memory::MemoryJournal;
@@ -41,7 +42,7 @@ pub use open_state::{
     AgreementEntry, AllocationEntry, InvoiceEntry, Lifetime, OpenState, Owner, Unresolved,
 };
 pub use salvage::SetAside;
-pub use sqlite::{Durability, Inspection, SqliteJournal, SqliteOptions};
+pub use sqlite::{Inspection, SqliteJournal, SqliteOptions};
 
 use crate::clock::Clock;
 

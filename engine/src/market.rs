@@ -1,6 +1,6 @@
 //! Renting machines: demands, proposals, agreements. Owns: the loops that perform what
-//! [`lifecycle`](crate::lifecycle) decides. Used by services and tasks through [`Market`] and
-//! [`Rental`], and by nobody else.
+//! [`lifecycle`](crate::lifecycle) decides, and the record of each agreement ([`Rental`]). Does not
+//! own: documents and money (`payment/`).
 
 mod agreement_events;
 mod demand;
@@ -18,9 +18,9 @@ mod terminate;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use golem_wire::NodeId;
+use golem_wire::payment::Allocation;
 use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
@@ -29,13 +29,13 @@ pub(crate) use demand::SESSION_PROPERTY;
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
 pub use refusals::{MarketSummary, Refusal};
 pub(crate) use rental::{RECOVERED, Rental, offer_of};
-pub(crate) use rentals::{LeftOpen, Rentals};
+pub use rentals::OpenAgreement;
+pub(crate) use rentals::Rentals;
 pub(crate) use subscription::DemandSubscription;
 pub(crate) use terminate::terminate;
 
 use crate::api::ApiError;
 use crate::context::Context;
-use crate::error::Error;
 use crate::model::{JobId, ResolvedPayload};
 
 /// Why no machine was rented.
@@ -61,53 +61,67 @@ pub enum SignError {
     Api(ApiError),
 }
 
-/// A published demand and everything that came of it. Cheap to clone; closed by
-/// [`close`](Self::close), not by being dropped.
-#[derive(Clone)]
-pub(crate) struct Market(Arc<DemandSubscription>);
+/// Why no demand was published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubscribeError {
+    /// The engine is stopping or stopped.
+    #[error("the engine is stopped")]
+    Stopped,
+    /// The daemon refused, or did not answer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
 
-impl Context {
+/// The demands of an engine, and the agreements that came of them.
+pub(crate) struct Market {
+    context: Arc<Context>,
+    rentals: Arc<Rentals>,
+    /// What agreements are paid from.
+    budget: Allocation,
+    subscriptions: Mutex<Vec<Weak<DemandSubscription>>>,
+}
+
+impl Market {
+    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, budget: Allocation) -> Self {
+        Market {
+            context,
+            rentals,
+            budget,
+            subscriptions: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<DemandSubscription>>> {
+        // Every statement leaves the list consistent.
+        self.subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Agreements by id.
+    pub(crate) fn rentals(&self) -> &Arc<Rentals> {
+        &self.rentals
+    }
+
+    /// Demands that may still be published.
+    pub(crate) fn subscriptions(&self) -> Vec<Arc<DemandSubscription>> {
+        self.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Publishes a demand for the payload and begins to collect and counter proposals.
     ///
     /// # Errors
-    /// The daemon's refusal of the demand, or [`Error::Stopped`].
-    pub(crate) async fn open_market(
+    /// [`SubscribeError`], when nothing was published.
+    pub(crate) async fn subscribe(
         self: &Arc<Self>,
         job: JobId,
         payload: &ResolvedPayload,
         expiration: Timestamp,
-    ) -> Result<Market, Error> {
-        DemandSubscription::open(self, job, payload, expiration)
-            .await
-            .map(Market)
-    }
-}
-
-impl Market {
-    /// Rents a machine: waits for a draft, promotes and confirms it, and waits for the provider's
-    /// approval; the next draft after a refusal. Many run at once. Providers in `avoid` are the
-    /// last resort.
-    ///
-    /// # Errors
-    /// [`SignError`], when nothing was rented.
-    ///
-    /// # Cancel safety
-    /// Cancel-safe: an agreement that nobody waits for any more is cancelled or terminated.
-    pub(crate) async fn sign(&self, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
-        self.0.sign(avoid).await
-    }
-
-    /// Withdraws the demand. Agreements are not touched.
-    ///
-    /// # Cancel safety
-    /// Runs to completion in an owned task.
-    pub(crate) async fn close(&self) {
-        self.0.close().await;
-    }
-
-    /// Offers seen up to now, and why they were refused.
-    #[cfg(test)]
-    pub(crate) fn refusals(&self) -> MarketSummary {
-        self.0.summary()
+    ) -> Result<Arc<DemandSubscription>, SubscribeError> {
+        let subscription = DemandSubscription::open(self, job, payload, expiration).await?;
+        let mut subscriptions = self.lock();
+        subscriptions.retain(|subscription| subscription.strong_count() > 0);
+        subscriptions.push(Arc::downgrade(&subscription));
+        Ok(subscription)
     }
 }

@@ -1,5 +1,6 @@
-//! Paying: the allocation, and the documents of our agreements. Owns: the accounts of all
-//! agreements. The rules are in [`lifecycle::payment`](crate::lifecycle::payment).
+//! Paying: the allocation, and the documents of our agreements. Owns: hearing of documents, and
+//! accepting each once. The rules are in [`lifecycle::payment`](crate::lifecycle::payment), how far
+//! each document is stands in the agreement's record ([`Rental`]).
 
 mod acceptance;
 mod allocation;
@@ -13,74 +14,83 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::payment::{Allocation, DemandDecoration};
+use golem_wire::payment::Allocation;
 use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use allocation::{Budgets, begin, keep_alive, release, release_previous_budgets};
+pub(crate) use allocation::{Budgets, begin, keep_alive};
 pub(crate) use feed_cursor::FeedCursor;
 pub(crate) use feeds::{follow_debit_notes, follow_invoices};
 pub(crate) use previous_run::{PreviousBudget, is_accepted, take_up};
 pub(crate) use reconcile::{catch_up, settlement, try_again};
 
-use crate::OpenDocument;
-use crate::api::ApiError;
 use crate::context::Context;
-use crate::lifecycle::payment::{Account, Effect, Event, InvoiceState};
-use crate::market::Rental;
+use crate::lifecycle::payment::{Effect, Event, InvoiceState};
+use crate::market::{Rental, Rentals};
 
 /// Accepted invoices that are watched for settlement, the latest ones.
 const MAX_UNSETTLED: usize = 10_000;
 
-/// What the engine owes and paid.
+/// A document of a provider that is not accepted although its agreement was used, or that is
+/// accepted and not settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenDocument {
+    /// Its agreement.
+    pub agreement_id: AgreementId,
+    /// The provider's name.
+    pub provider_name: String,
+    /// Its kind and id: `invoice 3f…`.
+    pub document: String,
+    /// What it asks for, in GLM.
+    pub amount: Glm,
+}
+
+/// Accepting and refusing what providers ask for.
 pub(crate) struct Payments {
+    context: Arc<Context>,
+    rentals: Arc<Rentals>,
     allocation: Allocation,
     /// Budgets of earlier lives, for their debts.
     earlier: Mutex<Vec<PreviousBudget>>,
-    accounts: Mutex<Accounts>,
+    /// Accepted, and not known to be settled.
+    unsettled: Mutex<IndexMap<InvoiceId, OpenDocument>>,
     /// Counts changes, for those who wait for invoices.
     changed: watch::Sender<u64>,
     /// Documents accepted at the same time.
     gate: Arc<Semaphore>,
 }
 
-#[derive(Default)]
-struct Accounts {
-    open: IndexMap<AgreementId, Account>,
-    /// What accounts that are forgotten came to.
-    closed: Totals,
-    /// Accepted, and not known to be settled.
-    unsettled: IndexMap<InvoiceId, OpenDocument>,
-}
-
-/// Money, in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) invoices_accepted: u64,
-    pub(crate) accepted: Glm,
-}
-
 impl Payments {
-    pub(crate) fn new(allocation: Allocation, concurrent: usize) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        allocation: Allocation,
+    ) -> Self {
+        let concurrent = context.config().payment.concurrent_acceptances;
         Payments {
+            context,
+            rentals,
             allocation,
             earlier: Mutex::default(),
-            accounts: Mutex::default(),
+            unsettled: Mutex::default(),
             changed: watch::Sender::new(0),
             gate: Arc::new(Semaphore::new(concurrent.max(1))),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Accounts> {
-        // An account is replaced in one statement.
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_unsettled(&self) -> MutexGuard<'_, IndexMap<InvoiceId, OpenDocument>> {
+        // Every statement leaves the map consistent.
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The budget as the daemon keeps it.
-    pub(crate) fn allocation(&self) -> Allocation {
-        self.allocation.clone()
+    pub(crate) fn allocation(&self) -> &Allocation {
+        &self.allocation
     }
 
     fn earlier(&self) -> MutexGuard<'_, Vec<PreviousBudget>> {
@@ -94,7 +104,7 @@ impl Payments {
     }
 
     /// The budgets of earlier lives, which nobody uses from now on.
-    pub(crate) fn take_previous_budgets(&self) -> Vec<PreviousBudget> {
+    fn take_previous_budgets(&self) -> Vec<PreviousBudget> {
         std::mem::take(&mut *self.earlier())
     }
 
@@ -113,85 +123,15 @@ impl Payments {
         self.allocation.allocation_id.clone()
     }
 
-    /// What the allocation adds to a demand.
-    pub(crate) async fn decorations(
-        &self,
-        context: &Context,
-    ) -> Result<DemandDecoration, ApiError> {
-        let mut backoff = crate::retry::Backoff::new(context.seed().fork("decorations"));
-        let id = &self.allocation.allocation_id;
-        context
-            .insist(&mut backoff, 5, || context.rest().payment().decorations(id))
-            .await
-    }
-
-    fn apply(&self, id: &AgreementId, event: Event) -> Vec<Effect> {
-        let effects = {
-            let mut accounts = self.lock();
-            let account = accounts.open.entry(id.clone()).or_default();
-            let (next, effects) = std::mem::take(account).step(event);
-            *account = next;
-            effects
-        };
+    fn apply(&self, rental: &Rental, event: Event) -> Vec<Effect> {
+        let effects = rental.document(event);
         self.changed.send_modify(|count| *count += 1);
         effects
     }
 
-    /// How far the invoice of an agreement is.
-    pub(crate) fn invoice(&self, id: &AgreementId) -> InvoiceState {
-        self.lock()
-            .open
-            .get(id)
-            .map_or(InvoiceState::None, |account| account.invoice().clone())
-    }
-
-    /// What was accepted for an agreement.
-    pub(crate) fn accepted(&self, id: &AgreementId) -> Glm {
-        self.lock()
-            .open
-            .get(id)
-            .map_or(Glm::ZERO, Account::accepted)
-    }
-
-    /// Whether the invoice of an agreement is accepted.
-    pub(crate) fn is_paid(&self, id: &AgreementId) -> bool {
-        let accounts = self.lock();
-        let invoice = accounts.open.get(id).map(Account::invoice);
-        matches!(invoice, Some(InvoiceState::Accepted { .. }))
-    }
-
-    /// Nothing more comes of an agreement: only its totals stay.
-    pub(crate) fn forget(&self, id: &AgreementId) {
-        let mut accounts = self.lock();
-        if let Some(account) = accounts.open.shift_remove(id) {
-            accounts.closed.add(&account);
-        }
-    }
-
-    /// How many agreements have an account.
-    pub(crate) fn known(&self) -> usize {
-        self.lock().open.len()
-    }
-
-    /// Whether the invoice of an agreement is owed, and only its acceptance failed, or is not known
-    /// to have worked.
-    pub(crate) fn may_be_paid_later(&self, id: &AgreementId) -> bool {
-        matches!(
-            self.invoice(id),
-            InvoiceState::Accepting { .. } | InvoiceState::Refused { passing: true, .. }
-        )
-    }
-
-    /// Whether the acceptance of an invoice failed and may work later.
-    pub(crate) fn any_failed(&self) -> bool {
-        let accounts = self.lock();
-        let mut invoices = accounts.open.values().map(Account::invoice);
-        invoices.any(|it| matches!(it, InvoiceState::Refused { passing: true, .. }))
-    }
-
     /// Documents that came and are not accepted.
     pub(crate) fn debts(&self, rentals: &[Arc<Rental>]) -> Vec<OpenDocument> {
-        let debt = |rental: &Arc<Rental>| match self.invoice(&rental.agreement_id) {
+        let debt = |rental: &Arc<Rental>| match rental.invoice() {
             InvoiceState::Accepting { id, amount } | InvoiceState::Refused { id, amount, .. } => {
                 Some(document(rental, &id, amount))
             }
@@ -202,43 +142,25 @@ impl Payments {
 
     /// An invoice was accepted: the driver is to settle it.
     fn expect_settlement(&self, rental: &Rental, id: &InvoiceId, amount: Glm) {
-        let mut accounts = self.lock();
-        let document = document(rental, id, amount);
-        accounts.unsettled.insert(id.clone(), document);
-        if accounts.unsettled.len() > MAX_UNSETTLED {
-            accounts.unsettled.shift_remove_index(0);
+        let mut unsettled = self.lock_unsettled();
+        unsettled.insert(id.clone(), document(rental, id, amount));
+        if unsettled.len() > MAX_UNSETTLED {
+            unsettled.shift_remove_index(0);
         }
     }
 
     fn settled(&self, id: &InvoiceId) {
-        self.lock().unsettled.shift_remove(id);
+        self.lock_unsettled().shift_remove(id);
     }
 
     /// Accepted invoices that are not known to be settled.
     pub(crate) fn unsettled(&self) -> Vec<OpenDocument> {
-        self.lock().unsettled.values().cloned().collect()
+        self.lock_unsettled().values().cloned().collect()
     }
 
-    /// Wakes when an account changed.
+    /// Wakes when something happened to a document.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
-    }
-
-    pub(crate) fn totals(&self) -> Totals {
-        let accounts = self.lock();
-        let mut totals = accounts.closed;
-        for account in accounts.open.values() {
-            totals.add(account);
-        }
-        totals
-    }
-}
-
-impl Totals {
-    fn add(&mut self, account: &Account) {
-        let accepted = matches!(account.invoice(), InvoiceState::Accepted { .. });
-        self.invoices_accepted += u64::from(accepted);
-        self.accepted = self.accepted + account.accepted();
     }
 }
 

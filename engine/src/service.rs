@@ -24,7 +24,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::WorkContext;
-use crate::context::Context;
 use crate::error::Error;
 use crate::golem::Golem;
 use crate::lifecycle::service::Policy;
@@ -146,7 +145,7 @@ pub(crate) struct Treatment {
 /// Sets a cluster up; made by [`Golem::run_service`].
 #[must_use = "nothing runs before `start()`"]
 pub struct RunService<S: Service> {
-    context: Arc<Context>,
+    golem: Golem,
     params: Vec<S::Params>,
     num_instances: Option<usize>,
     default_params: Option<fn() -> S::Params>,
@@ -176,7 +175,7 @@ impl Golem {
     /// ```
     pub fn run_service<S: Service>(&self) -> RunService<S> {
         RunService {
-            context: Arc::clone(self.context()),
+            golem: self.clone(),
             params: Vec::new(),
             num_instances: None,
             default_params: None,
@@ -299,7 +298,7 @@ impl<S: Service> RunService<S> {
             Some(payload) => payload,
             None => S::payload().await?,
         };
-        let registry = Registry::of(&self.context);
+        let registry = Registry::of(self.golem.context());
         let resolved = payload
             .resolve(&registry)
             .await
@@ -307,7 +306,7 @@ impl<S: Service> RunService<S> {
                 message: error.to_string(),
             })?;
         Cluster::open(
-            self.context,
+            &self.golem,
             payload,
             resolved,
             self.expiration,

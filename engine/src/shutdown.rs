@@ -28,25 +28,33 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
-pub use report::{OpenAgreement, OpenDocument, ShutdownReport, StageReport};
-pub(crate) use stop_request::{StopRequest, Urgency, begin};
+pub use report::{ShutdownReport, StageReport};
+pub(crate) use stop_request::{StopRequest, Urgency};
 
+use crate::config::UNUSED_GRACE;
 use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::payment::InvoiceState;
-use crate::market::Rental;
-use crate::payment;
-
-/// How long an invoice of an agreement is waited for on which nothing ever ran: it is usually zero.
-pub(crate) const UNUSED_GRACE: Duration = Duration::from_secs(3);
+use crate::market::{Market, OpenAgreement, Rental};
+use crate::payment::{self, Payments};
+use crate::recovery::Recovered;
 
 /// Agreements looked after at the same time.
 const AT_ONCE: usize = 16;
 
+/// What is stopped, and how far that is.
+pub(crate) struct Shutdown {
+    pub(crate) context: Arc<Context>,
+    pub(crate) market: Arc<Market>,
+    pub(crate) payments: Arc<Payments>,
+    pub(crate) recovered: Arc<Recovered>,
+    pub(crate) request: StopRequest,
+}
+
 /// Runs stages one after the other.
 struct Stages<'a> {
-    context: &'a Arc<Context>,
+    shutdown: &'a Arc<Shutdown>,
     done: Vec<StageReport>,
 }
 
@@ -62,7 +70,7 @@ impl Stages<'_> {
     ) -> Option<T> {
         let began = Instant::now();
         let hurried = async {
-            self.context.stop_request().hurried().await;
+            self.shutdown.request.hurried().await;
             sleep(when_hurried).await;
         };
         let through = tokio::select! {
@@ -82,35 +90,35 @@ impl Stages<'_> {
 }
 
 /// Stops everything. To be called once, in a task that nobody drops.
-pub(crate) async fn run(context: Arc<Context>) -> ShutdownReport {
-    let limits = context.config().shutdown.clone();
+pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
+    let limits = shutdown.context.config().shutdown.clone();
     let (cleanup, abort) = (limits.cleanup, limits.abort);
     let mut report = ShutdownReport::default();
     let mut stages = Stages {
-        context: &context,
+        shutdown: &shutdown,
         done: Vec::new(),
     };
 
-    context.jobs().cancel();
-    let ending = context.jobs().idle();
+    shutdown.context.jobs().cancel();
+    let ending = shutdown.context.jobs().idle();
     stages
         .run("jobs", limits.jobs, Duration::ZERO, ending)
         .await;
-    report.cut_off = context.jobs().shutdown(Duration::ZERO).await;
+    report.cut_off = shutdown.context.jobs().shutdown(Duration::ZERO).await;
 
-    let withdrawn = withdraw(&context);
-    let destroying = destroy_activities(&context);
+    let withdrawn = withdraw(&shutdown);
+    let destroying = destroy_activities(&shutdown);
     stages
         .run("activities", limits.activities, Duration::ZERO, destroying)
         .await;
-    let terminating = terminate(&context);
+    let terminating = terminate(&shutdown);
     // Those that do not end in time are found below.
     stages
         .run("agreements", limits.agreements, abort, terminating)
         .await;
 
-    let rentals = context.rentals().all();
-    let settling = settle(&context, &rentals, limits.invoices);
+    let rentals = shutdown.market.rentals().all();
+    let settling = settle(&shutdown, &rentals, limits.invoices);
     stages
         .run("invoices", limits.invoices, Duration::ZERO, settling)
         .await;
@@ -124,57 +132,59 @@ pub(crate) async fn run(context: Arc<Context>) -> ShutdownReport {
             .push("a demand may still be published: withdrawing it took too long".into());
     }
     if let Some(limit) = limits.settlement {
-        let settled = payment::settlement(&context);
+        let settled = payment::settlement(&shutdown.payments);
         stages
             .run("settlement", limit, Duration::ZERO, settled)
             .await;
-        report.unsettled = context.payments().unsettled();
+        report.unsettled = shutdown.payments.unsettled();
     }
-    context.loops().cancel();
+    shutdown.context.loops().cancel();
     // Acceptances under way must not lose their budget.
-    let idle = context.tasks().idle();
+    let idle = shutdown.context.tasks().idle();
     stages.run("acceptances", cleanup, abort, idle).await;
-    if !context.stop_request().is_hurried() {
-        let looking = leftovers::end(&context);
+    if !shutdown.request.is_hurried() {
+        let looking = leftovers::end(&shutdown);
         let found = stages
             .run("leftovers", cleanup, Duration::ZERO, looking)
             .await;
         report.leftovers.extend(found.unwrap_or_default());
     }
 
-    report.aborted = context.stop_request().is_hurried();
-    report.agreements = context.rentals().total();
-    let totals = context.payments().totals();
+    report.aborted = shutdown.request.is_hurried();
+    report.agreements = shutdown.market.rentals().total();
+    let totals = shutdown.market.rentals().totals();
     report.invoices_accepted = totals.invoices_accepted;
     report.accepted = totals.accepted;
-    report.unpaid = unpaid(&context, &rentals);
-    report.debts = context.payments().debts(&rentals);
-    let later = |rental: &Arc<Rental>| context.payments().may_be_paid_later(&rental.agreement_id);
+    report.unpaid = unpaid(&shutdown, &rentals);
+    report.debts = shutdown.payments.debts(&rentals);
+    let later = |rental: &Arc<Rental>| rental.may_be_paid_later();
     let kept = rentals.iter().any(later) || report.aborted && !report.unpaid.is_empty();
     report.allocation = if kept {
-        let id = context.payments().allocation().allocation_id;
+        let id = &shutdown.payments.allocation().allocation_id;
         Some(format!("allocation {id} is kept to pay what is owed"))
     } else {
-        let releasing = payment::release(&context);
+        let releasing = async {
+            shutdown.recovered.release_budgets().await;
+            shutdown.payments.release().await
+        };
         match stages.run("allocation", cleanup, abort, releasing).await {
             Some(Ok(())) => None,
             Some(Err(error)) => Some(error.to_string()),
             None => Some("releasing it took too long".into()),
         }
     };
-    context.tasks().cancel();
-    let ending = context.tasks().idle();
+    shutdown.context.tasks().cancel();
+    let ending = shutdown.context.tasks().idle();
     stages.run("tasks", cleanup, abort, ending).await;
     report
         .cut_off
-        .extend(context.tasks().shutdown(Duration::ZERO).await);
-    report.open_agreements = open_agreements(&context, &rentals);
+        .extend(shutdown.context.tasks().shutdown(Duration::ZERO).await);
+    report.open_agreements = open_agreements(&shutdown, &rentals);
     report.stages = stages.done;
     let open = report.open_count();
-    context.log().fact(Fact::Stopped { open });
-    context.log().close();
-    context.rentals().clear();
-    context.emit(EventKind::ShutdownFinished { open });
+    shutdown.context.log().fact(Fact::Stopped { open });
+    shutdown.context.log().close();
+    shutdown.context.emit(EventKind::ShutdownFinished { open });
     report
 }
 
@@ -187,14 +197,17 @@ fn reason() -> Reason {
 }
 
 /// Closes the markets; their demands are withdrawn meanwhile.
-fn withdraw(context: &Arc<Context>) -> impl Future<Output = ()> + use<> {
+fn withdraw(shutdown: &Arc<Shutdown>) -> impl Future<Output = ()> + use<> {
     let (done, withdrawn) = oneshot::channel();
-    let markets = context.markets();
-    context.tasks().spawn("withdraw-demands", async move {
-        join_all(markets.iter().map(|subscription| subscription.close())).await;
-        // Stopping may be past waiting for it.
-        let _ = done.send(());
-    });
+    let markets = shutdown.market.subscriptions();
+    shutdown
+        .context
+        .tasks()
+        .spawn("withdraw-demands", async move {
+            join_all(markets.iter().map(|subscription| subscription.close())).await;
+            // Stopping may be past waiting for it.
+            let _ = done.send(());
+        });
     async move {
         // An error means that the task was cut off, which only stopping does.
         let _ = withdrawn.await;
@@ -203,38 +216,38 @@ fn withdraw(context: &Arc<Context>) -> impl Future<Output = ()> + use<> {
 
 /// Destroys what lives on agreements in force, and what the daemon lists there: an activity that
 /// was created twice is known to the daemon only.
-async fn destroy_activities(context: &Arc<Context>) {
-    let open = context.rentals().open();
+async fn destroy_activities(shutdown: &Arc<Shutdown>) {
+    let open = shutdown.market.rentals().open();
     futures::stream::iter(open)
         .for_each_concurrent(AT_ONCE, |rental| async move {
             let id = rental.agreement_id.clone();
-            leftovers::destroy_activities(context, &id).await;
+            leftovers::destroy_activities(shutdown, &id).await;
         })
         .await;
 }
 
 /// What is being signed now is cancelled, or becomes an agreement to terminate.
-async fn terminate(context: &Arc<Context>) {
-    context.signing().idle().await;
-    if !context.stop_request().is_hurried() {
-        leftovers::adopt(context).await;
+async fn terminate(shutdown: &Arc<Shutdown>) {
+    shutdown.context.signing().idle().await;
+    if !shutdown.request.is_hurried() {
+        leftovers::adopt(shutdown).await;
     }
-    let rentals = context.rentals().all();
+    let rentals = shutdown.market.rentals().all();
     join_all(rentals.iter().map(|rental| rental.terminate(reason()))).await;
 }
 
 /// Waits for the final invoices; they come once agreements have ended.
-async fn settle(context: &Arc<Context>, rentals: &[Arc<Rental>], within: Duration) {
-    let mut changes = context.payments().changes();
-    if context.payments().any_failed() {
+async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Duration) {
+    let mut changes = shutdown.payments.changes();
+    if shutdown.market.rentals().any_failed() {
         // What kept the daemon from accepting may have passed.
-        payment::catch_up(context).await;
+        payment::catch_up(&shutdown.payments).await;
     }
     let waits = |only_used: bool| {
         rentals.iter().any(|rental| {
             (rental.was_used() || !only_used)
                 && matches!(
-                    context.payments().invoice(&rental.agreement_id),
+                    rental.invoice(),
                     InvoiceState::None | InvoiceState::Accepting { .. }
                 )
         })
@@ -254,7 +267,7 @@ async fn settle(context: &Arc<Context>, rentals: &[Arc<Rental>], within: Duratio
                 Ok(Ok(())) => {}
                 Err(_) if only_used && !asked => {
                     asked = true;
-                    payment::catch_up(context).await;
+                    payment::catch_up(&shutdown.payments).await;
                 }
                 // The deadline, or the payments are gone.
                 _ => break,
@@ -263,13 +276,10 @@ async fn settle(context: &Arc<Context>, rentals: &[Arc<Rental>], within: Duratio
     }
 }
 
-fn unpaid(context: &Context, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
+fn unpaid(shutdown: &Shutdown, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
     let why = |rental: &Rental| {
-        let accepted = context
-            .payments()
-            .accepted(&rental.agreement_id)
-            .normalized();
-        match context.payments().invoice(&rental.agreement_id) {
+        let accepted = rental.accepted().normalized();
+        match rental.invoice() {
             InvoiceState::Accepted { .. } => None,
             InvoiceState::None if !rental.was_used() => None,
             InvoiceState::None => Some(format!(
@@ -289,8 +299,9 @@ fn unpaid(context: &Context, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
     };
     let known = rentals
         .iter()
-        .filter_map(|rental| Some(open(rental, why(rental)?)));
-    context
+        .filter_map(|rental| Some(OpenAgreement::of(rental, why(rental)?)));
+    shutdown
+        .market
         .rentals()
         .written_off()
         .into_iter()
@@ -298,16 +309,8 @@ fn unpaid(context: &Context, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
         .collect()
 }
 
-fn open(rental: &Rental, reason: String) -> OpenAgreement {
-    OpenAgreement {
-        agreement_id: rental.agreement_id.clone(),
-        provider_name: rental.provider_name.clone(),
-        reason,
-    }
-}
-
-fn open_agreements(context: &Context, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
-    let named = context.rentals().left_open();
+fn open_agreements(shutdown: &Shutdown, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
+    let named = shutdown.market.rentals().left_open();
     let unfinished = rentals.iter().filter(|rental| {
         rental.is_open()
             && !named
@@ -315,12 +318,7 @@ fn open_agreements(context: &Context, rentals: &[Arc<Rental>]) -> Vec<OpenAgreem
                 .any(|open| open.agreement_id == rental.agreement_id)
     });
     let unfinished: Vec<_> = unfinished
-        .map(|rental| open(rental, "the termination was not answered in time".into()))
+        .map(|rental| OpenAgreement::of(rental, "the termination was not answered in time".into()))
         .collect();
-    let named = named.into_iter().map(|open| OpenAgreement {
-        agreement_id: open.agreement_id,
-        provider_name: open.provider_name,
-        reason: open.reason,
-    });
-    named.chain(unfinished).collect()
+    named.into_iter().chain(unfinished).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::stream::{BoxStream, StreamExt, unfold};
 
 use crate::Golem;
-use crate::shutdown::{Urgency, begin};
+use crate::shutdown::Urgency;
 use crate::tasks::TaskGroup;
 
 impl Golem {
@@ -47,13 +47,13 @@ impl Golem {
     /// Takes each item as a signal.
     fn stop_on(&self, mut signals: BoxStream<'static, &'static str>) {
         // Weak: who listens must not keep an engine alive that was dropped.
-        let context = Arc::downgrade(self.context());
+        let shutdown = Arc::downgrade(&self.engine().shutdown);
         TaskGroup::new("signals").spawn("listen", async move {
             for urgency in [Urgency::Drain, Urgency::Abort] {
                 let Some(name) = signals.next().await else {
                     return;
                 };
-                let Some(context) = context.upgrade() else {
+                let Some(shutdown) = shutdown.upgrade() else {
                     return;
                 };
                 if urgency == Urgency::Drain {
@@ -61,7 +61,7 @@ impl Golem {
                 } else {
                     tracing::warn!("{name}: stopping at once");
                 }
-                begin(&context, urgency);
+                shutdown.begin(urgency);
             }
         });
     }

@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::WorkContext;
-use crate::context::Context;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
@@ -113,7 +112,7 @@ pub enum TaskFailure {
 /// Sets a list of tasks up; made by [`Golem::execute_tasks`].
 #[must_use = "nothing runs before `start()`"]
 pub struct ExecuteTasks<D, R, W> {
-    context: Arc<Context>,
+    golem: Golem,
     payload: Payload,
     data: Vec<D>,
     worker: W,
@@ -158,7 +157,7 @@ impl Golem {
         F: Future<Output = Result<R, HandlerError>> + Send + 'static,
     {
         ExecuteTasks {
-            context: Arc::clone(self.context()),
+            golem: self.clone(),
             payload: payload.into(),
             data: data.into_iter().collect(),
             worker,
@@ -203,7 +202,7 @@ where
     /// # Cancel safety
     /// Not safe: a demand may be left until the engine stops.
     pub async fn start(self) -> Result<Tasks<D, R>, Error> {
-        let context = self.context;
+        let context = Arc::clone(self.golem.context());
         let (results, receiver) = mpsc::channel(RESULT_BUFFER);
         let id = context.next_job("tasks");
         let group = context.jobs().child(id.as_str());
@@ -231,22 +230,23 @@ where
                     message: format!("a timeout of {:?} is too far away", self.timeout),
                 })?;
         context.emit(EventKind::JobStarted { job: id.clone() });
-        let market = match context.open_market(id.clone(), &resolved, expiration).await {
-            Ok(market) => market,
+        let market = self.golem.market();
+        let demand = match market.subscribe(id.clone(), &resolved, expiration).await {
+            Ok(demand) => demand,
             Err(error) => {
                 let text = Some(error.to_string());
                 context.emit(EventKind::JobFinished {
                     job: id,
                     error: text,
                 });
-                return Err(error);
+                return Err(error.into());
             }
         };
         let workers = self.max_workers.min(self.data.len());
         let job = Arc::new(Job {
             context,
             id,
-            market,
+            demand,
             worker: self.worker,
             queue: Queue::new(self.data, self.max_retries.saturating_add(1)),
             results,

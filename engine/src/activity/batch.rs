@@ -4,12 +4,13 @@
 //! Results are cumulative: every answer begins at the first command. A poll that waits is not woken
 //! by a command that fails half-way, so polls are short ([`ActivityLimits::results_poll`]).
 //!
-//! [`ActivityLimits::results_poll`]: super::ActivityLimits
+//! [`ActivityLimits::results_poll`]: crate::config::ActivityLimits
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use golem_wire::BatchId;
 use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
+use golem_wire::{ActivityId, BatchId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +18,51 @@ use super::{Activity, ActivityHealth};
 use crate::api::{ActivityFault, ApiError, ApiErrorKind, Outcome};
 use crate::event::EventKind;
 use crate::retry::{Backoff, Pace};
-use crate::script::ScriptError;
 
 /// An exe-unit that is missing on the bus although its state is fine may still come.
 const ENDPOINT_ATTEMPTS: u32 = 4;
+
+/// Why a batch gave no results, or no more of them.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum BatchError {
+    /// It did not end in time. The provider may still be busy with it.
+    #[error("the script did not end within {timeout:?} on activity {activity_id}")]
+    Timeout {
+        activity_id: ActivityId,
+        timeout: Duration,
+    },
+    /// The activity is gone: nothing more can be sent to it.
+    #[error("activity {activity_id} on provider {provider_name} is lost: {reason}")]
+    ActivityLost {
+        activity_id: ActivityId,
+        provider_name: String,
+        reason: String,
+    },
+    /// Whether the provider got it is unknown; it is not sent twice.
+    #[error("it is not known whether activity {activity_id} got the script")]
+    OutcomeUnknown {
+        activity_id: ActivityId,
+        source: Arc<ApiError>,
+    },
+    /// The daemon refused.
+    #[error("the script on activity {activity_id} was refused")]
+    Api {
+        activity_id: ActivityId,
+        source: Arc<ApiError>,
+    },
+    /// Output beyond the limit.
+    #[error("the output on activity {activity_id} is longer than {limit} bytes")]
+    ResultTooLarge {
+        activity_id: ActivityId,
+        limit: usize,
+    },
+    /// The daemon's answer contradicts itself.
+    #[error("the daemon's answer makes no sense: {what}")]
+    Protocol { what: String },
+    /// It was given up.
+    #[error("the script was given up before its end")]
+    Cancelled,
+}
 
 /// When a script is given up before its end.
 pub(crate) struct Patience<'a> {
@@ -55,8 +97,8 @@ impl<'a> Batch<'a> {
     /// Sends the batch.
     ///
     /// # Errors
-    /// [`ScriptError`]; after [`ScriptError::OutcomeUnknown`] the provider may run it all the same.
-    pub(crate) async fn send(&self) -> Result<BatchId, ScriptError> {
+    /// [`BatchError`]; after [`BatchError::OutcomeUnknown`] the provider may run it all the same.
+    pub(crate) async fn send(&self) -> Result<BatchId, BatchError> {
         let text = serde_json::to_string(self.commands).map_err(|error| {
             self.api_error(ApiError::new(
                 "exec",
@@ -85,7 +127,7 @@ impl<'a> Batch<'a> {
             self.lost()?;
             if !certain {
                 // Sending it again might run it twice.
-                return Err(ScriptError::OutcomeUnknown {
+                return Err(BatchError::OutcomeUnknown {
                     activity_id: self.activity.id().clone(),
                     source: error.into(),
                 });
@@ -136,7 +178,7 @@ impl<'a> Batch<'a> {
         &self,
         results: Vec<CommandResult>,
         seen: usize,
-    ) -> Result<Vec<CommandResult>, ScriptError> {
+    ) -> Result<Vec<CommandResult>, BatchError> {
         if results.len() > self.commands.len() {
             return Err(self.violation(format!(
                 "{} results for {} commands",
@@ -170,7 +212,7 @@ impl<'a> Batch<'a> {
 
     /// Nothing is sent under an agreement that is known to have ended, even if its activity still
     /// answers: nobody would pay for it.
-    fn open_for_work(&self) -> Result<(), ScriptError> {
+    fn open_for_work(&self) -> Result<(), BatchError> {
         self.lost()?;
         match self.activity.rental().ended_by() {
             Some(end) => Err(self.activity.lost_error(end.to_string())),
@@ -178,26 +220,26 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn lost(&self) -> Result<(), ScriptError> {
+    fn lost(&self) -> Result<(), BatchError> {
         match self.activity.watch().health() {
             ActivityHealth::Lost { reason } => Err(self.activity.lost_error(reason)),
             _ => Ok(()),
         }
     }
 
-    fn api_error(&self, error: ApiError) -> ScriptError {
-        ScriptError::Api {
+    fn api_error(&self, error: ApiError) -> BatchError {
+        BatchError::Api {
             activity_id: self.activity.id().clone(),
             source: error.into(),
         }
     }
 
-    fn violation(&self, what: String) -> ScriptError {
+    fn violation(&self, what: String) -> BatchError {
         let what = format!("activity {}: {what}", self.activity.id());
         self.activity
             .context()
             .emit(EventKind::ProtocolViolation { what: what.clone() });
-        ScriptError::Protocol { what }
+        BatchError::Protocol { what }
     }
 }
 
@@ -206,8 +248,8 @@ impl Results<'_> {
     /// error here: its result is the last one.
     ///
     /// # Errors
-    /// [`ScriptError`] when no more can come.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<CommandResult>>, ScriptError> {
+    /// [`BatchError`] when no more can come.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<CommandResult>>, BatchError> {
         while !self.done {
             let news = self.poll().await?;
             if !news.is_empty() {
@@ -217,7 +259,7 @@ impl Results<'_> {
         Ok(None)
     }
 
-    async fn poll(&mut self) -> Result<Vec<CommandResult>, ScriptError> {
+    async fn poll(&mut self) -> Result<Vec<CommandResult>, BatchError> {
         let batch = &self.batch;
         let limits = &batch.activity.context().config().activity;
         let wait = match batch.patience.deadline {
@@ -264,11 +306,11 @@ impl Results<'_> {
     }
 
     /// Waits a failed poll out, or says why the batch cannot go on.
-    async fn survive(&mut self, error: ApiError) -> Result<(), ScriptError> {
+    async fn survive(&mut self, error: ApiError) -> Result<(), BatchError> {
         let batch = &self.batch;
         let activity = batch.activity;
         if let ApiErrorKind::TooLarge { limit } = &*error.kind {
-            return Err(ScriptError::ResultTooLarge {
+            return Err(BatchError::ResultTooLarge {
                 activity_id: activity.id().clone(),
                 limit: *limit,
             });
@@ -302,10 +344,7 @@ impl Results<'_> {
 
 impl Patience<'_> {
     /// Runs `future` unless the script must be given up first.
-    pub(crate) async fn or_end<T>(
-        &self,
-        future: impl Future<Output = T>,
-    ) -> Result<T, ScriptError> {
+    pub(crate) async fn or_end<T>(&self, future: impl Future<Output = T>) -> Result<T, BatchError> {
         let deadline = async {
             match self.deadline {
                 Some((deadline, timeout)) => {
@@ -317,10 +356,10 @@ impl Patience<'_> {
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(ScriptError::Cancelled),
+            () = self.cancel.cancelled() => Err(BatchError::Cancelled),
             reason = self.activity.watch().lost() => Err(self.activity.lost_error(reason)),
             done = future => Ok(done),
-            timeout = deadline => Err(ScriptError::Timeout {
+            timeout = deadline => Err(BatchError::Timeout {
                 activity_id: self.activity.id().clone(),
                 timeout,
             }),
@@ -329,8 +368,8 @@ impl Patience<'_> {
 }
 
 impl Activity {
-    fn lost_error(&self, reason: String) -> ScriptError {
-        ScriptError::ActivityLost {
+    fn lost_error(&self, reason: String) -> BatchError {
+        BatchError::ActivityLost {
             activity_id: self.id().clone(),
             provider_name: self.rental().provider_name.clone(),
             reason,

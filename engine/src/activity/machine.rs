@@ -8,7 +8,7 @@ use golem_wire::{ActivityId, NodeId};
 
 use super::{Activity, ActivityError};
 use crate::context::Context;
-use crate::market::{Market, Rental, SignError};
+use crate::market::{DemandSubscription, Rental, SignError};
 use crate::model::JobId;
 
 /// A rented machine. Dropping it gives it back in an owned task.
@@ -40,10 +40,10 @@ impl Machine {
     pub(crate) async fn rent(
         context: &Arc<Context>,
         job: &JobId,
-        market: &Market,
+        demand: &Arc<DemandSubscription>,
         avoid: &[NodeId],
     ) -> Result<Machine, RentError> {
-        let rental = market.sign(avoid).await.map_err(RentError::Sign)?;
+        let rental = demand.sign(avoid).await.map_err(RentError::Sign)?;
         let parts = Parts {
             context: Arc::clone(context),
             rental: Arc::clone(&rental),

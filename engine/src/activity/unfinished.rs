@@ -5,10 +5,9 @@ use golem_wire::BatchId;
 use golem_wire::activity::{ActivityState, CommandOutcome, CommandResult};
 use tokio::time::{Instant, timeout};
 
-use super::{Activity, Patience};
+use super::{Activity, BatchError, Patience};
 use crate::api::{ActivityFault, ApiError};
 use crate::retry::Pace;
-use crate::script::ScriptError;
 
 /// Attempts to learn what an exe-unit is at.
 const ATTEMPTS: u32 = 6;
@@ -25,12 +24,12 @@ impl Activity {
     /// it has been started.
     ///
     /// # Errors
-    /// [`ScriptError`] when the next batch is given up meanwhile, or nobody can tell.
-    pub(crate) async fn until_idle(&self, patience: &Patience<'_>) -> Result<bool, ScriptError> {
+    /// [`BatchError`] when the next batch is given up meanwhile, or nobody can tell.
+    pub(crate) async fn until_idle(&self, patience: &Patience<'_>) -> Result<bool, BatchError> {
         let context = self.context();
         let api = context.rest().activity();
         let mut backoff = self.backoff("until-idle");
-        let failed = |error: ApiError| ScriptError::Api {
+        let failed = |error: ApiError| BatchError::Api {
             activity_id: self.id().clone(),
             source: error.into(),
         };
@@ -54,8 +53,8 @@ impl Unfinished {
     /// Waits for its end, for a while: the next batch is worth a try after that.
     ///
     /// # Errors
-    /// [`ScriptError`] when the next batch is given up meanwhile.
-    pub(crate) async fn outlast(&self, patience: &Patience<'_>) -> Result<(), ScriptError> {
+    /// [`BatchError`] when the next batch is given up meanwhile.
+    pub(crate) async fn outlast(&self, patience: &Patience<'_>) -> Result<(), BatchError> {
         let wait = patience.activity.context().config().activity.busy_wait;
         match patience.or_end(timeout(wait, self.ended(patience))).await? {
             Ok(()) => Ok(()),

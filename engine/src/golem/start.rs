@@ -1,10 +1,10 @@
 //! The order in which everything starts. Owns: the connection, the journal, the budget and the
 //! loops from nothing to a running engine. Does not own: the settings (`builder.rs`).
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 
-use super::{Alive, Golem};
+use super::{Engine, Golem};
 use crate::api::{Limits, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -12,12 +12,12 @@ use crate::context::Context;
 use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
-use crate::journal::{Journal, JournalError, Log, MemoryJournal, SqliteJournal};
-use crate::market::{Rentals, follow_agreements};
-use crate::payment::{self, Payments};
-use crate::recovery::{self, Recovered, Recovery, ResumableInstances};
+use crate::journal::{Journal, JournalError, Log, MemoryJournal, OpenState, SqliteJournal};
+use crate::market::{Market, Rentals, follow_agreements};
+use crate::payment::{self, Budgets, Payments};
+use crate::recovery::{self, Recovered, Recovery};
 use crate::rng::Seed;
-use crate::shutdown::StopRequest;
+use crate::shutdown::{Shutdown, StopRequest};
 use crate::strategy::MarketStrategy;
 use crate::summary::SummaryLogger;
 use crate::tasks::TaskGroup;
@@ -66,7 +66,6 @@ impl Parts {
         let earlier = earlier.unwrap_or_default();
         let now = clock.now();
         let budgets = payment::begin(&rest, &config, &seed, now, earlier, recovery).await?;
-        let allocation = budgets.own.clone();
         let summary = SummaryLogger::new();
         let learning = Arc::clone(&strategy);
         let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
@@ -89,48 +88,83 @@ impl Parts {
             app_session,
             log,
             seed,
-            rentals: Rentals::new(&config),
-            payments: Payments::new(allocation, config.payment.concurrent_acceptances),
             daemon_health: DaemonHealth::new(config.daemon_away),
             config,
-            markets: Mutex::default(),
             next_job: AtomicU64::new(1),
-            summary,
-            stop_request: StopRequest::default(),
-            first_op: before.next_op,
-            before,
-            recovered: Recovered::default(),
-            resumable: ResumableInstances::default(),
         });
-        if let Some(damaged) = context.log.set_aside() {
+        if let Some(damaged) = context.log().set_aside() {
             let (path, reason) = (damaged.path, damaged.reason);
             context.emit(EventKind::JournalSetAside { path, reason });
         }
-        context
-            .recovered
-            .begin_with(&budgets, context.log.set_aside());
+        let engine = assemble(context, &budgets, before, summary);
+        let recovered = &engine.recovered;
+        recovered.begin_with(&budgets, engine.context.log().set_aside());
         let earlier = budgets.earlier.iter().map(payment::PreviousBudget::of);
         if recovery == Recovery::Report {
-            context.recovered.hold(earlier);
+            recovered.hold(earlier);
         } else {
-            context.payments.add_previous_budgets(earlier);
+            engine.payments.add_previous_budgets(earlier);
         }
-        recovery::run(&context, context.before.clone(), recovery, true).await;
-        recovery::watch_over(&context);
-        let loops = &context.loops;
-        loops.spawn_until_cancelled("agreement-events", follow_agreements(Arc::clone(&context)));
-        loops.spawn_until_cancelled("invoices", payment::follow_invoices(Arc::clone(&context)));
-        loops.spawn_until_cancelled(
-            "debit-notes",
-            payment::follow_debit_notes(Arc::clone(&context)),
-        );
-        loops.spawn_until_cancelled("keep-alive", payment::keep_alive(Arc::clone(&context)));
-        loops.spawn_until_cancelled("pay-again", payment::try_again(Arc::clone(&context)));
+        recovery::run_first(recovered, recovery).await;
+        recovery::watch_over(recovered);
+        follow(&engine);
         Ok(Golem {
-            _alive: Arc::new(Alive(Arc::clone(&context))),
-            context,
+            engine: Arc::new(engine),
         })
     }
+}
+
+/// Puts the parts together: each is handed those that it needs.
+fn assemble(
+    context: Arc<Context>,
+    budgets: &Budgets,
+    before: OpenState,
+    summary: SummaryLogger,
+) -> Engine {
+    let rentals = Arc::new(Rentals::new(Arc::clone(&context)));
+    let market = Arc::new(Market::new(
+        Arc::clone(&context),
+        Arc::clone(&rentals),
+        budgets.own.clone(),
+    ));
+    let payments = Arc::new(Payments::new(
+        Arc::clone(&context),
+        Arc::clone(&rentals),
+        budgets.own.clone(),
+    ));
+    let recovered = Arc::new(Recovered::new(
+        Arc::clone(&context),
+        rentals,
+        Arc::clone(&payments),
+        before,
+    ));
+    let shutdown = Arc::new(Shutdown {
+        context: Arc::clone(&context),
+        market: Arc::clone(&market),
+        payments: Arc::clone(&payments),
+        recovered: Arc::clone(&recovered),
+        request: StopRequest::default(),
+    });
+    Engine {
+        context,
+        market,
+        payments,
+        recovered,
+        shutdown,
+        summary,
+    }
+}
+
+/// Starts the loops that follow the daemon.
+fn follow(engine: &Engine) {
+    let loops = engine.context.loops();
+    let payments = || Arc::clone(&engine.payments);
+    let rentals = Arc::clone(engine.market.rentals());
+    loops.spawn_until_cancelled("agreement-events", follow_agreements(rentals));
+    loops.spawn_until_cancelled("invoices", payment::follow_invoices(payments()));
+    loops.spawn_until_cancelled("debit-notes", payment::follow_debit_notes(payments()));
+    loops.spawn_until_cancelled("keep-alive", payment::keep_alive(payments()));
+    loops.spawn_until_cancelled("pay-again", payment::try_again(payments()));
 }
 
 /// The journal of the settings.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Change, Entry, Fact, Feed, InstanceRecord, Outcome, Record, services_at};
-use crate::shutdown::UNUSED_GRACE;
+use crate::config::UNUSED_GRACE;
 
 /// Open things, as far as a journal tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

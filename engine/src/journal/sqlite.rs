@@ -22,6 +22,7 @@ use super::schema::{self, Line, Trouble, storage};
 use super::wal::{self, Wal};
 use super::{Entry, FORMAT, Fact, Journal, JournalError, Owner, Record, migrate};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Durability;
 
 /// Flags that change nothing in the file. Paths are never taken for URLs.
 pub(super) const READ: OpenFlags =
@@ -33,19 +34,6 @@ pub(super) const WRITE: OpenFlags =
 
 /// Pages in the `-wal` after which they are moved into the file.
 const CHECKPOINT_PAGES: i64 = 512;
-
-/// What an entry survives once it is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Durability {
-    /// The end of the process, `kill -9` included. Power loss may take the last entries, never the
-    /// order of what is left (`synchronous = NORMAL`).
-    #[default]
-    Process,
-    /// Power loss, too, on disks that keep their word: every entry waits for the disk
-    /// (`synchronous = FULL`).
-    Power,
-}
 
 /// How a journal is opened.
 #[derive(Clone)]

@@ -6,14 +6,14 @@ use golem_wire::market::{AgreementEvent, AgreementEventKind, Party};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{AgreementEnd, EndedBy};
-use crate::context::Context;
+use super::{AgreementEnd, EndedBy, Rentals};
 use crate::journal::Feed;
 use crate::payment::FeedCursor;
 use crate::retry::{Backoff, Pace};
 
 /// Runs until its task is cancelled; it only reads.
-pub(crate) async fn follow_agreements(context: Arc<Context>) {
+pub(crate) async fn follow_agreements(rentals: Arc<Rentals>) {
+    let context = rentals.context();
     let mut backoff = Backoff::new(context.seed().fork("agreement-events"));
     let wait = context.config().poll;
     let cursor = FeedCursor::new(context.log(), Feed::Agreements);
@@ -33,7 +33,7 @@ pub(crate) async fn follow_agreements(context: Arc<Context>) {
                     after = after.max(Some(event.event_date));
                     let in_flight = cursor.begin(event.event_date);
                     if let Some(end) = end(&event) {
-                        context.rentals().ended(&event.agreement_id, end);
+                        rentals.ended(&event.agreement_id, end);
                     }
                     in_flight.done();
                 }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::demand::NUMBER_PROPERTY;
 use super::pool::Draft;
 use super::subscription::DemandSubscription;
-use super::{AgreementEnd, EndedBy, LeftOpen, Rental, SESSION_PROPERTY, terminate};
+use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, SESSION_PROPERTY, terminate};
 use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
@@ -58,7 +58,7 @@ pub(super) async fn run(
         provider_id: offer.provider_id().clone(),
         provider_name: offer.provider_name().to_owned(),
     });
-    context.rentals().expect(&id);
+    subscription.market.rentals.expect(&id);
     let outcome = Handshake {
         subscription,
         offer: &offer,
@@ -75,7 +75,7 @@ pub(super) async fn run(
             fatal: None,
         }),
         Err(Missed::Nothing(end)) => {
-            context.rentals().forget(&id);
+            subscription.market.rentals.forget(&id);
             if end.by != EndedBy::Lost {
                 // Nothing ever ran on it, and nothing more can come of it.
                 context.log().fact(Fact::AccountClosed {
@@ -159,10 +159,12 @@ async fn find_created(
     let api = || context.rest().market();
     let fresh = AgreementState::Proposal;
     let list = || api().agreements(&fresh, None);
-    let since = context.payments().allocation().timestamp;
+    let since = subscription.market.budget.timestamp;
     let mut found = Vec::new();
     for row in context.insist(&mut backoff, ATTEMPTS, list).await? {
-        if row.role != Party::Requestor || row.timestamp < since || context.rentals().knows(&row.id)
+        if row.role != Party::Requestor
+            || row.timestamp < since
+            || subscription.market.rentals.knows(&row.id)
         {
             continue;
         }
@@ -256,7 +258,7 @@ impl Handshake<'_> {
     }
 
     fn left_open(&self, reason: String) -> Missed {
-        self.subscription.context.rentals().leave_open(LeftOpen {
+        self.subscription.market.rentals.leave_open(OpenAgreement {
             agreement_id: self.id.clone(),
             provider_name: self.offer.provider_name().to_owned(),
             reason: reason.clone(),
@@ -312,11 +314,12 @@ impl Handshake<'_> {
     }
 
     fn hand_over(&self) -> Arc<Rental> {
-        let (subscription, context) = (self.subscription, &self.subscription.context);
+        let subscription = self.subscription;
+        let (context, rentals) = (&subscription.context, &subscription.market.rentals);
         // New ones come as old ones go, so this is a good time to forget.
-        context.rentals().prune(context);
+        rentals.prune();
         let rental = Rental::new(
-            Arc::clone(context),
+            rentals,
             subscription.job.clone(),
             self.id.clone(),
             self.offer,
@@ -328,7 +331,7 @@ impl Handshake<'_> {
             provider_id: self.offer.provider_id().clone(),
             provider_name: self.offer.provider_name().to_owned(),
         });
-        if let Some(end) = context.rentals().insert(Arc::clone(&rental)) {
+        if let Some(end) = rentals.insert(Arc::clone(&rental)) {
             rental.heard_end(end);
         }
         rental

@@ -196,10 +196,10 @@ fn proposal_arrived(
 fn verdict(subscription: &DemandSubscription, offer: &OfferProposal) -> Verdict {
     let address = format!(
         "golem.com.payment.platform.{}.address",
-        subscription.platform
+        subscription.platform()
     );
     if !offer.properties().contains_key(&address) {
-        return Verdict::Bad(format!("it cannot be paid on {}", subscription.platform));
+        return Verdict::Bad(format!("it cannot be paid on {}", subscription.platform()));
     }
     // Without prices no invoice could ever be checked.
     if let Err(fault) = offer.prices() {
@@ -214,7 +214,7 @@ fn verdict(subscription: &DemandSubscription, offer: &OfferProposal) -> Verdict 
 
 /// Sends counter-proposals as long as drafts are wanted, and gives up on silent providers.
 async fn negotiate(subscription: Arc<DemandSubscription>) {
-    let mut payments = subscription.context.rentals().provider_debts().payments();
+    let mut payments = subscription.market.rentals.provider_debts().payments();
     loop {
         loop {
             let picked = subscription.lock().pool.pick(Instant::now());
@@ -244,7 +244,7 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 fn send_counter(subscription: &Arc<DemandSubscription>, demand: DemandId, offer: OfferProposal) {
-    let mut counter = demand::counter(&subscription.draft, &subscription.platform);
+    let mut counter = demand::counter(&subscription.draft, subscription.platform());
     // It becomes our side of the agreement, and tells there which job it is for.
     let job = Value::from(subscription.job.as_str());
     counter.properties.insert(NUMBER_PROPERTY.into(), job);

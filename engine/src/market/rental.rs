@@ -1,5 +1,6 @@
-//! An agreement in force: a rented machine. Owns: its end, and what it may cost. Does not own: the
-//! activities on it.
+//! The record of an agreement in force: a rented machine. Owns: its end, what it may cost, what was
+//! accepted for it, and why it is left open. Does not own: the activities on it, how documents are
+//! accepted (`payment/`).
 
 mod restored;
 
@@ -15,16 +16,18 @@ use tokio::sync::watch;
 
 pub(crate) use restored::{RECOVERED, offer_of};
 
-use super::{AgreementEnd, EndedBy, LeftOpen, terminate};
+use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals, terminate};
 use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
+use crate::lifecycle::payment::{self, Account, InvoiceState};
 use crate::model::{JobId, LinearPrices, OfferProposal};
 
 /// A rented machine.
 pub(crate) struct Rental {
     context: Arc<Context>,
+    debts: Arc<ProviderDebts>,
     job: JobId,
     /// The job of this life that goes on with it.
     adopted_by: OnceLock<JobId>,
@@ -44,6 +47,10 @@ struct Inner {
     state: State,
     ended_at: Option<Timestamp>,
     activities: IndexMap<ActivityId, Lifetime>,
+    /// Its documents.
+    account: Account,
+    /// Why it could not be ended.
+    left_open: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -54,12 +61,13 @@ struct Lifetime {
 
 impl Rental {
     pub(super) fn new(
-        context: Arc<Context>,
+        rentals: &Rentals,
         job: JobId,
         agreement_id: AgreementId,
         offer: &OfferProposal,
     ) -> Self {
         let prices = offer.prices().cloned().unwrap_or_default();
+        let context = Arc::clone(rentals.context());
         let approved_at = context.now();
         Rental {
             job,
@@ -74,9 +82,12 @@ impl Rental {
                 state: State::Approved,
                 ended_at: None,
                 activities: IndexMap::new(),
+                account: Account::default(),
+                left_open: None,
             }),
             ended: watch::Sender::new(None),
             over: watch::Sender::new(false),
+            debts: Arc::clone(rentals.provider_debts()),
             context,
         }
     }
@@ -198,7 +209,7 @@ impl Rental {
             }
         }
         if over {
-            self.context.rentals().not_open(&self.agreement_id);
+            self.lock().left_open = None;
             self.close_if_settled();
             self.over.send_replace(true);
         }
@@ -206,7 +217,7 @@ impl Rental {
 
     /// Writes down that nothing more can come of it, once it has ended and is paid.
     pub(crate) fn close_if_settled(&self) {
-        if !self.is_open() && self.context.payments().is_paid(&self.agreement_id) {
+        if !self.is_open() && self.is_paid() {
             self.context.log().fact(Fact::AccountClosed {
                 agreement: self.agreement_id.clone(),
             });
@@ -216,10 +227,8 @@ impl Rental {
     fn announce(&self, end: AgreementEnd) {
         let now = self.context.now();
         self.lock().ended_at.get_or_insert(now);
-        let accepted = self.context.payments().is_paid(&self.agreement_id);
-        if self.was_used() && !accepted {
-            let owed = self.context.rentals().provider_debts();
-            owed.owe(&self.provider_id, &self.agreement_id);
+        if self.was_used() && !self.is_paid() {
+            self.owe();
         }
         if end.by != EndedBy::Lost {
             // A machine that was given up is not known to be gone.
@@ -245,11 +254,7 @@ impl Rental {
             match terminate::terminate(&rental.context, &rental.agreement_id, &reason).await {
                 Ok(()) => rental.apply(Event::Terminated, None),
                 Err(why) => {
-                    rental.context.rentals().leave_open(LeftOpen {
-                        agreement_id: rental.agreement_id.clone(),
-                        provider_name: rental.provider_name.clone(),
-                        reason: why.clone(),
-                    });
+                    rental.lock().left_open = Some(why.clone());
                     if rental.ended.borrow().is_none() {
                         rental.announce(AgreementEnd::new(EndedBy::Lost, why));
                     }
@@ -257,6 +262,57 @@ impl Rental {
                 }
             }
         });
+    }
+
+    /// Something of it is not accepted: its provider is not signed again before that.
+    pub(crate) fn owe(&self) {
+        self.debts.owe(&self.provider_id, &self.agreement_id);
+    }
+
+    /// Nothing is owed for it any more, or never will be.
+    pub(crate) fn owes_nothing(&self) {
+        self.debts.clear(&self.provider_id, &self.agreement_id);
+    }
+
+    /// Something happened to a document of it; what is to be done follows.
+    pub(crate) fn document(&self, event: payment::Event) -> Vec<payment::Effect> {
+        let mut inner = self.lock();
+        let (next, effects) = std::mem::take(&mut inner.account).step(event);
+        inner.account = next;
+        effects
+    }
+
+    /// Whether a document of it came.
+    pub(super) fn has_documents(&self) -> bool {
+        self.lock().account != Account::default()
+    }
+
+    /// How far its invoice is.
+    pub(crate) fn invoice(&self) -> InvoiceState {
+        self.lock().account.invoice().clone()
+    }
+
+    /// What was accepted for it.
+    pub(crate) fn accepted(&self) -> Glm {
+        self.lock().account.accepted()
+    }
+
+    /// Whether its invoice is accepted.
+    pub(crate) fn is_paid(&self) -> bool {
+        matches!(self.lock().account.invoice(), InvoiceState::Accepted { .. })
+    }
+
+    /// Whether its invoice is owed, and only its acceptance failed, or is not known to have worked.
+    pub(crate) fn may_be_paid_later(&self) -> bool {
+        matches!(
+            self.invoice(),
+            InvoiceState::Accepting { .. } | InvoiceState::Refused { passing: true, .. }
+        )
+    }
+
+    /// Why it could not be ended.
+    pub(super) fn left_open(&self) -> Option<String> {
+        self.lock().left_open.clone()
     }
 
     /// The most that debit notes of `activity`, or the invoice (`None`), may ask for: price times

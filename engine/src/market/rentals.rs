@@ -4,13 +4,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::AgreementId;
+use golem_wire::{AgreementId, Glm};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::{AgreementEnd, ProviderDebts, Rental};
-use crate::OpenAgreement;
-use crate::config::Config;
 use crate::context::Context;
 use crate::journal::Fact;
 use crate::lifecycle::payment::InvoiceState;
@@ -21,16 +20,27 @@ const PRUNE_EVERY: SignedDuration = SignedDuration::from_mins(1);
 /// Agreements that were never invoiced are named in the report up to this number, the latest ones.
 const MAX_WRITTEN_OFF: usize = 1_000;
 
-/// An agreement that the engine could not bring to an end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeftOpen {
-    pub(crate) agreement_id: AgreementId,
-    pub(crate) provider_name: String,
-    pub(crate) reason: String,
+/// An agreement with something left to do, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OpenAgreement {
+    /// Its id.
+    pub agreement_id: AgreementId,
+    /// The provider's name.
+    pub provider_name: String,
+    /// What is left, and why.
+    pub reason: String,
+}
+
+/// Money, in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) invoices_accepted: u64,
+    pub(crate) accepted: Glm,
 }
 
 /// Agreements by id.
 pub(crate) struct Rentals {
+    context: Arc<Context>,
     inner: Mutex<Inner>,
     debts: Arc<ProviderDebts>,
     /// How long one that ended is remembered: paid, and without an invoice.
@@ -41,11 +51,14 @@ pub(crate) struct Rentals {
 #[derive(Default)]
 struct Inner {
     slots: IndexMap<AgreementId, Slot>,
-    left_open: IndexMap<AgreementId, LeftOpen>,
+    /// Could not be ended, and are not in `slots`: they were never rented, or are forgotten.
+    left_open: IndexMap<AgreementId, OpenAgreement>,
     /// Forgotten without an invoice although they were used.
     written_off: IndexMap<AgreementId, OpenAgreement>,
     /// All that were ever in force.
     total: u64,
+    /// What those that are forgotten came to.
+    closed: Totals,
     pruned_at: Option<Timestamp>,
 }
 
@@ -56,14 +69,20 @@ enum Slot {
 }
 
 impl Rentals {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        let config = context.config();
         let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         Rentals {
             inner: Mutex::default(),
             debts: Arc::new(ProviderDebts::new(config.market.owed_wait)),
             remember: signed(config.payment.remember),
             invoice_wait: signed(config.payment.invoice_wait),
+            context,
         }
+    }
+
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
     }
 
     /// To whom something is owed.
@@ -141,7 +160,8 @@ impl Rentals {
     }
 
     /// Forgets agreements of which nothing more can come; does nothing most of the time.
-    pub(crate) fn prune(&self, context: &Context) {
+    pub(crate) fn prune(&self) {
+        let context = &self.context;
         if context.jobs().is_cancelled() {
             // Stopping accounts for all that are remembered.
             return;
@@ -161,7 +181,7 @@ impl Rentals {
             };
             let id = &rental.agreement_id;
             let ago = now.duration_since(ended);
-            let invoice = context.payments().invoice(id);
+            let invoice = rental.invoice();
             let paid = match &invoice {
                 InvoiceState::Accepted { .. } => true,
                 InvoiceState::None => !rental.was_used(),
@@ -179,24 +199,24 @@ impl Rentals {
             tracing::debug!(agreement = %id, paid, "nothing more is expected of this agreement");
             let mut inner = self.lock();
             inner.slots.shift_remove(id);
+            inner.closed.add(&rental);
+            if let Some(reason) = rental.left_open() {
+                let open = OpenAgreement::of(&rental, reason);
+                inner.left_open.insert(id.clone(), open);
+            }
             if !paid {
                 let reason = match invoice {
                     InvoiceState::Refused { id, reason, .. } => format!("invoice {id}: {reason}"),
                     _ => format!("no invoice came within {:#}", self.invoice_wait),
                 };
-                let unpaid = OpenAgreement {
-                    agreement_id: id.clone(),
-                    provider_name: rental.provider_name.clone(),
-                    reason,
-                };
+                let unpaid = OpenAgreement::of(&rental, reason);
                 inner.written_off.insert(id.clone(), unpaid);
                 if inner.written_off.len() > MAX_WRITTEN_OFF {
                     inner.written_off.shift_remove_index(0);
                 }
             }
             drop(inner);
-            self.debts.clear(&rental.provider_id, id);
-            context.payments().forget(id);
+            rental.owes_nothing();
             context.log().fact(Fact::AccountClosed {
                 agreement: id.clone(),
             });
@@ -216,24 +236,62 @@ impl Rentals {
             .collect()
     }
 
-    pub(super) fn leave_open(&self, open: LeftOpen) {
+    /// An agreement that was never rented may be in force, or come into force.
+    pub(super) fn leave_open(&self, open: OpenAgreement) {
         self.lock()
             .left_open
             .insert(open.agreement_id.clone(), open);
     }
 
-    pub(super) fn not_open(&self, id: &AgreementId) {
-        self.lock().left_open.shift_remove(id);
-    }
-
     /// Agreements that could not be ended.
-    pub(crate) fn left_open(&self) -> Vec<LeftOpen> {
-        self.lock().left_open.values().cloned().collect()
+    pub(crate) fn left_open(&self) -> Vec<OpenAgreement> {
+        let mut open: Vec<_> = self.lock().left_open.values().cloned().collect();
+        for rental in self.all() {
+            if let Some(reason) = rental.left_open() {
+                open.push(OpenAgreement::of(&rental, reason));
+            }
+        }
+        open
     }
 
-    /// Drops everything, so that the engine's parts no longer hold each other.
-    pub(crate) fn clear(&self) {
-        let slots = std::mem::take(&mut self.lock().slots);
-        drop(slots);
+    /// Whether the acceptance of an invoice failed and may work later.
+    pub(crate) fn any_failed(&self) -> bool {
+        self.all().iter().any(|rental| {
+            matches!(
+                rental.invoice(),
+                InvoiceState::Refused { passing: true, .. }
+            )
+        })
+    }
+
+    /// What was accepted in all.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = self.lock().closed;
+        for rental in self.all() {
+            totals.add(&rental);
+        }
+        totals
+    }
+
+    /// How many have documents.
+    pub(crate) fn accounts(&self) -> usize {
+        self.all().iter().filter(|it| it.has_documents()).count()
+    }
+}
+
+impl OpenAgreement {
+    pub(crate) fn of(rental: &Rental, reason: String) -> Self {
+        OpenAgreement {
+            agreement_id: rental.agreement_id.clone(),
+            provider_name: rental.provider_name.clone(),
+            reason,
+        }
+    }
+}
+
+impl Totals {
+    fn add(&mut self, rental: &Rental) {
+        self.invoices_accepted += u64::from(rental.is_paid());
+        self.accepted = self.accepted + rental.accepted();
     }
 }

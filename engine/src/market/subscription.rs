@@ -14,10 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::handshake::{self, Failure};
 use super::pool::{Draft, Pool};
 use super::refusals::MarketSummary;
-use super::{Rental, SESSION_PROPERTY, SignError, demand, negotiator};
+use super::{Market, Rental, SESSION_PROPERTY, SignError, SubscribeError, demand, negotiator};
 use crate::api::{ApiError, Outcome};
 use crate::context::Context;
-use crate::error::Error;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::model::{JobId, ResolvedPayload};
@@ -30,9 +29,9 @@ const FIND_ATTEMPTS: u32 = 5;
 /// One demand and its proposals.
 pub(crate) struct DemandSubscription {
     pub(super) context: Arc<Context>,
+    pub(super) market: Arc<Market>,
     pub(super) job: JobId,
     pub(super) draft: DemandDraft,
-    pub(super) platform: String,
     pub(super) expiration: Timestamp,
     /// Something changed that the negotiating loop should look at.
     pub(super) changed: Notify,
@@ -52,16 +51,21 @@ pub(super) struct State {
 
 impl DemandSubscription {
     pub(super) async fn open(
-        context: &Arc<Context>,
+        market: &Arc<Market>,
         job: JobId,
         payload: &ResolvedPayload,
         expiration: Timestamp,
-    ) -> Result<Arc<DemandSubscription>, Error> {
+    ) -> Result<Arc<DemandSubscription>, SubscribeError> {
+        let context = &market.context;
         if context.tasks().is_cancelled() {
-            return Err(Error::Stopped);
+            return Err(SubscribeError::Stopped);
         }
-        let allocation = context.payments().allocation();
-        let decoration = context.payments().decorations(context).await?;
+        let mut backoff = Backoff::new(context.seed().fork("decorations"));
+        let budget = &market.budget.allocation_id;
+        let api = context.rest().payment();
+        let decoration = context
+            .insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget))
+            .await?;
         let config = context.config();
         let mut draft = demand::compose(
             payload,
@@ -75,9 +79,9 @@ impl DemandSubscription {
         context.strategy().decorate_demand(&mut draft);
         let subscription = Arc::new(DemandSubscription {
             context: Arc::clone(context),
+            market: Arc::clone(market),
             job,
             draft,
-            platform: allocation.payment_platform,
             expiration,
             changed: Notify::new(),
             closed: context.tasks().token().child_token(),
@@ -85,7 +89,7 @@ impl DemandSubscription {
             state: Mutex::new(State {
                 pool: Pool::new(
                     config.market.clone(),
-                    Arc::clone(context.rentals().provider_debts()),
+                    Arc::clone(market.rentals.provider_debts()),
                 ),
                 demand: None,
                 published: 0,
@@ -103,13 +107,17 @@ impl DemandSubscription {
         });
         match opened.await {
             Ok(Ok(demand)) => {
-                context.remember_market(&subscription);
                 negotiator::start(&subscription, demand);
                 Ok(subscription)
             }
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Error::Stopped),
+            Err(_) => Err(SubscribeError::Stopped),
         }
+    }
+
+    /// The platform that agreements are paid on.
+    pub(super) fn platform(&self) -> &str {
+        &self.market.budget.payment_platform
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -221,6 +229,10 @@ impl DemandSubscription {
         }
     }
 
+    /// Withdraws the demand. Agreements are not touched.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
     pub(crate) async fn close(self: &Arc<Self>) {
         self.closed.cancel();
         let subscription = Arc::clone(self);
@@ -235,11 +247,21 @@ impl DemandSubscription {
         }
     }
 
+    /// Offers seen up to now, and why they were refused.
     pub(super) fn summary(&self) -> MarketSummary {
         self.lock().pool.refusals.summary()
     }
 
-    pub(super) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
+    /// Rents a machine: waits for a draft, promotes and confirms it, and waits for the provider's
+    /// approval; the next draft after a refusal. Many run at once. Providers in `avoid` are the
+    /// last resort.
+    ///
+    /// # Errors
+    /// [`SignError`], when nothing was rented.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: an agreement without a waiter is cancelled or terminated.
+    pub(crate) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
         let within = self.context.config().market.no_offers_timeout;
         let mut deadline = Instant::now() + within;
         let mut backoff = Backoff::new(self.context.seed().fork(&format!("sign/{}", self.job)));

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{EndedBy, Market, SignError};
+use super::{DemandSubscription, EndedBy, SignError};
 use crate::model::{JobId, ResolvedPayload};
 use crate::testing::{Daemon, all_well};
 use crate::{EventKind, Golem};
@@ -19,13 +19,13 @@ fn daemon(providers: &[&str]) -> Daemon {
 
 type Events = Arc<Mutex<Vec<EventKind>>>;
 
-async fn open(daemon: &Daemon) -> (Golem, Market, Events) {
+async fn open(daemon: &Daemon) -> (Golem, Arc<DemandSubscription>, Events) {
     let (golem, events) = daemon.golem().await;
     let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
     let market = golem
-        .context()
-        .open_market(JobId::new("job"), &payload, expiration);
+        .market()
+        .subscribe(JobId::new("job"), &payload, expiration);
     (golem.clone(), market.await.expect("a market"), events)
 }
 
@@ -56,7 +56,7 @@ async fn an_agreement_not_approved_in_time_is_cancelled_and_the_next_draft_taken
     assert_eq!(count(&events, "AgreementRejected"), 1);
     assert!(
         market
-            .refusals()
+            .summary()
             .to_string()
             .contains("not approved in time (alice)")
     );
@@ -78,7 +78,7 @@ async fn an_offer_that_is_over_is_not_waited_for() {
         let rental = market.sign(&[]).await.expect("a machine");
         assert_eq!(rental.provider_name, "bob");
         assert!(began.elapsed() < Duration::from_secs(1), "{words}");
-        let refusals = market.refusals().to_string();
+        let refusals = market.summary().to_string();
         let said = "its offer is no longer on the market (alice)";
         assert!(refusals.contains(said), "{refusals}");
         golem.stop().await;

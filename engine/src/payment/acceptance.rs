@@ -4,10 +4,10 @@
 use golem_wire::payment::{Acceptance, DocumentStatus};
 use golem_wire::{DebitNoteId, Glm, InvoiceId};
 
+use super::Payments;
 use super::documents::ATTEMPTS;
 use super::previous_run::is_accepted;
 use crate::api::ApiError;
-use crate::context::Context;
 use crate::market::Rental;
 use crate::retry::Backoff;
 
@@ -19,16 +19,16 @@ pub(super) enum Document<'a> {
 }
 
 impl Document<'_> {
-    async fn accept(self, context: &Context, acceptance: &Acceptance) -> Result<(), ApiError> {
-        let api = context.rest().payment();
+    async fn accept(self, payments: &Payments, acceptance: &Acceptance) -> Result<(), ApiError> {
+        let api = payments.context.rest().payment();
         match self {
             Document::Note(id) => api.accept_debit_note(id, acceptance).await,
             Document::Invoice(id) => api.accept_invoice(id, acceptance).await,
         }
     }
 
-    async fn status(self, context: &Context) -> Result<DocumentStatus, ApiError> {
-        let api = context.rest().payment();
+    async fn status(self, payments: &Payments) -> Result<DocumentStatus, ApiError> {
+        let api = payments.context.rest().payment();
         match self {
             Document::Note(id) => Ok(api.debit_note(id).await?.status),
             Document::Invoice(id) => Ok(api.invoice(id).await?.status),
@@ -39,7 +39,7 @@ impl Document<'_> {
 /// Accepts a document. After a failure the daemon is asked how the document stands before it is said
 /// again, so that nothing is accepted twice and nothing counts as failed that worked.
 pub(super) async fn accept(
-    context: &Context,
+    payments: &Payments,
     backoff: &mut Backoff,
     status: &DocumentStatus,
     document: Document<'_>,
@@ -50,13 +50,14 @@ pub(super) async fn accept(
     }
     let mut attempt = 0;
     loop {
-        let Err(error) = document.accept(context, acceptance).await else {
+        let Err(error) = document.accept(payments, acceptance).await else {
             return Ok(());
         };
         attempt += 1;
         tracing::debug!(%error, attempt, "an acceptance failed");
-        match context
-            .insist(backoff, ATTEMPTS, || document.status(context))
+        match payments
+            .context
+            .insist(backoff, ATTEMPTS, || document.status(payments))
             .await
         {
             Ok(found) if is_accepted(&found) => return Ok(()),
@@ -67,9 +68,9 @@ pub(super) async fn accept(
     }
 }
 
-pub(super) fn acceptance(context: &Context, rental: &Rental, amount: Glm) -> Acceptance {
+pub(super) fn acceptance(payments: &Payments, rental: &Rental, amount: Glm) -> Acceptance {
     Acceptance {
         total_amount_accepted: amount,
-        allocation_id: context.payments().budget_for(rental, amount, context.now()),
+        allocation_id: payments.budget_for(rental, amount, payments.context.now()),
     }
 }

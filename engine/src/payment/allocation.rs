@@ -8,14 +8,12 @@ use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::PreviousBudget;
+use super::{Payments, PreviousBudget};
 use crate::api::payment::Shortage;
 use crate::api::{ApiError, Outcome, Rest};
-use crate::config::Config;
-use crate::context::Context;
+use crate::config::{Config, Recovery};
 use crate::error::Error;
 use crate::journal::Fact;
-use crate::recovery::{Item, Kind, Recovery};
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
 
@@ -231,7 +229,8 @@ fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
 
 /// Moves the allocation's timeout on as long as the engine lives, so that a long job keeps its
 /// budget and a crashed one does not.
-pub(crate) async fn keep_alive(context: Arc<Context>) {
+pub(crate) async fn keep_alive(payments: Arc<Payments>) {
+    let context = &payments.context;
     let half = context.config().allocation_timeout / 2;
     let mut backoff = Backoff::new(context.seed().fork("keep-alive"));
     loop {
@@ -240,47 +239,44 @@ pub(crate) async fn keep_alive(context: Arc<Context>) {
             timeout: Some(timeout(context.config(), context.now())),
             ..AllocationUpdate::default()
         };
-        let id = context.payments().allocation().allocation_id;
+        let id = &payments.allocation.allocation_id;
         // Setting the same timeout twice changes nothing, so it may be repeated like a read.
         let rest = context.rest();
-        let amending = context.insist(&mut backoff, ATTEMPTS, || {
-            rest.payment().amend(&id, &update)
-        });
+        let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
         if let Err(error) = amending.await {
             tracing::warn!(allocation = %id, %error, "the allocation's timeout was not moved on");
         }
     }
 }
 
-/// Releases the budgets. Releasing twice is as good as once, so it may be repeated.
-pub(crate) async fn release(context: &Context) -> Result<(), ApiError> {
-    release_previous_budgets(context).await;
-    let id = context.payments().allocation().allocation_id;
-    release_one(context.rest(), context.seed(), &id).await?;
-    // Also when it was gone already: an earlier attempt did it.
-    context.log().fact(Fact::AllocationGone { allocation: id });
-    Ok(())
-}
+impl Payments {
+    /// Releases the engine's budget. Releasing twice is as good as once, so it may be repeated.
+    ///
+    /// # Errors
+    /// Why it may still be reserved.
+    pub(crate) async fn release(&self) -> Result<(), ApiError> {
+        self.release_budget(&self.allocation.allocation_id).await
+    }
 
-/// Releases the budgets of earlier lives.
-pub(crate) async fn release_previous_budgets(context: &Context) {
-    for PreviousBudget { id, .. } in context.payments().take_previous_budgets() {
-        match release_one(context.rest(), context.seed(), &id).await {
-            Ok(()) => {
-                context.log().fact(Fact::AllocationGone {
-                    allocation: id.clone(),
-                });
-                let item = Item::new(Kind::Allocation, &id, "released");
-                context.recovered().budget_settled(item);
-            }
-            Err(error) => {
-                tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
-                let note = format!("not released: {error}");
-                context
-                    .recovered()
-                    .left(Item::new(Kind::Allocation, &id, note));
-            }
+    /// Releases the budgets of previous runs, which nothing is paid from any more; what became of
+    /// each.
+    pub(crate) async fn release_previous(&self) -> Vec<(AllocationId, Result<(), ApiError>)> {
+        let mut released = Vec::new();
+        for PreviousBudget { id, .. } in self.take_previous_budgets() {
+            let done = self.release_budget(&id).await;
+            released.push((id, done));
         }
+        released
+    }
+
+    async fn release_budget(&self, id: &AllocationId) -> Result<(), ApiError> {
+        let context = &self.context;
+        release_one(context.rest(), context.seed(), id).await?;
+        // Also when it was gone already: an earlier attempt did it.
+        context.log().fact(Fact::AllocationGone {
+            allocation: id.clone(),
+        });
+        Ok(())
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use golem_wire::payment::{DebitNote, DocumentStatus, Invoice, Rejection};
 use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
 
+use super::Payments;
 use super::acceptance::{Document, accept, acceptance};
 use crate::api::{ApiError, Outcome};
-use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Effect, Event};
@@ -20,34 +20,38 @@ use crate::strategy::Decision;
 /// Attempts to read or accept a document.
 pub(super) const ATTEMPTS: u32 = 6;
 
-pub(super) async fn invoice_arrived(context: Arc<Context>, id: InvoiceId) {
-    let mut backoff = Backoff::new(context.seed().fork(&format!("invoice/{id}")));
-    let read = || context.rest().payment().invoice(&id);
-    let invoice = match context.insist(&mut backoff, ATTEMPTS, read).await {
+pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
+    let mut backoff = Backoff::new(payments.context.seed().fork(&format!("invoice/{id}")));
+    let read = || payments.context.rest().payment().invoice(&id);
+    let invoice = match payments.context.insist(&mut backoff, ATTEMPTS, read).await {
         Ok(invoice) => invoice,
         Err(error) => {
             tracing::warn!(invoice = %id, %error, "the invoice cannot be read");
             return;
         }
     };
-    let Some(rental) = owner(&context, &invoice.agreement_id, &invoice.issuer_id) else {
+    let Some(rental) = owner(&payments, &invoice.agreement_id, &invoice.issuer_id) else {
         return;
     };
-    context.emit(EventKind::InvoiceReceived {
+    payments.context.emit(EventKind::InvoiceReceived {
         job: rental.job().clone(),
         agreement_id: rental.agreement_id.clone(),
         invoice_id: id.clone(),
         provider_name: rental.provider_name.clone(),
         amount: invoice.amount,
     });
-    context.log().fact(Fact::InvoiceSeen {
+    payments.context.log().fact(Fact::InvoiceSeen {
         agreement: rental.agreement_id.clone(),
         invoice: id.clone(),
         amount: invoice.amount,
     });
     let ceiling = rental.ceiling(None);
-    let refusal = wrong_invoice(&context, &invoice).or_else(|| {
-        match context.strategy().accept_invoice(&invoice, ceiling) {
+    let refusal = wrong_invoice(&payments, &invoice).or_else(|| {
+        match payments
+            .context
+            .strategy()
+            .accept_invoice(&invoice, ceiling)
+        {
             Decision::Accept => None,
             Decision::Refuse(reason) => Some(reason),
         }
@@ -58,25 +62,25 @@ pub(super) async fn invoice_arrived(context: Arc<Context>, id: InvoiceId) {
         ceiling,
         refusal,
     };
-    for effect in context.payments().apply(&rental.agreement_id, event) {
-        perform(&context, &rental, effect, &invoice.status, &mut backoff).await;
+    for effect in payments.apply(&rental, event) {
+        perform(&payments, &rental, effect, &invoice.status, &mut backoff).await;
     }
 }
 
-pub(super) async fn note_arrived(context: Arc<Context>, id: DebitNoteId) {
-    let mut backoff = Backoff::new(context.seed().fork(&format!("debit-note/{id}")));
-    let read = || context.rest().payment().debit_note(&id);
-    let note = match context.insist(&mut backoff, ATTEMPTS, read).await {
+pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
+    let mut backoff = Backoff::new(payments.context.seed().fork(&format!("debit-note/{id}")));
+    let read = || payments.context.rest().payment().debit_note(&id);
+    let note = match payments.context.insist(&mut backoff, ATTEMPTS, read).await {
         Ok(note) => note,
         Err(error) => {
             tracing::warn!(debit_note = %id, %error, "the debit note cannot be read");
             return;
         }
     };
-    let Some(rental) = owner(&context, &note.agreement_id, &note.issuer_id) else {
+    let Some(rental) = owner(&payments, &note.agreement_id, &note.issuer_id) else {
         return;
     };
-    context.emit(EventKind::DebitNoteReceived {
+    payments.context.emit(EventKind::DebitNoteReceived {
         job: rental.job().clone(),
         agreement_id: rental.agreement_id.clone(),
         activity_id: note.activity_id.clone(),
@@ -84,8 +88,12 @@ pub(super) async fn note_arrived(context: Arc<Context>, id: DebitNoteId) {
         amount: note.total_amount_due,
     });
     let ceiling = rental.ceiling(Some(&note.activity_id));
-    let refusal = wrong_note(&context, &note).or_else(|| {
-        match context.strategy().accept_debit_note(&note, ceiling) {
+    let refusal = wrong_note(&payments, &note).or_else(|| {
+        match payments
+            .context
+            .strategy()
+            .accept_debit_note(&note, ceiling)
+        {
             Decision::Accept => None,
             Decision::Refuse(reason) => Some(reason),
         }
@@ -98,18 +106,18 @@ pub(super) async fn note_arrived(context: Arc<Context>, id: DebitNoteId) {
         ceiling,
         refusal,
     };
-    for effect in context.payments().apply(&rental.agreement_id, event) {
-        perform(&context, &rental, effect, &status, &mut backoff).await;
+    for effect in payments.apply(&rental, event) {
+        perform(&payments, &rental, effect, &status, &mut backoff).await;
     }
 }
 
 /// Our agreement that a document is for; documents of others are none of our business.
 fn owner(
-    context: &Context,
+    payments: &Payments,
     agreement: &AgreementId,
     issuer: &golem_wire::NodeId,
 ) -> Option<Arc<Rental>> {
-    let rental = context.rentals().get(agreement);
+    let rental = payments.rentals.get(agreement);
     match &rental {
         None => {
             tracing::warn!(%agreement, "a document for an agreement that is not ours is ignored")
@@ -117,7 +125,7 @@ fn owner(
         Some(rental) if rental.provider_id != *issuer => {
             let what =
                 format!("{issuer} sent a document for agreement {agreement} of another provider");
-            context.emit(EventKind::ProtocolViolation { what });
+            payments.context.emit(EventKind::ProtocolViolation { what });
             return None;
         }
         Some(_) => {}
@@ -125,18 +133,18 @@ fn owner(
     rental
 }
 
-fn wrong_invoice(context: &Context, invoice: &Invoice) -> Option<String> {
+fn wrong_invoice(payments: &Payments, invoice: &Invoice) -> Option<String> {
     wrong(
-        context,
+        payments,
         &invoice.payment_platform,
         &invoice.payer_addr,
         &invoice.status,
     )
 }
 
-fn wrong_note(context: &Context, note: &DebitNote) -> Option<String> {
+fn wrong_note(payments: &Payments, note: &DebitNote) -> Option<String> {
     wrong(
-        context,
+        payments,
         &note.payment_platform,
         &note.payer_addr,
         &note.status,
@@ -144,12 +152,12 @@ fn wrong_note(context: &Context, note: &DebitNote) -> Option<String> {
 }
 
 fn wrong(
-    context: &Context,
+    payments: &Payments,
     platform: &str,
     payer: &str,
     status: &DocumentStatus,
 ) -> Option<String> {
-    let allocation = context.payments().allocation();
+    let allocation = payments.allocation();
     if platform != allocation.payment_platform {
         return Some(format!(
             "it wants to be paid on {platform}, we pay on {}",
@@ -167,13 +175,13 @@ fn wrong(
 }
 
 pub(super) async fn perform(
-    context: &Arc<Context>,
+    payments: &Arc<Payments>,
     rental: &Arc<Rental>,
     effect: Effect,
     status: &DocumentStatus,
     backoff: &mut Backoff,
 ) {
-    let api = || context.rest().payment();
+    let api = || payments.context.rest().payment();
     let (job, agreement_id) = (rental.job().clone(), rental.agreement_id.clone());
     let failed = |document: String, reason: String| EventKind::PaymentFailed {
         job: job.clone(),
@@ -181,19 +189,18 @@ pub(super) async fn perform(
         document,
         reason,
     };
-    let owed = context.rentals().provider_debts();
     match effect {
         Effect::AcceptNote {
             id,
             activity,
             amount,
         } => {
-            let acceptance = acceptance(context, rental, amount);
+            let acceptance = acceptance(payments, rental, amount);
             let document = Document::Note(&id);
-            match accept(context, backoff, status, document, &acceptance).await {
+            match accept(payments, backoff, status, document, &acceptance).await {
                 Ok(()) => {
-                    context.payments().apply(
-                        &agreement_id,
+                    payments.apply(
+                        rental,
                         Event::NoteAccepted {
                             activity: activity.clone(),
                             amount,
@@ -201,9 +208,9 @@ pub(super) async fn perform(
                     );
                     if rental.ended_by().is_none() {
                         // Notes are cumulative: this one covers those that failed before.
-                        owed.clear(&rental.provider_id, &agreement_id);
+                        rental.owes_nothing();
                     }
-                    context.emit(EventKind::DebitNoteAccepted {
+                    payments.context.emit(EventKind::DebitNoteAccepted {
                         job,
                         agreement_id,
                         activity_id: activity,
@@ -212,43 +219,52 @@ pub(super) async fn perform(
                     });
                 }
                 Err(error) => {
-                    owed.owe(&rental.provider_id, &agreement_id);
-                    context.emit(failed(format!("debit note {id}"), said(&error)));
+                    rental.owe();
+                    payments
+                        .context
+                        .emit(failed(format!("debit note {id}"), said(&error)));
                 }
             }
         }
         Effect::AcceptInvoice { id, amount } => {
-            let acceptance = acceptance(context, rental, amount);
+            let acceptance = acceptance(payments, rental, amount);
             let document = Document::Invoice(&id);
-            match accept(context, backoff, status, document, &acceptance).await {
-                Ok(()) => invoice_accepted(context, rental, id, amount),
+            match accept(payments, backoff, status, document, &acceptance).await {
+                Ok(()) => invoice_accepted(payments, rental, id, amount),
                 Err(error) => {
                     let reason = said(&error);
-                    context.emit(failed(format!("invoice {id}"), reason.clone()));
+                    payments
+                        .context
+                        .emit(failed(format!("invoice {id}"), reason.clone()));
                     let passing = error.is_retryable() || error.outcome() == Outcome::Unknown;
                     let failed = Event::InvoiceFailed {
                         id,
                         reason,
                         passing,
                     };
-                    context.payments().apply(&agreement_id, failed);
+                    payments.apply(rental, failed);
                 }
             }
         }
         Effect::RefuseNote { id, reason } => {
-            owed.owe(&rental.provider_id, &agreement_id);
-            context.emit(failed(format!("debit note {id}"), reason));
+            rental.owe();
+            payments
+                .context
+                .emit(failed(format!("debit note {id}"), reason));
         }
         Effect::RejectInvoice { id, reason } => {
-            context.emit(failed(format!("invoice {id}"), reason.clone()));
+            payments
+                .context
+                .emit(failed(format!("invoice {id}"), reason.clone()));
             let rejection = Rejection {
                 rejection_reason: "INCORRECT_AMOUNT".into(),
                 total_amount_accepted: Glm::ZERO,
                 message: Some(reason),
             };
             // Rejecting twice leaves it rejected.
-            let rejecting =
-                context.insist(backoff, ATTEMPTS, || api().reject_invoice(&id, &rejection));
+            let rejecting = payments
+                .context
+                .insist(backoff, ATTEMPTS, || api().reject_invoice(&id, &rejection));
             if let Err(error) = rejecting.await {
                 tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
             }
@@ -257,27 +273,22 @@ pub(super) async fn perform(
 }
 
 /// Everything that follows from an accepted invoice.
-pub(super) fn invoice_accepted(context: &Context, rental: &Rental, id: InvoiceId, amount: Glm) {
+pub(super) fn invoice_accepted(payments: &Payments, rental: &Rental, id: InvoiceId, amount: Glm) {
     let agreement_id = rental.agreement_id.clone();
-    context.emit(EventKind::InvoiceAccepted {
+    payments.context.emit(EventKind::InvoiceAccepted {
         job: rental.job().clone(),
         agreement_id: agreement_id.clone(),
         invoice_id: id.clone(),
         provider_name: rental.provider_name.clone(),
         amount,
     });
-    if context.config().shutdown.settlement.is_some() {
-        context.payments().expect_settlement(rental, &id, amount);
+    if payments.context.config().shutdown.settlement.is_some() {
+        payments.expect_settlement(rental, &id, amount);
     }
-    context
-        .payments()
-        .apply(&agreement_id, Event::InvoiceAccepted { id });
-    context
-        .rentals()
-        .provider_debts()
-        .clear(&rental.provider_id, &agreement_id);
+    payments.apply(rental, Event::InvoiceAccepted { id });
+    rental.owes_nothing();
     rental.close_if_settled();
-    context.rentals().prune(context);
+    payments.rentals.prune();
 }
 
 fn said(error: &ApiError) -> String {

@@ -7,24 +7,24 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::Payments;
 use super::documents::{invoice_arrived, note_arrived};
 use super::feed_cursor::FeedCursor;
-use crate::context::Context;
 use crate::journal::Feed;
 use crate::retry::{Backoff, Pace};
 
 macro_rules! follow {
     ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $handle:ident) => {
         $(#[$doc])*
-        pub(crate) async fn $name(context: Arc<Context>) {
-            let mut backoff = Backoff::new(context.seed().fork($label));
-            let wait = context.config().poll;
-            let cursor = FeedCursor::new(context.log(), Feed::$feed);
+        pub(crate) async fn $name(payments: Arc<Payments>) {
+            let mut backoff = Backoff::new(payments.context.seed().fork($label));
+            let wait = payments.context.config().poll;
+            let cursor = FeedCursor::new(payments.context.log(), Feed::$feed);
             let mut after: Option<Timestamp> = cursor.start();
             loop {
                 let started = Instant::now();
-                let api = context.rest().payment();
-                match api.$events(context.app_session(), after, wait).await {
+                let api = payments.context.rest().payment();
+                match api.$events(payments.context.app_session(), after, wait).await {
                     Ok(events) => {
                         let pace = Pace::of(events.is_empty(), started, wait);
                         for event in events {
@@ -32,10 +32,10 @@ macro_rules! follow {
                             let in_flight = cursor.begin(event.event_date);
                             if event.event_type == $received {
                                 // Waiting here bounds the number of documents under way.
-                                let gate = Arc::clone(&context.payments().gate);
+                                let gate = Arc::clone(&payments.gate);
                                 let Ok(turn) = gate.acquire_owned().await else { return };
-                                let owned = Arc::clone(&context);
-                                context.tasks().spawn($label, async move {
+                                let owned = Arc::clone(&payments);
+                                payments.context.tasks().spawn($label, async move {
                                     let _turn = turn;
                                     $handle(owned, event.$id).await;
                                     in_flight.done();

@@ -8,8 +8,8 @@ use golem_wire::payment::{Allocation, DebitNote, DocumentStatus, Invoice};
 use golem_wire::{AllocationId, Glm};
 use jiff::Timestamp;
 
+use super::Payments;
 use super::documents::{invoice_arrived, note_arrived};
-use crate::context::Context;
 use crate::lifecycle::payment::Event;
 
 /// A budget of an earlier life.
@@ -33,12 +33,19 @@ impl PreviousBudget {
 
 /// Takes up the documents of restored agreements: what was accepted counts, what was not is decided
 /// now, as if it had just come. The daemon's feeds may have passed them.
-pub(crate) async fn take_up(context: &Arc<Context>, invoices: Vec<Invoice>, notes: Vec<DebitNote>) {
+pub(crate) async fn take_up(
+    payments: &Arc<Payments>,
+    invoices: Vec<Invoice>,
+    notes: Vec<DebitNote>,
+) {
     let (accepted, open): (Vec<_>, Vec<_>) = notes
         .into_iter()
         .partition(|note| is_accepted(&note.status));
     for note in accepted {
-        let (agreement, activity) = (note.agreement_id, note.activity_id);
+        let Some(rental) = payments.rentals.get(&note.agreement_id) else {
+            continue;
+        };
+        let activity = note.activity_id;
         let amount = note.total_amount_due;
         let known = Event::Note {
             id: note.debit_note_id,
@@ -48,19 +55,20 @@ pub(crate) async fn take_up(context: &Arc<Context>, invoices: Vec<Invoice>, note
             refusal: None,
         };
         // What an earlier life decided is not decided again.
-        drop(context.payments().apply(&agreement, known));
-        context
-            .payments()
-            .apply(&agreement, Event::NoteAccepted { activity, amount });
+        drop(payments.apply(&rental, known));
+        payments.apply(&rental, Event::NoteAccepted { activity, amount });
     }
     for invoice in invoices {
+        let Some(rental) = payments.rentals.get(&invoice.agreement_id) else {
+            continue;
+        };
         let refusal = match &invoice.status {
             status if is_accepted(status) => None,
             DocumentStatus::Rejected | DocumentStatus::Failed | DocumentStatus::Cancelled => {
                 Some(format!("it is {} since an earlier run", invoice.status))
             }
             _ => {
-                let arrived = invoice_arrived(Arc::clone(context), invoice.invoice_id);
+                let arrived = invoice_arrived(Arc::clone(payments), invoice.invoice_id);
                 let arrived: BoxFuture<'static, ()> = Box::pin(arrived);
                 arrived.await;
                 continue;
@@ -74,16 +82,14 @@ pub(crate) async fn take_up(context: &Arc<Context>, invoices: Vec<Invoice>, note
             ceiling: invoice.amount,
             refusal,
         };
-        drop(context.payments().apply(&invoice.agreement_id, known));
+        drop(payments.apply(&rental, known));
         if paid {
-            context
-                .payments()
-                .apply(&invoice.agreement_id, Event::InvoiceAccepted { id });
+            payments.apply(&rental, Event::InvoiceAccepted { id });
         }
     }
     for note in open {
         if note.status == DocumentStatus::Received {
-            let arrived = note_arrived(Arc::clone(context), note.debit_note_id);
+            let arrived = note_arrived(Arc::clone(payments), note.debit_note_id);
             let arrived: BoxFuture<'static, ()> = Box::pin(arrived);
             arrived.await;
         }

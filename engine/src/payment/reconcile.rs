@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use golem_wire::payment::{DocumentStatus, Invoice};
 
+use super::Payments;
 use super::documents::{ATTEMPTS, invoice_accepted, invoice_arrived, perform};
 use super::previous_run::is_accepted;
-use crate::context::Context;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
 use crate::market::Rental;
 use crate::retry::Backoff;
@@ -18,17 +18,23 @@ use crate::retry::Backoff;
 const AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// Waits until the driver settled everything that was accepted. A requestor is not told, so it asks.
-pub(crate) async fn settlement(context: &Context) {
-    let mut backoff = Backoff::new(context.seed().fork("settlement"));
-    let since = context.payments().allocation().timestamp;
-    while !context.payments().unsettled().is_empty() {
-        match context.rest().payment().invoices(Some(since)).await {
+pub(crate) async fn settlement(payments: &Payments) {
+    let mut backoff = Backoff::new(payments.context.seed().fork("settlement"));
+    let since = payments.allocation().timestamp;
+    while !payments.unsettled().is_empty() {
+        match payments
+            .context
+            .rest()
+            .payment()
+            .invoices(Some(since))
+            .await
+        {
             Ok(invoices) => {
                 let settled = |invoice: &Invoice| invoice.status == DocumentStatus::Settled;
                 for invoice in invoices.into_iter().filter(settled) {
-                    context.payments().settled(&invoice.invoice_id);
+                    payments.settled(&invoice.invoice_id);
                 }
-                if context.payments().unsettled().is_empty() {
+                if payments.unsettled().is_empty() {
                     return;
                 }
             }
@@ -40,11 +46,11 @@ pub(crate) async fn settlement(context: &Context) {
 
 /// Asks for all invoices: finds those whose event was lost or that could not be read, and those whose
 /// acceptance worked although it seemed to fail.
-pub(crate) async fn catch_up(context: &Arc<Context>) {
-    let mut backoff = Backoff::new(context.seed().fork("catch-up"));
-    let since = context.payments().allocation().timestamp;
-    let list = || context.rest().payment().invoices(Some(since));
-    let invoices = match context.insist(&mut backoff, ATTEMPTS, list).await {
+pub(crate) async fn catch_up(payments: &Arc<Payments>) {
+    let mut backoff = Backoff::new(payments.context.seed().fork("catch-up"));
+    let since = payments.allocation().timestamp;
+    let list = || payments.context.rest().payment().invoices(Some(since));
+    let invoices = match payments.context.insist(&mut backoff, ATTEMPTS, list).await {
         Ok(invoices) => invoices,
         Err(error) => {
             tracing::warn!(%error, "the invoices cannot be listed");
@@ -52,27 +58,30 @@ pub(crate) async fn catch_up(context: &Arc<Context>) {
         }
     };
     for invoice in invoices {
-        let Some(rental) = context.rentals().get(&invoice.agreement_id) else {
+        let Some(rental) = payments.rentals.get(&invoice.agreement_id) else {
             continue;
         };
-        match context.payments().invoice(&invoice.agreement_id) {
+        match rental.invoice() {
             InvoiceState::None => {
-                let owned = Arc::clone(context);
+                let owned = Arc::clone(payments);
                 let id = invoice.invoice_id;
-                context.tasks().spawn("invoice", invoice_arrived(owned, id));
+                payments
+                    .context
+                    .tasks()
+                    .spawn("invoice", invoice_arrived(owned, id));
             }
             InvoiceState::Refused { id, amount, .. }
                 if id == invoice.invoice_id && is_accepted(&invoice.status) =>
             {
-                invoice_accepted(context, &rental, id, amount);
+                invoice_accepted(payments, &rental, id, amount);
             }
             InvoiceState::Refused {
                 id, passing: true, ..
             } if id == invoice.invoice_id => {
                 let event = Event::InvoiceAgain { id };
-                let effects = context.payments().apply(&rental.agreement_id, event);
-                let owned = Arc::clone(context);
-                context.tasks().spawn("invoice", async move {
+                let effects = payments.apply(&rental, event);
+                let owned = Arc::clone(payments);
+                payments.context.tasks().spawn("invoice", async move {
                     again(&owned, &rental, &invoice, effects).await;
                 });
             }
@@ -83,12 +92,12 @@ pub(crate) async fn catch_up(context: &Arc<Context>) {
 
 /// Tries acceptances again that failed in passing, as long as there are any. Runs until its task is
 /// cancelled.
-pub(crate) async fn try_again(context: Arc<Context>) {
-    let mut changes = context.payments().changes();
+pub(crate) async fn try_again(payments: Arc<Payments>) {
+    let mut changes = payments.changes();
     loop {
-        if context.payments().any_failed() {
+        if payments.rentals.any_failed() {
             tokio::time::sleep(AGAIN_AFTER).await;
-            catch_up(&context).await;
+            catch_up(&payments).await;
         }
         if changes.changed().await.is_err() {
             return;
@@ -98,14 +107,14 @@ pub(crate) async fn try_again(context: Arc<Context>) {
 
 /// Tries an acceptance again that failed in passing.
 async fn again(
-    context: &Arc<Context>,
+    payments: &Arc<Payments>,
     rental: &Arc<Rental>,
     invoice: &Invoice,
     effects: Vec<Effect>,
 ) {
     let id = &invoice.invoice_id;
-    let mut backoff = Backoff::new(context.seed().fork(&format!("invoice-again/{id}")));
+    let mut backoff = Backoff::new(payments.context.seed().fork(&format!("invoice-again/{id}")));
     for effect in effects {
-        perform(context, rental, effect, &invoice.status, &mut backoff).await;
+        perform(payments, rental, effect, &invoice.status, &mut backoff).await;
     }
 }

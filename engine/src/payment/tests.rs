@@ -23,8 +23,8 @@ async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
     let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
     let market = golem
-        .context()
-        .open_market(JobId::new("job"), &payload, expiration);
+        .market()
+        .subscribe(JobId::new("job"), &payload, expiration);
     let rental = market
         .await
         .expect("a market")
@@ -204,23 +204,19 @@ async fn stopping_twice_gives_the_same_report() {
 async fn agreements_of_which_nothing_more_can_come_are_forgotten_and_their_totals_stay() {
     let daemon = daemon();
     let (golem, first) = used(&daemon).await;
-    let context = golem.context();
+    let (context, rentals) = (golem.context(), golem.market().rentals());
     let id = first.agreement_id.to_string();
     deliver(&daemon, &id, &[("i", "/invoices/i", "0.02")]);
     sleep(Duration::from_secs(60)).await;
     first.terminate("done".into()).await;
-    assert!(context.payments().is_paid(&first.agreement_id));
-    context.rentals().prune(context);
-    assert_eq!(
-        context.rentals().all().len(),
-        1,
-        "it is remembered for a while"
-    );
+    assert!(first.is_paid());
+    rentals.prune();
+    assert_eq!(rentals.all().len(), 1, "it is remembered for a while");
     sleep(context.config().payment.remember + Duration::from_secs(120)).await;
-    context.rentals().prune(context);
-    assert!(context.rentals().all().is_empty());
-    assert_eq!(context.rentals().total(), 1);
-    assert_eq!(context.payments().totals().invoices_accepted, 1);
+    rentals.prune();
+    assert!(rentals.all().is_empty());
+    assert_eq!(rentals.total(), 1);
+    assert_eq!(rentals.totals().invoices_accepted, 1);
     let report = golem.stop().await;
     assert_eq!(
         (report.agreements, report.invoices_accepted),
@@ -234,14 +230,14 @@ async fn agreements_of_which_nothing_more_can_come_are_forgotten_and_their_total
 async fn an_agreement_that_is_never_invoiced_is_forgotten_and_named() {
     let daemon = daemon();
     let (golem, rental) = used(&daemon).await;
-    let context = golem.context();
+    let (context, rentals) = (golem.context(), golem.market().rentals());
     rental.terminate("done".into()).await;
     sleep(context.config().payment.invoice_wait / 2).await;
-    context.rentals().prune(context);
-    assert_eq!(context.rentals().all().len(), 1);
+    rentals.prune();
+    assert_eq!(rentals.all().len(), 1);
     sleep(context.config().payment.invoice_wait).await;
-    context.rentals().prune(context);
-    assert!(context.rentals().all().is_empty());
+    rentals.prune();
+    assert!(rentals.all().is_empty());
     let report = golem.stop().await;
     assert_eq!(report.unpaid.len(), 1, "{report}");
     assert_eq!(report.unpaid[0].agreement_id, rental.agreement_id);

@@ -12,12 +12,12 @@ use http::StatusCode;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::Recovered;
 use super::observed::{Observed, Seen};
 use super::plan::{AgreementAction, AgreementPlan, Plan};
 use super::report::{Item, Kind};
 use super::resumable_instances::Claim;
 use crate::api::ApiError;
-use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::{Fact, InstanceRecord, OpenState};
 use crate::market::{AgreementEnd, Rental};
@@ -41,14 +41,14 @@ fn reason() -> Reason {
 /// Makes the engine responsible for agreements that are in force or not paid; from here on their
 /// events and documents find them. Sends nothing.
 pub(super) fn register(
-    context: &Arc<Context>,
+    recovered: &Arc<Recovered>,
     earlier: &OpenState,
     plan: &Plan,
     seen: &Observed,
     adopt: bool,
 ) -> Registered {
     for fact in &plan.facts {
-        context.log().fact(fact.clone());
+        recovered.context.log().fact(fact.clone());
     }
     let mut registered = Registered::new();
     for planned in &plan.agreements {
@@ -65,8 +65,13 @@ pub(super) fn register(
             }
             AgreementAction::Terminate | AgreementAction::Adopt(_) => None,
         };
-        let rental = Rental::restore(context, &known.agreement, &planned.activities, end);
-        context.recovered().track(&rental);
+        let rental = Rental::restore(
+            &recovered.rentals,
+            &known.agreement,
+            &planned.activities,
+            end,
+        );
+        recovered.track(&rental);
         registered.insert(planned.id.clone(), rental);
     }
     for instance in earlier.instances.values() {
@@ -74,14 +79,14 @@ pub(super) fn register(
             let machine = machine_of(plan, &registered, instance);
             if let Some((rental, _)) = &machine {
                 let name = format!("{}/{}", instance.cluster, instance.index);
-                context.recovered().goes_on(&name, rental);
+                recovered.goes_on(&name, rental);
             }
-            context.resumable().wait(Claim {
+            recovered.resumable.wait(Claim {
                 record: instance.clone(),
                 machine,
             });
         } else {
-            instance_ended(context, instance);
+            instance_ended(recovered, instance);
         }
     }
     registered
@@ -113,7 +118,7 @@ fn is_paid(seen: &Observed, id: &AgreementId) -> bool {
 
 /// Does all of it. To be called in an owned task.
 pub(super) async fn perform(
-    context: &Arc<Context>,
+    recovered: &Arc<Recovered>,
     earlier: &OpenState,
     plan: Plan,
     seen: Observed,
@@ -122,23 +127,27 @@ pub(super) async fn perform(
     // Boxed one by one: compilers of today cannot see that such futures may move between threads.
     let mut loose: Vec<BoxFuture<'_, ()>> = Vec::new();
     for id in &plan.withdraw {
-        loose.push(Box::pin(withdraw(context, id)));
+        loose.push(Box::pin(withdraw(recovered, id)));
     }
     for id in &plan.unbind {
-        loose.push(Box::pin(unbind(context, id)));
+        loose.push(Box::pin(unbind(recovered, id)));
     }
     join_all(loose).await;
 
     let (invoices, notes) = documents(&registered, &seen);
     let mut work: Vec<BoxFuture<'_, ()>> = Vec::new();
-    work.push(Box::pin(payment::take_up(context, invoices, notes)));
+    work.push(Box::pin(payment::take_up(
+        &recovered.payments,
+        invoices,
+        notes,
+    )));
     for planned in &plan.agreements {
         let rental = registered.get(&planned.id).cloned();
-        work.push(Box::pin(end(context, earlier, planned, &seen, rental)));
+        work.push(Box::pin(end(recovered, earlier, planned, &seen, rental)));
     }
     join_all(work).await;
     for op in plan.resolved {
-        context.log().fact(Fact::Resolved { op });
+        recovered.context.log().fact(Fact::Resolved { op });
     }
 }
 
@@ -168,57 +177,56 @@ fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
     }
 }
 
-fn backoff(context: &Context, label: &str) -> Backoff {
-    Backoff::new(context.seed().fork(&format!("recovery/{label}")))
+fn backoff(recovered: &Recovered, label: &str) -> Backoff {
+    Backoff::new(recovered.context.seed().fork(&format!("recovery/{label}")))
 }
 
-async fn withdraw(context: &Context, id: &golem_wire::DemandId) {
-    let mut backoff = backoff(context, id.as_str());
-    let api = context.rest().market();
-    let done = context
+async fn withdraw(recovered: &Recovered, id: &golem_wire::DemandId) {
+    let mut backoff = backoff(recovered, id.as_str());
+    let api = recovered.context.rest().market();
+    let done = recovered
+        .context
         .insist(&mut backoff, ATTEMPTS, || api.unsubscribe(id))
         .await;
     match unless_gone(done) {
         Ok(()) => {
-            context.log().fact(Fact::DemandGone { demand: id.clone() });
-            context
-                .recovered()
-                .settled(Item::new(Kind::Demand, id, "withdrawn"));
+            recovered
+                .context
+                .log()
+                .fact(Fact::DemandGone { demand: id.clone() });
+            recovered.settled(Item::new(Kind::Demand, id, "withdrawn"));
         }
         Err(error) => {
             let note = format!("not withdrawn, it stays until it expires: {error}");
-            context.recovered().left(Item::new(Kind::Demand, id, note));
+            recovered.left(Item::new(Kind::Demand, id, note));
         }
     }
 }
 
-async fn unbind(context: &Context, id: &str) {
-    let mut backoff = backoff(context, id);
-    let api = context.rest().gsb();
-    let done = context
+async fn unbind(recovered: &Recovered, id: &str) {
+    let mut backoff = backoff(recovered, id);
+    let api = recovered.context.rest().gsb();
+    let done = recovered
+        .context
         .insist(&mut backoff, ATTEMPTS, || api.unbind(id))
         .await;
     match unless_gone(done) {
         Ok(()) => {
-            context.log().fact(Fact::ServiceGone {
+            recovered.context.log().fact(Fact::ServiceGone {
                 services: id.to_owned(),
             });
-            context
-                .recovered()
-                .settled(Item::new(Kind::BusService, id, "withdrawn"));
+            recovered.settled(Item::new(Kind::BusService, id, "withdrawn"));
         }
         Err(error) => {
             let note = format!("not withdrawn: {error}");
-            context
-                .recovered()
-                .left(Item::new(Kind::BusService, id, note));
+            recovered.left(Item::new(Kind::BusService, id, note));
         }
     }
 }
 
 /// Brings an agreement to its end, or leaves it to the instance that goes on with it.
 async fn end(
-    context: &Arc<Context>,
+    recovered: &Arc<Recovered>,
     earlier: &OpenState,
     planned: &AgreementPlan,
     seen: &Observed,
@@ -226,81 +234,78 @@ async fn end(
 ) {
     let id = &planned.id;
     match (&planned.action, rental) {
-        (AgreementAction::Forget, _) => forget(context, id, "nothing came of it"),
-        (AgreementAction::Cancel, _) => cancel(context, planned, seen).await,
-        (AgreementAction::Over(..), None) => forget(context, id, "paid by an earlier run"),
+        (AgreementAction::Forget, _) => forget(recovered, id, "nothing came of it"),
+        (AgreementAction::Cancel, _) => cancel(recovered, planned, seen).await,
+        (AgreementAction::Over(..), None) => forget(recovered, id, "paid by an earlier run"),
         (AgreementAction::Over(end, _), Some(_)) => {
             let known = earlier.agreements.get(id).and_then(|entry| entry.ended);
             if known.is_none() {
-                ended(context, id, end);
+                ended(recovered, id, end);
             }
         }
-        (AgreementAction::Terminate, Some(rental)) => terminate(context, planned, &rental).await,
-        (AgreementAction::Adopt(_), _) => destroy_all(context, planned, None).await,
+        (AgreementAction::Terminate, Some(rental)) => terminate(recovered, planned, &rental).await,
+        (AgreementAction::Adopt(_), _) => destroy_all(recovered, planned, None).await,
         // Registered before.
         (AgreementAction::Terminate, None) => {}
     }
 }
 
 /// An instance of an earlier life has no machine any more.
-pub(crate) fn instance_ended(context: &Context, instance: &InstanceRecord) {
+pub(super) fn instance_ended(recovered: &Recovered, instance: &InstanceRecord) {
     let mut instance = instance.clone();
     instance.state = "terminated".into();
-    context.log().fact(Fact::Instance { instance });
+    recovered.context.log().fact(Fact::Instance { instance });
 }
 
-fn ended(context: &Context, id: &AgreementId, end: &AgreementEnd) {
-    context.log().fact(Fact::AgreementEnded {
+fn ended(recovered: &Recovered, id: &AgreementId, end: &AgreementEnd) {
+    recovered.context.log().fact(Fact::AgreementEnded {
         agreement: id.clone(),
         reason: end.to_string(),
     });
 }
 
-fn forget(context: &Context, id: &AgreementId, why: &str) {
-    context.log().fact(Fact::AccountClosed {
+fn forget(recovered: &Recovered, id: &AgreementId, why: &str) {
+    recovered.context.log().fact(Fact::AccountClosed {
         agreement: id.clone(),
     });
-    context
-        .recovered()
-        .settled(Item::new(Kind::Agreement, id, why));
+    recovered.settled(Item::new(Kind::Agreement, id, why));
 }
 
-async fn terminate(context: &Arc<Context>, planned: &AgreementPlan, rental: &Arc<Rental>) {
-    destroy_all(context, planned, Some(rental)).await;
+async fn terminate(recovered: &Arc<Recovered>, planned: &AgreementPlan, rental: &Arc<Rental>) {
+    destroy_all(recovered, planned, Some(rental)).await;
     rental.terminate(reason()).await;
 }
 
 async fn destroy_all(
-    context: &Arc<Context>,
+    recovered: &Arc<Recovered>,
     planned: &AgreementPlan,
     rental: Option<&Arc<Rental>>,
 ) {
-    let api = context.rest().activity();
-    let wait = context.config().activity.change_timeout;
+    let api = recovered.context.rest().activity();
+    let wait = recovered.context.config().activity.change_timeout;
     for id in &planned.destroy {
         if let Some(rental) = rental {
             rental.activity_destroyed(id);
         }
-        let mut backoff = backoff(context, id.as_str());
+        let mut backoff = backoff(recovered, id.as_str());
         // Destroying twice is as good as once.
-        let done = context
+        let done = recovered
+            .context
             .insist(&mut backoff, 2, || api.destroy(id, wait))
             .await;
         match unless_gone(done) {
             Ok(()) => {
-                context.log().fact(Fact::ActivityGone {
+                recovered.context.log().fact(Fact::ActivityGone {
                     activity: id.clone(),
                 });
                 if let Some(rental) = rental {
-                    context.emit(EventKind::ActivityDestroyed {
+                    recovered.context.emit(EventKind::ActivityDestroyed {
                         job: rental.job().clone(),
                         agreement_id: planned.id.clone(),
                         activity_id: id.clone(),
                     });
                 }
-                context
-                    .recovered()
-                    .settled(Item::new(Kind::Activity, id, "destroyed"));
+                recovered.settled(Item::new(Kind::Activity, id, "destroyed"));
             }
             Err(error) => {
                 tracing::warn!(activity = %id, %error, "not destroyed; the end of its agreement ends it");
@@ -310,44 +315,42 @@ async fn destroy_all(
 }
 
 /// Nobody waits for the approval any more; one that came all the same is ended.
-async fn cancel(context: &Arc<Context>, planned: &AgreementPlan, seen: &Observed) {
+async fn cancel(recovered: &Arc<Recovered>, planned: &AgreementPlan, seen: &Observed) {
     let id = &planned.id;
-    let mut backoff = backoff(context, id.as_str());
-    let api = context.rest().market();
+    let mut backoff = backoff(recovered, id.as_str());
+    let api = recovered.context.rest().market();
     let reason = reason();
     // One that was approved in the meantime is "gone" for this, and yet in force.
     let error = match api.cancel(id, &reason).await {
-        Ok(()) => return forget(context, id, "cancelled before it was approved"),
+        Ok(()) => return forget(recovered, id, "cancelled before it was approved"),
         Err(error) => error,
     };
-    let found = context
+    let found = recovered
+        .context
         .insist(&mut backoff, ATTEMPTS, || api.agreement(id))
         .await;
     match found.map(|agreement| agreement.state) {
         Ok(AgreementState::Approved) => {
             if let Some(Seen::Here(known)) = seen.agreements.get(id) {
                 let document = &known.agreement;
-                let rental = Rental::restore(context, document, &planned.activities, None);
-                context.recovered().track(&rental);
-                terminate(context, planned, &rental).await;
+                let rental =
+                    Rental::restore(&recovered.rentals, document, &planned.activities, None);
+                recovered.track(&rental);
+                terminate(recovered, planned, &rental).await;
             }
         }
         Ok(AgreementState::Proposal | AgreementState::Pending) => {
             // Only we can confirm the one, and the other expires at its provider.
             let note = format!("not cancelled, it expires: {error}");
-            context
-                .recovered()
-                .left(Item::new(Kind::Agreement, id, note));
+            recovered.left(Item::new(Kind::Agreement, id, note));
         }
-        Ok(_) => forget(context, id, "nothing came of it"),
+        Ok(_) => forget(recovered, id, "nothing came of it"),
         Err(error) if error.is_status(StatusCode::NOT_FOUND) => {
-            forget(context, id, "the daemon does not know it any more");
+            forget(recovered, id, "the daemon does not know it any more");
         }
         Err(error) => {
             let note = format!("whether it is in force is unknown: {error}");
-            context
-                .recovered()
-                .left(Item::new(Kind::Agreement, id, note));
+            recovered.left(Item::new(Kind::Agreement, id, note));
         }
     }
 }

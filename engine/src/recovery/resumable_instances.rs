@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::ActivityId;
 use tokio::time::sleep;
 
+use super::Recovered;
 use super::perform::instance_ended;
 use super::report::{Item, Kind};
 use crate::activity::Machine;
-use crate::context::Context;
 use crate::journal::InstanceRecord;
 use crate::market::Rental;
 use crate::model::JobId;
@@ -64,38 +64,36 @@ impl ResumableInstances {
 }
 
 /// Gives back what is not claimed in time, or when the engine stops.
-pub(crate) fn watch_over(context: &Arc<Context>) {
-    if context.resumable().is_empty() {
+pub(crate) fn watch_over(recovered: &Arc<Recovered>) {
+    if recovered.resumable.is_empty() {
         return;
     }
-    let owned = Arc::clone(context);
-    context.jobs().spawn("unclaimed", async move {
-        let stopping = owned.jobs().token();
+    let owned = Arc::clone(recovered);
+    recovered.context.jobs().spawn("unclaimed", async move {
+        let stopping = owned.context.jobs().token();
         tokio::select! {
             biased;
             () = stopping.cancelled() => {}
-            () = sleep(owned.config().recovery.claim_within) => {}
+            () = sleep(owned.context.config().recovery.claim_within) => {}
         }
-        for claim in owned.resumable().rest() {
+        for claim in owned.resumable.rest() {
             give_back(&owned, claim).await;
         }
     });
 }
 
-async fn give_back(context: &Arc<Context>, claim: Claim) {
+async fn give_back(recovered: &Arc<Recovered>, claim: Claim) {
     let record = &claim.record;
     let name = format!("{}/{}", record.cluster, record.index);
-    instance_ended(context, record);
+    instance_ended(recovered, record);
     let Some((rental, activity)) = claim.machine else {
         return;
     };
     tracing::warn!(instance = %name, agreement = %rental.agreement_id,
         "no service of this name was started: its machine is given back");
-    context.recovered().not_adopted(&name, &rental.agreement_id);
-    context
-        .recovered()
-        .settled(Item::new(Kind::Instance, &name, "nobody went on with it"));
+    recovered.not_adopted(&name, &rental.agreement_id);
+    recovered.settled(Item::new(Kind::Instance, &name, "nobody went on with it"));
     let job = JobId::new(crate::market::RECOVERED);
-    let machine = Machine::adopt(context, &job, rental, activity);
+    let machine = Machine::adopt(&recovered.context, &job, rental, activity);
     machine.release("nobody goes on with the service").await;
 }

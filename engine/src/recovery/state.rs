@@ -1,10 +1,11 @@
 //! What is known of recovery while it goes on. Owns: putting the report together. Synchronous.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::AgreementId;
 use golem_wire::payment::Allocation;
 
+use super::ResumableInstances;
 use super::observed::{Observed, Seen};
 use super::plan::{AgreementAction, Plan};
 use super::report::{Item, Kind, RecoveryReport};
@@ -12,12 +13,21 @@ use crate::context::Context;
 use crate::journal::{OpenState, SetAside};
 use crate::lifecycle::payment::InvoiceState;
 use crate::lifecycle::service::ServiceState;
-use crate::market::Rental;
-use crate::payment::{self, Budgets, PreviousBudget};
+use crate::market::{Rental, Rentals};
+use crate::payment::{self, Budgets, Payments, PreviousBudget};
 
 /// What recovery found and did.
-#[derive(Debug, Default)]
-pub(crate) struct Recovered(Mutex<State>);
+pub(crate) struct Recovered {
+    pub(super) context: Arc<Context>,
+    pub(super) rentals: Arc<Rentals>,
+    pub(super) payments: Arc<Payments>,
+    /// Instances that wait for their service.
+    pub(crate) resumable: ResumableInstances,
+    /// What was open when this run began; requests with smaller numbers than its next one are
+    /// those of earlier runs.
+    pub(super) before: OpenState,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -30,16 +40,31 @@ struct State {
 /// An agreement of an earlier life that is the engine's now.
 #[derive(Clone, Debug)]
 struct Tracked {
-    id: AgreementId,
-    provider: String,
+    rental: Arc<Rental>,
     used: bool,
     adopted: bool,
 }
 
 impl Recovered {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        payments: Arc<Payments>,
+        before: OpenState,
+    ) -> Self {
+        Recovered {
+            context,
+            rentals,
+            payments,
+            resumable: ResumableInstances::default(),
+            before,
+            state: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every statement leaves the lists consistent.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Recovery of this open state begins.
@@ -118,11 +143,11 @@ impl Recovered {
         self.lock().report.left.extend(items);
     }
 
-    pub(crate) fn settled(&self, item: Item) {
+    pub(super) fn settled(&self, item: Item) {
         self.lock().report.settled.push(item);
     }
 
-    pub(crate) fn left(&self, item: Item) {
+    pub(super) fn left(&self, item: Item) {
         self.lock().report.left.push(item);
     }
 
@@ -157,17 +182,16 @@ impl Recovered {
     }
 
     /// A budget of an earlier life is released.
-    pub(crate) fn budget_settled(&self, item: Item) {
+    fn budget_settled(&self, item: Item) {
         let mut state = self.lock();
         let waits = |left: &Item| left.kind == Kind::Allocation && left.id == item.id;
         state.report.left.retain(|left| !waits(left));
         state.report.settled.push(item);
     }
 
-    pub(super) fn track(&self, rental: &Rental) {
+    pub(super) fn track(&self, rental: &Arc<Rental>) {
         self.lock().tracked.push(Tracked {
-            id: rental.agreement_id.clone(),
-            provider: rental.provider_name.clone(),
+            rental: Arc::clone(rental),
             used: rental.was_used(),
             adopted: false,
         });
@@ -193,38 +217,53 @@ impl Recovered {
         set_adopted(&mut state, id, false);
     }
 
+    /// Releases the budgets of earlier lives; what became of them is told.
+    pub(crate) async fn release_budgets(&self) {
+        for (id, released) in self.payments.release_previous().await {
+            match released {
+                Ok(()) => self.budget_settled(Item::new(Kind::Allocation, &id, "released")),
+                Err(error) => {
+                    tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
+                    let note = format!("not released: {error}");
+                    self.left(Item::new(Kind::Allocation, &id, note));
+                }
+            }
+        }
+    }
+
     /// Whether agreements of earlier lives may still have to be paid.
-    pub(crate) fn owes(&self, context: &Context) -> bool {
+    pub(super) fn owes(&self) -> bool {
         let state = self.lock();
         state.tracked.iter().any(|tracked| {
-            let invoice = context.payments().invoice(&tracked.id);
-            match invoice {
+            // Forgotten agreements owe nothing any more.
+            let rental = self.rentals.get(&tracked.rental.agreement_id);
+            rental.is_some_and(|rental| match rental.invoice() {
                 InvoiceState::Accepted { .. } => false,
-                InvoiceState::None if !tracked.used => is_open(context, &tracked.id),
-                // Forgotten agreements owe nothing any more.
-                _ => context.rentals().get(&tracked.id).is_some(),
-            }
+                InvoiceState::None if !tracked.used => rental.is_open(),
+                _ => true,
+            })
         })
     }
 
     /// What is known now.
-    pub(crate) fn report(&self, context: &Context) -> RecoveryReport {
+    pub(crate) fn report(&self) -> RecoveryReport {
         let (mut report, tracked) = {
             let state = self.lock();
             (state.report.clone(), state.tracked.clone())
         };
         for tracked in tracked {
             let Tracked {
-                id,
-                provider,
+                rental,
                 used,
                 adopted,
             } = tracked;
-            let item =
-                |note: String| Item::new(Kind::Agreement, &id, format!("with {provider}, {note}"));
-            match context.payments().invoice(&id) {
-                _ if is_open(context, &id) && adopted => {}
-                _ if is_open(context, &id) => report.left.push(item("being terminated".into())),
+            let item = |note: String| {
+                let note = format!("with {}, {note}", rental.provider_name);
+                Item::new(Kind::Agreement, &rental.agreement_id, note)
+            };
+            match rental.invoice() {
+                _ if rental.is_open() && adopted => {}
+                _ if rental.is_open() => report.left.push(item("being terminated".into())),
                 InvoiceState::Accepted {
                     id: invoice,
                     amount,
@@ -249,7 +288,7 @@ impl Recovered {
                     report.left.push(item(note).of(amount));
                 }
                 InvoiceState::None if used => {
-                    let accepted = context.payments().accepted(&id);
+                    let accepted = rental.accepted();
                     let mut note = "ended; its final invoice is awaited".to_owned();
                     if !accepted.is_zero() {
                         let by_notes = accepted.normalized();
@@ -267,16 +306,13 @@ impl Recovered {
 }
 
 fn set_adopted(state: &mut State, id: &AgreementId, adopted: bool) {
-    for tracked in state.tracked.iter_mut().filter(|it| it.id == *id) {
+    for tracked in state
+        .tracked
+        .iter_mut()
+        .filter(|it| it.rental.agreement_id == *id)
+    {
         tracked.adopted = adopted;
     }
-}
-
-fn is_open(context: &Context, id: &AgreementId) -> bool {
-    context
-        .rentals()
-        .get(id)
-        .is_some_and(|rental| rental.is_open())
 }
 
 fn only_budgets(items: Vec<Item>) -> Vec<Item> {

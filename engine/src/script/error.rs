@@ -6,6 +6,7 @@ use std::time::Duration;
 use golem_wire::ActivityId;
 
 use super::CommandExecuted;
+use crate::activity::BatchError;
 use crate::api::ApiError;
 use crate::tasks::TaskLost;
 use crate::transfer::TransferError;
@@ -85,6 +86,48 @@ pub enum ScriptError {
     /// A task inside the engine failed.
     #[error(transparent)]
     Task(#[from] TaskLost),
+}
+
+impl From<BatchError> for ScriptError {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Timeout {
+                activity_id,
+                timeout,
+            } => ScriptError::Timeout {
+                activity_id,
+                timeout,
+            },
+            BatchError::ActivityLost {
+                activity_id,
+                provider_name,
+                reason,
+            } => ScriptError::ActivityLost {
+                activity_id,
+                provider_name,
+                reason,
+            },
+            BatchError::OutcomeUnknown {
+                activity_id,
+                source,
+            } => ScriptError::OutcomeUnknown {
+                activity_id,
+                source,
+            },
+            BatchError::Api {
+                activity_id,
+                source,
+            } => ScriptError::Api {
+                activity_id,
+                source,
+            },
+            BatchError::ResultTooLarge { activity_id, limit } => {
+                ScriptError::ResultTooLarge { activity_id, limit }
+            }
+            BatchError::Protocol { what } => ScriptError::Protocol { what },
+            BatchError::Cancelled => ScriptError::Cancelled,
+        }
+    }
 }
 
 impl ScriptError {

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::command::{Command, Kind};
 use super::handle::Reply;
 use super::{BatchResults, CommandExecuted, Script, ScriptError};
-use crate::activity::{Activity, Batch, Patience, Session, Unfinished};
+use crate::activity::{Activity, Batch, BatchError, Patience, Session, Unfinished};
 use crate::api::activity::is_turned_away;
 use crate::event::EventKind;
 use crate::retry::Backoff;
@@ -254,13 +254,12 @@ impl<'a> Execution<'a> {
             };
             match batch.send().await {
                 Ok(id) => return Ok((commands, id)),
-                Err(error @ ScriptError::OutcomeUnknown { .. }) => {
-                    if !self.repeatable || attempt >= MAX_REPEATS {
-                        return Err(error);
-                    }
+                Err(error @ BatchError::OutcomeUnknown { .. })
+                    if self.repeatable && attempt < MAX_REPEATS =>
+                {
                     tracing::info!(activity = %activity.id(), %error, "sending the script again");
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
             self.settle(patience, session).await?;
         }

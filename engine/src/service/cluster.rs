@@ -22,9 +22,9 @@ use super::error::describe;
 use super::instance::{Runner, StopSignal};
 use super::resume::{Begin, Resume};
 use super::{ClusterError, Instance, Service, ServiceState, Treatment};
-use crate::context::Context;
 use crate::error::Error;
 use crate::event::EventKind;
+use crate::golem::Golem;
 use crate::model::{JobId, ResolvedPayload};
 use crate::payload::Payload;
 
@@ -42,7 +42,7 @@ pub struct Cluster<S: Service> {
 
 impl<S: Service> Cluster<S> {
     pub(super) async fn open(
-        context: Arc<Context>,
+        golem: &Golem,
         payload: Payload,
         resolved: ResolvedPayload,
         lifetime: Duration,
@@ -50,6 +50,7 @@ impl<S: Service> Cluster<S> {
         resume: Option<Resume<S::Params>>,
         params: Vec<S::Params>,
     ) -> Result<Self, Error> {
+        let context = Arc::clone(golem.context());
         let job = context.next_job("service");
         let expiration = context
             .now()
@@ -62,25 +63,23 @@ impl<S: Service> Cluster<S> {
             return Err(Error::Stopped);
         }
         let begin = match &resume {
-            Some(resume) => resume.begin(&context, &job, params)?,
+            Some(resume) => resume.begin(&golem.engine().recovered, &context, &job, params)?,
             None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
         };
         context.emit(EventKind::JobStarted { job: job.clone() });
-        let market = match context
-            .open_market(job.clone(), &resolved, expiration)
-            .await
-        {
-            Ok(market) => market,
+        let market = golem.market();
+        let demand = match market.subscribe(job.clone(), &resolved, expiration).await {
+            Ok(demand) => demand,
             Err(error) => {
                 let text = Some(error.to_string());
                 context.emit(EventKind::JobFinished { job, error: text });
-                return Err(error);
+                return Err(error.into());
             }
         };
         let shared = Arc::new(Shared {
             context,
             job,
-            market,
+            demand,
             treatment,
             resume,
             expiration,

@@ -173,7 +173,7 @@ impl<S: Service> Runner<S> {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
             }
-            Machine::rent(&shared.context, &shared.job, &shared.market, &self.avoid).await
+            Machine::rent(&shared.context, &shared.job, &shared.demand, &self.avoid).await
         };
         let rented = tokio::select! {
             biased;

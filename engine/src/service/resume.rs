@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::journal::{Fact, InstanceRecord};
 use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
+use crate::recovery::Recovered;
 
 /// Gives resumed parameters what JSON cannot carry.
 type Complete<P> = Arc<dyn Fn(P) -> P + Send + Sync>;
@@ -61,12 +62,13 @@ impl<P: Clone> Resume<P> {
     /// [`Error::Payload`] when the name is in use.
     pub(super) fn begin(
         &self,
+        recovered: &Recovered,
         context: &Arc<Context>,
         job: &JobId,
         given: Vec<P>,
     ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
-        let claimed = context
-            .resumable()
+        let claimed = recovered
+            .resumable
             .take(&self.name)
             .ok_or_else(|| Error::Payload {
                 message: format!(

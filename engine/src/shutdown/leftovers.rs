@@ -14,8 +14,8 @@ use http::StatusCode;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use super::Shutdown;
 use crate::api::ApiError;
-use crate::context::Context;
 use crate::market::{Rental, SESSION_PROPERTY, terminate};
 use crate::retry::Backoff;
 
@@ -23,7 +23,7 @@ use crate::retry::Backoff;
 const ATTEMPTS: u32 = 3;
 
 /// Ends all of it; answers what may be left, in words.
-pub(super) async fn end(context: &Context) -> Vec<String> {
+pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
     let mut left = Vec::new();
     let mut note = |what: &str, done: Result<(), ApiError>| {
         if let Err(error) = done {
@@ -31,23 +31,23 @@ pub(super) async fn end(context: &Context) -> Vec<String> {
         }
     };
     // In the daemon's time, which need not be ours.
-    let since = context.payments().allocation().timestamp;
-    note("a demand", demands(context, since).await);
-    note("an agreement", agreements(context, since).await);
-    note("an allocation", allocations(context).await);
+    let since = shutdown.payments.allocation().timestamp;
+    note("a demand", demands(shutdown, since).await);
+    note("an agreement", agreements(shutdown, since).await);
+    note("an allocation", allocations(shutdown).await);
     left
 }
 
 /// Adopts the agreements of this life that are in force and that nobody remembers. They are left to
 /// [`end`] if the daemon does not tell.
-pub(super) async fn adopt(context: &Arc<Context>) {
-    let since = context.payments().allocation().timestamp;
-    let mut backoff = backoff(context, "adopt");
-    let api = context.rest().market();
+pub(super) async fn adopt(shutdown: &Arc<Shutdown>) {
+    let since = shutdown.payments.allocation().timestamp;
+    let mut backoff = backoff(shutdown, "adopt");
+    let api = shutdown.context.rest().market();
     let state = AgreementState::Approved;
-    let session = context.app_session();
+    let session = shutdown.context.app_session();
     let list = || api.agreements(&state, Some(session));
-    let listed = match context.insist(&mut backoff, ATTEMPTS, list).await {
+    let listed = match shutdown.context.insist(&mut backoff, ATTEMPTS, list).await {
         Ok(listed) => listed,
         Err(error) => {
             tracing::warn!(%error, "which agreements are in force is not known");
@@ -56,17 +56,18 @@ pub(super) async fn adopt(context: &Arc<Context>) {
     };
     let strays = listed.into_iter().filter(|found| {
         let ours = found.role == Party::Requestor && found.timestamp >= since;
-        ours && context.rentals().get(&found.id).is_none()
+        ours && shutdown.market.rentals().get(&found.id).is_none()
     });
     for stray in strays {
         let id = stray.id;
-        match context
+        match shutdown
+            .context
             .insist(&mut backoff, ATTEMPTS, || api.agreement(&id))
             .await
         {
             Ok(document) if document.state == AgreementState::Approved => {
                 tracing::warn!(agreement = %id, "adopting an agreement that nobody remembers");
-                Rental::restore(context, &document, &IndexMap::new(), None);
+                Rental::restore(shutdown.market.rentals(), &document, &IndexMap::new(), None);
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(agreement = %id, %error, "it cannot be looked at"),
@@ -74,8 +75,8 @@ pub(super) async fn adopt(context: &Arc<Context>) {
     }
 }
 
-fn backoff(context: &Context, label: &str) -> Backoff {
-    Backoff::new(context.seed().fork(&format!("leftovers/{label}")))
+fn backoff(shutdown: &Shutdown, label: &str) -> Backoff {
+    Backoff::new(shutdown.context.seed().fork(&format!("leftovers/{label}")))
 }
 
 /// What is gone already is as good as ended.
@@ -91,13 +92,14 @@ fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
 }
 
 /// All demands of this life are withdrawn by now.
-async fn demands(context: &Context, since: Timestamp) -> Result<(), ApiError> {
-    let mut backoff = backoff(context, "demands");
-    let api = context.rest().market();
-    let demands = context
+async fn demands(shutdown: &Shutdown, since: Timestamp) -> Result<(), ApiError> {
+    let mut backoff = backoff(shutdown, "demands");
+    let api = shutdown.context.rest().market();
+    let demands = shutdown
+        .context
         .insist(&mut backoff, ATTEMPTS, || api.demands())
         .await?;
-    let session = context.app_session();
+    let session = shutdown.context.app_session();
     let ours = demands.into_iter().filter(|demand| {
         let said = demand.properties.get(SESSION_PROPERTY);
         demand.timestamp >= since && said.and_then(|said| said.as_str()) == Some(session)
@@ -106,7 +108,8 @@ async fn demands(context: &Context, since: Timestamp) -> Result<(), ApiError> {
         let id = demand.demand_id;
         tracing::warn!(demand = %id, "withdrawing a demand that nobody remembers");
         unless_gone(
-            context
+            shutdown
+                .context
                 .insist(&mut backoff, ATTEMPTS, || api.unsubscribe(&id))
                 .await,
         )?;
@@ -115,10 +118,10 @@ async fn demands(context: &Context, since: Timestamp) -> Result<(), ApiError> {
 }
 
 /// All agreements of this life have ended by now.
-async fn agreements(context: &Context, since: Timestamp) -> Result<(), ApiError> {
-    let mut backoff = backoff(context, "agreements");
-    let session = context.app_session();
-    let rest = context.rest();
+async fn agreements(shutdown: &Shutdown, since: Timestamp) -> Result<(), ApiError> {
+    let mut backoff = backoff(shutdown, "agreements");
+    let session = shutdown.context.app_session();
+    let rest = shutdown.context.rest();
     let reason = Reason::from("nobody remembers this agreement");
     for state in [
         AgreementState::Proposal,
@@ -131,21 +134,26 @@ async fn agreements(context: &Context, since: Timestamp) -> Result<(), ApiError>
             let api = rest.market();
             api.agreements(&state, confirmed.then_some(session))
         };
-        for found in context.insist(&mut backoff, ATTEMPTS, list).await? {
+        for found in shutdown
+            .context
+            .insist(&mut backoff, ATTEMPTS, list)
+            .await?
+        {
             if found.role != Party::Requestor
                 || found.timestamp < since
-                || (!confirmed && !is_ours(context, &mut backoff, &found.id).await?)
+                || (!confirmed && !is_ours(shutdown, &mut backoff, &found.id).await?)
             {
                 continue;
             }
             tracing::warn!(agreement = %found.id, %state, "ending an agreement that nobody remembers");
             if state == AgreementState::Approved {
-                if let Err(why) = terminate(context, &found.id, &reason).await {
+                if let Err(why) = terminate(&shutdown.context, &found.id, &reason).await {
                     tracing::warn!(agreement = %found.id, why, "it may still be in force");
                 }
             } else {
                 let api = rest.market();
-                let cancelled = context
+                let cancelled = shutdown
+                    .context
                     .insist(&mut backoff, ATTEMPTS, || api.cancel(&found.id, &reason))
                     .await;
                 match cancelled {
@@ -161,24 +169,26 @@ async fn agreements(context: &Context, since: Timestamp) -> Result<(), ApiError>
 
 /// An agreement that was never confirmed tells whose it is by our side of it.
 async fn is_ours(
-    context: &Context,
+    shutdown: &Shutdown,
     backoff: &mut Backoff,
     id: &AgreementId,
 ) -> Result<bool, ApiError> {
-    let api = context.rest().market();
-    let agreement = context
+    let api = shutdown.context.rest().market();
+    let agreement = shutdown
+        .context
         .insist(backoff, ATTEMPTS, || api.agreement(id))
         .await?;
     let said = agreement.demand.properties.get(SESSION_PROPERTY);
-    Ok(said.and_then(|said| said.as_str()) == Some(context.app_session()))
+    Ok(said.and_then(|said| said.as_str()) == Some(shutdown.context.app_session()))
 }
 
 /// An allocation that was made twice has the same timeout, to the microsecond.
-async fn allocations(context: &Context) -> Result<(), ApiError> {
-    let ours = context.payments().allocation();
-    let mut backoff = backoff(context, "allocations");
-    let api = context.rest().payment();
-    let all = context
+async fn allocations(shutdown: &Shutdown) -> Result<(), ApiError> {
+    let ours = shutdown.payments.allocation();
+    let mut backoff = backoff(shutdown, "allocations");
+    let api = shutdown.context.rest().payment();
+    let all = shutdown
+        .context
         .insist(&mut backoff, ATTEMPTS, || api.allocations())
         .await?;
     let twins = all.into_iter().filter(|found| {
@@ -191,7 +201,8 @@ async fn allocations(context: &Context) -> Result<(), ApiError> {
         let id = twin.allocation_id;
         tracing::warn!(allocation = %id, "releasing an allocation that was made twice");
         unless_gone(
-            context
+            shutdown
+                .context
                 .insist(&mut backoff, ATTEMPTS, || api.release(&id))
                 .await,
         )?;
@@ -200,11 +211,13 @@ async fn allocations(context: &Context) -> Result<(), ApiError> {
 }
 
 /// Destroys every activity that the daemon lists for an agreement.
-pub(super) async fn destroy_activities(context: &Context, agreement: &AgreementId) {
-    let mut backoff = backoff(context, agreement.as_str());
-    let api = context.rest().activity();
-    let wait = context.config().activity.change_timeout;
-    let listing = context.insist(&mut backoff, ATTEMPTS, || api.of_agreement(agreement));
+pub(super) async fn destroy_activities(shutdown: &Shutdown, agreement: &AgreementId) {
+    let mut backoff = backoff(shutdown, agreement.as_str());
+    let api = shutdown.context.rest().activity();
+    let wait = shutdown.context.config().activity.change_timeout;
+    let listing = shutdown
+        .context
+        .insist(&mut backoff, ATTEMPTS, || api.of_agreement(agreement));
     let activities = match listing.await {
         Ok(activities) => activities,
         Err(error) => {
@@ -213,7 +226,9 @@ pub(super) async fn destroy_activities(context: &Context, agreement: &AgreementI
         }
     };
     for activity in activities {
-        let destroying = context.insist(&mut backoff, ATTEMPTS, || api.destroy(&activity, wait));
+        let destroying = shutdown
+            .context
+            .insist(&mut backoff, ATTEMPTS, || api.destroy(&activity, wait));
         if let Err(error) = destroying.await {
             tracing::warn!(%activity, %error, "not destroyed; the end of its agreement ends it");
         }

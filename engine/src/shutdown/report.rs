@@ -3,33 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use golem_wire::{AgreementId, Glm};
+use golem_wire::Glm;
 use serde::Serialize;
 
-/// An agreement with something left to do, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OpenAgreement {
-    /// Its id.
-    pub agreement_id: AgreementId,
-    /// The provider's name.
-    pub provider_name: String,
-    /// What is left, and why.
-    pub reason: String,
-}
-
-/// A document of a provider that is not accepted although its agreement was used, or that is
-/// accepted and not settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OpenDocument {
-    /// Its agreement.
-    pub agreement_id: AgreementId,
-    /// The provider's name.
-    pub provider_name: String,
-    /// Its kind and id: `invoice 3f…`.
-    pub document: String,
-    /// What it asks for, in GLM.
-    pub amount: Glm,
-}
+use crate::market::OpenAgreement;
+use crate::payment::OpenDocument;
 
 /// How a stage of stopping went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

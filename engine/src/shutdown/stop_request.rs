@@ -1,13 +1,11 @@
-//! The wish to stop: how urgent it is, who waits for the end. Owns: [`Golem::stop`],
-//! [`Golem::abort`] and [`Golem::stopped`]. Does not own: the stages (`shutdown.rs`).
+//! The wish to stop: how urgent it is, and waiting for the end. Does not own: the stages
+//! (`shutdown.rs`).
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{ShutdownReport, run};
-use crate::Golem;
-use crate::context::Context;
+use super::{Shutdown, ShutdownReport, run};
 use crate::tasks::TaskGroup;
 
 /// How urgently the engine is to stop.
@@ -80,52 +78,17 @@ impl StopRequest {
     }
 }
 
-impl Golem {
-    /// Stops everything, stage by stage, each with its own deadline: no new work is taken; services
-    /// and tasks end by themselves, handlers included; activities are destroyed, agreements
-    /// terminated, final invoices accepted, demands withdrawn, the budget released. It has ended
-    /// within [`ShutdownLimits::longest`](crate::config::ShutdownLimits::longest), whatever the
-    /// daemon and the providers do. Later calls wait for the same end.
-    ///
-    /// # Cancel safety
-    /// Runs to completion in an owned task.
-    pub async fn stop(&self) -> ShutdownReport {
-        self.end(Urgency::Drain).await
-    }
-
-    /// Stops at once, or hurries a stop under way: handlers are cut off, agreements still get their
-    /// terminate request, invoices are not waited for. What is owed then is in the report and in
-    /// the journal, and the budget for it is kept.
-    ///
-    /// # Cancel safety
-    /// Runs to completion in an owned task.
-    pub async fn abort(&self) -> ShutdownReport {
-        self.end(Urgency::Abort).await
-    }
-
-    /// Waits until the engine is stopped, by whomever; see
-    /// [`stop_on_signals`](Self::stop_on_signals).
-    ///
-    /// # Cancel safety
-    /// Cancel-safe.
-    pub async fn stopped(&self) -> ShutdownReport {
-        self.context().stop_request().over().await
-    }
-
-    async fn end(&self, urgency: Urgency) -> ShutdownReport {
-        begin(self.context(), urgency);
-        self.stopped().await
-    }
-}
-
-/// Begins to stop, or hurries it. Returns at once.
-pub(crate) fn begin(context: &Arc<Context>, urgency: Urgency) {
-    if context.stop_request().raise(urgency) {
-        let context = Arc::clone(context);
+impl Shutdown {
+    /// Begins to stop, or hurries it. Returns at once.
+    pub(crate) fn begin(self: &Arc<Self>, urgency: Urgency) {
+        if !self.request.raise(urgency) {
+            return;
+        }
+        let shutdown = Arc::clone(self);
         // A group of its own: stopping waits for all others.
         let group = TaskGroup::new("shutdown");
         group.clone().spawn("stop", async move {
-            let stages = group.run("stages", run(Arc::clone(&context))).await;
+            let stages = group.run("stages", run(Arc::clone(&shutdown))).await;
             // A fault of the engine must not keep those waiting who stop it.
             let report = stages.unwrap_or_else(|lost| ShutdownReport {
                 cut_off: vec![lost.name],
@@ -136,11 +99,16 @@ pub(crate) fn begin(context: &Arc<Context>, urgency: Urgency) {
             } else {
                 tracing::warn!("stopped: {report}");
             }
-            context
-                .stop_request()
-                .report
-                .send_replace(Some(Arc::new(report)));
+            shutdown.request.report.send_replace(Some(Arc::new(report)));
         });
+    }
+
+    /// Waits until everything is stopped.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn over(&self) -> ShutdownReport {
+        self.request.over().await
     }
 }
 

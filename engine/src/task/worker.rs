@@ -18,7 +18,7 @@ use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::context::Context;
 use crate::event::EventKind;
-use crate::market::Market;
+use crate::market::DemandSubscription;
 use crate::model::JobId;
 use crate::retry::Backoff;
 use crate::service::HandlerError;
@@ -30,7 +30,7 @@ const MAX_RENT_FAILURES: u32 = 10;
 pub(super) struct Job<D, R, W> {
     pub(super) context: Arc<Context>,
     pub(super) id: JobId,
-    pub(super) market: Market,
+    pub(super) demand: Arc<DemandSubscription>,
     pub(super) worker: W,
     pub(super) queue: Queue<D>,
     pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
@@ -72,7 +72,7 @@ where
                 biased;
                 () = self.cancel.cancelled() => return,
                 () = self.queue.dry() => return,
-                rented = Machine::rent(&self.context, &self.id, &self.market, &avoid) => rented,
+                rented = Machine::rent(&self.context, &self.id, &self.demand, &avoid) => rented,
             };
             match rented {
                 Ok(machine) => {
@@ -276,7 +276,7 @@ where
         self.cancel.cancel();
         // The sender lives in `self`.
         let _ = workers.wait_for(|workers| *workers == 0).await;
-        self.market.close().await;
+        self.demand.close().await;
         let reason = over.unwrap_or_else(|| {
             let said = self
                 .no_machine

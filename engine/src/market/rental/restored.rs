@@ -9,8 +9,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Inner, Lifetime, Rental};
-use crate::context::Context;
+use super::{Account, Inner, Lifetime, Rental, Rentals};
 use crate::journal;
 use crate::lifecycle::agreement::{AgreementEnd, State};
 use crate::model::{JobId, OfferProposal};
@@ -34,7 +33,7 @@ pub(crate) fn offer_of(document: &Agreement) -> OfferProposal {
 impl Rental {
     /// The rental of a document, registered; `end` says that it is over, and since when.
     pub(crate) fn restore(
-        context: &Arc<Context>,
+        rentals: &Rentals,
         document: &Agreement,
         activities: &IndexMap<ActivityId, journal::Lifetime>,
         end: Option<(AgreementEnd, Timestamp)>,
@@ -50,7 +49,8 @@ impl Rental {
             (id.clone(), Lifetime { from, to })
         });
         let rental = Arc::new(Rental {
-            context: Arc::clone(context),
+            context: Arc::clone(rentals.context()),
+            debts: Arc::clone(rentals.provider_debts()),
             job: JobId::new(RECOVERED),
             adopted_by: OnceLock::new(),
             agreement_id: document.agreement_id.clone(),
@@ -63,11 +63,13 @@ impl Rental {
                 state,
                 ended_at: end.as_ref().map(|(_, at)| *at),
                 activities: lifetimes.collect(),
+                account: Account::default(),
+                left_open: None,
             }),
             ended: watch::Sender::new(end.map(|(end, _)| end)),
             over: watch::Sender::new(over),
         });
-        context.rentals().insert(Arc::clone(&rental));
+        rentals.insert(Arc::clone(&rental));
         rental
     }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::event::EventKind;
-use crate::market::Market;
+use crate::market::DemandSubscription;
 use crate::model::JobId;
 use crate::service::instance::StopSignal;
 use crate::service::resume::{Resume, write_down};
@@ -21,7 +21,7 @@ use crate::tasks::TaskGroup;
 pub(in crate::service) struct Shared<S: Service> {
     pub(in crate::service) context: Arc<Context>,
     pub(in crate::service) job: JobId,
-    pub(in crate::service) market: Market,
+    pub(in crate::service) demand: Arc<DemandSubscription>,
     pub(in crate::service) treatment: Treatment,
     pub(super) resume: Option<Resume<S::Params>>,
     pub(super) expiration: Timestamp,
@@ -126,7 +126,7 @@ pub(super) async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Inst
     }
     shared.stop_all();
     shared.all_ended().await;
-    shared.market.close().await;
+    shared.demand.close().await;
     let failures: Vec<_> = shared
         .snapshot()
         .into_iter()
