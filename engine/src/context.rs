@@ -16,7 +16,7 @@ use crate::daemon_health::DaemonHealth;
 use crate::event::{Emitter, EventKind};
 use crate::journal::Log;
 use crate::model::JobId;
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff, Policy};
 use crate::rng::Seed;
 use crate::strategy::MarketStrategy;
 use crate::tasks::TaskGroup;
@@ -150,21 +150,15 @@ impl Context {
     where
         F: Future<Output = Result<T, ApiError>>,
     {
-        let mut attempt = 1;
-        loop {
-            match call().await {
-                Err(error) if error.is_retryable() => {
-                    tracing::debug!(%error, attempt, "call failed");
-                    if !self.is_daemon_away().await {
-                        if attempt >= attempts {
-                            return Err(error);
-                        }
-                        attempt += 1;
-                    }
-                    backoff.pause().await;
-                }
-                done => return done,
-            }
-        }
+        let policy = Policy::new(backoff, attempts);
+        retry::until(
+            policy,
+            || self.is_daemon_away(),
+            || {
+                let call = call();
+                async move { retry::unless_passing(call.await) }
+            },
+        )
+        .await
     }
 }

@@ -17,6 +17,7 @@ mod daemon_health;
 pub mod doctor;
 pub mod error;
 pub mod event;
+mod event_feed;
 mod gauges;
 mod golem;
 pub mod journal;

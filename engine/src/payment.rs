@@ -5,7 +5,6 @@
 mod acceptance;
 mod allocation;
 mod documents;
-mod feed_cursor;
 mod feeds;
 mod previous_run;
 mod reconcile;
@@ -22,7 +21,6 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use allocation::{Budgets, begin, keep_alive};
-pub(crate) use feed_cursor::FeedCursor;
 pub(crate) use feeds::{follow_debit_notes, follow_invoices};
 pub(crate) use previous_run::{PreviousBudget, is_accepted, take_up};
 pub(crate) use reconcile::{catch_up, settlement, try_again};

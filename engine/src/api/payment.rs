@@ -55,6 +55,14 @@ impl Shortage {
     }
 }
 
+/// Whether an event of this type says that a document came; others say what became of one.
+pub(crate) fn brings_document(event_type: &str) -> bool {
+    matches!(
+        event_type,
+        "InvoiceReceivedEvent" | "DebitNoteReceivedEvent"
+    )
+}
+
 fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
     [&["payment-api", "v1"], rest].concat()
 }

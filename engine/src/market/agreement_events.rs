@@ -3,48 +3,26 @@
 use std::sync::Arc;
 
 use golem_wire::market::{AgreementEvent, AgreementEventKind, Party};
-use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::{AgreementEnd, EndedBy, Rentals};
+use crate::event_feed::{Follower, InFlight};
 use crate::journal::Feed;
-use crate::payment::FeedCursor;
-use crate::retry::{Backoff, Pace};
 
 /// Runs until its task is cancelled; it only reads.
 pub(crate) async fn follow_agreements(rentals: Arc<Rentals>) {
     let context = rentals.context();
-    let mut backoff = Backoff::new(context.seed().fork("agreement-events"));
+    let (api, session) = (context.rest().market(), context.app_session());
     let wait = context.config().poll;
-    let cursor = FeedCursor::new(context.log(), Feed::Agreements);
-    let mut after: Option<Timestamp> = cursor.start();
-    loop {
-        let started = Instant::now();
-        let events = context
-            .rest()
-            .market()
-            .agreement_events(context.app_session(), after, wait)
-            .await;
-        match events {
-            Ok(events) => {
-                let pace = Pace::of(events.is_empty(), started, wait);
-                for event in events {
-                    // Stamps rise strictly; a feed that goes back must not move us back.
-                    after = after.max(Some(event.event_date));
-                    let in_flight = cursor.begin(event.event_date);
-                    if let Some(end) = end(&event) {
-                        rentals.ended(&event.agreement_id, end);
-                    }
-                    in_flight.done();
-                }
-                backoff.keep(pace).await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "agreement events cannot be read; trying again");
-                backoff.pause().await;
-            }
+    let follower = Follower::new(Feed::Agreements, context.log(), context.seed(), wait);
+    let read = |after, wait| api.agreement_events(session, after, wait);
+    let take = |event: AgreementEvent, in_flight: InFlight| {
+        if let Some(end) = end(&event) {
+            rentals.ended(&event.agreement_id, end);
         }
-    }
+        in_flight.done();
+        std::future::ready(())
+    };
+    follower.run(read, take).await;
 }
 
 fn end(event: &AgreementEvent) -> Option<AgreementEnd> {

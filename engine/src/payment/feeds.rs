@@ -1,68 +1,69 @@
-//! The daemon's feeds of invoices and debit notes. Owns: following them from where an earlier life
-//! got to, and how many documents are under way. Does not own: what becomes of a document
-//! (`documents.rs`).
+//! The daemon's feeds of invoices and debit notes. Owns: which of their events bring a document, and
+//! how many documents are under way. Does not own: following a feed (`event_feed`), or what becomes of
+//! a document (`documents.rs`).
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use tokio::time::Instant;
+use golem_wire::payment::{DebitNoteEvent, InvoiceEvent};
 
 use super::Payments;
 use super::documents::{invoice_arrived, note_arrived};
-use super::feed_cursor::FeedCursor;
+use crate::api::payment::brings_document;
+use crate::event_feed::{Follower, InFlight};
 use crate::journal::Feed;
-use crate::retry::{Backoff, Pace};
 
-macro_rules! follow {
-    ($(#[$doc:meta])* $name:ident, $label:literal, $feed:ident, $events:ident, $id:ident, $received:literal, $handle:ident) => {
-        $(#[$doc])*
-        pub(crate) async fn $name(payments: Arc<Payments>) {
-            let mut backoff = Backoff::new(payments.context.seed().fork($label));
-            let wait = payments.context.config().poll;
-            let cursor = FeedCursor::new(payments.context.log(), Feed::$feed);
-            let mut after: Option<Timestamp> = cursor.start();
-            loop {
-                let started = Instant::now();
-                let api = payments.context.rest().payment();
-                match api.$events(payments.context.app_session(), after, wait).await {
-                    Ok(events) => {
-                        let pace = Pace::of(events.is_empty(), started, wait);
-                        for event in events {
-                            after = after.max(Some(event.event_date));
-                            let in_flight = cursor.begin(event.event_date);
-                            if event.event_type == $received {
-                                // Waiting here bounds the number of documents under way.
-                                let gate = Arc::clone(&payments.gate);
-                                let Ok(turn) = gate.acquire_owned().await else { return };
-                                let owned = Arc::clone(&payments);
-                                payments.context.tasks().spawn($label, async move {
-                                    let _turn = turn;
-                                    $handle(owned, event.$id).await;
-                                    in_flight.done();
-                                });
-                            } else {
-                                in_flight.done();
-                            }
-                        }
-                        backoff.keep(pace).await;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, concat!($label, " events cannot be read; trying again"));
-                        backoff.pause().await;
-                    }
-                }
-            }
-        }
+/// Runs until its task is cancelled.
+pub(crate) async fn follow_invoices(payments: Arc<Payments>) {
+    let (api, session) = (
+        payments.context.rest().payment(),
+        payments.context.app_session(),
+    );
+    let read = |after, wait| api.invoice_events(session, after, wait);
+    let take = |event: InvoiceEvent, in_flight| {
+        let came = brings_document(&event.event_type);
+        let work = came.then(|| invoice_arrived(Arc::clone(&payments), event.invoice_id));
+        begin(&payments, "invoice", work, in_flight)
     };
+    follower(&payments, Feed::Invoices).run(read, take).await;
 }
 
-follow!(
-    /// Runs until its task is cancelled.
-    follow_invoices, "invoice", Invoices, invoice_events, invoice_id, "InvoiceReceivedEvent",
-    invoice_arrived
-);
-follow!(
-    /// Runs until its task is cancelled.
-    follow_debit_notes, "debit-note", DebitNotes, debit_note_events, debit_note_id, "DebitNoteReceivedEvent",
-    note_arrived
-);
+/// Runs until its task is cancelled.
+pub(crate) async fn follow_debit_notes(payments: Arc<Payments>) {
+    let (api, session) = (
+        payments.context.rest().payment(),
+        payments.context.app_session(),
+    );
+    let read = |after, wait| api.debit_note_events(session, after, wait);
+    let take = |event: DebitNoteEvent, in_flight| {
+        let came = brings_document(&event.event_type);
+        let work = came.then(|| note_arrived(Arc::clone(&payments), event.debit_note_id));
+        begin(&payments, "debit-note", work, in_flight)
+    };
+    follower(&payments, Feed::DebitNotes).run(read, take).await;
+}
+
+fn follower(payments: &Payments, feed: Feed) -> Follower {
+    let context = &payments.context;
+    Follower::new(feed, context.log(), context.seed(), context.config().poll)
+}
+
+/// Deals with a document in a task of its own, once it is its turn: waiting here bounds how many are
+/// under way.
+async fn begin(
+    payments: &Payments,
+    label: &'static str,
+    work: Option<impl Future<Output = ()> + Send + 'static>,
+    in_flight: InFlight,
+) {
+    let Some(work) = work else {
+        in_flight.done();
+        return;
+    };
+    // It is never closed.
+    let turn = Arc::clone(&payments.gate).acquire_owned().await;
+    payments.context.tasks().spawn(label, async move {
+        let _turn = turn;
+        work.await;
+        in_flight.done();
+    });
+}

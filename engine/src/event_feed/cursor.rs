@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::journal::{Fact, Feed, Log};
 
 /// One feed.
-pub(crate) struct FeedCursor {
+pub(crate) struct Cursor {
     log: Log,
     feed: Feed,
     /// Times of events, oldest first, and whether each is dealt with.
@@ -35,10 +35,10 @@ fn lock(events: &Mutex<VecDeque<Slot>>) -> MutexGuard<'_, VecDeque<Slot>> {
     events.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl FeedCursor {
+impl Cursor {
     /// The feed of a journal.
     pub(crate) fn new(log: &Log, feed: Feed) -> Self {
-        FeedCursor {
+        Cursor {
             log: log.clone(),
             feed,
             events: Arc::default(),
@@ -102,7 +102,7 @@ mod tests {
     fn a_feed_is_read_on_from_the_first_event_that_is_not_dealt_with() {
         let journal = Box::new(MemoryJournal::new());
         let log = Log::open(journal, Arc::new(SystemClock)).expect("readable");
-        let cursor = FeedCursor::new(&log, Feed::Invoices);
+        let cursor = Cursor::new(&log, Feed::Invoices);
         let at = |second| Timestamp::from_second(second).expect("literal");
         assert_eq!(cursor.start(), None);
         let (first, second, third) = (
