@@ -157,6 +157,16 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// A setting that this build has no code for.
+    #[error(
+        "`{name}` needs the feature `{feature}` of golem-engine, which this program was built without"
+    )]
+    NeedsFeature {
+        /// Name of the setting.
+        name: &'static str,
+        /// The cargo feature.
+        feature: &'static str,
+    },
 }
 
 /// What the caller set; everything else comes from the environment.

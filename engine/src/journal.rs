@@ -15,17 +15,26 @@
 //! the file is compacted; it does not grow with the number of agreements (`benches/journal.rs`).
 
 mod entry;
+#[cfg(feature = "sqlite")]
 mod file;
+#[cfg(feature = "sqlite")]
 mod lock;
 mod memory;
+#[cfg(feature = "sqlite")]
 mod migrate;
 mod open_state;
+#[cfg(feature = "sqlite")]
 mod probe;
+#[cfg(feature = "sqlite")]
 mod salvage;
+#[cfg(feature = "sqlite")]
 mod schema;
+mod set_aside;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "sqlite")]
 mod wal;
 
 use std::path::PathBuf;
@@ -41,8 +50,9 @@ pub use memory::MemoryJournal;
 pub use open_state::{
     AgreementEntry, AllocationEntry, InvoiceEntry, Lifetime, OpenState, Owner, Unresolved,
 };
-pub use salvage::SetAside;
-pub use sqlite::{Inspection, SqliteJournal, SqliteOptions};
+pub use set_aside::SetAside;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteJournal, SqliteOptions};
 
 use crate::clock::Clock;
 
@@ -99,6 +109,17 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
     fn close(&self) {
         (**self).close();
     }
+}
+
+/// What a journal holds, read without disturbing who writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// All entries, oldest first.
+    pub entries: Vec<Entry>,
+    /// Who has it open: a process and since when.
+    pub in_use_by: Option<String>,
+    /// Version of its format.
+    pub format: u32,
 }
 
 /// Why a journal cannot be used.

@@ -98,7 +98,8 @@ impl GolemBuilder {
 
     /// The file in which the engine writes down what it does, so that a later one can finish it
     /// after a crash; instead of `GOLEM_JOURNAL`. Without either, with a real daemon, it is kept in
-    /// memory, which outlives no process, and the engine warns of that. One engine at a time.
+    /// memory, which outlives no process, and the engine warns of that. One engine at a time. Without
+    /// the feature `sqlite` an engine with a file does not start.
     pub fn journal_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.overrides.journal_file = Some(path.into());
         self

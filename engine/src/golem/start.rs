@@ -1,6 +1,7 @@
 //! The order in which everything starts. Owns: the connection, the journal, the budget and the
 //! loops from nothing to a running engine. Does not own: the settings (`builder.rs`).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -8,11 +9,13 @@ use super::{Engine, Golem};
 use crate::api::{Limits, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
+#[cfg(not(feature = "sqlite"))]
+use crate::config::ConfigError;
 use crate::context::Context;
 use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
-use crate::journal::{Journal, JournalError, Log, MemoryJournal, OpenState, SqliteJournal};
+use crate::journal::{Journal, Log, MemoryJournal, OpenState};
 use crate::market::{Market, Rentals, follow_agreements};
 use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
@@ -172,7 +175,7 @@ fn keep(
     config: &Config,
     clock: &Arc<dyn Clock>,
     simulated: bool,
-) -> Result<Box<dyn Journal>, JournalError> {
+) -> Result<Box<dyn Journal>, Error> {
     let Some(path) = &config.journal_file else {
         if !simulated {
             tracing::warn!(
@@ -181,8 +184,21 @@ fn keep(
         }
         return Ok(Box::new(MemoryJournal::new()));
     };
-    let options = SqliteJournal::options()
+    open(path, config, clock)
+}
+
+#[cfg(feature = "sqlite")]
+fn open(path: &Path, config: &Config, clock: &Arc<dyn Clock>) -> Result<Box<dyn Journal>, Error> {
+    let options = crate::journal::SqliteJournal::options()
         .durability(config.journal_durability)
         .clock(Arc::clone(clock));
     Ok(Box::new(options.open(path)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open(_: &Path, _: &Config, _: &Arc<dyn Clock>) -> Result<Box<dyn Journal>, Error> {
+    Err(Error::Config(ConfigError::NeedsFeature {
+        name: "GOLEM_JOURNAL",
+        feature: "sqlite",
+    }))
 }

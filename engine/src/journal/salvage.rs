@@ -6,7 +6,6 @@
 //! time. Recovery asks the daemon about everything in it, and finds what came later by the app
 //! session, which is kept apart from the entries for that purpose.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,50 +15,10 @@ use rusqlite::Connection;
 
 use super::file::{beside, exists};
 use super::schema::{self, storage};
-use super::{Entry, Fact, JournalError, OpenState, Owner, Record, migrate};
+use super::{Entry, Fact, JournalError, OpenState, Owner, Record, SetAside, migrate};
 
 /// Longest part of a broken file that is searched for its owner.
 const SEARCHED: u64 = 64 << 20;
-
-/// A journal that was broken, and where it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetAside {
-    /// Where it is kept, with its `-wal` and `-shm`.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub reason: String,
-    /// How many of its entries the new journal begins with.
-    pub salvaged: usize,
-    /// Whose it was; `None` when not even that could be read: what it left open at the daemon can
-    /// then be found by hand only.
-    pub owner: Option<Owner>,
-}
-
-impl fmt::Display for SetAside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SetAside {
-            path,
-            reason,
-            salvaged,
-            owner,
-        } = self;
-        write!(
-            f,
-            "the journal was damaged ({reason}) and is kept at {}; {salvaged} entries were saved, ",
-            path.display()
-        )?;
-        match owner {
-            Some(owner) => write!(
-                f,
-                "and what it left open is looked up at the daemon by session {}",
-                owner.session
-            ),
-            None => f.write_str(
-                "but not who wrote it: list what is left at the daemon with `rehearse doctor`",
-            ),
-        }
-    }
-}
 
 /// Puts the files of the journal at `path` aside; the report, and the entries to begin anew with.
 ///

@@ -17,10 +17,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::file::{Identity, beside, place, private, sync_folder};
 use super::lock::{self, Lock};
 use super::probe::{Probe, WAL_BROKEN, careful, examine, probe};
-use super::salvage::{self, SetAside};
 use super::schema::{self, Line, Trouble, storage};
 use super::wal::{self, Wal};
-use super::{Entry, FORMAT, Fact, Journal, JournalError, Owner, Record, migrate};
+use super::{
+    Entry, FORMAT, Fact, Inspection, Journal, JournalError, Owner, Record, SetAside, migrate,
+    salvage,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Durability;
 
@@ -98,17 +100,6 @@ struct Open {
     file: Identity,
     // Last: others may come in when the file is closed.
     _lock: Lock,
-}
-
-/// What a journal holds, read without disturbing who writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspection {
-    /// All entries, oldest first.
-    pub entries: Vec<Entry>,
-    /// Who has it open: a process and since when.
-    pub in_use_by: Option<String>,
-    /// Version of its format.
-    pub format: u32,
 }
 
 impl SqliteJournal {

@@ -1,9 +1,13 @@
 //! What the open state makes of entries, whatever their order and number.
 
 mod engine;
+#[cfg(feature = "sqlite")]
 mod kill;
+#[cfg(feature = "sqlite")]
 mod salvage;
+#[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
 mod version;
 
 use golem_wire::{AgreementId, Glm};

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::super::*;
-use super::sqlite::folder;
 use crate::payload::Payload;
 use crate::service::{HandlerError, Service};
 use crate::testing::{Daemon, all_well};
@@ -107,53 +106,79 @@ async fn without_a_place_to_write_nothing_is_opened_and_what_is_open_is_closed()
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn all_lives_of_a_file_share_one_session_and_two_at_a_time_are_refused() {
-    let folder = folder();
-    let path = folder.path().join("journal.db");
-    let mut sessions = Vec::new();
-    for _ in 0..3 {
+#[cfg(feature = "sqlite")]
+mod files {
+    use super::super::sqlite::folder;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_lives_of_a_file_share_one_session_and_two_at_a_time_are_refused() {
+        let folder = folder();
+        let path = folder.path().join("journal.db");
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            let daemon = daemon();
+            let golem = daemon.builder().journal_file(&path).start().await;
+            let golem = golem.expect("an engine");
+            sessions.push(golem.context().app_session().to_owned());
+            let error = daemon.builder().journal_file(&path).start().await;
+            let error = error.expect_err("one at a time");
+            assert!(
+                matches!(error, Error::Journal(JournalError::Locked { .. })),
+                "{error}"
+            );
+            golem.stop().await;
+        }
+        assert!(sessions.iter().all(|session| *session == sessions[0]));
+        let open_state = OpenState::of(&SqliteJournal::inspect(&path).expect("readable").entries);
+        assert!(open_state.stopped && open_state.is_settled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_file_is_an_event_and_its_session_goes_on() {
+        let folder = folder();
+        let path = folder.path().join("journal.db");
         let daemon = daemon();
         let golem = daemon.builder().journal_file(&path).start().await;
         let golem = golem.expect("an engine");
-        sessions.push(golem.context().app_session().to_owned());
-        let error = daemon.builder().journal_file(&path).start().await;
-        let error = error.expect_err("one at a time");
-        assert!(
-            matches!(error, Error::Journal(JournalError::Locked { .. })),
-            "{error}"
-        );
+        let session = golem.context().app_session().to_owned();
+        golem.stop().await;
+        let mut bytes = std::fs::read(&path).expect("readable");
+        bytes[..100].fill(7);
+        std::fs::write(&path, bytes).expect("written");
+        let events = Events::default();
+        let golem = daemon
+            .builder()
+            .journal_file(&path)
+            .event_consumer(into(&events));
+        let golem = golem.start().await.expect("an engine");
+        assert_eq!(golem.context().app_session(), session);
+        let events = events.lock().expect("events").clone();
+        let kept = events.iter().find_map(|event| match event {
+            EventKind::JournalSetAside { path, .. } => Some(path.clone()),
+            _ => None,
+        });
+        assert!(kept.expect("an event").exists());
         golem.stop().await;
     }
-    assert!(sessions.iter().all(|session| *session == sessions[0]));
-    let open_state = OpenState::of(&SqliteJournal::inspect(&path).expect("readable").entries);
-    assert!(open_state.stopped && open_state.is_settled());
 }
 
+#[cfg(not(feature = "sqlite"))]
 #[tokio::test(start_paused = true)]
-async fn a_damaged_file_is_an_event_and_its_session_goes_on() {
-    let folder = folder();
-    let path = folder.path().join("journal.db");
+async fn a_file_that_nothing_can_write_is_refused_before_the_daemon_is_asked() {
     let daemon = daemon();
-    let golem = daemon.builder().journal_file(&path).start().await;
-    let golem = golem.expect("an engine");
-    let session = golem.context().app_session().to_owned();
-    golem.stop().await;
-    let mut bytes = std::fs::read(&path).expect("readable");
-    bytes[..100].fill(7);
-    std::fs::write(&path, bytes).expect("written");
-    let events = Events::default();
-    let golem = daemon
-        .builder()
-        .journal_file(&path)
-        .event_consumer(into(&events));
-    let golem = golem.start().await.expect("an engine");
-    assert_eq!(golem.context().app_session(), session);
-    let events = events.lock().expect("events").clone();
-    let kept = events.iter().find_map(|event| match event {
-        EventKind::JournalSetAside { path, .. } => Some(path.clone()),
-        _ => None,
-    });
-    assert!(kept.expect("an event").exists());
-    golem.stop().await;
+    let refused = daemon.builder().journal_file("journal.db").start().await;
+    let error = refused.expect_err("no SQLite");
+    assert!(
+        matches!(
+            error,
+            Error::Config(crate::ConfigError::NeedsFeature {
+                feature: "sqlite",
+                ..
+            })
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("sqlite"), "{error}");
+    assert_eq!(daemon.calls("/"), 0);
 }
