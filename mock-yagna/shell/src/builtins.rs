@@ -1,5 +1,6 @@
 //! What only a shell can do: its options, its directory, its jobs, its end. Variables: `variables`.
 
+use crate::background::Rest;
 use crate::parameter::OWN_PID;
 use crate::programs::pid_file;
 use crate::session::{Leaving, Session};
@@ -175,7 +176,11 @@ impl Session<'_, '_> {
             return 0;
         }
         let status = self.dispatch(args);
-        self.leaving = Some(Leaving::Exit);
+        if self.leaving == Some(Leaving::Pause) {
+            self.left(|| Rest::Exit);
+        } else {
+            self.leaving = Some(Leaving::Exit);
+        }
         status
     }
 
@@ -272,19 +277,15 @@ impl Session<'_, '_> {
     fn wait(&mut self, args: &[String]) -> i32 {
         let mut status = 0;
         if args.is_empty() {
-            for job in std::mem::take(&mut self.jobs) {
-                self.elapsed = self.elapsed.max(job.end);
+            for pid in std::mem::take(&mut self.jobs) {
+                self.wait_for(pid);
             }
-            return 0;
+            return if self.killed { self.status } else { 0 };
         }
         for arg in args {
             let pid = arg.trim_start_matches('%').parse::<u32>().ok();
-            let job = self.jobs.iter().find(|job| Some(job.pid) == pid).copied();
-            status = match job {
-                Some(job) => {
-                    self.elapsed = self.elapsed.max(job.end);
-                    job.status
-                }
+            status = match pid.filter(|pid| self.jobs.contains(pid)) {
+                Some(pid) => self.wait_for(pid),
                 None => 127,
             };
         }
@@ -315,13 +316,12 @@ impl Session<'_, '_> {
         };
         let mut status = 0;
         for target in targets {
-            let (now, pid) = (self.elapsed, target.parse::<u32>().ok());
-            let job = self.jobs.iter_mut().find(|job| Some(job.pid) == pid);
-            match job {
+            let pid = target.parse::<u32>().ok();
+            match pid.filter(|pid| self.runs(*pid)) {
                 // The keyboard's signals do not reach what runs in the background.
-                Some(job) if job.end > now => {
+                Some(pid) => {
                     if ends(signal) && !matches!(signal, INT | QUIT) {
-                        (job.end, job.status) = (now, 128 + signal);
+                        self.end_process(pid, 128 + signal);
                     }
                 }
                 _ if pid == Some(OWN_PID) => {

@@ -3,8 +3,9 @@
 //! Does not own: lists and pipelines (`execute`), compound commands (`control`), which builtin or
 //! program a word names.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::background::Rest;
 use crate::execute::DEEPEST;
 use crate::session::{Leaving, Session, Variable};
 use crate::stream::{Handle, Input};
@@ -24,6 +25,7 @@ impl Session<'_, '_> {
         if !self.step() {
             return;
         }
+        self.catch_up();
         self.line = command.line;
         match &command.action {
             Action::Simple { assignments, words } => {
@@ -37,6 +39,7 @@ impl Session<'_, '_> {
                 let fds = self.scope.fds.clone();
                 if self.redirect(&command.redirects) {
                     self.compound(action);
+                    self.left(|| Rest::Descriptors(fds.clone()));
                 }
                 self.scope.fds = fds;
             }
@@ -86,6 +89,7 @@ impl Session<'_, '_> {
             if self.redirect(redirects) {
                 self.line = line;
                 self.status = self.dispatch(&words);
+                self.left(|| Rest::Command(fds.clone(), before.clone()));
             } else if special && self.leaving.is_none() {
                 self.leaving = Some(Leaving::Exit);
             }
@@ -100,7 +104,7 @@ impl Session<'_, '_> {
         }
     }
 
-    fn bring_back(&mut self, name: String, variable: Option<Variable>) {
+    pub(crate) fn bring_back(&mut self, name: String, variable: Option<Variable>) {
         match variable {
             Some(variable) => self.scope.variables.insert(name, variable),
             None => self.scope.variables.remove(&name),
@@ -179,7 +183,7 @@ impl Session<'_, '_> {
     }
 
     /// Calls a function.
-    pub(crate) fn call(&mut self, body: &Rc<Command>, args: &[String]) -> i32 {
+    pub(crate) fn call(&mut self, body: &Arc<Command>, args: &[String]) -> i32 {
         if self.depth >= DEEPEST {
             self.fatal("Maximum function recursion depth (1000) reached");
             return self.status;
@@ -190,6 +194,13 @@ impl Session<'_, '_> {
         self.depth += 1;
         self.command(body);
         self.depth -= 1;
+        self.left(|| Rest::Function(positional.clone(), loops));
+        self.end_call(positional, loops);
+        self.status
+    }
+
+    /// Leaves a function for the parameters and the loops around its call.
+    pub(crate) fn end_call(&mut self, positional: Vec<String>, loops: usize) {
         for (name, variable) in self.scope.locals.pop().into_iter().flatten().rev() {
             self.bring_back(name, variable);
         }
@@ -198,7 +209,6 @@ impl Session<'_, '_> {
         if self.leaving == Some(Leaving::Return) {
             self.leaving = None;
         }
-        self.status
     }
 }
 

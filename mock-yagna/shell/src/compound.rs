@@ -59,7 +59,7 @@ impl Reader {
             }
             self.expect_word("elif")?;
         }
-        let mut otherwise = List::new();
+        let mut otherwise = List::default();
         if self.reserved(&["else"]).is_some() {
             self.expect_word("else")?;
             otherwise = self.body()?;

@@ -1,5 +1,8 @@
 //! Conditions, loops, `case` and groups.
 
+use std::collections::VecDeque;
+
+use crate::background::Rest;
 use crate::session::{Leaving, Session};
 use crate::syntax::{Action, List, Word};
 
@@ -45,11 +48,21 @@ impl Session<'_, '_> {
         }
         self.status = 0;
         self.scope.loops += 1;
-        for word in words {
+        self.each(name, words.into(), body);
+    }
+
+    /// The rounds of a `for` that are still to come.
+    fn each(&mut self, name: &str, mut words: VecDeque<String>, body: &List) {
+        while let Some(word) = words.pop_front() {
             if !self.assign(name, word) || !self.step() {
                 break;
             }
             self.list(body);
+            self.left(|| Rest::For {
+                name: name.to_owned(),
+                words: words.clone(),
+                body: body.clone(),
+            });
             if self.leaves_loop() {
                 break;
             }
@@ -57,10 +70,29 @@ impl Session<'_, '_> {
         self.scope.loops = self.scope.loops.saturating_sub(1);
     }
 
+    /// Goes on with a `for` whose body has just ended.
+    pub(crate) fn next_word(&mut self, name: &str, words: VecDeque<String>, body: &List) {
+        let words = if self.leaves_loop() {
+            VecDeque::new()
+        } else {
+            words
+        };
+        self.each(name, words, body);
+    }
+
     fn while_loop(&mut self, until: bool, condition: &List, body: &List) {
-        let mut status = 0;
         self.scope.loops += 1;
+        self.rounds(until, condition, body, 0);
+    }
+
+    /// The rounds of a `while` that are still to come; `status` is the last one's.
+    fn rounds(&mut self, until: bool, condition: &List, body: &List, mut status: i32) {
         while self.step() {
+            if self.must_wait() {
+                self.pause();
+                self.left(|| Rest::While(until, condition.clone(), body.clone()));
+                break;
+            }
             let holds = self.ask(condition);
             if self.leaves_loop() {
                 break;
@@ -70,12 +102,22 @@ impl Session<'_, '_> {
                 break;
             }
             self.list(body);
+            self.left(|| Rest::While(until, condition.clone(), body.clone()));
             status = self.status;
             if self.leaves_loop() {
                 break;
             }
         }
         self.scope.loops = self.scope.loops.saturating_sub(1);
+    }
+
+    /// Goes on with a `while` whose body has just ended.
+    pub(crate) fn next_round(&mut self, until: bool, condition: &List, body: &List) {
+        if self.leaves_loop() {
+            self.scope.loops = self.scope.loops.saturating_sub(1);
+        } else {
+            self.rounds(until, condition, body, self.status);
+        }
     }
 
     /// Whether a loop ends here; `break` and `continue` of this loop are dealt with.
@@ -98,7 +140,7 @@ impl Session<'_, '_> {
                 self.leaving = Some(Leaving::Break(loops - 1));
                 true
             }
-            Some(Leaving::Return | Leaving::Exit) => true,
+            Some(Leaving::Return | Leaving::Exit | Leaving::Pause) => true,
         }
     }
 

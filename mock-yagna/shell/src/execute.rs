@@ -4,12 +4,13 @@
 //! who reads waits until the time at which its bytes were written. Does not own: single commands
 //! (`command`).
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::background::Rest;
 use crate::machine::Stream;
-use crate::session::{Job, Leaving, Session};
+use crate::session::{Leaving, Scope, Session};
 use crate::stream::{Handle, Input, OutputBuffer, Shared};
 use crate::syntax::{Command, Joint, List, Pipeline, Statement};
 
@@ -19,19 +20,32 @@ pub(crate) const DEEPEST: usize = 100;
 impl Session<'_, '_> {
     /// Runs statements until one leaves.
     pub(crate) fn list(&mut self, list: &List) {
+        self.list_from(list, 0);
+    }
+
+    /// Runs the statements from number `first` on.
+    pub(crate) fn list_from(&mut self, list: &List, first: usize) {
         if self.depth >= DEEPEST {
             self.fatal("Maximum recursion depth exceeded");
             return;
         }
         self.depth += 1;
-        for statement in list {
+        for (index, statement) in list.iter().enumerate().skip(first) {
             if self.leaving.is_some() {
+                break;
+            }
+            if self.must_wait() {
+                self.pause();
+                self.left(|| Rest::List(list.clone(), index));
                 break;
             }
             if statement.background {
                 self.background(statement);
             } else {
                 self.statement(statement);
+            }
+            if index + 1 < list.len() {
+                self.left(|| Rest::List(list.clone(), index + 1));
             }
         }
         self.depth -= 1;
@@ -40,18 +54,22 @@ impl Session<'_, '_> {
     /// Runs a list whose failure is an answer.
     pub(crate) fn ask(&mut self, list: &List) -> bool {
         self.tested += 1;
-        self.list(list);
+        self.whole(|session| session.list(list));
         self.tested -= 1;
         self.status == 0
     }
 
-    fn statement(&mut self, statement: &Statement) {
+    pub(crate) fn statement(&mut self, statement: &Statement) {
         let Statement { first, rest, .. } = statement;
         let last = rest.len();
         let mut negated = first.negated;
-        self.tested += usize::from(last > 0);
-        self.pipeline(first);
-        self.tested -= usize::from(last > 0);
+        if last == 0 {
+            self.pipeline(first);
+        } else {
+            self.tested += 1;
+            self.whole(|session| session.pipeline(first));
+            self.tested -= 1;
+        }
         let mut ran = 0;
         for (index, (joint, pipeline)) in rest.iter().enumerate() {
             if self.leaving.is_some() {
@@ -62,10 +80,13 @@ impl Session<'_, '_> {
                 Joint::Or => self.status != 0,
             };
             if runs {
-                let tested = usize::from(index + 1 < last);
-                self.tested += tested;
-                self.pipeline(pipeline);
-                self.tested -= tested;
+                if index + 1 == last {
+                    self.pipeline(pipeline);
+                } else {
+                    self.tested += 1;
+                    self.whole(|session| session.pipeline(pipeline));
+                    self.tested -= 1;
+                }
                 negated = pipeline.negated;
                 ran = index + 1;
             }
@@ -76,28 +97,12 @@ impl Session<'_, '_> {
         }
     }
 
-    fn background(&mut self, statement: &Statement) {
-        let begin = self.elapsed;
-        self.subshell(|session| {
-            session.scope.fds.insert(0, Handle::Null);
-            session.statement(statement);
-        });
-        let job = Job {
-            pid: self.next_pid,
-            end: self.elapsed,
-            status: self.status,
-        };
-        self.next_pid += 1;
-        self.jobs.push(job);
-        self.elapsed = begin;
-        self.status = if self.killed { self.status } else { 0 };
-    }
-
     fn pipeline(&mut self, pipeline: &Pipeline) {
         self.tested += usize::from(pipeline.negated);
         match pipeline.commands.as_slice() {
-            [command] => self.command(command),
-            commands => self.stages(commands),
+            [command] if !pipeline.negated => self.command(command),
+            [command] => self.whole(|session| session.command(command)),
+            commands => self.whole(|session| session.stages(commands)),
         }
         self.tested -= usize::from(pipeline.negated);
         if pipeline.negated && self.leaving.is_none() {
@@ -112,7 +117,7 @@ impl Session<'_, '_> {
         let (mut end, mut writer_end) = (begin, begin);
         for (index, command) in commands.iter().enumerate() {
             self.elapsed = begin;
-            let buffer = Rc::new(RefCell::new(OutputBuffer::default()));
+            let buffer = Arc::new(Mutex::new(OutputBuffer::default()));
             if index < last {
                 // Who writes for ever leaves something for those who read.
                 self.halve_limits();
@@ -137,7 +142,7 @@ impl Session<'_, '_> {
             let endless = std::mem::take(&mut self.killed);
             self.leaving = None;
             writer_end = self.elapsed;
-            input = Some(Input::pipe(&mut buffer.borrow_mut(), self.elapsed, endless));
+            input = Some(Input::pipe(&mut buffer.lock(), self.elapsed, endless));
         }
         self.elapsed = self.elapsed.max(end);
     }
@@ -145,7 +150,7 @@ impl Session<'_, '_> {
     /// When the command before ended whose reader has just left: at its end, or when it wrote what
     /// nobody read.
     fn writer_s_end(&self, input: &Shared, end: Duration) -> Duration {
-        let input = input.borrow();
+        let input = input.lock();
         match input.chunks.front() {
             Some((at, _)) => end.min((*at).max(self.elapsed)),
             None if input.endless => self.elapsed,
@@ -160,6 +165,16 @@ impl Session<'_, '_> {
         self.scope.exit_trap = None;
         self.scope.loops = 0;
         act(self);
+        if self.leaving == Some(Leaving::Pause) {
+            self.left(|| Rest::Subshell(Box::new(scope.clone()), jobs.clone()));
+            (self.scope, self.jobs) = (scope, jobs);
+        } else {
+            self.end_subshell(scope, jobs);
+        }
+    }
+
+    /// Leaves a subshell for the scope and the jobs around it.
+    pub(crate) fn end_subshell(&mut self, scope: Scope, jobs: Vec<u32>) {
         self.at_exit();
         self.scope = scope;
         self.jobs = jobs;
@@ -172,7 +187,7 @@ impl Session<'_, '_> {
             return;
         };
         let (status, leaving) = (self.status, self.leaving.take());
-        self.eval(&script);
+        self.whole(|session| session.eval(&script));
         if self.leaving.is_none() {
             (self.status, self.leaving) = (status, leaving);
         }
@@ -180,7 +195,7 @@ impl Session<'_, '_> {
 
     /// What a script prints.
     pub(crate) fn substitute(&mut self, script: &List) -> Vec<u8> {
-        let buffer = Rc::new(RefCell::new(OutputBuffer::default()));
+        let buffer = Arc::new(Mutex::new(OutputBuffer::default()));
         self.substitutions += 1;
         if script.is_empty() {
             self.status = 0;
@@ -188,9 +203,9 @@ impl Session<'_, '_> {
         self.subshell(|session| {
             let handle = Handle::Buffer(buffer.clone(), Stream::Stdout);
             session.scope.fds.insert(1, handle);
-            session.list(script);
+            session.whole(|session| session.list(script));
         });
-        let mut output = buffer.borrow_mut().bytes();
+        let mut output = buffer.lock().bytes();
         output.retain(|byte| *byte != 0);
         output
     }

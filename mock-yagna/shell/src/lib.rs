@@ -5,12 +5,13 @@
 //! The whole face is [`Shell::run`]: a [`RunCommand`] on a [`Machine`] gives an [`Exit`].
 //!
 //! Grammar: `parser`, `compound`, `words`, `syntax`; execution: `execute`, `command`, `control`, `expand`,
-//! `parameter`, `pattern`, `arithmetic`, `builtins`; state: `session`, `stream`, `variables`; the machine:
+//! `parameter`, `pattern`, `arithmetic`, `builtins`, `background`; state: `session`, `stream`, `variables`; the machine:
 //! [`files`], `disk`, [`places`]; the programs: `programs`.
 
 #![doc = include_str!("../README.md")]
 
 mod arithmetic;
+mod background;
 mod builtins;
 mod command;
 mod compound;
@@ -33,14 +34,18 @@ mod tests;
 mod variables;
 mod words;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use parking_lot::Mutex;
 
 pub use files::{Files, FilesError};
 pub use machine::{Exit, Machine, Printed, RunCommand, Stream};
 
+use background::{Background, Process};
 use disk::program_of;
 use execute::DEEPEST;
 use session::{SEARCH_PATH, Session, Variable};
@@ -49,27 +54,38 @@ use stream::OutputBuffer;
 /// Names under which the shell is called.
 const SHELLS: [&str; 4] = ["sh", "bash", "dash", "ash"];
 
-/// The simulated shell; it keeps nothing between commands but the files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Shell;
+/// The simulated shell of one machine. Between commands it keeps what runs in the background.
+#[derive(Clone, Debug, Default)]
+pub struct Shell {
+    background: Vec<Process>,
+    /// When they were looked at last.
+    looked_at: Timestamp,
+}
 
 impl Shell {
     /// Executes one command. Returns at once: the time that the command pretends to need is
     /// [`Exit::takes`].
     pub fn run(&mut self, command: &RunCommand<'_>, machine: &mut Machine<'_>) -> Exit {
-        let buffer = Rc::new(RefCell::new(OutputBuffer::default()));
+        self.catch_up(machine);
+        let buffer = Arc::new(Mutex::new(OutputBuffer::default()));
         let mut session = Session::new(machine, command.env, &buffer);
+        session.background = Background::of(std::mem::take(&mut self.background));
         let mut words = vec![command.entry_point.to_owned()];
         words.extend_from_slice(command.args);
         session.status = session.dispatch(&words);
         session.at_exit();
         let (takes, code) = (session.elapsed, session.status);
+        if !session.killed {
+            session.leaving = None;
+            session.catch_up();
+        }
+        self.background = session.background.leave(Duration::ZERO);
         let mut exit = Exit {
             code,
             takes,
             ..Exit::default()
         };
-        for chunk in buffer.borrow_mut().take() {
+        for chunk in buffer.lock().take() {
             // What the background prints later has no reader.
             if chunk.at > takes {
                 break;
@@ -87,6 +103,31 @@ impl Shell {
             }
         }
         exit
+    }
+}
+
+impl Shell {
+    /// Lets what runs in the background go on up to [`Machine::now`]; before each look at the files.
+    pub fn catch_up(&mut self, machine: &mut Machine<'_>) {
+        let passed = machine.now.duration_since(self.looked_at);
+        let passed = Duration::try_from(passed).unwrap_or_default();
+        let begin = std::mem::replace(&mut self.looked_at, machine.now);
+        if self.background.is_empty() || passed.is_zero() {
+            return;
+        }
+        let buffer = Arc::new(Mutex::new(OutputBuffer::default()));
+        let mut machine = Machine {
+            now: begin,
+            hostname: machine.hostname,
+            hosts: machine.hosts,
+            files: &mut *machine.files,
+            rng: &mut *machine.rng,
+        };
+        let mut session = Session::new(&mut machine, &BTreeMap::new(), &buffer);
+        session.background = Background::of(std::mem::take(&mut self.background));
+        session.elapsed = passed;
+        session.catch_up();
+        self.background = session.background.leave(passed);
     }
 }
 
@@ -135,7 +176,11 @@ impl Session<'_, '_> {
         }
         self.write_failed = false;
         let builtin = !name.contains('/');
-        let status = programs::run(self, plain, args, builtin);
+        let status = if programs::is_left_for_its_command(plain) {
+            programs::run(self, plain, args, builtin)
+        } else {
+            self.whole(|session| programs::run(session, plain, args, builtin))
+        };
         if std::mem::take(&mut self.write_failed) && status == 0 && !self.killed {
             self.complain(format_args!(
                 "{plain}: write error: No space left on device"

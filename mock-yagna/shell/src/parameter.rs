@@ -15,7 +15,7 @@ impl Session<'_, '_> {
             "?" => self.status.to_string(),
             "#" => self.scope.positional.len().to_string(),
             "$" => OWN_PID.to_string(),
-            "!" => self.jobs.last()?.pid.to_string(),
+            "!" => self.jobs.last()?.to_string(),
             "-" => self.scope.options.clone(),
             "0" => self.scope.name.clone(),
             "@" | "*" => {

@@ -5,8 +5,8 @@
 //! (`brush-parser`), while the scripts of images are hostile and must cost neither the stack nor
 //! determinism. Compound commands are in `compound`, words in `words`.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 use crate::syntax::{
     Action, Command, Joint, List, Pipeline, Redirect, Statement, SyntaxError, Target, Word, is_name,
@@ -49,7 +49,7 @@ struct HereDocument {
     raw: bool,
     /// `<<-`: tabs at the beginnings of lines go.
     tabs: bool,
-    body: Rc<OnceCell<Word>>,
+    body: Arc<OnceLock<Word>>,
 }
 
 impl Reader {
@@ -219,14 +219,14 @@ impl Reader {
 
     /// A list up to the end, a closing parenthesis, a closing word or `;;`.
     pub(crate) fn list(&mut self) -> Result<List, SyntaxError> {
-        let mut list = List::new();
+        let mut list = Vec::new();
         loop {
             self.newlines()?;
             let ends = matches!(self.peek(), None | Some(')'))
                 || self.starts(";;")
                 || self.reserved(&CLOSING).is_some();
             if ends {
-                return Ok(list);
+                return Ok(list.into());
             }
             let mut statement = self.statement()?;
             self.blanks();
@@ -357,7 +357,7 @@ impl Reader {
                 append: false,
             },
             _ => {
-                let body = Rc::new(OnceCell::new());
+                let body = Arc::new(OnceLock::new());
                 self.pending.push(HereDocument {
                     end: crate::words::source(&word),
                     raw: crate::words::has_quotes(&word),
@@ -381,7 +381,7 @@ impl Reader {
             return Err(SyntaxError::FunctionName);
         }
         self.newlines()?;
-        let body = Rc::new(self.deeper(Self::command)?);
+        let body = Arc::new(self.deeper(Self::command)?);
         Ok(Command {
             action: Action::Function { name, body },
             redirects: Vec::new(),

@@ -126,6 +126,11 @@ pub(crate) const SYSTEM: &[&str] = &["chpasswd", "nginx", "sshd", "syslogd"];
 /// What images of web servers run before their daemon.
 pub(crate) const ENTRY_POINT: &str = "/docker-entrypoint.sh";
 
+/// Whether a program does nothing any more once its command runs, which may be left for later.
+pub(crate) fn is_left_for_its_command(name: &str) -> bool {
+    matches!(name, "nohup" | "nice" | "env") || name == ENTRY_POINT
+}
+
 /// Runs the program `name`; `builtin` when it was called as a part of the shell.
 pub(crate) fn run(
     session: &mut Session<'_, '_>,

@@ -1,8 +1,8 @@
 //! A shell while it runs a script: its scope, its clock, its limits, and what it reads and writes.
 
-use std::cell::RefCell;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 
 use crate::arithmetic::Names;
+use crate::background::Background;
 use crate::machine::{Machine, Stream};
 use crate::stream::{Device, Handle, OutputBuffer, Shared};
 use crate::syntax::Command;
@@ -41,7 +42,7 @@ pub(crate) struct Variable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope {
     pub(crate) variables: BTreeMap<String, Variable>,
-    pub(crate) functions: BTreeMap<String, Rc<Command>>,
+    pub(crate) functions: BTreeMap<String, Arc<Command>>,
     pub(crate) directory: String,
     /// `$0`.
     pub(crate) name: String,
@@ -69,21 +70,15 @@ pub(crate) enum Leaving {
     Continue(usize),
     Return,
     Exit,
-}
-
-/// Something that runs in the background.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Job {
-    pub(crate) pid: u32,
-    pub(crate) end: Duration,
-    pub(crate) status: i32,
+    /// What comes now has its time later: see `background`.
+    Pause,
 }
 
 /// How much may still be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    steps: usize,
-    work: usize,
+    pub(crate) steps: usize,
+    pub(crate) work: usize,
 }
 
 /// A running script.
@@ -98,14 +93,16 @@ pub(crate) struct Session<'a, 'm> {
     /// A limit was met: nothing goes on.
     pub(crate) killed: bool,
     pub(crate) steps: usize,
-    work: usize,
+    pub(crate) work: usize,
     pub(crate) limits: Limits,
     pub(crate) depth: usize,
     /// Above 0 a failure does not end a shell with `-e`.
     pub(crate) tested: usize,
     pub(crate) line: usize,
-    pub(crate) jobs: Vec<Job>,
-    pub(crate) next_pid: u32,
+    /// Process ids of what this shell started in the background.
+    pub(crate) jobs: Vec<u32>,
+    /// All that runs in the background of the machine.
+    pub(crate) background: Background,
     /// Substitutions so far: an assignment has the status of the last one.
     pub(crate) substitutions: usize,
     /// Something that was written found no room.
@@ -117,7 +114,7 @@ impl<'a, 'm> Session<'a, 'm> {
     pub(crate) fn new(
         machine: &'a mut Machine<'m>,
         env: &BTreeMap<String, String>,
-        buffer: &Rc<RefCell<OutputBuffer>>,
+        buffer: &Arc<Mutex<OutputBuffer>>,
     ) -> Self {
         let usual = [
             ("HOME", "/root"),
@@ -162,7 +159,7 @@ impl<'a, 'm> Session<'a, 'm> {
             tested: 0,
             line: 1,
             jobs: Vec::new(),
-            next_pid: 100,
+            background: Background::default(),
             substitutions: 0,
             write_failed: false,
         }
@@ -223,7 +220,7 @@ impl<'a, 'm> Session<'a, 'm> {
         }
         match self.scope.fds.get(&fd).cloned() {
             Some(Handle::Buffer(buffer, stream)) => {
-                let mut buffer = buffer.borrow_mut();
+                let mut buffer = buffer.lock();
                 let room = BUFFER_LIMIT.saturating_sub(buffer.size());
                 buffer.write(self.elapsed, stream, &data[..room.min(data.len())]);
                 if room < data.len() {
@@ -277,7 +274,7 @@ impl<'a, 'm> Session<'a, 'm> {
         if self.killed {
             return None;
         }
-        let mut inner = input.borrow_mut();
+        let mut inner = input.lock();
         while let Some((at, data)) = inner.chunks.pop_front() {
             self.elapsed = self.elapsed.max(at);
             if !data.is_empty() {
@@ -306,7 +303,7 @@ impl<'a, 'm> Session<'a, 'm> {
     /// Puts back what was read too much.
     pub(crate) fn put_back(&mut self, input: &Shared, data: Bytes) {
         if !data.is_empty() {
-            input.borrow_mut().chunks.push_front((self.elapsed, data));
+            input.lock().chunks.push_front((self.elapsed, data));
         }
     }
 

@@ -3,9 +3,9 @@
 //! An [`OutputBuffer`] takes what is written, an [`Input`] gives it to the next reader. Commands of a
 //! pipeline run one after the other; the times make it look as if they ran side by side.
 
-use std::cell::RefCell;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -93,7 +93,7 @@ impl Input {
     /// Bytes that are there at once.
     pub(crate) fn of(data: impl Into<Bytes>) -> Shared {
         let chunks = VecDeque::from([(Duration::ZERO, data.into())]);
-        Rc::new(RefCell::new(Input {
+        Arc::new(Mutex::new(Input {
             chunks,
             ..Input::default()
         }))
@@ -102,13 +102,13 @@ impl Input {
     /// A file.
     pub(crate) fn file(content: Bytes) -> Shared {
         let (size, input) = (content.len(), Input::of(content));
-        input.borrow_mut().file = Some(size);
+        input.lock().file = Some(size);
         input
     }
 
     /// A device.
     pub(crate) fn device(device: Device) -> Shared {
-        Rc::new(RefCell::new(Input {
+        Arc::new(Mutex::new(Input {
             device: Some(device),
             ..Input::default()
         }))
@@ -117,7 +117,7 @@ impl Input {
     /// What the command before in a pipeline wrote until `end`.
     pub(crate) fn pipe(buffer: &mut OutputBuffer, end: Duration, endless: bool) -> Shared {
         let chunks = buffer.take().into_iter();
-        Rc::new(RefCell::new(Input {
+        Arc::new(Mutex::new(Input {
             chunks: chunks.map(|chunk| (chunk.at, chunk.data.into())).collect(),
             end,
             endless,
@@ -127,13 +127,13 @@ impl Input {
 }
 
 /// An input that several commands read one after the other.
-pub(crate) type Shared = Rc<RefCell<Input>>;
+pub(crate) type Shared = Arc<Mutex<Input>>;
 
 /// What a file descriptor leads to.
 #[derive(Clone, Debug)]
 pub(crate) enum Handle {
     Input(Shared),
-    Buffer(Rc<RefCell<OutputBuffer>>, Stream),
+    Buffer(Arc<Mutex<OutputBuffer>>, Stream),
     /// Written to at its end.
     File(String),
     Null,

@@ -3,11 +3,11 @@
 //! Data only. `parser`, `compound` and `words` make it; `execute`, `command`, `control` and
 //! `expand` walk it.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
 /// Statements in order.
-pub(crate) type List = Vec<Statement>;
+pub(crate) type List = Arc<[Statement]>;
 
 /// Pipelines joined by `&&` and `||`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) enum Action {
         arms: Vec<(Vec<Word>, List)>,
     },
     /// `NAME() …`.
-    Function { name: String, body: Rc<Command> },
+    Function { name: String, body: Arc<Command> },
 }
 
 /// What happens to one file descriptor.
@@ -100,7 +100,7 @@ pub(crate) enum Target {
     /// `>&` and `<&`: the number of another descriptor, or `-`.
     Same(Word),
     /// `<<`; the text is known once its lines are read.
-    Here(Rc<OnceCell<Word>>),
+    Here(Arc<OnceLock<Word>>),
 }
 
 /// One word before it is expanded.

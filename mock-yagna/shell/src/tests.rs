@@ -1,6 +1,7 @@
 //! The simulated shell against tables, against the machine's own `sh`, and against hostile scripts.
 
 mod against_sh;
+mod background;
 mod daemons;
 mod hostile;
 mod language;
@@ -29,7 +30,7 @@ fn run_in(files: &mut Files, entry_point: &str, args: &[&str]) -> Exit {
         .expect("a timestamp");
     files.set_clock(now);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    Shell.run(
+    Shell::default().run(
         &command,
         &mut Machine {
             now,

@@ -283,7 +283,7 @@ impl Call<'_, '_, '_> {
     fn move_bytes(&mut self, input: &Shared, most: u64, write: Option<()>) -> u64 {
         let mut left = most;
         if most < u64::MAX {
-            input.borrow_mut().wanted = usize::try_from(most).ok();
+            input.lock().wanted = usize::try_from(most).ok();
         }
         while left > 0 && !self.session.write_failed {
             let Some(mut data) = self.session.next_chunk(input) else {

@@ -1,7 +1,7 @@
 //! What runs other programs, or tells of them: `xargs`, `timeout`, `env`, `nohup`, `which`.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use super::time::duration;
 use super::{Call, Status};
@@ -137,7 +137,7 @@ impl Call<'_, '_, '_> {
         };
         let begin = self.session.elapsed;
         let end = begin.saturating_add(limit);
-        let buffer = Rc::new(RefCell::new(OutputBuffer::default()));
+        let buffer = Arc::new(Mutex::new(OutputBuffer::default()));
         let limits = self.session.limits;
         // Who never ends leaves something for those who come after.
         self.session.halve_limits();
@@ -166,7 +166,7 @@ impl Call<'_, '_, '_> {
         self.session.leaving = None;
         let late = killed || (self.session.elapsed > end && !limit.is_zero());
         let finished = if late { end } else { self.session.elapsed };
-        for chunk in buffer.borrow_mut().take() {
+        for chunk in buffer.lock().take() {
             if chunk.at <= finished {
                 self.session.elapsed = chunk.at;
                 let fd = if chunk.stream == Stream::Stdout { 1 } else { 2 };

@@ -84,7 +84,7 @@ impl Call<'_, '_, '_> {
 
     fn first_bytes(&mut self, input: &Shared, count: usize) {
         let mut left = count;
-        input.borrow_mut().wanted = Some(count);
+        input.lock().wanted = Some(count);
         while left > 0 {
             let Some(mut data) = self.session.next_chunk(input) else {
                 break;
@@ -146,7 +146,7 @@ impl Call<'_, '_, '_> {
         ];
         let options = self.options("lwcm", "", &long)?;
         let (inputs, status) = self.inputs(&options.operands, 1);
-        let sizes = inputs.iter().map(|(_, input)| input.borrow().file);
+        let sizes = inputs.iter().map(|(_, input)| input.lock().file);
         let sizes: Option<Vec<usize>> = sizes.collect();
         let one = options.flags.len() == 1;
         let alone = inputs.len() <= 1 && options.operands.len() <= 1;
