@@ -28,6 +28,7 @@ use golem_wire::activity::{ActivityState, ActivityStatus};
 use golem_wire::{ActivityId, AgreementId, BatchId, NetworkId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use mock_yagna_shell::Files;
 use rust_decimal::prelude::ToPrimitive;
 use tokio_util::sync::CancellationToken;
 
@@ -172,14 +173,6 @@ impl Activity {
         }
     }
 
-    /// Names of what lies in a directory of a simulated machine.
-    pub(crate) fn files_in(&self, directory: &str) -> Vec<String> {
-        match &self.machine {
-            Some(Machine::Simulated(simulated)) => simulated.files.list(directory),
-            _ => Vec::new(),
-        }
-    }
-
     fn lifetime(&self, now: Timestamp) -> Duration {
         between(self.created_at, self.destroyed_at.unwrap_or(now))
     }
@@ -229,17 +222,19 @@ impl State {
         path: &str,
         text: &[u8],
     ) {
-        let Some(activity) = self.activities.by_id.get_mut(id) else {
+        let Some(files) = self.machine_files(id).filter(|files| files.contains(path)) else {
             return;
         };
-        if let Some(Machine::Simulated(simulated)) = &mut activity.machine
-            && simulated.files.contains(path)
-        {
-            simulated.files.set_clock(now);
-            if let Err(error) = simulated.files.append(path, text) {
-                tracing::debug!("a daemon of a machine cannot write its log: {error}");
-            }
+        files.set_clock(now);
+        if let Err(error) = files.append(path, text) {
+            tracing::debug!("a daemon of a machine cannot write its log: {error}");
         }
+    }
+
+    /// The files of a simulated machine, as they are now.
+    pub(crate) fn machine_files(&mut self, id: &ActivityId) -> Option<&mut Files> {
+        let activity = self.activities.by_id.get_mut(id)?;
+        activity.machine.as_mut()?.files(self.now)
     }
 
     /// The activities of an agreement, oldest first.

@@ -24,13 +24,22 @@ where
 /// What `run` commands of one activity execute.
 pub trait Program: Send {
     /// Executes one command. Synchronous and quick: the time it pretends to need goes into
-    /// [`Exit::takes`], and the result appears so much later on the network's clock. What runs in the
-    /// background between commands is caught up with from [`Machine::now`].
+    /// [`Exit::takes`], and the result appears so much later on the network's clock.
     fn run(&mut self, command: &RunCommand<'_>, machine: &mut Machine<'_>) -> Exit;
+
+    /// Does what runs in the background between commands, up to [`Machine::now`]. Called before the
+    /// files are looked at from outside, not before [`Program::run`]; by default nothing runs.
+    fn catch_up(&mut self, machine: &mut Machine<'_>) {
+        let _ = machine;
+    }
 }
 
 impl Program for Shell {
     fn run(&mut self, command: &RunCommand<'_>, machine: &mut Machine<'_>) -> Exit {
         Shell::run(self, command, machine)
+    }
+
+    fn catch_up(&mut self, machine: &mut Machine<'_>) {
+        Shell::catch_up(self, machine);
     }
 }

@@ -68,12 +68,16 @@ impl Scripted {
     pub(crate) fn new(answers: &[ScriptedAnswer]) -> Self {
         Scripted {
             answers: answers.iter().map(|a| (a.clone(), 0)).collect(),
-            shell: Shell,
+            shell: Shell::default(),
         }
     }
 }
 
 impl Program for Scripted {
+    fn catch_up(&mut self, machine: &mut Machine<'_>) {
+        self.shell.catch_up(machine);
+    }
+
     fn run(&mut self, command: &RunCommand<'_>, machine: &mut Machine<'_>) -> Exit {
         let wanted = |answer: &ScriptedAnswer, given: u32| {
             answer.run == command.entry_point

@@ -83,22 +83,34 @@ impl Machine {
         let Machine::Simulated(simulated) = self else {
             return None;
         };
-        let Simulated {
-            program,
-            files,
-            rng,
-            hostname,
-            hosts,
-        } = simulated.as_mut();
-        files.set_clock(now);
-        let mut machine = ProgramMachine {
-            now,
-            hostname,
-            hosts,
-            files,
-            rng,
-        };
+        let (program, mut machine) = simulated.at(now);
         Some(program.run(command, &mut machine))
+    }
+
+    /// The files of a simulated machine, as what runs in its background has left them by `now`.
+    pub(super) fn files(&mut self, now: jiff::Timestamp) -> Option<&mut Files> {
+        let Machine::Simulated(simulated) = self else {
+            return None;
+        };
+        let (program, mut machine) = simulated.at(now);
+        program.catch_up(&mut machine);
+        simulated.files.set_clock(now);
+        Some(&mut simulated.files)
+    }
+}
+
+impl Simulated {
+    /// Its program, and the machine as the program sees it.
+    fn at(&mut self, now: jiff::Timestamp) -> (&mut dyn Program, ProgramMachine<'_>) {
+        self.files.set_clock(now);
+        let machine = ProgramMachine {
+            now,
+            hostname: &self.hostname,
+            hosts: &self.hosts,
+            files: &mut self.files,
+            rng: &mut self.rng,
+        };
+        (self.program.as_mut(), machine)
     }
 }
 
@@ -184,7 +196,7 @@ impl State {
     pub(super) fn machine(&self, image: &Image, seed: Seed) -> Result<Machine, String> {
         let simulated = |program| Ok(Machine::simulated(program, seed));
         match image {
-            Image::Shell => simulated(Box::new(Shell)),
+            Image::Shell => simulated(Box::new(Shell::default())),
             Image::Program(factory) => simulated(factory.create(seed.fork("program"))),
             Image::Scripted(answers) => simulated(Box::new(Scripted::new(answers))),
             Image::Process { dir } => {

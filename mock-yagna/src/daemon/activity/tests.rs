@@ -1,5 +1,6 @@
 //! Activities over the REST API, as raw JSON in virtual time.
 
+mod background;
 mod batches;
 mod daemons;
 mod deployment;

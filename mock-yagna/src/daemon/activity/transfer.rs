@@ -228,10 +228,7 @@ async fn read(world: &World, activity: &ActivityId, path: &str) -> Result<Bytes,
         }
         return Ok(tokio::fs::read(&real).await?.into());
     }
-    let content = world.with(|state| match &state.activity(activity)?.machine {
-        Some(Machine::Simulated(simulated)) => simulated.files.read(path),
-        _ => None,
-    });
+    let content = world.with(|state| state.machine_files(activity)?.read(path));
     content.ok_or(TransferError::NoFile)
 }
 
@@ -259,15 +256,8 @@ async fn write(
         return Ok(tokio::fs::write(&real, &content).await?);
     }
     world.with(|state| {
-        let activity = state
-            .activities
-            .by_id
-            .get_mut(activity)
-            .ok_or(TransferError::NoFile)?;
-        match &mut activity.machine {
-            Some(Machine::Simulated(simulated)) => Ok(simulated.files.write(path, content)?),
-            _ => Err(TransferError::NoFile),
-        }
+        let files = state.machine_files(activity);
+        Ok(files.ok_or(TransferError::NoFile)?.write(path, content)?)
     })
 }
 

@@ -211,7 +211,8 @@ fn escaped(text: &str) -> String {
 
 impl State {
     /// The machine's own page: whose it is, and its files.
-    fn machine_page(&self, id: &ActivityId) -> String {
+    fn machine_page(&mut self, id: &ActivityId) -> String {
+        let files = self.machine_files(id).map(|files| files.list(SERVED));
         let Some(activity) = self.activity(id) else {
             return String::new();
         };
@@ -224,7 +225,7 @@ impl State {
             "<!doctype html>\n<html>\n<head><title>{name}</title></head>\n<body>\n<h1>{name}</h1>\n\
              <p>provider {node}</p>\n<p>activity {id}</p>\n<ul>\n"
         );
-        for file in activity.files_in(SERVED) {
+        for file in files.unwrap_or_default() {
             let file = escaped(&file);
             page += &format!("<li><a href=\"/{file}\">{file}</a></li>\n");
         }

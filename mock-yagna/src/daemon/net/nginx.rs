@@ -50,10 +50,10 @@ pub(super) fn answer(
     let as_folder = asked.ends_with('/');
     let index = format!("{path}/{INDEX}");
     let found = world.with(|state| {
-        let machine = state.activity(activity)?;
-        match machine.file(&path) {
+        let files = state.machine_files(activity)?;
+        match files.read(&path) {
             Some(content) if !as_folder => Some((path.clone(), Some(content))),
-            _ => Some((index.clone(), machine.file(&index))),
+            _ => Some((index.clone(), files.read(&index))),
         }
     });
     let (path, content) = found?;

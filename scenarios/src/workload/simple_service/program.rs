@@ -20,12 +20,16 @@ impl SimpleServiceProgram {
         let simulation = Simulation::with_rng(seed.fork("observations").rng());
         SimpleServiceProgram {
             simulation: simulation.map_err(|e| e.to_string()),
-            shell: Shell,
+            shell: Shell::default(),
         }
     }
 }
 
 impl Program for SimpleServiceProgram {
+    fn catch_up(&mut self, machine: &mut Machine<'_>) {
+        self.shell.catch_up(machine);
+    }
+
     fn run(&mut self, command: &RunCommand<'_>, machine: &mut Machine<'_>) -> Exit {
         if !command.entry_point.starts_with("/golem/run/") {
             return self.shell.run(command, machine);
