@@ -85,7 +85,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     say(&format!("recovered: {}", golem.recovered()));
     let kept = tokio::select! {
         biased;
-        // Somebody pressed Ctrl-C.
+        // Ctrl-C was pressed.
         _ = golem.stopped() => Ok(()),
         kept = keep(&golem, seconds, resume) => kept,
     };
@@ -99,6 +99,6 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn say(text: &str) {
-    // Whoever closed our output does not want to hear more.
+    // A closed standard output is no reason to fail.
     drop(writeln!(std::io::stdout(), "{text}"));
 }

@@ -78,6 +78,6 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn say(text: &str) {
-    // Whoever closed our output does not want to hear more.
+    // A closed standard output is no reason to fail.
     drop(writeln!(std::io::stdout(), "{text}"));
 }

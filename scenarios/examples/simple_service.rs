@@ -76,6 +76,6 @@ async fn serve(golem: &Golem, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn say(text: &str) {
-    // Whoever closed our output does not want to hear more.
+    // A closed standard output is no reason to fail.
     drop(writeln!(std::io::stdout(), "{text}"));
 }

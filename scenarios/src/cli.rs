@@ -45,7 +45,7 @@ enum Command {
     Sweep(SweepArgs),
     /// List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with `--clean`
     ///
-    /// Exit code 0: nothing is open; 1: something is; 2: nobody can tell. Without --journal and
+    /// Exit code 0: nothing is open; 1: something is; 2: that is not known. Without --journal and
     /// --session everything of this requestor counts: stop its programs first.
     #[command(verbatim_doc_comment)]
     Doctor(DoctorArgs),
@@ -238,7 +238,7 @@ fn watch_for_interrupts(interrupt: CancellationToken) {
 }
 
 fn say(text: &str) {
-    // Whoever closed our output does not want to hear more.
+    // A closed standard output is no reason to fail.
     drop(io::stdout().write_all(text.as_bytes()));
 }
 

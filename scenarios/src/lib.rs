@@ -3,14 +3,17 @@
 //! Your own program in a test, with [`Offline`]: a network, an engine, virtual time.
 //!
 //! ```
-//! use golem_scenarios::Offline;
-//! use golem_scenarios::workload::hello_tasks::{hello, payload};
 //! use futures::TryStreamExt;
+//! use golem_engine::payload::vm;
+//! use golem_scenarios::Offline;
 //!
 //! let (results, summary) = Offline::new(7).run(async |stage| {
 //!     let golem = stage.golem().start().await.expect("the engine starts");
-//!     let tasks = golem.execute_tasks(payload(), 1..=3, |ctx, task| async move {
-//!         hello(&ctx, task.data).await
+//!     let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae")
+//!         .image_url("http://images.example/hello.gvmi");
+//!     let tasks = golem.execute_tasks(image, 1..=3, |ctx, task| async move {
+//!         let said = ctx.run("/bin/sh", ["-c".to_owned(), format!("echo {}", task.data)]).await?;
+//!         Ok(said.stdout_text().trim().to_owned())
 //!     });
 //!     let tasks = tasks.start().await.expect("the tasks start");
 //!     let results: Vec<_> = tasks.try_collect().await.expect("all are done");
@@ -28,27 +31,45 @@
 //!
 //! # Features
 //!
-//! | feature | default | what it brings |
-//! |---|---|---|
-//! | `simple-service` | with `cli` | the tutorial's payload, with SQLite, plots and a font, as a workload |
-//! | `cli` | yes | the command `rehearse` |
+//! | feature | brings |
+//! |---|---|
+//! | none | [`Offline`], [`in_memory`], [`Layer`] |
+//! | `files` | scenario files, runs, sweeps |
+//! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
+//! | `cli` (default) | `simple-service`, and the command `rehearse` |
 //!
 //! A crate that wants [`Offline`] for its tests takes `default-features = false`.
+
+#![cfg_attr(
+    not(feature = "files"),
+    allow(
+        dead_code,
+        reason = "scenario files use more of a stage than `Offline` does"
+    )
+)]
 
 mod backend;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
+#[cfg(feature = "files")]
 pub mod language;
+#[cfg(feature = "files")]
 pub mod report;
+#[cfg(feature = "files")]
 mod run;
 mod stage;
+#[cfg(feature = "files")]
 pub mod sweep;
+#[cfg(feature = "files")]
 pub mod workload;
 
 pub use backend::Backend;
 pub use error::Error;
+#[cfg(feature = "files")]
 pub use language::{Scenario, catalog};
+#[cfg(feature = "files")]
 pub use report::Report;
+#[cfg(feature = "files")]
 pub use run::{Listener, Options, Rehearsal, rehearse};
 pub use stage::{Layer, Offline, OfflineStage, in_memory};

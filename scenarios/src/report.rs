@@ -142,7 +142,7 @@ impl Report {
             writeln!(out, "  {mark} {} — {}", verdict.expectation, verdict.found)?;
         }
         let nothing_open = match self.backend {
-            // Nobody but the engine can tell what is open on a real network.
+            // Only the engine can tell what is open on a real network.
             Backend::Yagna => "the engine left nothing open",
             Backend::Memory | Backend::Http => {
                 listed(

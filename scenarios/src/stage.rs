@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 pub use self::layer::Layer;
+#[cfg(feature = "files")]
 pub(crate) use self::memory::MEMORY_URL;
 pub use self::memory::in_memory;
 pub use self::offline::{Offline, OfflineStage};
@@ -88,7 +89,7 @@ impl Stage {
     pub(crate) fn memory(config: Config, epoch: Timestamp, layer: &Layer) -> Stage {
         let timebase = Timebase::starting_at(epoch);
         let mut stage = Stage::simulated(config, timebase);
-        stage.api_url = Some(MEMORY_URL.into());
+        stage.api_url = Some(memory::MEMORY_URL.into());
         if let Some(network) = &stage.network {
             stage.transport = memory::under(network, &stage.tasks, layer);
         }

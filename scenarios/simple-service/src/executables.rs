@@ -26,7 +26,7 @@ const FAILURES: u32 = 10;
 /// Does what the executable at `path` does. A wrong command line ends the process.
 ///
 /// # Errors
-/// When it fails, or nobody knows an executable of this name.
+/// When it fails, or there is no executable of this name.
 pub fn run(path: &Path, arguments: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let line = std::iter::once(path.as_os_str().to_owned()).chain(arguments);
     match path.file_name().and_then(|name| name.to_str()) {
@@ -67,7 +67,7 @@ fn observe(path: &Path) -> anyhow::Result<()> {
     let rng = ChaCha8Rng::try_from_rng(&mut SysRng).context("the system has no randomness")?;
     let mut failures = 0;
     for value in Observations::new(rng) {
-        // An activity that ended took its directory along. Nobody is left to stop this process.
+        // An activity that ended took its directory along. Nothing is left that would stop this process.
         if !place.data().is_dir() {
             bail!("{} is gone", place.data().display());
         }

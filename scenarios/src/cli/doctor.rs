@@ -37,7 +37,7 @@ pub(super) struct DoctorArgs {
 /// Looks, settles if wanted, and answers whether nothing is open.
 ///
 /// # Errors
-/// When nobody can be asked.
+/// When neither daemon nor journal can be asked.
 pub(super) fn doctor_command(
     args: &DoctorArgs,
     say: &mut (dyn FnMut(&str) + Send),

@@ -189,7 +189,7 @@ impl View {
         let text = format!("{:>12}  {text}", Span(since).to_string());
         match &self.line {
             Line::Live(bar) => bar.println(text),
-            // Nobody is there to be told when standard error is closed.
+            // A closed standard error is no reason to fail.
             Line::Plain => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }

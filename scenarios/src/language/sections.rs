@@ -92,7 +92,7 @@ pub struct Prices {
     pub start: Option<Spanned<Drawn>>,
     /// Per second of processor time.
     pub cpu_sec: Option<Spanned<Drawn>>,
-    /// Per second of an activity's life.
+    /// Per second that an activity exists.
     pub duration_sec: Option<Spanned<Drawn>>,
 }
 
@@ -213,7 +213,7 @@ pub struct TasksSection {
     /// How many at one time.
     #[serde(default = "one_instance")]
     pub max_workers: Spanned<u32>,
-    /// When a task is given to somebody else.
+    /// When a task is given to another provider.
     #[serde(default)]
     pub timeout: Option<Span>,
 }
@@ -242,7 +242,7 @@ pub struct Step {
     /// `lift-fault`: the name of the fault.
     #[serde(default)]
     pub name: Option<String>,
-    /// `restart-daemon`: how long nobody listens.
+    /// `restart-daemon`: how long its port is closed.
     #[serde(default)]
     pub down: Option<Span>,
 }

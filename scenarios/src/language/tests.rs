@@ -103,7 +103,7 @@ fn impossible_providers_are_refused() {
 }
 
 #[test]
-fn names_nobody_knows_come_with_a_suggestion() {
+fn unknown_names_come_with_a_suggestion() {
     let error = with("provider: fleet-2", "provider: fleet-9");
     assert!(
         error.starts_with("trial.yaml:10:50: the timeline names an unknown provider"),

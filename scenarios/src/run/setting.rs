@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::journal::Journal;
 use super::observer::{Listener, Observer};
-use super::work::WorkResult;
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::Scenario;
@@ -42,6 +41,26 @@ pub(crate) struct Setting<'a> {
     journal: Journal,
     /// A folder that is removed at the end.
     _image: StagedImage,
+}
+
+/// What came of one run of the engine, as the program sees it.
+#[derive(Debug, Default)]
+pub(crate) struct WorkResult {
+    /// Whether there was an engine to work with.
+    pub(crate) began: bool,
+    pub(crate) error: Option<String>,
+    pub(crate) failed_steps: Vec<String>,
+    pub(crate) task_results: Vec<String>,
+    pub(crate) open: Vec<String>,
+}
+
+impl WorkResult {
+    pub(crate) fn failed(error: String) -> WorkResult {
+        WorkResult {
+            error: Some(error),
+            ..WorkResult::default()
+        }
+    }
 }
 
 /// What a scenario left behind.

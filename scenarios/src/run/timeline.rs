@@ -67,7 +67,7 @@ impl Timeline {
         self.steps.pop_front()
     }
 
-    /// Steps that nobody waited for.
+    /// Steps that were still to come when the run was over.
     pub(crate) fn rest(&self) -> impl Iterator<Item = String> + '_ {
         self.steps
             .iter()

@@ -9,32 +9,12 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::setting::Setting;
+use super::setting::{Setting, WorkResult};
 use super::timeline::{self, Order, Timeline};
 use crate::error::error_chain;
 use crate::language::Step;
 use crate::language::values::Span;
 use crate::workload::{Job, Running};
-
-/// What came of the work.
-#[derive(Debug, Default)]
-pub(crate) struct WorkResult {
-    /// Whether there was an engine to work with.
-    pub(crate) began: bool,
-    pub(crate) error: Option<String>,
-    pub(crate) failed_steps: Vec<String>,
-    pub(crate) task_results: Vec<String>,
-    pub(crate) open: Vec<String>,
-}
-
-impl WorkResult {
-    fn failed(error: String) -> WorkResult {
-        WorkResult {
-            error: Some(error),
-            ..WorkResult::default()
-        }
-    }
-}
 
 /// What one run of the engine is for.
 pub(crate) struct Work<'a> {

@@ -141,7 +141,7 @@ impl CrashSwitch {
         })
     }
 
-    /// The engine reports an event; `false` when nobody hears it any more.
+    /// The engine reports an event; `false` when the run is cut off and nothing may hear it.
     pub(super) fn event(&self, name: &str) -> bool {
         if self.is_dead() {
             return false;

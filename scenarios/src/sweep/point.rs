@@ -26,7 +26,7 @@ pub enum RequestFault {
     Refuse(u16),
     /// It is not done, and the connection is reset.
     Reset,
-    /// It is not done: nobody listens.
+    /// It is not done: the connection is refused.
     Unreachable,
     /// It is done twice; the first answer comes back.
     TwiceFirst,

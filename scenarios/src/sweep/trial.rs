@@ -24,12 +24,12 @@ use crate::error::Error;
 use crate::language::Scenario;
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
-use crate::run::setting::{Plan, Setting};
-use crate::run::work::{Work, WorkResult};
+use crate::run::setting::{Plan, Setting, WorkResult};
+use crate::run::work::Work;
 use crate::stage::{self, Layer, MEMORY_URL};
 use crate::workload::Workloads;
 
-/// How long it takes until somebody starts the program again.
+/// How long it takes until the program is started again.
 const RESTART: Duration = Duration::from_secs(1);
 /// How long an engine whose handle was dropped may go on with what it had begun.
 const LETTING_GO: Duration = Duration::from_secs(600);

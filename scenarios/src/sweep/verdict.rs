@@ -160,7 +160,7 @@ fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
 
 /// Why a difference is in order. There are two cases.
 ///
-/// A script that is not repeatable: its answer was lost, so that nobody knows its batch, or it was
+/// A script that is not repeatable: its answer was lost, so that its batch is not known, or it was
 /// done twice and the answer names the second batch, which met what the first one left. What it did
 /// cannot be looked up, and doing it again is not the engine's to decide: the handler is told, and
 /// one instance may end with that failure.
@@ -194,5 +194,5 @@ fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
         || difference.starts_with("2 instances failed instead of 1")
         || (difference.starts_with("the run ends with") && trace.outcome.instances.len() == 1);
     (unknown && request.ends_with("/exec") && one_failed)
-        .then(|| format!("nobody knows what became of the script of request {number}"))
+        .then(|| format!("what became of the script of request {number} is not known"))
 }
