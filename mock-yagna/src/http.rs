@@ -15,5 +15,6 @@ mod payment;
 mod router;
 mod scan;
 mod time;
+mod websocket;
 
 pub(crate) use router::{control_router, router};

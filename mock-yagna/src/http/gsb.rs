@@ -1,16 +1,17 @@
 //! `/gsb-api/v1`: binding services, and the websocket over which the daemon calls them.
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use futures::{SinkExt, StreamExt};
 use golem_wire::gsb::{BindRequest, SUBPROTOCOL};
 use jiff::SignedDuration;
 
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
+use super::websocket::{CloseCode, CloseFrame, Message, NoUpgrade, Upgrade, WebSocket};
 use crate::daemon::gsb::{SocketStep, socket_topic};
 use crate::world::World;
 
@@ -57,23 +58,20 @@ async fn connect(
     State(world): State<World>,
     Caller(caller): Caller,
     Path(id): Path<String>,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     world
         .with(|state| state.gsb_find(&caller.node, &id))
         .map_err(|error| ApiError::not_found(error.to_string()))?;
     let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(FRAME_LIMIT)
-        .max_frame_size(FRAME_LIMIT);
-    Ok(upgrade.on_upgrade(async move |socket| serve(world, caller.node, id, socket).await))
+    let serve = async move |socket| serve(world, caller.node, id, socket).await;
+    Ok(upgrade.accept(Some(SUBPROTOCOL), FRAME_LIMIT, serve))
 }
 
 /// One socket until it is closed, replaced, or its service is unbound.
 async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: WebSocket) {
     let Ok(number) = world.with(|state| state.gsb_attach(&owner, &id)) else {
-        return close(socket, close_code::POLICY, "Service unbound").await;
+        return close(socket, CloseCode::Policy, "Service unbound").await;
     };
     let topics = [socket_topic(&id)];
     let (code, reason) = loop {
@@ -84,30 +82,30 @@ async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: 
             step = step => match step {
                 Some(SocketStep::Send(frame)) => {
                     if socket.send(Message::Binary(frame)).await.is_err() {
-                        break (close_code::AWAY, String::new());
+                        break (CloseCode::Away, String::new());
                     }
                 }
                 Some(SocketStep::Replaced) => {
-                    break (close_code::POLICY, "Closing old WS connection in favor of new one".into());
+                    break (CloseCode::Policy, "Closing old WS connection in favor of new one".into());
                 }
-                Some(SocketStep::Unbound) => break (close_code::NORMAL, "Unbinding service".into()),
+                Some(SocketStep::Unbound) => break (CloseCode::Normal, "Unbinding service".into()),
                 None if world.now() >= deadline => {}
-                None => break (close_code::AWAY, "The daemon stops".into()),
+                None => break (CloseCode::Away, "The daemon stops".into()),
             },
-            message = socket.recv() => match message {
+            message = socket.next() => match message {
                 Some(Ok(Message::Binary(frame))) => {
                     if let Err(reason) = world.with(|state| state.gsb_frame(&id, &frame)) {
-                        break (close_code::POLICY, reason);
+                        break (CloseCode::Policy, reason);
                     }
                 }
                 Some(Ok(Message::Text(_))) => {
                     let reason = "Text messages are not supported".to_owned();
-                    break (close_code::UNSUPPORTED, reason);
+                    break (CloseCode::Unsupported, reason);
                 }
                 // The library answers these by itself.
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => {
-                    break (close_code::NORMAL, String::new());
+                    break (CloseCode::Normal, String::new());
                 }
             },
         }
@@ -116,7 +114,7 @@ async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: 
     close(socket, code, &reason).await;
 }
 
-async fn close(mut socket: WebSocket, code: u16, reason: &str) {
+async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
     let end = reason
         .char_indices()
         .map(|(at, _)| at)

@@ -4,8 +4,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -21,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
+use super::websocket::{Message, NoUpgrade, Upgrade, WebSocket};
 use crate::daemon::net::{NetError, Network, Stream, Target};
 use crate::world::World;
 
@@ -203,7 +202,7 @@ async fn connect(
     State(world): State<World>,
     Caller(me): Caller,
     Path((id, ip, port)): Path<(NetworkId, String, String)>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     let bad_port = || {
         let words = format!("can not parse \"{port}\" to a u16");
@@ -228,10 +227,8 @@ async fn connect(
         let _: Option<()> = world.poll_until(&[], again, |_| None).await;
     };
     let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let upgrade = upgrade
-        .max_message_size(FRAME_LIMIT)
-        .max_frame_size(FRAME_LIMIT);
-    Ok(upgrade.on_upgrade(async move |socket| carry(target, stream, socket).await))
+    let carry = async move |socket| carry(target, stream, socket).await;
+    Ok(upgrade.accept(None, FRAME_LIMIT, carry))
 }
 
 /// Carries bytes both ways until either side, the machine or the network ends. Only a client that
@@ -246,7 +243,7 @@ async fn carry(target: Target, stream: Box<dyn Stream>, socket: WebSocket) {
                 Ok(Some(Ok(Message::Binary(data)))) => data,
                 Ok(Some(Ok(Message::Text(text)))) => text.into(),
                 // The library answers pings by itself.
-                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => continue,
                 Ok(Some(Ok(Message::Close(_)))) => break true,
                 Ok(Some(Err(_)) | None) => break false,
                 Err(_) => {
