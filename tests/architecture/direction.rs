@@ -45,6 +45,9 @@ const CIRCLES: &[(&str, &[&str])] = &[
         "mock-yagna/shell",
         &[
             "arithmetic",
+            "background",
+            "command",
+            "control",
             "disk",
             "execute",
             "expand",
