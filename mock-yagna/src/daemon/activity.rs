@@ -14,6 +14,7 @@ mod lifecycle;
 mod payload;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "https")]
 mod tls;
 mod transfer;
 mod trouble;

@@ -76,9 +76,20 @@ impl WebFile {
         if !self.encrypted {
             return Ok(Box::new(stream));
         }
+        self.encrypt(stream).await
+    }
+
+    #[cfg(feature = "https")]
+    async fn encrypt(&self, stream: TcpStream) -> io::Result<Box<dyn Connection>> {
         let host = self.uri.host().unwrap_or("localhost");
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Box::new(super::tls::encrypt(stream, host).await?))
+    }
+
+    #[cfg(not(feature = "https"))]
+    async fn encrypt(&self, _: TcpStream) -> io::Result<Box<dyn Connection>> {
+        let words = "mock-yagna is built without its feature `https`";
+        Err(io::Error::new(io::ErrorKind::Unsupported, words))
     }
 
     async fn call(

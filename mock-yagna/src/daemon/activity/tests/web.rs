@@ -62,6 +62,7 @@ async fn a_file_comes_and_goes_over_http_on_this_computer() {
 }
 
 /// A server of `/file` with a certificate that nobody knows.
+#[cfg(feature = "https")]
 async fn encrypted_server(api: &Api) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::rustls::ServerConfig;
@@ -117,6 +118,7 @@ async fn encrypted_server(api: &Api) -> std::net::SocketAddr {
     address
 }
 
+#[cfg(feature = "https")]
 #[tokio::test]
 async fn a_file_comes_and_goes_over_https_whoever_certified_this_computer() {
     let api = Api::start();
