@@ -4,9 +4,49 @@
 //! rented. [`Golem::run_service`] keeps services running, [`Golem::execute_tasks`] works off a list.
 //! Names follow the Golem Python API reference; inside, the daemon's nouns and verbs.
 //!
+//! ```no_run
+//! use golem_engine::payload::{Payload, vm};
+//! use golem_engine::service::{HandlerError, Service};
+//! use golem_engine::{Error, Glm, Golem, WorkContext};
+//!
+//! struct Clock;
+//!
+//! impl Service for Clock {
+//!     type Params = ();
+//!
+//!     fn new((): &()) -> Self {
+//!         Clock
+//!     }
+//!
+//!     async fn payload() -> Result<Payload, Error> {
+//!         Ok(vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae").into())
+//!     }
+//!
+//!     async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+//!         let date = ctx.run("/bin/date", ["-u"]).await?;
+//!         println!("{} says: {}", ctx.provider_name(), date.stdout_text());
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # async fn example() -> Result<(), Error> {
+//! // The daemon and its key come from YAGNA_API_URL and YAGNA_APPKEY.
+//! let golem = Golem::builder().budget(Glm::from(1)).start().await?;
+//! let cluster = golem.run_service::<Clock>().num_instances(2).start().await?;
+//! cluster.join().await;
+//! println!("{}", golem.stop().await);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Layers, lowest first: `transport` (bytes) → `api` (one method per daemon operation) →
 //! `lifecycle` (pure decisions) → `market`, `payment`, `activity` (the loops that perform them) →
-//! `service`, `task` (what users see).
+//! `service`, `task` (what users see). `DESIGN.md` tells more.
+
+// The examples of README are compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod activity;
 pub mod api;

@@ -107,7 +107,7 @@ impl Rest {
                 })
             })
         });
-        self.conclude(&call, ticket, id, &result);
+        self.conclude(&call, ticket, id, result.as_ref().err());
         result
     }
 
@@ -116,7 +116,7 @@ impl Rest {
     pub(crate) async fn send_unit(&self, call: Call) -> Result<(), ApiError> {
         let ticket = self.announce(&call)?;
         let result = self.bytes(&call).await.map(drop);
-        self.conclude(&call, ticket, None, &result);
+        self.conclude(&call, ticket, None, result.as_ref().err());
         result
     }
 
@@ -145,23 +145,23 @@ impl Rest {
     }
 
     /// Writes down what came of it.
-    fn conclude<T>(
+    fn conclude(
         &self,
         call: &Call,
         ticket: Option<Ticket>,
         id: Option<String>,
-        result: &Result<T, ApiError>,
+        failure: Option<&ApiError>,
     ) {
         let (Some(log), Some(ticket)) = (&self.0.log, ticket) else {
             return;
         };
-        let outcome = match result {
-            Ok(_) => journal::Outcome::Done { id },
+        let outcome = match failure {
+            None => journal::Outcome::Done { id },
             // An earlier attempt whose answer was lost, or somebody else, did it.
-            Err(error) if call.change.as_ref().is_some_and(ends) && is_over(error) => {
+            Some(error) if call.change.as_ref().is_some_and(ends) && is_over(error) => {
                 journal::Outcome::Done { id: None }
             }
-            Err(error) => {
+            Some(error) => {
                 let reason = error.to_string();
                 match error.outcome() {
                     Outcome::NotSent => journal::Outcome::NotSent { reason },
