@@ -36,7 +36,8 @@
 //! | none | [`Offline`], [`in_memory`], [`Layer`] |
 //! | `files` | scenario files, runs, sweeps |
 //! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
-//! | `cli` (default) | `simple-service`, and the command `rehearse` |
+//! | `sqlite` | the engine's journal in a file |
+//! | `cli` (default) | all of these, and the command `rehearse` |
 //!
 //! A crate that wants [`Offline`] for its tests takes `default-features = false`.
 
