@@ -27,6 +27,9 @@ use crate::rng::Seed;
 use crate::runtime::program::ProgramFactory;
 use crate::runtime::scripted::ScriptedAnswer;
 
+/// Demands and offers live so long, whatever their properties say.
+pub(crate) const SUBSCRIPTION_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
 /// A whole network.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -11,12 +11,12 @@ use std::fmt;
 use golem_wire::market::Properties;
 use serde_json::Value;
 
-pub use glob::Pattern;
-pub use parse::ParseError;
+pub(crate) use glob::Pattern;
+pub(crate) use parse::ParseError;
 
 /// A parsed constraint expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Constraint {
+pub(crate) enum Constraint {
     /// All of them; true when empty, as `()` and `(&)` are.
     And(Vec<Constraint>),
     /// Any of them; false when empty.
@@ -38,7 +38,7 @@ pub enum Constraint {
 
 /// How a property is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operator {
+pub(crate) enum Operator {
     /// `=`
     Equal,
     /// `>`
@@ -75,7 +75,7 @@ impl Operator {
 
 /// What an expression says about a set of properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It holds.
     True,
     /// It does not hold.
@@ -85,7 +85,7 @@ pub enum Verdict {
 }
 
 /// Where an expression looks properties up.
-pub trait Lookup {
+pub(crate) trait Lookup {
     /// The value of a property, if it is there.
     fn property(&self, key: &str) -> Option<&Value>;
 }
@@ -101,17 +101,17 @@ impl Constraint {
     ///
     /// # Errors
     /// [`ParseError`] with the position when the text is not an expression.
-    pub fn parse(text: &str) -> Result<Constraint, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Constraint, ParseError> {
         parse::parse(text)
     }
 
     /// Whether `properties` fulfil this expression.
-    pub fn matches(&self, properties: &impl Lookup) -> bool {
+    pub(crate) fn matches(&self, properties: &impl Lookup) -> bool {
         self.verdict(properties) == Verdict::True
     }
 
     /// What this expression says about `properties`.
-    pub fn verdict(&self, properties: &impl Lookup) -> Verdict {
+    pub(crate) fn verdict(&self, properties: &impl Lookup) -> Verdict {
         match self {
             Constraint::And(parts) => combine(parts, properties, Verdict::False, Verdict::True),
             Constraint::Or(parts) => combine(parts, properties, Verdict::True, Verdict::False),

@@ -4,6 +4,7 @@
 //! `fault`'s, the journal and the ledger their own.
 
 mod acts;
+mod replayed_documents;
 mod summary;
 
 use golem_wire::market::AgreementState;
@@ -11,15 +12,15 @@ use golem_wire::{AgreementId, Glm, NodeId};
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::agent::Provider;
 use crate::behaviour::Behaviour;
+use crate::provider::Provider;
 use crate::world::State;
 
+pub(crate) use acts::act;
+use acts::provider_named;
 pub use acts::{Act, ActError};
 pub use summary::Summary;
-
-/// Where the control API is; nothing of the daemon begins so.
-pub(crate) const PREFIX: &str = "/mock-api/";
+pub(crate) use summary::summary;
 
 /// One provider as the control API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -63,47 +64,34 @@ impl ProviderView {
     }
 }
 
-impl State {
-    /// Every provider, in the order of the configuration.
-    pub(crate) fn provider_views(&self) -> Vec<ProviderView> {
-        let agreements = self.agreements_in_force();
-        let providers = self.providers.by_id.values();
-        providers
-            .map(|provider| ProviderView::of(provider, &agreements))
-            .collect()
-    }
+/// Every provider, in the order of the configuration.
+pub(crate) fn provider_views(state: &State) -> Vec<ProviderView> {
+    let agreements = agreements_in_force(state);
+    let providers = state.providers.by_id.values();
+    providers
+        .map(|provider| ProviderView::of(provider, &agreements))
+        .collect()
+}
 
-    /// One provider, by name.
-    pub(crate) fn provider_view(&self, name: &str) -> Result<ProviderView, ActError> {
-        let node = self.provider_named(name)?;
-        let missing = || ActError::NoProvider {
-            provider: name.to_owned(),
-            known: String::new(),
-        };
-        let provider = self.provider(&node).ok_or_else(missing)?;
-        Ok(ProviderView::of(provider, &self.agreements_in_force()))
-    }
+/// One provider, by name.
+pub(crate) fn provider_view(state: &State, name: &str) -> Result<ProviderView, ActError> {
+    let node = provider_named(state, name)?;
+    let missing = || ActError::NoProvider {
+        provider: name.to_owned(),
+        known: String::new(),
+    };
+    let provider = state.providers.get(&node).ok_or_else(missing)?;
+    Ok(ProviderView::of(provider, &agreements_in_force(state)))
+}
 
-    fn agreements_in_force(&self) -> IndexMap<&NodeId, Vec<AgreementId>> {
-        let mut by_provider: IndexMap<_, Vec<_>> = IndexMap::new();
-        let agreements = self.market.agreements();
-        for agreement in agreements.filter(|a| a.state == AgreementState::Approved) {
-            by_provider
-                .entry(&agreement.provider)
-                .or_default()
-                .push(agreement.id.clone());
-        }
+fn agreements_in_force(state: &State) -> IndexMap<&NodeId, Vec<AgreementId>> {
+    let mut by_provider: IndexMap<_, Vec<_>> = IndexMap::new();
+    let agreements = state.market.agreements();
+    for agreement in agreements.filter(|a| a.state == AgreementState::Approved) {
         by_provider
+            .entry(&agreement.provider)
+            .or_default()
+            .push(agreement.id.clone());
     }
-
-    /// Begins anew: the configured network with an empty journal, as if it had just been started.
-    pub(crate) fn reset(&mut self) {
-        self.stop_machines();
-        let mut fresh = self.anew();
-        fresh.last_stamp = self.last_stamp;
-        fresh.take_over(self);
-        *self = fresh;
-        // Whoever still waits is told nothing: what they waited for never was.
-        self.drop_requests();
-    }
+    by_provider
 }

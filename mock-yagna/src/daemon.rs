@@ -2,8 +2,8 @@
 //!
 //! Does not own: what providers decide (`agent`), HTTP (`http`).
 
-pub mod activity;
-pub mod gsb;
-pub mod market;
+pub(crate) mod activity;
+pub(crate) mod gsb;
+pub(crate) mod market;
 pub(crate) mod net;
-pub mod payment;
+pub(crate) mod payment;

@@ -1,16 +1,14 @@
 //! Faults of the daemon and of the wire: what goes wrong with which requests, and when.
 //!
-//! Owns the rules, which of them hit a request, and lifting them. What a hit does to a request is
-//! `layer`'s business, what polls remember `polls`', streams `stream`'s, what a restart forgets
-//! `restart`'s, sockets `listener`'s. The control API is never hit.
+//! Owns the rules, which of them hit a request, lifting them, and how long the daemon is down. Does
+//! not own: what a hit does to a request (`http::edge`), what a restart forgets (`world`). What polls
+//! remember is in `polls`, sockets in `listener`. The control API is never hit.
 
-pub(crate) mod layer;
 pub(crate) mod listener;
+mod marks;
 mod open_requests;
 mod polls;
-mod restart;
 mod rule;
-mod stream;
 mod target;
 
 use std::sync::Arc;
@@ -22,14 +20,15 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-pub use layer::{NoAnswer, NotListening};
+pub use marks::{NoAnswer, NotListening};
 pub(crate) use open_requests::OpenRequests;
+pub(crate) use polls::{Poll, poll_of};
 pub use rule::{Effect, Fault, FaultError, Targets};
 pub use target::{BadTarget, OPERATIONS, Target};
 
-use crate::MockYagna;
 use crate::journal::{Actor, Event};
-use crate::world::{State, Topic};
+use crate::ports::Ports;
+use crate::topics::Topic;
 
 /// All faults that were added and not lifted.
 #[derive(Debug, Default)]
@@ -113,43 +112,43 @@ impl Active {
     }
 }
 
-impl State {
+impl Faults {
     /// Adds the faults of the configuration.
-    pub(crate) fn begin_faults(&mut self) {
-        for fault in self.config.faults.clone() {
-            if let Err(error) = self.add_fault(fault) {
+    pub(crate) fn begin(&mut self, ports: &mut Ports) {
+        for fault in ports.config.faults.clone() {
+            if let Err(error) = self.add(ports, fault) {
                 tracing::error!("{error}");
             }
         }
     }
 
     /// Adds a fault; answers its name.
-    pub(crate) fn add_fault(&mut self, fault: Fault) -> Result<String, FaultError> {
+    pub(crate) fn add(&mut self, ports: &mut Ports, fault: Fault) -> Result<String, FaultError> {
         fault.check()?;
-        self.faults.added += 1;
+        self.added += 1;
         let name = fault
             .name
             .clone()
-            .unwrap_or_else(|| format!("fault-{}", self.faults.added));
-        if self.faults.active.contains_key(&name) {
+            .unwrap_or_else(|| format!("fault-{}", self.added));
+        if self.active.contains_key(&name) {
             let why = "there is another one of this name; lift it first".to_owned();
             return Err(FaultError { fault: name, why });
         }
-        let rng = self
+        let rng = ports
             .seed
-            .fork(&format!("fault/{name}/{}", self.faults.added))
+            .fork(&format!("fault/{name}/{}", self.added))
             .rng();
         let effect = fault.effect.name().to_owned();
         let active = Active {
             fault,
-            since: self.now,
+            since: ports.now,
             met: 0,
             hits: 0,
             rng,
         };
-        self.faults.active.insert(name.clone(), active);
-        self.watch_faults();
-        self.record(
+        self.active.insert(name.clone(), active);
+        self.watch();
+        ports.record(
             Actor::Scenario,
             Event::FaultAdded {
                 fault: name.clone(),
@@ -160,100 +159,127 @@ impl State {
     }
 
     /// Lifts a fault; answers whether there was one of this name.
-    pub(crate) fn lift_fault(&mut self, name: &str) -> bool {
-        let found = self.faults.active.shift_remove(name).is_some();
+    pub(crate) fn lift(&mut self, ports: &mut Ports, name: &str) -> bool {
+        let found = self.active.shift_remove(name).is_some();
         if found {
-            self.faults.polls.settle(name);
-            self.watch_faults();
-            self.record(
+            self.polls.settle(name);
+            self.watch();
+            ports.record(
                 Actor::Scenario,
                 Event::FaultLifted {
                     fault: name.to_owned(),
                 },
             );
-            self.wake(&Topic::Faults);
+            ports.wake(&Topic::Faults);
         }
         found
     }
 
     /// Lifts every fault.
-    pub(crate) fn lift_faults(&mut self) {
-        let names: Vec<String> = self.faults.active.keys().cloned().collect();
+    pub(crate) fn lift_all(&mut self, ports: &mut Ports) {
+        let names: Vec<String> = self.active.keys().cloned().collect();
         for name in names {
-            self.lift_fault(&name);
+            self.lift(ports, &name);
         }
     }
 
     /// The faults that were not lifted.
-    pub(crate) fn fault_reports(&self) -> Vec<FaultReport> {
+    pub(crate) fn reports(&self) -> Vec<FaultReport> {
         let report = |(name, active): (&String, &Active)| FaultReport {
             name: name.clone(),
             since: active.since,
             hits: active.hits,
             rule: active.fault.clone(),
         };
-        self.faults.active.iter().map(report).collect()
+        self.active.iter().map(report).collect()
     }
 
     /// Tells the open requests whether new ones have to look at the faults.
-    fn watch_faults(&self) {
-        let faults = &self.faults;
+    fn watch(&self) {
         let watched =
-            !faults.active.is_empty() || faults.down_until.is_some() || !faults.polls.is_empty();
-        faults.open_requests.watch(watched);
+            !self.active.is_empty() || self.down_until.is_some() || !self.polls.is_empty();
+        self.open_requests.watch(watched);
     }
 
     /// What faults that are over have kept is given back.
-    fn end_faults(&mut self) {
-        let (now, faults) = (self.now, &mut self.faults);
-        for (name, active) in &faults.active {
+    fn end_over(&mut self, now: Timestamp) {
+        for (name, active) in &self.active {
             if active.is_over(now) {
-                faults.polls.settle(name);
+                self.polls.settle(name);
             }
         }
     }
 
+    /// The daemon goes down until `until`: connections and open requests end without an answer, and
+    /// what its clients were to get of demands is forgotten.
+    pub(crate) fn go_down(&mut self, until: Timestamp) {
+        self.polls.forget_demands();
+        self.down_until = Some(until);
+        self.watch();
+        self.open_requests.close_listeners();
+        self.drop_requests();
+    }
+
+    /// Ends every open request without an answer.
+    pub(crate) fn drop_requests(&self) {
+        self.open_requests.drop_requests();
+    }
+
+    /// Until when the daemon is down; `None`: it is up.
+    pub(crate) fn down_until(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.down_until.filter(|until| now < *until);
+        if until.is_none() && self.down_until.take().is_some() {
+            self.watch();
+        }
+        until
+    }
+
+    /// Whether the daemon is down.
+    pub(crate) fn is_down(&mut self, now: Timestamp) -> bool {
+        self.down_until(now).is_some()
+    }
+
     /// What requests pass before anything else.
     pub(crate) fn open_requests(&self) -> Arc<OpenRequests> {
-        Arc::clone(&self.faults.open_requests)
+        Arc::clone(&self.open_requests)
     }
 
     /// The network begins anew behind the same listeners.
-    pub(crate) fn keep_open_requests(&mut self, old: &State) {
-        self.faults.open_requests = old.open_requests();
-        self.watch_faults();
+    pub(crate) fn keep_open_requests(&mut self, old: &Faults) {
+        self.open_requests = old.open_requests();
+        self.watch();
     }
 
     /// Whether a fault of events hits the answer that has come.
-    fn strike(&mut self, name: &str, path: &str) -> bool {
-        let Some(active) = self.faults.active.get_mut(name) else {
+    pub(crate) fn strike(&mut self, ports: &mut Ports, name: &str, path: &str) -> bool {
+        let Some(active) = self.active.get_mut(name) else {
             return false;
         };
         let hit = active.meet();
         if hit {
             let effect = active.fault.effect.name();
-            self.tell_hit(name, effect, &format!("GET {path}"));
+            Faults::tell_hit(ports, name, effect, &format!("GET {path}"));
         }
         hit
     }
 
-    fn tell_hit(&mut self, fault: &str, effect: &str, request: &str) {
+    fn tell_hit(ports: &mut Ports, fault: &str, effect: &str, request: &str) {
         let event = Event::FaultHit {
             fault: fault.to_owned(),
             effect: effect.to_owned(),
             request: request.to_owned(),
         };
-        self.record(Actor::Daemon, event);
+        ports.record(Actor::Daemon, event);
     }
 
     /// What a request meets, in the order in which the faults were added.
-    pub(crate) fn hits(&mut self, method: &Method, path: &str) -> Vec<Hit> {
-        if self.faults.active.is_empty() {
+    pub(crate) fn hits(&mut self, ports: &mut Ports, method: &Method, path: &str) -> Vec<Hit> {
+        if self.active.is_empty() {
             return Vec::new();
         }
-        let now = self.now;
+        let now = ports.now;
         let mut hits = Vec::new();
-        for (name, active) in &mut self.faults.active {
+        for (name, active) in &mut self.active {
             if !active.concerns(now, method, path) {
                 continue;
             }
@@ -275,74 +301,18 @@ impl State {
         }
         let request = format!("{method} {path}");
         for hit in hits.iter().filter(|hit| !hit.effect.needs_events()) {
-            self.tell_hit(&hit.name, hit.effect.name(), &request);
+            Faults::tell_hit(ports, &hit.name, hit.effect.name(), &request);
         }
         hits
     }
 
     /// When a fault is over by itself; `None`: it is over already.
-    fn fault_end(&self, name: &str) -> Option<Timestamp> {
+    pub(crate) fn end_of(&self, now: Timestamp, name: &str) -> Option<Timestamp> {
         let active = self
-            .faults
             .active
             .get(name)
-            .filter(|active| !active.is_over(self.now))?;
+            .filter(|active| !active.is_over(now))?;
         Some(active.ends_at().unwrap_or(Timestamp::MAX))
-    }
-}
-
-/// Lifts its fault when it is dropped.
-#[must_use = "the fault is lifted when this is dropped"]
-#[derive(Debug)]
-pub struct FaultGuard {
-    network: MockYagna,
-    name: Option<String>,
-}
-
-impl FaultGuard {
-    /// What the fault is called.
-    pub fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
-    }
-
-    /// Lifts the fault now.
-    pub fn lift(self) {}
-
-    /// Leaves the fault where it is; answers its name.
-    pub fn keep(mut self) -> String {
-        self.name.take().unwrap_or_default()
-    }
-}
-
-impl Drop for FaultGuard {
-    fn drop(&mut self) {
-        if let Some(name) = self.name.take() {
-            self.network.lift_fault(&name);
-        }
-    }
-}
-
-impl MockYagna {
-    /// Adds a fault that lasts as long as the guard.
-    ///
-    /// # Errors
-    /// When there cannot be such a fault.
-    pub fn inject(&self, fault: Fault) -> Result<FaultGuard, FaultError> {
-        let name = self.world.with(|state| state.add_fault(fault))?;
-        Ok(FaultGuard {
-            network: self.clone(),
-            name: Some(name),
-        })
-    }
-
-    /// Lifts a fault; answers whether there was one of this name.
-    pub fn lift_fault(&self, name: &str) -> bool {
-        self.world.with(|state| state.lift_fault(name))
-    }
-
-    /// The faults that were not lifted, and what they did.
-    pub fn faults(&self) -> Vec<FaultReport> {
-        self.world.with(|state| state.fault_reports())
     }
 }
 

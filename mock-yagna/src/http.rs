@@ -3,10 +3,12 @@
 mod activity;
 mod control;
 mod cors;
+mod edge;
 mod error;
 mod extract;
 mod gsb;
 mod identity;
+pub(crate) mod listener;
 mod market;
 mod metrics;
 mod net;

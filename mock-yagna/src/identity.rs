@@ -5,11 +5,12 @@ use indexmap::IndexMap;
 
 use crate::config::AppKey;
 use crate::ids::IdSource;
+use crate::journal::Actor;
 use crate::rng::Seed;
 
 /// The owner of an app key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Node id; also the wallet address.
     pub node: NodeId,
     /// Name of the app key.
@@ -20,9 +21,11 @@ pub struct Identity {
 
 /// All app keys of the daemon.
 #[derive(Debug, Default)]
-pub struct Identities {
+pub(crate) struct Identities {
     by_key: IndexMap<String, Identity>,
     by_node: IndexMap<NodeId, Identity>,
+    /// Names of providers.
+    providers: IndexMap<NodeId, String>,
     /// The origins that a key allows, if it allows any.
     origins: IndexMap<String, Vec<String>>,
 }
@@ -46,6 +49,22 @@ impl Identities {
             identities.allow_origins(app_key);
         }
         identities
+    }
+
+    /// Gives a provider its name.
+    pub(crate) fn name_provider(&mut self, node: NodeId, name: String) {
+        self.providers.insert(node, name);
+    }
+
+    /// How the journal names `node`.
+    pub(crate) fn actor(&self, node: &NodeId) -> Actor {
+        if let Some(name) = self.providers.get(node) {
+            return Actor::Provider(name.clone());
+        }
+        match self.by_node.get(node) {
+            Some(identity) => Actor::Requestor(identity.name.clone()),
+            None => Actor::Daemon,
+        }
     }
 
     /// Lets a provider call with a key of its own; it stays a provider to everybody else.
@@ -77,10 +96,5 @@ impl Identities {
     /// Whose app key this is.
     pub(crate) fn by_key(&self, key: &str) -> Option<&Identity> {
         self.by_key.get(key)
-    }
-
-    /// The identity of a node id.
-    pub(crate) fn by_node(&self, node: &NodeId) -> Option<&Identity> {
-        self.by_node.get(node)
     }
 }

@@ -11,7 +11,7 @@ use crate::rng::Seed;
 
 /// Draws ids.
 #[derive(Debug)]
-pub struct IdSource {
+pub(crate) struct IdSource {
     rng: ChaCha8Rng,
 }
 

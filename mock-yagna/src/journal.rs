@@ -1,20 +1,21 @@
 //! The journal of a simulated network: everything that happened, in order, for reports and for the
 //! proof that two runs with one seed are equal.
 //!
-//! Owns the entries and their order. Each noun adds the events it records to [`Event`] (`event`).
+//! Owns the entries and their order, and how they are told (`story`). Each noun adds the events it
+//! records to [`Event`] (`event`).
 
 mod event;
+mod story;
 
 use std::fmt;
 
-use golem_wire::NodeId;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::story::Line;
-use crate::world::State;
-
 pub use event::Event;
+pub(crate) use story::counted;
+
+use story::Line;
 
 /// Where the story is told: the target of its log lines.
 pub const STORY: &str = "mock_yagna::story";
@@ -76,7 +77,8 @@ impl Journal {
         self.entries.get(from..).unwrap_or_default()
     }
 
-    fn push(&mut self, at: Timestamp, actor: Actor, event: Event) {
+    /// Writes an entry down, and tells it as a line of the story.
+    pub(crate) fn push(&mut self, at: Timestamp, actor: Actor, event: Event) {
         let line = Line {
             at,
             actor: &actor,
@@ -90,25 +92,6 @@ impl Journal {
             actor,
             event,
         });
-    }
-}
-
-impl State {
-    /// Writes down that something happened now.
-    pub(crate) fn record(&mut self, actor: Actor, event: Event) {
-        self.metrics.count(&actor, &event);
-        self.journal.push(self.now, actor, event);
-    }
-
-    /// How the journal names `node`.
-    pub(crate) fn actor(&self, node: &NodeId) -> Actor {
-        if let Some(provider) = self.provider(node) {
-            return Actor::Provider(provider.name.clone());
-        }
-        match self.identities.by_node(node) {
-            Some(identity) => Actor::Requestor(identity.name.clone()),
-            None => Actor::Daemon,
-        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The ledger: an observer with books of its own, which checks after every step that money and
 //! machines obey the laws.
 //!
-//! The nouns post [`Fact`]s as they change; `State::check_laws` books what was posted since the
-//! last step and compares it with what the ledger knows, so a step costs as much as it changed.
-//! The ledger never asks the nouns: a noun that errs cannot talk it round.
+//! The nouns post [`Fact`]s as they change; after each step the ledger books what was posted since the
+//! last one and compares it with what it knows, so a step costs as much as it changed. The ledger
+//! never asks the nouns: the mistake of a noun cannot hide itself.
 //!
 //! Laws that need time to hold (nothing stays open) are judged at the end, by
-//! [`State::open_items`].
+//! [`Ledger::open_items`].
 
 mod book;
 
@@ -18,8 +18,7 @@ use golem_wire::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::journal::{Actor, Event};
-use crate::world::State;
+use crate::journal::Actor;
 
 pub use book::Ledger;
 
@@ -299,40 +298,6 @@ pub enum Fact {
         /// Which.
         invoice: InvoiceId,
     },
-}
-
-impl State {
-    /// Tells the ledger what just happened.
-    pub(crate) fn post(&mut self, by: Actor, fact: Fact) {
-        self.ledger.post(self.now, by, fact);
-    }
-
-    /// Books what was posted since the last step; broken laws go to the journal.
-    pub(crate) fn check_laws(&mut self) {
-        let known = self.ledger.violations().len();
-        self.ledger.book_pending();
-        let fresh = self
-            .ledger
-            .violations()
-            .get(known..)
-            .unwrap_or_default()
-            .to_vec();
-        for violation in fresh {
-            tracing::error!("{violation}");
-            let law = format!("{}: {}", violation.law, violation.detail);
-            self.record(violation.by, Event::LawBroken { law });
-        }
-    }
-
-    /// Every law broken so far.
-    pub fn violations(&self) -> &[Violation] {
-        self.ledger.violations()
-    }
-
-    /// What money and machines are left open now; at the end of a run there should be none.
-    pub fn open_items(&self) -> Vec<OpenItem> {
-        self.ledger.open_items()
-    }
 }
 
 #[cfg(test)]

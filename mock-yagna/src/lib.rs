@@ -3,30 +3,33 @@
 //! [`MockYagna`] is the whole face: start it from a [`Config`], hand its [`MockYagna::router`] to a
 //! client in the same process or [`MockYagna::serve`] it on a socket, look at it with
 //! [`MockYagna::journal_since`] and [`MockYagna::summary`], interfere with [`MockYagna::act`].
-//! Inside, [`World`] owns the state and its clock, the noun modules own the rules, `http` only
-//! translates.
+//! Inside, `daemon` is what yagna does, `agent` what providers do; [`World`] owns both and their
+//! clock, `http` only translates.
 
 pub mod agent;
 pub mod behaviour;
 pub mod config;
-pub mod constraint;
+mod constraint;
 mod control;
-pub mod daemon;
+mod daemon;
 pub mod delay;
 pub mod fault;
 mod http;
-pub mod identity;
-pub mod ids;
+mod identity;
+mod ids;
 pub mod journal;
 pub mod ledger;
+mod machine;
 mod metrics;
+mod ports;
+mod provider;
 pub mod rng;
 pub mod runtime;
 pub mod scenario;
 mod serve;
-mod story;
 pub mod timebase;
-pub mod timeline;
+mod timeline;
+mod topics;
 pub mod world;
 
 use std::io;
@@ -38,13 +41,15 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
-use fault::listener::{Connection, DaemonListener, Peer};
+use fault::FaultReport;
+use fault::listener::{Connection, Peer};
+use http::listener::DaemonListener;
 
 pub use behaviour::Behaviour;
 pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
 pub use control::{Act, ActError, Summary};
 pub use delay::Delay;
-pub use fault::{Effect, Fault, FaultError, FaultGuard};
+pub use fault::{Effect, Fault, FaultError};
 pub use rng::Seed;
 pub use timebase::Timebase;
 pub use world::World;
@@ -86,7 +91,8 @@ impl MockYagna {
 
     /// Whether the daemon takes connections now; not while it restarts.
     pub fn is_listening(&self) -> bool {
-        self.world.with(|state| !state.is_down())
+        self.world
+            .with(|state| !state.faults.is_down(state.ports.now))
     }
 
     /// Serves the REST API on `listener` until [`MockYagna::stop`]. Meant for a clock in real time.
@@ -140,7 +146,8 @@ impl MockYagna {
 
     /// The journal from entry number `seq` on.
     pub fn journal_since(&self, seq: u64) -> Vec<journal::Entry> {
-        self.world.with(|state| state.journal.since(seq).to_vec())
+        self.world
+            .with(|state| state.ports.journal.since(seq).to_vec())
     }
 
     /// Interferes with the network, as a scenario's timeline does.
@@ -148,11 +155,69 @@ impl MockYagna {
     /// # Errors
     /// When the named provider does not exist or has nothing the act applies to.
     pub fn act(&self, act: Act) -> Result<(), ActError> {
-        self.world.with(|state| state.act(&act))
+        self.world.with(|state| control::act(state, &act))
     }
 
     /// What happened so far, in numbers, and what is left open.
     pub fn summary(&self) -> Summary {
-        self.world.with(|state| state.summary())
+        self.world.with(|state| control::summary(state))
+    }
+}
+
+/// Lifts its fault when it is dropped.
+#[must_use = "the fault is lifted when this is dropped"]
+#[derive(Debug)]
+pub struct FaultGuard {
+    network: MockYagna,
+    name: Option<String>,
+}
+
+impl FaultGuard {
+    /// What the fault is called.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// Lifts the fault now.
+    pub fn lift(self) {}
+
+    /// Leaves the fault where it is; answers its name.
+    pub fn keep(mut self) -> String {
+        self.name.take().unwrap_or_default()
+    }
+}
+
+impl Drop for FaultGuard {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            self.network.lift_fault(&name);
+        }
+    }
+}
+
+impl MockYagna {
+    /// Adds a fault that lasts as long as the guard.
+    ///
+    /// # Errors
+    /// When there cannot be such a fault.
+    pub fn inject(&self, fault: Fault) -> Result<FaultGuard, FaultError> {
+        let name = self
+            .world
+            .with(|state| state.faults.add(&mut state.ports, fault))?;
+        Ok(FaultGuard {
+            network: self.clone(),
+            name: Some(name),
+        })
+    }
+
+    /// Lifts a fault; answers whether there was one of this name.
+    pub fn lift_fault(&self, name: &str) -> bool {
+        self.world
+            .with(|state| state.faults.lift(&mut state.ports, name))
+    }
+
+    /// The faults that were not lifted, and what they did.
+    pub fn faults(&self) -> Vec<FaultReport> {
+        self.world.with(|state| state.faults.reports())
     }
 }

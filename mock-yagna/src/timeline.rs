@@ -2,16 +2,20 @@
 //!
 //! One loop ([`crate::World`]) performs them; there is no task per provider.
 
+mod action;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+pub(crate) use action::{Action, ActivityDue, AgentDue, MarketDue, PaymentDue};
+
 /// Names one scheduled action, so that it can be withdrawn.
-pub type Ticket = (Timestamp, u64);
+pub(crate) type Ticket = (Timestamp, u64);
 
 /// Actions that will happen.
 #[derive(Debug)]
-pub struct Timeline<A> {
+pub(crate) struct Timeline<A> {
     actions: BTreeMap<Ticket, A>,
     scheduled: u64,
 }
@@ -27,7 +31,7 @@ impl<A> Default for Timeline<A> {
 
 impl<A> Timeline<A> {
     /// Schedules `action`; a time in the past means "next".
-    pub fn schedule(&mut self, at: Timestamp, action: A) -> Ticket {
+    pub(crate) fn schedule(&mut self, at: Timestamp, action: A) -> Ticket {
         self.scheduled += 1;
         let ticket = (at, self.scheduled);
         self.actions.insert(ticket, action);
@@ -35,32 +39,28 @@ impl<A> Timeline<A> {
     }
 
     /// Withdraws an action that has not happened yet.
-    pub fn cancel(&mut self, ticket: Ticket) -> Option<A> {
+    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Option<A> {
         self.actions.remove(&ticket)
     }
 
     /// When the next action is due.
-    pub fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.actions.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// How many actions are scheduled.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.actions.len()
+    }
+
     /// Takes the next action if it is due by `now`, with its due time.
-    pub fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, A)> {
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, A)> {
         let entry = self.actions.first_entry()?;
         (entry.key().0 <= now).then(|| {
             let ((at, _), action) = entry.remove_entry();
             (at, action)
         })
-    }
-
-    /// How many actions are scheduled.
-    pub fn len(&self) -> usize {
-        self.actions.len()
-    }
-
-    /// Whether nothing is scheduled.
-    pub fn is_empty(&self) -> bool {
-        self.actions.is_empty()
     }
 }
 

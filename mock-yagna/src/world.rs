@@ -1,11 +1,13 @@
 //! The whole simulated network behind one lock, and the loop that moves its time forward.
 //!
 //! Owns: entering the state (every change goes through [`World::with`]), performing what the
-//! timeline holds, waking long polls, checking the ledger after every step. Does not own: what the
-//! state remembers (`state`), the rules of any noun; those are `impl State` blocks in `market/`,
-//! `provider/`, `activity/` and `payment/`, which know nothing of HTTP.
+//! timeline holds, waking long polls, the end of every step, tasks. Does not own: what the nouns
+//! remember and who is told what is due (`state`), any rule (`daemon`, `agent`), HTTP.
 
+mod restart;
 mod state;
+mod tasks;
+pub(crate) mod transfer;
 
 use std::sync::Arc;
 
@@ -16,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::daemon::activity::Job;
 use crate::fault::OpenRequests;
 use crate::timebase::Timebase;
 
-pub use state::{Action, State, Topic};
-
-use state::Job;
+pub use crate::topics::Topic;
+pub use state::State;
 
 #[derive(Debug)]
 struct Shared {
@@ -49,7 +51,7 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut state = self.world.shared.state.lock();
         for (topic, notify) in &self.watched {
-            state.unwatch(topic, notify);
+            state.ports.topics.unwatch(topic, notify);
         }
     }
 }
@@ -60,7 +62,7 @@ impl World {
         let state = State::new(config, timebase.now());
         let world = World {
             shared: Arc::new(Shared {
-                open_requests: state.open_requests(),
+                open_requests: state.faults.open_requests(),
                 state: Mutex::new(state),
                 timebase,
                 rescheduled: Notify::new(),
@@ -97,16 +99,20 @@ impl World {
         let now = self.now();
         let mut state = self.shared.state.lock();
         state.run_due(now);
-        let before = state.timeline.next_due();
+        let before = state.ports.timeline.next_due();
         let result = step(&mut state);
-        state.check_laws();
-        let after = state.timeline.next_due();
-        let jobs = std::mem::take(&mut state.background);
+        state.end_step();
+        let after = state.ports.timeline.next_due();
+        let jobs = state.activities.take_jobs();
         drop(state);
         for job in jobs {
             match job {
-                Job::Work(job) => self.spawn(job(self.clone())),
-                Job::CleanUp(job) => drop(self.shared.tasks.spawn(job)),
+                Job::Command(command) => self.spawn(tasks::perform(self.clone(), command)),
+                Job::StopProcesses(processes) => {
+                    self.shared
+                        .tasks
+                        .spawn(async move { processes.stop().await });
+                }
             }
         }
         if after != before {
@@ -125,7 +131,7 @@ impl World {
     ) -> Option<R> {
         let watched: Vec<_> = topics
             .iter()
-            .map(|t| (t.clone(), self.with(|s| s.watch(t))))
+            .map(|t| (t.clone(), self.with(|s| s.ports.topics.watch(t))))
             .collect();
         let Watch { watched, .. } = &Watch {
             world: self,
@@ -174,7 +180,7 @@ impl World {
 
     /// Stops time, long polls and every task, and waits for them.
     pub async fn stop(&self) {
-        self.with(State::stop_machines);
+        self.with(|state| state.activities.stop_machines());
         self.shared.stopping.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
@@ -182,7 +188,7 @@ impl World {
 
     async fn run(self) {
         loop {
-            let due = self.with(|state| state.timeline.next_due());
+            let due = self.with(|state| state.ports.timeline.next_due());
             let sleep = async {
                 match due {
                     Some(at) => tokio::time::sleep_until(self.shared.timebase.instant(at)).await,
@@ -218,6 +224,6 @@ mod tests {
                 .await
                 .is_err()
         );
-        assert_eq!(world.with(|state| state.topics.len()), 0);
+        assert_eq!(world.with(|state| state.ports.topics.len()), 0);
     }
 }

@@ -5,23 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::NodeId;
-use jiff::{SignedDuration, Timestamp};
-use rand::RngExt;
+use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::Provider;
-use crate::behaviour::{BadChange, Behaviour, Step, StepLatency};
-use crate::daemon::market::Due;
-use crate::delay::Delay;
+use super::{Agents, Network};
+use crate::behaviour::{BadChange, Behaviour};
 use crate::journal::Event;
-use crate::world::{Action, State};
-
-impl Provider {
-    /// Whether its agent answers.
-    pub(crate) fn answers(&self) -> bool {
-        self.online && !self.spec.behaviour.silent
-    }
-}
+use crate::timeline::{Action, AgentDue};
 
 /// What a behaviour is `elapsed` after the start.
 fn effective(base: &Behaviour, elapsed: SignedDuration) -> Behaviour {
@@ -52,32 +42,32 @@ fn differences(old: &Behaviour, new: &Behaviour) -> Vec<String> {
         .collect()
 }
 
-impl State {
+/// Lets a provider look at its phases again, `delay` from now.
+fn reconsider_later(net: &mut Network<'_>, provider: &NodeId, delay: Duration) {
+    let due = Action::Agent(AgentDue::Reconsider(provider.clone()));
+    net.ports.after(delay, due);
+}
+
+impl Agents {
     /// Schedules the phases of every provider.
-    pub(crate) fn begin_phases(&mut self) {
-        self.began = self.now;
+    pub(crate) fn begin_phases(&mut self, net: &mut Network<'_>) {
+        net.ports.began = net.ports.now;
         let mut changes = Vec::new();
-        for provider in self.providers.by_id.values() {
+        for provider in net.providers.by_id.values() {
             for phase in &provider.base.phases {
                 let times = std::iter::once(phase.from).chain(phase.until);
                 changes.extend(times.map(|time| (provider.id.clone(), time)));
             }
         }
         for (provider, time) in changes {
-            self.conduct_later(&provider, time);
+            reconsider_later(net, &provider, time);
         }
     }
 
-    fn conduct_later(&mut self, provider: &NodeId, delay: Duration) {
-        let at = self.now.saturating_add(delay).unwrap_or(Timestamp::MAX);
-        self.timeline
-            .schedule(at, Action::Market(Due::Conduct(provider.clone())));
-    }
-
     /// Lets a provider behave as its phases and interventions say now.
-    pub(crate) fn reconsider(&mut self, id: &NodeId) {
-        let elapsed = self.now.duration_since(self.began);
-        let Some(provider) = self.providers.by_id.get_mut(id) else {
+    pub(crate) fn reconsider(&mut self, net: &mut Network<'_>, id: &NodeId) {
+        let elapsed = net.ports.now.duration_since(net.ports.began);
+        let Some(provider) = net.providers.get_mut(id) else {
             return;
         };
         let new = effective(&provider.base, elapsed);
@@ -99,137 +89,92 @@ impl State {
             if changed.iter().any(|member| member == name)
                 && let Some(trouble) = trouble
             {
-                self.activities.count_anew(id, trouble.command);
+                net.activities.count_anew(id, trouble.command);
             }
         }
         Arc::make_mut(&mut provider.spec).behaviour = new;
-        self.publish_offer(id);
-        let actor = self.actor(id);
+        provider.write_offer(&net.ports.config.platforms);
+        let actor = net.ports.actor(id);
         let others = changed
             .iter()
             .filter(|name| !matches!(name.as_str(), "online" | "silent"));
         let others: Vec<String> = others.cloned().collect();
         if !others.is_empty() {
-            self.record(actor.clone(), Event::BehaviourChanged { changed: others });
+            net.ports
+                .record(actor.clone(), Event::BehaviourChanged { changed: others });
         }
         if let Some(silent) = silent {
-            self.record(actor, Event::ProviderSilent { silent });
+            net.ports.record(actor, Event::ProviderSilent { silent });
             if !silent {
-                self.offer_again(id);
-                self.renew_offer(id);
+                self.offer_again(net, id);
+                self.renew_offer(net, id);
             }
         }
         if changed.iter().any(|name| name == "online") {
-            self.set_online(id, online);
+            self.set_online(net, id, online);
         }
     }
 
     /// Changes a provider's behaviour from now on; its phases still come over it.
     pub(crate) fn behave(
         &mut self,
+        net: &mut Network<'_>,
         id: &NodeId,
         change: &Map<String, Value>,
     ) -> Result<(), BadChange> {
-        let Some(provider) = self.providers.by_id.get_mut(id) else {
+        let Some(provider) = net.providers.get_mut(id) else {
             return Ok(());
         };
         provider.base = Arc::new(provider.base.changed(change)?);
-        self.reconsider(id);
+        self.reconsider(net, id);
         Ok(())
     }
 
     /// A provider's agent stops or begins to answer.
-    pub(crate) fn set_silent(&mut self, id: &NodeId, silent: bool) {
-        if let Some(provider) = self.providers.by_id.get_mut(id) {
+    pub(crate) fn set_silent(&mut self, net: &mut Network<'_>, id: &NodeId, silent: bool) {
+        if let Some(provider) = net.providers.get_mut(id) {
             Arc::make_mut(&mut provider.base).silent = silent;
-            self.reconsider(id);
+            self.reconsider(net, id);
         }
     }
 
     /// A provider vanishes with everything that runs on it.
-    pub(crate) fn die(&mut self, id: &NodeId, step: &str) {
-        let Some(provider) = self.providers.by_id.get_mut(id) else {
+    pub(crate) fn die(&mut self, net: &mut Network<'_>, id: &NodeId, step: &str) {
+        let Some(provider) = net.providers.get_mut(id) else {
             return;
         };
         Arc::make_mut(&mut provider.base).online = false;
         Arc::make_mut(&mut provider.spec).behaviour.online = false;
-        self.record(
-            self.actor(id),
+        net.ports.record(
+            net.ports.actor(id),
             Event::ProviderDied {
                 step: step.to_owned(),
             },
         );
-        self.set_online(id, false);
-        for agreement in self.living_agreements(id) {
-            for activity in self.activities_of(&agreement).to_vec() {
-                self.kill_exe_unit(&activity);
+        self.set_online(net, id, false);
+        for agreement in net.market.in_force(id) {
+            for activity in net.activities.under(&agreement).to_vec() {
+                net.activities.kill_exe_unit(net.ports, &activity);
             }
         }
     }
 
-    /// Whether the provider vanishes before this step; it has done so then.
-    pub(crate) fn dies_before(&mut self, id: &NodeId, step: Step) -> bool {
-        let dies = self
-            .provider(id)
-            .is_some_and(|p| p.spec.behaviour.die_before == Some(step));
-        if dies {
-            self.die(id, &format!("before {}", name(step)));
-        }
-        dies
-    }
-
-    /// Lets the provider vanish if it does after this step.
-    pub(crate) fn may_die_after(&mut self, id: &NodeId, step: Step) {
-        if self
-            .provider(id)
-            .is_some_and(|p| p.spec.behaviour.die_after == Some(step))
-        {
-            self.die(id, &format!("after {}", name(step)));
-        }
-    }
-
-    /// Whether the provider's agent answers.
-    pub(crate) fn answers(&self, id: &NodeId) -> bool {
-        self.provider(id).is_none_or(Provider::answers)
-    }
-
-    /// How long a step of this provider takes, if it has a latency of its own for it.
-    pub(crate) fn own_latency(
-        &mut self,
-        id: &NodeId,
-        pick: fn(&StepLatency) -> &Option<Delay>,
-    ) -> Option<Duration> {
-        let provider = self.providers.by_id.get_mut(id)?;
-        let delay = pick(&provider.spec.behaviour.latency).as_ref()?;
-        Some(delay.draw(&mut provider.rng))
-    }
-
-    /// How long a step of the market takes; see [`crate::config::Latency`].
-    pub(crate) fn market_latency(
-        &mut self,
-        id: &NodeId,
-        pick: fn(&StepLatency) -> &Option<Delay>,
-        usual: Duration,
-    ) -> SignedDuration {
-        match self.own_latency(id, pick) {
-            Some(own) => SignedDuration::try_from(own).unwrap_or(SignedDuration::MAX),
-            None => self.draw_latency(id, usual),
-        }
-    }
-
-    /// A latency up to `upper`, drawn from the provider's own stream.
-    fn draw_latency(&mut self, provider: &NodeId, upper: Duration) -> SignedDuration {
-        let upper = upper.as_micros().try_into().unwrap_or(i64::MAX);
-        let drawn = match self.providers.by_id.get_mut(provider) {
-            Some(provider) if upper > 1 => provider.rng.random_range(upper / 2..=upper),
-            _ => upper,
+    /// Lets a provider come or go.
+    pub(crate) fn set_online(&mut self, net: &mut Network<'_>, id: &NodeId, online: bool) {
+        let Some(provider) = net.providers.get_mut(id) else {
+            return;
         };
-        SignedDuration::from_micros(drawn)
+        if provider.online == online {
+            return;
+        }
+        provider.online = online;
+        Arc::make_mut(&mut provider.base).online = online;
+        Arc::make_mut(&mut provider.spec).behaviour.online = online;
+        net.ports
+            .record(net.ports.actor(id), Event::ProviderOnline { online });
+        if online {
+            self.offer_anew(net, id);
+            self.renew_offer(net, id);
+        }
     }
-}
-
-fn name(step: Step) -> String {
-    let name = serde_json::to_value(step).ok();
-    name.and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }

@@ -1,20 +1,19 @@
 //! How a provider answers a counter-proposal: the defaults of the usual provider agent.
 //!
-//! Pure: the demand and the clock in, the answer out.
+//! [`negotiate`] is pure: the demand and the clock in, the answer out.
 
+use golem_wire::ProposalId;
 use golem_wire::common::Reason;
 use golem_wire::market::Properties;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Provider, SharedProperties};
+use super::{Agents, Network};
+use crate::behaviour::Step;
+use crate::provider::{
+    ACCEPT_TIMEOUT, Adopted, INTERVAL, PAYMENT_TIMEOUT, Provider, SharedProperties,
+};
 
-/// Interval of debit notes.
-pub(super) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
-/// Interval of payable debit notes.
-pub(super) const PAYMENT_TIMEOUT: &str = "golem.com.scheme.payu.payment-timeout-sec?";
-/// Time to accept a debit note.
-pub(super) const ACCEPT_TIMEOUT: &str = "golem.com.payment.debit-notes.accept-timeout?";
 const CHOSEN_PLATFORM: &str = "golem.com.payment.chosen-platform";
 const EXPIRATION: &str = "golem.srv.comp.expiration";
 
@@ -35,33 +34,18 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(100 * 365 * 24);
 
 /// A provider's answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
+enum Answer {
     /// What its counter-offer changes of its offer.
     Counter(Adopted),
     /// No, and why.
     Reject(Reason),
 }
 
-/// What a counter-offer changes of the offer: another value, or none.
-pub(crate) type Adopted = Vec<(&'static str, Option<Value>)>;
-
-/// The properties of a counter-offer.
-pub(crate) fn counter_offer(offer: &SharedProperties, adopted: &Adopted) -> Properties {
-    let mut counter = offer.whole();
-    for (key, value) in adopted {
-        match value {
-            Some(value) => counter.insert((*key).to_owned(), value.clone()),
-            None => counter.remove(*key),
-        };
-    }
-    counter
-}
-
 /// What `provider` answers to a counter-proposal with these properties.
-pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp) -> Answer {
+fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp) -> Answer {
     let behaviour = &provider.spec.behaviour;
     let answer = if behaviour.busy || provider.busy >= provider.spec.capacity {
-        Err(provider.no_capacity())
+        Err(no_capacity(provider))
     } else if let Some(said) = &behaviour.refuse {
         Err(said.reason())
     } else {
@@ -71,6 +55,38 @@ pub(crate) fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp
             .map_err(|words| Reason::from(words.as_str()))
     };
     answer.map_or_else(Answer::Reject, Answer::Counter)
+}
+
+/// What it says without a free place, in the words of the usual agent.
+pub(super) fn no_capacity(provider: &Provider) -> Reason {
+    let places = provider.spec.capacity;
+    let said = format!("No capacity available. Reached Agreements limit: {places}");
+    Reason::from(said.as_str())
+}
+
+impl Agents {
+    /// The provider answers a counter-proposal, unless it went away meanwhile.
+    pub(super) fn answer_proposal(&mut self, net: &mut Network<'_>, id: &ProposalId) {
+        let Some(node) = net.market.provider_of(id).cloned() else {
+            return;
+        };
+        let step = Step::Negotiation;
+        if !net.providers.answers(&node) || net.providers.vanishes_before(net.ports, &node, step) {
+            return;
+        }
+        let now = net.ports.now;
+        let provider = net.providers.get(&node);
+        let asked = provider.zip(net.market.unanswered(now, id));
+        let answer = asked.map(|(provider, demand)| negotiate(provider, &demand, now));
+        match (answer, provider) {
+            (Some(Answer::Reject(reason)), _) => net.market.refuse_counter(net.ports, id, reason),
+            (Some(Answer::Counter(adopted)), Some(provider)) => {
+                net.market.answer_counter(net.ports, provider, id, adopted);
+            }
+            _ => {}
+        }
+        net.providers.may_vanish_after(net.ports, &node, step);
+    }
 }
 
 fn check_platform(offer: &SharedProperties, demand: &Properties) -> Result<(), String> {
@@ -171,7 +187,7 @@ mod tests {
     fn a_mentioned_property_is_adopted_and_the_others_are_dropped() {
         let asked = properties(json!({ ACCEPT_TIMEOUT: 60 }));
         let adopted = adopt(&offer(), &asked, false).expect("in range");
-        let counter = counter_offer(&offer(), &adopted);
+        let counter = offer().changed(&adopted);
         assert_eq!(counter.get(ACCEPT_TIMEOUT), Some(&json!(60)));
         assert_eq!(counter.get(INTERVAL), None);
         assert_eq!(counter.get(PAYMENT_TIMEOUT), None);
@@ -217,7 +233,7 @@ mod tests {
         fn any_whole_number_of_seconds_in_range_is_adopted(seconds in 5u64..=240) {
             let demand = properties(json!({ ACCEPT_TIMEOUT: seconds }));
             let adopted = adopt(&offer(), &demand, false).expect("in range");
-            prop_assert_eq!(&counter_offer(&offer(), &adopted)[ACCEPT_TIMEOUT], &json!(seconds));
+            prop_assert_eq!(&offer().changed(&adopted)[ACCEPT_TIMEOUT], &json!(seconds));
         }
     }
 }

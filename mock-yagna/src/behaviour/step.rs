@@ -2,6 +2,8 @@
 //!
 //! Does not own: what else a behaviour says (`behaviour`).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::delay::Delay;
@@ -26,6 +28,12 @@ pub enum Step {
     Transfer,
     /// It sends an invoice.
     Invoice,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// A command of a script.

@@ -11,10 +11,10 @@ use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer};
 
+use super::SUBSCRIPTION_LIFE;
 use super::{AppKey, ConfigError};
 use crate::behaviour::Behaviour;
 use crate::constraint::Constraint;
-use crate::daemon::market::LIFE;
 
 /// One provider.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -85,7 +85,7 @@ fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, SocketAddr>
 
 /// Whether an offer of this age has ended.
 fn is_over(age: Duration) -> bool {
-    SignedDuration::try_from(age).map_or(true, |age| age >= LIFE)
+    SignedDuration::try_from(age).map_or(true, |age| age >= SUBSCRIPTION_LIFE)
 }
 
 fn public() -> String {

@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use golem_wire::common::Reason;
-use golem_wire::market::AgreementState;
-use golem_wire::{ActivityId, AgreementId, NodeId};
+use golem_wire::{ActivityId, NodeId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -139,122 +138,120 @@ pub enum ActError {
     },
 }
 
-impl State {
-    /// Performs an intervention.
-    pub(crate) fn act(&mut self, act: &Act) -> Result<(), ActError> {
-        match act {
-            Act::TerminateAgreement { provider, reason } => {
-                let node = self.provider_named(provider)?;
-                let living = self.living_agreements(&node);
-                if living.is_empty() {
-                    let had = self.market.agreements().filter(|a| a.provider == node);
-                    let had = had.filter(|a| a.was_approved()).count();
-                    return Err(ActError::NoAgreement {
-                        provider: provider.clone(),
-                        had,
-                    });
-                }
-                let said = reason.as_ref().map(Said::reason);
-                let said = said.unwrap_or_else(|| Reason::from("the provider ends the agreement"));
-                for agreement in living {
-                    let mut reason = said.clone();
-                    reason
-                        .extra
-                        .entry("golem.provider.code")
-                        .or_insert_with(|| "Shutdown".into());
-                    self.terminate_by_provider(&agreement, reason);
-                }
-            }
-            Act::Offer { provider } => {
-                let node = self.provider_named(provider)?;
-                self.offer_anew(&node);
-            }
-            Act::KillActivity { provider } => {
-                for activity in self.activities_to_lose(provider, Activity::is_alive)? {
-                    self.kill_activity(&activity);
-                }
-            }
-            Act::KillExeUnit { provider } => {
-                for activity in self.activities_to_lose(provider, Activity::has_exe_unit)? {
-                    self.kill_exe_unit(&activity);
-                }
-            }
-            Act::Die { provider } => {
-                let node = self.provider_named(provider)?;
-                self.die(&node, "as directed");
-            }
-            Act::GoSilent { provider, silent } => {
-                let node = self.provider_named(provider)?;
-                self.set_silent(&node, *silent);
-            }
-            Act::Behave { provider, change } => {
-                let node = self.provider_named(provider)?;
-                let bad = |change| ActError::Change {
+/// Performs an intervention.
+pub(crate) fn act(state: &mut State, act: &Act) -> Result<(), ActError> {
+    match act {
+        Act::TerminateAgreement { provider, reason } => {
+            let node = provider_named(state, provider)?;
+            let living = state.market.in_force(&node);
+            if living.is_empty() {
+                let had = state.market.agreements().filter(|a| a.provider == node);
+                let had = had.filter(|a| a.was_approved()).count();
+                return Err(ActError::NoAgreement {
                     provider: provider.clone(),
-                    change,
-                };
-                self.behave(&node, change).map_err(bad)?;
+                    had,
+                });
             }
-            Act::RestartDaemon { down } => self.restart_daemon(*down),
-            Act::AddFault(fault) => {
-                self.add_fault(fault.clone())?;
-            }
-            Act::LiftFault { name } => {
-                if !self.lift_fault(name) {
-                    let known = self.fault_reports();
-                    let known: Vec<_> = known.iter().map(|fault| fault.name.as_str()).collect();
-                    return Err(ActError::NoFault {
-                        fault: name.clone(),
-                        known: known.join(", "),
-                    });
-                }
-            }
-            Act::SetOnline { provider, online } => {
-                let node = self.provider_named(provider)?;
-                self.set_online(&node, *online);
+            let said = reason.as_ref().map(Said::reason);
+            let said = said.unwrap_or_else(|| Reason::from("the provider ends the agreement"));
+            for agreement in living {
+                let mut reason = said.clone();
+                reason
+                    .extra
+                    .entry("golem.provider.code")
+                    .or_insert_with(|| "Shutdown".into());
+                state
+                    .market
+                    .terminate_by_provider(&mut state.ports, &agreement, reason);
             }
         }
-        Ok(())
-    }
-
-    fn activities_to_lose(
-        &self,
-        provider: &str,
-        which: fn(&Activity) -> bool,
-    ) -> Result<Vec<ActivityId>, ActError> {
-        let agreements = self.living_agreements(&self.provider_named(provider)?);
-        let activities = agreements.iter().flat_map(|id| self.activities_of(id));
-        let living = activities.filter(|id| self.activity(id).is_some_and(which));
-        let living: Vec<_> = living.cloned().collect();
-        if living.is_empty() {
-            return Err(ActError::NoActivity {
-                provider: provider.to_owned(),
-                agreements: agreements.len(),
-            });
+        Act::Offer { provider } => {
+            let node = provider_named(state, provider)?;
+            let (agents, mut net) = state.agents();
+            agents.offer_anew(&mut net, &node);
         }
-        Ok(living)
-    }
-
-    pub(crate) fn provider_named(&self, name: &str) -> Result<NodeId, ActError> {
-        let names = &self.providers.by_name;
-        names.get(name).cloned().ok_or_else(|| {
-            let mut known: Vec<_> = names.keys().take(10).map(String::as_str).collect();
-            if names.len() > known.len() {
-                known.push("…");
+        Act::KillActivity { provider } => {
+            for activity in activities_to_lose(state, provider, Activity::is_alive)? {
+                state.activities.kill(&mut state.ports, &activity);
             }
-            ActError::NoProvider {
-                provider: name.to_owned(),
-                known: known.join(", "),
+        }
+        Act::KillExeUnit { provider } => {
+            for activity in activities_to_lose(state, provider, Activity::has_exe_unit)? {
+                state.activities.kill_exe_unit(&mut state.ports, &activity);
             }
-        })
+        }
+        Act::Die { provider } => {
+            let node = provider_named(state, provider)?;
+            let (agents, mut net) = state.agents();
+            agents.die(&mut net, &node, "as directed");
+        }
+        Act::GoSilent { provider, silent } => {
+            let node = provider_named(state, provider)?;
+            let (agents, mut net) = state.agents();
+            agents.set_silent(&mut net, &node, *silent);
+        }
+        Act::Behave { provider, change } => {
+            let node = provider_named(state, provider)?;
+            let bad = |change| ActError::Change {
+                provider: provider.clone(),
+                change,
+            };
+            let (agents, mut net) = state.agents();
+            agents.behave(&mut net, &node, change).map_err(bad)?;
+        }
+        Act::RestartDaemon { down } => state.restart_daemon(*down),
+        Act::AddFault(fault) => {
+            state.faults.add(&mut state.ports, fault.clone())?;
+        }
+        Act::LiftFault { name } => {
+            if !state.faults.lift(&mut state.ports, name) {
+                let known = state.faults.reports();
+                let known: Vec<_> = known.iter().map(|fault| fault.name.as_str()).collect();
+                return Err(ActError::NoFault {
+                    fault: name.clone(),
+                    known: known.join(", "),
+                });
+            }
+        }
+        Act::SetOnline { provider, online } => {
+            let node = provider_named(state, provider)?;
+            let (agents, mut net) = state.agents();
+            agents.set_online(&mut net, &node, *online);
+        }
     }
+    Ok(())
+}
 
-    pub(crate) fn living_agreements(&self, provider: &NodeId) -> Vec<AgreementId> {
-        let agreements = self.market.agreements();
-        let living =
-            agreements.filter(|a| a.provider == *provider && a.state == AgreementState::Approved);
-        living.map(|agreement| agreement.id.clone()).collect()
+fn activities_to_lose(
+    state: &State,
+    provider: &str,
+    which: fn(&Activity) -> bool,
+) -> Result<Vec<ActivityId>, ActError> {
+    let agreements = state.market.in_force(&provider_named(state, provider)?);
+    let activities = agreements.iter().flat_map(|id| state.activities.under(id));
+    let living = activities.filter(|id| state.activities.get(id).is_some_and(which));
+    let living: Vec<_> = living.cloned().collect();
+    if living.is_empty() {
+        return Err(ActError::NoActivity {
+            provider: provider.to_owned(),
+            agreements: agreements.len(),
+        });
     }
+    Ok(living)
+}
+
+pub(super) fn provider_named(state: &State, name: &str) -> Result<NodeId, ActError> {
+    let names = &state.providers.by_name;
+    names.get(name).cloned().ok_or_else(|| {
+        let mut known: Vec<_> = names.keys().take(10).map(String::as_str).collect();
+        if names.len() > known.len() {
+            known.push("…");
+        }
+        ActError::NoProvider {
+            provider: name.to_owned(),
+            known: known.join(", "),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::fmt;
 use golem_wire::Glm;
 use serde::Serialize;
 
-use crate::journal::Event;
+use crate::journal::{Event, counted};
 use crate::ledger::{OpenItem, Violation};
-use crate::story::counted;
 use crate::world::State;
 
 /// What happened so far, in numbers, and what is wrong or left open.
@@ -53,46 +52,47 @@ impl fmt::Display for Summary {
     }
 }
 
-impl State {
-    /// Counts what the journal tells, and asks the ledger and the market what is open.
-    pub(crate) fn summary(&self) -> Summary {
-        let mut summary = Summary {
-            agreements: 0,
-            activities: 0,
-            invoices: 0,
-            invoices_paid: 0,
-            invoiced: Glm::ZERO,
-            paid: Glm::ZERO,
-            violations: self.violations().to_vec(),
-            open: self.open_items(),
-        };
-        for entry in self.journal.since(0) {
-            match &entry.event {
-                Event::AgreementApproved { .. } => summary.agreements += 1,
-                Event::ActivityCreated { .. } => summary.activities += 1,
-                Event::InvoiceIssued { amount, .. } => {
-                    summary.invoices += 1;
-                    summary.invoiced = summary.invoiced + *amount;
-                }
-                Event::InvoiceSettled { amount, .. } => {
-                    summary.invoices_paid += 1;
-                    summary.paid = summary.paid + *amount;
-                }
-                _ => {}
+/// Counts what the journal tells, and asks the ledger and the market what is open.
+pub(crate) fn summary(state: &State) -> Summary {
+    let mut summary = Summary {
+        agreements: 0,
+        activities: 0,
+        invoices: 0,
+        invoices_paid: 0,
+        invoiced: Glm::ZERO,
+        paid: Glm::ZERO,
+        violations: state.ports.ledger.violations().to_vec(),
+        open: state.ports.ledger.open_items(),
+    };
+    for entry in state.ports.journal.since(0) {
+        match &entry.event {
+            Event::AgreementApproved { .. } => summary.agreements += 1,
+            Event::ActivityCreated { .. } => summary.activities += 1,
+            Event::InvoiceIssued { amount, .. } => {
+                summary.invoices += 1;
+                summary.invoiced = summary.invoiced + *amount;
             }
+            Event::InvoiceSettled { amount, .. } => {
+                summary.invoices_paid += 1;
+                summary.paid = summary.paid + *amount;
+            }
+            _ => {}
         }
-        let has_demands = summary
-            .open
-            .iter()
-            .any(|item| matches!(item, OpenItem::Demand { .. }));
-        if !has_demands {
-            summary
-                .open
-                .extend(self.market.living_demands().map(|demand| OpenItem::Demand {
+    }
+    let has_demands = summary
+        .open
+        .iter()
+        .any(|item| matches!(item, OpenItem::Demand { .. }));
+    if !has_demands {
+        summary.open.extend(
+            state
+                .market
+                .living_demands()
+                .map(|demand| OpenItem::Demand {
                     id: demand.id().clone(),
                     owner: demand.requestor.clone(),
-                }));
-        }
-        summary
+                }),
+        );
     }
+    summary
 }

@@ -10,22 +10,19 @@ mod command;
 mod error;
 mod exe_unit;
 mod image;
+mod job;
 mod lifecycle;
 mod payload;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "https")]
-mod tls;
-mod transfer;
 mod trouble;
-mod web;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use golem_wire::activity::{ActivityState, ActivityStatus};
+use golem_wire::activity::{ActivityState, ActivityStatus, DeployNetwork};
 use golem_wire::{ActivityId, AgreementId, BatchId, NetworkId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -35,73 +32,45 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use batch::Outcome;
 pub(crate) use error::ActivityError;
-pub(crate) use transfer::{read_volume, unescape};
+pub(crate) use job::{CommandJob, Job, Work};
+pub(crate) use payload::{DEPLOYED, STARTED};
 
 use crate::behaviour::{CommandKind, Factor};
-use crate::runtime::program::Stream;
-use crate::world::State;
+use crate::ports::Ports;
+use crate::provider::Providers;
+use crate::runtime::process::Processes;
+use crate::timeline::ActivityDue;
 use batch::Batch;
 use image::Machine;
+use mock_yagna_shell::places::in_volume;
 
 const USAGE_VECTOR: &str = "golem.com.usage.vector";
 
-/// What activities will do by themselves.
-#[derive(Debug)]
-pub enum Due {
-    /// The exe-unit is up.
-    Created(ActivityId),
-    /// The exe-unit is down, as the requestor asked.
-    Destroyed(ActivityId),
-    /// The agreement ended a while ago, and its activities end now.
-    Orphaned(AgreementId),
-    /// The exe-unit dies, as the provider's behaviour says.
-    Killed(ActivityId),
-    /// The exe-unit is killed, as the provider's behaviour says.
-    ExeUnitKilled(ActivityId),
-    /// The next command of a batch begins.
-    Next(ActivityId, BatchId),
-    /// A command that runs prints.
-    Prints(Box<Prints>),
-    /// A command ends.
-    Finished(Box<Finished>),
-}
-
-/// What a simulated command still has to print before its end.
-#[derive(Debug)]
-pub struct Prints {
-    activity: ActivityId,
-    batch: BatchId,
-    index: u32,
-    /// The times, the next one first.
-    left: VecDeque<(Timestamp, Stream, Bytes)>,
-}
-
-/// The end of a command.
-#[derive(Debug)]
-pub struct Finished {
-    activity: ActivityId,
-    batch: BatchId,
-    index: u32,
-    outcome: Outcome,
-}
-
 /// All activities.
 #[derive(Debug, Default)]
-pub struct Activities {
+pub(crate) struct Activities {
     by_id: IndexMap<ActivityId, Activity>,
     by_agreement: IndexMap<AgreementId, Vec<ActivityId>>,
     /// Failed first starts by provider.
     failed_starts: IndexMap<NodeId, u32>,
     /// Commands begun by provider and kind.
     commands: IndexMap<(NodeId, CommandKind), u32>,
+    /// The activity that joined a network with an address, whether the network exists or not.
+    joined: IndexMap<(NetworkId, IpAddr), ActivityId>,
+    /// Work for tasks, not begun yet.
+    jobs: Vec<Job>,
 }
 
 /// One activity.
 #[derive(Debug)]
-pub struct Activity {
+pub(crate) struct Activity {
     pub(crate) agreement: AgreementId,
     pub(crate) provider: NodeId,
     pub(crate) requestor: NodeId,
+    /// What its provider counts, in the order of the offer's usage vector.
+    counters: Vec<String>,
+    /// The image that the demand names.
+    package: Option<String>,
     pub(crate) state: ActivityState,
     /// The state it is moving to.
     pub(crate) pending: Option<ActivityState>,
@@ -174,6 +143,22 @@ impl Activity {
         }
     }
 
+    /// Whether a normalised path lies in a volume of its machine.
+    pub(crate) fn has_in_volume(&self, path: &str) -> bool {
+        match &self.machine {
+            Some(Machine::Simulated(simulated)) => simulated.files.in_volume(path),
+            _ => in_volume(path),
+        }
+    }
+
+    /// The real processes of its machine, if it has such.
+    pub(crate) fn processes(&self) -> Option<Processes> {
+        match &self.machine {
+            Some(Machine::Real(processes)) => Some(processes.clone()),
+            _ => None,
+        }
+    }
+
     fn lifetime(&self, now: Timestamp) -> Duration {
         between(self.created_at, self.destroyed_at.unwrap_or(now))
     }
@@ -187,43 +172,79 @@ impl Activity {
     }
 }
 
-impl State {
+impl Activities {
     /// Performs what an activity had scheduled.
-    pub(crate) fn activity_due(&mut self, due: Due) {
+    pub(crate) fn perform(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        due: ActivityDue,
+    ) {
         match due {
-            Due::Created(id) => self.exe_unit_is_up(&id),
-            Due::Destroyed(id) => self.end_activity(&id, "destroyed by the requestor", None),
-            Due::Orphaned(agreement) => self.destroy_activities_of(&agreement),
-            Due::Killed(id) => self.kill_activity(&id),
-            Due::ExeUnitKilled(id) => self.kill_exe_unit(&id),
-            Due::Next(activity, batch) => self.next_command(&activity, &batch),
-            Due::Prints(prints) => self.command_prints(*prints),
-            Due::Finished(finished) => {
-                let Finished {
-                    activity,
-                    batch,
-                    index,
-                    outcome,
-                } = *finished;
-                self.command_finished(&activity, &batch, index, outcome);
+            ActivityDue::Created(id) => self.exe_unit_is_up(ports, providers, &id),
+            ActivityDue::Destroyed(id) => self.end(ports, &id, "destroyed by the requestor", None),
+            ActivityDue::Orphaned(agreement) => self.destroy_under(ports, &agreement),
+            ActivityDue::Killed(id) => self.kill(ports, &id),
+            ActivityDue::ExeUnitKilled(id) => self.kill_exe_unit(ports, &id),
+            ActivityDue::Next(id, batch) => self.next_command(ports, providers, &id, &batch),
+            ActivityDue::Prints(id, batch, index) => {
+                self.command_prints(ports, &id, &batch, index);
+            }
+            ActivityDue::Finished(id, batch, index) => {
+                self.command_is_over(ports, providers, &id, &batch, index);
             }
         }
     }
 
+    /// Work for tasks that was asked for since the last time.
+    pub(crate) fn take_jobs(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.jobs)
+    }
+
+    /// The network begins anew: what the old activities still have to do is not forgotten.
+    pub(crate) fn take_over(&mut self, old: &mut Activities) {
+        self.jobs.append(&mut old.jobs);
+    }
+
+    /// A machine joins the networks that its `deploy` names. Returns how it is known there; an address
+    /// that is none joins nothing.
+    fn join(&mut self, id: &ActivityId, networks: &[DeployNetwork]) -> Vec<(NetworkId, IpAddr)> {
+        let places = networks.iter();
+        let places = places.filter_map(|net| Some((net.id.clone(), net.node_ip.parse().ok()?)));
+        let places: Vec<(NetworkId, IpAddr)> = places.collect();
+        for place in &places {
+            self.joined.insert(place.clone(), id.clone());
+        }
+        places
+    }
+
+    /// A machine is gone from where it had joined.
+    fn leave(&mut self, id: &ActivityId, places: &[(NetworkId, IpAddr)]) {
+        for place in places {
+            if self.joined.get(place) == Some(id) {
+                self.joined.swap_remove(place);
+            }
+        }
+    }
+
+    /// The activity that joined a network with this address.
+    pub(crate) fn joined(
+        &self,
+        network: &NetworkId,
+        ip: IpAddr,
+    ) -> Option<(&ActivityId, &Activity)> {
+        let id = self.joined.get(&(network.clone(), ip))?;
+        Some((id, self.by_id.get(id)?))
+    }
+
     /// Looks an activity up.
-    pub(crate) fn activity(&self, id: &ActivityId) -> Option<&Activity> {
-        self.activities.by_id.get(id)
+    pub(crate) fn get(&self, id: &ActivityId) -> Option<&Activity> {
+        self.by_id.get(id)
     }
 
     /// Writes at the end of a file of a simulated machine, if it is there and has room.
-    pub(crate) fn append_machine_file(
-        &mut self,
-        id: &ActivityId,
-        now: Timestamp,
-        path: &str,
-        text: &[u8],
-    ) {
-        let Some(files) = self.machine_files(id).filter(|files| files.contains(path)) else {
+    pub(crate) fn append_file(&mut self, id: &ActivityId, now: Timestamp, path: &str, text: &[u8]) {
+        let Some(files) = self.files(now, id).filter(|files| files.contains(path)) else {
             return;
         };
         files.set_clock(now);
@@ -232,49 +253,35 @@ impl State {
         }
     }
 
-    /// The files of a simulated machine, as they are now.
-    pub(crate) fn machine_files(&mut self, id: &ActivityId) -> Option<&mut Files> {
-        let activity = self.activities.by_id.get_mut(id)?;
-        activity.machine.as_mut()?.files(self.now)
+    /// The files of a simulated machine, as they are at `now`.
+    pub(crate) fn files(&mut self, now: Timestamp, id: &ActivityId) -> Option<&mut Files> {
+        self.by_id.get_mut(id)?.machine.as_mut()?.files(now)
     }
 
     /// The activities of an agreement, oldest first.
-    pub(crate) fn activities_of(&self, agreement: &AgreementId) -> &[ActivityId] {
-        self.activities
-            .by_agreement
-            .get(agreement)
-            .map_or(&[], Vec::as_slice)
+    pub(crate) fn under(&self, agreement: &AgreementId) -> &[ActivityId] {
+        self.by_agreement.get(agreement).map_or(&[], Vec::as_slice)
     }
 
     /// Usage so far in the order of the offer's usage vector.
-    pub(crate) fn usage(&self, id: &ActivityId) -> Vec<f64> {
-        let Some(activity) = self.activity(id) else {
+    pub(crate) fn usage(&self, now: Timestamp, providers: &Providers, id: &ActivityId) -> Vec<f64> {
+        let Some(activity) = self.get(id) else {
             return Vec::new();
         };
-        let offer = self
-            .agreement(&activity.agreement)
-            .map(|a| &a.offer.properties);
-        let vector = offer.and_then(|properties| properties.get(USAGE_VECTOR)?.as_array());
         let counter = |name: &str| match (name, &activity.state) {
             (_, ActivityState::New) => 0.0,
-            ("golem.usage.duration_sec", _) => seconds(activity.lifetime(self.now)),
-            ("golem.usage.cpu_sec", _) => seconds(activity.cpu_time(self.now)),
+            ("golem.usage.duration_sec", _) => seconds(activity.lifetime(now)),
+            ("golem.usage.cpu_sec", _) => seconds(activity.cpu_time(now)),
             _ => 0.0,
         };
-        let factor = self
-            .provider(&activity.provider)
-            .map(|p| p.spec.behaviour.usage_factor);
+        let factor = providers
+            .behaviour(&activity.provider)
+            .map(|behaviour| behaviour.usage_factor);
         let reported = |truth: f64| match factor {
             Some(factor) if factor != Factor::default() => inflated(truth, factor),
             _ => truth,
         };
-        let counter = |name: &str| reported(counter(name));
-        match vector {
-            Some(names) => names
-                .iter()
-                .map(|name| counter(name.as_str().unwrap_or("")))
-                .collect(),
-            None => Vec::new(),
-        }
+        let counters = activity.counters.iter();
+        counters.map(|name| reported(counter(name))).collect()
     }
 }

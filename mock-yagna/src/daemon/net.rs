@@ -1,26 +1,21 @@
-//! Virtual private networks: which exist, whose addresses and nodes they have, which machines joined.
+//! Virtual private networks: which exist, whose addresses and nodes they have.
 //!
-//! Owns networks and who may see them. Does not own: what machines serve (`machine`), the life of
-//! activities, websockets (`http::net`). A machine is reachable while its provider is a node of the
-//! network and an activity that joined with that address is ready.
+//! Owns networks and who may see them. Does not own: which machines joined (`activity`), what they
+//! serve and whether they can be reached (`machine`), websockets (`http::net`).
 
-mod machine;
-mod nginx;
-mod ssh;
 mod subnet;
 
 use std::collections::BTreeMap;
 use std::net::{AddrParseError, IpAddr};
 
-use golem_wire::activity::{ActivityState, DeployNetwork};
-use golem_wire::{ActivityId, NetworkId, NodeId};
+use golem_wire::{NetworkId, NodeId};
 use indexmap::{IndexMap, IndexSet};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use machine::{Stream, Target};
+pub(crate) use subnet::host;
 
 use crate::journal::Event;
-use crate::world::State;
+use crate::ports::Ports;
 use subnet::Subnet;
 
 /// Why a call about a network fails, in the daemon's words.
@@ -85,6 +80,16 @@ impl Network {
         self.addresses.iter().map(|ip| self.subnet.with_prefix(*ip))
     }
 
+    /// The node that has an address.
+    pub(crate) fn node_at(&self, ip: IpAddr) -> Option<&NodeId> {
+        self.nodes.get(&ip)
+    }
+
+    /// Cancelled when the network is removed.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     /// Nodes by address.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = (&NodeId, IpAddr)> {
         self.nodes.iter().map(|(ip, node)| (node, *ip))
@@ -97,14 +102,13 @@ pub(crate) struct Networks {
     by_id: IndexMap<NetworkId, Network>,
     /// In the order of their creation.
     by_owner: IndexMap<NodeId, IndexSet<NetworkId>>,
-    /// The activity that joined a network with an address, whether the network exists or not.
-    joined: IndexMap<(NetworkId, IpAddr), ActivityId>,
 }
 
-impl State {
+impl Networks {
     /// Creates a network.
     pub(crate) fn create_network(
         &mut self,
+        ports: &mut Ports,
         owner: &NodeId,
         ip: &str,
         mask: Option<&str>,
@@ -113,7 +117,7 @@ impl State {
         let subnet = Subnet::parse(ip, mask)?;
         let gateway = gateway.map(str::parse).transpose()?;
         let first = subnet.first_host();
-        let id = self.ids.network();
+        let id = ports.ids.network();
         let network = Network {
             id: id.clone(),
             subnet,
@@ -126,25 +130,24 @@ impl State {
             network: id.clone(),
             address: subnet.to_string(),
         };
-        self.record(self.actor(owner), event);
-        self.networks
-            .by_owner
+        ports.record(ports.actor(owner), event);
+        self.by_owner
             .entry(owner.clone())
             .or_default()
             .insert(id.clone());
-        Ok(self.networks.by_id.entry(id).or_insert(network))
+        Ok(self.by_id.entry(id).or_insert(network))
     }
 
     /// The networks of one owner.
     pub(crate) fn networks_of(&self, owner: &NodeId) -> impl Iterator<Item = &Network> {
-        let own = self.networks.by_owner.get(owner).into_iter().flatten();
-        own.filter_map(|id| self.networks.by_id.get(id))
+        let own = self.by_owner.get(owner).into_iter().flatten();
+        own.filter_map(|id| self.by_id.get(id))
     }
 
     /// Whether `owner` may touch the network: the daemon tells those who have none that it does not
     /// exist, and others nothing.
     fn check_network(&self, owner: &NodeId, id: &NetworkId) -> Result<(), NetError> {
-        match self.networks.by_owner.get(owner) {
+        match self.by_owner.get(owner) {
             None => Err(NetError::NotFound),
             Some(own) if own.contains(id) => Ok(()),
             Some(_) => Err(NetError::Forbidden),
@@ -152,41 +155,42 @@ impl State {
     }
 
     /// The daemon restarts: it does not store networks.
-    pub(crate) fn forget_networks(&mut self) {
-        for network in self.networks.by_id.values() {
+    pub(crate) fn forget(&mut self) {
+        for network in self.by_id.values() {
             network.stop.cancel();
         }
-        self.networks.by_id.clear();
-        self.networks.by_owner.clear();
+        self.by_id.clear();
+        self.by_owner.clear();
     }
 
     /// A network of this owner.
     pub(crate) fn network(&self, owner: &NodeId, id: &NetworkId) -> Result<&Network, NetError> {
         self.check_network(owner, id)?;
-        self.networks.by_id.get(id).ok_or(NetError::NotFound)
+        self.by_id.get(id).ok_or(NetError::NotFound)
     }
 
     fn network_mut(&mut self, owner: &NodeId, id: &NetworkId) -> Result<&mut Network, NetError> {
         self.check_network(owner, id)?;
-        self.networks.by_id.get_mut(id).ok_or(NetError::NotFound)
+        self.by_id.get_mut(id).ok_or(NetError::NotFound)
     }
 
     /// Removes a network with its connections.
     pub(crate) fn remove_network(
         &mut self,
+        ports: &mut Ports,
         owner: &NodeId,
         id: &NetworkId,
     ) -> Result<(), NetError> {
         self.network(owner, id)?.stop.cancel();
-        self.networks.by_id.shift_remove(id);
-        if let Some(own) = self.networks.by_owner.get_mut(owner) {
+        self.by_id.shift_remove(id);
+        if let Some(own) = self.by_owner.get_mut(owner) {
             own.shift_remove(id);
             if own.is_empty() {
-                self.networks.by_owner.shift_remove(owner);
+                self.by_owner.shift_remove(owner);
             }
         }
-        self.record(
-            self.actor(owner),
+        ports.record(
+            ports.actor(owner),
             Event::NetworkRemoved {
                 network: id.clone(),
             },
@@ -238,40 +242,5 @@ impl State {
         let network = self.network_mut(owner, id)?;
         network.nodes.retain(|_, other| other != node);
         Ok(())
-    }
-
-    /// A machine joins the networks that its `deploy` names. Returns how it is known there; an address
-    /// that is none joins nothing.
-    pub(crate) fn join_networks(
-        &mut self,
-        activity: &ActivityId,
-        networks: &[DeployNetwork],
-    ) -> Vec<(NetworkId, IpAddr)> {
-        let addresses = networks.iter();
-        let addresses =
-            addresses.filter_map(|net| Some((net.id.clone(), net.node_ip.parse().ok()?)));
-        let places: Vec<(NetworkId, IpAddr)> = addresses.collect();
-        for place in &places {
-            self.networks.joined.insert(place.clone(), activity.clone());
-        }
-        places
-    }
-
-    /// A machine is gone from where it had joined.
-    pub(crate) fn leave_networks(&mut self, activity: &ActivityId, places: &[(NetworkId, IpAddr)]) {
-        for place in places {
-            if self.networks.joined.get(place) == Some(activity) {
-                self.networks.joined.swap_remove(place);
-            }
-        }
-    }
-
-    /// The ready machine behind an address of a network; a silent provider does not pass bytes on.
-    fn machine_at(&self, network: &Network, ip: IpAddr) -> Option<&ActivityId> {
-        let node = network.nodes.get(&ip)?;
-        let id = self.networks.joined.get(&(network.id.clone(), ip))?;
-        let activity = self.activity(id)?;
-        let there = activity.provider == *node && activity.state == ActivityState::Ready;
-        (there && self.is_reachable(node) && self.answers(node)).then_some(id)
     }
 }

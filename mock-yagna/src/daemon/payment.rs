@@ -1,35 +1,29 @@
-//! Payments: allocations, debit notes, invoices, the payment driver, and what providers do about
-//! money by themselves.
+//! Payments: allocations, the documents that arrive, what is accepted and paid.
 //!
-//! Owns what the daemon's payment service keeps and the rules by which it changes, and the billing
-//! half of a provider: metering, notes, deadlines, invoices. Does not own: usage (`activity`), the
-//! state of agreements (`market`), the laws (`ledger`), HTTP. Everything that happens by the clock
-//! is on the timeline; one live activity has at most one note and one deadline there.
+//! Owns what the daemon's payment service keeps and the rules by which it changes. Does not own: what
+//! providers bill and when (`agent`), the laws (`ledger`), HTTP.
 
 mod acceptance;
 mod account;
 mod allocation;
 mod allocation_ops;
-mod bill;
-mod billing;
-mod deadline;
-mod debit_note;
 mod deposit;
 mod driver;
 mod event;
-mod invoice;
 mod owner_index;
 mod platform;
 mod record;
-mod replayed_documents;
-mod tariff;
+mod tab;
 
-use golem_wire::payment as wire_payment;
+use golem_wire::payment::{self as wire_payment, DocumentStatus};
 use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
 use indexmap::{IndexMap, IndexSet};
+use jiff::Timestamp;
 
-use crate::timeline::Ticket;
-use crate::world::State;
+use crate::ledger::Fact;
+use crate::ports::Ports;
+use crate::timeline::{PaymentDue, Ticket};
+use crate::topics::Topic;
 
 pub(crate) use acceptance::DecisionError;
 pub(crate) use allocation::{Allocation, AllocationError};
@@ -40,32 +34,9 @@ pub(crate) use platform::PlatformRequest;
 pub(crate) use record::{Order, Payment, PaymentFilter};
 
 use account::Account;
-use bill::Bill;
 use event::EventLog;
 use owner_index::OwnerIndex;
-
-/// What payments will do by themselves.
-#[derive(Debug)]
-pub enum Due {
-    /// An allocation reaches its timeout.
-    ReleaseAllocation(AllocationId),
-    /// The provider issues the next debit note of an activity.
-    DebitNote(ActivityId),
-    /// The oldest debit note of an activity had to be accepted by now.
-    AcceptDeadline(ActivityId),
-    /// A payable debit note had to be paid by now.
-    PayDeadline(DebitNoteId),
-    /// The agreement has been without an activity for too long.
-    Idle(AgreementId),
-    /// The agreement's own time is over.
-    Expire(AgreementId),
-    /// The only activity of a single-activity agreement has ended.
-    Finish(AgreementId),
-    /// The provider issues the invoice of an ended agreement.
-    Invoice(AgreementId),
-    /// The payment driver pays what was accepted.
-    Settle,
-}
+use tab::Tab;
 
 /// Everything the payment service remembers.
 #[derive(Debug, Default)]
@@ -74,8 +45,8 @@ pub struct Payments {
     /// Live allocations of each owner, in order of creation.
     live: IndexMap<NodeId, IndexSet<AllocationId>>,
     accounts: IndexMap<(NodeId, String), Account>,
-    bills: IndexMap<AgreementId, Bill>,
-    /// Whose bill an activity is on.
+    tabs: IndexMap<AgreementId, Tab>,
+    /// Under which agreement an activity is billed.
     metered: IndexMap<ActivityId, AgreementId>,
     debit_notes: IndexMap<DebitNoteId, wire_payment::DebitNote>,
     invoices: IndexMap<InvoiceId, wire_payment::Invoice>,
@@ -114,52 +85,128 @@ pub struct Totals {
 }
 
 impl Payments {
-    /// Keeps a debit note.
-    fn file_note(&mut self, note: wire_payment::DebitNote) {
-        let id = note.debit_note_id.clone();
-        self.notes_of
-            .put(&note.recipient_id, note.timestamp, id.clone());
-        self.debit_notes.insert(id, note);
-    }
-
-    /// Keeps an invoice.
-    fn file_invoice(&mut self, invoice: wire_payment::Invoice) {
-        let id = invoice.invoice_id.clone();
-        self.invoices_of
-            .put(&invoice.recipient_id, invoice.timestamp, id.clone());
-        self.invoices.insert(id, invoice);
-    }
-}
-
-impl State {
     /// Performs what payments had scheduled.
-    pub(crate) fn payment_due(&mut self, due: Due) {
+    pub(crate) fn perform(&mut self, ports: &mut Ports, due: PaymentDue) {
         match due {
-            Due::ReleaseAllocation(allocation) => self.allocation_timed_out(&allocation),
-            Due::DebitNote(activity) => self.interval_passed(&activity),
-            Due::AcceptDeadline(activity) => self.accept_deadline_passed(&activity),
-            Due::PayDeadline(note) => self.pay_deadline_passed(&note),
-            Due::Idle(agreement) => self.idle_for_too_long(&agreement),
-            Due::Expire(agreement) => self.agreement_time_is_over(&agreement),
-            Due::Finish(agreement) => self.finish_single_activity(&agreement),
-            Due::Invoice(agreement) => self.issue_invoice(&agreement),
-            Due::Settle => self.settle(),
+            PaymentDue::ReleaseAllocation(allocation) => {
+                self.allocation_timed_out(ports, &allocation);
+            }
+            PaymentDue::Settle => self.settle(ports),
         }
     }
 
+    /// An agreement came into force: what its documents say is kept together.
+    pub(crate) fn open_tab(
+        &mut self,
+        agreement: AgreementId,
+        requestor: NodeId,
+        session: Option<String>,
+    ) {
+        self.tabs.insert(agreement, Tab::new(requestor, session));
+    }
+
+    /// A debit note arrives from its provider.
+    pub(crate) fn receive_note(&mut self, ports: &mut Ports, note: wire_payment::DebitNote) {
+        let (id, recipient) = (note.debit_note_id.clone(), note.recipient_id.clone());
+        let fact = Fact::DebitNoteIssued {
+            note: id.clone(),
+            activity: note.activity_id.clone(),
+            total: note.total_amount_due,
+        };
+        ports.post(ports.actor(&note.issuer_id), fact);
+        let event = DocumentEvent {
+            id: id.clone(),
+            at: ports.stamp(),
+            session: self.session(&note.agreement_id),
+            kind: EventKind::Received,
+        };
+        self.note_events.push(&recipient, event);
+        let (activity, agreement) = (note.activity_id.clone(), note.agreement_id.clone());
+        self.metered.insert(activity, agreement);
+        self.notes_of.put(&recipient, note.timestamp, id.clone());
+        self.debit_notes.insert(id, note);
+        ports.wake(&Topic::DebitNoteEvents(recipient));
+    }
+
+    /// An invoice arrives from its provider; the first one for an agreement counts.
+    pub(crate) fn receive_invoice(&mut self, ports: &mut Ports, invoice: wire_payment::Invoice) {
+        let (id, recipient) = (invoice.invoice_id.clone(), invoice.recipient_id.clone());
+        let fact = Fact::InvoiceIssued {
+            invoice: id.clone(),
+            agreement: invoice.agreement_id.clone(),
+            amount: invoice.amount,
+        };
+        ports.post(ports.actor(&invoice.issuer_id), fact);
+        if let Some(tab) = self.tabs.get_mut(&invoice.agreement_id) {
+            tab.invoice.get_or_insert_with(|| id.clone());
+        }
+        let at = invoice.timestamp;
+        self.invoices_of.put(&recipient, at, id.clone());
+        self.invoices.insert(id, invoice.clone());
+        self.tell_invoice(ports, &invoice, EventKind::Received);
+    }
+
+    /// Another invoice counts for its agreement than the first one.
+    pub(crate) fn prefer_invoice(&mut self, agreement: &AgreementId, invoice: InvoiceId) {
+        if let Some(tab) = self.tabs.get_mut(agreement) {
+            tab.invoice = Some(invoice);
+        }
+    }
+
+    /// A provider cancels an invoice; answers whether it still could.
+    pub(crate) fn cancel_invoice(&mut self, ports: &mut Ports, id: &InvoiceId) -> bool {
+        let Some(invoice) = self.invoices.get_mut(id) else {
+            return false;
+        };
+        if invoice.status != DocumentStatus::Received {
+            return false;
+        }
+        invoice.status = DocumentStatus::Cancelled;
+        let invoice = invoice.clone();
+        self.tell_invoice(ports, &invoice, EventKind::Cancelled);
+        true
+    }
+
+    /// The provider of a debit note, and the note, whosever it is.
+    pub(crate) fn any_note(&self, id: &DebitNoteId) -> Option<&wire_payment::DebitNote> {
+        self.debit_notes.get(id)
+    }
+
+    /// Whether everything that a debit note asks for is paid.
+    pub(crate) fn is_paid(&self, note: &wire_payment::DebitNote) -> bool {
+        let paid = self.paid_for_activity(&note.agreement_id, &note.activity_id);
+        note.status == DocumentStatus::Settled || paid >= note.total_amount_due
+    }
+
+    fn paid_for_activity(&self, agreement: &AgreementId, activity: &ActivityId) -> Glm {
+        let tab = self.tabs.get(agreement);
+        let part = tab.and_then(|tab| tab.activities.get(activity));
+        part.map_or(Glm::ZERO, |part| part.paid)
+    }
+
+    fn session(&self, agreement: &AgreementId) -> Option<String> {
+        self.tabs.get(agreement)?.session.clone()
+    }
+
     /// Payments in numbers.
-    pub fn payment_totals(&self) -> Totals {
-        self.payments.totals
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// What is accepted and not paid yet; the payment driver will pay it.
     pub fn unsettled(&self) -> Glm {
-        self.payments
-            .charges
-            .iter()
-            .map(|charge| charge.amount)
-            .sum()
+        self.charges.iter().map(|charge| charge.amount).sum()
     }
+}
+
+/// Documents are stamped in milliseconds …
+pub(crate) fn to_millis(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// … and their due dates in microseconds.
+pub(crate) fn to_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
-//! The loopback listener of the daemon: it closes when the daemon goes down and listens on the same
-//! address when it is up again; its connections can be reset.
+//! The sockets of the daemon: a listening one that can be closed and opened again on the same
+//! address, and connections that can be reset.
 //!
-//! Owns sockets only. When the daemon is down is `restart`'s business, what a request meets
-//! `layer`'s.
+//! Does not own: when the daemon is down (`fault`), who accepts the connections (`http::listener`).
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,33 +10,47 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use axum::serve::Listener;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
-
-use crate::world::{Topic, World};
-
-/// Time until the next attempt when the system has no room for another connection.
-const NO_ROOM: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What a listener's owner and a restart share.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     address: SocketAddr,
     /// `None` while nobody listens.
     listener: Mutex<Option<TcpListener>>,
     waiting: AtomicWaker,
     connections: Mutex<Vec<Weak<Wire>>>,
-    failed: Mutex<Option<io::Error>>,
-    failure: Notify,
 }
 
 impl Socket {
+    /// A socket that listens.
+    pub(crate) fn new(listener: TcpListener) -> io::Result<Arc<Socket>> {
+        Ok(Arc::new(Socket {
+            address: listener.local_addr()?,
+            listener: Mutex::new(Some(listener)),
+            waiting: AtomicWaker::new(),
+            connections: Mutex::default(),
+        }))
+    }
+
+    /// Where it listens, or did.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Listens again, where it did.
+    pub(crate) fn open(&self) -> io::Result<()> {
+        let listener = std::net::TcpListener::bind(self.address)?;
+        listener.set_nonblocking(true)?;
+        *self.listener.lock() = Some(TcpListener::from_std(listener)?);
+        Ok(())
+    }
+
     /// From now on connections are refused, and those that are open break.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         drop(self.listener.lock().take());
         self.waiting.wake();
         for wire in std::mem::take(&mut *self.connections.lock()) {
@@ -48,7 +60,8 @@ impl Socket {
         }
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<TcpStream>>> {
+    /// The next connection; `None` while nothing listens.
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<TcpStream>>> {
         self.waiting.register(cx.waker());
         match &*self.listener.lock() {
             None => Poll::Ready(None),
@@ -59,7 +72,8 @@ impl Socket {
         }
     }
 
-    fn keep(&self, wire: &Arc<Wire>) {
+    /// Remembers a connection, so that it can be ended.
+    pub(crate) fn keep(&self, wire: &Arc<Wire>) {
         let mut connections = self.connections.lock();
         // Now and then, so that a connection costs the same however many there were.
         if connections.len() == connections.capacity() {
@@ -67,115 +81,6 @@ impl Socket {
         }
         connections.push(Arc::downgrade(wire));
     }
-}
-
-/// A listener that a restart closes for a while.
-#[derive(Debug)]
-pub(crate) struct DaemonListener {
-    world: World,
-    socket: Arc<Socket>,
-}
-
-/// Why a listener cannot be opened again, when it happens.
-#[derive(Debug)]
-pub(crate) struct Failure(Arc<Socket>);
-
-impl Failure {
-    /// Resolves when the address cannot be had any more. Cancel safe.
-    pub(crate) async fn failed(self) -> io::Error {
-        loop {
-            let failure = self.0.failure.notified();
-            if let Some(error) = self.0.failed.lock().take() {
-                return error;
-            }
-            failure.await;
-        }
-    }
-}
-
-impl DaemonListener {
-    /// A listener that a restart of `world`'s daemon closes.
-    pub(crate) fn new(
-        world: World,
-        listener: TcpListener,
-    ) -> io::Result<(DaemonListener, Failure)> {
-        let socket = Arc::new(Socket {
-            address: listener.local_addr()?,
-            listener: Mutex::new(Some(listener)),
-            waiting: AtomicWaker::new(),
-            connections: Mutex::default(),
-            failed: Mutex::default(),
-            failure: Notify::new(),
-        });
-        world.open_requests().add_listener(&socket);
-        if world.with(|state| state.is_down()) {
-            socket.close();
-        }
-        let failure = Failure(Arc::clone(&socket));
-        Ok((DaemonListener { world, socket }, failure))
-    }
-
-    /// Waits until the daemon is up, then listens again where it did.
-    async fn open(&self) {
-        while let Some(until) = self.world.with(|state| state.down_until()) {
-            let up = |state: &mut crate::world::State| (!state.is_down()).then_some(());
-            self.world.poll_until(&[Topic::Faults], until, up).await;
-            if self.world.is_stopping() {
-                return std::future::pending().await;
-            }
-        }
-        let listening = std::net::TcpListener::bind(self.socket.address).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        });
-        match listening {
-            Ok(listener) => *self.socket.listener.lock() = Some(listener),
-            Err(error) => {
-                *self.socket.failed.lock() = Some(error);
-                self.socket.failure.notify_one();
-                std::future::pending().await
-            }
-        }
-    }
-}
-
-impl Listener for DaemonListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            match poll_fn(|cx| self.socket.poll_accept(cx)).await {
-                None => self.open().await,
-                Some(Ok(stream)) => {
-                    let Ok(address) = stream.peer_addr() else {
-                        continue;
-                    };
-                    let wire = Arc::default();
-                    self.socket.keep(&wire);
-                    return (Connection { stream, wire }, address);
-                }
-                Some(Err(error)) if is_of_connection(&error) => {}
-                Some(Err(error)) => {
-                    tracing::error!("no connection can be accepted: {error}");
-                    tokio::time::sleep(NO_ROOM).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.socket.address)
-    }
-}
-
-/// Errors of one connection, which say nothing about the next one.
-fn is_of_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
 }
 
 /// What can be done to a connection from outside.
@@ -190,12 +95,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Says whether the request under way is one of the control API.
-    pub(super) fn serves_control(&self, control: bool) {
+    pub(crate) fn serves_control(&self, control: bool) {
         self.control.store(control, Ordering::Relaxed);
     }
 
     /// The client is told that the connection was reset.
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.broken.store(true, Ordering::Release);
         self.waiting.wake();
     }
@@ -220,7 +125,7 @@ impl Wire {
 
 /// The connection that a request came by.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer(pub(super) Arc<Wire>);
+pub(crate) struct Peer(pub(crate) Arc<Wire>);
 
 impl Peer {
     /// Who is at the other end of `connection`.
@@ -234,6 +139,13 @@ impl Peer {
 pub(crate) struct Connection {
     stream: TcpStream,
     wire: Arc<Wire>,
+}
+
+impl Connection {
+    /// A connection that can be reset through `wire`.
+    pub(crate) fn new(stream: TcpStream, wire: Arc<Wire>) -> Self {
+        Connection { stream, wire }
+    }
 }
 
 impl Drop for Connection {

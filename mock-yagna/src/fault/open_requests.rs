@@ -22,20 +22,20 @@ pub(crate) struct OpenRequests {
 
 impl OpenRequests {
     /// Whether a request has to look at the faults.
-    pub(super) fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Acquire)
     }
 
-    pub(super) fn watch(&self, watched: bool) {
+    pub(crate) fn watch(&self, watched: bool) {
         self.watched.store(watched, Ordering::Release);
     }
 
-    pub(super) fn add_listener(&self, listener: &Arc<Socket>) {
+    pub(crate) fn add_listener(&self, listener: &Arc<Socket>) {
         self.listeners.lock().push(Arc::downgrade(listener));
     }
 
-    /// Nobody listens any more; open connections are reset.
-    pub(super) fn close_listeners(&self) {
+    /// Nothing listens any more; open connections are reset.
+    pub(crate) fn close_listeners(&self) {
         self.listeners.lock().retain(|listener| {
             let listener = listener.upgrade();
             if let Some(listener) = &listener {
@@ -46,18 +46,18 @@ impl OpenRequests {
     }
 
     /// Ends every open request without an answer.
-    pub(super) fn drop_requests(&self) {
+    pub(crate) fn drop_requests(&self) {
         self.drops.fetch_add(1, Ordering::AcqRel);
         self.dropping.notify_waiters();
     }
 
     /// How often [`OpenRequests::drop_requests`] happened.
-    pub(super) fn drops(&self) -> u64 {
+    pub(crate) fn drops(&self) -> u64 {
         self.drops.load(Ordering::Acquire)
     }
 
     /// Resolves when open requests are ended more often than `drops` times. Cancel safe.
-    pub(super) async fn dropped_since(&self, drops: u64) {
+    pub(crate) async fn dropped_since(&self, drops: u64) {
         loop {
             let mut dropped = std::pin::pin!(self.dropping.notified());
             dropped.as_mut().enable();

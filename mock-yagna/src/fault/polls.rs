@@ -9,11 +9,12 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::Faults;
 use super::rule::Effect;
-use crate::world::{State, World};
+use crate::ports::Ports;
 
 /// The polls of one caller for one kind of events: the caller's key, the path.
-pub(super) type Poll = (String, String);
+pub(crate) type Poll = (String, String);
 
 /// What is remembered between polls.
 #[derive(Debug, Default)]
@@ -63,42 +64,13 @@ fn is_log(path: &str) -> bool {
 }
 
 /// Whose poll for what a request is.
-pub(super) fn poll_of(request: &Request) -> Poll {
+pub(crate) fn poll_of(request: &Request) -> Poll {
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok());
     let mut pairs = request.uri().query().unwrap_or_default().split('&');
     let token = || pairs.find(|pair| pair.starts_with("authToken="));
     let key = header.or_else(token).unwrap_or_default().to_owned();
     (key, request.uri().path().to_owned())
-}
-
-/// Changes what a poll asks for: it does not wait if something is due already, and it asks for what
-/// is later than an event that is held. Answers whether something is due.
-pub(super) fn prepare(world: &World, poll: &Poll, request: &mut Request) -> bool {
-    let (has_due, held) = world.with(|state| {
-        state.end_faults();
-        let polls = &state.faults.polls;
-        let held = polls.held.get(poll).map(|(_, event)| event.clone());
-        (polls.due.contains_key(poll), held)
-    });
-    if has_due {
-        with_query(request.uri_mut(), "timeout", "0");
-    }
-    let held = held.filter(|_| is_log(&poll.1));
-    let Some(date) = held.as_ref().and_then(|event| event["eventDate"].as_str()) else {
-        return has_due;
-    };
-    let asked = query(request.uri(), "afterTimestamp");
-    let stamp = |text: &str| text.parse::<Timestamp>().ok();
-    let asked = asked.and_then(|asked| stamp(&asked.replace("%3A", ":").replace("%2B", "+")));
-    if asked < stamp(date) {
-        with_query(
-            request.uri_mut(),
-            "afterTimestamp",
-            &date.replace('+', "%2B"),
-        );
-    }
-    has_due
 }
 
 fn query<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
@@ -121,18 +93,45 @@ fn with_query(uri: &mut Uri, name: &str, value: &str) {
     }
 }
 
-impl State {
+impl Faults {
+    /// Changes what a poll asks for: it does not wait if something is due already, and it asks for what
+    /// is later than an event that is held. Answers whether something is due.
+    pub(crate) fn prepare(&mut self, now: Timestamp, poll: &Poll, request: &mut Request) -> bool {
+        self.end_over(now);
+        let has_due = self.polls.due.contains_key(poll);
+        let held = self.polls.held.get(poll).map(|(_, event)| event.clone());
+        if has_due {
+            with_query(request.uri_mut(), "timeout", "0");
+        }
+        let held = held.filter(|_| is_log(&poll.1));
+        let Some(date) = held.as_ref().and_then(|event| event["eventDate"].as_str()) else {
+            return has_due;
+        };
+        let asked = query(request.uri(), "afterTimestamp");
+        let stamp = |text: &str| text.parse::<Timestamp>().ok();
+        let asked = asked.and_then(|asked| stamp(&asked.replace("%3A", ":").replace("%2B", "+")));
+        if asked < stamp(date) {
+            with_query(
+                request.uri_mut(),
+                "afterTimestamp",
+                &date.replace('+', "%2B"),
+            );
+        }
+        has_due
+    }
+
     /// Adds what is due to an answer.
-    pub(super) fn add_due(&mut self, poll: &Poll, events: &mut Vec<Value>) {
-        if let Some(due) = self.faults.polls.due.shift_remove(poll) {
+    pub(crate) fn add_due(&mut self, poll: &Poll, events: &mut Vec<Value>) {
+        if let Some(due) = self.polls.due.shift_remove(poll) {
             events.splice(..0, due);
         }
-        self.watch_faults();
+        self.watch();
     }
 
     /// What the fault `name` does to the events of a poll's answer.
-    pub(super) fn remember(
+    pub(crate) fn remember(
         &mut self,
+        ports: &mut Ports,
         name: &str,
         effect: &Effect,
         poll: &Poll,
@@ -144,26 +143,26 @@ impl State {
         if *effect == Effect::RepeatEvents {
             let key = (name.to_owned(), poll.clone());
             let fresh = events.clone();
-            if let Some(last) = self.faults.polls.last.get(&key).cloned()
-                && self.strike(name, &poll.1)
+            if let Some(last) = self.polls.last.get(&key).cloned()
+                && self.strike(ports, name, &poll.1)
             {
                 events.splice(..0, last);
             }
             // The fault may have been lifted while the answer was under way.
-            if self.faults.active.contains_key(name) {
-                self.faults.polls.last.insert(key, fresh);
+            if self.active.contains_key(name) {
+                self.polls.last.insert(key, fresh);
             }
             return;
         }
-        if !self.faults.polls.held.contains_key(poll) && self.strike(name, &poll.1) {
+        if !self.polls.held.contains_key(poll) && self.strike(ports, name, &poll.1) {
             let event = events.remove(0);
             let held = (name.to_owned(), event);
-            self.faults.polls.held.insert(poll.clone(), held);
+            self.polls.held.insert(poll.clone(), held);
         }
         if !events.is_empty()
-            && let Some((_, event)) = self.faults.polls.held.shift_remove(poll)
+            && let Some((_, event)) = self.polls.held.shift_remove(poll)
         {
-            let due = &mut self.faults.polls.due;
+            let due = &mut self.polls.due;
             due.entry(poll.clone()).or_default().push(event);
         }
     }

@@ -89,12 +89,13 @@ fn agreement_id(text: &str) -> Result<AgreementId, ActivityError> {
 /// Only the requestor may use an activity; to others its agreement does not exist.
 fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
     let activity = state
-        .activity(id)
+        .activities
+        .get(id)
         .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
     if activity.requestor != *caller {
         return Err(ActivityError::NoAgreement(activity.agreement.clone()));
     }
-    if state.is_reachable(&activity.provider) {
+    if state.providers.reaches(&activity.provider) {
         Ok(())
     } else {
         Err(ActivityError::Timeout)
@@ -104,7 +105,8 @@ fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), Activity
 /// Both sides may look at an activity; to others its agreement does not exist.
 fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
     let activity = state
-        .activity(id)
+        .activities
+        .get(id)
         .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
     if activity.requestor == *caller || activity.provider == *caller {
         Ok(())
@@ -146,14 +148,22 @@ async fn create(
     };
     let agreement = agreement_id(&agreement)?;
     let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
-    let created = world.with(|state| state.create_activity(&caller.node, &agreement));
+    let created = world.with(|state| {
+        state.activities.create(
+            &mut state.ports,
+            &mut state.providers,
+            &state.market,
+            &caller.node,
+            &agreement,
+        )
+    });
     let id = match created {
         Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
         other => other?,
     };
     let topics = [Topic::Activity(id.clone())];
     let up = world.poll_until(&topics, deadline, |state| {
-        let activity = state.activity(&id)?;
+        let activity = state.activities.get(&id)?;
         match &activity.state {
             ActivityState::New => None,
             ActivityState::Terminated => {
@@ -209,12 +219,12 @@ async fn list(
 ) -> Result<Json<Vec<ActivityId>>, ApiError> {
     let agreement = agreement_id(&query.agreement_id)?;
     world.with(|state| {
-        let found = state.agreement(&agreement);
+        let found = state.market.agreement(&agreement);
         let party = found.is_some_and(|a| a.requestor == caller.node || a.provider == caller.node);
         if !party {
             return Err(ActivityError::NoAgreement(agreement.clone()).into());
         }
-        Ok(Json(state.activities_of(&agreement).to_vec()))
+        Ok(Json(state.activities.under(&agreement).to_vec()))
     })
 }
 
@@ -227,7 +237,9 @@ async fn destroy(
     let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
     let asked = world.with(|state| {
         own(state, &caller.node, &id)?;
-        state.destroy_activity(&id);
+        state
+            .activities
+            .destroy(&mut state.ports, &mut state.providers, &id);
         Ok(())
     });
     match asked {
@@ -237,7 +249,8 @@ async fn destroy(
     let topics = [Topic::Activity(id.clone())];
     let down = world.poll_until(&topics, deadline, |state| {
         state
-            .activity(&id)
+            .activities
+            .get(&id)
             .is_none_or(|activity| !activity.is_alive())
             .then_some(())
     });
@@ -253,7 +266,10 @@ async fn state(
 ) -> Result<Json<ActivityStatus>, ApiError> {
     world.with(|state| {
         seen(state, &caller.node, &id)?;
-        let activity = state.activity(&id).ok_or(ActivityError::NoActivity(id))?;
+        let activity = state
+            .activities
+            .get(&id)
+            .ok_or(ActivityError::NoActivity(id))?;
         Ok(Json(activity.status()))
     })
 }
@@ -267,11 +283,16 @@ async fn usage(
     world.with(|state| {
         seen(state, &caller.node, &id)?;
         let at = state
-            .activity(&id)
+            .activities
+            .get(&id)
             .and_then(|activity| activity.destroyed_at);
-        let timestamp = at.unwrap_or(state.now).as_second();
+        let timestamp = at.unwrap_or(state.ports.now).as_second();
         Ok(Json(ActivityUsage {
-            current_usage: Some(state.usage(&id)),
+            current_usage: Some(
+                state
+                    .activities
+                    .usage(state.ports.now, &state.providers, &id),
+            ),
             timestamp,
         }))
     })
@@ -284,7 +305,10 @@ async fn agreement(
 ) -> Result<Json<AgreementId>, ApiError> {
     world.with(|state| {
         seen(state, &caller.node, &id)?;
-        let activity = state.activity(&id).ok_or(ActivityError::NoActivity(id))?;
+        let activity = state
+            .activities
+            .get(&id)
+            .ok_or(ActivityError::NoActivity(id))?;
         Ok(Json(activity.agreement.clone()))
     })
 }

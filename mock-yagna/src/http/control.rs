@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery};
-use crate::control::ProviderView;
-use crate::control::{Act, ActError, Summary};
+use crate::control::{self, Act, ActError, ProviderView, Summary};
 use crate::fault::{Fault, FaultReport};
 use crate::journal::Entry;
 use crate::world::World;
+
+/// Where the control API is; nothing of the daemon begins so.
+pub(super) const PREFIX: &str = "/mock-api/";
 
 /// The description of this API.
 const OPENAPI: &str = include_str!("../../control-api.yaml");
@@ -38,14 +40,14 @@ pub(super) fn routes() -> Router<World> {
 }
 
 async fn providers(State(world): State<World>) -> Json<Vec<ProviderView>> {
-    Json(world.with(|state| state.provider_views()))
+    Json(world.with(|state| control::provider_views(state)))
 }
 
 async fn provider(
     State(world): State<World>,
     Path(name): Path<String>,
 ) -> Result<Json<ProviderView>, ApiError> {
-    let found = world.with(|state| state.provider_view(&name));
+    let found = world.with(|state| control::provider_view(state, &name));
     found.map(Json).map_err(refused)
 }
 
@@ -62,25 +64,27 @@ async fn act(
     State(world): State<World>,
     ApiJson(act): ApiJson<Act>,
 ) -> Result<StatusCode, ApiError> {
-    world.with(|state| state.act(&act)).map_err(refused)?;
+    world
+        .with(|state| control::act(state, &act))
+        .map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn faults(State(world): State<World>) -> Json<Vec<FaultReport>> {
-    Json(world.with(|state| state.fault_reports()))
+    Json(world.with(|state| state.faults.reports()))
 }
 
 async fn add_fault(
     State(world): State<World>,
     ApiJson(fault): ApiJson<Fault>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let added = world.with(|state| state.add_fault(fault));
+    let added = world.with(|state| state.faults.add(&mut state.ports, fault));
     let name = added.map_err(|error| ApiError::bad_request(error.to_string()))?;
     Ok((StatusCode::CREATED, Json(json!({ "name": name }))))
 }
 
 async fn lift_all(State(world): State<World>) -> StatusCode {
-    world.with(|state| state.lift_faults());
+    world.with(|state| state.faults.lift_all(&mut state.ports));
     StatusCode::NO_CONTENT
 }
 
@@ -89,7 +93,7 @@ async fn lift(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     world
-        .with(|state| state.act(&Act::LiftFault { name }))
+        .with(|state| control::act(state, &Act::LiftFault { name }))
         .map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -104,11 +108,11 @@ struct Since {
 async fn journal(State(world): State<World>, ApiQuery(query): ApiQuery<Since>) -> Json<Vec<Entry>> {
     let max = query.max.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
     let page = |entries: &[Entry]| entries.iter().take(max).cloned().collect();
-    Json(world.with(|state| page(state.journal.since(query.since))))
+    Json(world.with(|state| page(state.ports.journal.since(query.since))))
 }
 
 async fn ledger(State(world): State<World>) -> Json<Summary> {
-    Json(world.with(|state| state.summary()))
+    Json(world.with(|state| control::summary(state)))
 }
 
 async fn reset(State(world): State<World>) -> StatusCode {

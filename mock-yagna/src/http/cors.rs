@@ -106,12 +106,12 @@ fn is_allowed(state: &Network, origin: &HeaderValue, asker: &Asker) -> bool {
         list.iter()
             .any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes())
     };
-    among(&state.config.allow_origins)
+    among(&state.ports.config.allow_origins)
         || match asker {
-            Asker::Any => state.identities.all_origins().any(among),
+            Asker::Any => state.ports.identities.all_origins().any(among),
             Asker::Key(key) => key
                 .as_ref()
-                .is_some_and(|key| among(state.identities.origins(key))),
+                .is_some_and(|key| among(state.ports.identities.origins(key))),
         }
 }
 

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use golem_wire::market::AgreementState;
 use serde_json::{Value, json};
 
+use super::edge::no_answer;
 use crate::daemon::market::MarketError;
-use crate::fault::layer::no_answer;
 
 /// Content type of plain text answers.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

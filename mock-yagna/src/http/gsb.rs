@@ -34,7 +34,7 @@ async fn bind(
     Caller(caller): Caller,
     TextJson(body): TextJson<BindRequest>,
 ) -> Result<Response, ApiError> {
-    let bound = world.with(|state| state.gsb_bind(&caller.node, body.listen));
+    let bound = world.with(|state| state.gsb.bind(&caller.node, body.listen));
     let bound = bound.map_err(|error| ApiError::bad_request(error.to_string()))?;
     let mut headers = HeaderMap::new();
     if let Ok(location) = HeaderValue::from_str(&format!("/{}", bound.services_id)) {
@@ -49,7 +49,7 @@ async fn unbind(
     Path(id): Path<String>,
 ) -> Result<Json<()>, ApiError> {
     world
-        .with(|state| state.gsb_unbind(&caller.node, &id))
+        .with(|state| state.gsb.unbind(&mut state.ports, &caller.node, &id))
         .map_err(|error| ApiError::not_found(error.to_string()))?;
     Ok(Json(()))
 }
@@ -61,7 +61,7 @@ async fn connect(
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
     world
-        .with(|state| state.gsb_find(&caller.node, &id))
+        .with(|state| state.gsb.find(&caller.node, &id))
         .map_err(|error| ApiError::not_found(error.to_string()))?;
     let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
     let serve = async move |socket| serve(world, caller.node, id, socket).await;
@@ -70,13 +70,13 @@ async fn connect(
 
 /// One socket until it is closed, replaced, or its service is unbound.
 async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: WebSocket) {
-    let Ok(number) = world.with(|state| state.gsb_attach(&owner, &id)) else {
+    let Ok(number) = world.with(|state| state.gsb.attach(&mut state.ports, &owner, &id)) else {
         return close(socket, CloseCode::Policy, "Service unbound").await;
     };
     let topics = [socket_topic(&id)];
     let (code, reason) = loop {
         let deadline = world.now() + IDLE;
-        let step = world.poll_until(&topics, deadline, |state| state.gsb_step(&id, number));
+        let step = world.poll_until(&topics, deadline, |state| state.gsb.step(&id, number));
         tokio::select! {
             biased;
             step = step => match step {
@@ -94,7 +94,10 @@ async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: 
             },
             message = socket.next() => match message {
                 Some(Ok(Message::Binary(frame))) => {
-                    if let Err(reason) = world.with(|state| state.gsb_frame(&id, &frame)) {
+                    let read = world.with(|state| {
+                        state.gsb.frame(&mut state.ports, &id, &frame)
+                    });
+                    if let Err(reason) = read {
                         break (CloseCode::Policy, reason);
                     }
                 }
@@ -110,7 +113,7 @@ async fn serve(world: World, owner: golem_wire::NodeId, id: String, mut socket: 
             },
         }
     };
-    world.with(|state| state.gsb_detach(&id, number));
+    world.with(|state| state.gsb.detach(&id, number));
     close(socket, code, &reason).await;
 }
 

@@ -70,7 +70,7 @@ async fn image_info(State(world): State<World>, ApiQuery(query): ApiQuery<ImageQ
         }
     };
     let known = world.with(|state| {
-        let config = &state.config;
+        let config = &state.ports.config;
         let by_tag = query
             .tag
             .as_ref()

@@ -73,12 +73,20 @@ async fn subscribe(
     ApiJson(base): ApiJson<Base>,
 ) -> (StatusCode, Json<DemandId>) {
     let properties = flatten(base.properties);
-    let id = world.with(|state| state.subscribe_demand(&me.node, properties, base.constraints));
+    let id = world.with(|state| {
+        state.market.subscribe_demand(
+            &mut state.ports,
+            &mut state.providers,
+            &me.node,
+            properties,
+            base.constraints,
+        )
+    });
     (StatusCode::CREATED, Json(id))
 }
 
 async fn list_demands(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Demand>> {
-    Json(world.with(|state| state.demands_of(&me.node)))
+    Json(world.with(|state| state.market.demands_of(&me.node)))
 }
 
 /// Requestors have none; providers do not live behind this API.
@@ -92,7 +100,11 @@ async fn unsubscribe(
     Path(demand): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let demand = demand_id(&demand)?;
-    world.with(|state| state.unsubscribe_demand(&me.node, &demand))?;
+    world.with(|state| {
+        state
+            .market
+            .unsubscribe_demand(&mut state.ports, &me.node, &demand)
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -111,11 +123,13 @@ async fn collect(
 ) -> Result<Json<Vec<DemandEvent>>, ApiError> {
     let demand = demand_id(&demand)?;
     let max = max_events(query.max_events)?;
-    world.with(|state| state.check_collect(&me.node, &demand))?;
+    world.with(|state| state.market.check_collect(&me.node, &demand))?;
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::Demand(demand.clone())];
     let events = world
-        .poll_until(&topics, deadline, |state| state.collect(&demand, max))
+        .poll_until(&topics, deadline, |state| {
+            state.market.collect(&demand, max)
+        })
         .await;
     Ok(Json(events.transpose()?.unwrap_or_default()))
 }
@@ -132,7 +146,7 @@ async fn get_proposal(
 ) -> Result<Json<Proposal>, ApiError> {
     let (demand, proposal) = proposal_path(path)?;
     Ok(Json(world.with(|state| {
-        state.get_proposal(&me.node, &demand, &proposal)
+        state.market.get_proposal(&me.node, &demand, &proposal)
     })?))
 }
 
@@ -145,7 +159,15 @@ async fn counter(
     let (demand, proposal) = proposal_path(path)?;
     let properties = flatten(base.properties);
     let countered = world.with(|state| {
-        state.counter_proposal(&me.node, &demand, &proposal, properties, base.constraints)
+        state.market.counter_proposal(
+            &mut state.ports,
+            &mut state.providers,
+            &me.node,
+            &demand,
+            &proposal,
+            properties,
+            base.constraints,
+        )
     });
     Ok(Json(countered?))
 }
@@ -157,7 +179,11 @@ async fn reject(
     ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
     let (demand, proposal) = proposal_path(path)?;
-    world.with(|state| state.reject_proposal(&me.node, &demand, &proposal, reason))?;
+    world.with(|state| {
+        state
+            .market
+            .reject_proposal(&mut state.ports, &me.node, &demand, &proposal, reason)
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -175,7 +201,11 @@ async fn create_agreement(
     ApiJson(new): ApiJson<NewAgreement>,
 ) -> Result<Json<AgreementId>, ApiError> {
     let proposal = promoted_id(&new.proposal_id)?;
-    let created = world.with(|state| state.create_agreement(&me.node, &proposal, new.valid_to));
+    let created = world.with(|state| {
+        state
+            .market
+            .create_agreement(&mut state.ports, &me.node, &proposal, new.valid_to)
+    });
     Ok(Json(created?))
 }
 
@@ -226,7 +256,7 @@ async fn list_agreements(
         after: query.after_date,
         session: query.app_session_id,
     };
-    Json(world.with(|state| state.agreements_of(&me.node, &filter)))
+    Json(world.with(|state| state.market.agreements_of(&me.node, &filter)))
 }
 
 async fn get_agreement(
@@ -235,9 +265,9 @@ async fn get_agreement(
     Path(agreement): Path<String>,
 ) -> Result<Json<Agreement>, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    Ok(Json(
-        world.with(|state| state.get_agreement(&me.node, &agreement))?,
-    ))
+    Ok(Json(world.with(|state| {
+        state.market.get_agreement(&me.node, &agreement)
+    })?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -254,7 +284,15 @@ async fn confirm(
 ) -> Result<StatusCode, ApiError> {
     let agreement = agreement_id(&agreement)?;
     let session = query.app_session_id;
-    world.with(|state| state.confirm_agreement(&me.node, &agreement, session))?;
+    world.with(|state| {
+        state.market.confirm_agreement(
+            &mut state.ports,
+            &state.providers,
+            &me.node,
+            &agreement,
+            session,
+        )
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -270,13 +308,13 @@ async fn wait(
     ApiQuery(query): ApiQuery<WaitQuery>,
 ) -> Result<StatusCode, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    if world.with(|state| state.approval(&me.node, &agreement))? {
+    if world.with(|state| state.market.approval(&me.node, &agreement))? {
         return Ok(StatusCode::NO_CONTENT);
     }
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::Agreement(agreement.clone())];
     let decided = world.poll_until(&topics, deadline, |state| {
-        match state.approval(&me.node, &agreement) {
+        match state.market.approval(&me.node, &agreement) {
             // An agreement that expires under a waiting client does not wake it.
             Ok(false) | Err(MarketError::Expired(_)) => None,
             decided => Some(decided),
@@ -297,7 +335,11 @@ async fn cancel(
     ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    world.with(|state| state.cancel_agreement(&me.node, &agreement, reason))?;
+    world.with(|state| {
+        state
+            .market
+            .cancel_agreement(&mut state.ports, &me.node, &agreement, reason)
+    })?;
     Ok(StatusCode::OK)
 }
 
@@ -308,7 +350,15 @@ async fn terminate(
     ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    world.with(|state| state.terminate_by(&me.node, &agreement, reason))?;
+    world.with(|state| {
+        state.market.terminate_by(
+            &mut state.ports,
+            &state.providers,
+            &me.node,
+            &agreement,
+            reason,
+        )
+    })?;
     Ok(StatusCode::OK)
 }
 
@@ -318,9 +368,9 @@ async fn termination(
     Path(agreement): Path<String>,
 ) -> Result<Json<AgreementEvent>, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    Ok(Json(
-        world.with(|state| state.termination(&me.node, &agreement))?,
-    ))
+    Ok(Json(world.with(|state| {
+        state.market.termination(&me.node, &agreement)
+    })?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -345,7 +395,7 @@ async fn agreement_events(
     };
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::AgreementEvents(me.node.clone())];
-    let read = |state: &mut crate::world::State| state.agreement_events(&me.node, &filter);
+    let read = |state: &mut crate::world::State| state.market.agreement_events(&me.node, &filter);
     let events = world.poll_until(&topics, deadline, read).await;
     Ok(Json(events.unwrap_or_default()))
 }

@@ -11,5 +11,5 @@ pub(super) fn routes() -> Router<World> {
 }
 
 async fn expose(State(world): State<World>) -> String {
-    world.with(|state| state.metrics.expose(state.now))
+    world.with(|state| state.ports.metrics.expose(state.ports.now))
 }

@@ -20,7 +20,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
 use super::websocket::{Message, NoUpgrade, Upgrade, WebSocket};
-use crate::daemon::net::{NetError, Network, Stream, Target};
+use crate::daemon::net::{NetError, Network};
+use crate::machine::{self, Stream, Target};
 use crate::world::World;
 
 /// How long a connection may take.
@@ -108,13 +109,22 @@ async fn create(
 ) -> Result<Json<NetworkInfo>, ApiError> {
     let (mask, gateway) = (new.mask.as_deref(), new.gateway.as_deref());
     world.with(|state| {
-        let network = state.create_network(&me.node, &new.ip, mask, gateway)?;
+        let network =
+            state
+                .networks
+                .create_network(&mut state.ports, &me.node, &new.ip, mask, gateway)?;
         Ok(Json(network.into()))
     })
 }
 
 async fn list(State(world): State<World>, Caller(me): Caller) -> Json<Vec<NetworkInfo>> {
-    Json(world.with(|state| state.networks_of(&me.node).map(NetworkInfo::from).collect()))
+    Json(world.with(|state| {
+        state
+            .networks
+            .networks_of(&me.node)
+            .map(NetworkInfo::from)
+            .collect()
+    }))
 }
 
 async fn show(
@@ -122,7 +132,7 @@ async fn show(
     Caller(me): Caller,
     Path(id): Path<NetworkId>,
 ) -> Result<Json<NetworkInfo>, ApiError> {
-    world.with(|state| Ok(Json(state.network(&me.node, &id)?.into())))
+    world.with(|state| Ok(Json(state.networks.network(&me.node, &id)?.into())))
 }
 
 async fn remove(
@@ -130,9 +140,11 @@ async fn remove(
     Caller(me): Caller,
     Path(id): Path<NetworkId>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(
-        world.with(|state| state.remove_network(&me.node, &id))?,
-    ))
+    Ok(Json(world.with(|state| {
+        state
+            .networks
+            .remove_network(&mut state.ports, &me.node, &id)
+    })?))
 }
 
 async fn addresses(
@@ -141,7 +153,7 @@ async fn addresses(
     Path(id): Path<NetworkId>,
 ) -> Result<Json<Vec<Address>>, ApiError> {
     world.with(|state| {
-        let addresses = state.network(&me.node, &id)?.addresses();
+        let addresses = state.networks.network(&me.node, &id)?.addresses();
         Ok(Json(addresses.map(|ip| Address { ip }).collect()))
     })
 }
@@ -152,9 +164,9 @@ async fn add_address(
     Path(id): Path<NetworkId>,
     TextJson(new): TextJson<Address>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(
-        world.with(|state| state.add_address(&me.node, &id, &new.ip))?,
-    ))
+    Ok(Json(world.with(|state| {
+        state.networks.add_address(&me.node, &id, &new.ip)
+    })?))
 }
 
 async fn nodes(
@@ -163,7 +175,7 @@ async fn nodes(
     Path(id): Path<NetworkId>,
 ) -> Result<Json<Vec<Node>>, ApiError> {
     world.with(|state| {
-        let nodes = state.network(&me.node, &id)?.nodes();
+        let nodes = state.networks.network(&me.node, &id)?.nodes();
         let nodes = nodes.map(|(id, ip)| Node {
             id: id.clone(),
             ip: ip.to_string(),
@@ -179,7 +191,7 @@ async fn add_node(
     TextJson(new): TextJson<Node>,
 ) -> Result<Json<()>, ApiError> {
     Ok(Json(world.with(|state| {
-        state.add_node(&me.node, &id, new.id, &new.ip)
+        state.networks.add_node(&me.node, &id, new.id, &new.ip)
     })?))
 }
 
@@ -188,9 +200,9 @@ async fn remove_node(
     Caller(me): Caller,
     Path((id, node)): Path<(NetworkId, NodeId)>,
 ) -> Result<Json<()>, ApiError> {
-    Ok(Json(
-        world.with(|state| state.remove_node(&me.node, &id, &node))?,
-    ))
+    Ok(Json(world.with(|state| {
+        state.networks.remove_node(&me.node, &id, &node)
+    })?))
 }
 
 /// As of a daemon that sits behind its relay.
@@ -211,9 +223,9 @@ async fn connect(
     let port: u16 = port.parse().map_err(|_| bad_port())?;
     let deadline = Instant::now() + CONNECT;
     let (target, stream) = loop {
-        let target = world.with(|state| state.tcp_target(&me.node, &id, &ip, port))?;
+        let target = world.with(|state| machine::find(state, &me.node, &id, &ip, port))?;
         if let Some(target) = target {
-            match tokio::time::timeout_at(deadline, world.tcp_connect(&target)).await {
+            match tokio::time::timeout_at(deadline, target.connect(&world)).await {
                 Ok(Ok(stream)) => break (target, stream),
                 Ok(Err(error)) => tracing::debug!("{ip}:{port} in network {id}: {error}"),
                 Err(_) => return Err(NetError::Timeout.into()),

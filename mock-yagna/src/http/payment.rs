@@ -103,7 +103,7 @@ async fn not_implemented() -> ApiError {
 
 /// getRequestorAccounts: every node has an account on every platform.
 async fn requestor_accounts(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Account>> {
-    let platforms = world.with(|state| state.config.platforms.clone());
+    let platforms = world.with(|state| state.ports.config.platforms.clone());
     let account = |platform: Platform| Account {
         platform: platform.name(),
         address: me.node.to_string(),
@@ -123,8 +123,13 @@ async fn provider_accounts() -> Json<Vec<Account>> {
 
 /// When the driver looks for what is to be paid: once a day where it costs, else every five minutes.
 async fn batch_cycles(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Value>> {
-    let (platforms, since, now) =
-        world.with(|state| (state.config.platforms.clone(), state.began, state.now));
+    let (platforms, since, now) = world.with(|state| {
+        (
+            state.ports.config.platforms.clone(),
+            state.ports.began,
+            state.ports.now,
+        )
+    });
     let stamp = |at: Timestamp| golem_wire::stamp::fixed(at, 6).replace('Z', "+00:00");
     let cycle = |platform: Platform| {
         let (interval, extra) = match platform.network.as_str() {
@@ -167,7 +172,14 @@ async fn payments(
 ) -> Result<Json<Vec<SignedPayment>>, ApiError> {
     check_timeout(query.timeout)?;
     if let Some(network) = &query.network
-        && !world.with(|state| state.config.platforms.iter().any(|p| p.network == *network))
+        && !world.with(|state| {
+            state
+                .ports
+                .config
+                .platforms
+                .iter()
+                .any(|p| p.network == *network)
+        })
     {
         return Err(ApiError::internal("Matching variant not found"));
     }
@@ -181,7 +193,7 @@ async fn payments(
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::InvoiceEvents(me.node.clone())];
     let found = world.poll_until(&topics, deadline, |state| {
-        let found = state.payments(&me.node, &filter);
+        let found = state.payments.payments(&me.node, &filter);
         (!found.is_empty()).then_some(found)
     });
     Ok(Json(signed(found.await.unwrap_or_default())))
@@ -194,7 +206,7 @@ async fn payment(
     Path(id): Path<String>,
 ) -> Result<Json<SignedPayment>, ApiError> {
     world
-        .with(|state| state.payment(&me.node, &id).cloned())
+        .with(|state| state.payments.payment(&me.node, &id).cloned())
         .map(|payment| Json(SignedPayment::from(payment)))
         .ok_or_else(unknown)
 }
@@ -210,7 +222,7 @@ async fn driver_status(
     State(world): State<World>,
     ApiQuery(query): ApiQuery<StatusQuery>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let platforms = world.with(|state| state.config.platforms.clone());
+    let platforms = world.with(|state| state.ports.config.platforms.clone());
     if let Some(driver) = &query.driver
         && !platforms.iter().any(|platform| platform.driver == *driver)
     {

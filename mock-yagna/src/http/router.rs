@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
+use super::edge;
 use super::error::ApiError;
 use super::extract::Caller;
 use super::{activity, control, cors, gsb, identity, market, metrics, net, payment, scan};
-use crate::fault::layer;
 use crate::world::World;
 
 /// What the answers of the daemon depend on besides their address.
@@ -32,7 +32,7 @@ pub(crate) fn router(world: World) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
-        .layer(middleware::from_fn_with_state(world.clone(), layer::apply))
+        .layer(middleware::from_fn_with_state(world.clone(), edge::apply))
         .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
         .with_state(world)
 }
@@ -59,7 +59,7 @@ async fn admit(State(world): State<World>, mut request: Request, next: Next) -> 
         let Some(key) = key else {
             return unauthorized("Missing application key");
         };
-        let identity = world.with(|state| state.identities.by_key(&key).cloned());
+        let identity = world.with(|state| state.ports.identities.by_key(&key).cloned());
         let Some(identity) = identity else {
             return unauthorized("Invalid application key");
         };

@@ -51,7 +51,11 @@ async fn begin(
 ) -> Result<(StatusCode, Json<String>), ApiError> {
     let offers = new.kind == Kind::Offer;
     let constraints = new.constraints.as_deref();
-    let id = world.with(|state| state.begin_scan(&me.node, offers, constraints))?;
+    let id = world.with(|state| {
+        state
+            .market
+            .begin_scan(state.ports.now, &me.node, offers, constraints)
+    })?;
     Ok((StatusCode::CREATED, Json(id)))
 }
 
@@ -79,7 +83,14 @@ async fn collect(
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let max = query.max_events.unwrap_or(DEFAULT_OFFERS);
     let found = world.poll_until(&[Topic::Offers], deadline, |state| {
-        match state.scan(&me.node, &scan, query.peer_id.as_ref(), max) {
+        match state.market.scan(
+            state.ports.now,
+            &state.providers,
+            &me.node,
+            &scan,
+            query.peer_id.as_ref(),
+            max,
+        ) {
             Ok(offers) if offers.is_empty() => None,
             found => Some(found),
         }
@@ -91,14 +102,25 @@ async fn collect(
 /// The offers that the scan has not shown yet, then new ones as they are published. The stream of a
 /// scan that ended stays open and silent.
 fn stream(world: World, me: NodeId, scan: String) -> Result<Response, MarketError> {
-    world.with(|state| state.scan(&me, &scan, None, 0))?;
+    world.with(|state| {
+        state
+            .market
+            .scan(state.ports.now, &state.providers, &me, &scan, None, 0)
+    })?;
     let frames = futures::stream::unfold(world, move |world| {
         let (me, scan) = (me.clone(), scan.clone());
         async move {
             loop {
                 let deadline = deadline(world.now(), Some(QUIET), DEFAULT_TIMEOUT);
                 let news = world.poll_until(&[Topic::Offers], deadline, |state| {
-                    let offers = state.scan(&me, &scan, None, DEFAULT_OFFERS);
+                    let offers = state.market.scan(
+                        state.ports.now,
+                        &state.providers,
+                        &me,
+                        &scan,
+                        None,
+                        DEFAULT_OFFERS,
+                    );
                     offers.ok().filter(|offers| !offers.is_empty())
                 });
                 match news.await {
@@ -130,6 +152,6 @@ async fn end(
     Caller(me): Caller,
     Path(scan): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    world.with(|state| state.end_scan(&me.node, &scan))?;
+    world.with(|state| state.market.end_scan(&me.node, &scan))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -78,8 +78,9 @@ impl Ledger {
         self.pending.push((at, by, fact));
     }
 
-    /// Books what is pending. Costs as much as was posted.
-    pub(crate) fn book_pending(&mut self) {
+    /// Books what is pending; answers the laws that it breaks. Costs as much as was posted.
+    pub(crate) fn book_pending(&mut self) -> Vec<Violation> {
+        let known = self.violations.len();
         for (at, by, fact) in std::mem::take(&mut self.pending) {
             for (law, detail) in self.book(at, fact) {
                 self.violations.push(Violation {
@@ -90,6 +91,7 @@ impl Ledger {
                 });
             }
         }
+        self.violations[known..].to_vec()
     }
 
     pub(crate) fn violations(&self) -> &[Violation] {

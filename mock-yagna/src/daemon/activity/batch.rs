@@ -1,5 +1,8 @@
 //! Batches of exe-script commands: what was sent, what came of it so far, what readers see.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
 use golem_wire::BatchId;
 use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand, Output};
 use jiff::Timestamp;
@@ -16,6 +19,10 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<BatchEvent>,
     /// Nothing more will happen in it.
     pub(crate) over: bool,
+    /// What the command in progress still has to print, the next piece first.
+    pub(super) printing: VecDeque<(Timestamp, Stream, Bytes)>,
+    /// How the command in progress will end, if that is known.
+    ending: Option<Outcome>,
     stdout: Capture,
     stderr: Capture,
 }
@@ -85,9 +92,23 @@ impl Batch {
             results,
             events,
             over,
+            printing: VecDeque::new(),
+            ending: None,
             stdout,
             stderr,
         }
+    }
+
+    /// The command in progress will end so.
+    pub(super) fn will_end(&mut self, outcome: Outcome) {
+        self.ending = Some(outcome);
+    }
+
+    /// Takes the end of command number `index`, if that is still in progress.
+    pub(super) fn take_end(&mut self, index: u32) -> Option<Outcome> {
+        (!self.over && self.position() == index)
+            .then(|| self.ending.take())
+            .flatten()
     }
 
     /// Position of the command that is next or in progress.
@@ -157,6 +178,8 @@ impl Batch {
             message,
             is_batch_finished: false,
         });
+        self.printing.clear();
+        self.ending = None;
         self.over = code != 0 || self.results.len() == self.script.len();
     }
 

@@ -3,24 +3,21 @@
 //! Does not own: what each kind of command does (`payload`), in which order they may come
 //! (`exe_unit`).
 
-use std::time::Duration;
-
 use golem_wire::activity::{CommandResult, ExeScriptCommand};
 use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 
 use super::batch::{Batch, BatchEvent, Outcome};
-use super::{Activity, ActivityError, Due, Finished, Prints, Running, between, exe_unit};
+use super::{Activities, Activity, ActivityError, Running, between, exe_unit};
 use crate::journal::Event;
+use crate::ports::Ports;
+use crate::provider::Providers;
 use crate::runtime::program::Stream;
-use crate::world::{Action, State, Topic};
+use crate::timeline::{Action, ActivityDue};
+use crate::topics::Topic;
 
 /// What the journal tells of a command.
 const TELLING: usize = 80;
-
-pub(super) fn later(now: Timestamp, duration: Duration) -> Timestamp {
-    now.saturating_add(duration).unwrap_or(Timestamp::MAX)
-}
 
 /// A command as the journal tells it.
 fn describe(command: &ExeScriptCommand) -> String {
@@ -53,17 +50,19 @@ impl Activity {
     }
 }
 
-impl State {
+impl Activities {
     /// The requestor sends a script (JSON text).
     pub(crate) fn exec(
         &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
         activity: &ActivityId,
         script: &str,
     ) -> Result<BatchId, ActivityError> {
         let script: Vec<ExeScriptCommand> = serde_json::from_str(script)
             .map_err(|error| ActivityError::BadScript(format!("{error:?}")))?;
-        let id = self.ids.batch();
-        let found = self.activities.by_id.get_mut(activity);
+        let id = ports.ids.batch();
+        let found = self.by_id.get_mut(activity);
         let found = found.ok_or_else(|| ActivityError::NoActivity(activity.clone()))?;
         if !found.has_exe_unit() {
             return Err(ActivityError::NoExeUnit);
@@ -76,9 +75,9 @@ impl State {
             batch: id.clone(),
             commands,
         };
-        self.record(self.actor(&actor), event);
+        ports.record(ports.actor(&actor), event);
         if commands > 0 {
-            self.schedule_next(activity, &id);
+            self.schedule_next(ports, providers, activity, &id);
         }
         Ok(id)
     }
@@ -90,7 +89,7 @@ impl State {
         batch: &BatchId,
         wanted: Option<usize>,
     ) -> Result<(bool, Vec<CommandResult>), ActivityError> {
-        let found = self.activity(activity);
+        let found = self.get(activity);
         let found = found.ok_or_else(|| ActivityError::NoActivity(activity.clone()))?;
         found.batch(batch).map(|batch| batch.query(wanted))
     }
@@ -103,50 +102,70 @@ impl State {
         from: usize,
     ) -> &[BatchEvent] {
         let batch = self
-            .activity(activity)
+            .get(activity)
             .and_then(|activity| activity.batches.get(batch));
         batch
             .and_then(|batch| batch.events.get(from..))
             .unwrap_or_default()
     }
 
-    fn schedule_next(&mut self, activity: &ActivityId, batch: &BatchId) {
-        let provider = self
-            .activity(activity)
-            .map(|activity| activity.provider.clone());
-        let own = provider.and_then(|provider| self.own_latency(&provider, |l| &l.command));
-        let at = later(self.now, own.unwrap_or(self.config.latency.command));
-        let due = Due::Next(activity.clone(), batch.clone());
-        self.timeline.schedule(at, Action::Activity(due));
+    fn schedule_next(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        activity: &ActivityId,
+        batch: &BatchId,
+    ) {
+        let provider = self.get(activity).map(|activity| activity.provider.clone());
+        let own = provider.and_then(|provider| providers.own_latency(&provider, |l| &l.command));
+        let at = ports.later(own.unwrap_or(ports.config.latency.command));
+        let due = ActivityDue::Next(activity.clone(), batch.clone());
+        ports.timeline.schedule(at, Action::Activity(due));
     }
 
     pub(super) fn schedule_end(
         &mut self,
+        ports: &mut Ports,
         at: Timestamp,
         activity: &ActivityId,
         batch: &BatchId,
         outcome: Outcome,
     ) {
-        let found = self
-            .activity(activity)
-            .and_then(|found| found.batches.get(batch));
-        let index = found.map_or(0, Batch::position);
-        let (activity, batch) = (activity.clone(), batch.clone());
-        let finished = Finished {
-            activity,
-            batch,
-            index,
-            outcome,
-        };
-        self.timeline
-            .schedule(at, Action::Activity(Due::Finished(Box::new(finished))));
+        let found = self.by_id.get_mut(activity);
+        let found = found.and_then(|found| found.batches.get_mut(batch));
+        let Some(found) = found else { return };
+        found.will_end(outcome);
+        let due = ActivityDue::Finished(activity.clone(), batch.clone(), found.position());
+        ports.timeline.schedule(at, Action::Activity(due));
+    }
+
+    /// The command number `index` of a batch comes to the end that was in store for it, unless it
+    /// was cut short before.
+    pub(super) fn command_is_over(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &ActivityId,
+        batch: &BatchId,
+        index: u32,
+    ) {
+        let found = self.by_id.get_mut(id);
+        let found = found.and_then(|found| found.batches.get_mut(batch));
+        if let Some(outcome) = found.and_then(|found| found.take_end(index)) {
+            self.command_finished(ports, providers, id, batch, index, outcome);
+        }
     }
 
     /// Begins the next command of a batch.
-    pub(super) fn next_command(&mut self, id: &ActivityId, batch_id: &BatchId) {
-        let now = self.now;
+    pub(super) fn next_command(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &ActivityId,
+        batch_id: &BatchId,
+    ) {
+        let now = ports.now;
         let activity = self
-            .activities
             .by_id
             .get_mut(id)
             .filter(|activity| activity.has_exe_unit());
@@ -166,11 +185,18 @@ impl State {
         let next = exe_unit::next(&activity.state, activity.pending.as_ref(), &command);
         match (next, command) {
             (Err(message), _) => {
-                self.command_finished(id, batch_id, index, Outcome::fail(message));
+                self.command_finished(
+                    ports,
+                    providers,
+                    id,
+                    batch_id,
+                    index,
+                    Outcome::fail(message),
+                );
             }
             (Ok(_), ExeScriptCommand::Terminate(_)) => {
-                self.terminate_payload(id, batch_id);
-                self.command_finished(id, batch_id, index, Outcome::default());
+                self.terminate_payload(ports, providers, id, batch_id);
+                self.command_finished(ports, providers, id, batch_id, index, Outcome::default());
             }
             (Ok(target), command) => {
                 activity.pending = Some(target);
@@ -178,16 +204,18 @@ impl State {
                     batch: batch_id.clone(),
                     since: now,
                 });
-                self.wake(&Topic::Batch(batch_id.clone()));
-                if self.meets_trouble(id, batch_id, &command) {
+                ports.wake(&Topic::Batch(batch_id.clone()));
+                if self.meets_trouble(ports, providers, id, batch_id, &command) {
                     return;
                 }
                 match command {
                     ExeScriptCommand::Deploy(deploy) => {
-                        self.deploy_image(id, batch_id, &deploy);
+                        self.deploy_image(ports, providers, id, batch_id, &deploy);
                     }
-                    ExeScriptCommand::Start(_) => self.start_payload(id, batch_id),
-                    ExeScriptCommand::Run(run) => self.run_program(id, batch_id, run),
+                    ExeScriptCommand::Start(_) => {
+                        self.start_payload(ports, providers, id, batch_id)
+                    }
+                    ExeScriptCommand::Run(run) => self.run_program(ports, id, batch_id, run),
                     ExeScriptCommand::Transfer(transfer) => {
                         self.transfer_file(id, batch_id, transfer);
                     }
@@ -201,14 +229,15 @@ impl State {
     /// The command number `index` of a batch ended, unless it was cut short before.
     pub(crate) fn command_finished(
         &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
         id: &ActivityId,
         batch_id: &BatchId,
         index: u32,
         outcome: Outcome,
     ) {
-        let now = self.now;
+        let now = ports.now;
         let activity = self
-            .activities
             .by_id
             .get_mut(id)
             .filter(|activity| !activity.is_lost());
@@ -243,51 +272,62 @@ impl State {
             }
         }
         let provider = activity.provider.clone();
-        self.record(self.actor(&provider), event);
+        ports.record(ports.actor(&provider), event);
         if goes_on {
-            self.schedule_next(id, batch_id);
+            self.schedule_next(ports, providers, id, batch_id);
         }
-        self.wake(&Topic::Batch(batch_id.clone()));
-        self.wake(&Topic::Activity(id.clone()));
+        ports.wake(&Topic::Batch(batch_id.clone()));
+        ports.wake(&Topic::Activity(id.clone()));
         if let Some(command) = worked {
-            self.worked(&provider, &command);
+            self.worked(ports, providers, &provider, &command);
         }
     }
 
     /// Shows what is due of a simulated command's output, and schedules the rest. What a command
     /// that was cut short would have printed is dropped.
-    pub(super) fn command_prints(&mut self, mut prints: Prints) {
-        let (id, batch) = (prints.activity.clone(), prints.batch.clone());
-        let found = self.activity(&id).filter(|found| found.has_exe_unit());
-        let found = found.and_then(|found| found.batches.get(&batch));
-        if found.is_none_or(|found| found.over || found.position() != prints.index) {
+    pub(super) fn command_prints(
+        &mut self,
+        ports: &mut Ports,
+        id: &ActivityId,
+        batch: &BatchId,
+        index: u32,
+    ) {
+        let found = self.by_id.get_mut(id).filter(|found| found.has_exe_unit());
+        let found = found.and_then(|found| found.batches.get_mut(batch));
+        let Some(found) = found.filter(|found| !found.over && found.position() == index) else {
             return;
+        };
+        let now = ports.now;
+        let mut seen = false;
+        while let Some((_, stream, data)) = found.printing.pop_front_if(|(at, ..)| *at <= now) {
+            seen |= found.write(now, stream, &data);
         }
-        let now = self.now;
-        while let Some((_, stream, data)) = prints.left.pop_front_if(|(at, ..)| *at <= now) {
-            self.command_output(&id, &batch, stream, &data);
+        let next = found.printing.front().map(|(at, ..)| *at);
+        if seen {
+            ports.wake(&Topic::Batch(batch.clone()));
         }
-        if let Some(at) = prints.left.front().map(|(at, ..)| *at) {
-            let due = Due::Prints(Box::new(prints));
-            self.timeline.schedule(at, Action::Activity(due));
+        if let Some(at) = next {
+            let due = ActivityDue::Prints(id.clone(), batch.clone(), index);
+            ports.timeline.schedule(at, Action::Activity(due));
         }
     }
 
     /// Output of a command while it runs.
-    pub(super) fn command_output(
+    pub(crate) fn command_output(
         &mut self,
+        ports: &mut Ports,
         id: &ActivityId,
         batch: &BatchId,
         stream: Stream,
         data: &[u8],
     ) {
-        let now = self.now;
-        let activity = self.activities.by_id.get_mut(id);
+        let now = ports.now;
+        let activity = self.by_id.get_mut(id);
         let found = activity.and_then(|activity| activity.batches.get_mut(batch));
         if let Some(found) = found.filter(|found| !found.over)
             && found.write(now, stream, data)
         {
-            self.wake(&Topic::Batch(batch.clone()));
+            ports.wake(&Topic::Batch(batch.clone()));
         }
     }
 }

@@ -3,22 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use golem_wire::AgreementId;
 use golem_wire::activity::Deploy;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use crate::config::Image;
+use crate::config::{Config, Image};
 use crate::rng::Seed;
 use crate::runtime::process::Processes;
 use crate::runtime::program::{Exit, Machine as ProgramMachine, Program, RunCommand};
 use crate::runtime::scripted::Scripted;
-use crate::world::State;
 use mock_yagna_shell::Shell;
 use mock_yagna_shell::files::Files;
 
 /// Demand property that names the image: `hash:sha3:<hash>:<url>`.
-const PACKAGE: &str = "golem.srv.comp.task_package";
+pub(super) const PACKAGE: &str = "golem.srv.comp.task_package";
 
 /// Most volumes that one `deploy` makes.
 const MOST_VOLUMES: usize = 64;
@@ -167,46 +165,39 @@ fn names(package: &str) -> Vec<&str> {
     names
 }
 
-impl State {
-    /// The image that the agreement's demand names.
-    ///
-    /// # Errors
-    /// A message that names the package when nobody configured it.
-    pub(super) fn image_of(&self, agreement: &AgreementId) -> Result<Image, String> {
-        let demand = self
-            .agreement(agreement)
-            .map(|agreement| &agreement.demand.properties);
-        let package = demand.and_then(|properties| properties.get(PACKAGE)?.as_str());
-        let images = &self.config.images;
-        let known = package.and_then(|package| {
-            names(package)
-                .into_iter()
-                .find_map(|name| images.get(name))
-                .cloned()
-        });
-        known
-            .or_else(|| self.config.default_image.clone())
-            .ok_or_else(|| match package {
-                Some(package) => format!("image not found: {package}"),
-                None => format!("image not found: the demand has no {PACKAGE}"),
-            })
-    }
+/// The image that the configuration has for a package.
+///
+/// # Errors
+/// A message that names the package when it is not configured.
+pub(super) fn named(config: &Config, package: Option<&str>) -> Result<Image, String> {
+    let known = package.and_then(|package| {
+        names(package)
+            .into_iter()
+            .find_map(|name| config.images.get(name))
+            .cloned()
+    });
+    known
+        .or_else(|| config.default_image.clone())
+        .ok_or_else(|| match package {
+            Some(package) => format!("image not found: {package}"),
+            None => format!("image not found: the demand has no {PACKAGE}"),
+        })
+}
 
-    /// What runs when `image` is deployed.
-    pub(super) fn machine(&self, image: &Image, seed: Seed) -> Result<Machine, String> {
-        let simulated = |program| Ok(Machine::simulated(program, seed));
-        match image {
-            Image::Shell => simulated(Box::new(Shell::default())),
-            Image::Program(factory) => simulated(factory.create(seed.fork("program"))),
-            Image::Scripted(answers) => simulated(Box::new(Scripted::new(answers))),
-            Image::Process { dir } => {
-                if !dir.is_dir() {
-                    return Err(format!("image not found: no directory {}", dir.display()));
-                }
-                Processes::new(dir)
-                    .map(Machine::Real)
-                    .map_err(|e| format!("IO error: {e}"))
+/// What runs when `image` is deployed.
+pub(super) fn machine(image: &Image, seed: Seed) -> Result<Machine, String> {
+    let simulated = |program| Ok(Machine::simulated(program, seed));
+    match image {
+        Image::Shell => simulated(Box::new(Shell::default())),
+        Image::Program(factory) => simulated(factory.create(seed.fork("program"))),
+        Image::Scripted(answers) => simulated(Box::new(Scripted::new(answers))),
+        Image::Process { dir } => {
+            if !dir.is_dir() {
+                return Err(format!("image not found: no directory {}", dir.display()));
             }
+            Processes::new(dir)
+                .map(Machine::Real)
+                .map_err(|e| format!("IO error: {e}"))
         }
     }
 }

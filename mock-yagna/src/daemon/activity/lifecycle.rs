@@ -11,22 +11,30 @@ use golem_wire::market::AgreementState;
 use golem_wire::{ActivityId, AgreementId, BatchId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::image::Machine;
-use super::{Activity, ActivityError, Due};
+use super::image::{self, Machine};
+use super::{Activities, Activity, ActivityError, Job, USAGE_VECTOR};
 use crate::behaviour::Step;
+use crate::daemon::market::Market;
 use crate::journal::Event;
-use crate::world::{Action, State, Topic};
+use crate::ports::{Notice, Ports};
+use crate::provider::Providers;
+use crate::timeline::{Action, ActivityDue};
+use crate::topics::Topic;
 
-impl State {
+impl Activities {
     /// The requestor asks for an activity; it is there once its state is `Initialized`.
-    pub(crate) fn create_activity(
+    pub(crate) fn create(
         &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        market: &Market,
         requestor: &NodeId,
         agreement: &AgreementId,
     ) -> Result<ActivityId, ActivityError> {
-        let found = self.agreement(agreement).filter(|found| {
+        let found = market.agreement(agreement).filter(|found| {
             // An agreement is not binding before its confirmation: nobody knows of it.
             found.requestor == *requestor && found.state != AgreementState::Proposal
         });
@@ -39,18 +47,24 @@ impl State {
             });
         }
         let provider = found.provider.clone();
-        if !self.answers(&provider) {
+        if !providers.answers(&provider) {
             return Err(ActivityError::Timeout);
         }
-        let id = self.ids.activity();
+        let id = ports.ids.activity();
+        let counters = found.offer.properties.get(USAGE_VECTOR);
+        let counters = counters.and_then(Value::as_array).into_iter().flatten();
+        let counters = counters.map(|name| name.as_str().unwrap_or_default().to_owned());
+        let package = found.demand.properties.get(image::PACKAGE);
         let activity = Activity {
+            counters: counters.collect(),
+            package: package.and_then(Value::as_str).map(str::to_owned),
             agreement: agreement.clone(),
             provider,
             requestor: requestor.clone(),
             state: ActivityState::New,
             pending: None,
             failure: None,
-            created_at: self.now,
+            created_at: ports.now,
             destroyed_at: None,
             busy: Duration::ZERO,
             running: None,
@@ -61,52 +75,55 @@ impl State {
             networks: Vec::new(),
             stop: CancellationToken::new(),
         };
-        self.activities.by_id.insert(id.clone(), activity);
-        self.activities
-            .by_agreement
+        self.by_id.insert(id.clone(), activity);
+        self.by_agreement
             .entry(agreement.clone())
             .or_default()
             .push(id.clone());
-        let up = self.activity_step(&id);
-        self.timeline
-            .schedule(up, Action::Activity(Due::Created(id.clone())));
+        let up = self.activity_step(ports, providers, &id);
+        ports
+            .timeline
+            .schedule(up, Action::Activity(ActivityDue::Created(id.clone())));
         Ok(id)
     }
 
-    /// Whether the provider answers at all.
-    pub(crate) fn is_reachable(&self, provider: &NodeId) -> bool {
-        self.provider(provider)
-            .is_none_or(|provider| provider.online)
-    }
-
     /// When creating or destroying this activity is done.
-    fn activity_step(&mut self, id: &ActivityId) -> Timestamp {
-        let provider = self.activity(id).map(|activity| activity.provider.clone());
-        let own = provider.and_then(|provider| self.own_latency(&provider, |l| &l.activity));
-        let step = own.unwrap_or(self.config.latency.activity_step);
-        self.now.saturating_add(step).unwrap_or(Timestamp::MAX)
+    fn activity_step(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &ActivityId,
+    ) -> Timestamp {
+        let provider = self.get(id).map(|activity| activity.provider.clone());
+        let own = provider.and_then(|provider| providers.own_latency(&provider, |l| &l.activity));
+        let step = own.unwrap_or(ports.config.latency.activity_step);
+        ports.now.saturating_add(step).unwrap_or(Timestamp::MAX)
     }
 
-    pub(super) fn exe_unit_is_up(&mut self, id: &ActivityId) {
-        let now = self.now;
-        let provider = self.activity(id).map(|activity| activity.provider.clone());
-        if provider.is_some_and(|p| !self.is_reachable(&p) || self.dies_before(&p, Step::Activity))
-        {
+    pub(super) fn exe_unit_is_up(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &ActivityId,
+    ) {
+        let now = ports.now;
+        let provider = self.get(id).map(|activity| activity.provider.clone());
+        if provider.is_some_and(|p| {
+            !providers.reaches(&p) || providers.vanishes_before(ports, &p, Step::Activity)
+        }) {
             return;
         }
-        let Some(activity) = self.activities.by_id.get_mut(id) else {
+        let Some(activity) = self.by_id.get_mut(id) else {
             return;
         };
         if activity.state != ActivityState::New {
             return;
         }
-        let failure = self
-            .providers
-            .by_id
+        let failure = providers
             .get(&activity.provider)
             .and_then(|provider| provider.spec.behaviour.fail_activity.clone());
         if failure.is_some() {
-            self.end_activity(id, "its exe-unit did not start", failure);
+            self.end(ports, id, "its exe-unit did not start", failure);
             return;
         }
         activity.state = ActivityState::Initialized;
@@ -116,23 +133,30 @@ impl State {
             activity: id.clone(),
             agreement,
         };
-        self.record(self.actor(&provider), event);
-        let lifetime = self
-            .provider(&provider)
-            .and_then(|p| p.spec.behaviour.kill_activity_after);
+        ports.record(ports.actor(&provider), event);
+        let lifetime = providers
+            .behaviour(&provider)
+            .and_then(|b| b.kill_activity_after);
         if let Some(lifetime) = lifetime {
-            self.timeline
-                .schedule(now + lifetime, Action::Activity(Due::Killed(id.clone())));
+            ports.timeline.schedule(
+                now + lifetime,
+                Action::Activity(ActivityDue::Killed(id.clone())),
+            );
         }
-        self.activity_created(id);
-        self.wake(&Topic::Activity(id.clone()));
-        self.kill_exe_unit_later(id, &provider);
-        self.may_die_after(&provider, Step::Activity);
+        ports.tell(Notice::ActivityUp(id.clone()));
+        ports.wake(&Topic::Activity(id.clone()));
+        self.kill_exe_unit_later(ports, providers, id, &provider);
+        providers.may_vanish_after(ports, &provider, Step::Activity);
     }
 
     /// The requestor wants it gone; it is once its state is `Terminated`.
-    pub(crate) fn destroy_activity(&mut self, id: &ActivityId) {
-        let Some(activity) = self.activities.by_id.get_mut(id) else {
+    pub(crate) fn destroy(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &ActivityId,
+    ) {
+        let Some(activity) = self.by_id.get_mut(id) else {
             return;
         };
         if !activity.is_alive() {
@@ -142,43 +166,61 @@ impl State {
             return;
         }
         let provider = activity.provider.clone();
-        if !self.answers(&provider) {
+        if !providers.answers(&provider) {
             return;
         }
-        let down = self.activity_step(id);
-        self.timeline
-            .schedule(down, Action::Activity(Due::Destroyed(id.clone())));
+        let down = self.activity_step(ports, providers, id);
+        ports
+            .timeline
+            .schedule(down, Action::Activity(ActivityDue::Destroyed(id.clone())));
     }
 
     /// The provider loses an activity through its own fault.
-    pub(crate) fn kill_activity(&mut self, id: &ActivityId) {
+    pub(crate) fn kill(&mut self, ports: &mut Ports, id: &ActivityId) {
         let failure = "exe-unit process exited unexpectedly";
-        self.end_activity(id, "lost by the provider", Some(failure.to_owned()));
+        self.end(ports, id, "lost by the provider", Some(failure.to_owned()));
     }
 
     /// The agreement is over and takes its activities along, unless the provider lets them linger.
-    pub(crate) fn end_activities_of(&mut self, agreement: &AgreementId) {
-        let provider = self.agreement(agreement).map(|a| a.provider.clone());
+    pub(crate) fn end_under(
+        &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
+        agreement: &AgreementId,
+    ) {
+        let provider = self
+            .under(agreement)
+            .first()
+            .and_then(|id| self.get(id))
+            .map(|activity| &activity.provider);
         let linger = provider
-            .and_then(|provider| self.provider(&provider))
-            .map_or(Duration::ZERO, |p| p.spec.behaviour.activities_linger);
+            .and_then(|provider| providers.behaviour(provider))
+            .map_or(Duration::ZERO, |behaviour| behaviour.activities_linger);
         if linger.is_zero() {
-            return self.destroy_activities_of(agreement);
+            return self.destroy_under(ports, agreement);
         }
-        let at = self.now.saturating_add(linger).unwrap_or(Timestamp::MAX);
-        self.timeline
-            .schedule(at, Action::Activity(Due::Orphaned(agreement.clone())));
+        let at = ports.now.saturating_add(linger).unwrap_or(Timestamp::MAX);
+        ports.timeline.schedule(
+            at,
+            Action::Activity(ActivityDue::Orphaned(agreement.clone())),
+        );
     }
 
-    pub(super) fn destroy_activities_of(&mut self, agreement: &AgreementId) {
-        for id in self.activities_of(agreement).to_vec() {
-            self.end_activity(&id, "its agreement ended", None);
+    pub(super) fn destroy_under(&mut self, ports: &mut Ports, agreement: &AgreementId) {
+        for id in self.under(agreement).to_vec() {
+            self.end(ports, &id, "its agreement ended", None);
         }
     }
 
-    pub(super) fn end_activity(&mut self, id: &ActivityId, why: &str, failure: Option<String>) {
-        let now = self.now;
-        let Some(activity) = self.activities.by_id.get_mut(id).filter(|a| a.is_alive()) else {
+    pub(super) fn end(
+        &mut self,
+        ports: &mut Ports,
+        id: &ActivityId,
+        why: &str,
+        failure: Option<String>,
+    ) {
+        let now = ports.now;
+        let Some(activity) = self.by_id.get_mut(id).filter(|a| a.is_alive()) else {
             return;
         };
         let was_up = activity.state != ActivityState::New;
@@ -196,10 +238,10 @@ impl State {
         let networks = std::mem::take(&mut activity.networks);
         let batches: Vec<BatchId> = std::mem::take(&mut activity.batches).into_keys().collect();
         let provider = activity.provider.clone();
-        self.leave_networks(id, &networks);
+        self.leave(id, &networks);
         self.stop_machine(machine);
         for batch in batches {
-            self.wake(&Topic::Batch(batch));
+            ports.wake(&Topic::Batch(batch));
         }
         if was_up {
             let reason = why.to_owned();
@@ -207,15 +249,15 @@ impl State {
                 activity: id.clone(),
                 reason,
             };
-            self.record(self.actor(&provider), event);
-            self.activity_ended(id);
+            ports.record(ports.actor(&provider), event);
+            ports.tell(Notice::ActivityEnded(id.clone()));
         }
-        self.wake(&Topic::Activity(id.clone()));
+        ports.wake(&Topic::Activity(id.clone()));
     }
 
     /// The network stops: no process outlives it.
     pub(crate) fn stop_machines(&mut self) {
-        let living = self.activities.by_id.values_mut();
+        let living = self.by_id.values_mut();
         let machines: Vec<Option<Machine>> = living
             .map(|activity| {
                 activity.stop.cancel();
@@ -230,7 +272,7 @@ impl State {
     /// Stops what runs on a machine that is not needed any more.
     pub(super) fn stop_machine(&mut self, machine: Option<Machine>) {
         if let Some(Machine::Real(processes)) = machine {
-            self.clean_up(async move { processes.stop().await });
+            self.jobs.push(Job::StopProcesses(processes));
         }
     }
 }

@@ -5,10 +5,12 @@ use golem_wire::activity::{ActivityState, ExeScriptCommand};
 use golem_wire::{ActivityId, BatchId, NodeId};
 
 use super::batch::Outcome;
-use super::{Activities, Activity, Due};
+use super::{Activities, Activity};
 use crate::behaviour::CommandKind;
 use crate::journal::Event;
-use crate::world::{Action, State};
+use crate::ports::Ports;
+use crate::provider::Providers;
+use crate::timeline::{Action, ActivityDue};
 
 /// What a behaviour can be about.
 fn kind(command: &ExeScriptCommand) -> Option<CommandKind> {
@@ -40,10 +42,12 @@ impl Activities {
     }
 }
 
-impl State {
+impl Activities {
     /// Whether trouble came between a command and its beginning; then it was dealt with.
     pub(super) fn meets_trouble(
         &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
         id: &ActivityId,
         batch: &BatchId,
         command: &ExeScriptCommand,
@@ -51,20 +55,16 @@ impl State {
         let Some(kind) = kind(command) else {
             return false;
         };
-        let Some(provider) = self.activity(id).map(|activity| activity.provider.clone()) else {
+        let Some(provider) = self.get(id).map(|activity| activity.provider.clone()) else {
             return false;
         };
-        if self.dies_before(&provider, kind.step()) {
+        if providers.vanishes_before(ports, &provider, kind.step()) {
             return true;
         }
-        let counter = self
-            .activities
-            .commands
-            .entry((provider.clone(), kind))
-            .or_default();
+        let counter = self.commands.entry((provider.clone(), kind)).or_default();
         let seen = *counter;
         *counter = counter.saturating_add(1);
-        let Some(behaviour) = self.provider(&provider).map(|p| &p.spec.behaviour) else {
+        let Some(behaviour) = providers.get(&provider).map(|p| &p.spec.behaviour) else {
             return false;
         };
         if behaviour
@@ -81,34 +81,46 @@ impl State {
         let Some(failing) = failing else { return false };
         let message = failing.message.clone();
         let message = message.unwrap_or_else(|| "Runtime error: the command failed".to_owned());
-        self.schedule_end(self.now, id, batch, Outcome::fail(message));
+        self.schedule_end(ports, ports.now, id, batch, Outcome::fail(message));
         true
     }
 
     /// A command worked; its provider may vanish now.
-    pub(super) fn worked(&mut self, provider: &NodeId, command: &ExeScriptCommand) {
+    pub(super) fn worked(
+        &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
+        provider: &NodeId,
+        command: &ExeScriptCommand,
+    ) {
         if let Some(kind) = kind(command) {
-            self.may_die_after(provider, kind.step());
+            providers.may_vanish_after(ports, provider, kind.step());
         }
     }
 
     /// Schedules the end of an exe-unit that has just come up, if its provider's is to be killed.
-    pub(super) fn kill_exe_unit_later(&mut self, id: &ActivityId, provider: &NodeId) {
-        let after = self
-            .provider(provider)
-            .and_then(|p| p.spec.behaviour.kill_exe_unit_after);
-        if let Some(at) = after.and_then(|after| self.now.checked_add(after).ok()) {
-            self.timeline
-                .schedule(at, Action::Activity(Due::ExeUnitKilled(id.clone())));
+    pub(super) fn kill_exe_unit_later(
+        &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
+        id: &ActivityId,
+        provider: &NodeId,
+    ) {
+        let after = providers
+            .behaviour(provider)
+            .and_then(|b| b.kill_exe_unit_after);
+        if let Some(at) = after.and_then(|after| ports.now.checked_add(after).ok()) {
+            ports
+                .timeline
+                .schedule(at, Action::Activity(ActivityDue::ExeUnitKilled(id.clone())));
         }
     }
 
     /// The exe-unit is gone and nobody says so: polls run into their timeouts, the activity stays
     /// `Unresponsive` until its agreement ends.
-    pub(crate) fn kill_exe_unit(&mut self, id: &ActivityId) {
-        let now = self.now;
+    pub(crate) fn kill_exe_unit(&mut self, ports: &mut Ports, id: &ActivityId) {
+        let now = ports.now;
         let found = self
-            .activities
             .by_id
             .get_mut(id)
             .filter(|activity| activity.has_exe_unit());
@@ -123,8 +135,8 @@ impl State {
         let machine = activity.machine.take();
         let provider = activity.provider.clone();
         self.stop_machine(machine);
-        self.record(
-            self.actor(&provider),
+        ports.record(
+            ports.actor(&provider),
             Event::ExeUnitKilled {
                 activity: id.clone(),
             },

@@ -20,17 +20,18 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::proposal::Side;
-use super::{Due, MarketError, OfferSubscription};
+use super::{Market, MarketError};
 use crate::journal::Event;
-use crate::timeline::Ticket;
-use crate::world::{Action, State};
+use crate::ports::Ports;
+use crate::provider::{Providers, Publication};
+use crate::timeline::{Action, MarketDue, Ticket};
 
 /// The literal that stands for every signature.
 const SIGNATURE: &str = "NoSignature";
 
 /// One agreement.
 #[derive(Clone, Debug)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     pub(crate) id: AgreementId,
     pub(crate) requestor: NodeId,
     pub(crate) provider: NodeId,
@@ -39,7 +40,7 @@ pub struct Agreement {
     /// The provider's draft that was promoted.
     pub(crate) offer: wire::Offer,
     /// The publication that it came of.
-    subscription: Arc<OfferSubscription>,
+    publication: Arc<Publication>,
     pub(crate) state: AgreementState,
     pub(crate) valid_to: Timestamp,
     pub(crate) created_at: Timestamp,
@@ -51,8 +52,8 @@ pub struct Agreement {
     /// The event that ended it.
     pub(crate) terminated: Option<AgreementEvent>,
     confirmed: bool,
-    /// What is scheduled for it and must not outlive it.
-    scheduled: Vec<Ticket>,
+    /// The end of the time to approve it.
+    expiry: Option<Ticket>,
 }
 
 /// Which agreements to list.
@@ -69,6 +70,11 @@ impl Agreement {
     pub(crate) fn negotiated(&self, key: &str) -> Option<&Value> {
         self.demand.properties.get(key)?;
         self.offer.properties.get(key)
+    }
+
+    /// Whether its provider hears of it: one that came to an earlier offer reaches no agent.
+    pub(crate) fn is_heard(&self, now: Timestamp) -> bool {
+        self.publication.stands(now)
     }
 
     /// Whether it was approved at some time.
@@ -118,7 +124,20 @@ impl Agreement {
     }
 }
 
-impl State {
+impl Market {
+    /// Looks an agreement up.
+    pub(crate) fn agreement(&self, id: &AgreementId) -> Option<&Agreement> {
+        self.agreements.get(id)
+    }
+
+    /// The agreements of a provider that are in force.
+    pub(crate) fn in_force(&self, provider: &NodeId) -> Vec<AgreementId> {
+        let living = self
+            .agreements()
+            .filter(|a| a.provider == *provider && a.state == AgreementState::Approved);
+        living.map(|agreement| agreement.id.clone()).collect()
+    }
+
     /// An agreement of this requestor.
     fn own_agreement(&self, requestor: &NodeId, id: &AgreementId) -> Option<&Agreement> {
         self.agreement(id)
@@ -128,14 +147,15 @@ impl State {
     /// Promotes a provider's draft; nobody is bound yet.
     pub(crate) fn create_agreement(
         &mut self,
+        ports: &mut Ports,
         requestor: &NodeId,
         proposal: &ProposalId,
         valid_to: Timestamp,
     ) -> Result<AgreementId, MarketError> {
         use golem_wire::market::ProposalState::{Initial, Rejected};
         let missing = || MarketError::NothingToPromote(proposal.clone());
-        let draft = self.market.proposals.get(proposal).ok_or_else(missing)?;
-        let demand = self.market.demands.get(&draft.demand).ok_or_else(missing)?;
+        let draft = self.proposals.get(proposal).ok_or_else(missing)?;
+        let demand = self.demands.get(&draft.demand).ok_or_else(missing)?;
         if demand.requestor != *requestor {
             return Err(missing());
         }
@@ -157,9 +177,9 @@ impl State {
         let counter = draft
             .previous
             .as_ref()
-            .and_then(|id| self.market.proposals.get(id));
+            .and_then(|id| self.proposals.get(id));
         let counter = counter.ok_or_else(missing)?;
-        let id = self.ids.agreement();
+        let id = ports.ids.agreement();
         let mut agreement = Agreement {
             id: id.clone(),
             requestor: requestor.clone(),
@@ -174,34 +194,31 @@ impl State {
                 constraints: draft.constraints.to_string(),
                 offer_id: draft.offer.id().clone(),
                 provider_id: draft.provider.clone(),
-                timestamp: self.now,
+                timestamp: ports.now,
             },
-            subscription: Arc::clone(&draft.offer),
+            publication: Arc::clone(&draft.offer),
             state: AgreementState::Proposal,
             valid_to,
-            created_at: self.now,
+            created_at: ports.now,
             approved_at: None,
             ended_at: None,
             app_session: None,
             terminated: None,
             confirmed: false,
-            scheduled: Vec::new(),
+            expiry: None,
         };
-        agreement.created_at = self.stamp();
+        agreement.created_at = ports.stamp();
         agreement.demand.timestamp = agreement.created_at;
         agreement.offer.timestamp = agreement.created_at;
-        let expiry = Action::Market(Due::ExpireAgreement(id.clone()));
-        agreement
-            .scheduled
-            .push(self.timeline.schedule(valid_to, expiry));
-        if let Some(draft) = self.market.proposals.get_mut(proposal) {
+        let expiry = Action::Market(MarketDue::ExpireAgreement(id.clone()));
+        agreement.expiry = Some(ports.timeline.schedule(valid_to, expiry));
+        if let Some(draft) = self.proposals.get_mut(proposal) {
             draft.state = golem_wire::market::ProposalState::Accepted;
             draft.agreement = Some(id.clone());
         }
         let provider = agreement.provider.clone();
-        self.market.agreements.insert(id.clone(), agreement);
-        self.market
-            .agreements_by
+        self.agreements.insert(id.clone(), agreement);
+        self.agreements_by
             .entry(requestor.clone())
             .or_default()
             .push(id.clone());
@@ -209,7 +226,7 @@ impl State {
             agreement: id.clone(),
             provider,
         };
-        self.record(self.actor(requestor), event);
+        ports.record(ports.actor(requestor), event);
         Ok(id)
     }
 
@@ -239,10 +256,10 @@ impl State {
         requestor: &NodeId,
         filter: &AgreementFilter,
     ) -> Vec<wire::AgreementListEntry> {
-        let own = self.market.agreements_by.get(requestor);
+        let own = self.agreements_by.get(requestor);
         let own = own.map_or(&[][..], Vec::as_slice);
         // In order of creation: what is too old or too new is not even looked at.
-        let created = |id: &AgreementId| self.market.agreements[id].created_at;
+        let created = |id: &AgreementId| self.agreements[id].created_at;
         let from = filter
             .after
             .map_or(0, |after| own.partition_point(|id| created(id) <= after));
@@ -271,17 +288,17 @@ impl State {
         id: &AgreementId,
         to: AgreementState,
     ) -> Result<&mut Agreement, MarketError> {
-        let agreement = self.market.agreements.get_mut(id);
+        let agreement = self.agreements.get_mut(id);
         let agreement = agreement.filter(|agreement| agreement.requestor == *requestor);
         let agreement = agreement.ok_or_else(|| MarketError::NoAgreementOfRequestor(id.clone()))?;
         agreement.step(to)?;
         Ok(agreement)
     }
 
-    fn can_reach(&self, agreement: &AgreementId) -> Result<(), MarketError> {
+    fn can_reach(&self, providers: &Providers, agreement: &AgreementId) -> Result<(), MarketError> {
         let provider = self
             .agreement(agreement)
-            .and_then(|a| self.provider(&a.provider));
+            .and_then(|a| providers.get(&a.provider));
         if provider.is_some_and(|provider| !provider.online) {
             return Err(MarketError::AgreementUnreachable(agreement.clone()));
         }

@@ -11,14 +11,15 @@ use indexmap::IndexSet;
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 
-use super::{Due, MarketError, Proposal};
+use super::{Market, MarketError, Proposal};
+use crate::config::SUBSCRIPTION_LIFE;
 use crate::constraint::Constraint;
 use crate::journal::Event;
-use crate::timeline::Ticket;
-use crate::world::{Action, State, Topic};
+use crate::ports::Ports;
+use crate::provider::Providers;
+use crate::timeline::{Action, MarketDue, Ticket};
+use crate::topics::Topic;
 
-/// Every subscription lives so long, whatever its properties say.
-pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// An ended demand and its proposals are kept so long: a draft may still become an agreement.
 const MEMORY: SignedDuration = SignedDuration::from_mins(10);
 
@@ -101,18 +102,22 @@ impl Demand {
     }
 }
 
-impl State {
+impl Market {
     /// Publishes a demand; offers that match will come.
     pub(crate) fn subscribe_demand(
         &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
         requestor: &NodeId,
         properties: Properties,
         constraints: String,
     ) -> DemandId {
-        let id = self.ids.demand();
-        let created_at = self.stamp();
-        let expiry = Action::Market(Due::ExpireDemand(id.clone()));
-        let expiry = self.timeline.schedule(created_at + LIFE, expiry);
+        let id = ports.ids.demand();
+        let created_at = ports.stamp();
+        let expiry = Action::Market(MarketDue::ExpireDemand(id.clone()));
+        let expiry = ports
+            .timeline
+            .schedule(created_at + SUBSCRIPTION_LIFE, expiry);
         let demand = Demand {
             id: id.clone(),
             requestor: requestor.clone(),
@@ -126,19 +131,19 @@ impl State {
             proposals: Vec::new(),
             made: Vec::new(),
         };
-        self.market.demands.insert(id.clone(), demand);
-        self.market.living.insert(id.clone());
-        self.record(
-            self.actor(requestor),
+        self.demands.insert(id.clone(), demand);
+        self.living.insert(id.clone());
+        ports.record(
+            ports.actor(requestor),
             Event::DemandSubscribed { demand: id.clone() },
         );
-        self.match_demand(&id);
+        self.match_demand(ports, providers, &id);
         id
     }
 
     /// The living demands of one requestor.
     pub(crate) fn demands_of(&self, requestor: &NodeId) -> Vec<wire::Demand> {
-        let living = self.market.living_demands();
+        let living = self.living_demands();
         living
             .filter(|d| d.requestor == *requestor)
             .map(Demand::to_wire)
@@ -148,61 +153,62 @@ impl State {
     /// Withdraws a demand.
     pub(crate) fn unsubscribe_demand(
         &mut self,
+        ports: &mut Ports,
         requestor: &NodeId,
         id: &DemandId,
     ) -> Result<(), MarketError> {
-        let demand = self.market.demands.get_mut(id);
+        let demand = self.demands.get_mut(id);
         let demand = demand.filter(|d| d.requestor == *requestor && d.life == Life::Living);
         let demand = demand.ok_or_else(|| MarketError::NoDemand(id.clone()))?;
         demand.end(Life::Unsubscribed);
         let expiry = demand.expiry;
-        self.timeline.cancel(expiry);
-        self.market.living.shift_remove(id);
-        self.forget_later(id);
-        self.record(
-            self.actor(requestor),
+        ports.timeline.cancel(expiry);
+        self.living.shift_remove(id);
+        self.forget_later(ports, id);
+        ports.record(
+            ports.actor(requestor),
             Event::DemandUnsubscribed { demand: id.clone() },
         );
-        self.wake(&Topic::Demand(id.clone()));
+        ports.wake(&Topic::Demand(id.clone()));
         Ok(())
     }
 
     /// Polls that span the expiry are not woken: they end empty at their time.
-    pub(super) fn expire_demand(&mut self, id: &DemandId) {
-        let Some(demand) = self.market.demands.get_mut(id) else {
+    pub(super) fn expire_demand(&mut self, ports: &mut Ports, id: &DemandId) {
+        let Some(demand) = self.demands.get_mut(id) else {
             return;
         };
         demand.end(Life::Expired);
-        self.market.living.shift_remove(id);
-        self.forget_later(id);
-        self.record(
+        self.living.shift_remove(id);
+        self.forget_later(ports, id);
+        ports.record(
             crate::journal::Actor::Daemon,
             Event::DemandExpired { demand: id.clone() },
         );
     }
 
-    fn forget_later(&mut self, id: &DemandId) {
-        let at = self.now.saturating_add(MEMORY).unwrap_or(Timestamp::MAX);
-        self.timeline
-            .schedule(at, Action::Market(Due::ForgetDemand(id.clone())));
+    fn forget_later(&mut self, ports: &mut Ports, id: &DemandId) {
+        let at = ports.now.saturating_add(MEMORY).unwrap_or(Timestamp::MAX);
+        ports
+            .timeline
+            .schedule(at, Action::Market(MarketDue::ForgetDemand(id.clone())));
     }
 
     /// Drops an ended demand with every proposal that was made for it.
     pub(super) fn forget_demand(&mut self, id: &DemandId) {
-        let Some(demand) = self.market.demands.swap_remove(id) else {
+        let Some(demand) = self.demands.swap_remove(id) else {
             return;
         };
         for proposal in demand.made {
-            self.market.proposals.swap_remove(&proposal);
+            self.proposals.swap_remove(&proposal);
         }
     }
 
     /// Keeps a proposal as long as its demand.
     pub(super) fn keep_proposal(&mut self, proposal: Proposal) {
-        if let Some(demand) = self.market.demands.get_mut(&proposal.demand) {
+        if let Some(demand) = self.demands.get_mut(&proposal.demand) {
             demand.made.push(proposal.id.clone());
-            self.market
-                .proposals
+            self.proposals
                 .insert(proposal.id.clone(), Box::new(proposal));
         }
     }
@@ -214,7 +220,7 @@ impl State {
         properties: Properties,
         constraints: String,
     ) -> Terms {
-        let Some(demand) = self.market.demands.get_mut(id) else {
+        let Some(demand) = self.demands.get_mut(id) else {
             return Terms::new(properties, constraints);
         };
         let same = |terms: &&Terms| terms.says(&properties, &constraints);
@@ -233,7 +239,7 @@ impl State {
         requestor: &NodeId,
         id: &DemandId,
     ) -> Result<(), MarketError> {
-        let demand = self.market.demands.get(id);
+        let demand = self.demands.get(id);
         match demand.filter(|d| d.requestor == *requestor).map(|d| d.life) {
             Some(Life::Living) => Ok(()),
             Some(Life::Expired) => Err(MarketError::SubscriptionExpired(id.clone())),
@@ -248,7 +254,7 @@ impl State {
         id: &DemandId,
         max: usize,
     ) -> Option<Result<Vec<DemandEvent>, MarketError>> {
-        let demand = self.market.demands.get_mut(id)?;
+        let demand = self.demands.get_mut(id)?;
         if demand.life == Life::Unsubscribed {
             return Some(Err(MarketError::NoSubscription(id.clone())));
         }
@@ -257,11 +263,11 @@ impl State {
         let wanted = (max - events.len()).min(demand.proposals.len());
         let mut chosen = Vec::with_capacity(wanted);
         for _ in 0..wanted {
-            let index = self.market.rng.random_range(0..demand.proposals.len());
+            let index = self.rng.random_range(0..demand.proposals.len());
             chosen.push(demand.proposals.swap_remove(index));
         }
         events.extend(chosen.iter().filter_map(|id| {
-            let proposal = self.market.proposals.get(id)?;
+            let proposal = self.proposals.get(id)?;
             let event_date = proposal.created_at;
             let proposal = Box::new(self.proposal_to_wire(proposal)?);
             Some(DemandEvent::ProposalEvent {
@@ -273,20 +279,20 @@ impl State {
     }
 
     /// Tells the requestor that the provider refused its counter-proposal.
-    pub(super) fn push_rejection(&mut self, id: &DemandId, event: DemandEvent) {
-        self.push_event(id, |demand| demand.rejections.push_back(event));
+    pub(super) fn push_rejection(&mut self, ports: &mut Ports, id: &DemandId, event: DemandEvent) {
+        self.push_event(ports, id, |demand| demand.rejections.push_back(event));
     }
 
     /// Tells the requestor of a provider's proposal.
-    pub(super) fn push_proposal(&mut self, id: &DemandId, proposal: ProposalId) {
-        self.push_event(id, |demand| demand.proposals.push(proposal));
+    pub(super) fn push_proposal(&mut self, ports: &mut Ports, id: &DemandId, proposal: ProposalId) {
+        self.push_event(ports, id, |demand| demand.proposals.push(proposal));
     }
 
-    fn push_event(&mut self, id: &DemandId, push: impl FnOnce(&mut Demand)) {
-        let demand = self.market.demands.get_mut(id);
+    fn push_event(&mut self, ports: &mut Ports, id: &DemandId, push: impl FnOnce(&mut Demand)) {
+        let demand = self.demands.get_mut(id);
         if let Some(demand) = demand.filter(|demand| demand.life == Life::Living) {
             push(demand);
-            self.wake(&Topic::Demand(id.clone()));
+            ports.wake(&Topic::Demand(id.clone()));
         }
     }
 }

@@ -4,7 +4,9 @@ use golem_wire::market::{AgreementEvent, AgreementEventKind};
 use golem_wire::{AgreementId, NodeId};
 use jiff::Timestamp;
 
-use crate::world::{State, Topic};
+use super::Market;
+use crate::ports::Ports;
+use crate::topics::Topic;
 
 /// The events of one requestor's agreements, ascending by stamp.
 #[derive(Debug, Default)]
@@ -23,15 +25,16 @@ pub(crate) struct EventFilter {
     pub(crate) max: usize,
 }
 
-impl State {
+impl Market {
     /// Writes an event of an agreement down and wakes who waits for it.
     pub(super) fn log_agreement(
         &mut self,
+        ports: &mut Ports,
         id: &AgreementId,
         kind: AgreementEventKind,
     ) -> Option<AgreementEvent> {
-        let event_date = self.stamp();
-        let agreement = self.market.agreements.get(id)?;
+        let event_date = ports.stamp();
+        let agreement = self.agreements.get(id)?;
         let event = AgreementEvent {
             event_date,
             agreement_id: id.clone(),
@@ -39,13 +42,12 @@ impl State {
         };
         let requestor = agreement.requestor.clone();
         let entry = (agreement.app_session.clone(), event.clone());
-        self.market
-            .log
+        self.log
             .entry(requestor.clone())
             .or_default()
             .entries
             .push(entry);
-        self.wake(&Topic::AgreementEvents(requestor));
+        ports.wake(&Topic::AgreementEvents(requestor));
         Some(event)
     }
 
@@ -55,7 +57,7 @@ impl State {
         requestor: &NodeId,
         filter: &EventFilter,
     ) -> Option<Vec<AgreementEvent>> {
-        let entries = &self.market.log.get(requestor)?.entries;
+        let entries = &self.log.get(requestor)?.entries;
         let first = entries.partition_point(|(_, event)| event.event_date <= filter.after);
         let wanted = |(session, _): &&(Option<String>, AgreementEvent)| {
             filter.session.is_none() || filter.session == *session

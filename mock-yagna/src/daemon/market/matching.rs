@@ -5,12 +5,14 @@ use std::sync::Arc;
 use golem_wire::market::ProposalState;
 use golem_wire::{DemandId, NodeId};
 
-use super::Due;
+use super::Market;
 use super::demand::{Demand, Life};
 use super::proposal::{Base, Proposal, Side};
-use crate::agent::Provider;
 use crate::journal::Event;
-use crate::world::{Action, State, Topic};
+use crate::ports::Ports;
+use crate::provider::{Adopted, Provider, Providers};
+use crate::timeline::{Action, MarketDue};
+use crate::topics::Topic;
 
 fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
     let demand_accepts = demand
@@ -21,129 +23,123 @@ fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
     demand_accepts && provider.constraint.matches(&*demand.terms.properties)
 }
 
-impl State {
+impl Market {
     /// Lets the offers that match a new demand be on their way.
-    pub(super) fn match_demand(&mut self, id: &DemandId) {
-        let Some(demand) = self.market.demands.get(id) else {
+    pub(super) fn match_demand(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &DemandId,
+    ) {
+        let Some(demand) = self.demands.get(id) else {
             return;
         };
-        let providers = self.providers.by_id.values();
-        let matching = providers.filter(|p| p.offers(self.now) && match_each_other(demand, p));
+        let all = providers.by_id.values();
+        let matching = all.filter(|p| p.offers(ports.now) && match_each_other(demand, p));
         let matching: Vec<_> = matching.map(|provider| provider.id.clone()).collect();
         for provider in matching {
-            self.send_offer(id, provider);
+            self.send_offer(ports, providers, id, provider);
         }
     }
 
     /// Brings the standing offer of a provider to a demand once more.
-    pub(super) fn match_again(&mut self, id: &DemandId, provider: &NodeId) {
-        let demand = self.market.demands.get(id);
+    pub(crate) fn match_again(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        id: &DemandId,
+        provider: &NodeId,
+    ) {
+        let demand = self.demands.get(id);
         let matching = demand.filter(|demand| demand.life == Life::Living).zip(
-            self.providers
-                .by_id
+            providers
                 .get(provider)
-                .filter(|provider| provider.offers(self.now)),
+                .filter(|provider| provider.offers(ports.now)),
         );
         if matching.is_some_and(|(demand, provider)| match_each_other(demand, provider)) {
-            self.send_offer(id, provider.clone());
+            self.send_offer(ports, providers, id, provider.clone());
         }
-    }
-
-    /// A place became free: most providers bring a fresh offer; a silent one when it answers again.
-    pub(crate) fn offer_again(&mut self, provider: &NodeId) {
-        if self.comes_back(provider) {
-            self.offer_anew(provider);
-        }
-    }
-
-    /// A place is left: most providers bring the offer once more that stands.
-    pub(super) fn offer_once_more(&mut self, provider: &NodeId) {
-        if self.comes_back(provider) {
-            self.bring_offer(provider);
-        }
-    }
-
-    fn comes_back(&self, provider: &NodeId) -> bool {
-        let provider = self.provider(provider);
-        provider.is_some_and(|p| p.spec.behaviour.reoffer && p.answers())
-    }
-
-    /// Takes the offer of a provider with room from the market and publishes a fresh one.
-    pub(crate) fn offer_anew(&mut self, provider: &NodeId) {
-        if !self.provider(provider).is_some_and(Provider::has_room) {
-            return;
-        }
-        self.withdraw_offer(provider);
-        self.raise_prices(provider);
-        self.subscribe_offer(provider);
-        self.bring_offer(provider);
     }
 
     /// Brings the offer of a provider to every living demand that it matches.
-    pub(super) fn bring_offer(&mut self, provider: &NodeId) {
-        let Some(provider) = self.provider(provider).filter(|p| p.offers(self.now)) else {
+    pub(crate) fn bring_offer(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        provider: &NodeId,
+    ) {
+        let Some(provider) = providers.get(provider).filter(|p| p.offers(ports.now)) else {
             return;
         };
-        let living = self
-            .market
-            .living
-            .iter()
-            .filter_map(|id| self.market.demands.get(id));
+        let living = self.living.iter().filter_map(|id| self.demands.get(id));
         let matching = living.filter(|demand| match_each_other(demand, provider));
         let matching: Vec<_> = matching.map(|demand| demand.id.clone()).collect();
         let provider = provider.id.clone();
         for demand in matching {
-            self.send_offer(&demand, provider.clone());
+            self.send_offer(ports, providers, &demand, provider.clone());
         }
-        self.wake(&Topic::Offers);
+        ports.wake(&Topic::Offers);
     }
 
-    fn send_offer(&mut self, demand: &DemandId, provider: NodeId) {
-        let Some(target) = self.market.demands.get_mut(demand) else {
+    fn send_offer(
+        &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
+        demand: &DemandId,
+        provider: NodeId,
+    ) {
+        let Some(target) = self.demands.get_mut(demand) else {
             return;
         };
         if !target.expected.insert(provider.clone()) {
             return;
         }
-        let usual = self.config.latency.matching;
-        let delay = self.market_latency(&provider, |l| &l.matching, usual);
-        let due = Due::Offer {
+        let usual = ports.config.latency.matching;
+        let delay = providers.market_latency(&provider, |l| &l.matching, usual);
+        let due = MarketDue::Offer {
             demand: demand.clone(),
             provider,
         };
-        self.timeline
-            .schedule(self.now + delay, Action::Market(due));
+        ports
+            .timeline
+            .schedule(ports.now + delay, Action::Market(due));
     }
 
     /// The offer arrives as an initial proposal, if both sides still care.
-    pub(super) fn deliver_offer(&mut self, demand: &DemandId, provider: &NodeId) {
-        let Some(target) = self.market.demands.get_mut(demand) else {
+    pub(super) fn deliver_offer(
+        &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
+        demand: &DemandId,
+        provider: &NodeId,
+    ) {
+        let Some(target) = self.demands.get_mut(demand) else {
             return;
         };
         target.expected.swap_remove(provider);
         if target.life != Life::Living {
             return;
         }
-        let Some(provider) = self.providers.by_id.get(provider) else {
+        let Some(provider) = providers.get(provider) else {
             return;
         };
-        if !provider.offers(self.now) {
+        if !provider.offers(ports.now) {
             return;
         }
-        let (provider, offer) = (provider.id.clone(), Arc::clone(&provider.subscription));
-        let source = &self.providers.by_id[&provider];
+        let (provider, offer) = (provider.id.clone(), Arc::clone(&provider.publication));
+        let source = &providers.by_id[&provider];
         let proposal = Proposal {
-            id: self.ids.proposal(),
+            id: ports.ids.proposal(),
             demand: demand.clone(),
             provider: provider.clone(),
             offer,
             side: Side::Provider,
             base: Base::Offer(Arc::clone(&source.offer)),
-            adopted: crate::agent::Adopted::new(),
+            adopted: Adopted::new(),
             constraints: source.constraints.clone(),
             parsed: Some(Arc::clone(&source.constraint)),
             state: ProposalState::Initial,
-            created_at: self.now,
+            created_at: ports.now,
             previous: None,
             countered: false,
             agreement: None,
@@ -152,15 +148,15 @@ impl State {
             demand: demand.clone(),
             proposal: proposal.id.clone(),
         };
-        self.record(self.actor(&provider), event);
-        self.publish_proposal(proposal);
+        ports.record(ports.actor(&provider), event);
+        self.publish_proposal(ports, proposal);
     }
 
     /// Keeps a provider's proposal and tells the requestor of it.
-    pub(super) fn publish_proposal(&mut self, mut proposal: Proposal) {
-        proposal.created_at = self.stamp();
+    pub(super) fn publish_proposal(&mut self, ports: &mut Ports, mut proposal: Proposal) {
+        proposal.created_at = ports.stamp();
         let (demand, id) = (proposal.demand.clone(), proposal.id.clone());
         self.keep_proposal(proposal);
-        self.push_proposal(&demand, id);
+        self.push_proposal(ports, &demand, id);
     }
 }

@@ -14,12 +14,12 @@ use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
 use jiff::Timestamp;
 
 use super::demand::Life;
-use super::{Due, MarketError, OfferSubscription};
-use crate::agent::{Adopted, Answer, SharedProperties, counter_offer, negotiate};
-use crate::behaviour::Step;
+use super::{Market, MarketError};
 use crate::constraint::{Constraint, Verdict};
 use crate::journal::Event;
-use crate::world::{Action, State};
+use crate::ports::Ports;
+use crate::provider::{Adopted, Provider, Providers, Publication, SharedProperties, Standing};
+use crate::timeline::{Action, AgentDue};
 
 /// Who issued a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) struct Proposal {
     pub(super) demand: DemandId,
     pub(super) provider: NodeId,
     /// The publication that it came of.
-    pub(super) offer: Arc<OfferSubscription>,
+    pub(super) offer: Arc<Publication>,
     pub(super) side: Side,
     /// What it begins with.
     pub(super) base: Base,
@@ -66,7 +66,7 @@ impl Proposal {
     pub(super) fn properties(&self) -> Cow<'_, Properties> {
         match &self.base {
             Base::Demand(properties) => Cow::Borrowed(properties),
-            Base::Offer(offer) => Cow::Owned(counter_offer(offer, &self.adopted)),
+            Base::Offer(offer) => Cow::Owned(offer.changed(&self.adopted)),
         }
     }
 }
@@ -80,11 +80,11 @@ fn undefined(constraint: Option<&Constraint>, properties: &Properties) -> Result
     }
 }
 
-impl State {
+impl Market {
     pub(super) fn proposal_to_wire(&self, proposal: &Proposal) -> Option<wire::Proposal> {
         let issuer = match proposal.side {
             Side::Provider => proposal.provider.clone(),
-            Side::Requestor => self.market.demands.get(&proposal.demand)?.requestor.clone(),
+            Side::Requestor => self.demands.get(&proposal.demand)?.requestor.clone(),
         };
         Some(wire::Proposal {
             properties: proposal.properties().into_owned(),
@@ -104,8 +104,8 @@ impl State {
         demand: &DemandId,
         id: &ProposalId,
     ) -> Option<&Proposal> {
-        let owner = self.market.demands.get(demand)?;
-        let proposal = self.market.proposals.get(id)?;
+        let owner = self.demands.get(demand)?;
+        let proposal = self.proposals.get(id)?;
         (owner.requestor == *requestor && proposal.demand == *demand).then_some(proposal)
     }
 
@@ -127,12 +127,17 @@ impl State {
 
     /// Whether both sides' subscriptions let a proposal be answered, in the daemon's order: to it an
     /// expired demand is one that was unsubscribed.
-    fn check_answerable(&self, proposal: &Proposal) -> Result<(), MarketError> {
+    fn check_answerable(&self, now: Timestamp, proposal: &Proposal) -> Result<(), MarketError> {
         if proposal.side == Side::Requestor {
             return Err(MarketError::OwnProposal(proposal.id.clone()));
         }
-        proposal.offer.check(self.now)?;
-        let demand = self.market.demands.get(&proposal.demand);
+        let offer = &proposal.offer;
+        match offer.standing(now) {
+            Standing::Stands => {}
+            Standing::Withdrawn => return Err(MarketError::OfferWithdrawn(offer.id().clone())),
+            Standing::Expired => return Err(MarketError::OfferExpired(offer.id().clone())),
+        }
+        let demand = self.demands.get(&proposal.demand);
         if !demand.is_some_and(|demand| demand.life == Life::Living) {
             return Err(MarketError::SubscriptionGone(proposal.demand.clone()));
         }
@@ -142,6 +147,8 @@ impl State {
     /// The requestor answers a proposal with one of its own.
     pub(crate) fn counter_proposal(
         &mut self,
+        ports: &mut Ports,
+        providers: &mut Providers,
         requestor: &NodeId,
         demand: &DemandId,
         id: &ProposalId,
@@ -154,13 +161,13 @@ impl State {
                     proposal: id.clone(),
                     demand: demand.clone(),
                 })?;
-        self.check_answerable(previous)?;
+        self.check_answerable(ports.now, previous)?;
         if previous.countered {
             return Err(MarketError::AlreadyCountered(id.clone()));
         }
         let terms = self.counter_terms(demand, properties, constraints);
-        let counter = self.ids.proposal();
-        let previous = &self.market.proposals[id];
+        let counter = ports.ids.proposal();
+        let previous = &self.proposals[id];
         let theirs = undefined(previous.parsed.as_deref(), &terms.properties);
         let ours = undefined(terms.parsed.as_deref(), &previous.properties());
         if theirs.is_err() || ours.is_err() {
@@ -172,7 +179,7 @@ impl State {
             });
         }
         let provider = previous.provider.clone();
-        if !self.provider(&provider).is_some_and(|p| p.online) {
+        if !providers.get(&provider).is_some_and(|p| p.online) {
             return Err(MarketError::ProposalUnreachable(id.clone()));
         }
         let proposal = Proposal {
@@ -186,12 +193,12 @@ impl State {
             constraints: terms.constraints,
             parsed: terms.parsed,
             state: ProposalState::Draft,
-            created_at: self.stamp(),
+            created_at: ports.stamp(),
             previous: Some(id.clone()),
             countered: false,
             agreement: None,
         };
-        if let Some(previous) = self.market.proposals.get_mut(id) {
+        if let Some(previous) = self.proposals.get_mut(id) {
             previous.countered = true;
         }
         self.keep_proposal(proposal);
@@ -199,17 +206,18 @@ impl State {
             previous: id.clone(),
             proposal: counter.clone(),
         };
-        self.record(self.actor(requestor), event);
-        let usual = self.config.latency.negotiation;
-        let delay = self.market_latency(&provider, |l| &l.negotiation, usual);
-        let answer = Action::Market(Due::Answer(counter.clone()));
-        self.timeline.schedule(self.now + delay, answer);
+        ports.record(ports.actor(requestor), event);
+        let usual = ports.config.latency.negotiation;
+        let delay = providers.market_latency(&provider, |l| &l.negotiation, usual);
+        let answer = Action::Agent(AgentDue::Answer(counter.clone()));
+        ports.timeline.schedule(ports.now + delay, answer);
         Ok(counter)
     }
 
     /// The requestor refuses a proposal; the provider of an initial one never learns of it.
     pub(crate) fn reject_proposal(
         &mut self,
+        ports: &mut Ports,
         requestor: &NodeId,
         demand: &DemandId,
         id: &ProposalId,
@@ -221,12 +229,12 @@ impl State {
                 demand: demand.clone(),
             }
         })?;
-        self.check_answerable(found)
+        self.check_answerable(ports.now, found)
             .map_err(|refusal| match refusal {
                 MarketError::OfferExpired(offer) => MarketError::OfferExpiredForReject(offer),
                 refusal => refusal,
             })?;
-        if let Some(proposal) = self.market.proposals.get_mut(id) {
+        if let Some(proposal) = self.proposals.get_mut(id) {
             proposal.state = ProposalState::Rejected;
         }
         let reason = reason.map_or_else(String::new, |reason| reason.message);
@@ -234,83 +242,82 @@ impl State {
             proposal: id.clone(),
             reason,
         };
-        self.record(self.actor(requestor), event);
+        ports.record(ports.actor(requestor), event);
         Ok(())
     }
 
-    /// The provider answers a counter-proposal, unless it went away meanwhile.
-    pub(super) fn answer_proposal(&mut self, id: &ProposalId) {
-        let Some(node) = self.market.proposals.get(id).map(|p| p.provider.clone()) else {
-            return;
-        };
-        if self.answers(&node) && !self.dies_before(&node, Step::Negotiation) {
-            self.answer_as_provider(id);
-            self.may_die_after(&node, Step::Negotiation);
-        }
+    /// The provider to whom a counter-proposal goes.
+    pub(crate) fn provider_of(&self, id: &ProposalId) -> Option<&NodeId> {
+        self.proposals.get(id).map(|proposal| &proposal.provider)
     }
 
-    fn answer_as_provider(&mut self, id: &ProposalId) {
-        let Some(counter) = self.market.proposals.get(id) else {
+    /// What a counter-proposal says, while its provider hears of it and has not answered.
+    pub(crate) fn unanswered(
+        &self,
+        now: Timestamp,
+        id: &ProposalId,
+    ) -> Option<Cow<'_, Properties>> {
+        let counter = self.proposals.get(id)?;
+        let open = !counter.countered && counter.offer.stands(now);
+        open.then(|| counter.properties())
+    }
+
+    /// The provider refuses a counter-proposal.
+    pub(crate) fn refuse_counter(&mut self, ports: &mut Ports, id: &ProposalId, reason: Reason) {
+        let Some(counter) = self.proposals.get_mut(id) else {
             return;
         };
-        let Some(provider) = self.providers.by_id.get(&counter.provider) else {
-            return;
-        };
-        if !provider.online || counter.countered || !counter.offer.stands(self.now) {
-            return;
-        }
-        let answer = negotiate(provider, &counter.properties(), self.now);
-        let actor = self.actor(&counter.provider);
+        counter.state = ProposalState::Rejected;
         let demand = counter.demand.clone();
-        match answer {
-            Answer::Reject(reason) => {
-                let message = reason.message.clone();
-                let event = Event::ProposalRejected {
-                    proposal: id.clone(),
-                    reason: message,
-                };
-                self.record(actor, event);
-                if let Some(counter) = self.market.proposals.get_mut(id) {
-                    counter.state = ProposalState::Rejected;
-                }
-                let event_date = self.stamp();
-                // Always with a reason: some clients do not survive its absence.
-                let event = DemandEvent::ProposalRejectedEvent {
-                    event_date,
-                    proposal_id: id.clone(),
-                    reason: Some(reason),
-                };
-                self.push_rejection(&demand, event);
-            }
-            Answer::Counter(mut adopted) => {
-                adopted.shrink_to_fit();
-                let proposal = Proposal {
-                    id: self.ids.proposal(),
-                    demand,
-                    provider: counter.provider.clone(),
-                    offer: Arc::clone(&counter.offer),
-                    side: Side::Provider,
-                    base: Base::Offer(Arc::clone(&provider.offer)),
-                    adopted,
-                    constraints: provider.constraints.clone(),
-                    parsed: Some(Arc::clone(&provider.constraint)),
-                    state: ProposalState::Draft,
-                    created_at: self.now,
-                    previous: Some(id.clone()),
-                    countered: false,
-                    agreement: None,
-                };
-                if let Some(counter) = self.market.proposals.get_mut(id) {
-                    counter.countered = true;
-                }
-                let answer = proposal.id.clone();
-                let event = Event::ProposalCountered {
-                    previous: id.clone(),
-                    proposal: answer,
-                };
-                self.record(actor, event);
-                self.publish_proposal(proposal);
-            }
-        }
+        let event = Event::ProposalRejected {
+            proposal: id.clone(),
+            reason: reason.message.clone(),
+        };
+        ports.record(ports.actor(&counter.provider), event);
+        let event_date = ports.stamp();
+        // Always with a reason: some clients do not survive its absence.
+        let event = DemandEvent::ProposalRejectedEvent {
+            event_date,
+            proposal_id: id.clone(),
+            reason: Some(reason),
+        };
+        self.push_rejection(ports, &demand, event);
+    }
+
+    /// The provider answers a counter-proposal with its offer, changed as `adopted` says.
+    pub(crate) fn answer_counter(
+        &mut self,
+        ports: &mut Ports,
+        provider: &Provider,
+        id: &ProposalId,
+        mut adopted: Adopted,
+    ) {
+        let Some(counter) = self.proposals.get_mut(id) else {
+            return;
+        };
+        adopted.shrink_to_fit();
+        counter.countered = true;
+        let proposal = Proposal {
+            id: ports.ids.proposal(),
+            demand: counter.demand.clone(),
+            provider: counter.provider.clone(),
+            offer: Arc::clone(&counter.offer),
+            side: Side::Provider,
+            base: Base::Offer(Arc::clone(&provider.offer)),
+            adopted,
+            constraints: provider.constraints.clone(),
+            parsed: Some(Arc::clone(&provider.constraint)),
+            state: ProposalState::Draft,
+            created_at: ports.now,
+            previous: Some(id.clone()),
+            countered: false,
+            agreement: None,
+        };
+        let event = Event::ProposalCountered {
+            previous: id.clone(),
+            proposal: proposal.id.clone(),
+        };
+        ports.record(ports.actor(&proposal.provider), event);
+        self.publish_proposal(ports, proposal);
     }
 }

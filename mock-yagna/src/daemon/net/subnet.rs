@@ -36,7 +36,7 @@ fn address(like: IpAddr, bits: u128) -> IpAddr {
 }
 
 /// An address that a node can have.
-pub(super) fn host(text: &str) -> Result<IpAddr, NetError> {
+pub(crate) fn host(text: &str) -> Result<IpAddr, NetError> {
     let ip: IpAddr = text.parse()?;
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || broadcast {

@@ -16,11 +16,12 @@ use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Reject
 use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
 use jiff::Timestamp;
 
-use super::bill::Accrued;
-use super::{AllocationError, Charge, DocumentEvent, EventFilter, EventKind, FundsError};
+use super::tab::Accrued;
+use super::{AllocationError, Charge, DocumentEvent, EventFilter, EventKind, FundsError, Payments};
 use crate::journal::{Actor, Event};
 use crate::ledger::{Document, Fact};
-use crate::world::{State, Topic};
+use crate::ports::{Notice, Ports};
+use crate::topics::Topic;
 
 /// Why a document was not accepted or rejected, in the daemon's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,19 +42,17 @@ pub(crate) enum DecisionError {
     DebitNoteCancelled,
 }
 
-impl State {
+impl Payments {
     /// The caller's debit note of this id.
     pub(crate) fn debit_note(&self, recipient: &NodeId, id: &str) -> Option<&DebitNote> {
-        self.payments
-            .debit_notes
+        self.debit_notes
             .get(id)
             .filter(|note| note.recipient_id == *recipient)
     }
 
     /// The caller's invoice of this id.
     pub(crate) fn invoice(&self, recipient: &NodeId, id: &str) -> Option<&Invoice> {
-        self.payments
-            .invoices
+        self.invoices
             .get(id)
             .filter(|invoice| invoice.recipient_id == *recipient)
     }
@@ -64,8 +63,8 @@ impl State {
         recipient: &NodeId,
         after: Option<Timestamp>,
     ) -> impl Iterator<Item = &DebitNote> {
-        let notes = self.payments.notes_of.later_than(recipient, after);
-        notes.filter_map(|id| self.payments.debit_notes.get(id))
+        let notes = self.notes_of.later_than(recipient, after);
+        notes.filter_map(|id| self.debit_notes.get(id))
     }
 
     /// The caller's invoices, oldest first.
@@ -74,8 +73,8 @@ impl State {
         recipient: &NodeId,
         after: Option<Timestamp>,
     ) -> impl Iterator<Item = &Invoice> {
-        let invoices = self.payments.invoices_of.later_than(recipient, after);
-        invoices.filter_map(|id| self.payments.invoices.get(id))
+        let invoices = self.invoices_of.later_than(recipient, after);
+        invoices.filter_map(|id| self.invoices.get(id))
     }
 
     /// Events of the caller's debit notes.
@@ -84,7 +83,7 @@ impl State {
         recipient: &NodeId,
         filter: &EventFilter,
     ) -> Vec<DocumentEvent<DebitNoteId>> {
-        self.payments.note_events.page(recipient, filter)
+        self.note_events.page(recipient, filter)
     }
 
     /// Events of the caller's invoices.
@@ -93,12 +92,13 @@ impl State {
         recipient: &NodeId,
         filter: &EventFilter,
     ) -> Vec<DocumentEvent<InvoiceId>> {
-        self.payments.invoice_events.page(recipient, filter)
+        self.invoice_events.page(recipient, filter)
     }
 
     /// Accepts a debit note; the node to be told of it, unless it was accepted before.
     pub(crate) fn accept_debit_note(
         &mut self,
+        ports: &mut Ports,
         caller: &NodeId,
         id: &str,
         acceptance: &Acceptance,
@@ -115,56 +115,58 @@ impl State {
             DocumentStatus::Cancelled => return Err(DecisionError::DebitNoteCancelled),
             _ => {}
         }
-        let bill = self
-            .payments
-            .bills
+        let tab = self
+            .tabs
             .get(&note.agreement_id)
             .ok_or(DecisionError::Unknown)?;
-        if bill.invoice_accepted {
+        if tab.invoice_accepted {
             return Ok(None); // The invoice covers it; the note stays as it is.
         }
-        let session = bill.session.clone();
-        let accepted = bill
-            .meters
+        let session = tab.session.clone();
+        let accepted = tab
+            .activities
             .get(&note.activity_id)
-            .map_or(Glm::ZERO, |meter| meter.accepted);
+            .map_or(Glm::ZERO, |activity| activity.accepted);
         let more = (note.total_amount_due - accepted).max(Glm::ZERO);
         let purpose = (note.agreement_id.clone(), Some(note.activity_id.clone()));
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
 
         let now_settled = note.total_amount_due.is_zero();
         self.set_note_status(&note.debit_note_id, now_settled);
-        self.payments.totals.accepted = self.payments.totals.accepted + more;
-        if let Some(bill) = self.payments.bills.get_mut(&note.agreement_id) {
-            bill.accepted = bill.accepted + more;
-        }
+        self.totals.accepted = self.totals.accepted + more;
         let mut payable = Vec::new();
-        if let Some(meter) = self.meter(&note.activity_id) {
-            meter.accepted = meter.accepted + more;
+        if let Some(tab) = self.tabs.get_mut(&note.agreement_id) {
+            tab.accepted = tab.accepted + more;
+            let activity = tab.activities.entry(note.activity_id.clone()).or_default();
+            activity.accepted = activity.accepted + more;
             if !now_settled {
-                meter.unsettled.push(note.debit_note_id.clone());
+                activity.unsettled.push(note.debit_note_id.clone());
             }
             if more > Glm::ZERO {
-                meter.accrued.push(Accrued {
+                activity.accrued.push(Accrued {
                     note: note.debit_note_id.clone(),
                     allocation: acceptance.allocation_id.clone(),
                     amount: more,
                 });
             }
             if note.payment_due_date.is_some() {
-                payable = std::mem::take(&mut meter.accrued);
+                payable = std::mem::take(&mut activity.accrued);
             }
         }
-        self.note_deadline_met(&note.activity_id, &note.debit_note_id);
-        let actor = self.actor(caller);
+        ports.tell(Notice::NoteAccepted(
+            note.activity_id.clone(),
+            note.debit_note_id.clone(),
+        ));
+        let actor = ports.actor(caller);
         self.post_acceptance(
+            ports,
             &actor,
             Document::DebitNote(note.debit_note_id.clone()),
             acceptance,
             more,
         );
         let amount = note.total_amount_due;
-        self.record(
+        ports.record(
             actor,
             Event::DebitNoteAccepted {
                 debit_note: note.debit_note_id.clone(),
@@ -174,27 +176,26 @@ impl State {
         let mut kinds = vec![EventKind::Accepted];
         kinds.extend(now_settled.then_some(EventKind::Settled));
         for kind in kinds {
-            let (id, at) = (note.debit_note_id.clone(), self.stamp());
+            let (id, at) = (note.debit_note_id.clone(), ports.stamp());
             let event = DocumentEvent {
                 id,
                 at,
                 session: session.clone(),
                 kind,
             };
-            self.payments.note_events.push(caller, event);
+            self.note_events.push(caller, event);
         }
-        self.wake(&Topic::DebitNoteEvents(caller.clone()));
+        ports.wake(&Topic::DebitNoteEvents(caller.clone()));
         self.pay_later(
+            ports,
             payable
                 .into_iter()
                 .map(|accrued| Charge::of_note(&note, accrued))
                 .collect(),
         );
-        let paid = self
-            .meter(&note.activity_id)
-            .map_or(Glm::ZERO, |meter| meter.paid);
+        let paid = self.paid_for_activity(&note.agreement_id, &note.activity_id);
         if more.is_zero() && note.total_amount_due <= paid {
-            self.settle_documents(&note.agreement_id);
+            self.settle_documents(ports, &note.agreement_id);
         }
         Ok(Some(note.issuer_id))
     }
@@ -202,6 +203,7 @@ impl State {
     /// Accepts an invoice; the node to be told of it, unless it was accepted before.
     pub(crate) fn accept_invoice(
         &mut self,
+        ports: &mut Ports,
         caller: &NodeId,
         id: &str,
         acceptance: &Acceptance,
@@ -218,23 +220,22 @@ impl State {
             DocumentStatus::Cancelled => return Err(DecisionError::InvoiceCancelled),
             _ => {}
         }
-        let bill = self
-            .payments
-            .bills
+        let tab = self
+            .tabs
             .get(&invoice.agreement_id)
             .ok_or(DecisionError::Unknown)?;
-        let more = (invoice.amount - bill.accepted).max(Glm::ZERO);
+        let more = (invoice.amount - tab.accepted).max(Glm::ZERO);
         let purpose = (invoice.agreement_id.clone(), None);
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
 
-        self.payments.totals.accepted = self.payments.totals.accepted + more;
+        self.totals.accepted = self.totals.accepted + more;
         let mut charges = Vec::new();
-        if let Some(bill) = self.payments.bills.get_mut(&invoice.agreement_id) {
-            bill.accepted = bill.accepted + more;
-            bill.invoice_accepted = true;
+        if let Some(tab) = self.tabs.get_mut(&invoice.agreement_id) {
+            tab.accepted = tab.accepted + more;
+            tab.invoice_accepted = true;
             // What notes without a due date had accepted is paid with the invoice.
-            for (activity, meter) in &mut bill.meters {
-                let accrued = std::mem::take(&mut meter.accrued).into_iter();
+            for (activity, part) in &mut tab.activities {
+                let accrued = std::mem::take(&mut part.accrued).into_iter();
                 charges.extend(
                     accrued.map(|accrued| Charge::of_activity(&invoice, activity, accrued)),
                 );
@@ -247,11 +248,12 @@ impl State {
                 more,
             ));
         }
-        if let Some(stored) = self.payments.invoices.get_mut(&invoice.invoice_id) {
+        if let Some(stored) = self.invoices.get_mut(&invoice.invoice_id) {
             stored.status = DocumentStatus::Accepted;
         }
-        let actor = self.actor(caller);
+        let actor = ports.actor(caller);
         self.post_acceptance(
+            ports,
             &actor,
             Document::Invoice(invoice.invoice_id.clone()),
             acceptance,
@@ -261,16 +263,17 @@ impl State {
             invoice: invoice.invoice_id.clone(),
             amount: invoice.amount,
         };
-        self.record(actor, event);
-        self.tell_invoice(&invoice, EventKind::Accepted);
-        self.pay_later(charges);
-        self.settle_documents(&invoice.agreement_id);
+        ports.record(actor, event);
+        self.tell_invoice(ports, &invoice, EventKind::Accepted);
+        self.pay_later(ports, charges);
+        self.settle_documents(ports, &invoice.agreement_id);
         Ok(Some(invoice.issuer_id))
     }
 
     /// Rejects an invoice; the node to be told of it, unless it was rejected before.
     pub(crate) fn reject_invoice(
         &mut self,
+        ports: &mut Ports,
         caller: &NodeId,
         id: &str,
         rejection: Rejection,
@@ -287,11 +290,11 @@ impl State {
             DocumentStatus::Rejected => return Ok(None),
             _ => {}
         }
-        if let Some(stored) = self.payments.invoices.get_mut(&invoice.invoice_id) {
+        if let Some(stored) = self.invoices.get_mut(&invoice.invoice_id) {
             stored.status = DocumentStatus::Rejected;
         }
-        let actor = self.actor(caller);
-        self.post(
+        let actor = ports.actor(caller);
+        ports.post(
             actor.clone(),
             Fact::Rejected {
                 invoice: invoice.invoice_id.clone(),
@@ -301,34 +304,28 @@ impl State {
             Some(message) => format!("{}: {message}", rejection.rejection_reason),
             None => rejection.rejection_reason.clone(),
         };
-        self.record(
+        ports.record(
             actor,
             Event::InvoiceRejected {
                 invoice: invoice.invoice_id.clone(),
                 reason,
             },
         );
-        self.tell_invoice(&invoice, EventKind::Rejected(rejection));
+        self.tell_invoice(ports, &invoice, EventKind::Rejected(rejection));
         Ok(Some(invoice.issuer_id))
     }
 
     /// Tells the recipient of `invoice` what happened to it.
-    pub(super) fn tell_invoice(&mut self, invoice: &Invoice, kind: EventKind) {
-        let session = self
-            .payments
-            .bills
-            .get(&invoice.agreement_id)
-            .and_then(|b| b.session.clone());
-        let (id, at) = (invoice.invoice_id.clone(), self.stamp());
-        self.push_invoice_event(
-            &invoice.recipient_id,
-            DocumentEvent {
-                id,
-                at,
-                session,
-                kind,
-            },
-        );
+    pub(super) fn tell_invoice(&mut self, ports: &mut Ports, invoice: &Invoice, kind: EventKind) {
+        let session = self.session(&invoice.agreement_id);
+        let event = DocumentEvent {
+            id: invoice.invoice_id.clone(),
+            at: ports.stamp(),
+            session,
+            kind,
+        };
+        self.invoice_events.push(&invoice.recipient_id, event);
+        ports.wake(&Topic::InvoiceEvents(invoice.recipient_id.clone()));
     }
 
     fn charge(
@@ -351,7 +348,7 @@ impl State {
     }
 
     fn set_note_status(&mut self, id: &DebitNoteId, settled: bool) {
-        if let Some(note) = self.payments.debit_notes.get_mut(id) {
+        if let Some(note) = self.debit_notes.get_mut(id) {
             note.status = if settled {
                 DocumentStatus::Settled
             } else {
@@ -362,13 +359,14 @@ impl State {
 
     fn post_acceptance(
         &mut self,
+        ports: &mut Ports,
         by: &Actor,
         document: Document,
         acceptance: &Acceptance,
         charged: Glm,
     ) {
         let allocation = acceptance.allocation_id.clone();
-        self.post(
+        ports.post(
             by.clone(),
             Fact::Accepted {
                 document,

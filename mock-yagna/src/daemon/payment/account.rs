@@ -8,8 +8,7 @@ use golem_wire::{Glm, NodeId};
 
 use super::allocation::Purpose;
 use super::allocation_ops::FundsError;
-use super::{Allocation, AllocationError};
-use crate::world::State;
+use super::{Allocation, AllocationError, Payments};
 
 /// Money of one node on one platform, as far as it is bound.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,7 +19,7 @@ pub(crate) struct Account {
     spent: Glm,
 }
 
-impl State {
+impl Payments {
     /// Takes `amount` from the caller's live allocation `id` for `purpose`.
     pub(super) fn charge_allocation(
         &mut self,
@@ -37,15 +36,11 @@ impl State {
         id: &str,
         change: impl FnOnce(&mut Allocation) -> Result<R, AllocationError>,
     ) -> Result<R, FundsError> {
-        let allocation = self
-            .payments
-            .allocations
-            .get_mut(id)
-            .ok_or(FundsError::Unknown)?;
+        let allocation = self.allocations.get_mut(id).ok_or(FundsError::Unknown)?;
         let (reserved, spent) = (reserve(allocation), allocation.spent);
         let result = change(allocation)?;
         let key = (allocation.owner.clone(), allocation.platform.clone());
-        let account = self.payments.accounts.entry(key).or_default();
+        let account = self.accounts.entry(key).or_default();
         account.reserved = account.reserved - reserved + reserve(allocation);
         account.spent = account.spent - spent + allocation.spent;
         Ok(result)
@@ -53,17 +48,15 @@ impl State {
 
     pub(super) fn check_funds(
         &self,
+        funds: Glm,
         owner: &NodeId,
         address: &str,
         platform: &str,
         requested: Glm,
     ) -> Result<(), FundsError> {
-        let account = self
-            .payments
-            .accounts
-            .get(&(owner.clone(), platform.to_owned()));
+        let account = self.accounts.get(&(owner.clone(), platform.to_owned()));
         let Account { reserved, spent } = account.copied().unwrap_or_default();
-        let available = self.config.funds - spent - reserved;
+        let available = funds - spent - reserved;
         if requested <= available || requested <= Glm::ZERO {
             return Ok(());
         }

@@ -13,10 +13,11 @@ use serde_json::Value;
 use super::account::{check_address, reserve};
 use super::deposit::{self, DepositError};
 use super::platform::{self, PlatformError, PlatformRequest};
-use super::{Allocation, AllocationError, Due};
+use super::{Allocation, AllocationError, Payments};
 use crate::journal::{Actor, Event};
 use crate::ledger::Fact;
-use crate::world::{Action, State};
+use crate::ports::Ports;
+use crate::timeline::{Action, PaymentDue};
 
 /// How long an allocation lives whose request does not say.
 const LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
@@ -64,17 +65,18 @@ pub(crate) enum FundsError {
     Refused(#[from] AllocationError),
 }
 
-impl State {
+impl Payments {
     /// Sets money aside.
     pub(crate) fn create_allocation(
         &mut self,
+        ports: &mut Ports,
         owner: &NodeId,
         spec: AllocationSpec,
     ) -> Result<wire_payment::Allocation, FundsError> {
-        let platform = platform::resolve(&self.config.platforms, spec.platform.as_ref())?;
+        let platform = platform::resolve(&ports.config.platforms, spec.platform.as_ref())?;
         let (driver, platform) = (platform.driver.clone(), platform.name());
         let address = spec.address.unwrap_or_else(|| owner.to_string());
-        if let Some(timeout) = spec.timeout.filter(|timeout| *timeout <= self.now) {
+        if let Some(timeout) = spec.timeout.filter(|timeout| *timeout <= ports.now) {
             return Err(FundsError::TimeoutPassed {
                 timeout,
                 address,
@@ -89,11 +91,11 @@ impl State {
                 platform,
             });
         }
-        self.check_funds(owner, &address, &platform, spec.total)?;
-        let id = self.ids.allocation();
-        let timeout = spec.timeout.or_else(|| self.now.checked_add(LIFE).ok());
+        self.check_funds(ports.config.funds, owner, &address, &platform, spec.total)?;
+        let id = ports.ids.allocation();
+        let timeout = spec.timeout.or_else(|| ports.now.checked_add(LIFE).ok());
         let timeout = timeout.unwrap_or(Timestamp::MAX);
-        let due = Action::Payment(Due::ReleaseAllocation(id.clone()));
+        let due = Action::Payment(PaymentDue::ReleaseAllocation(id.clone()));
         let allocation = Allocation {
             id: id.clone(),
             owner: owner.clone(),
@@ -102,30 +104,29 @@ impl State {
             spent: Glm::ZERO,
             remaining: spec.total,
             timeout,
-            created_at: self.now,
+            created_at: ports.now,
             deposit: spec.deposit,
             released: false,
             expenditures: IndexMap::new(),
-            ticket: Some(self.timeline.schedule(timeout, due)),
+            ticket: Some(ports.timeline.schedule(timeout, due)),
         };
         let key = (owner.clone(), allocation.platform.clone());
-        let account = self.payments.accounts.entry(key).or_default();
+        let account = self.accounts.entry(key).or_default();
         account.reserved = account.reserved + reserve(&allocation);
         let created = allocation.to_wire();
-        self.payments
-            .live
+        self.live
             .entry(owner.clone())
             .or_default()
             .insert(id.clone());
-        self.payments.allocations.insert(id.clone(), allocation);
-        let actor = self.actor(owner);
+        self.allocations.insert(id.clone(), allocation);
+        let actor = ports.actor(owner);
         let fact = Fact::Allocated {
             allocation: id.clone(),
             owner: owner.clone(),
             total: spec.total,
         };
-        self.post(actor.clone(), fact);
-        self.record(
+        ports.post(actor.clone(), fact);
+        ports.record(
             actor,
             Event::AllocationCreated {
                 allocation: id,
@@ -137,7 +138,7 @@ impl State {
 
     /// The caller's live allocation of this id.
     pub(crate) fn allocation(&self, owner: &NodeId, id: &str) -> Option<&Allocation> {
-        let found = self.payments.allocations.get(id);
+        let found = self.allocations.get(id);
         found.filter(|allocation| allocation.owner == *owner && !allocation.released)
     }
 
@@ -148,10 +149,10 @@ impl State {
         after: Option<Timestamp>,
         max: Option<usize>,
     ) -> Vec<&Allocation> {
-        let live = self.payments.live.get(owner);
+        let live = self.live.get(owner);
         live.into_iter()
             .flatten()
-            .filter_map(|id| self.payments.allocations.get(id))
+            .filter_map(|id| self.allocations.get(id))
             .filter(|allocation| after.is_none_or(|after| allocation.timeout > after))
             .take(max.unwrap_or(usize::MAX))
             .collect()
@@ -160,20 +161,27 @@ impl State {
     /// Changes total, timeout or deposit of an allocation.
     pub(crate) fn amend_allocation(
         &mut self,
+        ports: &mut Ports,
         owner: &NodeId,
         id: &str,
         update: AllocationUpdate,
     ) -> Result<wire_payment::Allocation, FundsError> {
         let allocation = self.allocation(owner, id).ok_or(FundsError::Unknown)?;
-        allocation.check_amend(update.total_amount, update.timeout, self.now)?;
+        allocation.check_amend(update.total_amount, update.timeout, ports.now)?;
         if update.deposit.is_some() && allocation.deposit.is_none() {
             return Err(AllocationError::NoDeposit.into());
         }
         if let Some(total) = update.total_amount {
             let more = total - allocation.total();
-            self.check_funds(owner, &allocation.address, &allocation.platform, more)?;
+            self.check_funds(
+                ports.config.funds,
+                owner,
+                &allocation.address,
+                &allocation.platform,
+                more,
+            )?;
         }
-        let now = self.now;
+        let now = ports.now;
         let (amended, ticket) = self.change_allocation(id, |allocation| {
             allocation.amend(update.total_amount, update.timeout, now)?;
             if let (Some(update), Some(deposit)) = (update.deposit, &mut allocation.deposit) {
@@ -184,11 +192,11 @@ impl State {
         let allocation = amended.allocation_id.clone();
         if let Some(timeout) = update.timeout {
             if let Some(ticket) = ticket {
-                self.timeline.cancel(ticket);
+                ports.timeline.cancel(ticket);
             }
-            let due = Action::Payment(Due::ReleaseAllocation(allocation.clone()));
-            let ticket = self.timeline.schedule(timeout, due);
-            if let Some(allocation) = self.payments.allocations.get_mut(id) {
+            let due = Action::Payment(PaymentDue::ReleaseAllocation(allocation.clone()));
+            let ticket = ports.timeline.schedule(timeout, due);
+            if let Some(allocation) = self.allocations.get_mut(id) {
                 allocation.ticket = Some(ticket);
             }
         }
@@ -197,9 +205,9 @@ impl State {
             allocation: allocation.clone(),
             amount: total,
         };
-        self.record(self.actor(owner), event);
-        self.post(
-            self.actor(owner),
+        ports.record(ports.actor(owner), event);
+        ports.post(
+            ports.actor(owner),
             Fact::Allocated {
                 allocation,
                 owner: owner.clone(),
@@ -212,24 +220,26 @@ impl State {
     /// Gives back what is left of an allocation.
     pub(crate) fn release_allocation(
         &mut self,
+        ports: &mut Ports,
         owner: &NodeId,
         id: &str,
     ) -> Result<(), FundsError> {
-        let found = self.payments.allocations.get(id);
+        let found = self.allocations.get(id);
         found
             .filter(|allocation| allocation.owner == *owner)
             .ok_or(FundsError::Unknown)?;
-        self.release(self.actor(owner), id)
+        let by = ports.actor(owner);
+        self.release(ports, by, id)
     }
 
     /// The daemon releases an allocation at its timeout.
-    pub(super) fn allocation_timed_out(&mut self, id: &AllocationId) {
-        if let Err(error) = self.release(Actor::Daemon, id.as_str()) {
+    pub(super) fn allocation_timed_out(&mut self, ports: &mut Ports, id: &AllocationId) {
+        if let Err(error) = self.release(ports, Actor::Daemon, id.as_str()) {
             tracing::error!(allocation = %id, %error, "a released allocation was still scheduled");
         }
     }
 
-    fn release(&mut self, by: Actor, id: &str) -> Result<(), FundsError> {
+    fn release(&mut self, ports: &mut Ports, by: Actor, id: &str) -> Result<(), FundsError> {
         let (ticket, owner, allocation, remaining) = self.change_allocation(id, |allocation| {
             allocation.release()?;
             Ok((
@@ -239,19 +249,19 @@ impl State {
                 allocation.remaining.normalized(),
             ))
         })?;
-        if let Some(live) = self.payments.live.get_mut(&owner) {
+        if let Some(live) = self.live.get_mut(&owner) {
             live.shift_remove(&allocation);
         }
         if let Some(ticket) = ticket {
-            self.timeline.cancel(ticket);
+            ports.timeline.cancel(ticket);
         }
-        self.post(
+        ports.post(
             by.clone(),
             Fact::Released {
                 allocation: allocation.clone(),
             },
         );
-        self.record(
+        ports.record(
             by,
             Event::AllocationReleased {
                 allocation,

@@ -9,12 +9,14 @@ use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use indexmap::IndexMap;
 use sha3::{Digest, Sha3_256};
 
-use super::bill::Accrued;
 use super::record::{ActivityPayment, AgreementPayment, Order, Payment};
-use super::{DocumentEvent, Due, EventKind};
+use super::tab::Accrued;
+use super::{DocumentEvent, EventKind, Payments};
 use crate::journal::{Actor, Event};
 use crate::ledger::{Document, Fact};
-use crate::world::{State, Topic};
+use crate::ports::Ports;
+use crate::timeline::{Action, PaymentDue};
+use crate::topics::Topic;
 
 /// An accepted amount that is to be paid.
 #[derive(Clone, Debug)]
@@ -88,23 +90,24 @@ impl Charge {
     }
 }
 
-impl State {
+impl Payments {
     /// Hands accepted amounts to the driver.
-    pub(super) fn pay_later(&mut self, charges: Vec<Charge>) {
+    pub(super) fn pay_later(&mut self, ports: &mut Ports, charges: Vec<Charge>) {
         if charges.is_empty() {
             return;
         }
-        self.payments.charges.extend(charges);
-        if self.payments.settling.is_none() {
-            self.payments.settling = Some(self.after(self.config.latency.settlement, Due::Settle));
+        self.charges.extend(charges);
+        if self.settling.is_none() {
+            let settle = Action::Payment(PaymentDue::Settle);
+            self.settling = Some(ports.after(ports.config.latency.settlement, settle));
         }
     }
 
     /// The driver pays everything accepted so far, one transfer for each pair of accounts.
-    pub(super) fn settle(&mut self) {
-        self.payments.settling = None;
+    pub(super) fn settle(&mut self, ports: &mut Ports) {
+        self.settling = None;
         let mut transfers = IndexMap::<Transfer, Vec<Charge>>::new();
-        for charge in std::mem::take(&mut self.payments.charges) {
+        for charge in std::mem::take(&mut self.charges) {
             transfers
                 .entry(charge.transfer.clone())
                 .or_default()
@@ -117,18 +120,18 @@ impl State {
             let batch = (transfer.payer.clone(), transfer.platform.clone());
             let order_id = match orders.get(&batch) {
                 Some(id) => String::clone(id),
-                None => orders.entry(batch).or_insert(self.ids.order()).clone(),
+                None => orders.entry(batch).or_insert(ports.ids.order()).clone(),
             };
-            self.pay(transfer, charges, &order_id);
+            self.pay(ports, transfer, charges, &order_id);
             for agreement in paid {
-                self.settle_documents(&agreement);
+                self.settle_documents(ports, &agreement);
             }
         }
     }
 
-    fn pay(&mut self, transfer: Transfer, charges: Vec<Charge>, order_id: &str) {
-        let payment_id = self.ids.payment();
-        let timestamp = super::billing::to_millis(self.stamp());
+    fn pay(&mut self, ports: &mut Ports, transfer: Transfer, charges: Vec<Charge>, order_id: &str) {
+        let payment_id = ports.ids.payment();
+        let timestamp = super::to_millis(ports.stamp());
         let (mut agreements, mut activities) = (IndexMap::new(), IndexMap::new());
         let mut total = Glm::ZERO;
         for charge in &charges {
@@ -138,19 +141,19 @@ impl State {
                 None => agreements.entry(charge.agreement.clone()).or_default(),
             };
             *part = *part + charge.amount;
-            if let Some(bill) = self.payments.bills.get_mut(&charge.agreement) {
-                bill.paid = bill.paid + charge.amount;
+            if let Some(tab) = self.tabs.get_mut(&charge.agreement) {
+                tab.paid = tab.paid + charge.amount;
                 let activity = charge.activity.as_ref();
-                if let Some(meter) = activity.and_then(|activity| bill.meters.get_mut(activity)) {
-                    meter.paid = meter.paid + charge.amount;
+                if let Some(part) = activity.and_then(|activity| tab.activities.get_mut(activity)) {
+                    part.paid = part.paid + charge.amount;
                 }
             }
             let fact = Fact::Paid {
                 document: charge.document.clone(),
                 amount: charge.amount,
             };
-            self.post(Actor::Daemon, fact);
-            let paid_for = &mut self.payments.paid_for;
+            ports.post(Actor::Daemon, fact);
+            let paid_for = &mut self.paid_for;
             let payments = paid_for.entry(charge.agreement.clone()).or_default();
             if payments.last() != Some(&payment_id) {
                 payments.push(payment_id.clone());
@@ -161,9 +164,9 @@ impl State {
             .into_iter()
             .partition(|charge| charge.activity.is_some());
         for charge in of_agreements.into_iter().chain(of_activities) {
-            self.order(charge, order_id);
+            self.order(ports, charge, order_id);
         }
-        self.payments.totals.paid = self.payments.totals.paid + total;
+        self.totals.paid = self.totals.paid + total;
         let hash = Sha3_256::digest(payment_id.as_bytes());
         let payment = Payment {
             payment_id: payment_id.clone(),
@@ -190,23 +193,22 @@ impl State {
                 .collect(),
             details: base64::engine::general_purpose::STANDARD.encode(hash),
         };
-        self.payments
-            .payments_of
+        self.payments_of
             .put(&payment.payer_id, timestamp, payment_id.clone());
-        self.payments.payments.insert(payment_id, payment);
+        self.payments.insert(payment_id, payment);
         // Readers of payments wait on the topics of the documents that payments settle.
-        self.wake(&Topic::InvoiceEvents(transfer.payer));
+        ports.wake(&Topic::InvoiceEvents(transfer.payer));
     }
 
     /// Writes down what the driver did for one charge.
-    fn order(&mut self, charge: Charge, order_id: &str) {
+    fn order(&mut self, ports: &Ports, charge: Charge, order_id: &str) {
         let purpose = (charge.agreement.clone(), charge.activity.clone());
-        let found = self.payments.allocations.get_mut(&charge.allocation);
+        let found = self.allocations.get_mut(&charge.allocation);
         if let Some(expenditure) = found.and_then(|a| a.expenditures.get_mut(&purpose)) {
             expenditure.scheduled = expenditure.scheduled + charge.amount;
         }
         let naive = |digits| {
-            let stamp = golem_wire::stamp::fixed(self.now, digits);
+            let stamp = golem_wire::stamp::fixed(ports.now, digits);
             stamp.trim_end_matches('Z').to_owned()
         };
         let (created_ts, updated_ts) = (naive(3), naive(6));
@@ -227,38 +229,37 @@ impl State {
             activity_id: charge.activity,
             debit_note_id,
         };
-        self.payments
-            .orders
+        self.orders
             .entry(charge.allocation)
             .or_default()
             .push(order);
     }
 
     /// Marks the documents of `agreement` whose amounts are paid.
-    pub(super) fn settle_documents(&mut self, agreement: &AgreementId) {
-        let Some(bill) = self.payments.bills.get_mut(agreement) else {
+    pub(super) fn settle_documents(&mut self, ports: &mut Ports, agreement: &AgreementId) {
+        let Some(tab) = self.tabs.get_mut(agreement) else {
             return;
         };
-        let (requestor, session) = (bill.requestor.clone(), bill.session.clone());
+        let (requestor, session) = (tab.requestor.clone(), tab.session.clone());
         let (invoice, paid) = (
-            bill.invoice.clone().filter(|_| bill.invoice_accepted),
-            bill.paid,
+            tab.invoice.clone().filter(|_| tab.invoice_accepted),
+            tab.paid,
         );
         let mut settled = Vec::new();
-        for meter in bill.meters.values_mut() {
-            let (notes, paid) = (&self.payments.debit_notes, meter.paid);
-            settled.extend(meter.unsettled.extract_if(.., |id| {
+        for part in tab.activities.values_mut() {
+            let (notes, paid) = (&self.debit_notes, part.paid);
+            settled.extend(part.unsettled.extract_if(.., |id| {
                 notes
                     .get(id)
                     .is_none_or(|note| note.total_amount_due <= paid)
             }));
         }
         for id in settled {
-            if let Some(note) = self.payments.debit_notes.get_mut(&id) {
+            if let Some(note) = self.debit_notes.get_mut(&id) {
                 note.status = DocumentStatus::Settled;
             }
-            let (at, session, kind) = (self.stamp(), session.clone(), EventKind::Settled);
-            self.payments.note_events.push(
+            let (at, session, kind) = (ports.stamp(), session.clone(), EventKind::Settled);
+            self.note_events.push(
                 &requestor,
                 DocumentEvent {
                     id,
@@ -267,30 +268,30 @@ impl State {
                     kind,
                 },
             );
-            self.wake(&Topic::DebitNoteEvents(requestor.clone()));
+            ports.wake(&Topic::DebitNoteEvents(requestor.clone()));
         }
-        let Some(invoice) = invoice.and_then(|id| self.payments.invoices.get_mut(&id)) else {
+        let Some(invoice) = invoice.and_then(|id| self.invoices.get_mut(&id)) else {
             return;
         };
         if invoice.status == DocumentStatus::Accepted && invoice.amount <= paid {
             invoice.status = DocumentStatus::Settled;
             let invoice = invoice.clone();
             let (id, amount) = (invoice.invoice_id.clone(), invoice.amount);
-            self.payments.totals.invoices_paid += 1;
-            self.post(
+            self.totals.invoices_paid += 1;
+            ports.post(
                 Actor::Daemon,
                 Fact::Settled {
                     invoice: id.clone(),
                 },
             );
-            self.record(
+            ports.record(
                 Actor::Daemon,
                 Event::InvoiceSettled {
                     invoice: id,
                     amount,
                 },
             );
-            self.tell_invoice(&invoice, EventKind::Settled);
+            self.tell_invoice(ports, &invoice, EventKind::Settled);
         }
     }
 }

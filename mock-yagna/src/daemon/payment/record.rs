@@ -7,7 +7,7 @@ use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, NodeId
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::world::State;
+use super::Payments;
 
 /// A charge that the driver has taken on, as `GET /allocations/{id}/orders` shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -77,24 +77,24 @@ pub(crate) struct PaymentFilter {
     pub(crate) driver: Option<String>,
 }
 
-impl State {
+impl Payments {
     /// The caller's payments, oldest first.
     pub(crate) fn payments(&self, payer: &NodeId, filter: &PaymentFilter) -> Vec<Payment> {
         let of_session = |payment: &Payment, session: &str| {
             let activities = payment.activity_payments.iter();
-            let activities = activities.filter_map(|p| self.payments.metered.get(&p.activity_id));
+            let activities = activities.filter_map(|p| self.metered.get(&p.activity_id));
             let agreements = payment.agreement_payments.iter().map(|p| &p.agreement_id);
             agreements.chain(activities).any(|agreement| {
-                let bill = self.payments.bills.get(agreement);
-                bill.is_some_and(|bill| bill.session.as_deref() == Some(session))
+                let tab = self.tabs.get(agreement);
+                tab.is_some_and(|tab| tab.session.as_deref() == Some(session))
             })
         };
         let word = |payment: &Payment, position: usize, wanted: &str| {
             payment.payment_platform.split('-').nth(position) == Some(wanted)
         };
-        let later = self.payments.payments_of.later_than(payer, filter.after);
+        let later = self.payments_of.later_than(payer, filter.after);
         later
-            .filter_map(|id| self.payments.payments.get(id))
+            .filter_map(|id| self.payments.get(id))
             .filter(|payment| {
                 filter
                     .driver
@@ -121,16 +121,15 @@ impl State {
     /// The caller's payment of this id.
     pub(crate) fn payment(&self, payer: &NodeId, id: &str) -> Option<&Payment> {
         self.payments
-            .payments
             .get(id)
             .filter(|payment| payment.payer_id == *payer)
     }
 
     /// The payments that cover a part of an invoice, or of the notes of its agreement.
     pub(crate) fn payments_of_invoice(&self, invoice: &Invoice) -> Vec<Payment> {
-        let ids = self.payments.paid_for.get(&invoice.agreement_id);
+        let ids = self.paid_for.get(&invoice.agreement_id);
         let all = ids.into_iter().flatten();
-        let all = all.filter_map(|id| self.payments.payments.get(id));
+        let all = all.filter_map(|id| self.payments.get(id));
         let covers = |payment: &&Payment| {
             payment
                 .agreement_payments
@@ -146,8 +145,7 @@ impl State {
 
     /// What the driver did for an allocation.
     pub(crate) fn orders(&self, allocation: &AllocationId) -> &[Order] {
-        self.payments
-            .orders
+        self.orders
             .get(allocation)
             .map(Vec::as_slice)
             .unwrap_or_default()

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::ServiceExt;
 
+use crate::FaultGuard;
 use crate::config::{Config, ProviderSpec};
-use crate::fault::{Effect, Fault, FaultGuard, NoAnswer};
+use crate::fault::{Effect, Fault, NoAnswer};
 use crate::{MockYagna, Timebase};
 
 /// What came back.

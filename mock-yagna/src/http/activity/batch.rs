@@ -48,7 +48,9 @@ async fn exec(
     let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
     let sent = world.with(|state| {
         own(state, &caller.node, &id)?;
-        state.exec(&id, &body.text)
+        state
+            .activities
+            .exec(&mut state.ports, &mut state.providers, &id, &body.text)
     });
     match sent {
         Err(ActivityError::Timeout) => Err(silence(&world, deadline).await),
@@ -84,12 +86,13 @@ async fn results(
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
         // What happened before the connection is not told, but for what was under way.
         let from = world.with(|state| {
-            let under_way = state.config.latency.under_way;
+            let under_way = state.ports.config.latency.under_way;
             let since = state
+                .ports
                 .now
                 .saturating_sub(under_way)
                 .unwrap_or(Timestamp::MIN);
-            let events = state.batch_events(&id, &batch, 0);
+            let events = state.activities.batch_events(&id, &batch, 0);
             events
                 .iter()
                 .take_while(|event| event.at() <= since)
@@ -100,12 +103,17 @@ async fn results(
     let wanted = query.command_index;
     // The end of the activity wakes its batches.
     let topics = [Topic::Batch(batch.clone())];
-    let began = world.with(|state| state.activity(&id).is_some_and(Activity::has_exe_unit));
+    let began = world.with(|state| {
+        state
+            .activities
+            .get(&id)
+            .is_some_and(Activity::has_exe_unit)
+    });
     let arrived = world.poll_until(&topics, deadline, |state| {
-        if began && state.activity(&id).is_some_and(Activity::is_lost) {
+        if began && state.activities.get(&id).is_some_and(Activity::is_lost) {
             return None;
         }
-        match state.batch_results(&id, &batch, wanted) {
+        match state.activities.batch_results(&id, &batch, wanted) {
             Ok((true, results)) => Some(Ok(results)),
             Ok((false, _)) => None,
             Err(error) => Some(Err(error)),
@@ -114,13 +122,13 @@ async fn results(
     let results = match arrived.await {
         Some(results) => results?,
         // Its exe-unit was killed meanwhile: the daemon gives up a second later.
-        None if world.with(|state| state.activity(&id).is_some_and(Activity::is_lost)) => {
+        None if world.with(|state| state.activities.get(&id).is_some_and(Activity::is_lost)) => {
             return Err(silence(&world, deadline + LOST_GRACE).await);
         }
         None if wanted.is_some() => return Err(ActivityError::Timeout.into()),
         None => {
             world
-                .with(|state| state.batch_results(&id, &batch, wanted))?
+                .with(|state| state.activities.batch_results(&id, &batch, wanted))?
                 .1
         }
     };
@@ -135,7 +143,7 @@ fn stream(world: World, id: ActivityId, batch: BatchId, first: usize) -> Respons
             let deadline = world.now() + PING;
             let topics = [Topic::Batch(batch.clone())];
             let news = world.poll_until(&topics, deadline, |state| {
-                let events = state.batch_events(&id, &batch, from);
+                let events = state.activities.batch_events(&id, &batch, from);
                 (!events.is_empty()).then(|| events.to_vec())
             });
             let mut text = String::new();

@@ -85,7 +85,11 @@ pub(super) async fn create(
         timeout: body.timeout,
         deposit: body.deposit,
     };
-    match world.with(|state| state.create_allocation(&me.node, spec)) {
+    match world.with(|state| {
+        state
+            .payments
+            .create_allocation(&mut state.ports, &me.node, spec)
+    }) {
         Ok(allocation) => Ok((StatusCode::CREATED, Json(allocation))),
         Err(error) => Err(refusal(error, request)),
     }
@@ -106,7 +110,9 @@ pub(super) async fn list(
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Json<Vec<Allocation>> {
     Json(world.with(|state| {
-        let live = state.allocations(&me.node, query.after_timestamp, query.max_items);
+        let live = state
+            .payments
+            .allocations(&me.node, query.after_timestamp, query.max_items);
         live.into_iter()
             .map(|allocation| allocation.to_wire())
             .collect()
@@ -119,7 +125,12 @@ pub(super) async fn get(
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Allocation>, ApiError> {
-    let found = world.with(|state| state.allocation(&me.node, &id).map(|found| found.to_wire()));
+    let found = world.with(|state| {
+        state
+            .payments
+            .allocation(&me.node, &id)
+            .map(|found| found.to_wire())
+    });
     found.map(Json).ok_or_else(unknown)
 }
 
@@ -131,7 +142,11 @@ pub(super) async fn amend(
     TextJson(body): TextJson<AllocationUpdate>,
 ) -> Result<Json<Allocation>, ApiError> {
     let request = serde_json::to_value(&body).unwrap_or_default();
-    let amended = world.with(|state| state.amend_allocation(&me.node, &id, body));
+    let amended = world.with(|state| {
+        state
+            .payments
+            .amend_allocation(&mut state.ports, &me.node, &id, body)
+    });
     amended.map(Json).map_err(|error| refusal(error, request))
 }
 
@@ -141,7 +156,11 @@ pub(super) async fn release(
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let released = world.with(|state| state.release_allocation(&me.node, &id));
+    let released = world.with(|state| {
+        state
+            .payments
+            .release_allocation(&mut state.ports, &me.node, &id)
+    });
     released
         .map(|()| Json(Value::Null))
         .map_err(|error| refusal(error, Value::Null))
@@ -154,8 +173,8 @@ pub(super) async fn orders(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Order>>, ApiError> {
     let found = world.with(|state| {
-        let allocation = state.allocation(&me.node, &id)?;
-        Some(state.orders(&allocation.id).to_vec())
+        let allocation = state.payments.allocation(&me.node, &id)?;
+        Some(state.payments.orders(&allocation.id).to_vec())
     });
     found.map(Json).ok_or_else(unknown)
 }
@@ -167,7 +186,7 @@ pub(super) async fn expenditures(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let found = world.with(|state| {
-        let allocation = state.allocation(&me.node, &id)?;
+        let allocation = state.payments.allocation(&me.node, &id)?;
         let rows = allocation
             .expenditures
             .iter()
@@ -210,7 +229,7 @@ pub(super) async fn decorations(
             "invalid type: string {decoded:?}, expected a borrowed string"
         )));
     }
-    let decoration = world.with(|state| state.demand_decoration(&me.node, ids.split(',')));
+    let decoration = world.with(|state| state.payments.demand_decoration(&me.node, ids.split(',')));
     decoration.map(Json).ok_or_else(unknown)
 }
 

@@ -48,7 +48,8 @@ pub(super) async fn invoices(
     Caller(me): Caller,
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Json<Vec<Invoice>> {
-    let page = |state: &mut Network| query.page(state.invoices(&me.node, query.after_timestamp));
+    let page =
+        |state: &mut Network| query.page(state.payments.invoices(&me.node, query.after_timestamp));
     Json(world.with(page))
 }
 
@@ -58,7 +59,9 @@ pub(super) async fn debit_notes(
     Caller(me): Caller,
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Json<Vec<DebitNote>> {
-    let page = |state: &mut Network| query.page(state.debit_notes(&me.node, query.after_timestamp));
+    let page = |state: &mut Network| {
+        query.page(state.payments.debit_notes(&me.node, query.after_timestamp))
+    };
     Json(world.with(page))
 }
 
@@ -69,7 +72,7 @@ pub(super) async fn invoice(
     Path(id): Path<String>,
 ) -> Result<Json<Invoice>, ApiError> {
     world
-        .with(|state| state.invoice(&me.node, &id).cloned())
+        .with(|state| state.payments.invoice(&me.node, &id).cloned())
         .map(Json)
         .ok_or_else(unknown)
 }
@@ -81,7 +84,7 @@ pub(super) async fn debit_note(
     Path(id): Path<String>,
 ) -> Result<Json<DebitNote>, ApiError> {
     world
-        .with(|state| state.debit_note(&me.node, &id).cloned())
+        .with(|state| state.payments.debit_note(&me.node, &id).cloned())
         .map(Json)
         .ok_or_else(unknown)
 }
@@ -93,8 +96,8 @@ pub(super) async fn invoice_payments(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<SignedPayment>>, ApiError> {
     let found = world.with(|state| {
-        let invoice = state.invoice(&me.node, &id)?;
-        Some(signed(state.payments_of_invoice(invoice)))
+        let invoice = state.payments.invoice(&me.node, &id)?;
+        Some(signed(state.payments.payments_of_invoice(invoice)))
     });
     found.map(Json).ok_or_else(unknown)
 }
@@ -113,7 +116,11 @@ pub(super) async fn accept_invoice(
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
     check_timeout(query.timeout)?;
-    let outcome = world.with(|state| state.accept_invoice(&me.node, &id, &body));
+    let outcome = world.with(|state| {
+        state
+            .payments
+            .accept_invoice(&mut state.ports, &me.node, &id, &body)
+    });
     decided(&world, outcome, &query, "accepting Invoice").await
 }
 
@@ -126,7 +133,11 @@ pub(super) async fn accept_debit_note(
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
     check_timeout(query.timeout)?;
-    let outcome = world.with(|state| state.accept_debit_note(&me.node, &id, &body));
+    let outcome = world.with(|state| {
+        state
+            .payments
+            .accept_debit_note(&mut state.ports, &me.node, &id, &body)
+    });
     decided(&world, outcome, &query, "accepting Debit Note").await
 }
 
@@ -166,7 +177,11 @@ pub(super) async fn reject_invoice(
         total_amount_accepted: body.total_amount_accepted,
         message: body.message,
     };
-    let outcome = world.with(|state| state.reject_invoice(&me.node, &id, rejection));
+    let outcome = world.with(|state| {
+        state
+            .payments
+            .reject_invoice(&mut state.ports, &me.node, &id, rejection)
+    });
     decided(&world, outcome, &query, "rejecting Invoice").await
 }
 
@@ -203,7 +218,7 @@ async fn is_told(world: &World, provider: &NodeId, timeout: Option<f64>) -> bool
         if now >= end || world.is_stopping() {
             return false;
         }
-        if world.with(|state| state.is_reachable(provider)) {
+        if world.with(|state| state.providers.reaches(provider)) {
             return true;
         }
         let next = now.saturating_add(AGAIN).unwrap_or(end).min(end);
@@ -247,7 +262,7 @@ async fn look<R>(
     deadline: Timestamp,
     mut attempt: impl FnMut(&mut Network) -> Option<R>,
 ) -> Option<R> {
-    let pace = world.with(|state| state.config.latency.payment_events);
+    let pace = world.with(|state| state.ports.config.latency.payment_events);
     if pace.is_zero() {
         return world.poll_until(topics, deadline, attempt).await;
     }
@@ -277,7 +292,7 @@ pub(super) async fn invoice_events(
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::InvoiceEvents(me.node.clone())];
     let found = look(&world, &topics, deadline, |state| {
-        let found = state.invoice_events(&me.node, &filter);
+        let found = state.payments.invoice_events(&me.node, &filter);
         (!found.is_empty()).then_some(found)
     });
     let found = found.await.unwrap_or_default();
@@ -301,7 +316,7 @@ pub(super) async fn debit_note_events(
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::DebitNoteEvents(me.node.clone())];
     let found = look(&world, &topics, deadline, |state| {
-        let found = state.debit_note_events(&me.node, &filter);
+        let found = state.payments.debit_note_events(&me.node, &filter);
         (!found.is_empty()).then_some(found)
     });
     let found = found.await.unwrap_or_default();

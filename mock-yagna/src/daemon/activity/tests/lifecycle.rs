@@ -153,7 +153,8 @@ async fn a_silent_provider_is_a_timeout() {
     let agreement = api.approved().await;
     api.mock.world().with(|state| {
         let provider = state.providers.by_name["alice"].clone();
-        state.set_online(&provider, false);
+        let (agents, mut net) = state.agents();
+        agents.set_online(&mut net, &provider, false);
     });
     let body = json!(agreement).to_string();
     let answer = api.post(&format!("{ACTIVITY}?timeout=2"), &body).await;
@@ -343,7 +344,8 @@ async fn an_activity_of_a_silent_provider_is_a_timeout_but_can_still_be_looked_u
     let activity = api.ready().await;
     api.mock.world().with(|state| {
         let provider = state.providers.by_name["alice"].clone();
-        state.set_online(&provider, false);
+        let (agents, mut net) = state.agents();
+        agents.set_online(&mut net, &provider, false);
     });
     let one = format!("{ACTIVITY}/{activity}");
     let exec = api

@@ -1,139 +1,85 @@
-//! From the requestor's confirmation to the provider's decision, and waiting for it.
+//! From the requestor's confirmation to the provider's answer, and waiting for it.
 //!
-//! Does not own what makes a provider refuse (`agent`), nor what follows an end
-//! (`termination`).
-
-use std::sync::Arc;
+//! Does not own: what the provider decides (`agent::decide`), what follows an end (`termination`).
 
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementEventKind, AgreementState};
 use golem_wire::{AgreementId, NodeId};
-use jiff::Timestamp;
 
-use super::MarketError;
-use crate::behaviour::Step;
-use crate::daemon::market::Due;
+use super::{Market, MarketError};
 use crate::journal::Event;
-use crate::world::{Action, State, Topic};
+use crate::ports::{Notice, Ports};
+use crate::provider::Providers;
+use crate::topics::Topic;
 
-impl State {
+impl Market {
     /// The requestor binds itself; now the provider may approve.
     pub(crate) fn confirm_agreement(
         &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
         requestor: &NodeId,
         id: &AgreementId,
         session: Option<String>,
     ) -> Result<(), MarketError> {
-        self.can_reach(id)?;
+        self.can_reach(providers, id)?;
         let agreement = self.step_agreement(requestor, id, AgreementState::Pending)?;
         agreement.confirmed = true;
         agreement.app_session = session;
-        let provider = agreement.provider.clone();
-        let subscription = Arc::clone(&agreement.subscription);
-        self.record(
-            self.actor(requestor),
-            Event::AgreementConfirmed {
-                agreement: id.clone(),
-            },
-        );
-        self.wake(&Topic::Agreement(id.clone()));
-        let Some(behaviour) = self.provider(&provider).map(|p| p.spec.behaviour.clone()) else {
-            return Ok(());
+        let event = Event::AgreementConfirmed {
+            agreement: id.clone(),
         };
-        // Agents look at what comes to the offer that stands: an agreement on an earlier one waits
-        // until its `validTo`.
-        if !behaviour.never_approve && subscription.stands(self.now) {
-            let own = self.own_latency(&provider, |l| &l.approval);
-            let at = self
-                .now
-                .checked_add(own.unwrap_or(behaviour.approve_after))
-                .unwrap_or(Timestamp::MAX);
-            let ticket = self
-                .timeline
-                .schedule(at, Action::Market(Due::Decide(id.clone())));
-            if let Some(agreement) = self.market.agreements.get_mut(id) {
-                agreement.scheduled.push(ticket);
-            }
-        }
+        ports.record(ports.actor(requestor), event);
+        ports.wake(&Topic::Agreement(id.clone()));
+        ports.tell(Notice::AgreementProposed(id.clone()));
         Ok(())
     }
 
-    /// The provider approves or rejects what the requestor confirmed.
-    pub(in crate::daemon::market) fn decide_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
+    /// The provider rejects what the requestor confirmed; answers whether it still could.
+    pub(crate) fn reject_agreement(
+        &mut self,
+        ports: &mut Ports,
+        id: &AgreementId,
+        reason: Reason,
+    ) -> bool {
+        let Some(agreement) = self.agreements.get_mut(id) else {
+            return false;
         };
-        let node = agreement.provider.clone();
-        if agreement.state != AgreementState::Pending
-            || !self.answers(&node)
-            || self.dies_before(&node, Step::Approval)
-        {
-            return;
+        if agreement.step(AgreementState::Rejected).is_err() {
+            return false;
         }
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
-            return;
+        let event = Event::AgreementRejected {
+            agreement: id.clone(),
+            reason: reason.message.clone(),
         };
-        let Some(provider) = self.providers.by_id.get_mut(&node) else {
-            return;
-        };
-        if let Some(reason) = provider.refusal() {
-            if agreement.step(AgreementState::Rejected).is_ok() {
-                let message = reason.message.clone();
-                let event = Event::AgreementRejected {
-                    agreement: id.clone(),
-                    reason: message,
-                };
-                self.record(self.actor(&node), event);
-                let reason = Some(reason);
-                self.log_agreement(id, AgreementEventKind::AgreementRejectedEvent { reason });
-                self.leave_agreement(id);
-            }
-        } else if agreement.step(AgreementState::Approved).is_ok() {
-            provider.busy += 1;
-            self.approve(id, &node);
-            self.may_die_after(&node, Step::Approval);
-        }
+        ports.record(ports.actor(&agreement.provider), event);
+        let reason = Some(reason);
+        self.log_agreement(
+            ports,
+            id,
+            AgreementEventKind::AgreementRejectedEvent { reason },
+        );
+        self.leave_agreement(ports, id);
+        true
     }
 
-    fn approve(&mut self, id: &AgreementId, node: &NodeId) {
-        let approved_at = self.stamp();
-        let early = self
-            .provider(node)
-            .and_then(|p| p.spec.behaviour.terminate_after);
-        let early = early.and_then(|after| self.now.checked_add(after).ok());
-        if let Some(agreement) = self.market.agreements.get_mut(id) {
-            agreement.approved_at = Some(approved_at);
-            for ticket in std::mem::take(&mut agreement.scheduled) {
-                self.timeline.cancel(ticket);
-            }
-            if let Some(at) = early {
-                let mut reason = Reason::from("provider needs its machine back");
-                reason
-                    .extra
-                    .insert("golem.provider.code".into(), "Shutdown".into());
-                let due = Action::Market(Due::Terminate(id.clone(), reason));
-                agreement.scheduled.push(self.timeline.schedule(at, due));
-            }
+    /// The provider approves what the requestor confirmed; answers whether it still could.
+    pub(crate) fn approve_agreement(&mut self, ports: &mut Ports, id: &AgreementId) -> bool {
+        let Some(agreement) = self.agreements.get_mut(id) else {
+            return false;
+        };
+        if agreement.step(AgreementState::Approved).is_err() {
+            return false;
         }
-        self.record(
-            self.actor(node),
-            Event::AgreementApproved {
-                agreement: id.clone(),
-            },
-        );
-        self.log_agreement(id, AgreementEventKind::AgreementApprovedEvent);
-        self.wake(&Topic::Agreement(id.clone()));
-        self.agreement_approved(id);
-        let silent_after = self
-            .provider(node)
-            .and_then(|p| p.spec.behaviour.silent_after);
-        if let Some(after) = silent_after {
-            let at = self.now.saturating_add(after).unwrap_or(Timestamp::MAX);
-            self.timeline
-                .schedule(at, Action::Market(Due::Silence(node.clone())));
-        }
-        // A provider with room for more stays on the market.
-        self.offer_once_more(node);
+        agreement.approved_at = Some(ports.stamp());
+        ports.cancel(agreement.expiry.take());
+        let event = Event::AgreementApproved {
+            agreement: id.clone(),
+        };
+        ports.record(ports.actor(&agreement.provider), event);
+        self.log_agreement(ports, id, AgreementEventKind::AgreementApprovedEvent);
+        ports.wake(&Topic::Agreement(id.clone()));
+        true
     }
 
     /// What waiting for approval answers now; `Ok(false)`: nothing yet.

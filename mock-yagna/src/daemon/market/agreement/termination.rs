@@ -4,48 +4,60 @@ use golem_wire::common::Reason;
 use golem_wire::market::{AgreementEvent, AgreementEventKind, AgreementState, Party};
 use golem_wire::{AgreementId, NodeId};
 
-use super::MarketError;
+use super::{Market, MarketError};
 use crate::journal::{Actor, Event};
-use crate::world::{State, Topic};
+use crate::ports::{Notice, Ports};
+use crate::provider::Providers;
+use crate::topics::Topic;
 
-impl State {
+impl Market {
     /// The requestor withdraws before the approval.
     pub(crate) fn cancel_agreement(
         &mut self,
+        ports: &mut Ports,
         requestor: &NodeId,
         id: &AgreementId,
         reason: Option<Reason>,
     ) -> Result<(), MarketError> {
         self.step_agreement(requestor, id, AgreementState::Cancelled)?;
-        self.record(
-            self.actor(requestor),
+        ports.record(
+            ports.actor(requestor),
             Event::AgreementCancelled {
                 agreement: id.clone(),
             },
         );
-        self.log_agreement(id, AgreementEventKind::AgreementCancelledEvent { reason });
-        self.leave_agreement(id);
+        self.log_agreement(
+            ports,
+            id,
+            AgreementEventKind::AgreementCancelledEvent { reason },
+        );
+        self.leave_agreement(ports, id);
         Ok(())
     }
 
     /// One of its sides ends an approved agreement.
     pub(crate) fn terminate_by(
         &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
         party: &NodeId,
         id: &AgreementId,
         reason: Option<Reason>,
     ) -> Result<(), MarketError> {
-        let agreement = self.market.agreements.get_mut(id);
+        let agreement = self.agreements.get_mut(id);
         let Some(agreement) = agreement.filter(|agreement| agreement.is_known_to(party)) else {
-            return self.terminate_by_requestor(party, id, reason);
+            return self.terminate_by_requestor(ports, providers, party, id, reason);
         };
         agreement.step(AgreementState::Terminated)?;
-        self.end_agreement(id, Party::Provider, self.actor(party), reason);
+        let actor = ports.actor(party);
+        self.end_agreement(ports, id, Party::Provider, actor, reason);
         Ok(())
     }
 
     fn terminate_by_requestor(
         &mut self,
+        ports: &mut Ports,
+        providers: &Providers,
         requestor: &NodeId,
         id: &AgreementId,
         reason: Option<Reason>,
@@ -53,31 +65,40 @@ impl State {
         let found = self.own_agreement(requestor, id);
         let found = found.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
         if found.state == AgreementState::Approved {
-            self.can_reach(id)?;
-            let provider = self.agreement(id).and_then(|a| self.provider(&a.provider));
-            if provider.is_some_and(|p| p.spec.behaviour.refuse_termination) {
+            self.can_reach(providers, id)?;
+            let behaviour = self
+                .agreement(id)
+                .and_then(|agreement| providers.behaviour(&agreement.provider));
+            if behaviour.is_some_and(|behaviour| behaviour.refuse_termination) {
                 return Err(MarketError::TerminationRefused(id.clone()));
             }
         }
         self.step_agreement(requestor, id, AgreementState::Terminated)?;
-        self.end_agreement(id, Party::Requestor, self.actor(requestor), reason);
+        let actor = ports.actor(requestor);
+        self.end_agreement(ports, id, Party::Requestor, actor, reason);
         Ok(())
     }
 
     /// The provider ends an approved agreement; nothing happens in any other state.
-    pub(crate) fn terminate_by_provider(&mut self, id: &AgreementId, reason: Reason) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
+    pub(crate) fn terminate_by_provider(
+        &mut self,
+        ports: &mut Ports,
+        id: &AgreementId,
+        reason: Reason,
+    ) {
+        let Some(agreement) = self.agreements.get_mut(id) else {
             return;
         };
         if agreement.step(AgreementState::Terminated).is_err() {
             return;
         }
-        let actor = self.actor(&self.market.agreements[id].provider);
-        self.end_agreement(id, Party::Provider, actor, Some(reason));
+        let actor = ports.actor(&self.agreements[id].provider);
+        self.end_agreement(ports, id, Party::Provider, actor, Some(reason));
     }
 
     fn end_agreement(
         &mut self,
+        ports: &mut Ports,
         id: &AgreementId,
         terminator: Party,
         actor: Actor,
@@ -90,67 +111,51 @@ impl State {
             agreement: id.clone(),
             reason: message,
         };
-        self.record(actor, event);
+        ports.record(actor, event);
         let signature = String::new();
         let kind = AgreementEventKind::AgreementTerminatedEvent {
             terminator,
             signature,
             reason,
         };
-        let event = self.log_agreement(id, kind);
-        if let Some(agreement) = self.market.agreements.get_mut(id) {
+        let event = self.log_agreement(ports, id, kind);
+        if let Some(agreement) = self.agreements.get_mut(id) {
             agreement.ended_at = event.as_ref().map(|event| event.event_date);
             agreement.terminated = event;
         }
-        self.leave_agreement(id);
+        self.leave_agreement(ports, id);
     }
 
-    /// What follows every end of an agreement, approved or not: the provider is free again.
-    pub(super) fn leave_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
+    /// What follows every end of an agreement, approved or not.
+    pub(super) fn leave_agreement(&mut self, ports: &mut Ports, id: &AgreementId) {
+        let Some(agreement) = self.agreements.get_mut(id) else {
             return;
         };
-        let provider = agreement.provider.clone();
-        let demand = agreement.demand.demand_id.clone();
-        let approved = agreement.was_approved();
-        // Of one that came to an earlier offer the provider knows nothing.
-        let heard = agreement.subscription.stands(self.now);
-        for ticket in std::mem::take(&mut agreement.scheduled) {
-            self.timeline.cancel(ticket);
+        ports.cancel(agreement.expiry.take());
+        ports.wake(&Topic::Agreement(id.clone()));
+        if agreement.was_approved() {
+            ports.tell(Notice::AgreementEnded(id.clone()));
         }
-        self.wake(&Topic::Agreement(id.clone()));
-        if approved {
-            self.end_activities_of(id);
-            self.agreement_ended(id);
-            if let Some(provider) = self.providers.by_id.get_mut(&provider) {
-                provider.busy = provider.busy.saturating_sub(1);
-            }
-        }
-        let brings_fresh_offers = self
-            .provider(&provider)
-            .is_none_or(|p| p.spec.behaviour.reoffer);
-        if approved && !brings_fresh_offers {
-            // The daemon itself proposes the standing offer again.
-            self.match_again(&demand, &provider);
-        }
-        if approved || heard {
-            self.offer_again(&provider);
-        }
+        ports.tell(Notice::AgreementLeft(id.clone()));
     }
 
     /// The time to approve is over. Nobody is woken: waiting clients run into their own timeout.
-    pub(in crate::daemon::market) fn expire_agreement(&mut self, id: &AgreementId) {
-        let Some(agreement) = self.market.agreements.get_mut(id) else {
+    pub(in crate::daemon::market) fn expire_agreement(
+        &mut self,
+        ports: &mut Ports,
+        id: &AgreementId,
+    ) {
+        let Some(agreement) = self.agreements.get_mut(id) else {
             return;
         };
         if agreement.step(AgreementState::Expired).is_ok() {
-            self.record(
+            ports.record(
                 Actor::Daemon,
                 Event::AgreementExpired {
                     agreement: id.clone(),
                 },
             );
-            self.leave_agreement(id);
+            self.leave_agreement(ports, id);
         }
     }
 

@@ -346,7 +346,10 @@ async fn a_scan_as_an_event_stream_shows_what_is_published_later_and_stays_open(
     let first = offer(frame().await);
     assert_eq!(first["properties"]["golem.node.id.name"], "alice");
     let provider = golem_wire::NodeId::new(first["providerId"].as_str().expect("an id"));
-    api.mock.world().with(|state| state.offer_again(&provider));
+    api.mock.world().with(|state| {
+        let (agents, mut net) = state.agents();
+        agents.offer_again(&mut net, &provider);
+    });
     let second = offer(frame().await);
     assert_eq!(second["providerId"], first["providerId"]);
     assert_ne!(second["offerId"], first["offerId"]);

@@ -7,7 +7,7 @@ use golem_wire::{AllocationId, Glm, NodeId};
 use jiff::SignedDuration;
 
 use super::desk::{Desk, activity, glm};
-use crate::daemon::payment::bill::Terms;
+use crate::agent::Terms;
 use crate::daemon::payment::*;
 
 #[test]
@@ -22,11 +22,11 @@ fn an_agreement_is_billed_accepted_and_paid_to_the_last_digit() {
             ..terms
         },
     );
-    desk.state.open_meter(&activity("a"), &agreement);
+    desk.open_meter(&activity("a"), &agreement);
     desk.advance(60);
-    desk.state.issue_debit_note(&activity("a"), &[60.0], false);
+    desk.issue_debit_note(&activity("a"), &[60.0], false);
     desk.advance(60);
-    desk.state.issue_debit_note(&activity("a"), &[120.0], false);
+    desk.issue_debit_note(&activity("a"), &[120.0], false);
     let dues: Vec<_> = desk
         .state
         .payments
@@ -41,19 +41,19 @@ fn an_agreement_is_billed_accepted_and_paid_to_the_last_digit() {
     );
     desk.accept_note(0, &allocation).expect("accepted");
     assert_eq!(
-        desk.state.unsettled(),
+        desk.state.payments.unsettled(),
         Glm::ZERO,
         "a note without due date is not paid by itself"
     );
     desk.accept_note(1, &allocation).expect("accepted");
-    assert_eq!(desk.state.unsettled(), glm("0.022"));
+    assert_eq!(desk.state.payments.unsettled(), glm("0.022"));
     desk.advance(15);
     assert_eq!(
         [desk.note_status(0), desk.note_status(1)],
         [DocumentStatus::Settled, DocumentStatus::Settled]
     );
-    desk.state.close_meter(&activity("a"), &[135.5]);
-    desk.state.close_bill(&agreement);
+    desk.close_meter(&activity("a"), &[135.5]);
+    desk.close_bill(&agreement);
     desk.advance(1);
     let invoice = &desk.state.payments.invoices[0];
     assert_eq!(
@@ -64,7 +64,8 @@ fn an_agreement_is_billed_accepted_and_paid_to_the_last_digit() {
     assert_eq!(desk.invoice_status(0), DocumentStatus::Accepted);
     let me = desk.me.clone();
     desk.state
-        .release_allocation(&me, allocation.as_str())
+        .payments
+        .release_allocation(&mut desk.state.ports, &me, allocation.as_str())
         .expect("live");
     desk.advance(15);
     assert_eq!(desk.invoice_status(0), DocumentStatus::Settled);
@@ -73,15 +74,18 @@ fn an_agreement_is_billed_accepted_and_paid_to_the_last_digit() {
         DocumentStatus::Received,
         "the invoice covers the last note"
     );
-    let totals = desk.state.payment_totals();
+    let totals = desk.state.payments.totals();
     assert_eq!(
         (totals.invoiced, totals.accepted, totals.paid),
         (glm("0.02355"), glm("0.02355"), glm("0.02355"))
     );
-    let payments = desk.state.payments(&desk.me, &PaymentFilter::default());
+    let payments = desk
+        .state
+        .payments
+        .payments(&desk.me, &PaymentFilter::default());
     assert_eq!(payments.len(), 2);
-    assert_eq!(desk.state.violations(), []);
-    assert_eq!(desk.state.open_items(), []);
+    assert_eq!(desk.state.ports.ledger.violations(), []);
+    assert_eq!(desk.state.ports.ledger.open_items(), []);
 }
 
 #[test]
@@ -90,9 +94,9 @@ fn an_invoice_pays_what_unpayable_notes_accepted_even_when_nothing_is_left_to_ac
     let allocation = desk.allocate(glm("1")).expect("enough");
     let terms = desk.terms();
     let agreement = desk.open("g", terms);
-    desk.state.open_meter(&activity("a"), &agreement);
-    desk.state.close_meter(&activity("a"), &[100.0]);
-    desk.state.close_bill(&agreement);
+    desk.open_meter(&activity("a"), &agreement);
+    desk.close_meter(&activity("a"), &[100.0]);
+    desk.close_bill(&agreement);
     desk.advance(1);
     desk.accept_note(0, &allocation).expect("accepted");
     desk.advance(100);
@@ -103,7 +107,7 @@ fn an_invoice_pays_what_unpayable_notes_accepted_even_when_nothing_is_left_to_ac
         (desk.note_status(0), desk.invoice_status(0)),
         (DocumentStatus::Settled, DocumentStatus::Settled)
     );
-    assert_eq!(desk.state.payment_totals().paid, glm("0.02"));
+    assert_eq!(desk.state.payments.totals().paid, glm("0.02"));
 }
 
 #[test]
@@ -112,12 +116,12 @@ fn an_agreement_without_activities_costs_nothing_and_is_settled_when_accepted() 
     let allocation = desk.allocate(Glm::ZERO).expect("nothing needed");
     let terms = desk.terms();
     let agreement = desk.open("g", terms);
-    desk.state.close_bill(&agreement);
+    desk.close_bill(&agreement);
     desk.advance(1);
     assert_eq!(desk.state.payments.invoices[0].amount, Glm::ZERO);
     desk.accept_invoice(0, &allocation).expect("accepted");
     assert_eq!(desk.invoice_status(0), DocumentStatus::Settled);
-    assert_eq!(desk.state.payment_totals().invoices_paid, 1);
+    assert_eq!(desk.state.payments.totals().invoices_paid, 1);
 }
 
 #[test]
@@ -163,13 +167,14 @@ fn decisions_about_an_invoice_follow_the_table() {
     let small = desk.allocate(glm("0.0001")).expect("enough");
     let released = desk.allocate(glm("1")).expect("enough");
     desk.state
-        .release_allocation(&me, released.as_str())
+        .payments
+        .release_allocation(&mut desk.state.ports, &me, released.as_str())
         .expect("live");
     let terms = desk.terms();
     let agreement = desk.open("g", terms);
-    desk.state.open_meter(&activity("a"), &agreement);
-    desk.state.close_meter(&activity("a"), &[100.0]);
-    desk.state.close_bill(&agreement);
+    desk.open_meter(&activity("a"), &agreement);
+    desk.close_meter(&activity("a"), &[100.0]);
+    desk.close_bill(&agreement);
     desk.advance(1);
     let id = desk.state.payments.invoices[0].invoice_id.clone();
     for (step, (op, answer, status)) in table.into_iter().enumerate() {
@@ -185,7 +190,9 @@ fn decisions_about_an_invoice_follow_the_table() {
                     total_amount_accepted: glm(amount),
                     allocation_id,
                 };
-                desk.state.accept_invoice(&me, id.as_str(), &body)
+                desk.state
+                    .payments
+                    .accept_invoice(&mut desk.state.ports, &me, id.as_str(), &body)
             }
             Op::Reject => {
                 let rejection = Rejection {
@@ -193,7 +200,12 @@ fn decisions_about_an_invoice_follow_the_table() {
                     total_amount_accepted: Glm::ZERO,
                     message: None,
                 };
-                desk.state.reject_invoice(&me, id.as_str(), rejection)
+                desk.state.payments.reject_invoice(
+                    &mut desk.state.ports,
+                    &me,
+                    id.as_str(),
+                    rejection,
+                )
             }
         };
         let answer = answer.map_err(|error| match error {
@@ -209,7 +221,9 @@ fn decisions_about_an_invoice_follow_the_table() {
         allocation_id: money,
     };
     assert_eq!(
-        desk.state.accept_invoice(&stranger, id.as_str(), &body),
+        desk.state
+            .payments
+            .accept_invoice(&mut desk.state.ports, &stranger, id.as_str(), &body),
         Err(E::Unknown)
     );
 }
@@ -226,14 +240,15 @@ fn accepting_a_note_covers_the_earlier_ones_and_moves_the_deadline_to_the_next()
             ..terms
         },
     );
-    desk.state.open_meter(&activity("a"), &agreement);
+    desk.open_meter(&activity("a"), &agreement);
     for used in [10.0, 20.0, 30.0] {
         desk.advance(10);
-        desk.state.issue_debit_note(&activity("a"), &[used], false);
+        desk.issue_debit_note(&activity("a"), &[used], false);
     }
     let deadline = |desk: &mut Desk| {
         let ticket = desk
             .state
+            .agents
             .meter(&activity("a"))
             .and_then(|meter| meter.deadline);
         ticket.map(|(at, _)| at.as_second())
@@ -246,7 +261,7 @@ fn accepting_a_note_covers_the_earlier_ones_and_moves_the_deadline_to_the_next()
     assert_eq!(deadline(&mut desk), Some(270));
     desk.accept_note(2, &allocation).expect("accepted");
     assert_eq!(deadline(&mut desk), None);
-    assert_eq!(desk.state.payment_totals().accepted, glm("0.013"));
+    assert_eq!(desk.state.payments.totals().accepted, glm("0.013"));
 }
 
 #[test]
@@ -274,15 +289,18 @@ fn funds_are_never_promised_twice() {
     };
     assert!(
         desk.state
-            .amend_allocation(&me, first.as_str(), amend("10.1"))
+            .payments
+            .amend_allocation(&mut desk.state.ports, &me, first.as_str(), amend("10.1"))
             .is_err()
     );
     desk.state
-        .amend_allocation(&me, first.as_str(), amend("10"))
+        .payments
+        .amend_allocation(&mut desk.state.ports, &me, first.as_str(), amend("10"))
         .expect("all of it");
     assert!(desk.allocate(glm("0.1")).is_err());
     desk.state
-        .release_allocation(&me, first.as_str())
+        .payments
+        .release_allocation(&mut desk.state.ports, &me, first.as_str())
         .expect("live");
     desk.allocate(glm("10")).expect("free again");
     desk.allocate(glm("-1"))
@@ -298,22 +316,26 @@ fn an_allocation_releases_itself_at_its_amended_timeout() {
     let mut desk = Desk::new("10");
     let me = desk.me.clone();
     let id = desk.allocate(glm("1")).expect("enough");
-    let timeout = Some(desk.state.now + SignedDuration::from_secs(5));
+    let timeout = Some(desk.state.ports.now + SignedDuration::from_secs(5));
     let update = AllocationUpdate {
         timeout,
         ..Default::default()
     };
     desk.state
-        .amend_allocation(&me, id.as_str(), update)
+        .payments
+        .amend_allocation(&mut desk.state.ports, &me, id.as_str(), update)
         .expect("in the future");
     desk.advance(4);
-    assert!(desk.state.allocation(&me, id.as_str()).is_some());
+    assert!(desk.state.payments.allocation(&me, id.as_str()).is_some());
     desk.advance(1);
-    assert!(desk.state.allocation(&me, id.as_str()).is_none());
-    let again = desk.state.release_allocation(&me, id.as_str());
+    assert!(desk.state.payments.allocation(&me, id.as_str()).is_none());
+    let again = desk
+        .state
+        .payments
+        .release_allocation(&mut desk.state.ports, &me, id.as_str());
     assert_eq!(
         again,
         Err(FundsError::Refused(AllocationError::Released(id)))
     );
-    assert_eq!(desk.state.violations(), []);
+    assert_eq!(desk.state.ports.ledger.violations(), []);
 }

@@ -7,11 +7,10 @@ use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::agent::{Agents, Bill, Network, Tariff, Terms};
 use crate::config::Config;
-use crate::daemon::payment::bill::{Bill, Terms};
-use crate::daemon::payment::tariff::Tariff;
 use crate::daemon::payment::*;
-use crate::world::{Action, State};
+use crate::world::State;
 
 pub(super) const PLATFORM: &str = "erc20-holesky-tglm";
 
@@ -33,6 +32,7 @@ impl Desk {
         };
         let state = State::new(config, Timestamp::UNIX_EPOCH);
         let me = state
+            .ports
             .identities
             .by_key("secret")
             .expect("the default key")
@@ -60,13 +60,8 @@ impl Desk {
     pub(super) fn open(&mut self, agreement: &str, terms: Terms) -> AgreementId {
         let id = AgreementId::new(agreement);
         let provider = NodeId::new("0xb0b");
-        self.state.open_bill(Bill::new(
-            id.clone(),
-            self.me.clone(),
-            provider,
-            None,
-            terms,
-        ));
+        let bill = Bill::new(id.clone(), self.me.clone(), provider, terms);
+        self.agents(|agents, net| agents.open_bill(net, bill, None));
         id
     }
 
@@ -79,20 +74,38 @@ impl Desk {
             deposit: None,
         };
         self.state
-            .create_allocation(&self.me, spec)
+            .payments
+            .create_allocation(&mut self.state.ports, &self.me, spec)
             .map(|allocation| allocation.allocation_id)
     }
 
+    /// Has the agents do something.
+    fn agents<R>(&mut self, deed: impl FnOnce(&mut Agents, &mut Network<'_>) -> R) -> R {
+        let (agents, mut net) = self.state.agents();
+        deed(agents, &mut net)
+    }
+
+    pub(super) fn open_meter(&mut self, id: &ActivityId, agreement: &AgreementId) {
+        self.agents(|agents, net| agents.open_meter(net, id, agreement));
+    }
+
+    pub(super) fn close_meter(&mut self, id: &ActivityId, usage: &[f64]) {
+        self.agents(|agents, net| agents.close_meter(net, id, usage));
+    }
+
+    pub(super) fn close_bill(&mut self, agreement: &AgreementId) {
+        self.agents(|agents, net| agents.close_bill(net, agreement));
+    }
+
+    pub(super) fn issue_debit_note(&mut self, id: &ActivityId, usage: &[f64], last: bool) {
+        self.agents(|agents, net| agents.issue_debit_note(net, id, usage, last));
+    }
+
+    /// Lets time pass, and what is due happen.
     pub(super) fn advance(&mut self, seconds: i64) {
-        let until = self.state.now + SignedDuration::from_secs(seconds);
-        while let Some((due, action)) = self.state.timeline.pop_due(until) {
-            self.state.now = self.state.now.max(due);
-            if let Action::Payment(due) = action {
-                self.state.payment_due(due);
-            }
-            self.state.check_laws();
-        }
-        self.state.now = until;
+        self.state.end_step();
+        let until = self.state.ports.now + SignedDuration::from_secs(seconds);
+        self.state.run_due(until);
     }
 
     pub(super) fn accept_invoice(
@@ -109,7 +122,8 @@ impl Desk {
             allocation_id: allocation.clone(),
         };
         self.state
-            .accept_invoice(&self.me.clone(), id.as_str(), &body)
+            .payments
+            .accept_invoice(&mut self.state.ports, &self.me.clone(), id.as_str(), &body)
             .map(drop)
     }
 
@@ -127,7 +141,8 @@ impl Desk {
             allocation_id: allocation.clone(),
         };
         self.state
-            .accept_debit_note(&self.me.clone(), id.as_str(), &body)
+            .payments
+            .accept_debit_note(&mut self.state.ports, &self.me.clone(), id.as_str(), &body)
             .map(drop)
     }
 

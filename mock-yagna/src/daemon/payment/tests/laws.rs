@@ -7,7 +7,7 @@ use golem_wire::{ActivityId, AllocationId, Glm};
 use proptest::prelude::*;
 
 use super::desk::{Desk, activity, glm};
-use crate::daemon::payment::bill::Terms;
+use crate::agent::Terms;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -50,14 +50,11 @@ fn perform(desk: &mut Desk, op: Op) {
         let found = (!allocations.is_empty()).then(|| allocations[nth % allocations.len()].clone());
         found.unwrap_or_else(|| AllocationId::new("nope"))
     };
-    let activities: Vec<_> = desk.state.payments.metered.keys().cloned().collect();
+    let activities: Vec<_> = desk.state.agents.metered().cloned().collect();
     let nth_activity = |nth: usize| activities.get(nth).cloned();
     let nth_agreement = |desk: &Desk, nth: usize| {
-        desk.state
-            .payments
-            .bills
-            .get_index(nth)
-            .map(|(id, _)| id.clone())
+        let bill = desk.state.agents.bills().nth(nth);
+        bill.map(|bill| bill.agreement.clone())
     };
     let money = |milli: u32| Glm::new(rust_decimal::Decimal::new(i64::from(milli), 3));
     match op {
@@ -67,15 +64,18 @@ fn perform(desk: &mut Desk, op: Op) {
                 total_amount: Some(money(milli)),
                 ..Default::default()
             };
-            drop(
-                desk.state
-                    .amend_allocation(&me, nth_allocation(nth).as_str(), update),
-            );
+            drop(desk.state.payments.amend_allocation(
+                &mut desk.state.ports,
+                &me,
+                nth_allocation(nth).as_str(),
+                update,
+            ));
         }
-        Op::Release(nth) => drop(
-            desk.state
-                .release_allocation(&me, nth_allocation(nth).as_str()),
-        ),
+        Op::Release(nth) => drop(desk.state.payments.release_allocation(
+            &mut desk.state.ports,
+            &me,
+            nth_allocation(nth).as_str(),
+        )),
         Op::Approve {
             payable,
             notes_expire,
@@ -86,33 +86,34 @@ fn perform(desk: &mut Desk, op: Op) {
                 accept_timeout: timeout(notes_expire),
                 ..desk.terms()
             };
-            let id = format!("g{}", desk.state.payments.bills.len());
+            let id = format!("g{}", desk.state.agents.bills().count());
             desk.open(&id, terms);
         }
         Op::Create(nth) => {
-            let live = nth_agreement(desk, nth).filter(|id| !desk.state.payments.bills[id].ended);
+            let live = nth_agreement(desk, nth)
+                .filter(|id| desk.state.agents.bill(id).is_some_and(|bill| !bill.ended));
             if let Some(agreement) = live {
                 let id = activity(&format!("a{}", activities.len()));
-                desk.state.open_meter(&id, &agreement);
+                desk.open_meter(&id, &agreement);
             }
         }
         Op::Note(nth, used) => {
-            let alive =
-                |desk: &mut Desk, id: &ActivityId| desk.state.meter(id).is_some_and(|m| m.alive);
+            let alive = |desk: &mut Desk, id: &ActivityId| {
+                desk.state.agents.meter(id).is_some_and(|m| m.alive)
+            };
             if let Some(id) = nth_activity(nth).filter(|id| alive(desk, id)) {
-                desk.state
-                    .issue_debit_note(&id, &[f64::from(used) / 7.0], false);
+                desk.issue_debit_note(&id, &[f64::from(used) / 7.0], false);
             }
         }
         Op::AcceptNote(nth, with) => drop(desk.accept_note(nth, &nth_allocation(with))),
         Op::End(nth, used) => {
             if let Some(id) = nth_activity(nth) {
-                desk.state.close_meter(&id, &[f64::from(used) / 3.0]);
+                desk.close_meter(&id, &[f64::from(used) / 3.0]);
             }
         }
         Op::Terminate(nth) => {
             if let Some(id) = nth_agreement(desk, nth) {
-                desk.state.close_bill(&id);
+                desk.close_bill(&id);
             }
         }
         Op::AcceptInvoice(nth, with) => drop(desk.accept_invoice(nth, &nth_allocation(with))),
@@ -129,12 +130,17 @@ fn perform(desk: &mut Desk, op: Op) {
                     total_amount_accepted: Glm::ZERO,
                     message: None,
                 };
-                drop(desk.state.reject_invoice(&me, id.as_str(), rejection));
+                drop(desk.state.payments.reject_invoice(
+                    &mut desk.state.ports,
+                    &me,
+                    id.as_str(),
+                    rejection,
+                ));
             }
         }
         Op::Advance(seconds) => desk.advance(i64::from(seconds)),
     }
-    desk.state.check_laws();
+    desk.state.end_step();
 }
 
 proptest! {
@@ -145,7 +151,7 @@ proptest! {
         let mut desk = Desk::new("3");
         for op in ops {
             perform(&mut desk, op.clone());
-            prop_assert_eq!(desk.state.violations(), &[], "after {:?}", op);
+            prop_assert_eq!(desk.state.ports.ledger.violations(), &[], "after {:?}", op);
             let payments = &desk.state.payments;
             let spent: Glm = payments.allocations.values().map(|a| a.spent).sum();
             let by_purpose: Glm = payments
@@ -153,18 +159,18 @@ proptest! {
                 .values()
                 .flat_map(|a| a.expenditures.values().map(|e| e.accepted))
                 .sum();
-            let by_bill: Glm = payments.bills.values().map(|bill| bill.accepted).sum();
+            let by_tab: Glm = payments.tabs.values().map(|tab| tab.accepted).sum();
             let totals = payments.totals;
             prop_assert_eq!(spent, totals.accepted);
             prop_assert_eq!(by_purpose, totals.accepted);
-            prop_assert_eq!(by_bill, totals.accepted);
+            prop_assert_eq!(by_tab, totals.accepted);
             let accrued: Glm = payments
-                .bills
+                .tabs
                 .values()
-                .flat_map(|bill| bill.meters.values())
-                .flat_map(|meter| meter.accrued.iter().map(|accrued| accrued.amount))
+                .flat_map(|tab| tab.activities.values())
+                .flat_map(|part| part.accrued.iter().map(|accrued| accrued.amount))
                 .sum();
-            prop_assert_eq!(totals.paid + desk.state.unsettled() + accrued, totals.accepted);
+            prop_assert_eq!(totals.paid + desk.state.payments.unsettled() + accrued, totals.accepted);
             let bound: Glm = payments
                 .allocations
                 .values()
@@ -178,11 +184,12 @@ proptest! {
         for invoice in payments.invoices.values() {
             prop_assert_ne!(&invoice.status, &DocumentStatus::Accepted, "accepted invoices get paid");
         }
-        for bill in payments.bills.values() {
-            prop_assert!(bill.paid <= bill.accepted && bill.accepted <= bill.due());
+        for bill in desk.state.agents.bills() {
+            let tab = &payments.tabs[&bill.agreement];
+            prop_assert!(tab.paid <= tab.accepted && tab.accepted <= bill.due());
             prop_assert_eq!(bill.invoice.is_some(), bill.ended && bill.running == 0);
         }
-        prop_assert_eq!(desk.state.violations(), &[]);
+        prop_assert_eq!(desk.state.ports.ledger.violations(), &[]);
     }
 }
 
@@ -197,27 +204,25 @@ fn the_cost_of_a_note_does_not_grow_with_the_number_of_agreements() {
                 ..desk.terms()
             };
             let agreement = desk.open(&format!("g{nth}"), terms);
-            desk.state
-                .open_meter(&activity(&format!("a{nth}")), &agreement);
+            desk.open_meter(&activity(&format!("a{nth}")), &agreement);
         }
         for round in 1..=10u32 {
             desk.advance(60);
             for nth in 0..agreements {
                 let used = f64::from(round) * 60.0;
-                desk.state
-                    .issue_debit_note(&activity(&format!("a{nth}")), &[used], false);
+                desk.issue_debit_note(&activity(&format!("a{nth}")), &[used], false);
                 let last = desk.state.payments.debit_notes.len() - 1;
                 desk.accept_note(last, &allocation).expect("enough");
-                desk.state.check_laws();
+                desk.state.end_step();
             }
         }
         desk.advance(60);
-        assert_eq!(desk.state.violations(), []);
-        assert_eq!(desk.state.unsettled(), Glm::ZERO);
+        assert_eq!(desk.state.ports.ledger.violations(), []);
+        assert_eq!(desk.state.payments.unsettled(), Glm::ZERO);
         // Deadlines, idle timers and settlements, but no list that grows with every note.
         (
-            desk.state.payment_totals().debit_notes,
-            desk.state.timeline.len(),
+            desk.state.payments.totals().debit_notes,
+            desk.state.ports.timeline.len(),
         )
     };
     assert_eq!(notes(10).0, 100);

@@ -35,11 +35,11 @@ async fn ended_agreements_leave_nothing_to_do() {
     for _ in 0..12 {
         life(&daemon, &allocation).await;
         left.push(daemon.mock.world().with(|state| {
-            assert!(state.unsettled() == golem_wire::Glm::ZERO);
+            assert!(state.payments.unsettled() == golem_wire::Glm::ZERO);
             (
-                state.timeline.len(),
+                state.ports.timeline.len(),
                 state.market.living_demands().count(),
-                state.open_items().len(),
+                state.ports.ledger.open_items().len(),
             )
         }));
     }

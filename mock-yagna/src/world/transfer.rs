@@ -1,22 +1,29 @@
 //! The `transfer` command: between the activity's volumes and files that the requestor serves or
 //! receives on the service bus (`gftp`) or over HTTP(S) on this computer (`web`).
 
+mod tls;
+mod web;
+
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use golem_wire::activity::Transfer;
 use golem_wire::flex::Flex;
 use golem_wire::{ActivityId, NodeId};
+use jiff::SignedDuration;
 use sha3::{Digest, Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
-use super::image::Machine;
-use super::web::WebFile;
-use crate::daemon::gsb::GsbError;
+use super::World;
+use crate::daemon::gsb::{self, GsbError};
 use crate::runtime::process::Processes;
-use crate::world::World;
 use mock_yagna_shell::files::{FilesError, normalise};
 use mock_yagna_shell::places::in_volume;
 
+use web::WebFile;
+
+/// How long a bound service may take to answer one call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes in one message.
 const CHUNK: usize = 40 * 1024;
 /// Largest file that is moved.
@@ -203,19 +210,15 @@ pub(super) async fn transfer(
 
 /// Whether a normalised path lies in a volume of an activity's machine.
 fn is_in_volume(world: &World, activity: &ActivityId, path: &str) -> bool {
-    let machine = world.with(|state| match &state.activity(activity)?.machine {
-        Some(Machine::Simulated(simulated)) => Some(simulated.files.in_volume(path)),
-        _ => None,
-    });
-    machine.unwrap_or_else(|| in_volume(path))
+    world.with(|state| match state.activities.get(activity) {
+        Some(activity) => activity.has_in_volume(path),
+        None => in_volume(path),
+    })
 }
 
 /// The real processes' files, if the activity has such.
 fn processes(world: &World, activity: &ActivityId) -> Option<Processes> {
-    world.with(|state| match &state.activity(activity)?.machine {
-        Some(Machine::Real(processes)) => Some(processes.clone()),
-        _ => None,
-    })
+    world.with(|state| state.activities.get(activity)?.processes())
 }
 
 async fn read(world: &World, activity: &ActivityId, path: &str) -> Result<Bytes, TransferError> {
@@ -228,7 +231,10 @@ async fn read(world: &World, activity: &ActivityId, path: &str) -> Result<Bytes,
         }
         return Ok(tokio::fs::read(&real).await?.into());
     }
-    let content = world.with(|state| state.machine_files(activity)?.read(path));
+    let content = world.with(|state| {
+        let files = state.activities.files(state.ports.now, activity)?;
+        files.read(path)
+    });
     content.ok_or(TransferError::NoFile)
 }
 
@@ -256,17 +262,37 @@ async fn write(
         return Ok(tokio::fs::write(&real, &content).await?);
     }
     world.with(|state| {
-        let files = state.machine_files(activity);
+        let files = state.activities.files(state.ports.now, activity);
         Ok(files.ok_or(TransferError::NoFile)?.write(path, content)?)
     })
+}
+
+/// Calls a service that `owner` bound and waits for its answer.
+async fn call(
+    world: &World,
+    owner: &NodeId,
+    address: &str,
+    component: &str,
+    payload: Flex,
+) -> Result<Flex, GsbError> {
+    let name = world.with(|state| {
+        let (gsb, ports) = (&mut state.gsb, &mut state.ports);
+        gsb.send(ports, owner, address, component, payload)
+    })?;
+    let timeout = SignedDuration::try_from(CALL_TIMEOUT).unwrap_or(SignedDuration::MAX);
+    let topics = [gsb::call_topic(&name)];
+    let answer = world.poll_until(&topics, world.now() + timeout, |state| {
+        state.gsb.take(&name)
+    });
+    let answer = answer.await;
+    world.with(|state| state.gsb.give_up(&name));
+    answer.unwrap_or_else(|| Err(GsbError::Timeout(format!("{address}/{component}"))))
 }
 
 /// Reads a file that the requestor serves, chunk after chunk.
 async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, TransferError> {
     let wrong = |what| TransferError::Answer(address.to_owned(), what);
-    let metadata = world
-        .gsb_call(node, address, "GetMetadata", Flex::map([]))
-        .await?;
+    let metadata = call(world, node, address, "GetMetadata", Flex::map([])).await?;
     let size = metadata.get("fileSize").and_then(Flex::as_u64);
     let size = size.ok_or_else(|| wrong("{fileSize}"))?;
     if size > FILE_LIMIT {
@@ -280,7 +306,7 @@ async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, 
             ("offset", Flex::UInt(offset)),
             ("size", Flex::UInt(CHUNK as u64)),
         ]);
-        let chunk = world.gsb_call(node, address, "GetChunk", request).await?;
+        let chunk = call(world, node, address, "GetChunk", request).await?;
         let bytes = chunk.get("content").and_then(Flex::as_bytes);
         // An offset that is left out is the one that was asked for.
         let at = chunk.get("offset").map_or(Some(offset), Flex::as_u64);
@@ -306,14 +332,24 @@ async fn upload(
             ("content", Flex::Blob(Bytes::copy_from_slice(bytes))),
             ("offset", Flex::UInt((index * CHUNK) as u64)),
         ]);
-        world
-            .gsb_call(node, address, "UploadChunk", Flex::map([("chunk", chunk)]))
-            .await?;
+        call(
+            world,
+            node,
+            address,
+            "UploadChunk",
+            Flex::map([("chunk", chunk)]),
+        )
+        .await?;
     }
     let hash = Flex::Text(hex::encode(Sha3_256::digest(content)));
-    world
-        .gsb_call(node, address, "UploadFinished", Flex::map([("hash", hash)]))
-        .await?;
+    call(
+        world,
+        node,
+        address,
+        "UploadFinished",
+        Flex::map([("hash", hash)]),
+    )
+    .await?;
     Ok(())
 }
 

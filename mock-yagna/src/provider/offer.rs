@@ -6,9 +6,15 @@ use jiff::Timestamp;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
-use super::negotiate::{ACCEPT_TIMEOUT, INTERVAL, PAYMENT_TIMEOUT};
 use crate::config::{Platform, ProviderSpec};
 use crate::constraint::{Constraint, Operator, Pattern};
+
+/// Interval of debit notes.
+pub(crate) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
+/// Interval of payable debit notes, and the time to pay one.
+pub(crate) const PAYMENT_TIMEOUT: &str = "golem.com.scheme.payu.payment-timeout-sec?";
+/// Time to accept a debit note.
+pub(crate) const ACCEPT_TIMEOUT: &str = "golem.com.payment.debit-notes.accept-timeout?";
 
 /// Prices travel as floats, `0.0` rather than `0`: some clients check the type of each.
 fn coefficient(price: Glm) -> Value {

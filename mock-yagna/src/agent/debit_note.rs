@@ -2,7 +2,7 @@
 //! end.
 //!
 //! Does not own: when a meter runs (`billing`), what becomes of a note that waits for too long
-//! (`deadline`) or is decided about (`acceptance`).
+//! (`deadlines`) or is decided about (`daemon::payment`).
 
 use std::time::Duration;
 
@@ -10,47 +10,48 @@ use golem_wire::payment::{self as wire_payment, DocumentStatus};
 use golem_wire::{ActivityId, AgreementId};
 use serde_json::Value;
 
-use super::billing::{RETRY, later, to_micros, to_millis};
-use super::{DocumentEvent, Due, EventKind};
+use super::billing::{RETRY, after};
+use super::{Agents, Network};
+use crate::daemon::payment::{to_micros, to_millis};
 use crate::journal::Event;
-use crate::ledger::Fact;
-use crate::world::{Action, State, Topic};
+use crate::ports::later;
+use crate::timeline::{Action, AgentDue};
 
-impl State {
+impl Agents {
     /// The next debit note of a living activity is due.
-    pub(super) fn interval_passed(&mut self, activity: &ActivityId) {
-        if self.is_postponed(activity) {
+    pub(super) fn interval_passed(&mut self, net: &mut Network<'_>, activity: &ActivityId) {
+        if self.is_postponed(net, activity) {
             return;
         }
         let last = self.meter(activity).is_some_and(|meter| !meter.alive);
-        if !last && !self.sends_notes(activity) {
+        if !last && !self.sends_notes(net, activity) {
             let interval = self.bill_of(activity).and_then(|bill| bill.terms.interval);
-            let next = interval.map(|i| self.after(i, Due::DebitNote(activity.clone())));
+            let next = interval.map(|i| after(net, i, AgentDue::DebitNote(activity.clone())));
             if let Some(meter) = self.meter(activity) {
                 meter.next_note = next;
             }
             return;
         }
-        let usage = self.usage(activity);
-        self.issue_debit_note(activity, &usage, last);
+        let usage = net.activities.usage(net.ports.now, net.providers, activity);
+        self.issue_debit_note(net, activity, &usage, last);
     }
 
-    pub(super) fn sends_notes(&mut self, activity: &ActivityId) -> bool {
+    pub(super) fn sends_notes(&mut self, net: &Network<'_>, activity: &ActivityId) -> bool {
         let provider = self.bill_of(activity).map(|bill| bill.provider.clone());
         provider
-            .and_then(|provider| self.provider(&provider))
-            .is_none_or(|provider| provider.spec.behaviour.debit_notes)
+            .and_then(|provider| net.providers.behaviour(&provider))
+            .is_none_or(|behaviour| behaviour.debit_notes)
     }
 
     /// A provider that is offline sends its notes when it is back.
-    pub(super) fn is_postponed(&mut self, activity: &ActivityId) -> bool {
+    pub(super) fn is_postponed(&mut self, net: &mut Network<'_>, activity: &ActivityId) -> bool {
         let Some(provider) = self.bill_of(activity).map(|bill| bill.provider.clone()) else {
             return false;
         };
-        if self.answers(&provider) {
+        if net.providers.answers(&provider) {
             return false;
         }
-        let ticket = self.after(RETRY, Due::DebitNote(activity.clone()));
+        let ticket = after(net, RETRY, AgentDue::DebitNote(activity.clone()));
         if let Some(meter) = self.meter(activity) {
             meter.next_note = Some(ticket);
         }
@@ -58,9 +59,15 @@ impl State {
     }
 
     /// Issues a debit note over everything an activity has used; `last` when it has ended.
-    pub(super) fn issue_debit_note(&mut self, activity: &ActivityId, usage: &[f64], last: bool) {
-        let (now, id) = (self.now, self.ids.debit_note());
-        if !self.sends_notes(activity) {
+    pub(crate) fn issue_debit_note(
+        &mut self,
+        net: &mut Network<'_>,
+        activity: &ActivityId,
+        usage: &[f64],
+        last: bool,
+    ) {
+        let (now, id) = (net.ports.now, net.ports.ids.debit_note());
+        if !self.sends_notes(net, activity) {
             return;
         }
         let Some(bill) = self.bill_of(activity) else {
@@ -72,7 +79,7 @@ impl State {
             bill.requestor.clone(),
             bill.provider.clone(),
         );
-        let (session, enforced) = (bill.session.clone(), !bill.ended);
+        let enforced = !bill.ended;
         let Some(meter) = bill.meters.get_mut(activity) else {
             return;
         };
@@ -89,7 +96,7 @@ impl State {
         let note = wire_payment::DebitNote {
             debit_note_id: id.clone(),
             issuer_id: provider.clone(),
-            recipient_id: requestor.clone(),
+            recipient_id: requestor,
             payee_addr: terms.payee,
             payer_addr: terms.payer,
             payment_platform: terms.platform,
@@ -112,51 +119,33 @@ impl State {
             .extend(deadline.map(|deadline| (id.clone(), deadline)));
         let amount = note.total_amount_due;
         if let Some(deadline) = first_deadline {
-            let due = Action::Payment(Due::AcceptDeadline(activity.clone()));
-            let ticket = self.timeline.schedule(deadline, due);
+            let due = Action::Agent(AgentDue::AcceptDeadline(activity.clone()));
+            let ticket = net.ports.timeline.schedule(deadline, due);
             if let Some(meter) = self.meter(activity) {
                 meter.deadline = Some(ticket);
             }
         }
         if let Some(timeout) = payable.filter(|_| enforced) {
-            self.watch_payment(&id, timeout);
+            self.watch_payment(net, &id, timeout);
         }
         if let Some(interval) = terms.interval.filter(|_| !last) {
-            let ticket = self.after(interval, Due::DebitNote(activity.clone()));
+            let ticket = after(net, interval, AgentDue::DebitNote(activity.clone()));
             if let Some(meter) = self.meter(activity) {
                 meter.next_note = Some(ticket);
             }
         }
-        self.payments.file_note(note);
-        self.payments.totals.debit_notes += 1;
-        let actor = self.actor(&provider);
-        let activity = activity.clone();
-        let fact = Fact::DebitNoteIssued {
-            note: id.clone(),
-            activity: activity.clone(),
-            total: amount,
-        };
-        self.post(actor.clone(), fact);
+        net.payments.receive_note(net.ports, note);
         let event = Event::DebitNoteIssued {
-            debit_note: id.clone(),
-            activity,
+            debit_note: id,
+            activity: activity.clone(),
             amount,
         };
-        self.record(actor, event);
-        let at = self.stamp();
-        let event = DocumentEvent {
-            id,
-            at,
-            session,
-            kind: EventKind::Received,
-        };
-        self.payments.note_events.push(&requestor, event);
-        self.wake(&Topic::DebitNoteEvents(requestor));
+        net.ports.record(net.ports.actor(&provider), event);
     }
 
     /// The last notes that the provider could not issue when their activities ended.
-    pub(super) fn issue_last_notes(&mut self, agreement: &AgreementId) {
-        let bill = self.payments.bills.get(agreement);
+    pub(super) fn issue_last_notes(&mut self, net: &mut Network<'_>, agreement: &AgreementId) {
+        let bill = self.bills.get(agreement);
         let meters = bill.into_iter().flat_map(|bill| &bill.meters);
         let owed: Vec<ActivityId> = meters
             .filter(|(_, meter)| meter.owes_last)
@@ -164,11 +153,11 @@ impl State {
             .collect();
         for activity in owed {
             let ticket = self.meter(&activity).and_then(|m| m.next_note.take());
-            if let Some(ticket) = ticket {
-                self.timeline.cancel(ticket);
-            }
-            let usage = self.usage(&activity);
-            self.issue_debit_note(&activity, &usage, true);
+            net.ports.cancel(ticket);
+            let usage = net
+                .activities
+                .usage(net.ports.now, net.providers, &activity);
+            self.issue_debit_note(net, &activity, &usage, true);
         }
     }
 }

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::constraint::Lookup;
 
+/// What a counter-offer changes of the offer: another value, or none.
+pub(crate) type Adopted = Vec<(&'static str, Option<Value>)>;
+
 /// Properties of an offer.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedProperties {
@@ -55,6 +58,18 @@ impl SharedProperties {
             whole.insert(key.clone(), value.clone());
         }
         whole
+    }
+
+    /// All of them with some changed, as a counter-offer has them.
+    pub(crate) fn changed(&self, adopted: &Adopted) -> Properties {
+        let mut counter = self.whole();
+        for (key, value) in adopted {
+            match value {
+                Some(value) => counter.insert((*key).to_owned(), value.clone()),
+                None => counter.remove(*key),
+            };
+        }
+        counter
     }
 }
 

@@ -1,25 +1,20 @@
-//! The provider's bill for one agreement: the negotiated terms, a meter per activity, and what has
-//! been accepted and paid. Synchronous and without a clock; `billing` moves it.
+//! The provider's bill for one agreement: the negotiated terms, a meter per activity, and the
+//! documents so far. Synchronous and without a clock; `billing` moves it. Does not own: what is
+//! accepted and paid (`daemon::payment`).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
+use golem_wire::{ActivityId, AgreementId, DebitNoteId, Glm, InvoiceId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::tariff::Tariff;
-use crate::config::Behaviour;
+use crate::behaviour::Behaviour;
 use crate::daemon::market::Agreement;
+use crate::provider::{ACCEPT_TIMEOUT, INTERVAL, PAYMENT_TIMEOUT};
 use crate::timeline::Ticket;
-
-/// Seconds between debit notes of one activity.
-pub(super) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
-/// Seconds between payable debit notes, and the time to pay one.
-pub(super) const PAYMENT_TIMEOUT: &str = "golem.com.scheme.payu.payment-timeout-sec?";
-/// Seconds to accept a debit note.
-pub(super) const ACCEPT_TIMEOUT: &str = "golem.com.payment.debit-notes.accept-timeout?";
 
 const EXPIRATION: &str = "golem.srv.comp.expiration";
 const MULTI_ACTIVITY: &str = "golem.srv.caps.multi-activity";
@@ -27,25 +22,25 @@ const CHOSEN_PLATFORM: &str = "golem.com.payment.chosen-platform";
 
 /// What both sides agreed on about money and time.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
-    pub(super) tariff: Tariff,
-    pub(super) platform: String,
-    pub(super) payer: String,
-    pub(super) payee: String,
+pub(crate) struct Terms {
+    pub(crate) tariff: Tariff,
+    pub(crate) platform: String,
+    pub(crate) payer: String,
+    pub(crate) payee: String,
     /// Without it no notes come while an activity lives.
-    pub(super) interval: Option<Duration>,
+    pub(crate) interval: Option<Duration>,
     /// Without it no note is payable.
-    pub(super) payment_timeout: Option<Duration>,
+    pub(crate) payment_timeout: Option<Duration>,
     /// Without it notes may wait for ever.
-    pub(super) accept_timeout: Option<Duration>,
-    pub(super) expires: Option<Timestamp>,
-    pub(super) multi_activity: bool,
-    pub(super) idle_timeout: Duration,
+    pub(crate) accept_timeout: Option<Duration>,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) multi_activity: bool,
+    pub(crate) idle_timeout: Duration,
 }
 
 impl Terms {
     /// Reads the terms of `agreement`; `default_platform` is for demands that choose none.
-    pub(super) fn of(
+    pub(crate) fn of(
         agreement: &Agreement,
         behaviour: &Behaviour,
         default_platform: &str,
@@ -95,42 +90,27 @@ fn milliseconds(value: &Value) -> Option<Timestamp> {
     Timestamp::from_millisecond(millis).ok()
 }
 
-/// An accepted amount that no order pays yet.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Accrued {
-    pub(super) note: DebitNoteId,
-    pub(super) allocation: AllocationId,
-    pub(super) amount: Glm,
-}
-
 /// What one activity costs so far.
 #[derive(Debug)]
-pub(super) struct Meter {
-    pub(super) alive: bool,
+pub(crate) struct Meter {
+    pub(crate) alive: bool,
     /// The last note, which its provider could not issue yet.
-    pub(super) owes_last: bool,
+    pub(crate) owes_last: bool,
     /// Due for the activity, as of the last look at its usage.
-    pub(super) due: Glm,
-    pub(super) last_note: Option<DebitNoteId>,
+    pub(crate) due: Glm,
+    pub(crate) last_note: Option<DebitNoteId>,
     /// When the last payable note was issued, or the activity created.
-    pub(super) last_payable: Timestamp,
+    pub(crate) last_payable: Timestamp,
     /// The next debit note.
-    pub(super) next_note: Option<Ticket>,
+    pub(crate) next_note: Option<Ticket>,
     /// Notes that must be accepted, with their deadlines, oldest first.
-    pub(super) unaccepted: VecDeque<(DebitNoteId, Timestamp)>,
+    pub(crate) unaccepted: VecDeque<(DebitNoteId, Timestamp)>,
     /// The deadline of the oldest of them.
-    pub(super) deadline: Option<Ticket>,
-    /// Largest accepted total.
-    pub(super) accepted: Glm,
-    /// Accepted by notes that are not payable by themselves.
-    pub(super) accrued: Vec<Accrued>,
-    pub(super) paid: Glm,
-    /// Accepted notes that are not settled, in order of acceptance.
-    pub(super) unsettled: Vec<DebitNoteId>,
+    pub(crate) deadline: Option<Ticket>,
 }
 
 impl Meter {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Timestamp) -> Self {
         Meter {
             alive: true,
             owes_last: false,
@@ -140,76 +120,65 @@ impl Meter {
             next_note: None,
             unaccepted: VecDeque::new(),
             deadline: None,
-            accepted: Glm::ZERO,
-            accrued: Vec::new(),
-            paid: Glm::ZERO,
-            unsettled: Vec::new(),
         }
     }
 }
 
 /// The bill of one agreement.
 #[derive(Debug)]
-pub(super) struct Bill {
-    pub(super) agreement: AgreementId,
-    pub(super) requestor: NodeId,
-    pub(super) provider: NodeId,
-    pub(super) session: Option<String>,
-    pub(super) terms: Terms,
-    pub(super) meters: IndexMap<ActivityId, Meter>,
+pub(crate) struct Bill {
+    pub(crate) agreement: AgreementId,
+    pub(crate) requestor: NodeId,
+    pub(crate) provider: NodeId,
+    pub(crate) terms: Terms,
+    pub(crate) meters: IndexMap<ActivityId, Meter>,
     /// How many meters run.
-    pub(super) running: u32,
-    pub(super) ended: bool,
-    pub(super) invoice: Option<InvoiceId>,
+    pub(crate) running: u32,
+    pub(crate) ended: bool,
+    pub(crate) invoice: Option<InvoiceId>,
     /// The invoice's turn on the timeline.
-    pub(super) invoicing: Option<Ticket>,
-    pub(super) invoice_accepted: bool,
+    pub(crate) invoicing: Option<Ticket>,
     /// How many invoices were sent.
-    pub(super) invoices: u32,
-    /// Accepted in all, through notes and the invoice.
-    pub(super) accepted: Glm,
-    pub(super) paid: Glm,
+    pub(crate) invoices: u32,
     /// The end of the provider's patience without an activity.
-    pub(super) idle: Option<Ticket>,
+    pub(crate) idle: Option<Ticket>,
     /// The end of the agreement's time.
-    pub(super) expiry: Option<Ticket>,
+    pub(crate) expiry: Option<Ticket>,
+    /// The end that the provider's behaviour puts to the agreement.
+    pub(crate) early_end: Option<Ticket>,
 }
 
 impl Bill {
-    pub(super) fn new(
+    pub(crate) fn new(
         agreement: AgreementId,
         requestor: NodeId,
         provider: NodeId,
-        session: Option<String>,
         terms: Terms,
     ) -> Self {
         Bill {
             agreement,
             requestor,
             provider,
-            session,
             terms,
             meters: IndexMap::new(),
             running: 0,
             ended: false,
             invoice: None,
             invoicing: None,
-            invoice_accepted: false,
             invoices: 0,
-            accepted: Glm::ZERO,
-            paid: Glm::ZERO,
             idle: None,
             expiry: None,
+            early_end: None,
         }
     }
 
     /// What the agreement costs in all.
-    pub(super) fn due(&self) -> Glm {
+    pub(crate) fn due(&self) -> Glm {
         self.meters.values().map(|meter| meter.due).sum()
     }
 
     /// Whether nothing will be added any more and no invoice is under way.
-    pub(super) fn is_ready_for_invoice(&self) -> bool {
+    pub(crate) fn is_ready_for_invoice(&self) -> bool {
         self.ended && self.running == 0 && self.invoice.is_none() && self.invoicing.is_none()
     }
 }

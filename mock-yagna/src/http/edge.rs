@@ -4,6 +4,8 @@
 //! byte of the answer is sent. Such an answer carries [`NoAnswer`], so that a client in the same
 //! process can tell it from one that began.
 
+mod stream;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +16,17 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::once;
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 
-use super::listener::Peer;
-use super::polls::{self, Poll};
-use super::stream::{Trouble, is_stream, troubled};
-use super::{Effect, Hit, OpenRequests};
-use crate::control::PREFIX;
-use crate::world::{Topic, World};
-
-/// Mark of a connection that ends without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection ended without an answer")]
-pub struct NoAnswer;
-
-/// Further mark of an answer that never was because nobody listens: the connection was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nobody listens: the daemon is down")]
-pub struct NotListening;
+use super::control::PREFIX;
+use crate::fault::listener::Peer;
+use crate::fault::{Effect, Hit, NoAnswer, NotListening, OpenRequests, Poll, poll_of};
+use crate::topics::Topic;
+use crate::world::World;
+use stream::{Trouble, is_stream, troubled};
 
 /// Largest answer that is altered.
 const LIMIT: usize = 64 * 1024 * 1024;
@@ -76,10 +69,12 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
 /// A request while there are faults, or traces of one.
 async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Next) -> Response {
     let (down, hits) = world.with(|state| {
-        let down = state.is_down();
+        let down = state.faults.is_down(state.ports.now);
         let hits = match down {
             true => Vec::new(),
-            false => state.hits(request.method(), request.uri().path()),
+            false => state
+                .faults
+                .hits(&mut state.ports, request.method(), request.uri().path()),
         };
         (down, hits)
     });
@@ -102,15 +97,17 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
             _ => after.push(hit),
         }
     }
-    let poll = polls::poll_of(&request);
-    let has_due = polls::prepare(world, &poll, &mut request);
+    let poll = poll_of(&request);
+    let has_due = world.with(|state| state.faults.prepare(state.ports.now, &poll, &mut request));
     let mut response = next.run(request).await;
     if has_due {
-        let add = |events: &mut Vec<Value>| world.with(|state| state.add_due(&poll, events));
+        let add = |events: &mut Vec<Value>| world.with(|state| state.faults.add_due(&poll, events));
         response = altered(response, add).await;
     }
     if is_stream(&response) {
-        let strikes = |hit: &Hit| world.with(|state| state.strike(&hit.name, &poll.1));
+        let strikes = |hit: &Hit| {
+            world.with(|state| state.faults.strike(&mut state.ports, &hit.name, &poll.1))
+        };
         let hits = after.iter_mut();
         let trouble: Vec<_> = hits
             .filter_map(|hit| trouble(hit).filter(|_| strikes(hit)))
@@ -128,7 +125,10 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
                 let twice = hit.effect == Effect::DuplicateEvents;
                 let change = |events: &mut Vec<Value>| {
                     let enough = events.len() >= if twice { 1 } else { 2 };
-                    match enough && world.with(|state| state.strike(&hit.name, &poll.1)) {
+                    match enough
+                        && world
+                            .with(|state| state.faults.strike(&mut state.ports, &hit.name, &poll.1))
+                    {
                         true if twice => events.extend_from_within(..),
                         true => events.reverse(),
                         false => {}
@@ -147,7 +147,10 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
 
 async fn remembered(world: &World, hit: &Hit, poll: &Poll, response: Response) -> Response {
     let remember = |events: &mut Vec<Value>| {
-        world.with(|state| state.remember(&hit.name, &hit.effect, poll, events));
+        world.with(|state| {
+            let (faults, ports) = (&mut state.faults, &mut state.ports);
+            faults.remember(ports, &hit.name, &hit.effect, poll, events);
+        });
     };
     altered(response, remember).await
 }
@@ -180,10 +183,16 @@ async fn pause(world: &World, delay: Duration) {
 }
 
 async fn wait_for_the_end(world: &World, fault: &str) {
-    while let Some(end) = world.with(|state| state.fault_end(fault)) {
+    while let Some(end) = world.with(|state| state.faults.end_of(state.ports.now, fault)) {
         // Far enough to be "never", near enough for any clock.
         let end = end.min(world.now() + jiff::SignedDuration::from_hours(24 * 365));
-        let over = |state: &mut crate::world::State| state.fault_end(fault).is_none().then_some(());
+        let over = |state: &mut crate::world::State| {
+            state
+                .faults
+                .end_of(state.ports.now, fault)
+                .is_none()
+                .then_some(())
+        };
         if world
             .poll_until(&[Topic::Faults], end, over)
             .await
@@ -197,7 +206,7 @@ async fn wait_for_the_end(world: &World, fault: &str) {
 
 /// The connection ends without an answer.
 pub(crate) fn no_answer() -> Response {
-    let mut response = Response::new(Body::from_stream(stream::once(async {
+    let mut response = Response::new(Body::from_stream(once(async {
         Err::<Bytes, NoAnswer>(NoAnswer)
     })));
     response.extensions_mut().insert(NoAnswer);
@@ -242,11 +251,11 @@ async fn truncated(response: Response) -> Response {
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    let end = stream::once(async {
+    let end = once(async {
         leave_the_server().await;
         Err(NoAnswer)
     });
-    let body = stream::once(async { Ok::<_, NoAnswer>(half) }).chain(end);
+    let body = once(async { Ok::<_, NoAnswer>(half) }).chain(end);
     Response::from_parts(parts, Body::from_stream(body))
 }
 

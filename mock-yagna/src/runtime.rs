@@ -2,7 +2,7 @@
 //!
 //! Owns: the kinds of runtime. Does not own: the simulated shell and the files of a simulated machine
 //! (`mock-yagna-shell`), when commands are allowed and how their results look (`activity`), moving
-//! files in and out (`activity::transfer`).
+//! files in and out (`world::transfer`).
 
 pub(crate) mod process;
 pub mod program;

@@ -7,7 +7,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::journal::{Actor, Event};
+use super::{Actor, Event};
 
 /// One line of the story.
 pub(crate) struct Line<'a> {

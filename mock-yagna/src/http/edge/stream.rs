@@ -11,8 +11,8 @@ use futures::{StreamExt, stream};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::NoAnswer;
-use super::layer::leave_the_server;
+use super::leave_the_server;
+use crate::fault::NoAnswer;
 
 /// Bytes of an event that is not over yet; no event is as long.
 const LONGEST: usize = 16 * 1024 * 1024;

@@ -14,12 +14,12 @@ use hyper::header::{HOST, HeaderName, HeaderValue, LOCATION, REFERER, SERVER, US
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::tz::TimeZone;
 
-use crate::daemon::activity::unescape;
 use crate::world::World;
+use crate::world::transfer::unescape;
 use mock_yagna_shell::files::normalise;
 use mock_yagna_shell::places::{NGINX_PID, WEB_LOGS};
 
-use super::machine::page;
+use super::page;
 
 /// The folder that is served.
 const PAGES: &str = "/usr/share/nginx/html";
@@ -29,7 +29,7 @@ const INDEX: &str = "index.html";
 /// Whether `nginx` runs on the machine.
 pub(super) fn runs(world: &World, activity: &ActivityId) -> bool {
     world.with(|state| {
-        let machine = state.activity(activity);
+        let machine = state.activities.get(activity);
         machine.is_some_and(|machine| machine.file(NGINX_PID).is_some())
     })
 }
@@ -50,7 +50,7 @@ pub(super) fn answer(
     let as_folder = asked.ends_with('/');
     let index = format!("{path}/{INDEX}");
     let found = world.with(|state| {
-        let files = state.machine_files(activity)?;
+        let files = state.activities.files(state.ports.now, activity)?;
         match files.read(&path) {
             Some(content) if !as_folder => Some((path.clone(), Some(content))),
             _ => Some((index.clone(), files.read(&index))),
@@ -126,9 +126,13 @@ pub(super) fn finish(
         )
     });
     world.with(|state| {
-        state.append_machine_file(activity, clock, access_log, access.as_bytes());
+        state
+            .activities
+            .append_file(activity, clock, access_log, access.as_bytes());
         if let Some(trouble) = trouble {
-            state.append_machine_file(activity, clock, error_log, trouble.as_bytes());
+            state
+                .activities
+                .append_file(activity, clock, error_log, trouble.as_bytes());
         }
     });
 }

@@ -2,14 +2,18 @@
 //! what its daemons answer (`nginx` on port 80, `sshd` on port 22), and ports that its provider's
 //! configuration forwards to this computer.
 //!
-//! Owns finding the service behind an address and the bytes it answers. Who may connect is the
-//! network's business.
+//! Owns finding the service behind an address and the bytes it answers. Does not own: who may connect
+//! (`daemon::net`).
+
+mod nginx;
+mod ssh;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use golem_wire::activity::ActivityState;
 use golem_wire::{ActivityId, NetworkId, NodeId};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,9 +25,9 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{NetError, nginx, ssh};
-use crate::daemon::activity;
-use crate::world::{State, World};
+use crate::daemon::activity::Activity;
+use crate::daemon::net::{self, NetError, Network};
+use crate::world::{State, World, transfer};
 use mock_yagna_shell::places::SSHD_PID;
 
 /// Port of the echo.
@@ -61,52 +65,61 @@ pub(crate) struct Target {
     pub(crate) ends: [CancellationToken; 2],
 }
 
-impl State {
-    /// The service at an address of the caller's network; `None` if nobody listens there now.
-    pub(crate) fn tcp_target(
-        &self,
-        owner: &NodeId,
-        network: &NetworkId,
-        ip: &str,
-        port: u16,
-    ) -> Result<Option<Target>, NetError> {
-        let network = self.network(owner, network)?;
-        let ip: IpAddr = super::subnet::host(ip)?;
-        let found = self
-            .machine_at(network, ip)
-            .and_then(|id| Some((id, self.activity(id)?)));
-        let Some((id, activity)) = found else {
-            return Ok(None);
-        };
-        let forwarded = self
-            .provider(&activity.provider)
-            .and_then(|p| p.spec.ports.get(&port));
-        let service = match (forwarded, port) {
-            (Some(real), _) => Service::Forward(*real),
-            (None, ECHO) => Service::Echo,
-            (None, HTTP) => Service::Http,
-            (None, SSH) if activity.file(SSHD_PID).is_some() => Service::Ssh,
-            _ => return Ok(None),
-        };
-        let ends = [network.stop.clone(), activity.stop_token()];
-        Ok(Some(Target {
-            activity: id.clone(),
-            service,
-            client: network.own_address(),
-            ends,
-        }))
-    }
+/// The service at an address of the caller's network; `None` if nothing listens there now.
+pub(crate) fn find(
+    state: &State,
+    owner: &NodeId,
+    network: &NetworkId,
+    ip: &str,
+    port: u16,
+) -> Result<Option<Target>, NetError> {
+    let network = state.networks.network(owner, network)?;
+    let ip = net::host(ip)?;
+    let Some((id, activity)) = machine_at(state, network, ip) else {
+        return Ok(None);
+    };
+    let forwarded = state
+        .providers
+        .get(&activity.provider)
+        .and_then(|p| p.spec.ports.get(&port));
+    let service = match (forwarded, port) {
+        (Some(real), _) => Service::Forward(*real),
+        (None, ECHO) => Service::Echo,
+        (None, HTTP) => Service::Http,
+        (None, SSH) if activity.file(SSHD_PID).is_some() => Service::Ssh,
+        _ => return Ok(None),
+    };
+    let ends = [network.stop_token(), activity.stop_token()];
+    Ok(Some(Target {
+        activity: id.clone(),
+        service,
+        client: network.own_address(),
+        ends,
+    }))
 }
 
-impl World {
-    /// Connects to a service.
-    pub(crate) async fn tcp_connect(&self, target: &Target) -> io::Result<Box<dyn Stream>> {
+/// The ready machine behind an address of a network, while its provider is a node of that network
+/// and passes bytes on.
+fn machine_at<'a>(
+    state: &'a State,
+    network: &Network,
+    ip: IpAddr,
+) -> Option<(&'a ActivityId, &'a Activity)> {
+    let node = network.node_at(ip)?;
+    let (id, activity) = state.activities.joined(network.id(), ip)?;
+    let there = activity.provider == *node && activity.state == ActivityState::Ready;
+    (there && state.providers.answers(node)).then_some((id, activity))
+}
+
+impl Target {
+    /// Connects to the service.
+    pub(crate) async fn connect(&self, world: &World) -> io::Result<Box<dyn Stream>> {
         let (near, far) = tokio::io::duplex(WINDOW);
-        match target.service {
+        match self.service {
             Service::Forward(real) => return Ok(Box::new(TcpStream::connect(real).await?)),
-            Service::Echo => self.spawn(echo(far)),
-            Service::Ssh => self.spawn(ssh::serve(far)),
-            Service::Http => self.spawn(web_server(self.clone(), target.clone(), far)),
+            Service::Echo => world.spawn(echo(far)),
+            Service::Ssh => world.spawn(ssh::serve(far)),
+            Service::Http => world.spawn(web_server(world.clone(), self.clone(), far)),
         };
         Ok(Box::new(near))
     }
@@ -189,10 +202,10 @@ async fn own_pages(
     }
     let path = request.uri().path();
     if path == "/" {
-        let index = world.with(|state| state.machine_page(activity));
+        let index = world.with(|state| machine_page(state, activity));
         return page(StatusCode::OK, "text/html; charset=utf-8", index);
     }
-    match activity::read_volume(world, activity, &format!("{SERVED}{path}")).await {
+    match transfer::read_volume(world, activity, &format!("{SERVED}{path}")).await {
         Some(content) => page(StatusCode::OK, kind_of(path), content),
         None => page(
             StatusCode::NOT_FOUND,
@@ -209,26 +222,26 @@ fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-impl State {
-    /// The machine's own page: whose it is, and its files.
-    fn machine_page(&mut self, id: &ActivityId) -> String {
-        let files = self.machine_files(id).map(|files| files.list(SERVED));
-        let Some(activity) = self.activity(id) else {
-            return String::new();
-        };
-        let node = &activity.provider;
-        let name = self
-            .provider(node)
-            .map_or(node.as_str(), |provider| provider.name.as_str());
-        let name = escaped(name);
-        let mut page = format!(
-            "<!doctype html>\n<html>\n<head><title>{name}</title></head>\n<body>\n<h1>{name}</h1>\n\
+/// The machine's own page: whose it is, and its files.
+fn machine_page(state: &mut State, id: &ActivityId) -> String {
+    let files = state.activities.files(state.ports.now, id);
+    let files = files.map(|files| files.list(SERVED));
+    let Some(activity) = state.activities.get(id) else {
+        return String::new();
+    };
+    let node = &activity.provider;
+    let name = state
+        .providers
+        .get(node)
+        .map_or(node.as_str(), |provider| provider.name.as_str());
+    let name = escaped(name);
+    let mut page = format!(
+        "<!doctype html>\n<html>\n<head><title>{name}</title></head>\n<body>\n<h1>{name}</h1>\n\
              <p>provider {node}</p>\n<p>activity {id}</p>\n<ul>\n"
-        );
-        for file in files.unwrap_or_default() {
-            let file = escaped(&file);
-            page += &format!("<li><a href=\"/{file}\">{file}</a></li>\n");
-        }
-        page + "</ul>\n</body>\n</html>\n"
+    );
+    for file in files.unwrap_or_default() {
+        let file = escaped(&file);
+        page += &format!("<li><a href=\"/{file}\">{file}</a></li>\n");
     }
+    page + "</ul>\n</body>\n</html>\n"
 }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::transfer::{FILE_LIMIT, TransferError};
+use super::{FILE_LIMIT, TransferError};
 use crate::world::World;
 
 /// A file at a loopback address.

@@ -1,0 +1,41 @@
+//! Work of exe-units that takes real time. Owns the description only: `world::tasks` performs it.
+
+use golem_wire::activity::{Run, Transfer};
+use golem_wire::{ActivityId, BatchId};
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::process::Processes;
+
+/// Work that begins when the step that asked for it is over.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// A command, until it ends or its activity's payload does.
+    Command(CommandJob),
+    /// The end of the processes of a machine; the network's stop waits for it.
+    StopProcesses(Processes),
+}
+
+/// A command that is performed as a task.
+#[derive(Debug)]
+pub(crate) struct CommandJob {
+    pub(crate) activity: ActivityId,
+    pub(crate) batch: BatchId,
+    /// Its number in the batch.
+    pub(crate) index: u32,
+    /// Cancelled when it must not go on.
+    pub(crate) stop: CancellationToken,
+    pub(crate) work: Work,
+}
+
+/// What a command does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Unpacks the image of real processes.
+    Deploy(Processes),
+    /// Starts the payload of real processes.
+    Start(Processes),
+    /// Runs a real process.
+    Run(Processes, Run),
+    /// Moves a file.
+    Transfer(Transfer),
+}

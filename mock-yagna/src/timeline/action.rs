@@ -1,0 +1,100 @@
+//! What will happen by itself in a simulated network, noun by noun.
+//!
+//! Does not own: when (`timeline`), how it is done, which is up to the nouns.
+
+use golem_wire::common::Reason;
+use golem_wire::{
+    ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, NodeId, ProposalId,
+};
+
+/// Something that will happen, by the noun that knows how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Demands, offers, agreements.
+    Market(MarketDue),
+    /// Exe-units and their commands.
+    Activity(ActivityDue),
+    /// Allocations and the payment driver.
+    Payment(PaymentDue),
+    /// What providers do.
+    Agent(AgentDue),
+}
+
+/// What the market will do by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum MarketDue {
+    /// A demand reaches the end of its life time.
+    ExpireDemand(DemandId),
+    /// An ended demand has been kept for long enough.
+    ForgetDemand(DemandId),
+    /// A provider's offer reaches a demand.
+    Offer {
+        /// To whom.
+        demand: DemandId,
+        /// Whose.
+        provider: NodeId,
+    },
+    /// An agreement's time to be approved is over.
+    ExpireAgreement(AgreementId),
+}
+
+/// What activities will do by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ActivityDue {
+    /// The exe-unit is up.
+    Created(ActivityId),
+    /// The exe-unit is down, as the requestor asked.
+    Destroyed(ActivityId),
+    /// The agreement ended a while ago, and its activities end now.
+    Orphaned(AgreementId),
+    /// The exe-unit dies, as the provider's behaviour says.
+    Killed(ActivityId),
+    /// The exe-unit is killed, as the provider's behaviour says.
+    ExeUnitKilled(ActivityId),
+    /// The next command of a batch begins.
+    Next(ActivityId, BatchId),
+    /// The command of this number prints.
+    Prints(ActivityId, BatchId, u32),
+    /// The command of this number ends.
+    Finished(ActivityId, BatchId, u32),
+}
+
+/// What the payment service will do by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PaymentDue {
+    /// An allocation reaches its timeout.
+    ReleaseAllocation(AllocationId),
+    /// The payment driver pays what was accepted.
+    Settle,
+}
+
+/// What providers will do by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AgentDue {
+    /// It answers a counter-proposal.
+    Answer(ProposalId),
+    /// It decides about a confirmed agreement.
+    Decide(AgreementId),
+    /// It ends an approved agreement, as its behaviour says.
+    Terminate(AgreementId, Reason),
+    /// Its offer reaches the end of its life time.
+    ExpireOffer(NodeId),
+    /// Its behaviour may change.
+    Reconsider(NodeId),
+    /// It goes silent.
+    Silence(NodeId),
+    /// It issues the next debit note of an activity.
+    DebitNote(ActivityId),
+    /// The oldest debit note of an activity had to be accepted by now.
+    AcceptDeadline(ActivityId),
+    /// A payable debit note had to be paid by now.
+    PayDeadline(DebitNoteId),
+    /// The agreement has been without an activity for too long.
+    Idle(AgreementId),
+    /// The agreement's own time is over.
+    Expire(AgreementId),
+    /// The only activity of a single-activity agreement has ended.
+    Finish(AgreementId),
+    /// It issues the invoice of an ended agreement.
+    Invoice(AgreementId),
+}

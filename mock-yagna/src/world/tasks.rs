@@ -1,0 +1,61 @@
+//! Commands that take real time, each as a task: what exe-units asked for is performed, and how it
+//! ended goes back to them.
+
+use golem_wire::{ActivityId, BatchId};
+
+use super::{World, transfer};
+use crate::daemon::activity::{CommandJob, DEPLOYED, Outcome, STARTED, Work};
+use crate::runtime::program::Stream;
+
+/// Performs a command, unless it is cut short.
+pub(super) async fn perform(world: World, job: CommandJob) {
+    let CommandJob {
+        activity,
+        batch,
+        index,
+        stop,
+        work,
+    } = job;
+    let outcome = tokio::select! {
+        biased;
+        () = stop.cancelled() => return,
+        outcome = outcome_of(&world, &activity, &batch, work) => outcome,
+    };
+    world.with(|state| {
+        let (ports, providers) = (&mut state.ports, &mut state.providers);
+        let activities = &mut state.activities;
+        activities.command_finished(ports, providers, &activity, &batch, index, outcome);
+    });
+}
+
+async fn outcome_of(world: &World, activity: &ActivityId, batch: &BatchId, work: Work) -> Outcome {
+    match work {
+        Work::Deploy(processes) => match processes.deploy().await {
+            Ok(()) => Outcome::ok(DEPLOYED),
+            Err(error) => {
+                let why = format!("Local service error: Transfer error: IO error: {error}");
+                Outcome::fail(why)
+            }
+        },
+        Work::Start(processes) => match processes.start() {
+            Ok(()) => Outcome::ok(STARTED),
+            Err(error) => Outcome::fail(format!("Runtime error: {error}")),
+        },
+        Work::Run(processes, run) => {
+            let output = |stream: Stream, data: &[u8]| {
+                world.with(|state| {
+                    let ports = &mut state.ports;
+                    let activities = &mut state.activities;
+                    activities.command_output(ports, activity, batch, stream, data);
+                });
+            };
+            let env = run.env.unwrap_or_default();
+            let code = processes.run(&run.entry_point, &run.args, &env, output);
+            Outcome::exit(code.await)
+        }
+        Work::Transfer(transfer) => match transfer::transfer(world, activity, &transfer).await {
+            Ok(()) => Outcome::default(),
+            Err(error) => Outcome::fail(error.to_string()),
+        },
+    }
+}
