@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::duration;
+use crate::duration;
 
 pub use step::{CommandKind, Step, StepLatency, Trouble};
 

@@ -1,11 +1,12 @@
-//! What a simulated network is made of: app keys, providers, images, money, latencies.
+//! What a simulated network is made of: app keys, providers, images, money, latencies, faults.
 //!
 //! [`ProviderSpec`] and what it contains are also the provider section of scenario files, hence
 //! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
 
 mod app_key;
-pub mod duration;
+mod fault;
 mod provider;
+mod target;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,11 +19,13 @@ use serde::Deserialize;
 
 pub use crate::behaviour::Behaviour;
 pub use app_key::AppKey;
+pub use fault::{Effect, Fault, FaultError, Targets};
 pub use provider::{Prices, ProviderSpec, Resources};
+pub use target::{BadTarget, OPERATIONS, Target};
 
 use app_key::check_origins;
 
-use crate::fault::Fault;
+use crate::duration;
 use crate::rng::Seed;
 use crate::runtime::program::ProgramFactory;
 use crate::runtime::scripted::ScriptedAnswer;
@@ -98,8 +101,8 @@ pub enum ConfigError {
     Origin(String),
     /// An impossible fault.
     #[error(transparent)]
-    Fault(#[from] crate::fault::FaultError),
-    /// Without one nobody could be paid.
+    Fault(#[from] FaultError),
+    /// Without one no provider could be paid.
     #[error("there is no payment platform; name at least one")]
     NoPlatform,
 }

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::config::duration;
+use crate::duration;
 
 /// A duration, or where durations come from.
 ///

@@ -1,15 +1,14 @@
 //! Faults of the daemon and of the wire: what goes wrong with which requests, and when.
 //!
-//! Owns the rules, which of them hit a request, lifting them, and how long the daemon is down. Does
-//! not own: what a hit does to a request (`http::edge`), what a restart forgets (`world`). What polls
-//! remember is in `polls`, sockets in `listener`. The control API is never hit.
+//! Owns which of the rules hit a request, lifting them, and how long the daemon is down. Does not own:
+//! a rule as data (`config::fault`), what a hit does to a request (`http::edge`), what a restart
+//! forgets (`world`). What polls remember is in `polls`, sockets in `listener`. The control API is
+//! never hit.
 
 pub(crate) mod listener;
 mod marks;
 mod open_requests;
 mod polls;
-mod rule;
-mod target;
 
 use std::sync::Arc;
 
@@ -20,11 +19,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+pub use crate::config::{BadTarget, Effect, Fault, FaultError, OPERATIONS, Target, Targets};
 pub use marks::{NoAnswer, NotListening};
 pub(crate) use open_requests::OpenRequests;
 pub(crate) use polls::{Poll, poll_of};
-pub use rule::{Effect, Fault, FaultError, Targets};
-pub use target::{BadTarget, OPERATIONS, Target};
 
 use crate::journal::{Actor, Event};
 use crate::ports::Ports;
@@ -35,7 +33,7 @@ use crate::topics::Topic;
 pub(crate) struct Faults {
     active: IndexMap<String, Active>,
     added: u64,
-    /// Nobody listens before this.
+    /// The daemon is down until then.
     down_until: Option<Timestamp>,
     open_requests: Arc<OpenRequests>,
     polls: polls::Polls,

@@ -94,7 +94,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What is left open: alive, and nobody has ended, decided or released it.
+/// What is left open: alive, neither ended nor decided nor released.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OpenItem {
@@ -105,7 +105,7 @@ pub enum OpenItem {
         /// Whose.
         owner: NodeId,
     },
-    /// An agreement that nobody ended.
+    /// An agreement that has not ended.
     Agreement {
         /// Which.
         id: AgreementId,
@@ -114,7 +114,7 @@ pub enum OpenItem {
         /// Since when.
         since: Timestamp,
     },
-    /// An activity that nobody destroyed.
+    /// An activity that was not destroyed.
     Activity {
         /// Which.
         id: ActivityId,
@@ -136,7 +136,7 @@ pub enum OpenItem {
         /// Since when.
         since: Timestamp,
     },
-    /// An allocation that nobody released.
+    /// An allocation that was not released.
     Allocation {
         /// Which.
         id: AllocationId,

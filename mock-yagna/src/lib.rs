@@ -6,13 +6,14 @@
 //! Inside, `daemon` is what yagna does, `agent` what providers do; [`World`] owns both and their
 //! clock, `http` only translates.
 
-pub mod agent;
+mod agent;
 pub mod behaviour;
 pub mod config;
 mod constraint;
 mod control;
 mod daemon;
 pub mod delay;
+pub mod duration;
 pub mod fault;
 mod http;
 mod identity;

@@ -16,7 +16,7 @@ use crate::timeline::{Action, AgentDue};
 const PAYMENT_GRACE: Duration = Duration::from_secs(60);
 
 impl Agents {
-    /// Nobody has used the agreement for too long.
+    /// The agreement has been without an activity for too long.
     pub(super) fn idle_for_too_long(&mut self, net: &mut Network<'_>, agreement: &AgreementId) {
         let Some(bill) = self.bills.get_mut(agreement) else {
             return;

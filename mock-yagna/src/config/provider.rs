@@ -42,7 +42,7 @@ pub struct ProviderSpec {
     pub capacity: u32,
     /// How long ago its offer was published when the network begins; it stands for one hour. Absent:
     /// any time within the last hour, by the seed.
-    #[serde(default, with = "super::duration::option")]
+    #[serde(default, with = "crate::duration::option")]
     pub offer_age: Option<Duration>,
     /// Offer properties that replace or extend the generated ones; `null` removes one.
     #[serde(default)]

@@ -45,7 +45,7 @@ pub enum Act {
         /// Whether it can be reached from now on.
         online: bool,
     },
-    /// The exe-units of the provider's activities are killed; nobody tells the requestor.
+    /// The exe-units of the provider's activities are killed; the requestor is not told.
     KillExeUnit {
         /// Name of the provider.
         provider: String,
@@ -72,8 +72,8 @@ pub enum Act {
     },
     /// The daemon restarts and forgets what it does not store.
     RestartDaemon {
-        /// How long nobody listens.
-        #[serde(default, with = "crate::config::duration")]
+        /// How long it is down.
+        #[serde(default, with = "crate::duration")]
         down: Duration,
     },
     /// Something begins to go wrong between the daemon and its clients.
@@ -93,7 +93,7 @@ fn yes() -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
-    /// Nobody has that name.
+    /// No provider has that name.
     #[error("there is no provider `{provider}`; there are: {known}")]
     NoProvider {
         /// The name.

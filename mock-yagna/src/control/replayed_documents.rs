@@ -93,7 +93,7 @@ impl State {
         Some(id)
     }
 
-    /// The provider cancels an invoice that nobody accepted.
+    /// The provider cancels an invoice that was not accepted.
     pub fn cancel_invoice_by_hand(&mut self, id: &InvoiceId) -> bool {
         self.payments.cancel_invoice(&mut self.ports, id)
     }

@@ -48,7 +48,7 @@ struct Call {
 /// A call did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GsbError {
-    /// Nobody listens there.
+    /// No service is bound there.
     #[error("Bad request: endpoint address not found")]
     NoEndpoint,
     /// The service did not answer in time.
@@ -207,7 +207,7 @@ impl Gsb {
             (_, Some(payload)) => Ok(payload.clone()),
             (_, None) => return Err("Failed to read response: neither payload nor error".into()),
         };
-        // A late answer, or somebody else's, is nobody's.
+        // A late answer, or that of another service, is dropped.
         if let Some(call) = self.calls.get_mut(name)
             && call.service == id
             && call.answer.is_none()

@@ -123,6 +123,7 @@ impl Payments {
         self.note_events.push(&recipient, event);
         let (activity, agreement) = (note.activity_id.clone(), note.agreement_id.clone());
         self.metered.insert(activity, agreement);
+        self.totals.debit_notes += 1;
         self.notes_of.put(&recipient, note.timestamp, id.clone());
         self.debit_notes.insert(id, note);
         ports.wake(&Topic::DebitNoteEvents(recipient));
@@ -140,6 +141,8 @@ impl Payments {
         if let Some(tab) = self.tabs.get_mut(&invoice.agreement_id) {
             tab.invoice.get_or_insert_with(|| id.clone());
         }
+        self.totals.invoices += 1;
+        self.totals.invoiced = self.totals.invoiced + invoice.amount;
         let at = invoice.timestamp;
         self.invoices_of.put(&recipient, at, id.clone());
         self.invoices.insert(id, invoice.clone());

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug)]
 pub(crate) struct Socket {
     address: SocketAddr,
-    /// `None` while nobody listens.
+    /// `None` while it is closed.
     listener: Mutex<Option<TcpListener>>,
     waiting: AtomicWaker,
     connections: Mutex<Vec<Weak<Wire>>>,

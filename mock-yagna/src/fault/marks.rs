@@ -5,7 +5,7 @@
 #[error("the connection ended without an answer")]
 pub struct NoAnswer;
 
-/// Further mark of an answer that never was because nobody listens: the connection was refused.
+/// Further mark of an answer that never was because the daemon is down: the connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nobody listens: the daemon is down")]
 pub struct NotListening;

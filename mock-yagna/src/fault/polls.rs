@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Faults;
-use super::rule::Effect;
+use crate::config::Effect;
 use crate::ports::Ports;
 
 /// The polls of one caller for one kind of events: the caller's key, the path.

@@ -200,7 +200,7 @@ fn public_key(text: &str) -> Result<(), ActivityError> {
     }
 }
 
-/// Nobody answers until `deadline`.
+/// Silence until `deadline`.
 async fn silence(world: &World, deadline: Timestamp) -> ApiError {
     let _: Option<()> = world.poll_until(&[], deadline, |_| None).await;
     ActivityError::Timeout.into()

@@ -26,7 +26,7 @@ use crate::world::World;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A connection that found nobody is tried again after this time.
+/// A connection that found no service is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often the daemon pings.
 const PING: Duration = Duration::from_secs(5);

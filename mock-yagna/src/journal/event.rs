@@ -50,7 +50,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// An agreement was made from a draft; nobody is bound yet.
+    /// An agreement was made from a draft; neither side is bound yet.
     AgreementCreated {
         /// Which.
         agreement: AgreementId,
@@ -153,7 +153,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// The exe-unit of an activity was killed; nobody tells the requestor.
+    /// The exe-unit of an activity was killed; the requestor is not told.
     ExeUnitKilled {
         /// Which.
         activity: ActivityId,

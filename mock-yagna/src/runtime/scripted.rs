@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::program::{Exit, Machine, Program, RunCommand, Stream};
-use crate::config::duration;
+use crate::duration;
 use mock_yagna_shell::Shell;
 
 /// One scripted answer: what it matches, then what happens.
@@ -56,7 +56,7 @@ pub struct ScriptedPrint {
     pub stderr: String,
 }
 
-/// Answers as scripted; what nobody scripted goes to the simulated shell, which knows no other
+/// Answers as scripted; what is not scripted goes to the simulated shell, which knows no other
 /// programs than its own.
 #[derive(Debug)]
 pub(crate) struct Scripted {

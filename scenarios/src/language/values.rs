@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 /// A duration as people write it: `90s`, `1h 30m`, `250ms`; a bare number means seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
-pub struct Span(#[serde(with = "mock_yagna::config::duration")] pub Duration);
+pub struct Span(#[serde(with = "mock_yagna::duration")] pub Duration);
 
 impl Span {
     /// A span of whole seconds.

@@ -40,7 +40,7 @@ fn describe(command: &ExeScriptCommand) -> String {
 
 impl Activity {
     fn batch(&self, id: &BatchId) -> Result<&Batch, ActivityError> {
-        // Once the exe-unit is gone nobody answers for its batches.
+        // Without an exe-unit there is no answer about its batches.
         if !self.has_exe_unit() {
             return Err(ActivityError::NoExeUnit);
         }

@@ -35,7 +35,7 @@ impl Activities {
         agreement: &AgreementId,
     ) -> Result<ActivityId, ActivityError> {
         let found = market.agreement(agreement).filter(|found| {
-            // An agreement is not binding before its confirmation: nobody knows of it.
+            // An agreement is not binding before its confirmation, and not known to its provider.
             found.requestor == *requestor && found.state != AgreementState::Proposal
         });
         let found = found.ok_or_else(|| ActivityError::NoAgreement(agreement.clone()))?;

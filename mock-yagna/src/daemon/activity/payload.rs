@@ -46,7 +46,7 @@ fn early(exit: &mut Exit, now: Timestamp) -> VecDeque<(Timestamp, Stream, Bytes)
         if after >= exit.takes {
             break;
         }
-        // Time does not go back, and nobody prints more than there is.
+        // Time does not go back, and no program prints more than there is.
         last = last.max(after);
         let data = output.split_to(bytes.min(output.len()));
         left.push_back((later(now, last), stream, data));

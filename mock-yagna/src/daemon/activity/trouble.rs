@@ -116,7 +116,7 @@ impl Activities {
         }
     }
 
-    /// The exe-unit is gone and nobody says so: polls run into their timeouts, the activity stays
+    /// The exe-unit is gone without a word: polls run into their timeouts, the activity stays
     /// `Unresponsive` until its agreement ends.
     pub(crate) fn kill_exe_unit(&mut self, ports: &mut Ports, id: &ActivityId) {
         let now = ports.now;

@@ -144,7 +144,7 @@ impl Market {
             .filter(|agreement| agreement.requestor == *requestor)
     }
 
-    /// Promotes a provider's draft; nobody is bound yet.
+    /// Promotes a provider's draft; neither side is bound yet.
     pub(crate) fn create_agreement(
         &mut self,
         ports: &mut Ports,

@@ -1,6 +1,6 @@
 //! Encryption for files that come from and go to this computer.
 //!
-//! Nobody certifies loopback addresses and nothing sent there leaves the machine, so any certificate is
+//! Loopback addresses are not certified and nothing sent there leaves the machine, so any certificate is
 //! accepted; that the server has its key is checked. Not for anything else than loopback.
 
 use std::io;

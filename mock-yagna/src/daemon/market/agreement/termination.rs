@@ -139,7 +139,7 @@ impl Market {
         ports.tell(Notice::AgreementLeft(id.clone()));
     }
 
-    /// The time to approve is over. Nobody is woken: waiting clients run into their own timeout.
+    /// The time to approve is over. No poll is woken: waiting clients run into their own timeout.
     pub(in crate::daemon::market) fn expire_agreement(
         &mut self,
         ports: &mut Ports,

@@ -143,7 +143,7 @@ impl Desk {
         self.state
             .payments
             .accept_debit_note(&mut self.state.ports, &self.me.clone(), id.as_str(), &body)
-            .map(drop)
+            .map(|_| self.state.end_step())
     }
 
     pub(super) fn note_status(&self, nth: usize) -> DocumentStatus {

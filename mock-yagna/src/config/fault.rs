@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::target::{BadTarget, Target};
-use crate::config::duration;
 use crate::delay::Delay;
+use crate::duration;
 
 /// Something that goes wrong between the daemon and its clients.
 ///
@@ -92,7 +92,7 @@ impl TryFrom<Names> for Targets {
 }
 
 impl Targets {
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, Target> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Target> {
         match self {
             Targets::One(target) => std::slice::from_ref(target).iter(),
             Targets::Many(targets) => targets.iter(),
@@ -142,7 +142,7 @@ pub enum Effect {
 
 impl Effect {
     /// Whether it is about events: only the answer shows whether it hits, and others do not count.
-    pub(super) fn needs_events(&self) -> bool {
+    pub(crate) fn needs_events(&self) -> bool {
         matches!(
             self,
             Effect::DuplicateEvents
