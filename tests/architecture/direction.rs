@@ -23,25 +23,6 @@ const PACKAGES: [&str; 6] = [
 /// test until this list says what is there.
 const CIRCLES: &[(&str, &[&str])] = &[
     (
-        "mock-yagna",
-        &[
-            "agent",
-            "behaviour",
-            "config",
-            "control",
-            "daemon",
-            "delay",
-            "fault",
-            "identity",
-            "journal",
-            "ledger",
-            "metrics",
-            "runtime",
-            "story",
-            "world",
-        ],
-    ),
-    (
         "mock-yagna/shell",
         &[
             "arithmetic",
