@@ -1,6 +1,7 @@
 //! The `transfer` command: between the activity's volumes and files that the requestor serves or
 //! receives on the service bus (`gftp`) or over HTTP(S) on this computer (`web`).
 
+#[cfg(feature = "https")]
 mod tls;
 mod web;
 
