@@ -17,7 +17,9 @@ use crate::workload::WorkLog;
 /// Hears the engine's events while a scenario runs, each with the time since the beginning on the
 /// stage's clock. Instances of services have their names in place of their ids.
 #[derive(Clone)]
-pub struct Listener(Arc<dyn Fn(Duration, &Event) + Send + Sync>);
+pub struct Listener(Arc<Hear>);
+
+type Hear = dyn Fn(Duration, &Event) + Send + Sync;
 
 impl Listener {
     /// `hear` is called for every event.

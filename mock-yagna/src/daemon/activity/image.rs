@@ -188,7 +188,7 @@ pub(super) fn named(config: &Config, package: Option<&str>) -> Result<Image, Str
 pub(super) fn machine(image: &Image, seed: Seed) -> Result<Machine, String> {
     let simulated = |program| Ok(Machine::simulated(program, seed));
     match image {
-        Image::Shell => simulated(Box::new(Shell::default())),
+        Image::Shell => simulated(Box::<Shell>::default()),
         Image::Program(factory) => simulated(factory.create(seed.fork("program"))),
         Image::Scripted(answers) => simulated(Box::new(Scripted::new(answers))),
         Image::Process { dir } => {
