@@ -32,7 +32,7 @@ impl DaemonHealth {
         }
     }
 
-    /// Asks, unless somebody did just now.
+    /// Asks, unless the answer is a moment old.
     ///
     /// # Cancel safety
     /// Cancel-safe.
@@ -80,7 +80,7 @@ impl DaemonHealth {
     }
 }
 
-/// Whether a purely local question fails like this only when nobody is there to answer.
+/// Whether a purely local question fails like this only when the daemon is not there.
 fn is_absence(error: &ApiError) -> bool {
     match &*error.kind {
         ApiErrorKind::Unreachable { .. }

@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::model::JobId;
+use crate::lifecycle::agreement::EndedBy;
+use crate::lifecycle::service::ServiceState;
+use crate::model::{DocumentId, JobId};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,13 +76,13 @@ events! {
     /// The provider refused, or did not approve in time.
     AgreementRejected { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, reason: String },
     /// An agreement ended.
-    AgreementTerminated { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, by: String, reason: String },
+    AgreementTerminated { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, by: EndedBy, reason: String },
     /// A debit note arrived.
     DebitNoteReceived { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, debit_note_id: DebitNoteId, amount: Glm },
     /// A debit note was accepted.
     DebitNoteAccepted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, debit_note_id: DebitNoteId, amount: Glm },
     /// A document is not paid.
-    PaymentFailed { job: JobId, agreement_id: AgreementId, document: String, reason: String },
+    PaymentFailed { job: JobId, agreement_id: AgreementId, document: DocumentId, reason: String },
     /// An invoice arrived.
     InvoiceReceived { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
     /// An invoice was accepted: the daemon pays it.
@@ -104,7 +106,7 @@ events! {
     /// A task's result was refused.
     TaskRejected { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String, reason: String },
     /// A service instance changed its state.
-    ServiceStateChanged { job: JobId, service: String, old: String, new: String, agreement_id: Option<AgreementId>, activity_id: Option<ActivityId>, provider_name: Option<String>, error: Option<String> },
+    ServiceStateChanged { job: JobId, service: String, old: ServiceState, new: ServiceState, agreement_id: Option<AgreementId>, activity_id: Option<ActivityId>, provider_name: Option<String>, error: Option<String> },
     /// A service instance reached its end.
     ServiceFinished { job: JobId, service: String, error: Option<String> },
     /// A script went to the provider.

@@ -6,6 +6,7 @@ pub(crate) mod daemon_health;
 pub(crate) mod negotiation;
 pub(crate) mod payment;
 pub(crate) mod service;
+pub(crate) mod signing;
 
 /// An event that its state has no rule for: the daemon did not keep to its protocol.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

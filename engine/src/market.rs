@@ -4,8 +4,6 @@
 
 mod agreement_events;
 mod demand;
-mod handshake;
-mod negotiator;
 mod pool;
 mod proposal_index;
 mod provider_debts;
@@ -13,6 +11,7 @@ mod provider_history;
 mod refusals;
 mod rental;
 mod rentals;
+mod signing;
 mod subscription;
 mod terminate;
 #[cfg(test)]
@@ -36,7 +35,6 @@ pub(crate) use terminate::terminate;
 
 use crate::api::ApiError;
 use crate::context::Context;
-use crate::model::{JobId, ResolvedPayload};
 
 /// Why no machine was rented.
 #[derive(Debug, thiserror::Error)]
@@ -108,20 +106,10 @@ impl Market {
         self.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Publishes a demand for the payload and begins to collect and counter proposals.
-    ///
-    /// # Errors
-    /// [`SubscribeError`], when nothing was published.
-    pub(crate) async fn subscribe(
-        self: &Arc<Self>,
-        job: JobId,
-        payload: &ResolvedPayload,
-        expiration: Timestamp,
-    ) -> Result<Arc<DemandSubscription>, SubscribeError> {
-        let subscription = DemandSubscription::open(self, job, payload, expiration).await?;
+    /// Remembers a demand, to withdraw it when the engine stops.
+    fn remember(&self, subscription: &Arc<DemandSubscription>) {
         let mut subscriptions = self.lock();
         subscriptions.retain(|subscription| subscription.strong_count() > 0);
-        subscriptions.push(Arc::downgrade(&subscription));
-        Ok(subscription)
+        subscriptions.push(Arc::downgrade(subscription));
     }
 }

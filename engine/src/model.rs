@@ -1,4 +1,5 @@
-//! Our vocabulary above the wire types: jobs, resolved payloads, offers as a strategy sees them.
+//! Our vocabulary above the wire types: jobs, documents, resolved payloads, offers as a strategy sees
+//! them.
 
 mod offer;
 #[cfg(test)]
@@ -7,7 +8,8 @@ pub(crate) use offer::tests;
 use std::fmt;
 
 use golem_wire::market::Properties;
-use serde::{Deserialize, Serialize};
+use golem_wire::{DebitNoteId, InvoiceId};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 
@@ -31,6 +33,31 @@ impl JobId {
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+/// A document of a provider, by its kind and id; shown as `invoice 3f…`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DocumentId {
+    /// An invoice.
+    Invoice(InvoiceId),
+    /// A debit note.
+    DebitNote(DebitNoteId),
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DocumentId::Invoice(id) => write!(f, "invoice {id}"),
+            DocumentId::DebitNote(id) => write!(f, "debit note {id}"),
+        }
+    }
+}
+
+impl Serialize for DocumentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

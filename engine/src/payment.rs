@@ -28,6 +28,7 @@ pub(crate) use reconcile::{catch_up, settlement, try_again};
 use crate::context::Context;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
 use crate::market::{Rental, Rentals};
+use crate::model::DocumentId;
 
 /// Accepted invoices that are watched for settlement, the latest ones.
 const MAX_UNSETTLED: usize = 10_000;
@@ -40,8 +41,8 @@ pub struct OpenDocument {
     pub agreement_id: AgreementId,
     /// The provider's name.
     pub provider_name: String,
-    /// Its kind and id: `invoice 3f…`.
-    pub document: String,
+    /// Which.
+    pub document: DocumentId,
     /// What it asks for, in GLM.
     pub amount: Glm,
 }
@@ -101,7 +102,7 @@ impl Payments {
         self.earlier().extend(budgets);
     }
 
-    /// The budgets of earlier lives, which nobody uses from now on.
+    /// The budgets of earlier lives, which are not used from now on.
     fn take_previous_budgets(&self) -> Vec<PreviousBudget> {
         std::mem::take(&mut *self.earlier())
     }
@@ -166,7 +167,7 @@ fn document(rental: &Rental, id: &InvoiceId, amount: Glm) -> OpenDocument {
     OpenDocument {
         agreement_id: rental.agreement_id.clone(),
         provider_name: rental.provider_name.clone(),
-        document: format!("invoice {id}"),
+        document: DocumentId::Invoice(id.clone()),
         amount,
     }
 }

@@ -23,6 +23,7 @@ use crate::WorkContext;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
+use crate::market::DemandSubscription;
 use crate::model::JobId;
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
@@ -231,7 +232,8 @@ where
                 })?;
         context.emit(EventKind::JobStarted { job: id.clone() });
         let market = self.golem.market();
-        let demand = match market.subscribe(id.clone(), &resolved, expiration).await {
+        let opening = DemandSubscription::open(market, id.clone(), &resolved, expiration);
+        let demand = match opening.await.map_err(Error::from) {
             Ok(demand) => demand,
             Err(error) => {
                 let text = Some(error.to_string());
@@ -239,7 +241,7 @@ where
                     job: id,
                     error: text,
                 });
-                return Err(error.into());
+                return Err(error);
             }
         };
         let workers = self.max_workers.min(self.data.len());

@@ -69,7 +69,7 @@ pub(crate) struct Patience<'a> {
     pub(crate) activity: &'a Activity,
     /// From when on it is given up, and the timeout that set it.
     pub(crate) deadline: Option<(Instant, Duration)>,
-    /// Nobody waits for the results any more.
+    /// No waiter is left for the results.
     pub(crate) cancel: &'a CancellationToken,
 }
 
@@ -211,7 +211,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Nothing is sent under an agreement that is known to have ended, even if its activity still
-    /// answers: nobody would pay for it.
+    /// answers: it would not be paid for.
     fn open_for_work(&self) -> Result<(), BatchError> {
         self.lost()?;
         match self.activity.rental().ended_by() {

@@ -1,4 +1,4 @@
-//! A batch that nobody waits for any more. Owns: waiting for its end before the next one, since an
+//! A batch that has no waiter left. Owns: waiting for its end before the next one, since an
 //! exe-unit that is busy fails whatever else it gets.
 
 use golem_wire::BatchId;
@@ -24,7 +24,7 @@ impl Activity {
     /// it has been started.
     ///
     /// # Errors
-    /// [`BatchError`] when the next batch is given up meanwhile, or nobody can tell.
+    /// [`BatchError`] when the next batch is given up meanwhile, or that is not known.
     pub(crate) async fn until_idle(&self, patience: &Patience<'_>) -> Result<bool, BatchError> {
         let context = self.context();
         let api = context.rest().activity();

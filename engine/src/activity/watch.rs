@@ -235,7 +235,7 @@ async fn check_health(activity: &Activity) {
         if let Err(error) = activity.check().await {
             tracing::debug!(activity = %activity.id, %error, "health check without an answer");
             if activity.context.is_daemon_away().await {
-                // Nobody can tell how the provider is: its silence begins when the daemon is back.
+                // How the provider is cannot be known: its silence begins when the daemon is back.
                 heard = Instant::now();
             } else if heard.elapsed() >= limits.silence {
                 let reason = format!("no answer for {:?}: {error}", limits.silence);

@@ -131,7 +131,7 @@ impl GolemBuilder {
     /// account to pay from, [`Error::BudgetTooSmall`], or [`Error::NoEntropy`].
     ///
     /// # Cancel safety
-    /// Runs to completion in an owned task; an engine nobody waits for any more is stopped again.
+    /// Runs to completion in an owned task; an engine without a waiter is stopped again.
     pub async fn start(self) -> Result<Golem, Error> {
         let transport = self.transport.unwrap_or_else(Transport::http);
         let simulated = transport.is_in_memory();

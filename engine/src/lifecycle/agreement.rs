@@ -1,17 +1,8 @@
-//! The life of an agreement, from its creation at the daemon to its end.
+//! The life of an agreement in force, up to its end. How it came into force is
+//! [`signing`](super::signing).
 //!
 //! | state | event | next | effects |
 //! |---|---|---|---|
-//! | Created | Confirmed | Pending | AwaitApproval |
-//! | Created | ConfirmFailed, refused or not sent | Withdrawing | Cancel |
-//! | Created | ConfirmFailed, unknown | Unclear | LookUp |
-//! | Pending | Approved | Approved | HandOver |
-//! | Pending | Refused | Ended | Announce |
-//! | Pending | NotInTime | Withdrawing | Cancel |
-//! | Pending | WaitFailed | Unclear | LookUp |
-//! | Withdrawing | Cancelled | Ended | Announce |
-//! | Withdrawing | CancelFailed | Unclear (withdrawn) | LookUp |
-//! | Unclear | Found | by what was found | |
 //! | Approved | TerminateWanted | Terminating | Terminate |
 //! | Approved | Lost | Terminating | Announce, Terminate |
 //! | Approved, Terminating | EndedBy | Ended | Announce, unless done |
@@ -21,13 +12,12 @@
 
 use std::fmt;
 
-use golem_wire::market::AgreementState;
+use serde::Serialize;
 
 use super::IllegalTransition;
-use crate::api::Outcome;
 
 /// Who ended an agreement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum EndedBy {
     /// We did.
     Requestor,
@@ -72,14 +62,6 @@ impl fmt::Display for AgreementEnd {
 /// Where an agreement stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Exists at the daemon; the provider does not know of it.
-    Created,
-    /// The provider decides.
-    Pending,
-    /// Being cancelled because of `reason`.
-    Withdrawing { reason: String },
-    /// A request's outcome is unknown. `withdrawn`: we do not want it any more, because of it.
-    Unclear { withdrawn: Option<String> },
     /// In force.
     Approved,
     /// Being terminated; `announced` once the renter knows.
@@ -91,15 +73,6 @@ pub(crate) enum State {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    Confirmed,
-    ConfirmFailed(Outcome, String),
-    Approved,
-    Refused(AgreementEnd),
-    NotInTime,
-    WaitFailed(String),
-    Cancelled,
-    CancelFailed,
-    Found(AgreementState),
     TerminateWanted(String),
     Terminated,
     Lost(String),
@@ -109,10 +82,6 @@ pub(crate) enum Event {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    AwaitApproval,
-    Cancel(String),
-    LookUp,
-    HandOver,
     Terminate(String),
     Announce(AgreementEnd),
 }
@@ -120,34 +89,6 @@ pub(crate) enum Effect {
 /// The next state, and what to do about it.
 pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), IllegalTransition> {
     Ok(match (state, event) {
-        (State::Created, Event::Confirmed) => (State::Pending, vec![Effect::AwaitApproval]),
-        (State::Created, Event::ConfirmFailed(Outcome::Unknown, reason)) => (
-            State::Unclear {
-                withdrawn: Some(reason),
-            },
-            vec![Effect::LookUp],
-        ),
-        (State::Created, Event::ConfirmFailed(_, reason)) => withdraw(reason),
-
-        (State::Pending, Event::Approved) => (State::Approved, vec![Effect::HandOver]),
-        (State::Pending, Event::Refused(end)) => ended(end),
-        (State::Pending, Event::NotInTime) => withdraw("not approved in time".into()),
-        (State::Pending, Event::WaitFailed(_)) => {
-            (State::Unclear { withdrawn: None }, vec![Effect::LookUp])
-        }
-
-        (State::Withdrawing { reason }, Event::Cancelled) => {
-            ended(AgreementEnd::new(EndedBy::Requestor, reason))
-        }
-        (State::Withdrawing { reason }, Event::CancelFailed) => (
-            State::Unclear {
-                withdrawn: Some(reason),
-            },
-            vec![Effect::LookUp],
-        ),
-
-        (State::Unclear { withdrawn }, Event::Found(found)) => found_out(withdrawn, &found),
-
         (State::Approved, Event::TerminateWanted(reason)) => (
             State::Terminating {
                 end: AgreementEnd::new(EndedBy::Requestor, reason.clone()),
@@ -166,7 +107,6 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
             )
         }
         (State::Approved, Event::EndedBy(end)) => ended(end),
-        (State::Approved, Event::Approved) => (State::Approved, vec![]),
 
         (State::Terminating { end, announced }, Event::Terminated) => {
             let effects = if announced {
@@ -189,19 +129,12 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
             },
             Event::EndedBy(by),
         ) => ended(by),
-        (
-            state @ State::Terminating { .. },
-            Event::TerminateWanted(_) | Event::Lost(_) | Event::Approved,
-        ) => (state, vec![]),
+        (state @ State::Terminating { .. }, Event::TerminateWanted(_) | Event::Lost(_)) => {
+            (state, vec![])
+        }
 
         // Late news of something that is over.
         (state @ State::Ended(_), _) => (state, vec![]),
-
-        // The event feed may tell of the end before the request does.
-        (
-            State::Created | State::Pending | State::Withdrawing { .. } | State::Unclear { .. },
-            Event::EndedBy(end),
-        ) => ended(end),
 
         (state, event) => {
             return Err(IllegalTransition {
@@ -214,38 +147,6 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
 
 fn ended(end: AgreementEnd) -> (State, Vec<Effect>) {
     (State::Ended(end.clone()), vec![Effect::Announce(end)])
-}
-
-fn withdraw(reason: String) -> (State, Vec<Effect>) {
-    let effects = vec![Effect::Cancel(reason.clone())];
-    (State::Withdrawing { reason }, effects)
-}
-
-fn found_out(withdrawn: Option<String>, found: &AgreementState) -> (State, Vec<Effect>) {
-    let gone = |by, word: &str| {
-        let reason = withdrawn.clone().unwrap_or_else(|| word.to_owned());
-        ended(AgreementEnd::new(by, reason))
-    };
-    match found {
-        AgreementState::Cancelled => gone(EndedBy::Requestor, "cancelled"),
-        AgreementState::Terminated => gone(EndedBy::Requestor, "terminated"),
-        AgreementState::Rejected => gone(EndedBy::Provider, "rejected"),
-        AgreementState::Expired => gone(EndedBy::Expired, "expired"),
-        AgreementState::Approved => match withdrawn {
-            None => (State::Approved, vec![Effect::HandOver]),
-            // It was approved behind our back: the only way out is to terminate.
-            Some(reason) => (
-                State::Terminating {
-                    end: AgreementEnd::new(EndedBy::Requestor, reason.clone()),
-                    announced: false,
-                },
-                vec![Effect::Terminate(reason)],
-            ),
-        },
-        AgreementState::Proposal | AgreementState::Pending | AgreementState::Other(_) => {
-            withdraw(withdrawn.unwrap_or_else(|| "the wait for approval failed".into()))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! | something local | nothing, or a 5xx | Away, for up to the limit |
 //! | something local | still nothing after the limit | Gone |
 //!
-//! While it is away nothing is held against anybody; once it is gone, everything is as it would be
+//! While it is away nothing is held against a provider; once it is gone, everything is as it would be
 //! without this.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) enum Standing {
     Here,
     /// It does not answer, and may come back.
     Away,
-    /// It has been away for longer than anybody waits.
+    /// It has been away for longer than it is waited for.
     Gone,
 }
 

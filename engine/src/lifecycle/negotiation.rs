@@ -49,7 +49,7 @@ pub(crate) enum Event {
     ProviderRejected(String),
     Silent,
     DemandGone,
-    /// The provider published its offer anew: nobody would decide about an agreement on this one.
+    /// The provider published its offer anew: it would not decide about an agreement on this one.
     Superseded,
     Promoted,
 }

@@ -1,11 +1,24 @@
-//! What a demand says: the job's payload, the payment's decoration and the engine's own properties.
+//! A demand: what it says (the job's payload, the payment's decoration and the engine's own
+//! properties), and that it is on the market. Owns: composing it, publishing it once, renewing and
+//! withdrawing it. Does not own: what comes of it (`subscription.rs`).
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use golem_wire::DemandId;
 use golem_wire::market::DemandOfferBase;
 use golem_wire::payment::DemandDecoration;
+use http::StatusCode;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::model::ResolvedPayload;
+use super::Market;
+use crate::api::{ApiError, Outcome};
+use crate::context::Context;
+use crate::event::EventKind;
+use crate::journal::Fact;
+use crate::model::{JobId, ResolvedPayload};
+use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::strategy::DemandDraft;
 
 /// Longest job that providers rent out without mid-agreement payments.
@@ -19,8 +32,218 @@ pub(crate) const SESSION_PROPERTY: &str = "golem.node.debug.app-session";
 /// the job.
 pub(super) const NUMBER_PROPERTY: &str = "golem.node.debug.demand";
 
+/// Attempts to publish a demand, and to find one whose publication had an unknown outcome.
+const FIND_ATTEMPTS: u32 = 5;
+
+/// The demand of a job.
+pub(super) struct Demand {
+    context: Arc<Context>,
+    job: JobId,
+    draft: DemandDraft,
+    /// Once it is closed, publishing is not tried again.
+    closed: CancellationToken,
+    published: Mutex<Published>,
+}
+
+#[derive(Default)]
+struct Published {
+    /// What the daemon calls it now.
+    id: Option<DemandId>,
+    /// How often it was tried to publish.
+    times: u32,
+}
+
+impl Demand {
+    /// Puts together what a job asks for, paid from the market's budget.
+    ///
+    /// # Errors
+    /// That the daemon does not tell how agreements are paid.
+    pub(super) async fn compose(
+        market: &Market,
+        job: JobId,
+        payload: &ResolvedPayload,
+        expiration: Timestamp,
+        closed: CancellationToken,
+    ) -> Result<Self, ApiError> {
+        let context = &market.context;
+        let mut backoff = Backoff::new(context.seed().fork("decorations"));
+        let (api, budget) = (context.rest().payment(), &market.budget.allocation_id);
+        let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget));
+        let decoration = asking.await?;
+        let subnet = &context.config().subnet;
+        let mut draft = compose(payload, &decoration, subnet, context.now(), expiration);
+        let session = json!(context.app_session());
+        draft.properties.insert(SESSION_PROPERTY.into(), session);
+        context.strategy().decorate_demand(&mut draft);
+        Ok(Demand {
+            context: Arc::clone(context),
+            job,
+            draft,
+            closed,
+            published: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        // Every statement leaves it consistent.
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this is what the daemon calls it now.
+    pub(super) fn is_published_as(&self, id: &DemandId) -> bool {
+        self.lock().id.as_ref() == Some(id)
+    }
+
+    /// Publishes the demand. To be called in an owned task.
+    pub(super) async fn publish(&self) -> Result<DemandId, ApiError> {
+        let number = {
+            let mut published = self.lock();
+            published.times += 1;
+            json!(format!("{}/{}", self.job, published.times))
+        };
+        let mut draft = self.draft.clone();
+        draft
+            .properties
+            .insert(NUMBER_PROPERTY.into(), number.clone());
+        let base = base(draft);
+        let api = self.context.rest().market();
+        let seed = self.context.seed().fork(&format!("publish/{number}"));
+        let mut backoff = Backoff::new(seed);
+        let policy = Policy::new(&mut backoff, FIND_ATTEMPTS).unless(&self.closed);
+        let publishing = retry::until(
+            policy,
+            || self.context.is_daemon_away(),
+            || async {
+                match api.subscribe(&self.job, &base).await {
+                    Err(error) if error.outcome() == Outcome::Unknown => {
+                        match self.find_published(&number).await {
+                            Some(found) => Attempt::Break(found),
+                            // It is not there, so saying it again publishes it once.
+                            None => Attempt::Continue(error),
+                        }
+                    }
+                    Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => {
+                        Attempt::Continue(error)
+                    }
+                    done => Attempt::Break(done),
+                }
+            },
+        );
+        let published = publishing.await;
+        match &published {
+            Ok(demand) => {
+                self.lock().id = Some(demand.clone());
+                self.context.emit(EventKind::SubscriptionCreated {
+                    job: self.job.clone(),
+                    demand_id: demand.clone(),
+                });
+            }
+            Err(error) => self.context.emit(EventKind::SubscriptionFailed {
+                job: self.job.clone(),
+                reason: error.to_string(),
+            }),
+        }
+        published
+    }
+
+    /// The demand whose publication had an unknown outcome, if there is one: adopted rather than left
+    /// alone on the market. One that was published twice is withdrawn once.
+    async fn find_published(&self, number: &Value) -> Option<Result<DemandId, ApiError>> {
+        let label = format!("find-demand/{number}");
+        let mut backoff = Backoff::new(self.context.seed().fork(&label));
+        let api = self.context.rest().market();
+        let listing = self
+            .context
+            .insist(&mut backoff, FIND_ATTEMPTS, || api.demands());
+        let demands = match listing.await {
+            Ok(demands) => demands,
+            // What may be there is looked for again when the engine stops.
+            Err(error) => return Some(Err(error)),
+        };
+        let session = json!(self.context.app_session());
+        let mut ours = demands.into_iter().filter(|demand| {
+            let said = |key| demand.properties.get(key);
+            said(SESSION_PROPERTY) == Some(&session) && said(NUMBER_PROPERTY) == Some(number)
+        });
+        let adopted = ours.next()?.demand_id;
+        for twin in ours {
+            self.withdraw(&twin.demand_id).await;
+        }
+        Some(Ok(adopted))
+    }
+
+    /// Withdraws a demand. To be called in an owned task.
+    async fn withdraw(&self, demand: &DemandId) {
+        let label = format!("unsubscribe/{demand}");
+        let mut backoff = Backoff::new(self.context.seed().fork(&label));
+        // Withdrawing twice is as good as once, so it may be repeated like a read.
+        let api = self.context.rest();
+        let done = self
+            .context
+            .insist(&mut backoff, 5, || async {
+                api.market().unsubscribe(demand).await
+            })
+            .await;
+        match done {
+            Ok(()) => {}
+            Err(error)
+                if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
+            {
+                // An earlier attempt did it, or the daemon forgot it in a restart.
+                let demand = demand.clone();
+                self.context.log().fact(Fact::DemandGone { demand });
+            }
+            Err(error) => tracing::warn!(%demand, %error, "the demand stays until it expires"),
+        }
+    }
+
+    /// Publishes the demand anew in place of `old`, of which nothing more can come: `replaced` is
+    /// called then. To be called in an owned task.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    pub(super) async fn renew(
+        &self,
+        old: DemandId,
+        is_gone: bool,
+        replaced: impl FnOnce(&DemandId),
+    ) -> Result<DemandId, ApiError> {
+        let renewed = self.publish().await?;
+        replaced(&old);
+        if is_gone {
+            self.context.log().fact(Fact::DemandGone { demand: old });
+        } else {
+            self.withdraw(&old).await;
+        }
+        if self.closed.is_cancelled() {
+            // Closing and renewing crossed: the closer may not have seen the new demand.
+            self.withdraw_last().await;
+        }
+        Ok(renewed)
+    }
+
+    /// Withdraws what is published, if anything is. To be called in an owned task.
+    pub(super) async fn withdraw_last(&self) {
+        let last = self.lock().id.take();
+        if let Some(demand) = last {
+            self.withdraw(&demand).await;
+        }
+    }
+
+    /// Our answer to an offer: the demand again, with the platform we pay on. It becomes our side of
+    /// the agreement, and tells there which job it is for.
+    pub(super) fn counter(&self, platform: &str) -> DemandDraft {
+        let mut counter = counter(&self.draft, platform);
+        let job = Value::from(self.job.as_str());
+        counter.properties.insert(NUMBER_PROPERTY.into(), job);
+        counter
+    }
+}
+
 /// Puts a demand together.
-pub(super) fn compose(
+fn compose(
     payload: &ResolvedPayload,
     decoration: &DemandDecoration,
     subnet: &str,
@@ -61,8 +284,8 @@ pub(super) fn compose(
     draft
 }
 
-/// Our answer to an offer: the demand again, with the platform we pay on.
-pub(super) fn counter(draft: &DemandDraft, platform: &str) -> DemandDraft {
+/// The demand again, with the platform we pay on.
+fn counter(draft: &DemandDraft, platform: &str) -> DemandDraft {
     let mut counter = draft.clone();
     counter
         .properties

@@ -17,7 +17,7 @@ pub(crate) enum DebtStanding {
     Nothing,
     /// Not before it is paid, or this time has come: its invoice may never come.
     Until(Instant),
-    /// If nobody else is there.
+    /// If no other provider is there.
     LastResort,
 }
 

@@ -160,7 +160,7 @@ impl Rental {
         self.apply(Event::TerminateWanted(why.to_owned()), None);
     }
 
-    /// The machine does not answer any more: everybody is told, the agreement is ended behind.
+    /// The machine does not answer any more: whoever uses it is told, then the agreement is ended.
     pub(crate) fn notify_dead(self: &Arc<Self>, why: impl Into<String>) {
         self.apply(Event::Lost(why.into()), None);
     }
@@ -204,8 +204,6 @@ impl Rental {
                 Effect::Terminate(text) => {
                     self.end_at_daemon(reason.clone().unwrap_or_else(|| text.as_str().into()));
                 }
-                // Effects of the handshake, which is over.
-                Effect::AwaitApproval | Effect::Cancel(_) | Effect::LookUp | Effect::HandOver => {}
             }
         }
         if over {
@@ -242,7 +240,7 @@ impl Rental {
             agreement_id: self.agreement_id.clone(),
             provider_id: self.provider_id.clone(),
             provider_name: self.provider_name.clone(),
-            by: format!("{:?}", end.by),
+            by: end.by,
             reason: end.reason.clone(),
         });
         self.ended.send_replace(Some(end));

@@ -1,113 +1,105 @@
-//! One published demand: the subscription at which machines are rented. Owns: publishing, withdrawing, and
-//! turning drafts into agreements, many at a time.
+//! One demand and what comes of it. Owns: the loops that collect what providers say and answer them,
+//! and turning drafts into agreements, many at a time. Does not own: the demand itself (`demand.rs`),
+//! who is answered and who gets which draft (`pool.rs`), the way from a draft to an agreement
+//! (`signing.rs`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use golem_wire::common::Reason;
+use golem_wire::market::{DemandEvent, DemandOfferBase, Proposal, ProposalState};
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::{self, Failure};
-use super::pool::{Draft, Pool};
+use super::demand::{self, Demand};
+use super::pool::{Draft, Pool, PoolEvent};
 use super::refusals::MarketSummary;
-use super::{Market, Rental, SESSION_PROPERTY, SignError, SubscribeError, demand, negotiator};
-use crate::api::{ApiError, Outcome};
+use super::signing::{Failure, Signing};
+use super::{Market, Rental, SignError, SubscribeError};
+use crate::api::market::CounterFault;
+use crate::api::{ApiError, ApiErrorKind};
 use crate::context::Context;
 use crate::event::EventKind;
-use crate::journal::Fact;
-use crate::model::{JobId, ResolvedPayload};
-use crate::retry::{self, Attempt, Backoff, Policy};
-use crate::strategy::DemandDraft;
+use crate::lifecycle::negotiation::Verdict;
+use crate::model::{JobId, OfferProposal, ResolvedPayload};
+use crate::retry::{self, Backoff, Pace, Policy};
+use crate::strategy::Score;
 
-/// Attempts to publish a demand, and to find one whose publication had an unknown outcome.
-const FIND_ATTEMPTS: u32 = 5;
+/// Rejections sent to providers at the same time; beyond it they are only counted.
+const COURTESY: usize = 16;
 
-/// One demand and its proposals.
+/// Attempts to send a counter-proposal.
+const COUNTER_ATTEMPTS: u32 = 5;
+
+/// One demand and its proposals. Closed by [`close`](Self::close), not by being dropped.
 pub(crate) struct DemandSubscription {
-    pub(super) context: Arc<Context>,
-    pub(super) market: Arc<Market>,
-    pub(super) job: JobId,
-    pub(super) draft: DemandDraft,
-    pub(super) expiration: Timestamp,
+    context: Arc<Context>,
+    market: Arc<Market>,
+    job: JobId,
+    demand: Demand,
+    expiration: Timestamp,
     /// Something changed that the negotiating loop should look at.
-    pub(super) changed: Notify,
-    pub(super) closed: CancellationToken,
-    pub(super) courtesy: Arc<Semaphore>,
+    changed: Notify,
+    closed: CancellationToken,
+    /// Providers that are being told of a rejection.
+    courtesy: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
-pub(super) struct State {
-    pub(super) pool: Pool,
-    pub(super) demand: Option<DemandId>,
-    /// How often it was tried to publish.
-    published: u32,
+struct State {
+    pool: Pool,
     /// Why no draft will ever come.
-    pub(super) fatal: Option<ApiError>,
+    fatal: Option<ApiError>,
 }
 
 impl DemandSubscription {
-    pub(super) async fn open(
+    /// Publishes a demand for the payload and begins to collect and counter proposals.
+    ///
+    /// # Errors
+    /// [`SubscribeError`], when nothing was published.
+    pub(crate) async fn open(
         market: &Arc<Market>,
         job: JobId,
         payload: &ResolvedPayload,
         expiration: Timestamp,
-    ) -> Result<Arc<DemandSubscription>, SubscribeError> {
+    ) -> Result<Arc<Self>, SubscribeError> {
         let context = &market.context;
-        if context.tasks().is_cancelled() {
+        let tasks = context.tasks();
+        if tasks.is_cancelled() {
             return Err(SubscribeError::Stopped);
         }
-        let mut backoff = Backoff::new(context.seed().fork("decorations"));
-        let budget = &market.budget.allocation_id;
-        let api = context.rest().payment();
-        let decoration = context
-            .insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget))
-            .await?;
-        let config = context.config();
-        let mut draft = demand::compose(
-            payload,
-            &decoration,
-            &config.subnet,
-            context.now(),
-            expiration,
-        );
-        let session = json!(context.app_session());
-        draft.properties.insert(SESSION_PROPERTY.into(), session);
-        context.strategy().decorate_demand(&mut draft);
+        let closed = tasks.token().child_token();
+        let composing = Demand::compose(market, job.clone(), payload, expiration, closed.clone());
+        let demand = composing.await?;
+        let debts = Arc::clone(market.rentals.provider_debts());
         let subscription = Arc::new(DemandSubscription {
             context: Arc::clone(context),
             market: Arc::clone(market),
             job,
-            draft,
+            demand,
             expiration,
             changed: Notify::new(),
-            closed: context.tasks().token().child_token(),
-            courtesy: negotiator::courtesy(),
+            closed,
+            courtesy: Arc::new(Semaphore::new(COURTESY)),
             state: Mutex::new(State {
-                pool: Pool::new(
-                    config.market.clone(),
-                    Arc::clone(market.rentals.provider_debts()),
-                ),
-                demand: None,
-                published: 0,
+                pool: Pool::new(context.config().market.clone(), debts),
                 fatal: None,
             }),
         });
         let (reply, opened) = oneshot::channel();
-        let owned = Arc::clone(&subscription);
-        context.tasks().spawn("open-market", async move {
-            let published = owned.publish().await;
-            if reply.send(published).is_err() {
-                // Nobody wants this market any more.
-                owned.close().await;
-            }
-        });
+        tasks.spawn("collect", Arc::clone(&subscription).run(reply));
         match opened.await {
-            Ok(Ok(demand)) => {
-                negotiator::start(&subscription, demand);
+            Ok(Ok(())) => {
+                market.remember(&subscription);
+                let negotiating = Arc::clone(&subscription);
+                tasks.spawn("negotiate", async move {
+                    let closed = negotiating.closed.clone();
+                    closed.run_until_cancelled(negotiating.negotiate()).await;
+                });
                 Ok(subscription)
             }
             Ok(Err(error)) => Err(error.into()),
@@ -115,118 +107,29 @@ impl DemandSubscription {
         }
     }
 
-    /// The platform that agreements are paid on.
-    pub(super) fn platform(&self) -> &str {
-        &self.market.budget.payment_platform
+    /// Publishes the demand, tells whether that worked, and collects what comes until it is closed.
+    async fn run(self: Arc<Self>, reply: oneshot::Sender<Result<(), ApiError>>) {
+        let (published, outcome) = match self.demand.publish().await {
+            Ok(demand) => (Some(demand), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        if reply.send(outcome).is_err() {
+            // Whoever asked for it is gone.
+            return self.close().await;
+        }
+        if let Some(demand) = published {
+            self.closed.run_until_cancelled(self.collect(demand)).await;
+        }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Every statement leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes the demand. To be called in an owned task.
-    pub(super) async fn publish(&self) -> Result<DemandId, ApiError> {
-        let number = {
-            let mut state = self.lock();
-            state.published += 1;
-            json!(format!("{}/{}", self.job, state.published))
-        };
-        let mut draft = self.draft.clone();
-        draft
-            .properties
-            .insert(demand::NUMBER_PROPERTY.into(), number.clone());
-        let base = demand::base(draft);
-        let api = self.context.rest().market();
-        let seed = self.context.seed().fork(&format!("publish/{number}"));
-        let mut backoff = Backoff::new(seed);
-        let policy = Policy::new(&mut backoff, FIND_ATTEMPTS).unless(&self.closed);
-        let publishing = retry::until(
-            policy,
-            || self.context.is_daemon_away(),
-            || async {
-                match api.subscribe(&self.job, &base).await {
-                    Err(error) if error.outcome() == Outcome::Unknown => {
-                        match self.find_published(&number).await {
-                            Some(found) => Attempt::Break(found),
-                            // It is not there, so saying it again publishes it once.
-                            None => Attempt::Continue(error),
-                        }
-                    }
-                    Err(error) if error.outcome() == Outcome::NotSent && error.is_retryable() => {
-                        Attempt::Continue(error)
-                    }
-                    done => Attempt::Break(done),
-                }
-            },
-        );
-        let published = publishing.await;
-        match &published {
-            Ok(demand) => {
-                self.lock().demand = Some(demand.clone());
-                self.context.emit(EventKind::SubscriptionCreated {
-                    job: self.job.clone(),
-                    demand_id: demand.clone(),
-                });
-            }
-            Err(error) => self.context.emit(EventKind::SubscriptionFailed {
-                job: self.job.clone(),
-                reason: error.to_string(),
-            }),
-        }
-        published
-    }
-
-    /// The demand whose publication had an unknown outcome, if there is one: adopted rather than left
-    /// alone on the market. One that was published twice is withdrawn once.
-    async fn find_published(&self, number: &Value) -> Option<Result<DemandId, ApiError>> {
-        let label = format!("find-demand/{number}");
-        let mut backoff = Backoff::new(self.context.seed().fork(&label));
-        let api = self.context.rest().market();
-        let listing = self
-            .context
-            .insist(&mut backoff, FIND_ATTEMPTS, || api.demands());
-        let demands = match listing.await {
-            Ok(demands) => demands,
-            // What may be there is looked for again when the engine stops.
-            Err(error) => return Some(Err(error)),
-        };
-        let session = json!(self.context.app_session());
-        let mut ours = demands.into_iter().filter(|demand| {
-            let said = |key| demand.properties.get(key);
-            said(SESSION_PROPERTY) == Some(&session)
-                && said(demand::NUMBER_PROPERTY) == Some(number)
-        });
-        let adopted = ours.next()?.demand_id;
-        for twin in ours {
-            self.withdraw(&twin.demand_id).await;
-        }
-        Some(Ok(adopted))
-    }
-
-    /// Withdraws a demand. To be called in an owned task.
-    pub(super) async fn withdraw(&self, demand: &DemandId) {
-        let label = format!("unsubscribe/{demand}");
-        let mut backoff = Backoff::new(self.context.seed().fork(&label));
-        // Withdrawing twice is as good as once, so it may be repeated like a read.
-        let api = self.context.rest();
-        let done = self
-            .context
-            .insist(&mut backoff, 5, || async {
-                api.market().unsubscribe(demand).await
-            })
-            .await;
-        match done {
-            Ok(()) => {}
-            Err(error)
-                if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
-            {
-                // An earlier attempt did it, or the daemon forgot it in a restart.
-                let demand = demand.clone();
-                self.context.log().fact(Fact::DemandGone { demand });
-            }
-            Err(error) => tracing::warn!(%demand, %error, "the demand stays until it expires"),
-        }
+    /// The platform that agreements are paid on.
+    fn platform(&self) -> &str {
+        &self.market.budget.payment_platform
     }
 
     /// Withdraws the demand. Agreements are not touched.
@@ -235,12 +138,9 @@ impl DemandSubscription {
     /// Runs to completion in an owned task.
     pub(crate) async fn close(self: &Arc<Self>) {
         self.closed.cancel();
-        let subscription = Arc::clone(self);
+        let owned = Arc::clone(self);
         let withdrawn = self.context.tasks().run("close-market", async move {
-            let demand = subscription.lock().demand.take();
-            if let Some(demand) = demand {
-                subscription.withdraw(&demand).await;
-            }
+            owned.demand.withdraw_last().await;
         });
         if let Err(lost) = withdrawn.await {
             tracing::warn!(%lost, "the demand stays until it expires");
@@ -249,7 +149,278 @@ impl DemandSubscription {
 
     /// Offers seen up to now, and why they were refused.
     pub(super) fn summary(&self) -> MarketSummary {
-        self.lock().pool.refusals.summary()
+        self.lock().pool.summary()
+    }
+
+    /// Collects events of the demand, and publishes it anew when it is gone or about to expire.
+    async fn collect(self: &Arc<Self>, mut demand: DemandId) {
+        let config = self.context.config();
+        let mut backoff = Backoff::new(self.context.seed().fork(&format!("collect/{}", self.job)));
+        let mut renew_at = Instant::now() + config.market.resubscribe_after;
+        loop {
+            let started = Instant::now();
+            let wait = config.poll.min(renew_at.saturating_duration_since(started));
+            let collected = if wait.is_zero() {
+                None
+            } else {
+                Some(self.context.rest().market().collect(&demand, wait).await)
+            };
+            match collected {
+                Some(Ok(events)) => {
+                    let pace = Pace::of(events.is_empty(), started, wait);
+                    for event in events {
+                        self.take(&demand, event);
+                    }
+                    self.changed.notify_one();
+                    backoff.keep(pace).await;
+                }
+                Some(Err(error)) if !error.is_status(StatusCode::NOT_FOUND) => {
+                    self.context.emit(EventKind::CollectFailed {
+                        job: self.job.clone(),
+                        demand_id: demand.clone(),
+                        reason: error.to_string(),
+                    });
+                    if error.is_status(StatusCode::UNAUTHORIZED) {
+                        return self.fail(error);
+                    }
+                    // Those who wait for offers get the time back in which there could be none.
+                    self.context.is_daemon_away().await;
+                    backoff.pause().await;
+                }
+                // The demand is gone at the daemon, or expires soon.
+                gone => match self.renew(&demand, gone.is_some()).await {
+                    Ok(renewed) => {
+                        demand = renewed;
+                        renew_at = Instant::now() + config.market.resubscribe_after;
+                        backoff.reset();
+                    }
+                    Err(error) if error.is_retryable() => backoff.pause().await,
+                    Err(error) => return self.fail(error),
+                },
+            }
+        }
+    }
+
+    fn fail(&self, error: ApiError) {
+        self.lock().fatal = Some(error);
+        self.closed.cancel();
+    }
+
+    /// In an owned task: it must not stop half-way.
+    async fn renew(self: &Arc<Self>, old: &DemandId, is_gone: bool) -> Result<DemandId, ApiError> {
+        let (owned, old) = (Arc::clone(self), old.clone());
+        let renewed = self.context.tasks().run("renew-demand", async move {
+            let replaced = |old: &DemandId| owned.lock().pool.demand_gone(old);
+            owned.demand.renew(old, is_gone, replaced).await
+        });
+        renewed.await.unwrap_or_else(|lost| {
+            let kind = ApiErrorKind::Task(lost);
+            Err(ApiError::new(
+                "subscribeDemand",
+                "/market-api/v1/demands",
+                kind,
+            ))
+        })
+    }
+
+    fn take(self: &Arc<Self>, demand: &DemandId, event: DemandEvent) {
+        let events = match event {
+            DemandEvent::ProposalEvent { proposal, .. } => self.proposal_arrived(demand, *proposal),
+            DemandEvent::ProposalRejectedEvent {
+                proposal_id,
+                reason,
+                ..
+            } => {
+                let reason =
+                    reason.map_or_else(|| "no reason given".into(), |reason| reason.message);
+                let reason = reason.chars().take(200).collect();
+                self.lock().pool.rejected(&proposal_id, reason)
+            }
+            DemandEvent::Other => Vec::new(),
+        };
+        self.tell(events);
+    }
+
+    fn proposal_arrived(&self, demand: &DemandId, proposal: Proposal) -> Vec<PoolEvent> {
+        let is_initial =
+            proposal.state == ProposalState::Initial && proposal.prev_proposal_id.is_none();
+        let offer = OfferProposal::new(proposal);
+        let verdict = self.verdict(&offer);
+        if !is_initial {
+            return self.lock().pool.answered(offer, verdict, Instant::now());
+        }
+        self.context.emit(EventKind::ProposalReceived {
+            job: self.job.clone(),
+            proposal_id: offer.proposal_id().clone(),
+            provider_id: offer.provider_id().clone(),
+            provider_name: offer.provider_name().to_owned(),
+        });
+        self.lock().pool.offered(demand.clone(), offer, verdict)
+    }
+
+    fn verdict(&self, offer: &OfferProposal) -> Verdict {
+        let address = format!("golem.com.payment.platform.{}.address", self.platform());
+        if !offer.properties().contains_key(&address) {
+            return Verdict::Bad(format!("it cannot be paid on {}", self.platform()));
+        }
+        // Without prices no invoice could ever be checked.
+        if let Err(fault) = offer.prices() {
+            return Verdict::Bad(fault.to_string());
+        }
+        match self.context.strategy().score_offer(offer) {
+            Score::Accept(score) if score.is_nan() => Verdict::Bad("its score is no number".into()),
+            Score::Accept(score) => Verdict::Good(score),
+            Score::Reject(reason) => Verdict::Bad(reason),
+        }
+    }
+
+    /// Sends counter-proposals as long as drafts are wanted, and gives up on silent providers.
+    async fn negotiate(self: &Arc<Self>) {
+        let mut payments = self.market.rentals.provider_debts().payments();
+        loop {
+            loop {
+                let picked = self.lock().pool.pick(Instant::now());
+                let Some((demand, offer)) = picked else { break };
+                self.send_counter(demand, offer);
+            }
+            let now = Instant::now();
+            let deadline = self.lock().pool.next_deadline(now);
+            tokio::select! {
+                biased;
+                () = self.changed.notified() => {}
+                // The sender lives as long as the context.
+                Ok(()) = payments.changed() => self.lock().pool.paid(Instant::now()),
+                () = sleep_until(deadline) => {
+                    let events = self.lock().pool.tick(Instant::now());
+                    self.tell(events);
+                }
+            }
+        }
+    }
+
+    /// Answers an offer, in an owned task.
+    fn send_counter(self: &Arc<Self>, demand: DemandId, offer: OfferProposal) {
+        let mut draft = self.demand.counter(self.platform());
+        self.context.strategy().respond_to_offer(&offer, &mut draft);
+        let counter = demand::base(draft);
+        let owned = Arc::clone(self);
+        self.context.tasks().spawn("counter", async move {
+            let events = owned.counter(&demand, &offer, &counter).await;
+            owned.tell(events);
+            owned.changed.notify_one();
+        });
+    }
+
+    async fn counter(
+        &self,
+        demand: &DemandId,
+        offer: &OfferProposal,
+        counter: &DemandOfferBase,
+    ) -> Vec<PoolEvent> {
+        let id = offer.proposal_id();
+        let api = self.context.rest().market();
+        let mut backoff = Backoff::new(self.context.seed().fork(&format!("counter/{id}")));
+        let policy = Policy::new(&mut backoff, COUNTER_ATTEMPTS).unless(&self.closed);
+        // Saying it again does no harm: a proposal can be countered once only, and the daemon says so
+        // if it was. Otherwise the provider's only offer would be lost.
+        let sending = retry::until(
+            policy,
+            async || false,
+            || async { retry::unless_passing(api.counter(demand, id, counter).await) },
+        );
+        match sending.await {
+            Ok(own) => {
+                self.context.emit(EventKind::ProposalResponded {
+                    job: self.job.clone(),
+                    proposal_id: id.clone(),
+                    provider_id: offer.provider_id().clone(),
+                    provider_name: offer.provider_name().to_owned(),
+                });
+                self.lock().pool.sent(id, own, Instant::now())
+            }
+            Err(error) => match CounterFault::of(&error, demand) {
+                // Only we can have countered it.
+                CounterFault::Unclear | CounterFault::Countered => {
+                    self.lock().pool.sent_unseen(id, Instant::now())
+                }
+                fault => {
+                    let reason = match error.message() {
+                        _ if fault == CounterFault::OfferOver => {
+                            "its offer is no longer on the market".to_owned()
+                        }
+                        Some(message) => format!("the counter-proposal was refused: {message}"),
+                        None => error.to_string(),
+                    };
+                    // Ids differ from refusal to refusal; without them equal reasons count together.
+                    let reason = reason.replace(id.as_str(), "…");
+                    self.lock().pool.send_failed(id, reason)
+                }
+            },
+        }
+    }
+
+    /// Tells of what became of proposals: the feed of events, and providers that are refused.
+    fn tell(self: &Arc<Self>, events: Vec<PoolEvent>) {
+        let job = || self.job.clone();
+        for event in events {
+            let kind = match event {
+                PoolEvent::Reject {
+                    demand,
+                    offer,
+                    reason,
+                } => {
+                    self.tell_provider(demand, &offer, &reason);
+                    self.rejected(&offer, reason)
+                }
+                PoolEvent::Rejected { offer, reason } => self.rejected(&offer, reason),
+                PoolEvent::Confirmed { offer } => EventKind::ProposalConfirmed {
+                    job: job(),
+                    proposal_id: offer.proposal_id().clone(),
+                    provider_id: offer.provider_id().clone(),
+                    provider_name: offer.provider_name().to_owned(),
+                },
+                PoolEvent::Failed { offer, reason } => EventKind::ProposalFailed {
+                    job: job(),
+                    proposal_id: offer.proposal_id().clone(),
+                    provider_id: offer.provider_id().clone(),
+                    reason,
+                },
+                PoolEvent::Violation(illegal) => EventKind::ProtocolViolation {
+                    what: illegal.to_string(),
+                },
+            };
+            self.context.emit(kind);
+        }
+    }
+
+    fn rejected(&self, offer: &OfferProposal, reason: String) -> EventKind {
+        EventKind::ProposalRejected {
+            job: self.job.clone(),
+            proposal_id: offer.proposal_id().clone(),
+            provider_id: offer.provider_id().clone(),
+            provider_name: offer.provider_name().to_owned(),
+            reason,
+        }
+    }
+
+    /// Tells a provider that we do not want its proposal: a courtesy, so failures do not matter, and a
+    /// flood of bad offers does not become a flood of requests.
+    fn tell_provider(self: &Arc<Self>, demand: DemandId, offer: &OfferProposal, reason: &str) {
+        let Ok(permit) = Arc::clone(&self.courtesy).try_acquire_owned() else {
+            return;
+        };
+        let owned = Arc::clone(self);
+        let id = offer.proposal_id().clone();
+        let mut said: Reason = reason.into();
+        said.extra
+            .insert("golem.requestor.code".into(), Value::from("Rejected"));
+        self.context.tasks().spawn("reject", async move {
+            let _permit = permit;
+            let api = owned.context.rest().market();
+            if let Err(error) = api.reject(&demand, &id, &said).await {
+                tracing::debug!(proposal = %id, %error, "the provider was not told");
+            }
+        });
     }
 
     /// Rents a machine: waits for a draft, promotes and confirms it, and waits for the provider's
@@ -339,8 +510,8 @@ impl DemandSubscription {
         }
     }
 
-    /// Waits for the deadline; it begins anew when the daemon was away, without which nobody can
-    /// offer anything.
+    /// Waits for the deadline; it begins anew when the daemon was away, without which no offer
+    /// can come.
     async fn patience(&self, deadline: &mut Instant) {
         let seed = self.context.seed().fork(&format!("patience/{}", self.job));
         let mut backoff = Backoff::new(seed);
@@ -361,20 +532,34 @@ impl DemandSubscription {
         self: &Arc<Self>,
         draft: Draft,
     ) -> Result<Result<Arc<Rental>, Failure>, SignError> {
-        let (reply, rented) = oneshot::channel();
-        let subscription = Arc::clone(self);
-        self.context.signing().spawn("sign", async move {
-            let outcome = handshake::run(&subscription, draft).await;
+        let owned = Arc::clone(self);
+        let signing = self.context.signing().run("sign", async move {
+            let signing = Signing {
+                context: Arc::clone(&owned.context),
+                rentals: Arc::clone(&owned.market.rentals),
+                job: owned.job.clone(),
+                offer: draft.offer,
+                since: owned.market.budget.timestamp,
+                closed: owned.closed.clone(),
+            };
+            let outcome = signing.run().await;
             if let Ok(rental) = &outcome {
-                subscription.lock().pool.history.worked(&rental.provider_id);
+                owned.lock().pool.worked(&rental.provider_id);
             }
-            // When the receiver is gone the machine is dropped, and thereby terminated.
-            let _ = reply.send(outcome.map(Unclaimed::new));
+            // Without a waiter the machine is dropped, and thereby terminated.
+            outcome.map(Unclaimed::new)
         });
-        match rented.await {
+        match signing.await {
             Ok(outcome) => Ok(outcome.map(Unclaimed::claim)),
             Err(_) => Err(SignError::Closed),
         }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -390,7 +575,7 @@ impl Drop for Place<'_> {
         let mut state = self.subscription.lock();
         state.pool.leave(self.id);
         if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv)
-            && state.demand.as_ref() == Some(&draft.demand)
+            && self.subscription.demand.is_published_as(&draft.demand)
         {
             state.pool.put_back(draft, Instant::now());
         }
@@ -413,7 +598,7 @@ impl Unclaimed {
 impl Drop for Unclaimed {
     fn drop(&mut self) {
         if let Some(rental) = self.0.take() {
-            rental.give_up("nobody waits for this machine any more");
+            rental.give_up("no waiter is left for this machine");
         }
     }
 }

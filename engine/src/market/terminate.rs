@@ -58,7 +58,7 @@ pub(crate) async fn terminate(
     ))
 }
 
-/// Whether an agreement is over for good; `None` when nobody can tell.
+/// Whether an agreement is over for good; `None` when that is not known.
 async fn over(context: &Context, id: &AgreementId) -> Option<bool> {
     match context.rest().market().agreement(id).await {
         Ok(agreement) => Some(matches!(

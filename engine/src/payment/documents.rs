@@ -14,6 +14,7 @@ use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Effect, Event};
 use crate::market::Rental;
+use crate::model::DocumentId;
 use crate::retry::Backoff;
 use crate::strategy::Decision;
 
@@ -183,7 +184,7 @@ pub(super) async fn perform(
 ) {
     let api = || payments.context.rest().payment();
     let (job, agreement_id) = (rental.job().clone(), rental.agreement_id.clone());
-    let failed = |document: String, reason: String| EventKind::PaymentFailed {
+    let failed = |document: DocumentId, reason: String| EventKind::PaymentFailed {
         job: job.clone(),
         agreement_id: agreement_id.clone(),
         document,
@@ -222,7 +223,7 @@ pub(super) async fn perform(
                     rental.owe();
                     payments
                         .context
-                        .emit(failed(format!("debit note {id}"), said(&error)));
+                        .emit(failed(DocumentId::DebitNote(id), said(&error)));
                 }
             }
         }
@@ -235,7 +236,7 @@ pub(super) async fn perform(
                     let reason = said(&error);
                     payments
                         .context
-                        .emit(failed(format!("invoice {id}"), reason.clone()));
+                        .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));
                     let passing = error.is_retryable() || error.outcome() == Outcome::Unknown;
                     let failed = Event::InvoiceFailed {
                         id,
@@ -250,12 +251,12 @@ pub(super) async fn perform(
             rental.owe();
             payments
                 .context
-                .emit(failed(format!("debit note {id}"), reason));
+                .emit(failed(DocumentId::DebitNote(id), reason));
         }
         Effect::RejectInvoice { id, reason } => {
             payments
                 .context
-                .emit(failed(format!("invoice {id}"), reason.clone()));
+                .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));
             let rejection = Rejection {
                 rejection_reason: "INCORRECT_AMOUNT".into(),
                 total_amount_accepted: Glm::ZERO,

@@ -96,7 +96,7 @@ pub(crate) async fn take_up(
     }
 }
 
-/// Whether somebody accepted a document.
+/// Whether a document is accepted.
 pub(crate) fn is_accepted(status: &DocumentStatus) -> bool {
     matches!(status, DocumentStatus::Accepted | DocumentStatus::Settled)
 }

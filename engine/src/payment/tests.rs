@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::market::Rental;
+use crate::market::{DemandSubscription, Rental};
 use crate::model::{JobId, ResolvedPayload};
 use crate::testing::{Daemon, all_well};
 use crate::{Error, Golem};
@@ -22,9 +22,7 @@ async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
     let (golem, _) = daemon.golem().await;
     let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
-    let market = golem
-        .market()
-        .subscribe(JobId::new("job"), &payload, expiration);
+    let market = DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration);
     let rental = market
         .await
         .expect("a market")

@@ -37,7 +37,7 @@ pub enum ScriptError {
         /// What is known.
         reason: String,
     },
-    /// Nobody knows whether the provider got the script; it is not sent twice.
+    /// Whether the provider got the script is unknown; it is not sent twice.
     #[error("it is not known whether activity {activity_id} got the script")]
     OutcomeUnknown {
         /// Where.
@@ -74,7 +74,7 @@ pub enum ScriptError {
         /// What is wrong.
         what: String,
     },
-    /// Nobody waited for it any more, or the engine stopped.
+    /// No waiter was left for it, or the engine stopped.
     #[error("the script was given up before its end")]
     Cancelled,
     /// A result was waited for, but the script that holds the command was never executed.

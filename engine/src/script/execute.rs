@@ -233,7 +233,7 @@ impl<'a> Execution<'a> {
         failure.map_or(Ok(true), Err)
     }
 
-    /// Sends the commands; again, if that does no harm and nobody knows whether they arrived.
+    /// Sends the commands; again, if that does no harm and whether they arrived is unknown.
     async fn send(
         &mut self,
         patience: &Patience<'_>,

@@ -288,8 +288,8 @@ impl<S: Service> Runner<S> {
         self.shared.context.emit(EventKind::ServiceStateChanged {
             job: self.shared.job.clone(),
             service: instance.id,
-            old: old.to_string(),
-            new: new.to_string(),
+            old,
+            new,
             agreement_id: instance.agreement_id,
             activity_id: instance.activity_id,
             provider_name: instance.provider_name,

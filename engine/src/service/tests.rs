@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::EventKind;
 use crate::testing::{Daemon, Plan, all_well, fails_at, runs};
+use crate::{EventKind, Golem};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -248,7 +248,7 @@ async fn every_change_of_state_is_told_in_order() {
     let states: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            EventKind::ServiceStateChanged { new, .. } => Some(new.clone()),
+            EventKind::ServiceStateChanged { new, .. } => Some(new.as_str()),
             _ => None,
         })
         .collect();

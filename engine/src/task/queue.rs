@@ -105,7 +105,7 @@ impl<D> Queue<D> {
         self.state().waiting.is_empty()
     }
 
-    /// Everything that still waits, which nobody will do.
+    /// Everything that still waits, and will not be done.
     pub(super) fn drain(&self) -> Vec<Task<D>> {
         let mut state = self.state();
         let mut tasks: Vec<_> = state.waiting.drain(..).map(|entry| entry.task).collect();

@@ -76,7 +76,7 @@ impl<E: Endpoint + 'static> Exchange<E> {
         };
         tasks.spawn("gftp", async move {
             serving.serve(socket, &mut file).await;
-            // Nobody waits for it any more if the script was given up.
+            // No waiter is left for it if the script was given up.
             let _ = done.send(file);
         });
         Ok(Exchange {

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use golem_engine::EndedBy;
 use golem_engine::event::{Event, EventKind};
+use golem_engine::service::ServiceState;
 use golem_wire::{ActivityId, Glm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -24,7 +26,7 @@ pub(crate) struct Progress(Mutex<View>);
 struct View {
     line: Line,
     told: Duration,
-    states: BTreeMap<String, String>,
+    states: BTreeMap<String, ServiceState>,
     providers: BTreeMap<String, u64>,
     due: BTreeMap<ActivityId, Glm>,
     billed: Glm,
@@ -87,7 +89,7 @@ impl View {
                 error,
                 ..
             } => {
-                self.states.insert(service.clone(), new.clone());
+                self.states.insert(service.clone(), *new);
                 let on = provider_name
                     .as_ref()
                     .map(|name| format!(" on {name}"))
@@ -108,7 +110,7 @@ impl View {
                 by,
                 reason,
                 ..
-            } if by != "requestor" && by != "Requestor" => {
+            } if *by != EndedBy::Requestor => {
                 self.tell(
                     since,
                     &format!("agreement with {provider_name} ended: {reason}"),
@@ -156,7 +158,7 @@ impl View {
     fn state(&self) -> String {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for state in self.states.values() {
-            *counts.entry(state).or_default() += 1;
+            *counts.entry(state.as_str()).or_default() += 1;
         }
         let order = ["pending", "starting", "running", "stopping", "terminated"];
         let states = order

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use golem_engine::clock::Clock;
 use golem_engine::event::{Event, EventKind};
+use golem_engine::service::ServiceState;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -136,17 +137,15 @@ impl Facts {
                 let instance = self.instances.entry(service.clone()).or_default();
                 if instance.states.is_empty() {
                     instance.name.clone_from(service);
-                    instance.states.push(old.clone());
+                    instance.states.push(old.to_string());
                 }
-                instance.states.push(new.clone());
+                instance.states.push(new.to_string());
                 if provider_name.is_some() {
                     instance.provider.clone_from(provider_name);
                 }
                 // A failed start that is tried again is not the instance's failure.
-                instance.failure = match new.as_str() {
-                    "terminated" => error.clone(),
-                    _ => None,
-                };
+                let terminated = *new == ServiceState::Terminated;
+                instance.failure = error.clone().filter(|_| terminated);
             }
             EventKind::AgreementConfirmed { provider_name, .. } => {
                 outcome.agreements += 1;

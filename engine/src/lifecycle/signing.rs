@@ -1,0 +1,127 @@
+//! From an agreement's creation at the daemon to its approval, or to nothing.
+//!
+//! | state | event | next | effect |
+//! |---|---|---|---|
+//! | Created | Confirmed | Pending | AwaitApproval |
+//! | Created | ConfirmFailed, refused or not sent | Withdrawing | Cancel |
+//! | Created | ConfirmFailed, unknown | Unclear | LookUp |
+//! | Pending | Approved | Over | HandOver |
+//! | Pending | Refused | Over | Conclude |
+//! | Pending | NotInTime | Withdrawing | Cancel |
+//! | Pending | WaitFailed | Unclear | LookUp |
+//! | Withdrawing | Cancelled | Over | Conclude |
+//! | Withdrawing | CancelFailed | Unclear (withdrawn) | LookUp |
+//! | Unclear | Found in force | Over | HandOver; GiveBack if withdrawn |
+//! | Unclear | Found over | Over | Conclude |
+//! | Unclear | Found undecided | Withdrawing | Cancel |
+//!
+//! Each step has one effect, and each effect but the last ones asks for the next event. What follows
+//! the approval is [`agreement`](super::agreement).
+
+use golem_wire::market::AgreementState;
+
+use super::IllegalTransition;
+use super::agreement::{AgreementEnd, EndedBy};
+use crate::api::Outcome;
+
+/// Where the signing stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Exists at the daemon; the provider does not know of it.
+    Created,
+    /// The provider decides.
+    Pending,
+    /// Being cancelled because of `reason`.
+    Withdrawing { reason: String },
+    /// A request's outcome is unknown. `withdrawn`: it is not wanted any more, because of it.
+    Unclear { withdrawn: Option<String> },
+    /// Signed, or nothing came of it.
+    Over,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Confirmed,
+    ConfirmFailed(Outcome, String),
+    Approved,
+    Refused(AgreementEnd),
+    NotInTime,
+    WaitFailed,
+    Cancelled,
+    CancelFailed,
+    Found(AgreementState),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    AwaitApproval,
+    Cancel(String),
+    LookUp,
+    /// It is in force: a machine is rented.
+    HandOver,
+    /// It is in force although it is not wanted any more: the only way out is to terminate it.
+    GiveBack(String),
+    /// Nothing came of it.
+    Conclude(AgreementEnd),
+}
+
+/// The next state, and what to do about it.
+pub(crate) fn step(state: State, event: Event) -> Result<(State, Effect), IllegalTransition> {
+    Ok(match (state, event) {
+        (State::Created, Event::Confirmed) => (State::Pending, Effect::AwaitApproval),
+        (State::Created, Event::ConfirmFailed(Outcome::Unknown, reason)) => unclear(Some(reason)),
+        (State::Created, Event::ConfirmFailed(_, reason)) => withdraw(reason),
+
+        (State::Pending, Event::Approved) => (State::Over, Effect::HandOver),
+        (State::Pending, Event::Refused(end)) => (State::Over, Effect::Conclude(end)),
+        (State::Pending, Event::NotInTime) => withdraw("not approved in time".into()),
+        (State::Pending, Event::WaitFailed) => unclear(None),
+
+        (State::Withdrawing { reason }, Event::Cancelled) => conclude(EndedBy::Requestor, reason),
+        (State::Withdrawing { reason }, Event::CancelFailed) => unclear(Some(reason)),
+
+        (State::Unclear { withdrawn }, Event::Found(found)) => found_out(withdrawn, &found),
+
+        (state, event) => {
+            return Err(IllegalTransition {
+                state: format!("{state:?}"),
+                what: format!("{event:?}"),
+            });
+        }
+    })
+}
+
+fn withdraw(reason: String) -> (State, Effect) {
+    let effect = Effect::Cancel(reason.clone());
+    (State::Withdrawing { reason }, effect)
+}
+
+fn unclear(withdrawn: Option<String>) -> (State, Effect) {
+    (State::Unclear { withdrawn }, Effect::LookUp)
+}
+
+fn conclude(by: EndedBy, reason: String) -> (State, Effect) {
+    (State::Over, Effect::Conclude(AgreementEnd::new(by, reason)))
+}
+
+fn found_out(withdrawn: Option<String>, found: &AgreementState) -> (State, Effect) {
+    let (by, word) = match found {
+        AgreementState::Cancelled => (EndedBy::Requestor, "cancelled"),
+        AgreementState::Terminated => (EndedBy::Requestor, "terminated"),
+        AgreementState::Rejected => (EndedBy::Provider, "rejected"),
+        AgreementState::Expired => (EndedBy::Expired, "expired"),
+        AgreementState::Approved => {
+            let effect = withdrawn.map_or(Effect::HandOver, Effect::GiveBack);
+            return (State::Over, effect);
+        }
+        AgreementState::Proposal | AgreementState::Pending | AgreementState::Other(_) => {
+            return withdraw(withdrawn.unwrap_or_else(|| "the wait for approval failed".into()));
+        }
+    };
+    conclude(by, withdrawn.unwrap_or_else(|| word.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

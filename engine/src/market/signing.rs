@@ -1,0 +1,304 @@
+//! From a draft to an agreement in force: create, confirm, wait for the approval; cancel what was
+//! not approved in time. Performs what [`lifecycle::signing`](crate::lifecycle::signing) decides.
+
+use std::sync::Arc;
+
+use golem_wire::AgreementId;
+use golem_wire::common::Reason;
+use golem_wire::market::{AgreementState, Party};
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::demand::NUMBER_PROPERTY;
+use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals, SESSION_PROPERTY, terminate};
+use crate::api::market::Approval;
+use crate::api::{ApiError, Outcome};
+use crate::context::Context;
+use crate::event::EventKind;
+use crate::journal::Fact;
+use crate::lifecycle::signing::{Effect, Event, State, step};
+use crate::model::{JobId, OfferProposal};
+use crate::retry::{self, Attempt, Backoff, Policy};
+
+/// Attempts to find an agreement whose creation had an unknown outcome.
+const ATTEMPTS: u32 = 3;
+
+/// A draft that did not become an agreement.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) offer: OfferProposal,
+    pub(super) reason: String,
+    /// Set when no other draft can do better.
+    pub(super) fatal: Option<ApiError>,
+}
+
+/// Why there is no machine.
+enum Missed {
+    /// The agreement came to nothing.
+    Nothing(AgreementEnd),
+    /// It was approved after all, and has been terminated.
+    Approved(String),
+}
+
+/// A draft on its way to an agreement.
+pub(super) struct Signing {
+    pub(super) context: Arc<Context>,
+    pub(super) rentals: Arc<Rentals>,
+    pub(super) job: JobId,
+    pub(super) offer: OfferProposal,
+    /// When the engine's budget was set aside, in the daemon's time: older agreements are not ours.
+    pub(super) since: Timestamp,
+    /// Nothing more is wanted once it is closed.
+    pub(super) closed: CancellationToken,
+}
+
+impl Signing {
+    /// Signs the draft. To be called in an owned task: it must not stop half-way.
+    pub(super) async fn run(self) -> Result<Arc<Rental>, Failure> {
+        let id = match self.create().await {
+            Ok(id) => id,
+            Err(error) => {
+                let reason = format!("no agreement was created: {error}");
+                let fatal = error.is_status(StatusCode::UNAUTHORIZED).then_some(error);
+                return Err(self.failure(reason, fatal));
+            }
+        };
+        self.context.emit(EventKind::AgreementCreated {
+            job: self.job.clone(),
+            agreement_id: id.clone(),
+            provider_id: self.offer.provider_id().clone(),
+            provider_name: self.offer.provider_name().to_owned(),
+        });
+        self.rentals.expect(&id);
+        match self.sign(&id).await {
+            Ok(rental) => Ok(rental),
+            // It was in force: it stays known until it is paid.
+            Err(Missed::Approved(reason)) => {
+                let reason = format!("approved when it was not wanted any more: {reason}");
+                Err(self.failure(reason, None))
+            }
+            Err(Missed::Nothing(end)) => {
+                self.rentals.forget(&id);
+                if end.by != EndedBy::Lost {
+                    // Nothing ever ran on it, and nothing more can come of it.
+                    self.context.log().fact(Fact::AccountClosed {
+                        agreement: id.clone(),
+                    });
+                }
+                self.context.emit(EventKind::AgreementRejected {
+                    job: self.job.clone(),
+                    agreement_id: id,
+                    provider_id: self.offer.provider_id().clone(),
+                    provider_name: self.offer.provider_name().to_owned(),
+                    reason: end.reason.clone(),
+                });
+                let reason = format!("the agreement came to nothing: {}", end.reason);
+                Err(self.failure(reason, None))
+            }
+        }
+    }
+
+    fn failure(self, reason: String, fatal: Option<ApiError>) -> Failure {
+        Failure {
+            offer: self.offer,
+            reason,
+            fatal,
+        }
+    }
+
+    /// Creates the agreement, once. When it is not known whether it was created, it is looked for before
+    /// it is asked for again; a provider does not know of an agreement that is not confirmed, so one that
+    /// cannot be looked for merely expires.
+    async fn create(&self) -> Result<AgreementId, ApiError> {
+        let context = &self.context;
+        let proposal = self.offer.proposal_id();
+        let mut backoff = Backoff::new(context.seed().fork(&format!("create/{proposal}")));
+        let policy = Policy::new(&mut backoff, ATTEMPTS).unless(&self.closed);
+        let creating = retry::until(
+            policy,
+            || context.is_daemon_away(),
+            || async {
+                let market = context.rest().market();
+                let error = match market.create_agreement(proposal, self.valid_to()).await {
+                    Ok(id) => return Attempt::Break(Ok(id)),
+                    Err(error) => error,
+                };
+                let exists = error.is_status(StatusCode::CONFLICT);
+                if exists || error.outcome() == Outcome::Unknown {
+                    match self.find_created().await {
+                        Ok(Some(id)) => return Attempt::Break(Ok(id)),
+                        Ok(None) if exists => return Attempt::Break(Err(error)),
+                        Ok(None) => {}
+                        Err(looking) => {
+                            tracing::warn!(%proposal, %looking, "an agreement may be left until it expires");
+                            return Attempt::Break(Err(error));
+                        }
+                    }
+                } else if error.outcome() == Outcome::Refused || !error.is_retryable() {
+                    return Attempt::Break(Err(error));
+                }
+                Attempt::Continue(error)
+            },
+        );
+        creating.await
+    }
+
+    /// The agreement that was created although its answer was lost. If there are several, which
+    /// is whose cannot be told, and they are cancelled.
+    async fn find_created(&self) -> Result<Option<AgreementId>, ApiError> {
+        let context = &self.context;
+        let provider = self.offer.provider_id();
+        let mut backoff = Backoff::new(context.seed().fork(&format!("created/{provider}")));
+        let api = || context.rest().market();
+        let fresh = AgreementState::Proposal;
+        let list = || api().agreements(&fresh, None);
+        let since = self.since;
+        let mut found = Vec::new();
+        for row in context.insist(&mut backoff, ATTEMPTS, list).await? {
+            if row.role != Party::Requestor || row.timestamp < since || self.rentals.knows(&row.id)
+            {
+                continue;
+            }
+            let read = || api().agreement(&row.id);
+            let agreement = context.insist(&mut backoff, ATTEMPTS, read).await?;
+            let said = |key: &str| agreement.demand.properties.get(key)?.as_str();
+            if said(SESSION_PROPERTY) == Some(context.app_session())
+                && said(NUMBER_PROPERTY) == Some(self.job.as_str())
+                && agreement.offer.provider_id == *provider
+            {
+                found.push(row.id);
+            }
+        }
+        if found.len() > 1 {
+            for id in found.drain(..) {
+                let reason = Reason::from("the answer to its creation was lost");
+                // It is not confirmed: a failure leaves it to expire.
+                if let Err(error) = api().cancel(&id, &reason).await {
+                    tracing::debug!(agreement = %id, %error, "not cancelled; it expires");
+                }
+            }
+        }
+        Ok(found.pop())
+    }
+
+    /// The provider may approve as long as we wait for it, and a little longer for slow clocks.
+    fn valid_to(&self) -> Timestamp {
+        let wait = self.context.config().market.approval_timeout;
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        let valid_to = self
+            .context
+            .now()
+            .saturating_add(wait.saturating_add(SignedDuration::from_secs(30)));
+        valid_to.unwrap_or(Timestamp::MAX)
+    }
+
+    async fn sign(&self, id: &AgreementId) -> Result<Arc<Rental>, Missed> {
+        let mut state = State::Created;
+        let mut event = self.confirm(id).await;
+        loop {
+            let (next, effect) = match step(state, event) {
+                Ok(done) => done,
+                Err(illegal) => {
+                    // Cannot be: every event below answers the effect that was asked for.
+                    let what = illegal.to_string();
+                    self.context
+                        .emit(EventKind::ProtocolViolation { what: what.clone() });
+                    return Err(self.left_open(id, what));
+                }
+            };
+            state = next;
+            event = match effect {
+                Effect::HandOver => return Ok(self.hand_over(id)),
+                Effect::Conclude(end) => return Err(Missed::Nothing(end)),
+                Effect::AwaitApproval => self.await_approval(id).await,
+                Effect::Cancel(reason) => self.cancel(id, reason.as_str().into()).await,
+                Effect::GiveBack(reason) => {
+                    // In force like any other until it has ended: its invoice must find it.
+                    let rental = self.hand_over(id);
+                    rental.terminate(reason.as_str().into()).await;
+                    return Err(Missed::Approved(reason));
+                }
+                Effect::LookUp => match terminate::look_up(&self.context, id).await {
+                    Ok(found) => Event::Found(found),
+                    Err(error) => return Err(self.left_open(id, error.to_string())),
+                },
+            };
+        }
+    }
+
+    fn left_open(&self, id: &AgreementId, reason: String) -> Missed {
+        self.rentals.leave_open(OpenAgreement {
+            agreement_id: id.clone(),
+            provider_name: self.offer.provider_name().to_owned(),
+            reason: reason.clone(),
+        });
+        Missed::Nothing(AgreementEnd::new(EndedBy::Lost, reason))
+    }
+
+    async fn confirm(&self, id: &AgreementId) -> Event {
+        let context = &self.context;
+        match context
+            .rest()
+            .market()
+            .confirm(id, context.app_session())
+            .await
+        {
+            Ok(()) => Event::Confirmed,
+            Err(error) => Event::ConfirmFailed(error.outcome(), error.to_string()),
+        }
+    }
+
+    async fn await_approval(&self, id: &AgreementId) -> Event {
+        let context = &self.context;
+        let wait = context.config().market.approval_timeout;
+        let waited = tokio::select! {
+            biased;
+            waited = context.rest().market().wait_for_approval(id, wait) => waited,
+            () = self.closed.cancelled() => return Event::NotInTime,
+        };
+        match waited {
+            Ok(Approval::Given) => Event::Approved,
+            Ok(Approval::NotInTime) => Event::NotInTime,
+            Ok(Approval::Expired(words)) => refused(EndedBy::Expired, &words),
+            Ok(Approval::Refused(words)) => refused(EndedBy::Provider, &words),
+            Err(error) => {
+                tracing::debug!(agreement = %id, %error, "the wait for the approval failed");
+                Event::WaitFailed
+            }
+        }
+    }
+
+    async fn cancel(&self, id: &AgreementId, reason: Reason) -> Event {
+        match self.context.rest().market().cancel(id, &reason).await {
+            Ok(()) => Event::Cancelled,
+            Err(error) => {
+                tracing::debug!(agreement = %id, %error, "cancelling failed");
+                Event::CancelFailed
+            }
+        }
+    }
+
+    fn hand_over(&self, id: &AgreementId) -> Arc<Rental> {
+        let (context, rentals) = (&self.context, &self.rentals);
+        // New ones come as old ones go, so this is a good time to forget.
+        rentals.prune();
+        let rental = Rental::new(rentals, self.job.clone(), id.clone(), &self.offer);
+        let rental = Arc::new(rental);
+        context.emit(EventKind::AgreementConfirmed {
+            job: self.job.clone(),
+            agreement_id: id.clone(),
+            provider_id: self.offer.provider_id().clone(),
+            provider_name: self.offer.provider_name().to_owned(),
+        });
+        if let Some(end) = rentals.insert(Arc::clone(&rental)) {
+            rental.heard_end(end);
+        }
+        rental
+    }
+}
+
+fn refused(by: EndedBy, words: &str) -> Event {
+    let reason = format!("the provider answered: {words}");
+    Event::Refused(AgreementEnd::new(by, reason))
+}
