@@ -1,7 +1,6 @@
 //! What a simulated network is made of: app keys, providers, images, money, latencies, faults.
 //!
-//! [`ProviderSpec`] and what it contains are also the provider section of scenario files, hence
-//! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
+//! Does not own: how it is written in files (`network_file`).
 
 mod app_key;
 mod fault;

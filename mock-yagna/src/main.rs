@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mock_yagna::scenario::{NetworkFile, NetworkFileError};
+use mock_yagna::network_file::{NetworkFile, NetworkFileError};
 use mock_yagna::{AppKey, Config, ConfigError, Image, MockYagna, ProviderSpec, Seed, Timebase};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;

@@ -81,3 +81,15 @@ pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+impl Error {
+    /// A mistake in this scenario file.
+    pub(crate) fn mistake(file: &str, mistake: mock_yagna::network_file::Mistake) -> Error {
+        Error::Scenario {
+            file: file.to_owned(),
+            line: mistake.line,
+            column: mistake.column,
+            message: mistake.message,
+        }
+    }
+}

@@ -5,9 +5,7 @@
 
 pub mod catalog;
 pub mod expect;
-mod population;
 mod sections;
-pub(crate) mod suggest;
 mod validate;
 pub mod values;
 
@@ -16,16 +14,18 @@ use std::path::{Path, PathBuf};
 
 use mock_yagna::Fault;
 use mock_yagna::config::Latency;
+use mock_yagna::network_file::{self, Mistake, ProviderGroup};
+use mock_yagna::{ProviderSpec, Seed};
 use serde::Deserialize;
-use serde_saphyr::{Error as YamlError, Location, Spanned};
+use serde_saphyr::{Location, Spanned};
 
 use self::expect::Expectation;
 use crate::backend::Backend;
 use crate::error::Error;
 
 pub use self::sections::{
-    ImageSource, PlotKind, Prices, ProviderGroup, RealTime, Requestor, Resources, ServiceSection,
-    Step, Swept, TasksSection, Time, TimeMode, Verb,
+    ImageSource, PlotKind, RealTime, Requestor, ServiceSection, Step, Swept, TasksSection, Time,
+    TimeMode, Verb,
 };
 
 /// A rehearsal: a network, what is run on it, what happens meanwhile, what is expected.
@@ -128,9 +128,8 @@ impl Scenario {
     /// # Errors
     /// When it is malformed, or says something impossible.
     pub fn parse(text: &str, origin: Origin) -> Result<Scenario, Error> {
-        let options = serde_saphyr::options! { with_snippet: false };
-        let mut scenario: Scenario = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| malformed(&error, &origin.file))?;
+        let mut scenario: Scenario =
+            network_file::read(text).map_err(|mistake| Error::mistake(&origin.file, mistake))?;
         scenario.origin = origin;
         scenario.check()?;
         scenario.as_in_real_time().check()?;
@@ -196,53 +195,14 @@ impl Scenario {
         self.sweep.as_ref()?.skip.as_deref()
     }
 
+    /// The providers, each with what it drew.
+    pub(crate) fn draw_providers(&self, seed: Seed) -> Vec<ProviderSpec> {
+        network_file::draw(&self.providers, seed)
+    }
+
     /// An error that points into the file.
     pub(crate) fn mistake(&self, at: Location, message: impl Into<String>) -> Error {
-        Error::Scenario {
-            file: self.origin.file.clone(),
-            line: at.line(),
-            column: at.column(),
-            message: message.into(),
-        }
-    }
-}
-
-fn malformed(error: &YamlError, file: &str) -> Error {
-    let at = error.location().unwrap_or(Location::UNKNOWN);
-    let message = match error.without_snippet() {
-        YamlError::SerdeUnknownField {
-            field, expected, ..
-        } => {
-            format!(
-                "unknown key `{field}`{}",
-                suggest::hint(field, expected.iter().copied())
-            )
-        }
-        YamlError::SerdeUnknownVariant {
-            variant, expected, ..
-        } => {
-            format!(
-                "unknown value `{variant}`{}",
-                suggest::hint(variant, expected.iter().copied())
-            )
-        }
-        YamlError::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
-        other => {
-            // The position is in front already.
-            let options =
-                serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off };
-            let text = other.render_with_options(options);
-            text.split(" at line ")
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        }
-    };
-    Error::Scenario {
-        file: file.into(),
-        line: at.line(),
-        column: at.column(),
-        message,
+        Error::mistake(&self.origin.file, Mistake::at(at, message))
     }
 }
 

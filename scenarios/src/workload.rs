@@ -26,7 +26,6 @@ pub(crate) use self::image::StagedImage;
 pub use self::running::{running_service, running_tasks};
 
 use crate::error::Error;
-use crate::language::suggest;
 use crate::language::{ImageSource, Scenario};
 
 /// Why a workload did not start.
@@ -218,7 +217,7 @@ impl Workloads {
             return Ok(found);
         }
         let known: Vec<&str> = fitting().map(Workload::name).collect();
-        let hint = suggest::hint(&name.value, known);
+        let hint = mock_yagna::network_file::hint(&name.value, known);
         let message = format!("unknown {what} `{}`{hint}", name.value);
         Err(scenario.mistake(name.referenced, message))
     }

@@ -1,15 +1,15 @@
-//! What a provider is made of: the provider section of scenario files, hence
-//! `deny_unknown_fields`: a misspelt key is an error, never a silent default.
+//! What a provider is made of, and whether there can be such a one.
+//!
+//! Does not own: how it is written in a file (`network_file::providers`).
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer};
 
 use super::SUBSCRIPTION_LIFE;
 use super::{AppKey, ConfigError};
@@ -17,70 +17,35 @@ use crate::behaviour::Behaviour;
 use crate::constraint::Constraint;
 
 /// One provider.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderSpec {
     /// Unique name.
     pub name: String,
     /// Subnet in which it offers.
-    #[serde(default = "public")]
     pub subnet: String,
     /// What it asks for.
-    #[serde(default)]
     pub prices: Prices,
     /// What it has.
-    #[serde(default)]
     pub resources: Resources,
     /// Runtime name.
-    #[serde(default = "vm")]
     pub runtime: String,
     /// Runtime capabilities.
-    #[serde(default = "usual_capabilities")]
     pub capabilities: Vec<String>,
     /// Agreements at one time.
-    #[serde(default = "one")]
     pub capacity: u32,
     /// How long ago its offer was published when the network begins; it stands for one hour. Absent:
     /// any time within the last hour, by the seed.
-    #[serde(default, with = "crate::duration::option")]
     pub offer_age: Option<Duration>,
     /// Offer properties that replace or extend the generated ones; `null` removes one.
-    #[serde(default)]
     pub properties: Properties,
     /// What it wants of a demand; absent: its subnet, and an end in the future.
-    #[serde(default)]
     pub constraints: Option<String>,
-    /// TCP ports of its machines that lead to ports of this computer; in a file, numbers will do.
-    #[serde(default, deserialize_with = "ports")]
+    /// TCP ports of its machines that lead to ports of this computer.
     pub ports: BTreeMap<u16, SocketAddr>,
     /// A key with which the daemon takes a caller for this provider.
-    #[serde(default)]
     pub app_key: Option<AppKey>,
     /// How it behaves.
-    #[serde(default)]
     pub behaviour: Behaviour,
-}
-
-fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, SocketAddr>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "neither a port of this computer nor an address with its port, such as \
-                     `127.0.0.1:8080`"
-    )]
-    enum Real {
-        Port(u16),
-        Address(SocketAddr),
-    }
-    let ports = BTreeMap::<u16, Real>::deserialize(from)?;
-    let address = |real| match real {
-        Real::Port(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        Real::Address(address) => address,
-    };
-    Ok(ports
-        .into_iter()
-        .map(|(p, real)| (p, address(real)))
-        .collect())
 }
 
 /// Whether an offer of this age has ended.
@@ -100,10 +65,6 @@ fn usual_capabilities() -> Vec<String> {
     ["vpn", "inet", "manifest-support"]
         .map(String::from)
         .to_vec()
-}
-
-fn one() -> u32 {
-    1
 }
 
 impl ProviderSpec {
@@ -177,8 +138,7 @@ impl ProviderSpec {
 }
 
 /// What a provider asks for, in GLM.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prices {
     /// Once per activity.
     pub start: Glm,
@@ -199,8 +159,7 @@ impl Default for Prices {
 }
 
 /// What a provider's machine has.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resources {
     /// Processor cores.
     pub cpu_cores: u32,

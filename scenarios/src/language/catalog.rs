@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::suggest;
 use super::{Origin, Scenario};
 use crate::error::Error;
 
@@ -38,7 +37,7 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
 /// When there is none of this name.
 pub fn get(name: &str) -> Result<Scenario, Error> {
     let Some((_, text)) = CATALOG.iter().find(|(other, _)| *other == name) else {
-        let hint = suggest::hint(name, names());
+        let hint = mock_yagna::network_file::hint(name, names());
         return Err(Error::UnknownScenario {
             name: name.into(),
             hint,

@@ -1,19 +1,21 @@
 //! The sections of a scenario file: their keys and defaults.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
 use jiff::Timestamp;
 use mock_yagna::Fault;
-use mock_yagna::config::Behaviour;
+use mock_yagna::network_file::{ACTS, ActName, hint};
 use mock_yagna::runtime::scripted::ScriptedAnswer;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
 
 use super::expect::Expectation;
-use super::values::{Drawn, Span};
+use super::values::Span;
 use crate::backend::{APP_KEY, EPOCH, SUBNET};
 
 /// Which clock a scenario is made for.
@@ -47,67 +49,6 @@ impl Default for Time {
             limit: None,
         }
     }
-}
-
-/// One provider, or several of a kind.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProviderGroup {
-    /// Its name; of a group, what the names begin with: `fleet-1`, `fleet-2`, …
-    pub name: Spanned<String>,
-    /// How many there are; absent: the one of this name.
-    #[serde(default)]
-    pub count: Option<Spanned<u32>>,
-    /// Subnet in which they offer.
-    #[serde(default = "public")]
-    pub subnet: String,
-    /// What they ask for, in GLM.
-    #[serde(default)]
-    pub prices: Prices,
-    /// What they have.
-    #[serde(default)]
-    pub resources: Resources,
-    /// Runtime name.
-    #[serde(default = "vm")]
-    pub runtime: String,
-    /// Runtime capabilities; absent: the usual ones.
-    #[serde(default)]
-    pub capabilities: Option<Vec<String>>,
-    /// Agreements at one time.
-    #[serde(default)]
-    pub capacity: Option<Spanned<u32>>,
-    /// Offer properties that replace or extend the generated ones.
-    #[serde(default)]
-    pub properties: Properties,
-    /// How they behave, and misbehave.
-    #[serde(default)]
-    pub behaviour: Behaviour,
-}
-
-/// What providers ask for, in GLM.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Prices {
-    /// Once per activity.
-    pub start: Option<Spanned<Drawn>>,
-    /// Per second of processor time.
-    pub cpu_sec: Option<Spanned<Drawn>>,
-    /// Per second that an activity exists.
-    pub duration_sec: Option<Spanned<Drawn>>,
-}
-
-/// What providers have.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resources {
-    /// Processor cores.
-    pub cpu_cores: Option<Spanned<Drawn>>,
-    /// Processor threads.
-    pub cpu_threads: Option<Spanned<Drawn>>,
-    /// Memory.
-    pub mem_gib: Option<Spanned<Drawn>>,
-    /// Storage.
-    pub storage_gib: Option<Spanned<Drawn>>,
 }
 
 /// How the engine is configured.
@@ -248,39 +189,47 @@ pub struct Step {
 }
 
 /// What can happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// The provider terminates its agreement.
-    TerminateAgreement,
-    /// The provider loses its activity.
-    KillActivity,
-    /// The provider vanishes.
-    GoOffline,
-    /// The provider comes back.
-    GoOnline,
-    /// The exe-units of the provider's activities are killed without a word.
-    KillExeUnit,
-    /// The provider vanishes for good, with everything that runs on it.
-    Die,
-    /// The provider's agent stops to answer.
-    GoSilent,
-    /// The provider's agent answers again.
-    AnswerAgain,
-    /// The provider behaves otherwise.
-    Behave,
-    /// The daemon restarts and forgets what it does not store.
-    RestartDaemon,
-    /// Something begins to go wrong between the daemon and the engine.
-    AddFault,
-    /// A fault is over.
-    LiftFault,
+    /// An act on the network.
+    Act(ActName),
     /// The requestor stops one instance.
     StopInstance,
     /// The requestor stops the service.
     Stop,
     /// The requestor adds an instance.
     SpawnInstance,
+}
+
+/// What the requestor does itself, as it is written.
+const OWN: [(&str, Verb); 3] = [
+    ("stop-instance", Verb::StopInstance),
+    ("stop", Verb::Stop),
+    ("spawn-instance", Verb::SpawnInstance),
+];
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Verb::Act(act) = self {
+            return write!(f, "{act}");
+        }
+        let found = OWN.iter().find(|(_, verb)| verb == self);
+        f.write_str(found.map_or("", |(name, _)| name))
+    }
+}
+
+impl<'de> Deserialize<'de> for Verb {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let own = OWN.iter().find(|(name, _)| *name == text);
+        let act = text.parse().ok().map(Verb::Act);
+        own.map(|(_, verb)| *verb).or(act).ok_or_else(|| {
+            let known = ACTS.iter().map(|(name, _)| *name);
+            let known = known.chain(OWN.iter().map(|(name, _)| *name));
+            let hint = hint(&text, known);
+            D::Error::custom(format!("unknown value `{text}`{hint}"))
+        })
+    }
 }
 
 /// What is different on a backend in real time, where two hours would be two hours.
@@ -331,10 +280,6 @@ fn yes() -> bool {
 
 fn public() -> String {
     SUBNET.into()
-}
-
-fn vm() -> String {
-    "vm".into()
 }
 
 fn one_instance() -> Spanned<u32> {

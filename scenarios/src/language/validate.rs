@@ -1,24 +1,20 @@
 //! What a scenario cannot mean: impossible providers, unknown names, times that contradict.
 //!
 //! Does not own: what a step of the timeline cannot mean (`step`), what providers draw
-//! (`population`), which workloads there are (`workload`).
+//! (`mock_yagna::network_file`), which workloads there are (`workload`).
 
 mod step;
 
 use std::time::Duration;
 
 use golem_wire::Glm;
-use indexmap::IndexMap;
-use mock_yagna::ProviderSpec;
-use rust_decimal::Decimal;
+use mock_yagna::network_file;
 use serde_saphyr::{Location, Spanned};
 
-use super::values::{Drawn, Span};
-use super::{ImageSource, ProviderGroup, Scenario};
+use super::values::Span;
+use super::{ImageSource, Scenario};
 use crate::error::Error;
 
-/// Most providers of one scenario.
-const MOST_PROVIDERS: u32 = 20_000;
 /// Most instances or tasks of one scenario.
 const MOST_INSTANCES: u32 = 10_000;
 /// Longest run, on any clock: whatever hangs in virtual time must come to an end.
@@ -44,7 +40,8 @@ impl Scenario {
                 return Err(self.mistake(fault.referenced, error.to_string()));
             }
         }
-        let names = self.check_providers()?;
+        let names = network_file::check(&self.providers)
+            .map_err(|mistake| Error::mistake(&self.origin.file, mistake))?;
         self.timeline
             .iter()
             .try_for_each(|step| self.check_step(step, &names))
@@ -157,95 +154,5 @@ impl Scenario {
             Span(LONGEST)
         );
         Err(self.mistake(span.referenced, message))
-    }
-
-    /// The providers by name, and where each was written.
-    fn check_providers(&self) -> Result<IndexMap<String, Location>, Error> {
-        let mut names = IndexMap::new();
-        for group in &self.providers {
-            let at = group.name.referenced;
-            if group.name.value.trim().is_empty() {
-                return Err(self.mistake(at, "a provider needs a name"));
-            }
-            if let Some(count) = &group.count {
-                self.number("count", count, MOST_PROVIDERS)?;
-            }
-            if let Some(capacity) = &group.capacity
-                && capacity.value == 0
-            {
-                return Err(self.mistake(
-                    capacity.referenced,
-                    format!(
-                        "provider `{}` has a capacity of 0: it could never work",
-                        group.name.value
-                    ),
-                ));
-            }
-            self.check_numbers(group)?;
-            let mut sample = ProviderSpec::new(group.name.value.clone());
-            sample.behaviour = group.behaviour.clone();
-            if let Err(error) = sample.check() {
-                return Err(self.mistake(at, error.to_string()));
-            }
-            for name in group.names() {
-                if let Some(first) = names.insert(name.clone(), at) {
-                    let first: Location = first;
-                    let message = format!(
-                        "a second provider `{name}`; the first is in line {}",
-                        first.line()
-                    );
-                    return Err(self.mistake(at, message));
-                }
-            }
-            if names.len() > MOST_PROVIDERS as usize {
-                return Err(self.mistake(at, format!("more than {MOST_PROVIDERS} providers")));
-            }
-        }
-        Ok(names)
-    }
-
-    fn check_numbers(&self, group: &ProviderGroup) -> Result<(), Error> {
-        let (prices, has) = (&group.prices, &group.resources);
-        let name = &group.name.value;
-        for (what, price) in [
-            ("start", &prices.start),
-            ("cpu_sec", &prices.cpu_sec),
-            ("duration_sec", &prices.duration_sec),
-        ] {
-            let Some(price) = price else { continue };
-            if let Some(mistake) = price.value.mistake() {
-                return Err(self.mistake(price.referenced, format!("provider `{name}`: {mistake}")));
-            }
-            if price.value.least() < Decimal::ZERO {
-                let message = format!(
-                    "provider `{name}` has a negative price `{what}`: {}",
-                    price.value.least().normalize()
-                );
-                return Err(self.mistake(price.referenced, message));
-            }
-        }
-        for (what, number, whole) in [
-            ("cpu_cores", &has.cpu_cores, true),
-            ("cpu_threads", &has.cpu_threads, true),
-            ("mem_gib", &has.mem_gib, false),
-            ("storage_gib", &has.storage_gib, false),
-        ] {
-            let Some(number) = number else { continue };
-            let least = number.value.least();
-            let mistake = number.value.mistake().or_else(|| {
-                let drawn = matches!(number.value, Drawn::Normal { .. });
-                if least <= Decimal::ZERO && !drawn {
-                    return Some(format!("`{what}` is {least}; it must be more than 0"));
-                }
-                (whole && !least.is_integer() && !drawn)
-                    .then(|| format!("`{what}` is {least}; it must be a whole number"))
-            });
-            if let Some(mistake) = mistake {
-                return Err(
-                    self.mistake(number.referenced, format!("provider `{name}`: {mistake}"))
-                );
-            }
-        }
-        Ok(())
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mock_yagna::{Act, MockYagna};
+use mock_yagna::MockYagna;
+use mock_yagna::network_file::ActDetails;
 
 use crate::language::values::Span;
 use crate::language::{Scenario, Step, Verb};
@@ -77,23 +78,7 @@ impl Timeline {
 
 /// A step in words.
 pub(crate) fn describe(step: &Step) -> String {
-    let verb = match step.verb.value {
-        Verb::TerminateAgreement => "terminate-agreement",
-        Verb::KillActivity => "kill-activity",
-        Verb::GoOffline => "go-offline",
-        Verb::GoOnline => "go-online",
-        Verb::KillExeUnit => "kill-exe-unit",
-        Verb::Die => "die",
-        Verb::GoSilent => "go-silent",
-        Verb::AnswerAgain => "answer-again",
-        Verb::Behave => "behave",
-        Verb::RestartDaemon => "restart-daemon",
-        Verb::AddFault => "add-fault",
-        Verb::LiftFault => "lift-fault",
-        Verb::StopInstance => "stop-instance",
-        Verb::Stop => "stop",
-        Verb::SpawnInstance => "spawn-instance",
-    };
+    let verb = step.verb.value;
     let provider = step
         .provider
         .as_ref()
@@ -117,62 +102,38 @@ pub(crate) fn perform(
         .instance
         .as_ref()
         .map(|instance| instance.value.saturating_sub(1) as usize);
-    let act: Box<dyn FnOnce(String) -> Act> = match (step.verb.value, instance) {
+    let act = match (step.verb.value, instance) {
         (Verb::Stop, _) => return Ok(Order::Stop),
         (Verb::SpawnInstance, _) => return Ok(Order::Spawn),
         (Verb::StopInstance, Some(instance)) => return Ok(Order::StopInstance(instance)),
         (Verb::StopInstance, None) => return Err("no instance is named".into()),
-        (Verb::TerminateAgreement, _) => Box::new(|provider| Act::TerminateAgreement {
-            provider,
-            reason: None,
-        }),
-        (Verb::KillActivity, _) => Box::new(|provider| Act::KillActivity { provider }),
-        (Verb::KillExeUnit, _) => Box::new(|provider| Act::KillExeUnit { provider }),
-        (Verb::Die, _) => Box::new(|provider| Act::Die { provider }),
-        (Verb::GoOffline | Verb::GoOnline, _) => {
-            let online = step.verb.value == Verb::GoOnline;
-            Box::new(move |provider| Act::SetOnline { provider, online })
-        }
-        (Verb::GoSilent | Verb::AnswerAgain, _) => {
-            let silent = step.verb.value == Verb::GoSilent;
-            Box::new(move |provider| Act::GoSilent { provider, silent })
-        }
-        (Verb::Behave, _) => {
-            let change = step.change.clone().unwrap_or_default();
-            Box::new(move |provider| Act::Behave { provider, change })
-        }
-        (Verb::RestartDaemon, _) => {
-            let down = step.down.map_or(Duration::ZERO, |down| down.0);
-            return directly(network, Act::RestartDaemon { down });
-        }
-        (Verb::AddFault, _) => {
-            let fault = step.fault.clone().ok_or("no fault is described")?;
-            return directly(network, Act::AddFault(fault));
-        }
-        (Verb::LiftFault, _) => {
-            let name = step.name.clone().unwrap_or_default();
-            return directly(network, Act::LiftFault { name });
-        }
+        (Verb::Act(act), _) => act,
     };
     let network = simulated(network)?;
     let provider = match (&step.provider, instance) {
-        (Some(provider), _) => provider.value.clone(),
-        (None, Some(instance)) => provider_of(instance)
-            .ok_or_else(|| format!("instance {} runs on no provider", instance + 1))?,
-        (None, None) => return Err("no provider is named".into()),
+        (Some(provider), _) => Some(provider.value.clone()),
+        (None, Some(instance)) => Some(
+            provider_of(instance)
+                .ok_or_else(|| format!("instance {} runs on no provider", instance + 1))?,
+        ),
+        (None, None) => None,
     };
-    directly(Some(network), act(provider))
+    let details = ActDetails {
+        provider,
+        change: step.change.clone(),
+        fault: step.fault.clone(),
+        name: step.name.clone(),
+        down: step.down.map(|down| down.0),
+    };
+    let act = act.with(details);
+    let act = act.map_err(|missing| format!("this step needs `{missing}`"))?;
+    let done = network.act(act);
+    done.map(|()| Order::Done)
+        .map_err(|error| error.to_string())
 }
 
 fn simulated(network: Option<&MockYagna>) -> Result<&MockYagna, String> {
     network.ok_or_else(|| "only a simulated network can be interfered with".into())
-}
-
-/// Performs an act on the network.
-fn directly(network: Option<&MockYagna>, act: Act) -> Result<Order, String> {
-    let done = simulated(network)?.act(act);
-    done.map(|()| Order::Done)
-        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

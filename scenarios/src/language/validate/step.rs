@@ -8,7 +8,6 @@ use mock_yagna::Behaviour;
 use serde_saphyr::Location;
 
 use crate::error::Error;
-use crate::language::suggest;
 use crate::language::{Scenario, Step, Verb};
 
 impl Scenario {
@@ -21,7 +20,8 @@ impl Scenario {
         if let Some(provider) = &step.provider
             && !names.contains_key(&provider.value)
         {
-            let hint = suggest::hint(&provider.value, names.keys().map(String::as_str));
+            let hint =
+                mock_yagna::network_file::hint(&provider.value, names.keys().map(String::as_str));
             let message = format!(
                 "the timeline names an unknown provider `{}`{hint}",
                 provider.value
@@ -47,24 +47,14 @@ impl Scenario {
             self.number("instance", instance, most)?;
         }
         let wants = match verb {
-            Verb::TerminateAgreement
-            | Verb::KillActivity
-            | Verb::KillExeUnit
-            | Verb::Die
-            | Verb::GoSilent
-            | Verb::AnswerAgain
-            | Verb::Behave
-            | Verb::GoOffline
-            | Verb::GoOnline => match (&step.provider, &step.instance) {
+            Verb::Act(act) if act.is_of_a_provider() => match (&step.provider, &step.instance) {
                 (Some(_), None) | (None, Some(_)) => None,
                 _ => Some("either `provider` or `instance`"),
             },
-            Verb::RestartDaemon | Verb::AddFault | Verb::LiftFault => {
-                match (&step.provider, &step.instance) {
-                    (None, None) => None,
-                    _ => Some("no `provider` and no `instance`"),
-                }
-            }
+            Verb::Act(_) => match (&step.provider, &step.instance) {
+                (None, None) => None,
+                _ => Some("no `provider` and no `instance`"),
+            },
             Verb::StopInstance => match (&step.provider, &step.instance) {
                 (None, Some(_)) => None,
                 _ => Some("an `instance`, and no `provider`"),
@@ -75,17 +65,18 @@ impl Scenario {
             },
         };
         let details = [
-            ("change", step.change.is_some(), verb == Verb::Behave, true),
-            ("fault", step.fault.is_some(), verb == Verb::AddFault, true),
-            ("name", step.name.is_some(), verb == Verb::LiftFault, true),
-            (
-                "down",
-                step.down.is_some(),
-                verb == Verb::RestartDaemon,
-                false,
-            ),
+            ("change", step.change.is_some()),
+            ("fault", step.fault.is_some()),
+            ("name", step.name.is_some()),
+            ("down", step.down.is_some()),
         ];
-        for (key, given, meant, needed) in details {
+        let detail = match verb {
+            Verb::Act(act) => act.detail(),
+            _ => None,
+        };
+        for (key, given) in details {
+            let meant = detail.is_some_and(|(name, _)| name == key);
+            let needed = detail.is_some_and(|(_, needed)| needed);
             if given && !meant {
                 let message = format!("`{key}` means nothing to this step");
                 return Err(self.mistake(step.verb.referenced, message));

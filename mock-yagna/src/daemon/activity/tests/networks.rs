@@ -1,5 +1,6 @@
 //! Virtual networks as a client sees them, and the machines that are reached through them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -14,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::harness::{Api, sh};
 use crate::config::{Config, ProviderSpec};
+use crate::network_file::NetworkFile;
 
 const NET: &str = "/net-api/v1/net";
 
@@ -556,8 +558,10 @@ async fn a_configured_port_leads_to_a_real_one_of_this_computer() {
 #[test]
 fn ports_are_read_as_people_write_them_and_lead_nowhere_else() {
     let spec = |ports: &str| {
-        let json = format!(r#"{{"name": "alice", "ports": {ports}}}"#);
-        serde_json::from_str::<ProviderSpec>(&json)
+        let text = format!(r#"{{"providers": [{{"name": "alice", "ports": {ports}}}]}}"#);
+        let file = NetworkFile::parse(&text, "net.yaml").map_err(|error| error.to_string())?;
+        let config = file.config(Config::default(), Path::new("."));
+        Ok::<ProviderSpec, String>(config.expect("a configuration").providers.remove(0))
     };
     let alice = spec(r#"{"22": "127.0.0.1:2222"}"#).expect("a provider");
     assert_eq!(alice.ports[&22].port(), 2222);
@@ -566,15 +570,9 @@ fn ports_are_read_as_people_write_them_and_lead_nowhere_else() {
     assert_eq!(number.ports, alice.ports);
     assert!(spec(r#"{"ssh": "127.0.0.1:2222"}"#).is_err());
     let error = spec(r#"{"22": "localhost"}"#).expect_err("no port");
-    assert!(error.to_string().contains("`127.0.0.1:8080`"), "{error}");
-    let away = spec(r#"{"22": "10.0.0.1:22"}"#)
-        .expect("a provider")
-        .check();
-    assert!(
-        away.expect_err("elsewhere")
-            .to_string()
-            .contains("10.0.0.1:22")
-    );
+    assert!(error.contains("`127.0.0.1:8080`"), "{error}");
+    let away = spec(r#"{"22": "10.0.0.1:22"}"#).expect_err("elsewhere");
+    assert!(away.contains("10.0.0.1:22"), "{away}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -141,3 +141,67 @@ fn a_mistake_is_named_with_line_and_column() {
             .contains("nowhere")
     );
 }
+
+/// As a scenario file has it; scenario files read their `providers` with the same grammar.
+const GROUPS: &str = "
+providers:
+  - name: fleet
+    count: 3
+    prices: { cpu_sec: { between: [0.0001, 0.0002] }, duration_sec: { normal: [0.0003, 0.0001] } }
+    resources: { mem_gib: { between: [4, 16] } }
+  - name: bob
+    constraints: '(golem.node.debug.subnet=public)'
+";
+
+#[test]
+fn groups_of_providers_draw_their_numbers_by_the_seed() {
+    let providers = |seed| {
+        let file = NetworkFile::parse(GROUPS, "net.yaml").expect("a network");
+        let base = Config {
+            seed: Seed::from_u64(seed),
+            ..Config::default()
+        };
+        let config = file.config(base, Path::new(".")).expect("a configuration");
+        config.check().expect("possible");
+        config.providers
+    };
+    let (one, other) = (providers(1), providers(2));
+    let names: Vec<_> = one.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["fleet-1", "fleet-2", "fleet-3", "bob"]);
+    assert_eq!(one, providers(1));
+    assert_ne!(one[0].prices, one[1].prices);
+    assert_ne!(one[0].prices, other[0].prices);
+    assert_eq!(one[3].prices, ProviderSpec::new("bob").prices);
+}
+
+#[test]
+fn groups_that_there_cannot_be_are_refused_where_they_are_written() {
+    for (group, told) in [
+        ("{ name: a, count: 0 }", "net.yaml:2:21: `count` is 0"),
+        ("{ name: a, capacity: 0 }", "net.yaml:2:24: provider `a`"),
+        (
+            "{ name: a, prices: { start: { between: [2, 1] } } }",
+            "net.yaml:2:31: provider `a`: between 2 and 1",
+        ),
+        (
+            "{ name: a, prices: { start: -1 } }",
+            "net.yaml:2:31: provider `a` has a negative",
+        ),
+        (
+            "{ name: a, capazity: 0 }",
+            "net.yaml:2:14: unknown key `capazity`; did you mean `capacity`?",
+        ),
+    ] {
+        let text = format!("providers:\n  - {group}\n");
+        let error = NetworkFile::parse(&text, "net.yaml").expect_err(group);
+        let error = error.to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
+    let twice = NetworkFile::parse("providers: [ { name: a }, { name: a } ]", "net.yaml");
+    assert!(
+        twice
+            .expect_err("twice")
+            .to_string()
+            .contains("a second provider `a`")
+    );
+}

@@ -13,13 +13,25 @@
 //!   9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae: shell
 //! latency: { deploy: 5s }
 //! ```
-//! Owns the shape of the file. Every unknown key is an error with its line and column.
+//! Owns the grammar of what people write, for scenario files too: providers and groups of them
+//! (`providers`) with numbers that they draw (`numbers`), acts of a timeline (`acts`), and how a
+//! mistake is told (`mistake`). Every unknown key is an error with its line and column.
+
+mod acts;
+mod mistake;
+mod numbers;
+mod providers;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use golem_wire::Glm;
 use serde::Deserialize;
+
+pub use acts::{ACTS, ActDetails, ActName};
+pub use mistake::{Mistake, hint, nearest, read};
+pub use numbers::{Drawn, Number};
+pub use providers::{Prices, ProviderGroup, Resources, check, draw};
 
 use crate::config::{AppKey, Config, Image, Latency, ProviderSpec};
 use crate::fault::Fault;
@@ -46,7 +58,7 @@ pub struct NetworkFile {
     /// else the command line's number.
     pub fleet: Option<usize>,
     /// Providers.
-    pub providers: Vec<ProviderSpec>,
+    pub providers: Vec<ProviderGroup>,
     /// What goes wrong between the daemon and its clients.
     pub faults: Vec<Fault>,
     /// Images by hash, URL or file name.
@@ -144,30 +156,19 @@ impl NetworkFile {
     /// # Errors
     /// When it is malformed.
     pub fn parse(text: &str, file: &str) -> Result<NetworkFile, NetworkFileError> {
-        let options = serde_saphyr::options! { with_snippet: false };
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let at = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
-            let error = error.without_snippet();
-            let message = match error {
-                serde_saphyr::Error::SerdeUnknownField {
-                    field, expected, ..
-                } => {
-                    format!("unknown key `{field}`; there are: {}", expected.join(", "))
-                }
-                other => {
-                    let text = other.to_string();
-                    no_network(in_plain_words(
-                        text.split(" at line ").next().unwrap_or_default(),
-                    ))
-                }
-            };
-            NetworkFileError::Malformed {
-                file: file.to_owned(),
-                line: at.line().max(1),
-                column: at.column().max(1),
-                message,
-            }
-        })
+        let malformed = |mistake: Mistake| NetworkFileError::Malformed {
+            file: file.to_owned(),
+            line: mistake.line.max(1),
+            column: mistake.column.max(1),
+            message: if mistake.is_foreign {
+                no_network(&mistake.message)
+            } else {
+                mistake.message
+            },
+        };
+        let read: NetworkFile = read(text).map_err(malformed)?;
+        check(&read.providers).map_err(malformed)?;
+        Ok(read)
     }
 
     /// The network it describes; `base` says what it leaves open, relative folders begin at `folder`.
@@ -182,7 +183,7 @@ impl NetworkFile {
             None if self.providers.is_empty() => ProviderSpec::fleet(base.providers.len(), seed),
             None => Vec::new(),
         };
-        providers.extend(self.providers);
+        providers.extend(draw(&self.providers, seed));
         let mut images = base.images;
         for (name, source) in self.images {
             if let Some(image) = source.image(&name, folder)? {
@@ -214,19 +215,6 @@ fn no_network(wrong: &str) -> String {
         "{wrong} (a scenario file is YAML that describes a network with any of the keys {KEYS}; \
          `mock-yagna --help` shows one)"
     )
-}
-
-/// The parser's words where they speak of its types instead of the file.
-fn in_plain_words(words: &str) -> &str {
-    match words {
-        "expected mapping start" => "expected `key: value` pairs here",
-        "expected sequence start" => "expected a list here",
-        words if words.starts_with("cannot deserialize null into") => "a value is missing here",
-        words if words.starts_with("multiple YAML documents") => {
-            "a second document begins here; one is expected"
-        }
-        words => words,
-    }
 }
 
 impl ImageSource {
