@@ -1,4 +1,6 @@
-//! yagna's REST API over a simulated Golem Network.
+#![doc = include_str!("../README.md")]
+//!
+//! # The face of the library
 //!
 //! [`MockYagna`] is the whole face: start it from a [`Config`], hand its [`MockYagna::router`] to a
 //! client in the same process or [`MockYagna::serve`] it on a socket, look at it with

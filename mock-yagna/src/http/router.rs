@@ -98,3 +98,38 @@ fn query_token(uri: &Uri) -> Option<String> {
         .next()
         .map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::config::{AppKey, Config};
+    use crate::fault::OPERATIONS;
+    use crate::{MockYagna, Timebase};
+
+    /// Faults name requests by these operations: none may drift away from its route.
+    #[tokio::test(start_paused = true)]
+    async fn every_operation_that_a_fault_can_name_has_its_route() {
+        let config = Config {
+            app_keys: vec![AppKey::new("secret", "me")],
+            ..Config::default()
+        };
+        let epoch = jiff::Timestamp::UNIX_EPOCH;
+        let router = MockYagna::start(config, Timebase::starting_at(epoch)).router();
+        for (name, method, path) in OPERATIONS {
+            let request = Request::builder().method(method);
+            let request = request.uri(path.replace("{}", "x"));
+            let request = request.header(header::AUTHORIZATION, "Bearer secret");
+            let answer = router
+                .clone()
+                .oneshot(request.body(Body::empty()).expect("a request"));
+            let (parts, body) = answer.await.expect("infallible").into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            let is_nothing = parts.status == StatusCode::NOT_FOUND && body.is_empty();
+            assert!(!is_nothing, "{name}: no route for {method} {path}");
+        }
+    }
+}
