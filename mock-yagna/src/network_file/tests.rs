@@ -177,25 +177,31 @@ fn groups_of_providers_draw_their_numbers_by_the_seed() {
 #[test]
 fn groups_that_there_cannot_be_are_refused_where_they_are_written() {
     for (group, told) in [
-        ("{ name: a, count: 0 }", "net.yaml:2:21: `count` is 0"),
-        ("{ name: a, capacity: 0 }", "net.yaml:2:24: provider `a`"),
+        ("{ name: a, count: 0 }", "`count` is 0"),
+        (
+            "{ name: a, capacity: 0 }",
+            "provider `a` has a capacity of 0",
+        ),
         (
             "{ name: a, prices: { start: { between: [2, 1] } } }",
-            "net.yaml:2:31: provider `a`: between 2 and 1",
+            "provider `a`: between 2 and 1",
         ),
         (
             "{ name: a, prices: { start: -1 } }",
-            "net.yaml:2:31: provider `a` has a negative",
+            "provider `a` has a negative",
         ),
         (
             "{ name: a, capazity: 0 }",
-            "net.yaml:2:14: unknown key `capazity`; did you mean `capacity`?",
+            "unknown key `capazity`; did you mean `capacity`?",
         ),
     ] {
         let text = format!("providers:\n  - {group}\n");
         let error = NetworkFile::parse(&text, "net.yaml").expect_err(group);
         let error = error.to_string();
-        assert!(error.starts_with(told), "{error}");
+        assert!(
+            error.starts_with("net.yaml:2:") && error.contains(told),
+            "{error}"
+        );
     }
     let twice = NetworkFile::parse("providers: [ { name: a }, { name: a } ]", "net.yaml");
     assert!(

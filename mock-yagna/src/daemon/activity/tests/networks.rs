@@ -563,15 +563,15 @@ fn ports_are_read_as_people_write_them_and_lead_nowhere_else() {
         let config = file.config(Config::default(), Path::new("."));
         Ok::<ProviderSpec, String>(config.expect("a configuration").providers.remove(0))
     };
-    let alice = spec(r#"{"22": "127.0.0.1:2222"}"#).expect("a provider");
+    let alice = spec(r#"{22: "127.0.0.1:2222"}"#).expect("a provider");
     assert_eq!(alice.ports[&22].port(), 2222);
     assert_eq!(alice.check(), Ok(()));
-    let number = spec(r#"{"22": 2222}"#).expect("a provider");
+    let number = spec(r#"{22: 2222}"#).expect("a provider");
     assert_eq!(number.ports, alice.ports);
-    assert!(spec(r#"{"ssh": "127.0.0.1:2222"}"#).is_err());
-    let error = spec(r#"{"22": "localhost"}"#).expect_err("no port");
+    assert!(spec(r#"{ssh: "127.0.0.1:2222"}"#).is_err());
+    let error = spec(r#"{22: "localhost"}"#).expect_err("no port");
     assert!(error.contains("`127.0.0.1:8080`"), "{error}");
-    let away = spec(r#"{"22": "10.0.0.1:22"}"#).expect_err("elsewhere");
+    let away = spec(r#"{22: "10.0.0.1:22"}"#).expect_err("elsewhere");
     assert!(away.contains("10.0.0.1:22"), "{away}");
 }
 
