@@ -270,26 +270,6 @@ mod tests {
 
     use super::*;
 
-    fn spec(json: &str) -> Result<ProviderSpec, String> {
-        serde_json::from_str(json).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_name_is_enough_for_a_provider_and_unknown_keys_are_errors() {
-        assert_eq!(spec(r#"{"name": "bob"}"#), Ok(ProviderSpec::new("bob")));
-        for misspelt in [
-            r#"{"name": "bob", "capazity": 2}"#,
-            r#"{"name": "bob", "prices": {"cpu": "0.1"}}"#,
-            r#"{"name": "bob", "behaviour": {"reject": 1}}"#,
-        ] {
-            assert!(
-                spec(misspelt)
-                    .expect_err("a misspelt key")
-                    .contains("unknown field")
-            );
-        }
-    }
-
     #[test]
     fn durations_are_read_as_people_write_them() {
         let behaviour = |value: &str| {

@@ -211,3 +211,25 @@ fn groups_that_there_cannot_be_are_refused_where_they_are_written() {
             .contains("a second provider `a`")
     );
 }
+
+#[test]
+fn a_name_is_enough_for_a_provider_and_unknown_keys_are_errors() {
+    let providers = |provider: &str| {
+        let file = NetworkFile::parse(&format!("providers: [{provider}]"), "net.yaml");
+        let file = file.map_err(|error| error.to_string())?;
+        let config = file.config(Config::default(), Path::new("."));
+        Ok::<Vec<ProviderSpec>, String>(config.expect("a configuration").providers)
+    };
+    assert_eq!(
+        providers(r#"{"name": "bob"}"#),
+        Ok(vec![ProviderSpec::new("bob")])
+    );
+    for misspelt in [
+        r#"{"name": "bob", "capazity": 2}"#,
+        r#"{"name": "bob", "prices": {"cpu": "0.1"}}"#,
+        r#"{"name": "bob", "behaviour": {"reject": 1}}"#,
+    ] {
+        let error = providers(misspelt).expect_err("a misspelt key");
+        assert!(error.contains("unknown key"), "{error}");
+    }
+}

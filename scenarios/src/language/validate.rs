@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use mock_yagna::network_file;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
 use super::values::Span;
 use super::{ImageSource, Scenario};
