@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::control::Act;
 use crate::config::Fault;
+use crate::control::Act;
 
 /// What can happen to a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
