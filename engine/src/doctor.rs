@@ -2,11 +2,9 @@
 //! the session of a run, or with neither. Owns: asking on behalf of a person. Does not own: what an
 //! engine does by itself when it starts (`recovery/`).
 
-mod debts;
 mod examine;
 mod findings;
 mod settle;
-mod settled;
 
 use std::sync::Arc;
 
@@ -15,7 +13,7 @@ use golem_wire::NodeId;
 pub use findings::{
     Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice, FoundNote,
 };
-pub use settled::Settled;
+pub use settle::Settled;
 
 use crate::api::{Limits, Rest};
 use crate::clock::{Clock, SystemClock};
@@ -79,7 +77,7 @@ impl DoctorBuilder {
         self
     }
 
-    /// The journal of a run that is not alive any more: only what belongs to it is looked at.
+    /// The journal of a run that has ended: only what belongs to it is looked at.
     pub fn journal(mut self, journal: impl Journal) -> Self {
         self.journal = Some(Box::new(journal));
         self

@@ -1,5 +1,5 @@
 //! The journal: what the engine is about to do to the daemon, and what came of it, written down so
-//! that a later life can finish it. Owns: the [`Journal`] seam, and `Log`, through which the engine
+//! that a later run can finish it. Owns: the [`Journal`] seam, and `Log`, through which the engine
 //! writes. Does not own: what is done about open things (`recovery/`).
 //!
 //! | record | when |
@@ -14,6 +14,8 @@
 //! 3.4 ms with [`Durability::Power`]: 2 ms and 0.1 s for an agreement. Every thousand entries
 //! the file is compacted; it does not grow with the number of agreements (`benches/journal.rs`).
 
+mod change;
+mod disk;
 mod entry;
 #[cfg(feature = "sqlite")]
 mod file;
@@ -44,16 +46,16 @@ use golem_wire::NodeId;
 use url::Url;
 
 pub use crate::config::Durability;
-pub(crate) use entry::services_at;
-pub use entry::{Change, Entry, FORMAT, Fact, Feed, InstanceRecord, Outcome, Record};
+pub(crate) use change::services_at;
+pub use change::{Change, Fact, Feed, InstanceRecord, Outcome};
+pub use entry::{Entry, FORMAT, Record};
 pub use memory::MemoryJournal;
-pub use open_state::{
-    AgreementEntry, AllocationEntry, InvoiceEntry, Lifetime, OpenState, Owner, Unresolved,
-};
+pub use open_state::{AllocationEntry, OpenState, Owner, Unresolved};
 pub use set_aside::SetAside;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteJournal, SqliteOptions};
 
+pub use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::clock::Clock;
 
 /// Entries after which everything is replaced by a snapshot.
@@ -221,7 +223,7 @@ impl Log {
         })))
     }
 
-    /// Begins a life of the requestor `node`; the session of the lives before, or a `fresh` one.
+    /// Begins a run of the requestor `node`; the session of the runs before, or a `fresh` one.
     ///
     /// # Errors
     /// [`JournalError::Foreign`], or that nothing can be written.

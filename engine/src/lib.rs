@@ -49,6 +49,7 @@
 mod readme {}
 
 mod activity;
+mod agreement_record;
 pub mod api;
 pub mod clock;
 pub mod config;
@@ -71,6 +72,7 @@ mod retry;
 pub mod rng;
 pub mod script;
 pub mod service;
+mod settle;
 mod shutdown;
 mod signal;
 pub mod strategy;

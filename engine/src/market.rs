@@ -13,7 +13,6 @@ mod rental;
 mod rentals;
 mod signing;
 mod subscription;
-mod terminate;
 #[cfg(test)]
 mod tests;
 
@@ -24,14 +23,12 @@ use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub(crate) use agreement_events::follow_agreements;
-pub(crate) use demand::SESSION_PROPERTY;
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
 pub use refusals::{MarketSummary, Refusal};
-pub(crate) use rental::{RECOVERED, Rental, offer_of};
+pub(crate) use rental::{RECOVERED, Rental};
 pub use rentals::OpenAgreement;
 pub(crate) use rentals::Rentals;
 pub(crate) use subscription::DemandSubscription;
-pub(crate) use terminate::terminate;
 
 use crate::api::ApiError;
 use crate::context::Context;

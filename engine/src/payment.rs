@@ -2,7 +2,6 @@
 //! accepting each once. The rules are in [`lifecycle::payment`](crate::lifecycle::payment), how far
 //! each document is stands in the agreement's record ([`Rental`]).
 
-mod acceptance;
 mod allocation;
 mod documents;
 mod feeds;
@@ -22,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub(crate) use allocation::{Budgets, begin, keep_alive};
 pub(crate) use feeds::{follow_debit_notes, follow_invoices};
-pub(crate) use previous_run::{PreviousBudget, is_accepted, take_up};
+pub(crate) use previous_run::{PreviousBudget, take_up};
 pub(crate) use reconcile::{catch_up, settlement, try_again};
 
 use crate::context::Context;

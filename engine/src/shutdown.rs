@@ -1,6 +1,6 @@
 //! Stopping, stage by stage, each with its deadline. Owns: the order, and the report of what is left
-//! behind. Does not own: the wish to stop (`stop_request.rs`), the search for what nobody remembers
-//! (`leftovers.rs`).
+//! behind. Does not own: the wish to stop (`stop_request.rs`), the search for what the engine does not
+//! know of (`leftovers.rs`), how each thing is ended (`settle/`).
 //!
 //! | stage | what | deadline | when hurried |
 //! |---|---|---|---|
@@ -11,7 +11,7 @@
 //! | demands | withdrawn | `cleanup` | `abort` |
 //! | settlement | the driver settles what was accepted | `settlement`, if set | not waited for |
 //! | acceptances | those under way end | `cleanup` | `abort` |
-//! | leftovers | what nobody remembers is looked for and ended | `cleanup` | not looked for |
+//! | leftovers | what the engine does not know of is looked for and ended | `cleanup` | not looked for |
 //! | allocation | released; kept if a right invoice could not be accepted | `cleanup` | `abort`; kept if anything is owed |
 //! | tasks | everything else is cut off | `cleanup` | `abort` |
 
@@ -24,7 +24,6 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::future::join_all;
 use golem_wire::common::Reason;
-use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
@@ -39,6 +38,7 @@ use crate::lifecycle::payment::InvoiceState;
 use crate::market::{Market, OpenAgreement, Rental};
 use crate::payment::{self, Payments};
 use crate::recovery::Recovered;
+use crate::settle::perform;
 
 /// Agreements looked after at the same time.
 const AT_ONCE: usize = 16;
@@ -89,7 +89,7 @@ impl Stages<'_> {
     }
 }
 
-/// Stops everything. To be called once, in a task that nobody drops.
+/// Stops everything. To be called once, in an owned task.
 pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     let limits = shutdown.context.config().shutdown.clone();
     let (cleanup, abort) = (limits.cleanup, limits.abort);
@@ -189,11 +189,7 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
 }
 
 fn reason() -> Reason {
-    let mut reason = Reason::from("the requestor is done");
-    reason
-        .extra
-        .insert("golem.requestor.code".into(), Value::from("Success"));
-    reason
+    perform::reason("the requestor is done", "Success")
 }
 
 /// Closes the markets; their demands are withdrawn meanwhile.
@@ -277,29 +273,9 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
 }
 
 fn unpaid(shutdown: &Shutdown, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
-    let why = |rental: &Rental| {
-        let accepted = rental.accepted().normalized();
-        match rental.invoice() {
-            InvoiceState::Accepted { .. } => None,
-            InvoiceState::None if !rental.was_used() => None,
-            InvoiceState::None => Some(format!(
-                "no invoice came; debit notes of {accepted} GLM were accepted"
-            )),
-            InvoiceState::Accepting { id, amount } => Some(format!(
-                "whether invoice {id} of {} GLM was accepted is unknown",
-                amount.normalized()
-            )),
-            InvoiceState::Refused {
-                id, amount, reason, ..
-            } => Some(format!(
-                "invoice {id} of {} GLM: {reason}",
-                amount.normalized()
-            )),
-        }
-    };
     let known = rentals
         .iter()
-        .filter_map(|rental| Some(OpenAgreement::of(rental, why(rental)?)));
+        .filter_map(|rental| Some(OpenAgreement::of(rental, rental.unpaid()?)));
     shutdown
         .market
         .rentals()

@@ -153,6 +153,12 @@ impl ApiError {
         self.status() == Some(status)
     }
 
+    /// Whether the daemon does not know the subject, or it is not in a state that the request fits: for
+    /// most things it is gone then; an agreement may be in any other state.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_status(StatusCode::NOT_FOUND) || self.is_status(StatusCode::GONE)
+    }
+
     /// Whether the request may have changed something.
     pub fn outcome(&self) -> Outcome {
         match &*self.kind {

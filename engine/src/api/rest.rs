@@ -157,8 +157,7 @@ impl Rest {
         };
         let outcome = match failure {
             None => journal::Outcome::Done { id },
-            // An earlier attempt whose answer was lost, or somebody else, did it.
-            Some(error) if call.change.as_ref().is_some_and(ends) && is_over(error) => {
+            Some(error) if call.change.as_ref().is_some_and(|it| is_over(it, error)) => {
                 journal::Outcome::Done { id: None }
             }
             Some(error) => {
@@ -302,26 +301,18 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ApiErrorKind {
     }
 }
 
-/// Whether a change makes something end.
-fn ends(change: &Change) -> bool {
-    matches!(
-        change,
+/// Whether what was to be ended is over: an earlier attempt whose answer was lost did it, or somebody
+/// else. An agreement that cannot be ended may be in force all the same, or have been: whoever ends it
+/// looks it up.
+fn is_over(change: &Change, error: &ApiError) -> bool {
+    match change {
+        Change::Cancel { .. } | Change::Terminate { .. } => error.is_status(StatusCode::NOT_FOUND),
         Change::ReleaseAllocation { .. }
-            | Change::Unsubscribe { .. }
-            | Change::Cancel { .. }
-            | Change::Terminate { .. }
-            | Change::DestroyActivity { .. }
-            | Change::Unbind { .. }
-    )
-}
-
-/// Whether what was to be ended is over. An agreement that is in another state than the one it can be
-/// ended from is gone as well, in the daemon's words, but may be in force.
-fn is_over(error: &ApiError) -> bool {
-    let living = ["from Proposal to", "from Pending to", "from Approved to"];
-    let lives = |message: &str| living.iter().any(|words| message.contains(words));
-    error.is_status(StatusCode::NOT_FOUND)
-        || error.is_status(StatusCode::GONE) && !error.message().is_some_and(lives)
+        | Change::Unsubscribe { .. }
+        | Change::DestroyActivity { .. }
+        | Change::Unbind { .. } => error.is_gone(),
+        _ => false,
+    }
 }
 
 fn excerpt(bytes: &[u8]) -> String {

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use golem_wire::activity::ActivityState;
+use golem_wire::market::AgreementState;
+use golem_wire::payment::DocumentStatus;
 use golem_wire::{
     ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
 };
@@ -17,9 +20,9 @@ pub struct Findings {
     pub demands: Vec<FoundDemand>,
     /// Agreements in force, or on their way.
     pub agreements: Vec<FoundAgreement>,
-    /// Invoices that nobody accepted.
+    /// Invoices that are not accepted.
     pub invoices: Vec<FoundInvoice>,
-    /// Debit notes that nobody accepted, and no accepted invoice covers.
+    /// Debit notes that are not accepted, and no accepted invoice covers.
     pub debit_notes: Vec<FoundNote>,
     /// Agreements of the journal that were used, have ended, and whose invoice has not come: nothing can
     /// be done about them now, so they do not count as open.
@@ -53,8 +56,8 @@ pub struct FoundDemand {
 pub struct FoundAgreement {
     /// Its id.
     pub agreement_id: AgreementId,
-    /// In the daemon's words.
-    pub state: String,
+    /// Where it stands.
+    pub state: AgreementState,
     /// Of which application run, if it says.
     pub session: Option<String>,
     /// The provider.
@@ -75,8 +78,8 @@ pub struct FoundAgreement {
 pub struct FoundActivity {
     /// Its id.
     pub activity_id: ActivityId,
-    /// In the daemon's words; `None` when it does not know.
-    pub state: Option<String>,
+    /// Where it stands; `None` when the daemon does not know.
+    pub state: Option<ActivityState>,
 }
 
 /// An invoice.
@@ -89,8 +92,8 @@ pub struct FoundInvoice {
     pub agreement_id: AgreementId,
     /// In GLM.
     pub amount: Glm,
-    /// In the daemon's words.
-    pub status: String,
+    /// Where it stands.
+    pub status: DocumentStatus,
 }
 
 /// A debit note.
@@ -180,7 +183,8 @@ impl fmt::Display for Findings {
                     it.cost.normalized()
                 )?;
                 for activity in &it.activities {
-                    let state = activity.state.as_deref().unwrap_or("in an unknown state");
+                    let state = activity.state.as_ref().map(ToString::to_string);
+                    let state = state.as_deref().unwrap_or("in an unknown state");
                     write!(f, "\n    activity {} {state}", activity.activity_id)?;
                 }
             }

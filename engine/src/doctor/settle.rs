@@ -1,26 +1,90 @@
 //! Settling what was found: demands withdrawn, activities destroyed, agreements ended, what is owed
-//! accepted, budgets released, and the journal closed. Owns: the order. Does not own: what may be
-//! accepted (`debts.rs`).
+//! accepted, budgets released, and the journal closed. Owns: the order, from which budget a debt is
+//! paid, and telling each step. Does not own: the requests, and what their outcomes mean (`settle/`).
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use golem_wire::AgreementId;
-use golem_wire::common::Reason;
 use golem_wire::market::AgreementState;
-use http::StatusCode;
+use golem_wire::payment::{Acceptance, Allocation, DocumentStatus, NewAllocation};
+use golem_wire::{AgreementId, AllocationId, Glm};
 use indexmap::IndexSet;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::examine::Snapshot;
-use super::settled::{Settled, StepLog};
 use super::{Doctor, Findings};
+use crate::agreement_record::AgreementRecord;
+use crate::api::ApiError;
+use crate::config::PaymentLimits;
 use crate::error::Error;
 use crate::journal::{Fact, JournalError};
-use crate::retry::Backoff;
+use crate::model::OfferProposal;
+use crate::settle::{Cancelled, Document, Ender, Observer, ceiling, perform};
 
-pub(super) const ATTEMPTS: u32 = 4;
+/// What settling achieved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Settled {
+    /// What was done, a line each.
+    pub done: Vec<String>,
+    /// What could not be done, and why.
+    pub failed: Vec<String>,
+    /// GLM accepted.
+    pub accepted: Glm,
+    /// What is still open.
+    pub left: Findings,
+}
+
+impl Settled {
+    /// Whether nothing is left open.
+    pub fn is_clean(&self) -> bool {
+        self.left.is_empty()
+    }
+}
+
+impl fmt::Display for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} steps done, {} GLM accepted",
+            self.done.len(),
+            self.accepted.normalized()
+        )?;
+        for failed in &self.failed {
+            write!(f, "\nnot settled: {failed}")?;
+        }
+        write!(f, "\n{}", self.left)
+    }
+}
+
+/// Says what is done, as it is done.
+struct StepLog<'a> {
+    settled: Settled,
+    say: &'a mut (dyn FnMut(&str) + Send),
+}
+
+impl StepLog<'_> {
+    /// Tells that `what` is done, or why not; answers which.
+    fn step(&mut self, what: String, done: Result<(), impl fmt::Display>) -> bool {
+        if let Err(error) = done {
+            self.fail(format!("{what}: {error}"));
+            return false;
+        }
+        (self.say)(&what);
+        self.settled.done.push(what);
+        true
+    }
+
+    fn fail(&mut self, what: String) {
+        (self.say)(&format!("failed: {what}"));
+        self.settled.failed.push(what);
+    }
+}
+
 /// How long a provider may take to destroy an activity.
 const DESTROY_WAIT: Duration = Duration::from_secs(30);
 /// How often it is looked for invoices.
@@ -48,24 +112,18 @@ impl Doctor {
             settled: Settled::default(),
             say,
         };
-        let mut backoff = Backoff::new(self.seed.fork("settle"));
-        let api = self.rest.market();
+        let ender = Ender::new(&self.rest, self.log.as_ref(), self.seed.fork("settle"));
         for demand in &snapshot.findings.demands {
             let id = &demand.demand_id;
-            let done = backoff.read(ATTEMPTS, || api.unsubscribe(id)).await;
-            if steps.step(format!("demand {id} withdrawn"), done) {
-                self.fact(Fact::DemandGone { demand: id.clone() });
-            }
+            steps.step(format!("demand {id} withdrawn"), ender.withdraw(id).await);
         }
-        let mut owed = self
-            .end_agreements(&mut backoff, &snapshot, &mut steps)
-            .await;
-        // Ended by an earlier life, and not paid.
+        let mut owed = self.end_agreements(&ender, &snapshot, &mut steps).await;
+        // Ended by an earlier run, and not paid.
         owed.extend(snapshot.findings.awaited.iter().cloned());
         let snapshot = self.await_invoices(snapshot, owed).await?;
-        self.accept(&mut backoff, &snapshot, &mut steps).await;
+        self.accept(&ender, &snapshot, &mut steps).await;
         for budget in &snapshot.findings.allocations {
-            self.release(&mut backoff, &budget.allocation_id, &mut steps)
+            self.release(&ender, &budget.allocation_id, &mut steps)
                 .await;
         }
         let left = self.look().await?.findings;
@@ -81,50 +139,51 @@ impl Doctor {
         }
     }
 
-    /// Ends agreements; answers which used ones may still send an invoice.
+    /// Ends agreements; answers which of them were in force, and may still send an invoice.
     async fn end_agreements(
         &self,
-        backoff: &mut Backoff,
+        ender: &Ender<'_>,
         snapshot: &Snapshot,
         steps: &mut StepLog<'_>,
     ) -> IndexSet<AgreementId> {
-        let market = self.rest.market();
-        let activity = self.rest.activity();
-        let mut reason = Reason::from("the requestor cleans up");
-        let code = ("golem.requestor.code".into(), Value::from("Cancelled"));
-        reason.extra.extend([code]);
+        let why = "the requestor cleans up";
+        let reason = perform::reason(why, "Cancelled");
         let mut owed = IndexSet::new();
         for agreement in &snapshot.findings.agreements {
             let id = &agreement.agreement_id;
-            if agreement.state != "Approved" {
-                let done = backoff.read(ATTEMPTS, || market.cancel(id, &reason)).await;
-                // One that was approved in the meantime is "gone" for this, and yet in force.
-                let doubtful = matches!(&done, Err(error) if error.is_status(StatusCode::GONE));
-                let seen = match doubtful {
-                    true => backoff.read(ATTEMPTS, || market.agreement(id)).await.ok(),
-                    false => None,
-                };
-                if seen.is_none_or(|seen| seen.state != AgreementState::Approved) {
-                    steps.step(format!("agreement {id} cancelled"), done);
-                    continue;
+            if matches!(
+                agreement.state,
+                AgreementState::Proposal | AgreementState::Pending
+            ) {
+                let what = format!("agreement {id} cancelled");
+                match ender.cancel(id, &reason).await {
+                    Cancelled::Nothing(_) => {
+                        steps.step(what, Ok::<(), ApiError>(()));
+                        continue;
+                    }
+                    Cancelled::InForce(_) => {}
+                    Cancelled::Over(_) => {
+                        let what = format!("agreement {id} was approved, and has ended");
+                        steps.step(what, Ok::<(), ApiError>(()));
+                        ender.ended(id, why);
+                        owed.insert(id.clone());
+                        continue;
+                    }
+                    Cancelled::Waiting(error) | Cancelled::Unknown(error) => {
+                        steps.step(what, Err(error));
+                        continue;
+                    }
                 }
             }
             for found in &agreement.activities {
                 let activity_id = &found.activity_id;
-                let done = backoff
-                    .read(2, || activity.destroy(activity_id, DESTROY_WAIT))
-                    .await;
-                if steps.step(format!("activity {activity_id} destroyed"), done) {
-                    self.fact(Fact::ActivityGone {
-                        activity: activity_id.clone(),
-                    });
-                }
+                let done = ender.destroy(activity_id, DESTROY_WAIT).await;
+                steps.step(format!("activity {activity_id} destroyed"), done);
             }
-            let done = backoff
-                .read(ATTEMPTS, || market.terminate(id, &reason))
-                .await;
+            let done = ender.terminate(id, &reason).await;
             let name = &agreement.provider_name;
             if steps.step(format!("agreement {id} with {name} terminated"), done) {
+                ender.ended(id, why);
                 owed.insert(id.clone());
             }
         }
@@ -174,7 +233,7 @@ impl Doctor {
                 || left.debit_notes.iter().any(|it| it.agreement_id == *id)
         };
         for (id, entry) in &open_state.agreements {
-            let paid = entry.invoice.as_ref().is_some_and(|it| it.accepted);
+            let paid = entry.is_paid();
             // One that was used and sent no invoice yet may still send it.
             if !open(id) && (paid || entry.activities.is_empty()) {
                 let agreement = id.clone();
@@ -187,9 +246,158 @@ impl Doctor {
             }
         }
         for instance in open_state.instances.values() {
-            let mut instance = instance.clone();
-            instance.state = "terminated".into();
+            let instance = instance.terminated();
             self.fact(Fact::Instance { instance });
         }
+    }
+}
+
+/// How long a budget lives that is made for debts only.
+const BUDGET_FOR: SignedDuration = SignedDuration::from_mins(30);
+
+impl Doctor {
+    /// Accepts what is owed, as far as the ceiling goes.
+    async fn accept(&self, ender: &Ender<'_>, snapshot: &Snapshot, steps: &mut StepLog<'_>) {
+        for invoice in &snapshot.findings.invoices {
+            let (id, amount) = (&invoice.invoice_id, invoice.amount);
+            let what = format!("invoice {id} of {} GLM", amount.normalized());
+            let Some(budget) = self
+                .budget(snapshot, &invoice.agreement_id, amount, &what, steps)
+                .await
+            else {
+                continue;
+            };
+            let acceptance = Acceptance {
+                total_amount_accepted: amount,
+                allocation_id: budget.allocation_id.clone(),
+            };
+            let document = Document::Invoice(id);
+            let done = ender.accept(document, &invoice.status, &acceptance).await;
+            if steps.step(format!("{what} accepted"), done) {
+                steps.settled.accepted = steps.settled.accepted + amount;
+                ender.close(&invoice.agreement_id);
+            }
+            self.drop_own(ender, snapshot, &budget, steps).await;
+        }
+        for note in &snapshot.findings.debit_notes {
+            let (id, amount) = (&note.debit_note_id, note.amount);
+            let what = format!("debit note {id} of {} GLM", amount.normalized());
+            let Some(budget) = self
+                .budget(snapshot, &note.agreement_id, amount, &what, steps)
+                .await
+            else {
+                continue;
+            };
+            let acceptance = Acceptance {
+                total_amount_accepted: amount,
+                allocation_id: budget.allocation_id.clone(),
+            };
+            let document = Document::Note(id);
+            let open = DocumentStatus::Received;
+            let done = ender.accept(document, &open, &acceptance).await;
+            steps.step(format!("{what} accepted"), done);
+            self.drop_own(ender, snapshot, &budget, steps).await;
+        }
+    }
+
+    /// A budget for a document that asks for no more than it may: one that was found, or a new one.
+    async fn budget(
+        &self,
+        snapshot: &Snapshot,
+        agreement: &AgreementId,
+        amount: Glm,
+        what: &str,
+        steps: &mut StepLog<'_>,
+    ) -> Option<Allocation> {
+        let ceiling = self.ceiling(snapshot, agreement);
+        if amount < Glm::ZERO || ceiling.is_none_or(|ceiling| amount > ceiling) {
+            let most = ceiling.map_or_else(
+                || "its agreement is unknown".into(),
+                |ceiling| format!("at most {} GLM can be owed", ceiling.normalized()),
+            );
+            steps.fail(format!("{what} is not accepted: {most}"));
+            return None;
+        }
+        let api = self.rest.payment();
+        let document = snapshot.documents.get(agreement)?;
+        let mut observer = Observer::new(&self.rest, &self.seed.fork(what));
+        let found = observer.budgets().await;
+        let ours = |it: &Allocation| {
+            let findings = &snapshot.findings.allocations;
+            findings
+                .iter()
+                .any(|known| known.allocation_id == it.allocation_id)
+        };
+        let platform = document
+            .demand
+            .properties
+            .get("golem.com.payment.chosen-platform")
+            .and_then(|value| value.as_str());
+        let fits = |it: &Allocation| {
+            ours(it)
+                && it.remaining_amount >= amount
+                && platform.is_none_or(|platform| it.payment_platform == platform)
+        };
+        if let Some(budget) = found.ok().and_then(|all| all.into_iter().find(fits)) {
+            return Some(budget);
+        }
+        let timeout = self.clock.now().saturating_add(BUDGET_FOR);
+        let timeout = timeout.unwrap_or(Timestamp::MAX).as_microsecond();
+        let wanted = NewAllocation {
+            address: None,
+            payment_platform: platform.map(Value::from),
+            total_amount: amount,
+            timeout: Timestamp::from_microsecond(timeout).ok(),
+            make_deposit: false,
+            deposit: None,
+            extend_timeout: None,
+        };
+        match api.allocate(&wanted).await {
+            Ok(budget) => Some(budget),
+            Err(error) => {
+                steps.fail(format!(
+                    "{what} is not accepted, there is no budget: {error}"
+                ));
+                None
+            }
+        }
+    }
+
+    /// Releases a budget that was made for one document.
+    async fn drop_own(
+        &self,
+        ender: &Ender<'_>,
+        snapshot: &Snapshot,
+        budget: &Allocation,
+        steps: &mut StepLog<'_>,
+    ) {
+        let found = &snapshot.findings.allocations;
+        if !found
+            .iter()
+            .any(|known| known.allocation_id == budget.allocation_id)
+        {
+            self.release(ender, &budget.allocation_id, steps).await;
+        }
+    }
+
+    async fn release(&self, ender: &Ender<'_>, id: &AllocationId, steps: &mut StepLog<'_>) {
+        let done = ender.release(id).await;
+        steps.step(format!("allocation {id} released"), done);
+    }
+
+    /// The most that an agreement can cost: its prices times the time that its activities lived, or
+    /// it was in force as far as anybody knows.
+    fn ceiling(&self, snapshot: &Snapshot, id: &AgreementId) -> Option<Glm> {
+        let document = snapshot.documents.get(id)?;
+        let offer = OfferProposal::of_agreement(document);
+        let prices = offer.prices().ok()?;
+        let journaled = self.open_state();
+        let journaled = journaled.and_then(|mut open_state| open_state.agreements.shift_remove(id));
+        let since = document.approved_date.unwrap_or(document.timestamp);
+        let mut record = journaled.unwrap_or_else(|| AgreementRecord::confirmed(since));
+        record.since = since;
+        let limits = PaymentLimits::default();
+        let terms = (prices, offer.threads());
+        Some(ceiling(terms, &record, None, &limits, self.clock.now()))
     }
 }

@@ -1,55 +1,24 @@
-//! Older formats. Owns: reading them, and turning such a file into one of today, in one step and
-//! with a copy kept beside it.
-//!
-//! Format 1 (`PRAGMA user_version = 1`, no `application_id`) had one table, `journal(line)`, with an
-//! entry a row in the order of `rowid`: one JSON object with `at`, `kind` (`intent`, `outcome`,
-//! `fact` or `snapshot`) and the members of that record. It had no checksums.
+//! Turning a file of an older format into one of today, in one step and with a copy kept beside it.
+//! Does not own: reading the older formats (`schema.rs`, `disk.rs`).
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
-use serde_json::{Map, Value, json};
 
 use super::file::{beside, exists};
-use super::schema::{self, Trouble, storage};
+use super::schema::{self, storage};
 use super::{Entry, FORMAT, JournalError, OpenState};
 
-/// Reads a file of format 1 into `entries`, as far as it makes sense.
-///
-/// # Errors
-/// What is wrong with the first line that is not taken.
-pub(super) fn read_v1(connection: &Connection, entries: &mut Vec<Entry>) -> Result<(), Trouble> {
-    let mut statement = connection.prepare("SELECT rowid, line FROM journal ORDER BY rowid")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (number, line): (i64, String) = (row.get(0)?, row.get(1)?);
-        let entry = entry_v1(&line)
-            .map_err(|what| Trouble::Damage(format!("entry {number} of format 1: {what}")))?;
-        entries.push(entry);
-    }
-    Ok(())
-}
-
-fn entry_v1(line: &str) -> Result<Entry, String> {
-    let mut members: Map<String, Value> =
-        serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let at = members.remove("at").ok_or("no time")?;
-    let kind = members.remove("kind").ok_or("no kind")?;
-    let kind = kind.as_str().ok_or("its kind is no text")?;
-    let entry = json!({"at": at, "record": {kind: members}});
-    serde_json::from_value(entry).map_err(|error| error.to_string())
-}
-
-/// Brings the file at `path`, which holds `entries` in format 1, to [`FORMAT`]. Returns where a copy
-/// of the old one is kept.
+/// Brings the file at `path`, which holds `entries` in the format `from`, to [`FORMAT`]. Returns where
+/// a copy of the old one is kept.
 ///
 /// # Errors
 /// [`JournalError::Storage`]; the file is then as before.
-pub(super) fn migrate(path: &Path, entries: &[Entry]) -> Result<PathBuf, JournalError> {
+pub(super) fn migrate(path: &Path, from: u32, entries: &[Entry]) -> Result<PathBuf, JournalError> {
     let failed = |error: rusqlite::Error| storage("migrated", error);
-    let open = || Connection::open_with_flags(path, super::sqlite::WRITE).map_err(failed);
+    let open = || Connection::open_with_flags(path, schema::WRITE).map_err(failed);
     let connection = open()?;
     let busy: i64 = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
@@ -59,13 +28,13 @@ pub(super) fn migrate(path: &Path, entries: &[Entry]) -> Result<PathBuf, Journal
     }
     // Closed before the copy: closing any handle of a file lets go of all locks on it.
     drop(connection);
-    let copy = keep_copy(path).map_err(|error| storage("migrated", error))?;
+    let copy = keep_copy(path, from).map_err(|error| storage("migrated", error))?;
     let mut connection = open()?;
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
     transaction
-        .execute_batch("DROP TABLE journal;")
+        .execute_batch(schema::drop_tables(from))
         .map_err(failed)?;
     fill(&transaction, entries)?;
     transaction.commit().map_err(failed)?;
@@ -99,11 +68,11 @@ pub(super) fn fill(connection: &Connection, entries: &[Entry]) -> Result<(), Jou
     Ok(())
 }
 
-/// `NAME.v1.bak`, or `NAME.v1-2.bak` when an earlier attempt left that, …
-fn keep_copy(path: &Path) -> io::Result<PathBuf> {
+/// `NAME.v2.bak` of format 2, or `NAME.v2-2.bak` when an earlier attempt left that, …
+fn keep_copy(path: &Path, from: u32) -> io::Result<PathBuf> {
     let name = |round: u64| match round {
-        1 => beside(path, ".v1.bak"),
-        _ => beside(path, &format!(".v1-{round}.bak")),
+        1 => beside(path, &format!(".v{from}.bak")),
+        _ => beside(path, &format!(".v{from}-{round}.bak")),
     };
     let mut round = 1;
     while exists(&name(round)) {

@@ -1,23 +1,25 @@
-//! What a journal's entries mean together: everything that may be open at the daemon. Owns: the
-//! fold from entries to open things, and forgetting what is closed, so that it stays small. Pure.
+//! What a journal's entries mean together: everything that may be open at the daemon. Owns: what each
+//! of them changes, and forgetting what is closed, so that it stays small. Does not own: how it is
+//! kept in a file (`disk.rs`). Pure.
 
 use std::collections::BTreeMap;
 
-use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, InvoiceId, NodeId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Change, Entry, Fact, Feed, InstanceRecord, Outcome, Record, services_at};
+use super::change::{Change, Fact, Feed, InstanceRecord, Outcome, services_at};
+use crate::agreement_record::AgreementRecord;
 use crate::config::UNUSED_GRACE;
+use crate::lifecycle::service::ServiceState;
 
 /// Open things, as far as a journal tells.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenState {
     /// Number of the next request.
     pub next_op: u64,
-    /// Number of the first request of the life that wrote last.
+    /// Number of the first request of the run that wrote last.
     pub first_op: u64,
     /// Whose journal it is.
     pub owner: Option<Owner>,
@@ -28,7 +30,7 @@ pub struct OpenState {
     /// Demands on the market, by job.
     pub demands: IndexMap<DemandId, String>,
     /// Agreements with something left to do.
-    pub agreements: IndexMap<AgreementId, AgreementEntry>,
+    pub agreements: IndexMap<AgreementId, AgreementRecord>,
     /// Services bound to the daemon's bus.
     pub services: Vec<String>,
     /// Instances by `cluster/index`, as long as one of their cluster has not ended.
@@ -51,7 +53,7 @@ pub struct Owner {
 }
 
 /// A request whose outcome is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved {
     /// What it was to change.
     pub change: Change,
@@ -60,7 +62,7 @@ pub struct Unresolved {
 }
 
 /// A budget.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationEntry {
     /// In GLM, as first asked for.
     pub total: Glm,
@@ -68,51 +70,7 @@ pub struct AllocationEntry {
     pub timeout: Timestamp,
 }
 
-/// An agreement with something left to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgreementEntry {
-    /// When it was created.
-    pub created: Timestamp,
-    /// Whether it was, or may have been, sent to the provider.
-    pub confirmed: bool,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// Its activities.
-    pub activities: IndexMap<ActivityId, Lifetime>,
-    /// The provider's invoice.
-    pub invoice: Option<InvoiceEntry>,
-}
-
-/// From when to when an activity lived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lifetime {
-    /// Created.
-    pub from: Timestamp,
-    /// Destroyed, or found gone.
-    pub to: Option<Timestamp>,
-}
-
-/// An invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvoiceEntry {
-    /// Its id.
-    pub id: InvoiceId,
-    /// What it asks for.
-    pub amount: Glm,
-    /// Whether we accepted it.
-    pub accepted: bool,
-}
-
 impl OpenState {
-    /// The open state of these entries.
-    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        let mut open_state = OpenState::default();
-        for entry in entries {
-            open_state.apply(entry);
-        }
-        open_state
-    }
-
     /// Whether nothing is left to do for anybody.
     pub fn is_settled(&self) -> bool {
         self.unresolved.is_empty()
@@ -122,40 +80,37 @@ impl OpenState {
             && self.services.is_empty()
     }
 
-    /// Takes the next entry in. An entry that fits nothing known changes nothing.
-    pub fn apply(&mut self, entry: &Entry) {
-        let at = entry.at;
-        match &entry.record {
-            Record::Snapshot { open_state } => *self = (**open_state).clone(),
-            Record::Intent { op, change } => {
-                self.stopped = false;
-                self.next_op = self.next_op.max(op + 1);
-                if let Change::Confirm { agreement } = change
-                    && let Some(entry) = self.agreements.get_mut(agreement)
-                {
-                    // From here on the provider may know of it, whatever becomes of the request.
-                    entry.confirmed = true;
-                }
-                let change = change.clone();
-                self.unresolved.insert(*op, Unresolved { change, at });
+    /// A request is about to be sent.
+    pub(super) fn announced(&mut self, op: u64, change: &Change, at: Timestamp) {
+        self.stopped = false;
+        self.next_op = self.next_op.max(op + 1);
+        if let Change::Confirm { agreement } = change
+            && let Some(record) = self.agreements.get_mut(agreement)
+        {
+            // From here on the provider may know of it, whatever becomes of the request.
+            record.confirmed = true;
+        }
+        let change = change.clone();
+        self.unresolved.insert(op, Unresolved { change, at });
+    }
+
+    /// A request ended.
+    pub(super) fn ended(&mut self, op: u64, outcome: &Outcome, at: Timestamp) {
+        match outcome {
+            Outcome::Unknown { .. } => {}
+            Outcome::NotSent { .. } | Outcome::Refused { .. } => {
+                self.unresolved.remove(&op);
             }
-            Record::Outcome { op, outcome } => match outcome {
-                Outcome::Unknown { .. } => {}
-                Outcome::NotSent { .. } | Outcome::Refused { .. } => {
-                    self.unresolved.remove(op);
+            Outcome::Done { id } => {
+                if let Some(done) = self.unresolved.remove(&op) {
+                    self.settles(&done.change);
+                    self.done(done.change, id.as_deref(), at);
                 }
-                Outcome::Done { id } => {
-                    if let Some(done) = self.unresolved.remove(op) {
-                        self.settles(&done.change);
-                        self.done(done.change, id.as_deref(), at);
-                    }
-                }
-            },
-            Record::Fact { fact } => self.learn(fact, at),
+            }
         }
     }
 
-    /// Earlier attempts of the same that nobody knows the outcome of do not matter any more.
+    /// Earlier attempts of the same, whose outcomes are unknown, no longer matter.
     fn settles(&mut self, done: &Change) {
         let same = |change: &Change| match (change, done) {
             (Change::Bind { address }, Change::Unbind { services }) => {
@@ -185,9 +140,11 @@ impl OpenState {
         let closed = self.agreements.shift_remove(agreement);
         let activities = closed.iter().flat_map(|closed| closed.activities.keys());
         let activities: Vec<&ActivityId> = activities.collect();
-        let invoice = closed.as_ref().and_then(|closed| closed.invoice.as_ref());
+        let invoice = closed
+            .as_ref()
+            .and_then(|closed| closed.documents.journaled());
         // Debit notes do not say whose they are: those before all open agreements are of closed ones.
-        let oldest = self.agreements.values().map(|open| open.created).min();
+        let oldest = self.agreements.values().map(|open| open.since).min();
         let is_moot = |left: &Unresolved| match &left.change {
             Change::Confirm { agreement: id }
             | Change::Cancel { agreement: id }
@@ -197,7 +154,7 @@ impl OpenState {
                 activities.contains(&activity)
             }
             Change::AcceptInvoice { invoice: id, .. } | Change::RejectInvoice { invoice: id } => {
-                invoice.is_some_and(|invoice| invoice.id == *id)
+                invoice.as_ref().is_some_and(|(known, ..)| known == id)
             }
             Change::AcceptDebitNote { .. } => oldest.is_none_or(|oldest| left.at < oldest),
             _ => false,
@@ -221,7 +178,7 @@ impl OpenState {
             (Change::CreateAgreement { .. }, Some(id)) => {
                 self.agreements
                     .entry(id.into())
-                    .or_insert_with(|| AgreementEntry::created(at));
+                    .or_insert_with(|| AgreementRecord::created(at));
             }
             // It never came into force: there is nothing to wait for.
             (Change::Cancel { agreement }, _) => {
@@ -233,12 +190,8 @@ impl OpenState {
             }
             (Change::DestroyActivity { activity }, _) => self.activity_gone(&activity, at),
             (Change::AcceptInvoice { invoice, .. }, _) => {
-                for agreement in self.agreements.values_mut() {
-                    if let Some(known) = &mut agreement.invoice
-                        && known.id == invoice
-                    {
-                        known.accepted = true;
-                    }
+                for record in self.agreements.values_mut() {
+                    record.documents.journal_acceptance(&invoice);
                 }
             }
             (Change::Bind { .. }, Some(id)) => self.services.push(id.to_owned()),
@@ -247,7 +200,8 @@ impl OpenState {
         }
     }
 
-    fn learn(&mut self, fact: &Fact, at: Timestamp) {
+    /// Something was learned otherwise.
+    pub(super) fn learn(&mut self, fact: &Fact, at: Timestamp) {
         match fact {
             Fact::Run {
                 session,
@@ -268,19 +222,16 @@ impl OpenState {
                 invoice,
                 amount,
             } => {
-                if let Some(entry) = self.agreements.get_mut(agreement)
-                    && !entry.invoice.as_ref().is_some_and(|known| known.accepted)
+                if let Some(record) = self.agreements.get_mut(agreement)
+                    && !record.is_paid()
                 {
-                    entry.invoice = Some(InvoiceEntry {
-                        id: invoice.clone(),
-                        amount: *amount,
-                        accepted: false,
-                    });
+                    let documents = &mut record.documents;
+                    documents.journal_invoice(invoice.clone(), *amount, false);
                 }
             }
             Fact::AccountClosed { agreement } => self.account_closed(agreement),
             Fact::AgreementFound { agreement } => {
-                let created = AgreementEntry::created(at);
+                let created = AgreementRecord::created(at);
                 self.agreements.entry(agreement.clone()).or_insert(created);
             }
             Fact::ActivityFound {
@@ -311,11 +262,10 @@ impl OpenState {
                 *cursor = (*cursor).max(*after);
             }
             Fact::Instance { instance } => {
-                let key = format!("{}/{}", instance.cluster, instance.index);
-                self.instances.insert(key, instance.clone());
+                self.instances.insert(instance.name(), instance.clone());
                 let cluster = &instance.cluster;
                 let lives = |other: &InstanceRecord| {
-                    other.cluster == *cluster && other.state != "terminated"
+                    other.cluster == *cluster && other.state != ServiceState::Terminated
                 };
                 if !self.instances.values().any(lives) {
                     self.instances.retain(|_, other| other.cluster != *cluster);
@@ -329,56 +279,36 @@ impl OpenState {
     /// invoice of an agreement on which nothing ran may still come.
     fn stopped(&mut self, open: usize, at: Timestamp) {
         self.stopped = true;
-        self.agreements.retain(|_, entry| {
-            let paid = entry
-                .invoice
-                .as_ref()
-                .is_some_and(|invoice| invoice.accepted);
-            let Some(ended) = entry.ended else {
-                return true;
-            };
-            let waited = at.duration_since(ended).unsigned_abs() >= UNUSED_GRACE;
-            !(paid || entry.activities.is_empty() && waited)
-        });
+        self.agreements
+            .retain(|_, record| !record.is_settled(at, UNUSED_GRACE));
         if open == 0 {
             let first_op = self.first_op;
             self.unresolved.retain(|op, _| *op < first_op);
         }
     }
 
+    /// Requests to end it, whose outcomes are unknown, no longer matter.
     fn agreement_ended(&mut self, agreement: &AgreementId, at: Timestamp) {
-        if let Some(entry) = self.agreements.get_mut(agreement) {
-            entry.ended.get_or_insert(at);
-            for lifetime in entry.activities.values_mut() {
-                lifetime.to.get_or_insert(at);
-            }
+        if let Some(record) = self.agreements.get_mut(agreement) {
+            record.end(at);
         }
+        self.unresolved.retain(|_, left| match &left.change {
+            Change::Cancel { agreement: id } | Change::Terminate { agreement: id } => {
+                id != agreement
+            }
+            _ => true,
+        });
     }
 
     fn activity_found(&mut self, agreement: &AgreementId, activity: ActivityId, at: Timestamp) {
-        if let Some(entry) = self.agreements.get_mut(agreement) {
-            let lifetime = Lifetime { from: at, to: None };
-            entry.activities.entry(activity).or_insert(lifetime);
+        if let Some(record) = self.agreements.get_mut(agreement) {
+            record.activity_created(activity, at);
         }
     }
 
     fn activity_gone(&mut self, activity: &ActivityId, at: Timestamp) {
-        for agreement in self.agreements.values_mut() {
-            if let Some(lifetime) = agreement.activities.get_mut(activity) {
-                lifetime.to.get_or_insert(at);
-            }
-        }
-    }
-}
-
-impl AgreementEntry {
-    fn created(at: Timestamp) -> Self {
-        AgreementEntry {
-            created: at,
-            confirmed: false,
-            ended: None,
-            activities: IndexMap::new(),
-            invoice: None,
+        for record in self.agreements.values_mut() {
+            record.activity_gone(activity, at);
         }
     }
 }

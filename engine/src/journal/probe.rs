@@ -9,10 +9,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::file::{beside, exists};
-use super::schema::{self, Trouble, storage};
-use super::sqlite::READ;
+use super::schema::{self, READ, Trouble, storage};
 use super::wal::{self, Wal};
-use super::{Entry, FORMAT, JournalError, migrate};
+use super::{Entry, FORMAT, JournalError};
 
 /// How long a foreign program that reads or writes the file is waited for.
 const BUSY: Duration = Duration::from_millis(200);
@@ -87,19 +86,11 @@ pub(super) fn probe(path: &Path) -> Result<Probe, Trouble> {
         return Err(Trouble::Damage(verdict));
     }
     let mut entries = Vec::new();
-    match format {
-        FORMAT => {
-            schema::read_entries(&connection, &mut entries)?;
-            connection.query_row("SELECT count(line) FROM owner", [], |row| {
-                row.get::<_, i64>(0)
-            })?;
-        }
-        1 => migrate::read_v1(&connection, &mut entries)?,
-        _ => {
-            return Err(Trouble::Damage(
-                "it does not say which format it has".into(),
-            ));
-        }
+    schema::read_entries(&connection, format, &mut entries)?;
+    if format > 1 {
+        connection.query_row("SELECT count(line) FROM owner", [], |row| {
+            row.get::<_, i64>(0)
+        })?;
     }
     Ok(Probe { format, entries })
 }

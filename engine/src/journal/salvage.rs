@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use super::file::{beside, exists};
 use super::schema::{self, storage};
-use super::{Entry, Fact, JournalError, OpenState, Owner, Record, SetAside, migrate};
+use super::{Entry, FORMAT, Fact, JournalError, OpenState, Owner, Record, SetAside};
 
 /// Longest part of a broken file that is searched for its owner.
 const SEARCHED: u64 = 64 << 20;
@@ -79,13 +79,13 @@ pub(super) fn set_aside(
 /// The entries before the first broken one.
 fn salvage(aside: &Path) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let Ok(connection) = Connection::open_with_flags(aside, super::sqlite::READ) else {
+    let Ok(connection) = Connection::open_with_flags(aside, schema::READ) else {
         return entries;
     };
+    let format = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let format = format.ok().and_then(|format| u32::try_from(format).ok());
     // How it ends is known already.
-    if schema::read_entries(&connection, &mut entries).is_err() && entries.is_empty() {
-        let _ = migrate::read_v1(&connection, &mut entries);
-    }
+    let _ = schema::read_entries(&connection, format.unwrap_or(FORMAT), &mut entries);
     entries
 }
 

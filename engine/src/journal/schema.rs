@@ -1,34 +1,56 @@
-//! How entries lie in the file: tables, and the checksum of each row. Owns: format 2 and reading
-//! it, to the first thing that is wrong. Does not own: what is done about that (`salvage.rs`).
+//! How entries lie in the file: tables, and the checksum of each row. Owns: reading them, to the first
+//! thing that is wrong. Does not own: what is done about that (`salvage.rs`), nor the text of a
+//! record (`disk.rs`).
 //!
 //! | table | holds |
 //! |---|---|
 //! | `entries(seq, at, record, sum)` | one row an entry; `seq` has no gaps and is never used twice |
 //! | `owner(line)` | whose journal it is, once more, to be found also in a file that is in pieces |
+//!
+//! Format 1 (`PRAGMA user_version = 1`, no `application_id`) had one table, `journal(line)`, with an
+//! entry a row in the order of `rowid`: one JSON object with `at`, `kind` (`intent`, `outcome`,
+//! `fact` or `snapshot`) and the members of that record. It had no checksums.
 
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use serde_json::{Map, Value, json};
 use sha3::{Digest, Sha3_256};
 
-use super::{Entry, JournalError, Owner, Record};
+use super::{Entry, FORMAT, JournalError, Owner, Record, disk};
 
 /// `PRAGMA application_id`: "GJNL".
 pub(super) const APPLICATION: i32 = 0x474A_4E4C;
 
-/// The tables of format 2.
+/// The tables of formats 2 and 3.
 pub(super) const TABLES: &str = "
     CREATE TABLE entries(
         seq INTEGER PRIMARY KEY, at TEXT NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL);
     CREATE TABLE owner(one INTEGER PRIMARY KEY CHECK(one = 1), line TEXT NOT NULL);
 ";
 
+/// What takes the tables of a format away.
+pub(super) fn drop_tables(format: u32) -> &'static str {
+    match format {
+        1 => "DROP TABLE journal;",
+        _ => "DROP TABLE entries; DROP TABLE owner;",
+    }
+}
+
 /// Adds a row with the next number: SQLite takes the highest plus one.
 pub(super) const INSERT: &str = "INSERT INTO entries(at, record, sum) VALUES(?1, ?2, ?3)";
 
 /// Writes the owner down.
 pub(super) const OWNER: &str = "INSERT OR REPLACE INTO owner VALUES(1, ?1)";
+
+/// Flags that change nothing in the file. Paths are never taken for URLs.
+pub(super) const READ: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Flags of a file that is there.
+pub(super) const WRITE: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// What an owner's line begins with.
 const MARK: &str = "golem-journal-owner";
@@ -38,7 +60,7 @@ const MARK: &str = "golem-journal-owner";
 pub(super) enum Trouble {
     /// It is broken: put it aside.
     Damage(String),
-    /// It is fine, or nobody can tell: leave it alone.
+    /// It is sound, or that cannot be told: leave it alone.
     Other(JournalError),
 }
 
@@ -104,24 +126,33 @@ impl Line {
         Ok((row.get(0)?, Line { at, record, sum }))
     }
 
-    fn entry(&self) -> Result<Entry, String> {
+    fn entry(&self, format: u32) -> Result<Entry, String> {
         if sum(&self.at, &self.record) != self.sum {
             return Err("its checksum is wrong".into());
         }
         let at: Timestamp = self.at.parse().map_err(|e: jiff::Error| e.to_string())?;
-        let record = serde_json::from_str(&self.record).map_err(|e| e.to_string())?;
+        let record = disk::from_text(format, &self.record).map_err(|e| e.to_string())?;
         Ok(Entry { at, record })
     }
 }
 
-/// Reads rows into `entries`, as long as they are what was written.
+/// Reads a file of this format into `entries`, as long as they are what was written.
 ///
 /// # Errors
 /// What is wrong with the first one that is not taken.
 pub(super) fn read_entries(
     connection: &Connection,
+    format: u32,
     entries: &mut Vec<Entry>,
 ) -> Result<(), Trouble> {
+    match format {
+        1 => return read_format_1(connection, entries),
+        2..=FORMAT => {}
+        _ => {
+            let what = "it does not say which format it has";
+            return Err(Trouble::Damage(what.into()));
+        }
+    }
     let mut statement =
         connection.prepare("SELECT seq, at, record, sum FROM entries ORDER BY seq")?;
     let mut rows = statement.query([])?;
@@ -132,7 +163,7 @@ pub(super) fn read_entries(
         if expected.is_some_and(|expected| expected != seq) {
             return Err(wrong("entries before it are missing".into()));
         }
-        let entry = line.entry().map_err(wrong)?;
+        let entry = line.entry(format).map_err(wrong)?;
         if expected.is_none() && seq != 1 && !matches!(entry.record, Record::Snapshot { .. }) {
             return Err(wrong("entries before it are missing".into()));
         }
@@ -140,6 +171,30 @@ pub(super) fn read_entries(
         expected = Some(seq + 1);
     }
     Ok(())
+}
+
+fn read_format_1(connection: &Connection, entries: &mut Vec<Entry>) -> Result<(), Trouble> {
+    let mut statement = connection.prepare("SELECT rowid, line FROM journal ORDER BY rowid")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (number, line): (i64, String) = (row.get(0)?, row.get(1)?);
+        let entry = entry_of_format_1(&line)
+            .map_err(|what| Trouble::Damage(format!("entry {number} of format 1: {what}")))?;
+        entries.push(entry);
+    }
+    Ok(())
+}
+
+fn entry_of_format_1(line: &str) -> Result<Entry, String> {
+    let mut members: Map<String, Value> =
+        serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let at = members.remove("at").ok_or("no time")?;
+    let kind = members.remove("kind").ok_or("no kind")?;
+    let kind = kind.as_str().ok_or("its kind is no text")?;
+    let at = serde_json::from_value(at).map_err(|error| error.to_string())?;
+    let record = json!({kind: members}).to_string();
+    let record = disk::from_text(1, &record).map_err(|error| error.to_string())?;
+    Ok(Entry { at, record })
 }
 
 /// An owner as a line that proves itself.

@@ -12,12 +12,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::file::{Identity, beside, place, private, sync_folder};
 use super::lock::{self, Lock};
 use super::probe::{Probe, WAL_BROKEN, careful, examine, probe};
-use super::schema::{self, Line, Trouble, storage};
+use super::schema::{self, Line, Trouble, WRITE, storage};
 use super::wal::{self, Wal};
 use super::{
     Entry, FORMAT, Fact, Inspection, Journal, JournalError, Owner, Record, SetAside, migrate,
@@ -25,14 +25,6 @@ use super::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config::Durability;
-
-/// Flags that change nothing in the file. Paths are never taken for URLs.
-pub(super) const READ: OpenFlags =
-    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
-
-/// Flags of a file that is there.
-pub(super) const WRITE: OpenFlags =
-    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Pages in the `-wal` after which they are moved into the file.
 const CHECKPOINT_PAGES: i64 = 512;
@@ -162,7 +154,7 @@ impl SqliteJournal {
     }
 
     /// Whether the last write before it was opened is incomplete: the process or machine ended
-    /// while it wrote. That entry is gone; nobody was told that it had been written.
+    /// while it wrote. That entry is gone; no caller was told that it had been written.
     pub fn lost_last_write(&self) -> bool {
         self.torn
     }
@@ -213,7 +205,7 @@ impl SqliteOptions {
             Ok(Some((found, torn))) => {
                 journal.torn = torn;
                 if found.format < FORMAT {
-                    let copy = migrate::migrate(path, &found.entries)?;
+                    let copy = migrate::migrate(path, found.format, &found.entries)?;
                     tracing::info!(journal = %path.display(), copy = %copy.display(), from = found.format,
                         to = FORMAT, "the journal was migrated; a copy of the older one is kept");
                     journal.migrated = Some(copy);
@@ -286,7 +278,7 @@ impl Journal for SqliteJournal {
     fn load(&self) -> Result<Vec<Entry>, JournalError> {
         self.with("read", |open| {
             let mut entries = Vec::new();
-            match schema::read_entries(&open.connection, &mut entries) {
+            match schema::read_entries(&open.connection, FORMAT, &mut entries) {
                 Ok(()) => Ok(entries),
                 Err(Trouble::Damage(reason)) => Err(storage("read", reason)),
                 Err(Trouble::Other(error)) => Err(error),

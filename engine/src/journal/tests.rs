@@ -93,12 +93,7 @@ fn what_is_opened_and_closed_leaves_nothing_behind() {
     };
     done(&log, accept, None);
     let open_state = log.open_state();
-    assert!(
-        open_state.agreements[&agreement]
-            .invoice
-            .as_ref()
-            .is_some_and(|i| i.accepted)
-    );
+    assert!(open_state.agreements[&agreement].is_paid());
     log.fact(Fact::AccountClosed { agreement });
     let demand = "demand".into();
     done(&log, Change::Unsubscribe { demand }, None);

@@ -115,6 +115,40 @@ impl Account {
         }
     }
 
+    /// The invoice as a journal keeps it: its id, what it asks for, and whether it was accepted.
+    pub(crate) fn journaled(&self) -> Option<(InvoiceId, Glm, bool)> {
+        match &self.invoice {
+            InvoiceState::None => None,
+            InvoiceState::Accepting { id, amount } | InvoiceState::Refused { id, amount, .. } => {
+                Some((id.clone(), *amount, false))
+            }
+            InvoiceState::Accepted { id, amount } => Some((id.clone(), *amount, true)),
+        }
+    }
+
+    /// A journal tells of an invoice. It does not tell why one was not accepted.
+    pub(crate) fn journal_invoice(&mut self, id: InvoiceId, amount: Glm, accepted: bool) {
+        self.invoice = if accepted {
+            InvoiceState::Accepted { id, amount }
+        } else {
+            InvoiceState::Refused {
+                id,
+                amount,
+                reason: "an earlier run did not accept it".into(),
+                passing: true,
+            }
+        };
+    }
+
+    /// A journal tells that an invoice was accepted.
+    pub(crate) fn journal_acceptance(&mut self, invoice: &InvoiceId) {
+        if let Some((id, amount, false)) = self.journaled()
+            && id == *invoice
+        {
+            self.journal_invoice(id, amount, true);
+        }
+    }
+
     /// The next state, and what to do about it.
     pub(crate) fn step(mut self, event: Event) -> (Account, Vec<Effect>) {
         let effects = self.decide(event);

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | Created | Confirmed | Pending | AwaitApproval |
 //! | Created | ConfirmFailed, refused or not sent | Withdrawing | Cancel |
-//! | Created | ConfirmFailed, unknown | Unclear | LookUp |
+//! | Created | ConfirmUnclear | Unclear | LookUp |
 //! | Pending | Approved | Over | HandOver |
 //! | Pending | Refused | Over | Conclude |
 //! | Pending | NotInTime | Withdrawing | Cancel |
@@ -12,7 +12,8 @@
 //! | Withdrawing | Cancelled | Over | Conclude |
 //! | Withdrawing | CancelFailed | Unclear (withdrawn) | LookUp |
 //! | Unclear | Found in force | Over | HandOver; GiveBack if withdrawn |
-//! | Unclear | Found over | Over | Conclude |
+//! | Unclear | Found in force once, and ended | Over | AccountFor |
+//! | Unclear | Found never in force | Over | Conclude |
 //! | Unclear | Found undecided | Withdrawing | Cancel |
 //!
 //! Each step has one effect, and each effect but the last ones asks for the next event. What follows
@@ -22,7 +23,6 @@ use golem_wire::market::AgreementState;
 
 use super::IllegalTransition;
 use super::agreement::{AgreementEnd, EndedBy};
-use crate::api::Outcome;
 
 /// Where the signing stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,9 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Confirmed,
-    ConfirmFailed(Outcome, String),
+    ConfirmFailed(String),
+    /// Whether it was confirmed is unknown.
+    ConfirmUnclear(String),
     Approved,
     Refused(AgreementEnd),
     NotInTime,
@@ -63,6 +65,8 @@ pub(crate) enum Effect {
     HandOver,
     /// It is in force although it is not wanted any more: the only way out is to terminate it.
     GiveBack(String),
+    /// It was in force and has ended: its invoice may still come.
+    AccountFor(AgreementEnd),
     /// Nothing came of it.
     Conclude(AgreementEnd),
 }
@@ -71,8 +75,8 @@ pub(crate) enum Effect {
 pub(crate) fn step(state: State, event: Event) -> Result<(State, Effect), IllegalTransition> {
     Ok(match (state, event) {
         (State::Created, Event::Confirmed) => (State::Pending, Effect::AwaitApproval),
-        (State::Created, Event::ConfirmFailed(Outcome::Unknown, reason)) => unclear(Some(reason)),
-        (State::Created, Event::ConfirmFailed(_, reason)) => withdraw(reason),
+        (State::Created, Event::ConfirmUnclear(reason)) => unclear(Some(reason)),
+        (State::Created, Event::ConfirmFailed(reason)) => withdraw(reason),
 
         (State::Pending, Event::Approved) => (State::Over, Effect::HandOver),
         (State::Pending, Event::Refused(end)) => (State::Over, Effect::Conclude(end)),
@@ -109,9 +113,13 @@ fn conclude(by: EndedBy, reason: String) -> (State, Effect) {
 fn found_out(withdrawn: Option<String>, found: &AgreementState) -> (State, Effect) {
     let (by, word) = match found {
         AgreementState::Cancelled => (EndedBy::Requestor, "cancelled"),
-        AgreementState::Terminated => (EndedBy::Requestor, "terminated"),
         AgreementState::Rejected => (EndedBy::Provider, "rejected"),
         AgreementState::Expired => (EndedBy::Expired, "expired"),
+        AgreementState::Terminated => {
+            let reason = withdrawn.unwrap_or_else(|| "terminated".into());
+            let end = AgreementEnd::new(EndedBy::Provider, reason);
+            return (State::Over, Effect::AccountFor(end));
+        }
         AgreementState::Approved => {
             let effect = withdrawn.map_or(Effect::HandOver, Effect::GiveBack);
             return (State::Over, effect);

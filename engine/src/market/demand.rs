@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::DemandId;
 use golem_wire::market::DemandOfferBase;
 use golem_wire::payment::DemandDecoration;
-use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -19,14 +18,12 @@ use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::model::{JobId, ResolvedPayload};
 use crate::retry::{self, Attempt, Backoff, Policy};
+use crate::settle::Ender;
+use crate::settle::observe::{SESSION_PROPERTY, session_of_demand};
 use crate::strategy::DemandDraft;
 
 /// Longest job that providers rent out without mid-agreement payments.
 const LONG_JOB_SECS: i64 = 5 * 3600;
-
-/// Names the application session, so that the daemon's lists tell whose a demand is, and an
-/// agreement that was never confirmed. Under `debug`, where providers ignore what they do not know.
-pub(crate) const SESSION_PROPERTY: &str = "golem.node.debug.app-session";
 
 /// Tells demands of a session apart: the job, and how often it has published; in counter-proposals
 /// the job.
@@ -162,10 +159,10 @@ impl Demand {
             // What may be there is looked for again when the engine stops.
             Err(error) => return Some(Err(error)),
         };
-        let session = json!(self.context.app_session());
+        let session = self.context.app_session();
         let mut ours = demands.into_iter().filter(|demand| {
-            let said = |key| demand.properties.get(key);
-            said(SESSION_PROPERTY) == Some(&session) && said(NUMBER_PROPERTY) == Some(number)
+            session_of_demand(&demand.properties) == Some(session)
+                && demand.properties.get(NUMBER_PROPERTY) == Some(number)
         });
         let adopted = ours.next()?.demand_id;
         for twin in ours {
@@ -176,26 +173,9 @@ impl Demand {
 
     /// Withdraws a demand. To be called in an owned task.
     async fn withdraw(&self, demand: &DemandId) {
-        let label = format!("unsubscribe/{demand}");
-        let mut backoff = Backoff::new(self.context.seed().fork(&label));
-        // Withdrawing twice is as good as once, so it may be repeated like a read.
-        let api = self.context.rest();
-        let done = self
-            .context
-            .insist(&mut backoff, 5, || async {
-                api.market().unsubscribe(demand).await
-            })
-            .await;
-        match done {
-            Ok(()) => {}
-            Err(error)
-                if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
-            {
-                // An earlier attempt did it, or the daemon forgot it in a restart.
-                let demand = demand.clone();
-                self.context.log().fact(Fact::DemandGone { demand });
-            }
-            Err(error) => tracing::warn!(%demand, %error, "the demand stays until it expires"),
+        let ender = Ender::of(&self.context, "unsubscribe");
+        if let Err(error) = ender.withdraw(demand).await {
+            tracing::warn!(%demand, %error, "the demand stays until it expires");
         }
     }
 

@@ -5,24 +5,23 @@
 mod restored;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use golem_wire::common::Reason;
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
-use indexmap::IndexMap;
 use jiff::Timestamp;
-use rust_decimal::Decimal;
 use tokio::sync::watch;
 
-pub(crate) use restored::{RECOVERED, offer_of};
+pub(crate) use restored::RECOVERED;
 
-use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals, terminate};
+use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
+use crate::agreement_record::AgreementRecord;
 use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::lifecycle::payment::{self, Account, InvoiceState};
 use crate::model::{JobId, LinearPrices, OfferProposal};
+use crate::settle::{Ender, ceiling};
 
 /// A rented machine.
 pub(crate) struct Rental {
@@ -36,7 +35,6 @@ pub(crate) struct Rental {
     pub(crate) provider_name: String,
     prices: LinearPrices,
     threads: u32,
-    approved_at: Timestamp,
     inner: Mutex<Inner>,
     ended: watch::Sender<Option<AgreementEnd>>,
     /// True once nothing more will be done about the agreement.
@@ -45,18 +43,7 @@ pub(crate) struct Rental {
 
 struct Inner {
     state: State,
-    ended_at: Option<Timestamp>,
-    activities: IndexMap<ActivityId, Lifetime>,
-    /// Its documents.
-    account: Account,
-    /// Why it could not be ended.
-    left_open: Option<String>,
-}
-
-#[derive(Clone, Copy)]
-struct Lifetime {
-    from: Timestamp,
-    to: Option<Timestamp>,
+    record: AgreementRecord,
 }
 
 impl Rental {
@@ -68,7 +55,7 @@ impl Rental {
     ) -> Self {
         let prices = offer.prices().cloned().unwrap_or_default();
         let context = Arc::clone(rentals.context());
-        let approved_at = context.now();
+        let record = AgreementRecord::confirmed(context.now());
         Rental {
             job,
             adopted_by: OnceLock::new(),
@@ -77,13 +64,9 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices,
             threads: offer.threads(),
-            approved_at,
             inner: Mutex::new(Inner {
                 state: State::Approved,
-                ended_at: None,
-                activities: IndexMap::new(),
-                account: Account::default(),
-                left_open: None,
+                record,
             }),
             ended: watch::Sender::new(None),
             over: watch::Sender::new(false),
@@ -119,28 +102,24 @@ impl Rental {
 
     /// When it ended or was given up, if it was.
     pub(crate) fn ended_at(&self) -> Option<Timestamp> {
-        self.lock().ended_at
+        self.lock().record.ended
     }
 
     /// Counts an activity from now on: it bounds what the provider may ask for.
     pub(crate) fn activity_created(&self, id: &ActivityId) {
         let from = self.context.now();
-        self.lock()
-            .activities
-            .insert(id.clone(), Lifetime { from, to: None });
+        self.lock().record.activity_created(id.clone(), from);
     }
 
     /// Stops counting an activity.
     pub(crate) fn activity_destroyed(&self, id: &ActivityId) {
         let now = self.context.now();
-        if let Some(lifetime) = self.lock().activities.get_mut(id) {
-            lifetime.to.get_or_insert(now);
-        }
+        self.lock().record.activity_gone(id, now);
     }
 
     /// Whether anything ran on it, so that an invoice is due.
     pub(crate) fn was_used(&self) -> bool {
-        !self.lock().activities.is_empty()
+        self.lock().record.was_used()
     }
 
     /// Ends the agreement and waits until the daemon took it, or it was given up and is named in
@@ -194,7 +173,7 @@ impl Rental {
                 .iter()
                 .any(|effect| matches!(effect, Effect::Announce(_)))
             {
-                inner.ended_at = Some(self.context.now());
+                inner.record.ended = Some(self.context.now());
             }
             (next, over)
         };
@@ -207,7 +186,7 @@ impl Rental {
             }
         }
         if over {
-            self.lock().left_open = None;
+            self.lock().record.left_open = None;
             self.close_if_settled();
             self.over.send_replace(true);
         }
@@ -224,7 +203,7 @@ impl Rental {
 
     fn announce(&self, end: AgreementEnd) {
         let now = self.context.now();
-        self.lock().ended_at.get_or_insert(now);
+        self.lock().record.ended.get_or_insert(now);
         if self.was_used() && !self.is_paid() {
             self.owe();
         }
@@ -249,10 +228,12 @@ impl Rental {
     fn end_at_daemon(self: &Arc<Self>, reason: Reason) {
         let rental = Arc::clone(self);
         self.context.tasks().spawn("terminate", async move {
-            match terminate::terminate(&rental.context, &rental.agreement_id, &reason).await {
+            let ender = Ender::of(&rental.context, "end");
+            match ender.terminate(&rental.agreement_id, &reason).await {
                 Ok(()) => rental.apply(Event::Terminated, None),
                 Err(why) => {
-                    rental.lock().left_open = Some(why.clone());
+                    let why = why.to_string();
+                    rental.lock().record.left_open = Some(why.clone());
                     if rental.ended.borrow().is_none() {
                         rental.announce(AgreementEnd::new(EndedBy::Lost, why));
                     }
@@ -275,29 +256,35 @@ impl Rental {
     /// Something happened to a document of it; what is to be done follows.
     pub(crate) fn document(&self, event: payment::Event) -> Vec<payment::Effect> {
         let mut inner = self.lock();
-        let (next, effects) = std::mem::take(&mut inner.account).step(event);
-        inner.account = next;
+        let documents = &mut inner.record.documents;
+        let (next, effects) = std::mem::take(documents).step(event);
+        *documents = next;
         effects
     }
 
     /// Whether a document of it came.
     pub(super) fn has_documents(&self) -> bool {
-        self.lock().account != Account::default()
+        self.lock().record.documents != Account::default()
     }
 
     /// How far its invoice is.
     pub(crate) fn invoice(&self) -> InvoiceState {
-        self.lock().account.invoice().clone()
+        self.lock().record.documents.invoice().clone()
     }
 
     /// What was accepted for it.
     pub(crate) fn accepted(&self) -> Glm {
-        self.lock().account.accepted()
+        self.lock().record.documents.accepted()
+    }
+
+    /// Why it is not paid although it was used.
+    pub(crate) fn unpaid(&self) -> Option<String> {
+        self.lock().record.unpaid()
     }
 
     /// Whether its invoice is accepted.
     pub(crate) fn is_paid(&self) -> bool {
-        matches!(self.lock().account.invoice(), InvoiceState::Accepted { .. })
+        self.lock().record.is_paid()
     }
 
     /// Whether its invoice is owed, and only its acceptance failed, or is not known to have worked.
@@ -310,44 +297,15 @@ impl Rental {
 
     /// Why it could not be ended.
     pub(super) fn left_open(&self) -> Option<String> {
-        self.lock().left_open.clone()
+        self.lock().record.left_open.clone()
     }
 
-    /// The most that debit notes of `activity`, or the invoice (`None`), may ask for: price times
-    /// the time we saw activities live, with tolerance and grace. Counters that time does not bound
-    /// are not limited here.
+    /// The most that debit notes of `activity`, or the invoice (`None`), may ask for.
     pub(crate) fn ceiling(&self, activity: Option<&ActivityId>) -> Glm {
         let limits = &self.context.config().payment;
-        let inner = self.lock();
-        let end = inner.ended_at.unwrap_or_else(|| self.context.now());
-        let whole = Lifetime {
-            from: self.approved_at,
-            to: Some(end),
-        };
-        let mut total = Glm::ZERO;
-        let mut counted = 0u32;
-        for (id, lifetime) in &inner.activities {
-            if activity.is_none_or(|wanted| wanted == id) {
-                total = total + self.cost(lifetime.length(end) + limits.grace);
-                counted += 1;
-            }
-        }
-        if counted == 0 {
-            // An activity whose creation we could not follow: at the most as long as the agreement.
-            total = self.cost(whole.length(end) + limits.grace);
-        }
-        Glm::new(total.get().saturating_mul(Decimal::ONE + limits.tolerance))
-    }
-
-    fn cost(&self, time: Duration) -> Glm {
-        self.prices.for_time(time, self.threads)
-    }
-}
-
-impl Lifetime {
-    fn length(self, end: Timestamp) -> Duration {
-        let to = self.to.unwrap_or(end);
-        Duration::try_from(to.duration_since(self.from)).unwrap_or_default()
+        let terms = (&self.prices, self.threads);
+        let record = &self.lock().record;
+        ceiling(terms, record, activity, limits, self.context.now())
     }
 }
 

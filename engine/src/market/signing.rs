@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::demand::NUMBER_PROPERTY;
-use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals, SESSION_PROPERTY, terminate};
+use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals};
 use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
 use crate::context::Context;
@@ -20,6 +20,8 @@ use crate::journal::Fact;
 use crate::lifecycle::signing::{Effect, Event, State, step};
 use crate::model::{JobId, OfferProposal};
 use crate::retry::{self, Attempt, Backoff, Policy};
+use crate::settle::Ender;
+use crate::settle::observe::session_of;
 
 /// Attempts to find an agreement whose creation had an unknown outcome.
 const ATTEMPTS: u32 = 3;
@@ -37,7 +39,7 @@ pub(super) struct Failure {
 enum Missed {
     /// The agreement came to nothing.
     Nothing(AgreementEnd),
-    /// It was approved after all, and has been terminated.
+    /// It was approved after all, and has ended.
     Approved(String),
 }
 
@@ -162,9 +164,9 @@ impl Signing {
             }
             let read = || api().agreement(&row.id);
             let agreement = context.insist(&mut backoff, ATTEMPTS, read).await?;
-            let said = |key: &str| agreement.demand.properties.get(key)?.as_str();
-            if said(SESSION_PROPERTY) == Some(context.app_session())
-                && said(NUMBER_PROPERTY) == Some(self.job.as_str())
+            let job = agreement.demand.properties.get(NUMBER_PROPERTY);
+            if session_of(&agreement) == Some(context.app_session())
+                && job.and_then(|job| job.as_str()) == Some(self.job.as_str())
                 && agreement.offer.provider_id == *provider
             {
                 found.push(row.id);
@@ -219,8 +221,17 @@ impl Signing {
                     rental.terminate(reason.as_str().into()).await;
                     return Err(Missed::Approved(reason));
                 }
-                Effect::LookUp => match terminate::look_up(&self.context, id).await {
-                    Ok(found) => Event::Found(found),
+                Effect::AccountFor(end) => {
+                    // Over, and like any other until it is paid: its invoice must find it.
+                    self.hand_over(id).heard_end(end.clone());
+                    return Err(Missed::Approved(end.reason));
+                }
+                Effect::LookUp => match Ender::of(&self.context, "sign").look_up(id).await {
+                    Ok(Some(found)) => Event::Found(found.state),
+                    Ok(None) => {
+                        let why = "the daemon no longer knows it";
+                        return Err(self.left_open(id, why.into()));
+                    }
                     Err(error) => return Err(self.left_open(id, error.to_string())),
                 },
             };
@@ -245,7 +256,10 @@ impl Signing {
             .await
         {
             Ok(()) => Event::Confirmed,
-            Err(error) => Event::ConfirmFailed(error.outcome(), error.to_string()),
+            Err(error) if error.outcome() == Outcome::Unknown => {
+                Event::ConfirmUnclear(error.to_string())
+            }
+            Err(error) => Event::ConfirmFailed(error.to_string()),
         }
     }
 

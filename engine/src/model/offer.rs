@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use golem_wire::market::{Properties, Proposal};
+use golem_wire::market::{Agreement, Properties, Proposal, ProposalState};
 use golem_wire::{Glm, NodeId, ProposalId};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -154,6 +154,19 @@ impl OfferProposal {
             prices,
             proposal,
         }
+    }
+
+    /// The offer that an agreement was made of.
+    pub(crate) fn of_agreement(document: &Agreement) -> Self {
+        OfferProposal::new(Proposal {
+            properties: document.offer.properties.clone(),
+            constraints: document.offer.constraints.clone(),
+            proposal_id: ProposalId::new(document.agreement_id.as_str()),
+            issuer_id: document.offer.provider_id.clone(),
+            state: ProposalState::Accepted,
+            timestamp: document.timestamp,
+            prev_proposal_id: None,
+        })
     }
 
     /// Id of the proposal.

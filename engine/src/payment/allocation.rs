@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use golem_wire::AllocationId;
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
-use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -13,9 +12,9 @@ use crate::api::payment::Shortage;
 use crate::api::{ApiError, Outcome, Rest};
 use crate::config::{Config, Recovery};
 use crate::error::Error;
-use crate::journal::Fact;
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
+use crate::settle::{Ender, plan};
 
 const ATTEMPTS: u32 = 5;
 
@@ -147,7 +146,7 @@ pub(crate) async fn begin(
             // The wallet does not hold both: what is owed is paid from the new one.
             for budget in std::mem::take(&mut earlier) {
                 let id = budget.allocation_id;
-                if let Err(error) = release_one(rest, seed, &id).await {
+                if let Err(error) = Ender::new(rest, None, seed.clone()).release(&id).await {
                     tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved");
                 }
             }
@@ -203,7 +202,7 @@ async fn find(
     let allocations = backoff.read(ATTEMPTS, list).await?;
     Ok(allocations
         .into_iter()
-        .find(|found| found.timeout == wanted.timeout && found.total_amount == wanted.total_amount))
+        .find(|found| plan::is_budget(found, wanted.total_amount, wanted.timeout)))
 }
 
 fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
@@ -270,24 +269,6 @@ impl Payments {
     }
 
     async fn release_budget(&self, id: &AllocationId) -> Result<(), ApiError> {
-        let context = &self.context;
-        release_one(context.rest(), context.seed(), id).await?;
-        // Also when it was gone already: an earlier attempt did it.
-        context.log().fact(Fact::AllocationGone {
-            allocation: id.clone(),
-        });
-        Ok(())
-    }
-}
-
-async fn release_one(rest: &Rest, seed: &Seed, id: &AllocationId) -> Result<(), ApiError> {
-    let mut backoff = Backoff::new(seed.fork(&format!("release/{id}")));
-    match backoff.read(ATTEMPTS, || rest.payment().release(id)).await {
-        Err(error)
-            if error.is_status(StatusCode::GONE) || error.is_status(StatusCode::NOT_FOUND) =>
-        {
-            Ok(())
-        }
-        done => done,
+        Ender::of(&self.context, "budgets").release(id).await
     }
 }

@@ -1,14 +1,13 @@
 //! Invoices and debit notes as they come: which of them are right, and what follows. Each is
-//! accepted exactly once, if at all (`acceptance.rs`). Does not own: hearing of them (`feeds.rs`,
-//! `reconcile.rs`).
+//! accepted exactly once, if at all. Does not own: hearing of them (`feeds.rs`, `reconcile.rs`), how an
+//! acceptance of unknown outcome is looked up (`settle/`).
 
 use std::sync::Arc;
 
-use golem_wire::payment::{DebitNote, DocumentStatus, Invoice, Rejection};
+use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Rejection};
 use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
 
 use super::Payments;
-use super::acceptance::{Document, accept, acceptance};
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::journal::Fact;
@@ -16,6 +15,7 @@ use crate::lifecycle::payment::{Effect, Event};
 use crate::market::Rental;
 use crate::model::DocumentId;
 use crate::retry::Backoff;
+use crate::settle::{Document, Ender};
 use crate::strategy::Decision;
 
 /// Attempts to read or accept a document.
@@ -183,6 +183,7 @@ pub(super) async fn perform(
     backoff: &mut Backoff,
 ) {
     let api = || payments.context.rest().payment();
+    let ender = Ender::of(&payments.context, "accept");
     let (job, agreement_id) = (rental.job().clone(), rental.agreement_id.clone());
     let failed = |document: DocumentId, reason: String| EventKind::PaymentFailed {
         job: job.clone(),
@@ -198,7 +199,7 @@ pub(super) async fn perform(
         } => {
             let acceptance = acceptance(payments, rental, amount);
             let document = Document::Note(&id);
-            match accept(payments, backoff, status, document, &acceptance).await {
+            match ender.accept(document, status, &acceptance).await {
                 Ok(()) => {
                     payments.apply(
                         rental,
@@ -230,7 +231,7 @@ pub(super) async fn perform(
         Effect::AcceptInvoice { id, amount } => {
             let acceptance = acceptance(payments, rental, amount);
             let document = Document::Invoice(&id);
-            match accept(payments, backoff, status, document, &acceptance).await {
+            match ender.accept(document, status, &acceptance).await {
                 Ok(()) => invoice_accepted(payments, rental, id, amount),
                 Err(error) => {
                     let reason = said(&error);
@@ -270,6 +271,13 @@ pub(super) async fn perform(
                 tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
             }
         }
+    }
+}
+
+fn acceptance(payments: &Payments, rental: &Rental, amount: Glm) -> Acceptance {
+    Acceptance {
+        total_amount_accepted: amount,
+        allocation_id: payments.budget_for(rental, amount, payments.context.now()),
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::Payments;
 use super::documents::{invoice_arrived, note_arrived};
 use crate::lifecycle::payment::Event;
+use crate::settle::is_accepted;
 
 /// A budget of an earlier life.
 #[derive(Clone, Debug)]
@@ -94,9 +95,4 @@ pub(crate) async fn take_up(
             arrived.await;
         }
     }
-}
-
-/// Whether a document is accepted.
-pub(crate) fn is_accepted(status: &DocumentStatus) -> bool {
-    matches!(status, DocumentStatus::Accepted | DocumentStatus::Settled)
 }

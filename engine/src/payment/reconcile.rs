@@ -9,10 +9,10 @@ use golem_wire::payment::{DocumentStatus, Invoice};
 
 use super::Payments;
 use super::documents::{ATTEMPTS, invoice_accepted, invoice_arrived, perform};
-use super::previous_run::is_accepted;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
 use crate::market::Rental;
 use crate::retry::Backoff;
+use crate::settle::is_accepted;
 
 /// When they are begun anew.
 const AGAIN_AFTER: Duration = Duration::from_secs(300);

@@ -1,98 +1,26 @@
-//! What recovery found, and what became of it.
+//! What recovery found, and what became of it. Owns: keeping it while recovery goes on, and putting the
+//! report together. Synchronous.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::Glm;
+use golem_wire::AgreementId;
+use golem_wire::payment::Allocation;
 use serde::Serialize;
 
-/// What something is that was left open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Kind {
-    /// A request whose outcome was not known.
-    Request,
-    /// A budget.
-    Allocation,
-    /// A demand on the market.
-    Demand,
-    /// Files offered on the daemon's bus.
-    BusService,
-    /// An agreement.
-    Agreement,
-    /// An activity.
-    Activity,
-    /// An instance of a service.
-    Instance,
-    /// An invoice.
-    Invoice,
-    /// A debit note.
-    DebitNote,
-}
+use super::ResumableInstances;
+use crate::context::Context;
+use crate::journal::{OpenState, SetAside};
+use crate::lifecycle::payment::InvoiceState;
+use crate::lifecycle::service::ServiceState;
+use crate::market::{Rental, Rentals};
+use crate::payment::{Budgets, Payments, PreviousBudget};
+use crate::settle::observe::Question;
+use crate::settle::report::{Item, Kind};
+use crate::settle::{AgreementAction, Observed, Plan, is_accepted};
 
-impl Kind {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Request => "request",
-            Kind::Allocation => "allocation",
-            Kind::Demand => "demand",
-            Kind::BusService => "bus service",
-            Kind::Agreement => "agreement",
-            Kind::Activity => "activity",
-            Kind::Instance => "instance",
-            Kind::Invoice => "invoice",
-            Kind::DebitNote => "debit note",
-        }
-    }
-}
-
-/// Something that was left open.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Item {
-    /// What it is.
-    pub kind: Kind,
-    /// Its id.
-    pub id: String,
-    /// In GLM, where it is about money.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub amount: Option<Glm>,
-    /// What was found out about it, or done.
-    pub note: String,
-}
-
-impl Item {
-    pub(crate) fn new(kind: Kind, id: impl fmt::Display, note: impl Into<String>) -> Self {
-        Item {
-            kind,
-            id: id.to_string(),
-            amount: None,
-            note: note.into(),
-        }
-    }
-
-    pub(crate) fn of(mut self, amount: Glm) -> Self {
-        self.amount = Some(amount);
-        self
-    }
-}
-
-impl fmt::Display for Item {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind.as_str(), self.id)?;
-        if let Some(amount) = self.amount {
-            write!(f, " of {} GLM", amount.normalized())?;
-        }
-        if !self.note.is_empty() {
-            write!(f, ": {}", self.note)?;
-        }
-        Ok(())
-    }
-}
-
-/// What an earlier life left open, and what became of it up to now.
+/// What an earlier run left open, and what became of it up to now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RecoveryReport {
@@ -100,7 +28,7 @@ pub struct RecoveryReport {
     pub session: String,
     /// What was open.
     pub found: Vec<Item>,
-    /// What goes on in this life.
+    /// What goes on in this run.
     pub adopted: Vec<Item>,
     /// What was brought to its end.
     pub settled: Vec<Item>,
@@ -122,7 +50,7 @@ impl RecoveryReport {
             && self.set_aside.is_none()
     }
 
-    /// Whether nothing is open any more, besides what goes on.
+    /// Whether nothing is left open, besides what goes on.
     pub fn is_settled(&self) -> bool {
         self.awaited.is_empty() && !self.needs_attention()
     }
@@ -170,12 +98,348 @@ impl fmt::Display for RecoveryReport {
     }
 }
 
+/// What recovery found and did.
+pub(crate) struct Recovered {
+    pub(super) context: Arc<Context>,
+    pub(super) rentals: Arc<Rentals>,
+    pub(super) payments: Arc<Payments>,
+    /// Instances that wait for their service.
+    pub(crate) resumable: ResumableInstances,
+    /// What was open when this run began; requests with smaller numbers than its next one are
+    /// those of earlier runs.
+    pub(super) before: OpenState,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    report: RecoveryReport,
+    tracked: Vec<Tracked>,
+    /// Budgets of earlier runs that by policy are left alone.
+    held: Vec<PreviousBudget>,
+}
+
+/// An agreement of an earlier run that is the engine's now.
+#[derive(Clone, Debug)]
+struct Tracked {
+    rental: Arc<Rental>,
+    used: bool,
+    adopted: bool,
+}
+
+impl Recovered {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        payments: Arc<Payments>,
+        before: OpenState,
+    ) -> Self {
+        Recovered {
+            context,
+            rentals,
+            payments,
+            resumable: ResumableInstances::default(),
+            before,
+            state: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every statement leaves the lists consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Recovery of this open state begins.
+    pub(super) fn begin(&self, open_state: &OpenState) {
+        let mut state = self.lock();
+        let kept = std::mem::take(&mut state.report);
+        let report = &mut state.report;
+        report.set_aside = kept.set_aside;
+        // Budgets were dealt with before there was anything to pay with.
+        report.found = only_budgets(kept.found);
+        report.adopted = only_budgets(kept.adopted);
+        report.settled = only_budgets(kept.settled);
+        report.awaited = only_budgets(kept.awaited);
+        report.left = only_budgets(kept.left);
+        if let Some(owner) = &open_state.owner {
+            report.session.clone_from(&owner.session);
+        }
+        for (op, open) in &open_state.unresolved {
+            let note = format!("to {}, sent at {}, outcome unknown", open.change, open.at);
+            report.found.push(Item::new(Kind::Request, op, note));
+        }
+        for id in &open_state.services {
+            report.found.push(Item::new(Kind::BusService, id, "bound"));
+        }
+        let ended = ServiceState::Terminated;
+        let live = open_state
+            .instances
+            .iter()
+            .filter(|(_, it)| it.state != ended);
+        for (name, instance) in live {
+            let note = instance.state.as_str();
+            report.found.push(Item::new(Kind::Instance, name, note));
+        }
+    }
+
+    /// The daemon did not answer: nothing can be done.
+    pub(super) fn nothing_known(&self, open_state: &OpenState, why: &str) {
+        let mut state = self.lock();
+        let demands = open_state
+            .demands
+            .keys()
+            .map(|id| Item::new(Kind::Demand, id, why));
+        let agreements = open_state
+            .agreements
+            .keys()
+            .map(|id| Item::new(Kind::Agreement, id, why));
+        let items: Vec<Item> = demands.chain(agreements).collect();
+        state.report.found.extend(items.iter().cloned());
+        state.report.left.extend(items);
+    }
+
+    /// What the daemon has of it.
+    pub(super) fn found(&self, plan: &Plan, seen: &Observed) {
+        let mut state = self.lock();
+        let items = found(plan, seen);
+        state.report.found.extend(items);
+        for (id, why) in &plan.left {
+            let note = format!("the daemon did not tell about it: {why}");
+            state.report.left.push(Item::new(Kind::Agreement, id, note));
+        }
+        for unanswered in &seen.unanswered {
+            let question = &unanswered.question;
+            if !matches!(question, Question::Agreement(id) if seen.agreements.contains_key(id)) {
+                let item = Item::new(Kind::Request, "-", unanswered.to_string());
+                state.report.left.push(item);
+            }
+        }
+    }
+
+    /// By policy nothing is done.
+    pub(super) fn only_named(&self, plan: &Plan, seen: &Observed) {
+        let items = found(plan, seen);
+        self.lock().report.left.extend(items);
+    }
+
+    pub(super) fn settled(&self, item: Item) {
+        self.lock().report.settled.push(item);
+    }
+
+    pub(super) fn left(&self, item: Item) {
+        self.lock().report.left.push(item);
+    }
+
+    /// What becomes of the budgets of earlier runs.
+    pub(crate) fn begin_with(&self, budgets: &Budgets, damaged: Option<SetAside>) {
+        let kept = budgets.is_kept.then_some(&budgets.own);
+        let earlier = &budgets.earlier;
+        let mut state = self.lock();
+        state.report.set_aside = damaged.map(|damaged| damaged.path);
+        let item = |budget: &Allocation, note: &str| {
+            Item::new(Kind::Allocation, &budget.allocation_id, note).of(budget.remaining_amount)
+        };
+        for budget in kept.into_iter().chain(earlier) {
+            state.report.found.push(item(budget, "reserved"));
+        }
+        let kept = kept.map(|budget| item(budget, "kept"));
+        state.report.adopted.extend(kept);
+        for budget in earlier {
+            let note = "kept until everything is paid";
+            state.report.left.push(item(budget, note));
+        }
+    }
+
+    /// Budgets of earlier runs that are left alone for now.
+    pub(crate) fn hold(&self, budgets: impl IntoIterator<Item = PreviousBudget>) {
+        self.lock().held.extend(budgets);
+    }
+
+    /// Those that were left alone.
+    pub(super) fn take_held(&self) -> Vec<PreviousBudget> {
+        std::mem::take(&mut self.lock().held)
+    }
+
+    /// A budget of an earlier run is released.
+    fn budget_settled(&self, item: Item) {
+        let mut state = self.lock();
+        let waits = |left: &Item| left.kind == Kind::Allocation && left.id == item.id;
+        state.report.left.retain(|left| !waits(left));
+        state.report.settled.push(item);
+    }
+
+    pub(super) fn track(&self, rental: &Arc<Rental>) {
+        self.lock().tracked.push(Tracked {
+            rental: Arc::clone(rental),
+            used: rental.was_used(),
+            adopted: false,
+        });
+    }
+
+    /// An instance can go on with its machine.
+    pub(super) fn goes_on(&self, name: &str, rental: &Rental) {
+        let mut state = self.lock();
+        let id = &rental.agreement_id;
+        let note = format!("goes on with {} on agreement {id}", rental.provider_name);
+        state
+            .report
+            .adopted
+            .push(Item::new(Kind::Instance, name, note));
+        set_adopted(&mut state, id, true);
+    }
+
+    /// No service went on with it.
+    pub(super) fn not_adopted(&self, name: &str, id: &AgreementId) {
+        let mut state = self.lock();
+        let goes_on = |item: &Item| item.kind == Kind::Instance && item.id == name;
+        state.report.adopted.retain(|item| !goes_on(item));
+        set_adopted(&mut state, id, false);
+    }
+
+    /// Releases the budgets of earlier runs; what became of them is told.
+    pub(crate) async fn release_budgets(&self) {
+        for (id, released) in self.payments.release_previous().await {
+            match released {
+                Ok(()) => self.budget_settled(Item::new(Kind::Allocation, &id, "released")),
+                Err(error) => {
+                    tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
+                    let note = format!("not released: {error}");
+                    self.left(Item::new(Kind::Allocation, &id, note));
+                }
+            }
+        }
+    }
+
+    /// Whether agreements of earlier runs may still have to be paid.
+    pub(super) fn owes(&self) -> bool {
+        let state = self.lock();
+        state.tracked.iter().any(|tracked| {
+            // Nothing is owed for forgotten agreements.
+            let rental = self.rentals.get(&tracked.rental.agreement_id);
+            rental.is_some_and(|rental| match rental.invoice() {
+                InvoiceState::Accepted { .. } => false,
+                InvoiceState::None if !tracked.used => rental.is_open(),
+                _ => true,
+            })
+        })
+    }
+
+    /// What is known now.
+    pub(crate) fn report(&self) -> RecoveryReport {
+        let (mut report, tracked) = {
+            let state = self.lock();
+            (state.report.clone(), state.tracked.clone())
+        };
+        for tracked in tracked {
+            let Tracked {
+                rental,
+                used,
+                adopted,
+            } = tracked;
+            let item = |note: String| {
+                let note = format!("with {}, {note}", rental.provider_name);
+                Item::new(Kind::Agreement, &rental.agreement_id, note)
+            };
+            match rental.invoice() {
+                _ if rental.is_open() && adopted => {}
+                _ if rental.is_open() => report.left.push(item("being terminated".into())),
+                InvoiceState::Accepted {
+                    id: invoice,
+                    amount,
+                } => {
+                    let note = format!("ended, invoice {invoice} accepted");
+                    report.settled.push(item(note).of(amount));
+                }
+                InvoiceState::Accepting {
+                    id: invoice,
+                    amount,
+                } => {
+                    let note = format!("invoice {invoice} is being accepted");
+                    report.awaited.push(item(note).of(amount));
+                }
+                InvoiceState::Refused {
+                    id: invoice,
+                    amount,
+                    reason,
+                    ..
+                } => {
+                    let note = format!("invoice {invoice} is not paid: {reason}");
+                    report.left.push(item(note).of(amount));
+                }
+                InvoiceState::None if used => {
+                    let accepted = rental.accepted();
+                    let mut note = "ended; its final invoice is awaited".to_owned();
+                    if !accepted.is_zero() {
+                        let by_notes = accepted.normalized();
+                        note += &format!(", {by_notes} GLM of it are accepted by debit notes");
+                    }
+                    report.awaited.push(item(note));
+                }
+                InvoiceState::None => {
+                    report.settled.push(item("ended, nothing ran on it".into()));
+                }
+            }
+        }
+        report
+    }
+}
+
+fn set_adopted(state: &mut State, id: &AgreementId, adopted: bool) {
+    for tracked in state
+        .tracked
+        .iter_mut()
+        .filter(|it| it.rental.agreement_id == *id)
+    {
+        tracked.adopted = adopted;
+    }
+}
+
+fn only_budgets(items: Vec<Item>) -> Vec<Item> {
+    let budgets = items
+        .into_iter()
+        .filter(|item| item.kind == Kind::Allocation);
+    budgets.collect()
+}
+
+/// What the daemon has, as items.
+fn found(plan: &Plan, seen: &Observed) -> Vec<Item> {
+    let mut items = Vec::new();
+    for id in &plan.withdraw {
+        items.push(Item::new(Kind::Demand, id, "on the market"));
+    }
+    for planned in &plan.agreements {
+        let note = match seen.known(&planned.id) {
+            Some(known) => {
+                let provider = &known.agreement.offer.provider_id;
+                format!("{} with {provider}", known.agreement.state)
+            }
+            None => "unknown to the daemon".into(),
+        };
+        items.push(Item::new(Kind::Agreement, &planned.id, note));
+        let mut live = planned.destroy.clone();
+        if let AgreementAction::Adopt(activity) = &planned.action {
+            live.push(activity.clone());
+        }
+        for id in live {
+            items.push(Item::new(Kind::Activity, id, "alive"));
+        }
+    }
+    for invoice in seen.invoices.iter().flatten() {
+        if !is_accepted(&invoice.status) {
+            let note = format!("{} for agreement {}", invoice.status, invoice.agreement_id);
+            let item = Item::new(Kind::Invoice, &invoice.invoice_id, note);
+            items.push(item.of(invoice.amount));
+        }
+    }
+    items
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_only_awaited_is_not_settled_and_needs_nobody() {
+    fn what_is_only_awaited_is_not_settled_and_needs_no_attention() {
         let mut report = RecoveryReport::default();
         let note = "ended; its final invoice is awaited";
         report.awaited.push(Item::new(Kind::Agreement, "abc", note));

@@ -1,5 +1,5 @@
-//! Instances of earlier lives that wait for a service of their name to go on. Owns: who may have
-//! them, and giving back what nobody wants.
+//! Instances of earlier runs that wait for a service of their name to go on. Owns: who may have
+//! them, and giving back those that are not claimed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,15 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::ActivityId;
 use tokio::time::sleep;
 
-use super::Recovered;
-use super::perform::instance_ended;
-use super::report::{Item, Kind};
+use super::{Recovered, instance_ended};
 use crate::activity::Machine;
 use crate::journal::InstanceRecord;
 use crate::market::Rental;
 use crate::model::JobId;
+use crate::settle::report::{Item, Kind};
 
-/// An instance of an earlier life.
+/// An instance of an earlier run.
 pub(crate) struct Claim {
     /// Where it stood.
     pub(crate) record: InstanceRecord,
@@ -44,7 +43,7 @@ impl ResumableInstances {
         self.lock().waiting.entry(name).or_default().push(claim);
     }
 
-    /// The instances of this cluster; `None` when a cluster of this life has the name.
+    /// The instances of this cluster; `None` when a cluster of this run has the name.
     pub(crate) fn take(&self, name: &str) -> Option<Vec<Claim>> {
         let mut inner = self.lock();
         if !inner.taken.insert(name.to_owned()) {
@@ -92,8 +91,12 @@ async fn give_back(recovered: &Arc<Recovered>, claim: Claim) {
     tracing::warn!(instance = %name, agreement = %rental.agreement_id,
         "no service of this name was started: its machine is given back");
     recovered.not_adopted(&name, &rental.agreement_id);
-    recovered.settled(Item::new(Kind::Instance, &name, "nobody went on with it"));
+    recovered.settled(Item::new(
+        Kind::Instance,
+        &name,
+        "no service went on with it",
+    ));
     let job = JobId::new(crate::market::RECOVERED);
     let machine = Machine::adopt(&recovered.context, &job, rental, activity);
-    machine.release("nobody goes on with the service").await;
+    machine.release("no service goes on with it").await;
 }

@@ -98,16 +98,14 @@ impl<P: Clone> Resume<P> {
                 tracing::warn!(service = %self.name, index, "its parameters cannot be read; not resumed");
                 continue;
             };
-            let stopping = state == ServiceState::Stopping.as_str();
+            let stopping = state == ServiceState::Stopping;
             let instance = match machine {
                 Some(machine) => Begin::Going {
                     params,
                     machine,
                     stopping,
                 },
-                None if stopping || state == ServiceState::Terminated.as_str() => {
-                    Begin::Ended(params)
-                }
+                None if stopping || state == ServiceState::Terminated => Begin::Ended(params),
                 None => Begin::Fresh(params),
             };
             begin.insert(index, instance);
@@ -134,7 +132,7 @@ pub(super) fn write_down<S: Service>(
         cluster: resume.map_or(job, |resume| &resume.name).to_owned(),
         index,
         params: resume.map_or(Value::Null, |resume| (resume.encode)(params)),
-        state: instance.state.to_string(),
+        state: instance.state,
         resumable: goes_on && resume.is_some(),
         agreement: instance.agreement_id.clone().filter(|_| machine),
         activity: instance.activity_id.clone().filter(|_| machine),

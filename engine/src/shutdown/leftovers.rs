@@ -1,224 +1,157 @@
-//! Looks for what is at the daemon and remembered by nobody: the answer that told of it was lost, or
-//! a request was processed twice. Everything of this life carries its session, or the timeout of
-//! its allocation. Does not own: what earlier lives left, which is recovery's.
+//! Looks for what is at the daemon and the engine does not know of: the answer that told of it was
+//! lost, or a request was processed twice. Everything of this run carries its session, or the timeout
+//! of its allocation. Owns: when it is looked for, and what is said of it. Does not own: asking and
+//! ending (`settle/`), what earlier runs left (`recovery/`).
 //!
 //! An agreement in force is adopted before all are terminated, so that its invoice is paid like
 //! those of the others; everything else is ended last, when nothing new can come.
 
-use std::sync::Arc;
+use std::fmt;
 
 use golem_wire::AgreementId;
-use golem_wire::common::Reason;
-use golem_wire::market::{AgreementState, Party};
-use http::StatusCode;
-use indexmap::IndexMap;
-use jiff::Timestamp;
+use golem_wire::market::AgreementState;
+use indexmap::{IndexMap, IndexSet};
 
 use super::Shutdown;
-use crate::api::ApiError;
-use crate::market::{Rental, SESSION_PROPERTY, terminate};
-use crate::retry::Backoff;
-
-/// Attempts at each request, while the daemon is there.
-const ATTEMPTS: u32 = 3;
+use crate::journal::OpenState;
+use crate::market::Rental;
+use crate::settle::observe::{OPEN_STATES, Question};
+use crate::settle::plan::is_budget;
+use crate::settle::{
+    Cancelled, Documents, Ender, Observed, Observer, Owner, Scope, Standing, perform, standing,
+};
 
 /// Ends all of it; answers what may be left, in words.
 pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
+    let seen = look(shutdown, &OPEN_STATES, IndexSet::new()).await;
     let mut left = Vec::new();
-    let mut note = |what: &str, done: Result<(), ApiError>| {
-        if let Err(error) = done {
-            left.push(format!("{what} may be left: {error}"));
-        }
+    let mut note = |what: &str, why: &dyn fmt::Display| {
+        left.push(format!("{what} may be left: {why}"));
     };
-    // In the daemon's time, which need not be ours.
-    let since = shutdown.payments.allocation().timestamp;
-    note("a demand", demands(shutdown, since).await);
-    note("an agreement", agreements(shutdown, since).await);
-    note("an allocation", allocations(shutdown).await);
+    for unanswered in &seen.unanswered {
+        let what = match unanswered.question {
+            Question::Demands => "a demand",
+            _ => "an agreement",
+        };
+        note(what, unanswered);
+    }
+    let ender = Ender::of(&shutdown.context, "leftovers");
+    for demand in seen.demands.iter().flatten() {
+        let id = &demand.demand_id;
+        tracing::warn!(demand = %id, "withdrawing a demand that the engine does not know of");
+        if let Err(error) = ender.withdraw(id).await {
+            note("a demand", &error);
+        }
+    }
+    for (id, known) in seen.here() {
+        let state = &known.agreement.state;
+        tracing::warn!(agreement = %id, %state, "ending an agreement that the engine does not know of");
+        if let Err(why) = end_agreement(&ender, id, standing(&known.agreement)).await {
+            note("an agreement", &why);
+        }
+    }
+    if let Err(error) = release_twins(shutdown, &ender).await {
+        note("an allocation", &error);
+    }
     left
 }
 
-/// Adopts the agreements of this life that are in force and that nobody remembers. They are left to
-/// [`end`] if the daemon does not tell.
-pub(super) async fn adopt(shutdown: &Arc<Shutdown>) {
-    let since = shutdown.payments.allocation().timestamp;
-    let mut backoff = backoff(shutdown, "adopt");
-    let api = shutdown.context.rest().market();
-    let state = AgreementState::Approved;
-    let session = shutdown.context.app_session();
-    let list = || api.agreements(&state, Some(session));
-    let listed = match shutdown.context.insist(&mut backoff, ATTEMPTS, list).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            tracing::warn!(%error, "which agreements are in force is not known");
-            return;
-        }
-    };
-    let strays = listed.into_iter().filter(|found| {
-        let ours = found.role == Party::Requestor && found.timestamp >= since;
-        ours && shutdown.market.rentals().get(&found.id).is_none()
-    });
-    for stray in strays {
-        let id = stray.id;
-        match shutdown
-            .context
-            .insist(&mut backoff, ATTEMPTS, || api.agreement(&id))
-            .await
-        {
-            Ok(document) if document.state == AgreementState::Approved => {
-                tracing::warn!(agreement = %id, "adopting an agreement that nobody remembers");
-                Rental::restore(shutdown.market.rentals(), &document, &IndexMap::new(), None);
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(agreement = %id, %error, "it cannot be looked at"),
-        }
-    }
-}
-
-fn backoff(shutdown: &Shutdown, label: &str) -> Backoff {
-    Backoff::new(shutdown.context.seed().fork(&format!("leftovers/{label}")))
-}
-
-/// What is gone already is as good as ended.
-fn unless_gone(done: Result<(), ApiError>) -> Result<(), ApiError> {
-    match done {
-        Err(error)
-            if error.is_status(StatusCode::NOT_FOUND) || error.is_status(StatusCode::GONE) =>
-        {
-            Ok(())
-        }
-        done => done,
-    }
-}
-
-/// All demands of this life are withdrawn by now.
-async fn demands(shutdown: &Shutdown, since: Timestamp) -> Result<(), ApiError> {
-    let mut backoff = backoff(shutdown, "demands");
-    let api = shutdown.context.rest().market();
-    let demands = shutdown
-        .context
-        .insist(&mut backoff, ATTEMPTS, || api.demands())
-        .await?;
-    let session = shutdown.context.app_session();
-    let ours = demands.into_iter().filter(|demand| {
-        let said = demand.properties.get(SESSION_PROPERTY);
-        demand.timestamp >= since && said.and_then(|said| said.as_str()) == Some(session)
-    });
-    for demand in ours {
-        let id = demand.demand_id;
-        tracing::warn!(demand = %id, "withdrawing a demand that nobody remembers");
-        unless_gone(
-            shutdown
-                .context
-                .insist(&mut backoff, ATTEMPTS, || api.unsubscribe(&id))
-                .await,
-        )?;
-    }
-    Ok(())
-}
-
-/// All agreements of this life have ended by now.
-async fn agreements(shutdown: &Shutdown, since: Timestamp) -> Result<(), ApiError> {
-    let mut backoff = backoff(shutdown, "agreements");
-    let session = shutdown.context.app_session();
-    let rest = shutdown.context.rest();
-    let reason = Reason::from("nobody remembers this agreement");
-    for state in [
-        AgreementState::Proposal,
-        AgreementState::Pending,
-        AgreementState::Approved,
-    ] {
-        // Only what was confirmed has a session.
-        let confirmed = state != AgreementState::Proposal;
-        let list = || {
-            let api = rest.market();
-            api.agreements(&state, confirmed.then_some(session))
-        };
-        for found in shutdown
-            .context
-            .insist(&mut backoff, ATTEMPTS, list)
-            .await?
-        {
-            if found.role != Party::Requestor
-                || found.timestamp < since
-                || (!confirmed && !is_ours(shutdown, &mut backoff, &found.id).await?)
-            {
-                continue;
-            }
-            tracing::warn!(agreement = %found.id, %state, "ending an agreement that nobody remembers");
-            if state == AgreementState::Approved {
-                if let Err(why) = terminate(&shutdown.context, &found.id, &reason).await {
-                    tracing::warn!(agreement = %found.id, why, "it may still be in force");
-                }
-            } else {
-                let api = rest.market();
-                let cancelled = shutdown
-                    .context
-                    .insist(&mut backoff, ATTEMPTS, || api.cancel(&found.id, &reason))
-                    .await;
-                match cancelled {
-                    // It ended, or was approved; the list of those in force comes last.
-                    Err(error) if error.is_status(StatusCode::GONE) => {}
-                    cancelled => unless_gone(cancelled)?,
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// An agreement that was never confirmed tells whose it is by our side of it.
-async fn is_ours(
+/// What the daemon has of this run.
+async fn look(
     shutdown: &Shutdown,
-    backoff: &mut Backoff,
-    id: &AgreementId,
-) -> Result<bool, ApiError> {
-    let api = shutdown.context.rest().market();
-    let agreement = shutdown
-        .context
-        .insist(backoff, ATTEMPTS, || api.agreement(id))
-        .await?;
-    let said = agreement.demand.properties.get(SESSION_PROPERTY);
-    Ok(said.and_then(|said| said.as_str()) == Some(shutdown.context.app_session()))
+    states: &[AgreementState],
+    except: IndexSet<AgreementId>,
+) -> Observed {
+    let scope = Scope {
+        journal: &OpenState::default(),
+        owner: Owner::Session(shutdown.context.app_session()),
+        states,
+        except,
+        // In the daemon's time, which need not be ours.
+        since: Some(shutdown.payments.allocation().timestamp),
+        demands: states.len() > 1,
+        documents: Documents::None,
+    };
+    let observer = Observer::of(&shutdown.context, "leftovers");
+    observer.look(&scope).await
 }
 
-/// An allocation that was made twice has the same timeout, to the microsecond.
-async fn allocations(shutdown: &Shutdown) -> Result<(), ApiError> {
+/// Adopts the agreements of this run that are in force and that the engine does not know of. They are
+/// left to [`end`] if the daemon does not tell.
+pub(super) async fn adopt(shutdown: &Shutdown) {
+    let rentals = shutdown.market.rentals();
+    let all = rentals.all();
+    let known = all.iter().map(|rental| rental.agreement_id.clone());
+    let seen = look(shutdown, &[AgreementState::Approved], known.collect()).await;
+    for unanswered in &seen.unanswered {
+        tracing::warn!("not known: {unanswered}");
+    }
+    for (id, known) in seen.here() {
+        if standing(&known.agreement) == Standing::InForce && rentals.get(id).is_none() {
+            tracing::warn!(agreement = %id, "adopting an agreement that the engine does not know of");
+            Rental::restore(rentals, &known.agreement, &IndexMap::new(), None);
+        }
+    }
+}
+
+/// Ends an agreement, whatever it became since it was looked at.
+///
+/// # Errors
+/// Why it may be left.
+async fn end_agreement(
+    ender: &Ender<'_>,
+    id: &AgreementId,
+    standing: Standing,
+) -> Result<(), String> {
+    let why = "the engine did not know of this agreement";
+    let reason = perform::reason(why, "Cancelled");
+    let in_force = match standing {
+        Standing::Nothing => false,
+        Standing::Over(_) => {
+            ender.ended(id, why);
+            false
+        }
+        Standing::InForce => true,
+        Standing::Waiting => match ender.cancel(id, &reason).await {
+            Cancelled::Nothing(_) => false,
+            Cancelled::InForce(_) => true,
+            Cancelled::Over(_) => {
+                ender.ended(id, why);
+                false
+            }
+            Cancelled::Waiting(error) | Cancelled::Unknown(error) => return Err(error.to_string()),
+        },
+    };
+    if in_force {
+        let done = ender.terminate(id, &reason).await;
+        done.map_err(|why| why.to_string())?;
+        ender.ended(id, why);
+    }
+    Ok(())
+}
+
+/// An allocation that was made twice has the same timeout and amount.
+async fn release_twins(shutdown: &Shutdown, ender: &Ender<'_>) -> Result<(), crate::api::ApiError> {
     let ours = shutdown.payments.allocation();
-    let mut backoff = backoff(shutdown, "allocations");
-    let api = shutdown.context.rest().payment();
-    let all = shutdown
-        .context
-        .insist(&mut backoff, ATTEMPTS, || api.allocations())
-        .await?;
+    let mut observer = Observer::of(&shutdown.context, "leftovers/budgets");
+    let all = observer.budgets().await?;
     let twins = all.into_iter().filter(|found| {
         found.allocation_id != ours.allocation_id
-            && ours.timeout.is_some()
-            && found.timeout == ours.timeout
-            && found.total_amount == ours.total_amount
+            && is_budget(found, ours.total_amount, ours.timeout)
     });
     for twin in twins {
         let id = twin.allocation_id;
         tracing::warn!(allocation = %id, "releasing an allocation that was made twice");
-        unless_gone(
-            shutdown
-                .context
-                .insist(&mut backoff, ATTEMPTS, || api.release(&id))
-                .await,
-        )?;
+        ender.release(&id).await?;
     }
     Ok(())
 }
 
 /// Destroys every activity that the daemon lists for an agreement.
 pub(super) async fn destroy_activities(shutdown: &Shutdown, agreement: &AgreementId) {
-    let mut backoff = backoff(shutdown, agreement.as_str());
-    let api = shutdown.context.rest().activity();
-    let wait = shutdown.context.config().activity.change_timeout;
-    let listing = shutdown
-        .context
-        .insist(&mut backoff, ATTEMPTS, || api.of_agreement(agreement));
-    let activities = match listing.await {
+    let ender = Ender::of(&shutdown.context, "leftovers");
+    let within = shutdown.context.config().activity.change_timeout;
+    let activities = match ender.activities(agreement).await {
         Ok(activities) => activities,
         Err(error) => {
             tracing::warn!(%agreement, %error, "its activities are not known; its end ends them");
@@ -226,10 +159,7 @@ pub(super) async fn destroy_activities(shutdown: &Shutdown, agreement: &Agreemen
         }
     };
     for activity in activities {
-        let destroying = shutdown
-            .context
-            .insist(&mut backoff, ATTEMPTS, || api.destroy(&activity, wait));
-        if let Err(error) = destroying.await {
+        if let Err(error) = ender.destroy(&activity, within).await {
             tracing::warn!(%activity, %error, "not destroyed; the end of its agreement ends it");
         }
     }

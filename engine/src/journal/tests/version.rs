@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use golem_wire::AgreementId;
+use golem_wire::{AgreementId, Glm};
 use rusqlite::Connection;
 
 use super::super::*;
 use super::sqlite::{folder, open, write};
+use crate::lifecycle::service::ServiceState;
 
 /// A journal of format 1, as an engine of that time left it.
 fn version_1(path: &Path, lines: &[&str]) {
@@ -67,6 +68,49 @@ fn a_snapshot_of_format_1_is_read() {
     let open_state = OpenState::of(&open(&path).load().expect("read"));
     assert_eq!(open_state.next_op, 7);
     assert!(open_state.unresolved.contains_key(&6));
+}
+
+/// A journal of format 2, as an engine of that time left it: a snapshot, and a termination whose
+/// answer was lost.
+const FORMAT_2: &[u8] = include_bytes!("fixtures/format-2.journal");
+
+#[test]
+fn a_journal_of_format_2_is_migrated_with_everything_that_was_open() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    fs::write(&path, FORMAT_2).expect("written");
+    let before = SqliteJournal::inspect(&path).expect("readable");
+    assert_eq!((before.format, before.entries.len()), (2, 3));
+    let journal = open(&path);
+    let copy = journal.migrated_from().expect("a copy").to_owned();
+    assert!(copy.ends_with("journal.db.v2.bak"));
+    assert_eq!(SqliteJournal::inspect(&copy).expect("readable"), before);
+    let entries = journal.load().expect("read");
+    assert_eq!(entries, before.entries);
+    let open_state = OpenState::of(&entries);
+    assert_eq!((open_state.next_op, open_state.first_op), (23, 0));
+    let owner = open_state.owner.as_ref().expect("an owner");
+    assert_eq!(owner.session, "session-of-format-2");
+    let requests: Vec<_> = open_state.unresolved.keys().copied().collect();
+    assert_eq!(requests, [21, 22]);
+    assert_eq!(open_state.allocations["allocation"].total, Glm::from(10));
+    assert_eq!(open_state.demands["demand"], "service-1");
+    assert_eq!(open_state.services, ["L2xvY2FsL2ZpbGVz"]);
+    let ids: Vec<_> = open_state.agreements.keys().map(|id| id.as_str()).collect();
+    assert_eq!(ids, ["running", "paid", "ended"]);
+    let [running, paid, ended] = ["running", "paid", "ended"].map(|id| &open_state.agreements[id]);
+    assert!(running.confirmed && running.ended.is_none() && running.was_used());
+    assert!(paid.is_paid() && !ended.is_paid());
+    let lived = ended.activities["activity-ended"];
+    assert_eq!(lived.from.to_string(), "2026-05-28T20:27:05Z");
+    assert_eq!(lived.to.expect("gone").to_string(), "2026-05-28T20:27:07Z");
+    let states: Vec<_> = open_state.instances.values().map(|it| it.state).collect();
+    assert_eq!(states, [ServiceState::Running, ServiceState::Terminated]);
+    assert_eq!(open_state.cursors.len(), 1);
+    drop(journal);
+    let journal = open(&path);
+    assert!(journal.migrated_from().is_none() && journal.set_aside().is_none());
+    assert_eq!(OpenState::of(&journal.load().expect("read")), open_state);
 }
 
 #[test]

@@ -57,13 +57,18 @@ fn an_unknown_confirmation_is_looked_up_and_never_repeated() {
         (AgreementState::Proposal, Effect::Cancel("cut".into())),
         (AgreementState::Pending, Effect::Cancel("cut".into())),
         (AgreementState::Approved, Effect::GiveBack("cut".into())),
+        // Approved, and ended by its provider: its invoice may still come.
+        (
+            AgreementState::Terminated,
+            Effect::AccountFor(end(EndedBy::Provider, "cut")),
+        ),
         (
             AgreementState::Expired,
             Effect::Conclude(end(EndedBy::Expired, "cut")),
         ),
     ] {
         let (_, effects) = run(vec![
-            Event::ConfirmFailed(Outcome::Unknown, "cut".into()),
+            Event::ConfirmUnclear("cut".into()),
             Event::Found(found),
         ]);
         assert_eq!(effects, [Effect::LookUp, expected]);

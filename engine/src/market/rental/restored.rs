@@ -3,51 +3,40 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use golem_wire::market::{Agreement, Proposal, ProposalState};
-use golem_wire::{ActivityId, ProposalId};
+use golem_wire::ActivityId;
+use golem_wire::market::Agreement;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Account, Inner, Lifetime, Rental, Rentals};
-use crate::journal;
+use super::{Inner, Rental, Rentals};
+use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::lifecycle::agreement::{AgreementEnd, State};
 use crate::model::{JobId, OfferProposal};
 
 /// The job of what is left of earlier lives.
 pub(crate) const RECOVERED: &str = "recovered";
 
-/// The offer that an agreement was made of.
-pub(crate) fn offer_of(document: &Agreement) -> OfferProposal {
-    OfferProposal::new(Proposal {
-        properties: document.offer.properties.clone(),
-        constraints: document.offer.constraints.clone(),
-        proposal_id: ProposalId::new(document.agreement_id.as_str()),
-        issuer_id: document.offer.provider_id.clone(),
-        state: ProposalState::Accepted,
-        timestamp: document.timestamp,
-        prev_proposal_id: None,
-    })
-}
-
 impl Rental {
     /// The rental of a document, registered; `end` says that it is over, and since when.
     pub(crate) fn restore(
         rentals: &Rentals,
         document: &Agreement,
-        activities: &IndexMap<ActivityId, journal::Lifetime>,
+        activities: &IndexMap<ActivityId, Lifetime>,
         end: Option<(AgreementEnd, Timestamp)>,
     ) -> Arc<Rental> {
-        let offer = offer_of(document);
+        let offer = OfferProposal::of_agreement(document);
         let state = match &end {
             Some((end, _)) => State::Ended(end.clone()),
             None => State::Approved,
         };
         let over = end.is_some();
-        let lifetimes = activities.iter().map(|(id, lived)| {
-            let (from, to) = (lived.from, lived.to);
-            (id.clone(), Lifetime { from, to })
-        });
+        let since = document.approved_date.unwrap_or(document.timestamp);
+        let record = AgreementRecord {
+            ended: end.as_ref().map(|(_, at)| *at),
+            activities: activities.clone(),
+            ..AgreementRecord::confirmed(since)
+        };
         let rental = Arc::new(Rental {
             context: Arc::clone(rentals.context()),
             debts: Arc::clone(rentals.provider_debts()),
@@ -58,14 +47,7 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices: offer.prices().cloned().unwrap_or_default(),
             threads: offer.threads(),
-            approved_at: document.approved_date.unwrap_or(document.timestamp),
-            inner: Mutex::new(Inner {
-                state,
-                ended_at: end.as_ref().map(|(_, at)| *at),
-                activities: lifetimes.collect(),
-                account: Account::default(),
-                left_open: None,
-            }),
+            inner: Mutex::new(Inner { state, record }),
             ended: watch::Sender::new(end.map(|(end, _)| end)),
             over: watch::Sender::new(over),
         });

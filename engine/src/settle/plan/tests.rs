@@ -8,10 +8,10 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::observed::{Known, Observed, Seen};
-use super::plan::{AgreementAction, Plan, plan};
-use super::sort_out_budgets;
+use super::super::observe::{Known, Observed, Seen};
+use super::{AgreementAction, Plan, budgets, plan};
 use crate::journal::{Change, Entry, Fact, InstanceRecord, OpenState, Outcome, Record};
+use crate::lifecycle::service::ServiceState;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("literal")
@@ -69,7 +69,7 @@ impl Story {
     }
 }
 
-pub(super) fn document(state: &AgreementState, approved: bool) -> Agreement {
+pub(in crate::settle) fn document(state: &AgreementState, approved: bool) -> Agreement {
     let stamp = "2026-11-22T01:00:00Z";
     let mut document = json!({
         "agreementId": "a", "validTo": stamp, "state": state, "timestamp": stamp,
@@ -136,14 +136,15 @@ fn an_agreement_ends_as_its_state_demands() {
 
 #[test]
 fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
+    use ServiceState::{Running, Starting, Stopping};
     let table = [
-        ("running", true, Some(ActivityState::Ready), true),
-        ("stopping", true, Some(ActivityState::Ready), true),
-        ("starting", true, Some(ActivityState::Ready), false),
-        ("running", false, Some(ActivityState::Ready), false),
-        ("running", true, Some(ActivityState::Terminated), false),
-        ("running", true, Some(ActivityState::Deployed), false),
-        ("running", true, None, false),
+        (Running, true, Some(ActivityState::Ready), true),
+        (Stopping, true, Some(ActivityState::Ready), true),
+        (Starting, true, Some(ActivityState::Ready), false),
+        (Running, false, Some(ActivityState::Ready), false),
+        (Running, true, Some(ActivityState::Terminated), false),
+        (Running, true, Some(ActivityState::Deployed), false),
+        (Running, true, None, false),
     ];
     for (state, resumable, activity, adopted) in table {
         let mut story = Story::rented();
@@ -151,7 +152,7 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
             cluster: "web".into(),
             index: 0,
             params: json!(null),
-            state: state.into(),
+            state,
             resumable,
             agreement: Some("a".into()),
             activity: Some("x".into()),
@@ -237,7 +238,7 @@ fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
         listed("other", "1", 601),
         listed("more", "2", 600),
     ];
-    let (found, facts) = sort_out_budgets(&story.open_state, all);
+    let (found, facts) = budgets(&story.open_state, all);
     let ids: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
     assert_eq!(ids, ["ours"]);
     assert!(facts.contains(&Fact::Resolved { op }));

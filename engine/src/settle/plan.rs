@@ -1,25 +1,60 @@
-//! What is done about what an earlier life left open, as a pure function of the journal's open state and
-//! the daemon's answers. Owns: the rules. Does not own: asking (`observed.rs`), doing (`perform.rs`).
+//! What is done about what was found, as a pure function of a journal's open state and the daemon's
+//! answers. Owns: the rules, among them where an agreement stands ([`standing`]). Does not own: asking
+//! (`observe.rs`), doing (`perform.rs`).
 //!
-//! | the daemon says of an agreement | what is done |
-//! |---|---|
-//! | unknown, cancelled, rejected, expired before its approval | forgotten |
-//! | proposal, pending | cancelled: nobody waits for the approval any more |
-//! | approved, an instance runs on it and may be adopted | adopted |
-//! | approved | activities destroyed, terminated |
-//! | terminated, expired | its final documents are awaited |
+//! | the daemon says of an agreement | standing | what is done |
+//! |---|---|---|
+//! | unknown | | forgotten |
+//! | cancelled, rejected, expired before its approval | nothing | forgotten |
+//! | proposal, pending | waiting | cancelled: no waiter for the approval is left |
+//! | approved, an instance runs on it and may be adopted | in force | adopted |
+//! | approved | in force | activities destroyed, terminated |
+//! | terminated, expired | over | its final documents are awaited |
 
 use golem_wire::activity::ActivityState;
-use golem_wire::market::AgreementState;
-use golem_wire::{ActivityId, AgreementId, DemandId};
+use golem_wire::market::{Agreement, AgreementState};
+use golem_wire::payment::Allocation;
+use golem_wire::{ActivityId, AgreementId, DemandId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::observed::{Known, Observed, Seen};
-use crate::journal::{
-    AgreementEntry, Change, Fact, InstanceRecord, Lifetime, OpenState, Unresolved, services_at,
-};
-use crate::market::{AgreementEnd, EndedBy};
+use super::observe::{Known, Observed, Seen};
+use crate::agreement_record::{AgreementRecord, Lifetime};
+use crate::journal::{Change, Fact, InstanceRecord, OpenState, Unresolved, services_at};
+use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
+use crate::lifecycle::service::ServiceState;
+
+/// Where an agreement stands at the daemon, as far as its end goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may still be approved.
+    Waiting,
+    /// It is in force.
+    InForce,
+    /// It was in force and has ended: documents may still come.
+    Over(EndedBy),
+    /// It never came into force, and never will.
+    Nothing,
+}
+
+/// Where an agreement stands.
+pub(crate) fn standing(document: &Agreement) -> Standing {
+    match &document.state {
+        AgreementState::Proposal | AgreementState::Pending => Standing::Waiting,
+        AgreementState::Cancelled | AgreementState::Rejected => Standing::Nothing,
+        AgreementState::Expired if document.approved_date.is_none() => Standing::Nothing,
+        AgreementState::Expired => Standing::Over(EndedBy::Expired),
+        // The document does not tell by whom.
+        AgreementState::Terminated => Standing::Over(EndedBy::Lost),
+        AgreementState::Approved | AgreementState::Other(_) => Standing::InForce,
+    }
+}
+
+/// Whether a budget is the one that was asked for: its timeout, to the microsecond, is as good as a
+/// name.
+pub(crate) fn is_budget(found: &Allocation, total: Glm, timeout: Option<Timestamp>) -> bool {
+    timeout.is_some() && found.timeout == timeout && found.total_amount == total
+}
 
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +89,7 @@ pub(crate) struct AgreementPlan {
 pub(crate) enum AgreementAction {
     /// Nothing came of it, or the daemon forgot it: it is closed.
     Forget,
-    /// Nobody waits for its approval.
+    /// No waiter for its approval is left.
     Cancel,
     /// It is over since then; documents may still come.
     Over(AgreementEnd, Timestamp),
@@ -64,7 +99,7 @@ pub(crate) enum AgreementAction {
     Adopt(ActivityId),
 }
 
-/// Plans. Requests below `before` are those of earlier lives. With `adopt`, instances that can go on
+/// Plans. Requests below `before` are those of earlier runs. With `adopt`, instances that can go on
 /// are left alone. `now` is the engine's time.
 pub(crate) fn plan(
     open_state: &OpenState,
@@ -133,7 +168,7 @@ fn services(open_state: &OpenState, before: u64) -> Vec<String> {
 fn agreement(
     open_state: &OpenState,
     known: &Known,
-    entry: Option<&AgreementEntry>,
+    entry: Option<&AgreementRecord>,
     adopt: bool,
     now: Timestamp,
     facts: &mut Vec<Fact>,
@@ -141,17 +176,19 @@ fn agreement(
     let document = &known.agreement;
     let id = document.agreement_id.clone();
     let approved = document.approved_date;
-    let over = |by, reason: &str| {
+    let over = |by| {
         let at = entry.and_then(|entry| entry.ended).unwrap_or(now);
+        let reason = match by {
+            EndedBy::Expired => "it expired",
+            _ => "it was over when it was looked at",
+        };
         AgreementAction::Over(AgreementEnd::new(by, reason), at)
     };
-    let action = match &document.state {
-        AgreementState::Proposal | AgreementState::Pending => AgreementAction::Cancel,
-        AgreementState::Cancelled | AgreementState::Rejected => AgreementAction::Forget,
-        AgreementState::Expired if approved.is_none() => AgreementAction::Forget,
-        AgreementState::Expired => over(EndedBy::Expired, "it expired"),
-        AgreementState::Terminated => over(EndedBy::Lost, "it was over when the engine came back"),
-        AgreementState::Approved | AgreementState::Other(_) => match instance_on(open_state, &id) {
+    let action = match standing(document) {
+        Standing::Waiting => AgreementAction::Cancel,
+        Standing::Nothing => AgreementAction::Forget,
+        Standing::Over(by) => over(by),
+        Standing::InForce => match instance_on(open_state, &id) {
             Some(instance) if adopt => match can_go_on(known, instance) {
                 Some(activity) => AgreementAction::Adopt(activity),
                 None => AgreementAction::Terminate,
@@ -210,7 +247,10 @@ fn instance_on<'a>(
     open_state.instances.values().find(|instance| {
         instance.resumable
             && instance.agreement.as_ref() == Some(agreement)
-            && matches!(instance.state.as_str(), "running" | "stopping")
+            && matches!(
+                instance.state,
+                ServiceState::Running | ServiceState::Stopping
+            )
     })
 }
 
@@ -232,7 +272,7 @@ fn first_wanted(open_state: &OpenState, id: &AgreementId) -> Option<Timestamp> {
         })
 }
 
-/// Whether nothing is unknown about a request any more.
+/// Whether the outcome of a request is known by now.
 fn is_resolved(open_state: &OpenState, seen: &Observed, open: &Unresolved) -> bool {
     let answered = |id: &AgreementId| !matches!(seen.agreements.get(id), Some(Seen::Unanswered(_)));
     match &open.change {
@@ -261,3 +301,56 @@ fn is_resolved(open_state: &OpenState, seen: &Observed, open: &Unresolved) -> bo
         Change::Bind { .. } | Change::Unbind { .. } => true,
     }
 }
+
+/// Which of the daemon's budgets are those of a journal, oldest first, and what that tells.
+pub(crate) fn budgets(before: &OpenState, listed: Vec<Allocation>) -> (Vec<Allocation>, Vec<Fact>) {
+    let mut facts = Vec::new();
+    let mut found = Vec::new();
+    for allocation in listed {
+        if before.allocations.contains_key(&allocation.allocation_id) {
+            found.push(allocation);
+            continue;
+        }
+        let wanted = before
+            .unresolved
+            .values()
+            .find_map(|open| match open.change {
+                Change::Allocate { total, timeout } => {
+                    let ours = is_budget(&allocation, total, Some(timeout));
+                    ours.then_some((total, timeout))
+                }
+                _ => None,
+            });
+        if let Some((total, timeout)) = wanted {
+            facts.push(Fact::AllocationFound {
+                allocation: allocation.allocation_id.clone(),
+                total,
+                timeout,
+            });
+            found.push(allocation);
+        }
+    }
+    for id in before.allocations.keys() {
+        if !found.iter().any(|there| there.allocation_id == *id) {
+            let allocation = id.clone();
+            facts.push(Fact::AllocationGone { allocation });
+        }
+    }
+    for (op, open) in &before.unresolved {
+        if is_about_money(&open.change) {
+            facts.push(Fact::Resolved { op: *op });
+        }
+    }
+    (found, facts)
+}
+
+/// Whether a request is about a budget.
+pub(crate) fn is_about_money(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Allocate { .. } | Change::AmendAllocation { .. } | Change::ReleaseAllocation { .. }
+    )
+}
+
+#[cfg(test)]
+pub(in crate::settle) mod tests;

@@ -9,10 +9,11 @@ use golem_wire::AgreementId;
 use golem_wire::market::AgreementState;
 use http::{Request, Response};
 use http_body_util::Full;
+use indexmap::IndexSet;
 use serde_json::json;
 
-use super::super::tests::document;
-use super::{Observed, Observer, Seen};
+use super::super::plan::tests::document;
+use super::{Documents, OPEN_STATES, Observed, Observer, Owner, Scope, Seen};
 use crate::api::Rest;
 use crate::journal::{Change, Entry, Fact, OpenState, Record};
 use crate::rng::Seed;
@@ -73,9 +74,16 @@ async fn looked_at(first: usize, step_after: usize) -> Observed {
         let at = jiff::Timestamp::UNIX_EPOCH;
         open_state.apply(&Entry { at, record });
     }
-    Observer::new(&rest, &Seed::from_u64(1))
-        .look(&open_state, true)
-        .await
+    let scope = Scope {
+        journal: &open_state,
+        owner: Owner::Session("s"),
+        states: &OPEN_STATES,
+        except: IndexSet::new(),
+        since: None,
+        demands: true,
+        documents: Documents::OfAgreements,
+    };
+    Observer::new(&rest, &Seed::from_u64(1)).look(&scope).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,271 @@
+//! What is written down: requests that change the daemon's state, how they ended, and facts that no
+//! request tells. Owns: the words of the file for them, which are the same in all formats. Does not
+//! own: what they mean together (`open_state.rs`), nor how they lie in a file (`disk.rs`).
+
+use std::fmt;
+
+use base64::Engine as _;
+use golem_wire::{
+    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
+    ProposalId,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::lifecycle::service::ServiceState;
+
+/// A request that changes the daemon's state; named after what it does to its subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+#[expect(
+    missing_docs,
+    reason = "the fields are the ids the variants are named after"
+)]
+pub enum Change {
+    /// `createAllocation`. The timeout, at microseconds, is as good as a name.
+    Allocate { total: Glm, timeout: Timestamp },
+    /// `amendAllocation`.
+    AmendAllocation { allocation: AllocationId },
+    /// `releaseAllocation`.
+    ReleaseAllocation { allocation: AllocationId },
+    /// `subscribeDemand`.
+    Subscribe { job: String },
+    /// `unsubscribeDemand`.
+    Unsubscribe { demand: DemandId },
+    /// `counterProposalDemand`.
+    Counter { proposal: ProposalId },
+    /// `rejectProposalOffer`.
+    RejectProposal { proposal: ProposalId },
+    /// `createAgreement`.
+    CreateAgreement { proposal: ProposalId },
+    /// `confirmAgreement`.
+    Confirm { agreement: AgreementId },
+    /// `cancelAgreement`.
+    Cancel { agreement: AgreementId },
+    /// `terminateAgreement`.
+    Terminate { agreement: AgreementId },
+    /// `createActivity`.
+    CreateActivity { agreement: AgreementId },
+    /// `exec`.
+    Exec { activity: ActivityId },
+    /// `destroyActivity`.
+    DestroyActivity { activity: ActivityId },
+    /// `acceptDebitNote`.
+    AcceptDebitNote {
+        debit_note: DebitNoteId,
+        amount: Glm,
+    },
+    /// `acceptInvoice`.
+    AcceptInvoice { invoice: InvoiceId, amount: Glm },
+    /// `rejectInvoice`.
+    RejectInvoice { invoice: InvoiceId },
+    /// `bindServices`.
+    Bind { address: String },
+    /// `unbindServices`.
+    Unbind { services: String },
+}
+
+impl Change {
+    /// Whether it ends something or pays for it: better done without a journal than not at all.
+    pub fn is_closing(&self) -> bool {
+        match self {
+            Change::Allocate { .. }
+            | Change::AmendAllocation { .. }
+            | Change::Subscribe { .. }
+            | Change::Counter { .. }
+            | Change::CreateAgreement { .. }
+            | Change::Confirm { .. }
+            | Change::CreateActivity { .. }
+            | Change::Exec { .. }
+            | Change::Bind { .. } => false,
+            Change::ReleaseAllocation { .. }
+            | Change::Unsubscribe { .. }
+            | Change::RejectProposal { .. }
+            | Change::Cancel { .. }
+            | Change::Terminate { .. }
+            | Change::DestroyActivity { .. }
+            | Change::AcceptDebitNote { .. }
+            | Change::AcceptInvoice { .. }
+            | Change::RejectInvoice { .. }
+            | Change::Unbind { .. } => true,
+        }
+    }
+}
+
+/// What the daemon calls services bound to `address`: the address in the base64 of URLs.
+pub(crate) fn services_at(address: &str) -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(address)
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The daemon did it.
+    Done {
+        /// What it created, if it creates something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+    /// The daemon said no.
+    Refused {
+        /// In its words.
+        reason: String,
+    },
+    /// It never reached the daemon.
+    NotSent {
+        /// Why.
+        reason: String,
+    },
+    /// It is not known.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Feeds of the daemon that are followed across runs of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feed {
+    /// `collectAgreementEvents`.
+    Agreements,
+    /// `getInvoiceEvents`.
+    Invoices,
+    /// `getDebitNoteEvents`.
+    DebitNotes,
+}
+
+/// Where an instance of a service stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Which of its instances, from 0.
+    pub index: usize,
+    /// Its parameters as JSON; `null` when they cannot be kept.
+    pub params: serde_json::Value,
+    /// Where it stands.
+    pub state: ServiceState,
+    /// Whether a later run may go on with it.
+    #[serde(default)]
+    pub resumable: bool,
+    /// The agreement it runs under.
+    pub agreement: Option<AgreementId>,
+    /// The activity it runs in.
+    pub activity: Option<ActivityId>,
+}
+
+impl InstanceRecord {
+    /// `cluster/index`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.cluster, self.index)
+    }
+
+    /// The same instance, of which nothing is left.
+    pub(crate) fn terminated(&self) -> Self {
+        InstanceRecord {
+            state: ServiceState::Terminated,
+            ..self.clone()
+        }
+    }
+}
+
+/// Something that was learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "kebab-case")]
+#[expect(
+    missing_docs,
+    reason = "the fields are the ids the variants are named after"
+)]
+pub enum Fact {
+    /// An engine began to write here. All of a journal share session and node.
+    Run {
+        session: String,
+        node: NodeId,
+        api_url: String,
+    },
+    /// An agreement came to its end, whoever ended it.
+    AgreementEnded {
+        agreement: AgreementId,
+        reason: String,
+    },
+    /// The provider sent its invoice.
+    InvoiceSeen {
+        agreement: AgreementId,
+        invoice: InvoiceId,
+        amount: Glm,
+    },
+    /// Nothing more can come of the agreement: it ended, and is paid or nothing is owed.
+    AccountClosed { agreement: AgreementId },
+    /// An agreement was found at the daemon whose creation had an unknown outcome.
+    AgreementFound { agreement: AgreementId },
+    /// An activity was found at the daemon whose creation had an unknown outcome; it lives since
+    /// `from` at the earliest.
+    ActivityFound {
+        agreement: AgreementId,
+        activity: ActivityId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Timestamp>,
+    },
+    /// An activity is known to be gone.
+    ActivityGone { activity: ActivityId },
+    /// A demand is known to be gone.
+    DemandGone { demand: DemandId },
+    /// A service on the daemon's bus is known to be gone.
+    ServiceGone { services: String },
+    /// An allocation was found at the daemon whose creation had an unknown outcome, or is kept.
+    AllocationFound {
+        allocation: AllocationId,
+        total: Glm,
+        timeout: Timestamp,
+    },
+    /// An allocation is known to be gone.
+    AllocationGone { allocation: AllocationId },
+    /// What a request of unknown outcome did is settled.
+    Resolved { op: u64 },
+    /// Everything of a feed up to this time was dealt with.
+    Cursor { feed: Feed, after: Timestamp },
+    /// An instance of a service changed its state.
+    Instance { instance: InstanceRecord },
+    /// The engine was stopped in order; `open` things were left behind.
+    Stopped { open: usize },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Allocate { total, .. } => write!(f, "set {} GLM aside", total.normalized()),
+            Change::AmendAllocation { allocation } => write!(f, "amend allocation {allocation}"),
+            Change::ReleaseAllocation { allocation } => {
+                write!(f, "release allocation {allocation}")
+            }
+            Change::Subscribe { job } => write!(f, "publish the demand of {job}"),
+            Change::Unsubscribe { demand } => write!(f, "withdraw demand {demand}"),
+            Change::Counter { proposal } => write!(f, "counter proposal {proposal}"),
+            Change::RejectProposal { proposal } => write!(f, "reject proposal {proposal}"),
+            Change::CreateAgreement { proposal } => {
+                write!(f, "make an agreement of proposal {proposal}")
+            }
+            Change::Confirm { agreement } => write!(f, "confirm agreement {agreement}"),
+            Change::Cancel { agreement } => write!(f, "cancel agreement {agreement}"),
+            Change::Terminate { agreement } => write!(f, "terminate agreement {agreement}"),
+            Change::CreateActivity { agreement } => {
+                write!(f, "create an activity on agreement {agreement}")
+            }
+            Change::Exec { activity } => write!(f, "run a script in activity {activity}"),
+            Change::DestroyActivity { activity } => write!(f, "destroy activity {activity}"),
+            Change::AcceptDebitNote { debit_note, amount } => write!(
+                f,
+                "accept debit note {debit_note} of {} GLM",
+                amount.normalized()
+            ),
+            Change::AcceptInvoice { invoice, amount } => {
+                write!(f, "accept invoice {invoice} of {} GLM", amount.normalized())
+            }
+            Change::RejectInvoice { invoice } => write!(f, "reject invoice {invoice}"),
+            Change::Bind { address } => write!(f, "offer files at {address}"),
+            Change::Unbind { services } => write!(f, "withdraw the files of service {services}"),
+        }
+    }
+}
