@@ -270,6 +270,10 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
             }
         }
     }
+    if waits(false) && !asked {
+        // It may have come before its agreement was known to have been in force.
+        payment::catch_up(&shutdown.payments).await;
+    }
 }
 
 fn unpaid(shutdown: &Shutdown, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
