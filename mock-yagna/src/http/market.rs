@@ -165,8 +165,7 @@ async fn counter(
             &me.node,
             &demand,
             &proposal,
-            properties,
-            base.constraints,
+            (properties, base.constraints),
         )
     });
     Ok(Json(countered?))

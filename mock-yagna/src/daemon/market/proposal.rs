@@ -152,8 +152,7 @@ impl Market {
         requestor: &NodeId,
         demand: &DemandId,
         id: &ProposalId,
-        properties: Properties,
-        constraints: String,
+        (properties, constraints): (Properties, String),
     ) -> Result<ProposalId, MarketError> {
         let previous =
             self.own_proposal(requestor, demand, id)
