@@ -12,10 +12,12 @@ use clap::Parser;
 use mock_yagna::network_file::{NetworkFile, NetworkFileError};
 use mock_yagna::{AppKey, Config, ConfigError, Image, MockYagna, ProviderSpec, Seed, Timebase};
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What `--help` ends with.
 const EXAMPLES: &str = "\
@@ -134,12 +136,15 @@ enum Failure {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("RUST_LOG").ok();
+    let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
-        .event_format(Lines)
+        .event_format(Lines);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)))
         .init();
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,

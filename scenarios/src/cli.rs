@@ -13,6 +13,9 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::doctor::{DoctorArgs, doctor_command};
 use self::progress::Progress;
@@ -128,11 +131,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Logs go to standard error, and only when `RUST_LOG` asks for them.
 fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let asked = std::env::var("RUST_LOG").ok();
+    let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
+        .with(filter.unwrap_or_default());
     // A second one in one process changes nothing.
     let _ = subscriber.try_init();
 }

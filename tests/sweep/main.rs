@@ -17,7 +17,7 @@ use golem_scenarios::workload::Workloads;
 use workspace_tests::{tell, whole};
 
 /// Points of a scenario and kind in a sample.
-const SAMPLE: usize = 16;
+const SAMPLE: usize = 8;
 
 /// Failures that are described.
 const TOLD: usize = 10;
