@@ -85,7 +85,7 @@ struct RunArgs {
 const FAILED: u8 = 1;
 /// The run could not begin, or not be finished. Also what clap answers to a wrong command line.
 const IMPOSSIBLE: u8 = 2;
-/// The user stopped it, as shells count it.
+/// Ctrl-C or SIGTERM stopped it; the number is that of shells for Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
 /// Runs the command line and answers with the exit code of the process.
@@ -105,14 +105,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::List { json } => list(json).map(|()| ExitCode::SUCCESS),
         Command::Run(args) => run(&args),
-        Command::Sweep(args) => sweep_command(&args, &mut say).map(|held| match held {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(FAILED),
-        }),
-        Command::Doctor(args) => doctor_command(&args, &mut say).map(|clean| match clean {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(FAILED),
-        }),
+        Command::Sweep(args) => {
+            end_on_signals("interrupted; the points so far are not judged");
+            sweep_command(&args, &mut say).map(|held| match held {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(FAILED),
+            })
+        }
+        Command::Doctor(args) => {
+            end_on_signals(
+                "interrupted; what is not settled yet is found again by the next `rehearse doctor`",
+            );
+            doctor_command(&args, &mut say).map(|clean| match clean {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(FAILED),
+            })
+        }
         Command::Image { folder } => simple_service::write_image(&folder)
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| Error::Output {
@@ -206,38 +214,106 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     } else {
         say(&rehearsal.summary);
     }
-    Ok(match (interrupt.is_cancelled(), rehearsal.report.ok) {
-        (true, _) => ExitCode::from(INTERRUPTED),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::from(FAILED),
-    })
+    Ok(
+        match (
+            interrupt.is_cancelled(),
+            rehearsal.report.ok,
+            rehearsal.outcome.began,
+        ) {
+            (true, ..) => ExitCode::from(INTERRUPTED),
+            (false, true, _) => ExitCode::SUCCESS,
+            (false, false, true) => ExitCode::from(FAILED),
+            // The engine did not start: the summary says why.
+            (false, false, false) => ExitCode::from(IMPOSSIBLE),
+        },
+    )
 }
 
-/// The first Ctrl-C stops the run cleanly, the second one at once. In a thread and a runtime of its
-/// own: a paused clock never waits for a signal.
+/// The first Ctrl-C or SIGTERM stops the run cleanly, the second one at once.
 fn watch_for_interrupts(interrupt: CancellationToken) {
+    on_signals(move || {
+        if interrupt.is_cancelled() {
+            complain("aborted; whatever is rented stays rented: `rehearse doctor` lists it");
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        complain("stopping; once more to abort");
+        interrupt.cancel();
+    });
+}
+
+/// For commands that rent nothing: Ctrl-C and SIGTERM end them at once.
+fn end_on_signals(told: &'static str) {
+    on_signals(move || {
+        complain(told);
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+}
+
+/// Calls `signalled` with every Ctrl-C and every SIGTERM (CI, `timeout`, docker and systemd send it). In
+/// a thread and a runtime of its own: a paused clock never waits for a signal.
+fn on_signals(mut signalled: impl FnMut() + Send + 'static) {
+    let (listening, begun) = std::sync::mpsc::sync_channel::<()>(1);
     let watch = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build();
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if interrupt.is_cancelled() {
-                    complain("aborted; whatever is rented stays rented");
-                    std::process::exit(i32::from(INTERRUPTED));
-                }
-                complain("stopping; once more to abort");
-                interrupt.cancel();
+            let Ok(mut signals) = Signals::listen() else {
+                return;
+            };
+            drop(listening);
+            while signals.next().await {
+                signalled();
             }
         });
     };
-    // Without it Ctrl-C ends the process, as it does everywhere.
-    drop(
-        std::thread::Builder::new()
-            .name("interrupts".into())
-            .spawn(watch),
-    );
+    // Without it a signal ends the process, as it does everywhere.
+    if std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(watch)
+        .is_ok()
+    {
+        // Nothing is sent: it ends when the thread listens, or cannot.
+        let _ = begun.recv();
+    }
+}
+
+#[cfg(unix)]
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Signals(
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        ))
+    }
+
+    /// Waits for one; `false` when none can come any more.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            signal = self.0.recv() => signal.is_some(),
+            signal = self.1.recv() => signal.is_some(),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> bool {
+        tokio::signal::ctrl_c().await.is_ok()
+    }
 }
 
 fn say(text: &str) {

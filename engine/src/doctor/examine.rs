@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use golem_wire::activity::ActivityState;
-use golem_wire::market::Agreement;
+use golem_wire::market::{Agreement, AgreementState};
 use golem_wire::payment::{Allocation, DebitNote};
 use golem_wire::{ActivityId, AgreementId, Glm};
 use indexmap::{IndexMap, IndexSet};
@@ -20,6 +20,16 @@ use crate::settle::observe::{self, Known, is_open};
 use crate::settle::{
     Documents, OPEN_STATES, Observed, Observer, Owner, Scope, Standing, plan, standing,
 };
+
+/// The states of agreements that belong to a session.
+const CONFIRMED_STATES: [AgreementState; 6] = [
+    AgreementState::Pending,
+    AgreementState::Approved,
+    AgreementState::Terminated,
+    AgreementState::Expired,
+    AgreementState::Cancelled,
+    AgreementState::Rejected,
+];
 
 /// What was read, besides the findings.
 #[derive(Debug, Default)]
@@ -39,6 +49,26 @@ impl Doctor {
     /// Cancel-safe: it only reads.
     pub async fn examine(&self) -> Result<Findings, Error> {
         Ok(self.look().await?.findings)
+    }
+
+    /// Whether any agreement in any state is of the session that was asked for; `true` when none was.
+    ///
+    /// # Errors
+    /// [`Error::Api`] when the daemon does not answer.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: it only reads.
+    pub async fn knows_session(&self) -> Result<bool, Error> {
+        let Some(session) = self.session.as_deref() else {
+            return Ok(true);
+        };
+        for state in CONFIRMED_STATES {
+            let listed = self.rest.market().agreements(&state, Some(session)).await?;
+            if !listed.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(super) fn open_state(&self) -> Option<OpenState> {

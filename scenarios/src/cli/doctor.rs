@@ -2,7 +2,7 @@
 //! Owns: arguments, output and the answer as an exit code. Does not own: looking and settling, which
 //! are the engine's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use golem_engine::doctor::{Doctor, Findings, Settled};
@@ -55,11 +55,7 @@ async fn perform(args: &DoctorArgs, say: &mut (dyn FnMut(&str) + Send)) -> Resul
     let wait = std::time::Duration::from_secs(args.invoice_wait);
     let mut builder = Doctor::builder().invoice_wait(wait);
     if let Some(path) = &args.journal {
-        if !path.exists() {
-            return Err(Error::Doctor {
-                reason: format!("there is no journal {}", path.display()),
-            });
-        }
+        check_file(path)?;
         builder = if args.clean {
             builder.journal(SqliteJournal::open(path).map_err(|error| failed(&error))?)
         } else {
@@ -74,6 +70,17 @@ async fn perform(args: &DoctorArgs, say: &mut (dyn FnMut(&str) + Send)) -> Resul
     }
     let doctor = builder.connect().await.map_err(|error| failed(&error))?;
     let findings = doctor.examine().await.map_err(|error| failed(&error))?;
+    if let Some(session) = args.session.as_deref().filter(|_| findings.is_empty())
+        && !doctor
+            .knows_session()
+            .await
+            .map_err(|error| failed(&error))?
+    {
+        super::complain(&format!(
+            "there is no session `{session}` at this daemon: no agreement is, or was, of it; \
+             without --session all that left something are listed"
+        ));
+    }
     if !args.clean {
         show(args, &findings, say)?;
         return Ok(findings.is_empty());
@@ -99,6 +106,20 @@ async fn perform(args: &DoctorArgs, say: &mut (dyn FnMut(&str) + Send)) -> Resul
         say(&format!("{settled}\n"));
     }
     Ok(settled.is_clean())
+}
+
+/// A journal is a file; opening a pipe would wait for whoever writes to it.
+fn check_file(path: &Path) -> Result<(), Error> {
+    let reason = match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => return Ok(()),
+        Ok(found) if found.is_dir() => format!("{} is a folder, not a journal", path.display()),
+        Ok(_) => format!("{} is not a file, so not a journal", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("there is no journal {}", path.display())
+        }
+        Err(error) => format!("cannot read the journal {}: {error}", path.display()),
+    };
+    Err(Error::Doctor { reason })
 }
 
 fn show(

@@ -356,6 +356,7 @@ fn the_command_cleans_what_a_dead_process_left_and_says_each_step() {
     );
     let (code, text) = doctor(&url, &["--session", "another"]);
     assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("there is no session `another`"), "{text}");
     let (code, text) = doctor(&url, &["--journal", journal_arg, "--clean"]);
     assert_eq!(code, Some(0), "{text}");
     for step in [
@@ -374,4 +375,23 @@ fn the_command_cleans_what_a_dead_process_left_and_says_each_step() {
 
     let (code, text) = doctor("http://127.0.0.1:1", &[]);
     assert_eq!(code, Some(2), "{text}");
+}
+
+#[test]
+fn what_is_no_file_is_not_read_as_a_journal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    for (path, words) in [
+        (pipe.as_path(), "not a file"),
+        (folder.path(), "is a folder"),
+    ] {
+        for more in [&[][..], &["--clean"]] {
+            let arguments = [&["--journal", path.to_str().expect("text")], more].concat();
+            let (code, text) = doctor("http://127.0.0.1:1", &arguments);
+            assert_eq!(code, Some(2), "{text}");
+            assert!(text.contains(words), "{text}");
+        }
+    }
 }

@@ -1,0 +1,101 @@
+//! The command `rehearse` as scripts, CI and people meet it: signals, exit codes, and whose files it touches.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn rehearse(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rehearse"));
+    command.current_dir(folder).env_remove("RUST_LOG");
+    command
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs it with these arguments; exit code, standard output, standard error.
+fn told(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = rehearse(folder).args(arguments).output().expect("it runs");
+    (status.code(), text(&stdout), text(&stderr))
+}
+
+const MINUTE: &str = "\
+name: minute
+time: {mode: real}
+providers: [{name: alice}]
+service: {name: simple-service, duration: 1m, stats_every: 1s, plot_every: 1m}
+";
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_told_to_end_by_sigterm_stops_settles_and_ends_with_130() {
+    let folder = folder();
+    fs::write(folder.path().join("minute.yaml"), MINUTE).expect("written");
+    let mut run = rehearse(folder.path())
+        .args(["run", "minute.yaml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stderr = BufReader::new(run.stderr.take().expect("piped"));
+    let mut lines = stderr.lines().map_while(Result::ok);
+    let running = lines.find(|line| line.contains(" running"));
+    assert!(running.is_some(), "the instance does not run");
+    let told = Command::new("kill")
+        .args(["-TERM", &run.id().to_string()])
+        .status();
+    assert!(told.expect("kill runs").success());
+    assert!(
+        lines.any(|line| line.contains("stopping; once more to abort")),
+        "no word of it"
+    );
+    lines.for_each(drop);
+    let ended = run.wait_with_output().expect("it ends");
+    let summary = text(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(130), "{summary}");
+    assert!(summary.contains("nothing is left open"), "{summary}");
+    assert!(summary.contains("1 invoices paid"), "{summary}");
+}
+
+#[test]
+fn a_run_that_cannot_begin_ends_with_2_and_the_reason() {
+    let folder = folder();
+    let write =
+        |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    write(
+        "poor.yaml",
+        &format!("{MINUTE}requestor: {{budget: 5, funds: 1}}\n"),
+    );
+    write("wrong.yaml", "name: [\n");
+    write("a-file", "");
+    for (arguments, reason) in [
+        (&["run", "poor.yaml"][..], "5 GLM wanted"),
+        (&["run", "wrong.yaml"], "wrong.yaml:"),
+        (&["run", "missing.yaml"], "missing.yaml"),
+        (&["run", "simple-servcie"], "did you mean `simple-service`?"),
+        (&["run", "hello-tasks", "--out", "a-file"], "a-file"),
+        (
+            &["run", "hello-tasks", "--out", "a-file/in-it"],
+            "a-file/in-it",
+        ),
+        (&["sweep", "missing.yaml"], "missing.yaml"),
+        (&["image", "a-file"], "a-file"),
+    ] {
+        let (code, stdout, stderr) = told(folder.path(), arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stdout}{stderr}");
+        assert!(
+            stdout.contains(reason) || stderr.contains(reason),
+            "{arguments:?}: {stdout}{stderr}"
+        );
+    }
+}
