@@ -1,7 +1,7 @@
 //! The output folder of a run. Owns: which folder may be used and what in it may be replaced.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::outcome::FileOutcome;
@@ -14,35 +14,65 @@ pub(crate) const REPORT: &str = "report.json";
 /// Where downloads go.
 const FILES: &str = "files";
 
-/// The output folder of one run.
-#[derive(Clone, Debug)]
+/// Locked while a run uses the folder; holds the names of the files that the run wrote.
+const MARK: &str = ".rehearse";
+/// How the first line of every journal begins.
+const FIRST_LINE: &[u8] = br#"{"from":"stage""#;
+
+/// The output folder of one run, which is its own until this is dropped.
+#[derive(Debug)]
 pub(crate) struct Output {
     folder: PathBuf,
+    mark: File,
 }
 
 impl Output {
-    /// Makes the folder, or takes over that of an earlier run, whose files are removed. A folder with
-    /// anything else in it is refused.
+    /// Makes the folder, or takes over that of an earlier run, whose files are removed. A folder that
+    /// another run is using, or with anything in it that no run wrote, is refused and left as it is.
     pub(crate) fn prepare(folder: &Path) -> Result<Output, Error> {
         let failed = |error: io::Error| Error::Output {
             path: folder.to_owned(),
             reason: error.to_string(),
         };
+        let refused = |reason: String| Error::Output {
+            path: folder.to_owned(),
+            reason,
+        };
         fs::create_dir_all(folder).map_err(failed)?;
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            entries.push(entry.map_err(failed)?.file_name());
+        if let Some(foreign) = foreign_entry(folder).map_err(failed)? {
+            return Err(refused(format!(
+                "it holds `{foreign}`, so it is not the output of an earlier run; choose another with --out"
+            )));
         }
-        let ours =
-            |name: &&std::ffi::OsString| *name == JOURNAL || *name == REPORT || *name == FILES;
-        if let Some(foreign) = entries.iter().find(|name| !ours(name)) {
-            return Err(Error::Output {
-                path: folder.to_owned(),
-                reason: format!(
-                    "it holds `{}`, so it is not the output of an earlier run; choose another with --out",
-                    foreign.display()
-                ),
-            });
+        let mut mark = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join(MARK))
+            .map_err(failed)?;
+        match mark.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(refused(
+                    "another run is using it; choose another with --out".into(),
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let mut list = String::new();
+        mark.read_to_string(&mut list).map_err(failed)?;
+        let known: Vec<String> = serde_json::from_str(&list).unwrap_or_default();
+        let files = folder.join(FILES);
+        let mut unknown = names_below(&files).map_err(failed)?;
+        unknown.retain(|name| !known.contains(name));
+        // A run that was killed wrote no list, but it wrote down what it received.
+        forget_mentioned(&mut unknown, &folder.join(JOURNAL)).map_err(failed)?;
+        if let Some(foreign) = unknown.first() {
+            return Err(refused(format!(
+                "`{FILES}/{foreign}` in it is not known to be of an earlier run, and a run would delete it; \
+                 move it away, or choose another folder with --out"
+            )));
         }
         for file in [JOURNAL, REPORT] {
             let path = folder.join(file);
@@ -50,15 +80,13 @@ impl Output {
                 fs::remove_file(&path).map_err(failed)?;
             }
         }
-        let files = folder.join(FILES);
-        match files.symlink_metadata() {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&files).map_err(failed)?,
-            Ok(_) => fs::remove_file(&files).map_err(failed)?,
-            Err(_) => {}
+        if files.symlink_metadata().is_ok() {
+            fs::remove_dir_all(&files).map_err(failed)?;
         }
         fs::create_dir(&files).map_err(failed)?;
         Ok(Output {
             folder: folder.to_owned(),
+            mark,
         })
     }
 
@@ -98,6 +126,98 @@ impl Output {
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
     }
+}
+
+impl Drop for Output {
+    /// Writes down which files are the run's, so that the next one may remove them. Where that fails
+    /// the next one refuses the folder.
+    fn drop(&mut self) {
+        let Ok(names) = names_below(&self.files()) else {
+            return;
+        };
+        let list = serde_json::Value::from(names).to_string();
+        let written = self
+            .mark
+            .set_len(0)
+            .and_then(|()| self.mark.rewind())
+            .and_then(|()| self.mark.write_all(list.as_bytes()));
+        if let Err(error) = written {
+            tracing::warn!("cannot write {}: {error}", self.folder.join(MARK).display());
+        }
+    }
+}
+
+/// What in a folder is not the output of a run, if anything is.
+fn foreign_entry(folder: &Path) -> io::Result<Option<String>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let ours = match name.to_str() {
+            Some(JOURNAL) => kind.is_file() && is_journal(&entry.path())?,
+            Some(REPORT) => kind.is_file() && is_report(&entry.path())?,
+            Some(MARK) => kind.is_file(),
+            Some(FILES) => kind.is_dir(),
+            _ => false,
+        };
+        if !ours {
+            return Ok(Some(name.display().to_string()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it begins as journals do, or is one that nothing was written to.
+fn is_journal(path: &Path) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    let length = FIRST_LINE.len() as u64;
+    File::open(path)?.take(length).read_to_end(&mut begin)?;
+    Ok(begin.is_empty() || begin == FIRST_LINE)
+}
+
+/// Whether it is a report, or one that could not be written.
+fn is_report(path: &Path) -> io::Result<bool> {
+    let text = fs::read(path)?;
+    let report = serde_json::from_slice::<serde_json::Value>(&text);
+    Ok(text.is_empty() || report.is_ok_and(|report| report.get("journal_sha256").is_some()))
+}
+
+/// The files below a folder, in folders below it as well, by name; none where there is no folder.
+fn names_below(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        let entries = match fs::read_dir(&current) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                let path = entry.path();
+                let name = path.strip_prefix(folder).unwrap_or(&path);
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Leaves the names that the journal of an earlier run does not mention.
+fn forget_mentioned(names: &mut Vec<String>, journal: &Path) -> io::Result<()> {
+    if names.is_empty() || !journal.is_file() {
+        return Ok(());
+    }
+    for line in BufReader::new(File::open(journal)?).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        names.retain(|name| {
+            !line.contains(&format!("\"{name}\"")) && !line.contains(&format!("/{name}\""))
+        });
+    }
+    Ok(())
 }
 
 /// Whether the bytes are a whole PNG: the signature, then chunks with right checksums from `IHDR` to
@@ -182,9 +302,56 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let output = Output::prepare(folder.path()).expect("usable");
         fs::write(output.files().join("old.png"), "old").expect("written");
-        fs::write(output.journal(), "old").expect("written");
+        fs::write(output.journal(), FIRST_LINE).expect("written");
+        drop(output);
         let output = Output::prepare(folder.path()).expect("usable again");
         assert_eq!(output.downloads().expect("a listing"), []);
         assert!(!output.journal().exists());
+    }
+
+    #[test]
+    fn what_no_run_wrote_is_never_deleted() {
+        for (name, content) in [
+            ("files/thesis.txt", "…"),
+            ("files/photos/me.png", "…"),
+            ("files", "a file of my own"),
+            ("report.json", "{\"quarter\": 3}"),
+            ("journal.jsonl", "Dear diary"),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join(name);
+            if name != "files" {
+                drop(Output::prepare(folder.path()).expect("usable"));
+            }
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(&path, content).expect("written");
+            let error = Output::prepare(folder.path()).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains("--out"), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("there"), content);
+        }
+    }
+
+    #[test]
+    fn files_of_a_run_that_was_killed_are_known_by_its_journal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join(FILES)).expect("made");
+        fs::write(folder.path().join("files/1.png"), "half").expect("written");
+        let line = "{\"from\":\"stage\"}\n{\"event\":\"plot\",\"file\":\"1.png\"}\n";
+        fs::write(folder.path().join(JOURNAL), line).expect("written");
+        Output::prepare(folder.path()).expect("usable");
+    }
+
+    #[test]
+    fn a_second_run_with_the_same_folder_is_refused_while_the_first_uses_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Output::prepare(folder.path()).expect("usable");
+        fs::write(first.files().join("mine.png"), "mine").expect("written");
+        let error = Output::prepare(folder.path())
+            .expect_err("in use")
+            .to_string();
+        assert!(error.contains("another run is using it"), "{error}");
+        assert!(first.files().join("mine.png").exists());
+        drop(first);
+        Output::prepare(folder.path()).expect("free again");
     }
 }
