@@ -38,6 +38,9 @@ macro_rules! events {
         }
 
         impl EventKind {
+            /// The names of all events.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+
             /// The name of the event.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$name { .. } => stringify!($name),)+ }

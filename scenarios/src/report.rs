@@ -10,7 +10,7 @@ use std::time::Duration;
 use golem_wire::Glm;
 use serde::Serialize;
 
-use self::outcome::Outcome;
+use self::outcome::{Cause, FaultOutcome, Outcome};
 use self::verdict::Verdict;
 use crate::backend::Backend;
 use crate::language::values::Span;
@@ -46,24 +46,57 @@ pub struct Report {
     pub expectations: Vec<Verdict>,
     /// Laws that were broken.
     pub violations: Vec<String>,
-    /// What is left open.
+    /// What is left open and should not be.
     pub open: Vec<String>,
+    /// What is left open as the scenario expects.
+    pub open_as_expected: Vec<String>,
+    /// The instances that failed, each with its reason.
+    pub failed_instances: Vec<FailedInstance>,
+    /// What went wrong at providers, the most frequent first.
+    pub causes: Vec<Cause>,
+    /// Steps of the timeline that were performed.
+    pub steps: Vec<String>,
+    /// Faults of the simulated network, and how many requests each hit.
+    pub faults: Vec<FaultOutcome>,
 }
 
-/// Instances that a summary lists one by one.
+/// An instance that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedInstance {
+    /// Its name.
+    pub instance: String,
+    /// The last provider it ran on.
+    pub provider: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Items that a summary lists one by one; instances that failed are all listed.
 const LISTED: usize = 12;
 
 impl Report {
     pub(crate) fn new(
         (scenario, seed, backend): (&str, u64, Backend),
         outcome: &Outcome,
-        expectations: Vec<Verdict>,
+        (expectations, open_as_expected): (Vec<Verdict>, Vec<String>),
         journal_sha256: String,
         wall: Duration,
     ) -> Report {
+        let open = outcome.open.iter();
+        let open: Vec<String> = open
+            .filter(|item| !open_as_expected.contains(item))
+            .cloned()
+            .collect();
         let fine = expectations.iter().all(|verdict| verdict.ok)
             && outcome.violations.is_empty()
-            && outcome.open.is_empty();
+            && open.is_empty();
+        let failed = outcome.instances.iter().filter_map(|instance| {
+            Some(FailedInstance {
+                instance: instance.name.clone(),
+                provider: instance.provider.clone(),
+                reason: instance.failure.clone()?,
+            })
+        });
         let seconds = |duration: Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
         Report {
             scenario: scenario.into(),
@@ -80,7 +113,12 @@ impl Report {
             cost: outcome.cost.normalized(),
             expectations,
             violations: outcome.violations.clone(),
-            open: outcome.open.clone(),
+            open,
+            open_as_expected,
+            failed_instances: failed.collect(),
+            causes: outcome.causes.clone(),
+            steps: outcome.steps.clone(),
+            faults: outcome.faults.clone(),
         }
     }
 
@@ -108,6 +146,7 @@ impl Report {
             self.backend.name()
         )?;
         self.write_instances(out, outcome)?;
+        self.write_disturbances(out)?;
         if !outcome.task_results.is_empty() {
             writeln!(out, "\n  {} task results", outcome.task_results.len())?;
             for result in outcome.task_results.iter().take(LISTED) {
@@ -154,7 +193,13 @@ impl Report {
                 "nothing is left open"
             }
         };
-        listed(out, nothing_open, "left open", &self.open)?;
+        for item in &self.open_as_expected {
+            writeln!(out, "  ✓ left open, as expected: {item}")?;
+        }
+        match self.open_as_expected.is_empty() {
+            true => listed(out, nothing_open, "left open", &self.open)?,
+            false => listed(out, "nothing else is left open", "left open", &self.open)?,
+        }
         writeln!(
             out,
             "\n  journal {folder}/{} sha256 {}",
@@ -178,7 +223,11 @@ impl Report {
             .max()
             .unwrap_or(0);
         writeln!(out, "\n  {:<width$}  {:<16} states", "instance", "provider")?;
-        for instance in outcome.instances.iter().take(LISTED) {
+        // The failed ones first, and all of them.
+        let (failed, healthy): (Vec<_>, Vec<_>) =
+            outcome.instances.iter().partition(|i| i.failure.is_some());
+        let shown = LISTED.saturating_sub(failed.len());
+        for instance in failed.iter().chain(healthy.iter().take(shown)) {
             let (name, provider) = (&instance.name, instance.provider.as_deref().unwrap_or("-"));
             writeln!(
                 out,
@@ -189,7 +238,41 @@ impl Report {
                 writeln!(out, "  {:<width$}  {:<16} {failure}", "", "")?;
             }
         }
-        more(out, outcome.instances.len())
+        match healthy.len().checked_sub(shown) {
+            Some(rest) if rest > 0 => writeln!(out, "  … and {rest} more, none of which failed"),
+            _ => Ok(()),
+        }
+    }
+
+    /// What went wrong, and what was done to the network on purpose.
+    fn write_disturbances(&self, out: &mut String) -> std::fmt::Result {
+        if !self.causes.is_empty() {
+            writeln!(out, "\n  what went wrong, by provider")?;
+            for cause in self.causes.iter().take(LISTED) {
+                let Cause {
+                    provider,
+                    reason,
+                    times,
+                } = cause;
+                writeln!(out, "  {provider:<20} {times} × {}", reason.trim_end())?;
+            }
+            more(out, self.causes.len())?;
+        }
+        if !self.steps.is_empty() {
+            writeln!(out, "\n  timeline")?;
+            for step in self.steps.iter().take(LISTED) {
+                writeln!(out, "  {step}")?;
+            }
+            more(out, self.steps.len())?;
+        }
+        if !self.faults.is_empty() {
+            writeln!(out, "\n  faults")?;
+            for fault in self.faults.iter().take(LISTED) {
+                writeln!(out, "  {:<20} {} requests hit", fault.name, fault.hits)?;
+            }
+            more(out, self.faults.len())?;
+        }
+        Ok(())
     }
 }
 
@@ -235,7 +318,7 @@ mod tests {
         let report = Report::new(
             about,
             &Outcome::default(),
-            vec![],
+            (vec![], vec![]),
             "00".into(),
             Duration::ZERO,
         );
@@ -263,6 +346,11 @@ mod tests {
             "expectations",
             "violations",
             "open",
+            "open_as_expected",
+            "failed_instances",
+            "causes",
+            "steps",
+            "faults",
         ];
         promised.sort();
         assert_eq!(keys, promised);
@@ -302,7 +390,13 @@ mod tests {
             found: "2".into(),
         }];
         let about = ("trial", 1, Backend::Memory);
-        let report = Report::new(about, &outcome, verdicts, "00ff".into(), Duration::ZERO);
+        let report = Report::new(
+            about,
+            &outcome,
+            (verdicts, vec![]),
+            "00ff".into(),
+            Duration::ZERO,
+        );
         insta::assert_snapshot!(report.summary(&outcome, "out"), @r#"
 
         trial · memory · seed 1 · 1h 01m 40s of virtual time in 0.00 s
@@ -334,12 +428,57 @@ mod tests {
             ..Outcome::default()
         };
         let about = ("trial", 1, Backend::Memory);
-        let report = Report::new(about, &outcome, vec![], "00".into(), Duration::ZERO);
+        let report = Report::new(
+            about,
+            &outcome,
+            (vec![], vec![]),
+            "00".into(),
+            Duration::ZERO,
+        );
         assert!(!report.ok);
         assert!(
             report
                 .summary(&outcome, "out")
                 .contains("left open: activity a1")
+        );
+    }
+
+    #[test]
+    fn failed_instances_come_first_and_are_all_listed_with_the_causes_by_provider() {
+        let instance = |n: usize| InstanceOutcome {
+            name: format!("clock-{n}"),
+            states: vec!["pending".into(), "running".into()],
+            failure: (n > 20).then(|| format!("reason {n}")),
+            ..InstanceOutcome::default()
+        };
+        let outcome = Outcome {
+            instances: (1..=40).map(instance).collect(),
+            causes: vec![Cause {
+                provider: "alice".into(),
+                reason: "runtime not found".into(),
+                times: 9,
+            }],
+            steps: vec!["die of bob at 10m 00s".into()],
+            faults: vec![FaultOutcome {
+                name: "slow".into(),
+                hits: 3,
+            }],
+            ..Outcome::default()
+        };
+        let about = ("trial", 1, Backend::Memory);
+        let verdicts = (vec![], vec![]);
+        let report = Report::new(about, &outcome, verdicts, "00".into(), Duration::ZERO);
+        assert_eq!(report.failed_instances.len(), 20);
+        let summary = report.summary(&outcome, "out");
+        for n in 21..=40 {
+            assert!(summary.contains(&format!("reason {n}")), "{summary}");
+        }
+        for words in ["9 × runtime not found", "die of bob", "3 requests hit"] {
+            assert!(summary.contains(words), "{summary}");
+        }
+        assert!(
+            summary.contains("and 20 more, none of which failed"),
+            "{summary}"
         );
     }
 }

@@ -23,7 +23,7 @@ use crate::language::Scenario;
 use crate::report::Report;
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
-use crate::report::verdict::judge;
+use crate::report::verdict::{expected_open, judge};
 use crate::stage::{self, Layer};
 use crate::workload::Workloads;
 
@@ -70,6 +70,10 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         Backend::Memory => scenario.clone(),
         Backend::Http | Backend::Yagna => scenario.as_in_real_time(),
     };
+    if backend == Backend::Yagna {
+        scenario.check_real_network()?;
+    }
+    options.workloads.check(&scenario)?;
     let folder = options
         .out
         .clone()
@@ -95,11 +99,12 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
     drop(runtime);
 
     let verdicts = judge(&scenario, backend, &remains.outcome);
+    let (expected, _) = expected_open(&scenario, &remains.outcome);
     let name = scenario.name.value.as_str();
     let report = Report::new(
         (name, seed, backend),
         &remains.outcome,
-        verdicts,
+        (verdicts, expected),
         remains.sha256,
         begin.elapsed(),
     );

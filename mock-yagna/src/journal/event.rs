@@ -272,3 +272,75 @@ pub enum Event {
         law: String,
     },
 }
+
+impl Event {
+    /// The names of all events, as the journal shows them.
+    pub const NAMES: &[&str] = &[
+        "demand_subscribed",
+        "demand_unsubscribed",
+        "demand_expired",
+        "offer_matched",
+        "proposal_countered",
+        "proposal_rejected",
+        "agreement_created",
+        "agreement_confirmed",
+        "agreement_approved",
+        "agreement_rejected",
+        "agreement_cancelled",
+        "agreement_expired",
+        "agreement_terminated",
+        "provider_online",
+        "provider_silent",
+        "behaviour_changed",
+        "provider_died",
+        "fault_added",
+        "fault_lifted",
+        "fault_hit",
+        "daemon_restarted",
+        "activity_created",
+        "activity_destroyed",
+        "exe_unit_killed",
+        "batch_started",
+        "command_finished",
+        "network_created",
+        "network_removed",
+        "allocation_created",
+        "allocation_amended",
+        "allocation_released",
+        "debit_note_issued",
+        "debit_note_accepted",
+        "invoice_issued",
+        "invoice_accepted",
+        "invoice_rejected",
+        "invoice_settled",
+        "law_broken",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_names_has_every_event() {
+        let source = include_str!("event.rs");
+        let (_, body) = source.split_once("pub enum Event {").expect("the enum");
+        let (body, _) = body.split_once("\n}\n").expect("its end");
+        let variants = body.lines().filter_map(|line| {
+            let name = line.strip_prefix("    ")?;
+            name.starts_with(|c: char| c.is_ascii_uppercase())
+                .then(|| name.trim_end_matches([' ', '{', ',']))
+        });
+        let snake = |name: &str| {
+            let mut text = String::new();
+            for c in name.chars() {
+                if c.is_ascii_uppercase() && !text.is_empty() {
+                    text.push('_');
+                }
+                text.push(c.to_ascii_lowercase());
+            }
+            text
+        };
+        assert_eq!(variants.map(snake).collect::<Vec<_>>(), Event::NAMES);
+    }
+}

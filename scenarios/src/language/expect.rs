@@ -1,13 +1,14 @@
 //! Expectations: what a scenario claims about its run. Whether it came true is judged in
 //! `report::verdict`.
 //!
-//! That nothing is left open and no law of the ledger is broken is expected of every run and need
-//! not be written down.
+//! That nothing is left open (but for `left_open`), that no law of the ledger is broken, that every
+//! instance ran and every task gave a result is expected of every run and need not be written down.
 
 use std::fmt;
 
 use golem_wire::Glm;
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::values::{Count, Span};
 
@@ -47,6 +48,19 @@ pub enum Expectation {
     Event(EventCount),
     /// The network recorded an event so often.
     NetworkEvent(EventCount),
+    /// What may stay open: so many agreements, with what belongs to them, and nothing else.
+    LeftOpen(LeftOpen),
+}
+
+/// Agreements that are lost for good.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOpen {
+    /// How many.
+    pub agreements: Count,
+    /// With whom; absent: with anybody.
+    #[serde(default)]
+    pub provider: Option<Spanned<String>>,
 }
 
 /// An event by name, and how often.
@@ -54,7 +68,7 @@ pub enum Expectation {
 #[serde(deny_unknown_fields)]
 pub struct EventCount {
     /// Its name, as in the journal.
-    pub name: String,
+    pub name: Spanned<String>,
     /// How often.
     pub count: Count,
 }
@@ -63,6 +77,8 @@ pub struct EventCount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
+    /// Ordered: it need not even be started.
+    Pending,
     /// Being started.
     Starting,
     /// At work.
@@ -77,6 +93,7 @@ impl StateName {
     /// As in events.
     pub fn name(self) -> &'static str {
         match self {
+            StateName::Pending => "pending",
             StateName::Starting => "starting",
             StateName::Running => "running",
             StateName::Stopping => "stopping",
@@ -102,10 +119,25 @@ impl fmt::Display for Expectation {
             Self::CostAtMost(amount) => write!(f, "cost of at most {amount} GLM"),
             Self::EndsWithin(span) => write!(f, "over within {span}"),
             Self::ErrorContains(text) => write!(f, "an error that says `{text}`"),
-            Self::Event(event) => write!(f, "{} × {} from the engine", event.count, event.name),
-            Self::NetworkEvent(event) => {
-                write!(f, "{} × {} on the network", event.count, event.name)
+            Self::Event(event) => {
+                write!(f, "{} × {} from the engine", event.count, event.name.value)
             }
+            Self::NetworkEvent(event) => {
+                write!(f, "{} × {} on the network", event.count, event.name.value)
+            }
+            Self::LeftOpen(LeftOpen {
+                agreements,
+                provider: Some(provider),
+            }) => write!(
+                f,
+                "{} agreements with {} left open, and nothing else",
+                agreements, provider.value
+            ),
+            Self::LeftOpen(left) => write!(
+                f,
+                "{} agreements left open, and nothing else",
+                left.agreements
+            ),
         }
     }
 }

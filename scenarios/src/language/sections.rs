@@ -58,24 +58,23 @@ pub struct Requestor {
     /// Most that may be spent, in GLM.
     pub budget: Spanned<Glm>,
     /// Subnet in which it looks for providers.
-    pub subnet: String,
+    pub subnet: Spanned<String>,
     /// Money that its simulated wallet holds, in GLM.
-    pub funds: Glm,
+    pub funds: Spanned<Glm>,
     /// When a search without any agreement is given up.
     pub no_offers_timeout: Option<Span>,
     /// The key it shows to the simulated daemon, which knows `rehearsal` only.
-    pub app_key: String,
+    pub app_key: Spanned<String>,
 }
 
 impl Default for Requestor {
     fn default() -> Self {
-        let budget = Glm::new(Decimal::TEN);
         Requestor {
-            budget: Spanned::new(budget, Location::UNKNOWN, Location::UNKNOWN),
-            subnet: public(),
-            funds: Glm::new(Decimal::ONE_THOUSAND),
+            budget: unwritten(Glm::new(Decimal::TEN)),
+            subnet: unwritten(SUBNET.into()),
+            funds: unwritten(Glm::new(Decimal::ONE_THOUSAND)),
             no_offers_timeout: None,
-            app_key: APP_KEY.into(),
+            app_key: unwritten(APP_KEY.into()),
         }
     }
 }
@@ -278,14 +277,15 @@ fn yes() -> bool {
     true
 }
 
-fn public() -> String {
-    SUBNET.into()
+/// A default: it stands nowhere.
+fn unwritten<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN)
 }
 
 fn one_instance() -> Spanned<u32> {
-    Spanned::new(1, Location::UNKNOWN, Location::UNKNOWN)
+    unwritten(1)
 }
 
 fn ten_seconds() -> Spanned<Span> {
-    Spanned::new(Span::seconds(10), Location::UNKNOWN, Location::UNKNOWN)
+    unwritten(Span::seconds(10))
 }

@@ -141,3 +141,120 @@ fn real_time_replaces_what_would_take_hours() {
     );
     assert_eq!(real.expect, [Expectation::AllTerminated]);
 }
+
+#[test]
+fn names_and_numbers_that_there_cannot_be_are_refused_where_they_stand() {
+    let expecting = |claim: &str| with("all_terminated", claim);
+    for (claim, place, words) in [
+        (
+            "event: {name: TaskFaild, count: 0}",
+            "12:19",
+            "unknown event `TaskFaild`",
+        ),
+        (
+            "event: {name: ScriptFinshed, count: 0}",
+            "12:19",
+            "did you mean `ScriptFinished`?",
+        ),
+        (
+            "network_event: {name: fault_aded, count: 2}",
+            "12:27",
+            "did you mean `fault_added`?",
+        ),
+        (
+            "agreements: {at_least: 5, at_most: 2}",
+            "12:",
+            "`at_least` is 5, above `at_most`, which is 2",
+        ),
+        ("tasks: {}", "12:", "a count needs a number"),
+        (
+            "left_open: {agreements: 1, provider: alise}",
+            "12:",
+            "did you mean `alice`?",
+        ),
+    ] {
+        let error = expecting(claim);
+        assert!(error.starts_with(&format!("trial.yaml:{place}")), "{error}");
+        assert!(error.contains(words), "{error}");
+    }
+    for (lines, place, words) in [
+        (
+            "requestor: {funds: -1}\n",
+            "15:20",
+            "funds of -1 GLM are negative",
+        ),
+        ("requestor: {app_key: ''}\n", "15:22", "`app_key` is empty"),
+        ("requestor: {subnet: ''}\n", "15:21", "`subnet` is empty"),
+        (
+            "faults:\n  - {name: slow, do: {delay: 1s}}\n  - {name: slow, do: reset}\n",
+            "17:",
+            "a second fault `slow`; the first is in line 16",
+        ),
+    ] {
+        let error = message(&format!("{GOOD}{lines}"));
+        assert!(error.starts_with(&format!("trial.yaml:{place}")), "{error}");
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn what_only_a_simulated_network_can_do_is_listed_before_anything_is_rented_on_a_real_one() {
+    let text = GOOD.replace(
+        "{name: alice}",
+        "{name: alice, behaviour: {reject_first: 1}}",
+    ) + "faults: [{name: slow, do: {delay: 1s}}]\n";
+    let text = text.replace(
+        "- all_terminated",
+        "- network_event: {name: fault_added, count: 1}",
+    );
+    let error = parse(&text).expect("valid").check_real_network();
+    let error = error.expect_err("refused").to_string();
+    for words in [
+        "trial.yaml:",
+        "`terminate-agreement` in line 10",
+        "fault in line 15",
+        "`behaviour` of provider `alice`",
+        "`network_event` fault_added",
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let live = catalog::get("simple-service").expect("valid");
+    live.as_in_real_time()
+        .check_real_network()
+        .expect("nothing special");
+}
+
+/// The blocks of a page in this language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let parts = page.split(fence.as_str()).skip(1);
+    let blocks = parts.filter_map(|part| part.split_once("\n```"));
+    blocks.map(|(block, _)| block).collect()
+}
+
+#[test]
+fn every_example_of_the_pages_is_read_with_each_of_its_alternatives() {
+    let pages = [
+        include_str!("../../README.md"),
+        include_str!("../../../README.md"),
+    ];
+    let examples: Vec<&str> = pages.iter().flat_map(|page| blocks(page, "yaml")).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let scenario = parse(example).expect(example);
+        for backend in [Backend::Memory, Backend::Http] {
+            let image = crate::workload::Workloads::default().image(&scenario, backend);
+            assert!(image.is_ok(), "{example}");
+        }
+        let image = example.lines().find(|line| line.starts_with("image:"));
+        let alternatives = example.lines().filter_map(|line| {
+            let line = line.strip_prefix("# ")?;
+            // A folder has to be there.
+            (line.starts_with("image:") && !line.contains("folder")).then_some(line)
+        });
+        for other in alternatives {
+            let changed = example.replacen(image.expect("an image"), other, 1);
+            parse(&changed).expect(other);
+        }
+    }
+}

@@ -3,13 +3,16 @@
 //! Does not own: what a step of the timeline cannot mean (`step`), what providers draw
 //! (`mock_yagna::network_file`), which workloads there are (`workload`).
 
+mod expectations;
+mod network;
 mod step;
 
 use std::time::Duration;
 
 use golem_wire::Glm;
+use indexmap::IndexMap;
 use mock_yagna::network_file;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::values::Span;
 use super::{ImageSource, Scenario};
@@ -35,16 +38,47 @@ impl Scenario {
                 format!("a budget of {} GLM is negative", budget.value),
             ));
         }
-        for fault in &self.faults {
-            if let Err(error) = fault.value.check() {
-                return Err(self.mistake(fault.referenced, error.to_string()));
+        if self.requestor.funds.value < Glm::ZERO {
+            let funds = &self.requestor.funds;
+            let message = format!("funds of {} GLM are negative", funds.value);
+            return Err(self.mistake(funds.referenced, message));
+        }
+        for (key, text) in [
+            ("subnet", &self.requestor.subnet),
+            ("app_key", &self.requestor.app_key),
+        ] {
+            if text.value.trim().is_empty() {
+                return Err(self.mistake(text.referenced, format!("`{key}` is empty")));
             }
         }
+        self.check_faults()?;
         let names = network_file::check(&self.providers)
             .map_err(|mistake| Error::mistake(&self.origin.file, mistake))?;
+        self.check_expectations(&names)?;
         self.timeline
             .iter()
             .try_for_each(|step| self.check_step(step, &names))
+    }
+
+    fn check_faults(&self) -> Result<(), Error> {
+        let mut names: IndexMap<String, Location> = IndexMap::new();
+        for (number, fault) in self.faults.iter().enumerate() {
+            let at = fault.referenced;
+            if let Err(error) = fault.value.check() {
+                return Err(self.mistake(at, error.to_string()));
+            }
+            let usual = || format!("fault-{}", number + 1);
+            let name = fault.value.name.clone().unwrap_or_else(usual);
+            if name.trim().is_empty() {
+                return Err(self.mistake(at, "the `name` of a fault is empty"));
+            }
+            if let Some(first) = names.insert(name.clone(), at) {
+                let first = first.line();
+                let message = format!("a second fault `{name}`; the first is in line {first}");
+                return Err(self.mistake(at, message));
+            }
+        }
+        Ok(())
     }
 
     /// When the run is given up.

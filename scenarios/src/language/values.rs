@@ -34,12 +34,27 @@ impl fmt::Display for Span {
 
 /// How many of something are expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenCount")]
+pub enum Count {
+    /// So many.
+    Exactly(u64),
+    /// In a range; open ends are open.
+    Range {
+        /// At least so many.
+        at_least: Option<u64>,
+        /// At most so many.
+        at_most: Option<u64>,
+    },
+}
+
+/// A count as it is written.
+#[derive(Deserialize)]
 #[serde(
     untagged,
     deny_unknown_fields,
     expecting = "expected a number, or `{at_least: …}` and/or `{at_most: …}`"
 )]
-pub enum Count {
+enum WrittenCount {
     /// So many.
     Exactly(u64),
     /// In a range; open ends are open.
@@ -51,6 +66,27 @@ pub enum Count {
         #[serde(default)]
         at_most: Option<u64>,
     },
+}
+
+impl TryFrom<WrittenCount> for Count {
+    type Error = String;
+
+    fn try_from(written: WrittenCount) -> Result<Self, String> {
+        match written {
+            WrittenCount::Exactly(number) => Ok(Count::Exactly(number)),
+            WrittenCount::Range {
+                at_least: None,
+                at_most: None,
+            } => Err("a count needs a number, `at_least` or `at_most`".into()),
+            WrittenCount::Range {
+                at_least: Some(least),
+                at_most: Some(most),
+            } if least > most => Err(format!(
+                "`at_least` is {least}, above `at_most`, which is {most}: no number is both"
+            )),
+            WrittenCount::Range { at_least, at_most } => Ok(Count::Range { at_least, at_most }),
+        }
+    }
 }
 
 impl Count {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use golem_wire::Glm;
+use serde::Serialize;
 
 /// A service instance as it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,26 @@ pub struct ProviderOutcome {
     pub accepted: Glm,
 }
 
+/// What went wrong at a provider, and how often, also where the work was then done elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// Name of the provider.
+    pub provider: String,
+    /// Why.
+    pub reason: String,
+    /// With so many agreements.
+    pub times: u64,
+}
+
+/// A fault of the simulated network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FaultOutcome {
+    /// Its name.
+    pub name: String,
+    /// Requests that it hit.
+    pub hits: u64,
+}
+
 /// What a run left behind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -65,6 +86,16 @@ pub struct Outcome {
     pub began: bool,
     /// What made the run fail.
     pub error: Option<String>,
+    /// What went wrong at providers, the most frequent first.
+    pub causes: Vec<Cause>,
+    /// The faults of the network that were in force at the end.
+    pub faults: Vec<FaultOutcome>,
+    /// Steps of the timeline that were performed.
+    pub steps: Vec<String>,
+    /// Names of providers by the ids of their agreements.
+    pub agreement_providers: BTreeMap<String, String>,
+    /// Ids of agreements by those of their activities and invoices.
+    pub parts_of_agreements: BTreeMap<String, String>,
     /// Steps of the timeline that could not be performed.
     pub failed_steps: Vec<String>,
     /// Broken laws.
@@ -73,4 +104,24 @@ pub struct Outcome {
     pub open: Vec<String>,
     /// How long it took on the stage's clock.
     pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// The agreement that something left open is about, by the first id in its words.
+    pub(crate) fn agreement_of(&self, open: &str) -> Option<&str> {
+        let words =
+            open.split(|c: char| c.is_whitespace() || matches!(c, '`' | ',' | ':' | '(' | ')'));
+        let mut ids = words.filter(|word| !word.is_empty());
+        ids.find_map(|word| {
+            if let Some((id, _)) = self.agreement_providers.get_key_value(word) {
+                return Some(id.as_str());
+            }
+            self.parts_of_agreements.get(word).map(String::as_str)
+        })
+    }
+
+    /// Whether something left open is the budget, which is kept while something is owed.
+    pub(crate) fn is_of_the_budget(&self, open: &str) -> bool {
+        open.starts_with("allocation ") || open.starts_with("the budget ")
+    }
 }

@@ -3,12 +3,14 @@
 //! Owns: the judgement of every expectation, and of what is expected without being written. What can
 //! be claimed is `language::expect`'s, the facts are `outcome`'s.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::outcome::Outcome;
+use super::outcome::{InstanceOutcome, Outcome};
 use crate::backend::Backend;
 use crate::language::Scenario;
-use crate::language::expect::Expectation;
+use crate::language::expect::{Expectation, LeftOpen, StateName};
 use crate::language::values::{Count, Span};
 
 /// An expectation and what came of it.
@@ -38,6 +40,9 @@ pub(crate) fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) ->
             ok: outcome.error.is_none(),
             found: outcome.error.clone().unwrap_or_else(|| "no error".into()),
         });
+        if outcome.error.is_none() {
+            verdicts.extend(did_something(scenario, outcome));
+        }
         let told = outcome.error.is_some() || outcome.instances.is_empty();
         if !told && !scenario.expect.iter().any(counts_failures) {
             verdicts.push(Expectation::FailedInstances(Count::Exactly(0)).judge(outcome));
@@ -51,6 +56,71 @@ pub(crate) fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) ->
         }));
     }
     verdicts
+}
+
+/// That what was to run did run, unless the scenario says itself how far it is to come.
+fn did_something(scenario: &Scenario, outcome: &Outcome) -> Option<Verdict> {
+    let says = |claim: fn(&Expectation) -> bool| scenario.expect.iter().any(claim);
+    if let Some(tasks) = &scenario.tasks {
+        let all = Expectation::Tasks(Count::Exactly(tasks.count.value.into()));
+        let said =
+            says(|claim| matches!(claim, Expectation::Tasks(_) | Expectation::TaskResults(_)));
+        return (!said).then(|| all.judge(outcome));
+    }
+    if says(|claim| matches!(claim, Expectation::AllReached(_))) {
+        return None;
+    }
+    // Whether an instance may fail is another claim.
+    let running = StateName::Running.name();
+    let idle = |instance: &&InstanceOutcome| {
+        instance.failure.is_none() && !instance.states.iter().any(|state| state == running)
+    };
+    let idle: Vec<_> = outcome.instances.iter().filter(idle).collect();
+    let found = match (idle.first(), outcome.instances.len()) {
+        (None, 0) => "there was no instance".to_owned(),
+        (None, all) => format!("{all} instances"),
+        (Some(first), _) => format!(
+            "{} of {} did not: {} ({})",
+            idle.len(),
+            outcome.instances.len(),
+            first.name,
+            first.states.join(" → ")
+        ),
+    };
+    Some(Verdict {
+        expectation: "every instance ran or failed".into(),
+        ok: idle.is_empty() && !outcome.instances.is_empty(),
+        found,
+    })
+}
+
+/// The ids of the agreements of which something is left open, as far as a claim is about them.
+fn lost_agreements<'a>(outcome: &'a Outcome, claim: &LeftOpen) -> BTreeSet<&'a str> {
+    let open = outcome.open.iter().filter_map(|item| {
+        let id = outcome.agreement_of(item)?;
+        let provider = outcome.agreement_providers.get(id)?;
+        let wanted = claim.provider.as_ref();
+        wanted
+            .is_none_or(|wanted| wanted.value == *provider)
+            .then_some(id)
+    });
+    open.collect()
+}
+
+/// What is left open, and whether the scenario expects that.
+pub(crate) fn expected_open(scenario: &Scenario, outcome: &Outcome) -> (Vec<String>, Vec<String>) {
+    let mut lost = BTreeSet::new();
+    for claim in &scenario.expect {
+        if let Expectation::LeftOpen(claim) = claim {
+            lost.extend(lost_agreements(outcome, claim));
+        }
+    }
+    let expected = |item: &String| match outcome.agreement_of(item) {
+        Some(id) => lost.contains(id),
+        // What is kept for the payment of a lost agreement.
+        None => !lost.is_empty() && outcome.is_of_the_budget(item),
+    };
+    outcome.open.iter().cloned().partition(expected)
 }
 
 impl Expectation {
@@ -134,16 +204,24 @@ impl Expectation {
             },
             Self::Event(event) => count(
                 &event.count,
-                outcome.engine_events.get(&event.name).copied().unwrap_or(0),
+                outcome
+                    .engine_events
+                    .get(&event.name.value)
+                    .copied()
+                    .unwrap_or(0),
             ),
             Self::NetworkEvent(event) => count(
                 &event.count,
                 outcome
                     .network_events
-                    .get(&event.name)
+                    .get(&event.name.value)
                     .copied()
                     .unwrap_or(0),
             ),
+            Self::LeftOpen(left) => {
+                let lost = lost_agreements(outcome, left).len() as u64;
+                count(&left.agreements, lost)
+            }
         }
     }
 }

@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use golem_engine::EndedBy;
 use golem_engine::clock::Clock;
 use golem_engine::event::{Event, EventKind};
 use golem_engine::service::ServiceState;
+use golem_wire::AgreementId;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::journal::Journal;
-use crate::report::outcome::{InstanceOutcome, Outcome};
+use crate::report::outcome::{Cause, InstanceOutcome, Outcome};
 use crate::workload::WorkLog;
 
 /// Hears the engine's events while a scenario runs, each with the time since the beginning on the
@@ -52,6 +54,8 @@ struct Facts {
     instances: IndexMap<String, InstanceOutcome>,
     /// Names of instances by their ids.
     names: IndexMap<String, String>,
+    /// Provider and reason by the agreement that it ended, the first reason of each.
+    causes: IndexMap<String, (String, String)>,
     outcome: Outcome,
 }
 
@@ -102,6 +106,19 @@ impl Observer {
         let mut facts = self.facts();
         let mut outcome = std::mem::take(&mut facts.outcome);
         outcome.instances = std::mem::take(&mut facts.instances).into_values().collect();
+        let mut counts: IndexMap<(String, String), u64> = IndexMap::new();
+        for cause in std::mem::take(&mut facts.causes).into_values() {
+            *counts.entry(cause).or_default() += 1;
+        }
+        let causes = counts.into_iter().map(|((provider, reason), times)| Cause {
+            provider,
+            reason,
+            times,
+        });
+        outcome.causes = causes.collect();
+        outcome
+            .causes
+            .sort_by_key(|cause| std::cmp::Reverse(cause.times));
         outcome
     }
 
@@ -123,7 +140,17 @@ impl WorkLog for Observer {
 }
 
 impl Facts {
+    /// Remembers why an agreement came to nothing; what comes after the first reason follows from it.
+    fn cause(&mut self, agreement: &AgreementId, provider: Option<&str>, reason: &str) {
+        let agreement = agreement.to_string();
+        let known = self.outcome.agreement_providers.get(&agreement);
+        let provider = provider.or(known.map(String::as_str)).unwrap_or("-");
+        let cause = (provider.to_owned(), reason.to_owned());
+        self.causes.entry(agreement).or_insert(cause);
+    }
+
     fn take(&mut self, event: &EventKind) {
+        self.take_cause(event);
         let outcome = &mut self.outcome;
         match event {
             EventKind::ServiceStateChanged {
@@ -147,7 +174,14 @@ impl Facts {
                 let terminated = *new == ServiceState::Terminated;
                 instance.failure = error.clone().filter(|_| terminated);
             }
-            EventKind::AgreementConfirmed { provider_name, .. } => {
+            EventKind::AgreementConfirmed {
+                provider_name,
+                agreement_id,
+                ..
+            } => {
+                outcome
+                    .agreement_providers
+                    .insert(agreement_id.to_string(), provider_name.clone());
                 outcome.agreements += 1;
                 outcome
                     .providers
@@ -155,7 +189,25 @@ impl Facts {
                     .or_default()
                     .agreements += 1;
             }
-            EventKind::ActivityCreated { .. } => outcome.activities += 1,
+            EventKind::ActivityCreated {
+                agreement_id,
+                activity_id,
+                ..
+            } => {
+                outcome.activities += 1;
+                outcome
+                    .parts_of_agreements
+                    .insert(activity_id.to_string(), agreement_id.to_string());
+            }
+            EventKind::InvoiceReceived {
+                agreement_id,
+                invoice_id,
+                ..
+            } => {
+                outcome
+                    .parts_of_agreements
+                    .insert(invoice_id.to_string(), agreement_id.to_string());
+            }
             EventKind::InvoiceAccepted {
                 provider_name,
                 amount,
@@ -166,6 +218,45 @@ impl Facts {
                 let provider = outcome.providers.entry(provider_name.clone()).or_default();
                 provider.accepted = provider.accepted + *amount;
             }
+            _ => {}
+        }
+    }
+
+    fn take_cause(&mut self, event: &EventKind) {
+        match event {
+            EventKind::AgreementRejected {
+                agreement_id,
+                provider_name,
+                reason,
+                ..
+            } => self.cause(agreement_id, Some(provider_name), reason),
+            EventKind::AgreementTerminated {
+                agreement_id,
+                provider_name,
+                by: EndedBy::Provider,
+                reason,
+                ..
+            } => self.cause(agreement_id, Some(provider_name), reason),
+            EventKind::ActivityCreateFailed {
+                agreement_id,
+                reason,
+                ..
+            }
+            | EventKind::TaskRejected {
+                agreement_id,
+                reason,
+                ..
+            } => self.cause(agreement_id, None, reason),
+            EventKind::WorkerFinished {
+                agreement_id,
+                error: Some(reason),
+                ..
+            }
+            | EventKind::ServiceStateChanged {
+                agreement_id: Some(agreement_id),
+                error: Some(reason),
+                ..
+            } => self.cause(agreement_id, None, reason),
             _ => {}
         }
     }

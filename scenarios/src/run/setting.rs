@@ -13,7 +13,7 @@ use super::observer::{Listener, Observer};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::Scenario;
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{FaultOutcome, Outcome};
 use crate::report::output::Output;
 use crate::stage::{self, Layer, Stage};
 use crate::workload::{StagedImage, Workload, Workloads};
@@ -49,6 +49,8 @@ pub(crate) struct WorkResult {
     /// Whether there was an engine to work with.
     pub(crate) began: bool,
     pub(crate) error: Option<String>,
+    /// Steps of the timeline that were performed.
+    pub(crate) steps: Vec<String>,
     pub(crate) failed_steps: Vec<String>,
     pub(crate) task_results: Vec<String>,
     pub(crate) open: Vec<String>,
@@ -128,8 +130,8 @@ impl<'a> Setting<'a> {
         let mut builder = self.stage.golem(self.seed).budget(requestor.budget.value);
         if self.stage.network().is_some() {
             builder = builder
-                .app_key(&requestor.app_key)
-                .subnet(&requestor.subnet);
+                .app_key(&requestor.app_key.value)
+                .subnet(&requestor.subnet.value);
         }
         match requestor.no_offers_timeout {
             Some(timeout) => {
@@ -147,10 +149,18 @@ impl<'a> Setting<'a> {
         outcome.elapsed = elapsed;
         outcome.began = work.began;
         outcome.error = work.error;
+        outcome.steps = work.steps;
         outcome.failed_steps = work.failed_steps;
         outcome.task_results = work.task_results;
         outcome.open = work.open;
         outcome.files = self.output.downloads()?;
+        let faults = self.stage.network().map(|network| network.faults());
+        let faults = faults.into_iter().flatten();
+        let faults = faults.map(|fault| FaultOutcome {
+            name: fault.name,
+            hits: fault.hits,
+        });
+        outcome.faults = faults.collect();
         let network = self.stage.network().map(|network| network.summary());
         if let Some(summary) = &network {
             outcome.agreements = summary.agreements as u64;
@@ -179,7 +189,7 @@ fn network_config(scenario: &Scenario, seed: u64, image: &StagedImage) -> Config
     Config {
         providers: scenario.draw_providers(Seed::from_u64(seed)),
         default_image: image.image.clone(),
-        funds: scenario.requestor.funds,
+        funds: scenario.requestor.funds.value,
         latency: scenario.latency.clone(),
         faults: faults.collect(),
         ..stage::network_config(seed)

@@ -143,3 +143,89 @@ fn the_same_tasks_pass_over_a_socket() {
     let run = run_on(Backend::Http, text);
     assert!(run.report.ok, "{}", run.summary);
 }
+
+#[test]
+fn an_instance_that_never_ran_fails_the_run_unless_the_file_expects_it() {
+    let text = "name: inc\nproviders:\n  - {name: alice}\n\
+                service: {name: simple-service, instances: 1, duration: 5m, plot_every: 5m, expiration: 1m}\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(!run.report.ok, "{}", run.summary);
+    let text = format!("{text}expect: [all_reached: pending, failed_instances: {{at_most: 1}}]\n");
+    let run = run_on(Backend::Memory, &text);
+    assert!(
+        run.report.ok || run.outcome.error.is_some(),
+        "{}",
+        run.summary
+    );
+}
+
+#[test]
+fn an_instance_that_waits_to_the_end_fails_the_run() {
+    let text = "name: busy\nproviders: [{name: alice}]\nrequestor: {no_offers_timeout: 1h}\n\
+                service: {name: simple-service, instances: 2, duration: 5m}\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(!run.report.ok, "{}", run.summary);
+    assert!(
+        run.summary.contains("✗ every instance ran or failed"),
+        "{}",
+        run.summary
+    );
+}
+
+#[test]
+fn the_cause_is_told_by_provider_also_where_another_is_blamed() {
+    let text = "name: fails\nproviders:\n  - {name: alice, behaviour: {fail_activity: runtime not found}}\n  \
+                - {name: bob, behaviour: {kill_activity_after: 5m}}\n  \
+                - {name: carol, behaviour: {never_approve: true}}\n\
+                service: {name: simple-service, instances: 3, duration: 30m}\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(!run.report.ok, "{}", run.summary);
+    let caused = |cause: &&crate::report::outcome::Cause| {
+        cause.provider == "alice" && cause.reason.contains("runtime not found")
+    };
+    assert!(
+        run.report.causes.iter().any(|cause| caused(&cause)),
+        "{}",
+        run.summary
+    );
+    assert!(run.summary.contains("runtime not found"), "{}", run.summary);
+    let failed = run.outcome.instances.iter().filter(|i| i.failure.is_some());
+    assert_eq!(run.report.failed_instances.len(), failed.count());
+}
+
+const A_LOSS: &str = "name: loss\nproviders:\n  - {name: bob, prices: {duration_sec: 0.00001}}\n  \
+                      - {name: spare, count: 3, prices: {duration_sec: 0.00002}}\n\
+                      service: {name: simple-service, instances: 2, duration: 40m, plot_every: 30m}\n\
+                      timeline:\n  - {at: 10m, do: die, provider: bob}\n\
+                      expect:\n  - all_reached: running\n  - failed_instances: 1\n";
+
+#[test]
+fn a_scenario_in_which_a_provider_dies_for_good_can_pass() {
+    let run = run_on(Backend::Memory, A_LOSS);
+    assert!(
+        !run.report.ok && !run.report.open.is_empty(),
+        "{}",
+        run.summary
+    );
+    let expecting = |claim: &str| {
+        run_on(
+            Backend::Memory,
+            &format!("{A_LOSS}  - left_open: {claim}\n"),
+        )
+    };
+    let run = expecting("{agreements: 1, provider: bob}");
+    assert!(
+        run.report.ok && run.report.open.is_empty(),
+        "{}",
+        run.summary
+    );
+    assert!(!run.report.open_as_expected.is_empty());
+    for other in [
+        "{agreements: 1, provider: spare-1}",
+        "{agreements: 2, provider: bob}",
+        "{agreements: 0}",
+    ] {
+        let run = expecting(other);
+        assert!(!run.report.ok, "{other}: {}", run.summary);
+    }
+}

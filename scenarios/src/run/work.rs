@@ -92,7 +92,10 @@ impl Work<'_> {
                     let Some(step) = steps.pop() else { continue };
                     let text = timeline::describe(&step);
                     match self.take(&step, running) {
-                        Ok(stops) => stopping |= stops,
+                        Ok(stops) => {
+                            stopping |= stops;
+                            result.steps.push(text.clone());
+                        }
                         Err(reason) => result.failed_steps.push(format!("{text}: {reason}")),
                     }
                     self.setting.observer.stage("timeline", &text, &json!({}));

@@ -72,4 +72,61 @@ fn a_workload_of_your_own_is_run_by_its_name_and_says_why_it_does_not_start() {
     assert!(Workloads::default().check(&scenario).is_err());
     let workloads = Workloads::default().with(Mine);
     assert!(workloads.check(&scenario).is_ok());
+    let run = rehearsed(&scenario, workloads);
+    assert!(run.report.ok, "{}", run.summary);
+    assert_eq!(run.outcome.error.as_deref(), Some("not today"));
+}
+
+/// Lists of its own, which say what they were asked.
+struct Echo;
+
+impl Workload for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn section(&self) -> Section {
+        Section::Tasks
+    }
+
+    fn start<'a>(
+        &'a self,
+        golem: &'a Golem,
+        job: &'a Job<'a>,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
+        async {
+            let count = job.scenario.tasks.as_ref().map_or(0, |it| it.count.value);
+            let image = golem_engine::payload::vm::repo(
+                "9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae",
+            )
+            .image_url("http://images.example/echo.gvmi");
+            let tasks = golem.execute_tasks(image, 1..=count, |ctx, task| async move {
+                let words = ["-c".to_owned(), format!("echo mine {}", task.data)];
+                let said = ctx.run("/bin/sh", words).await?;
+                Ok(said.stdout_text().trim().to_owned())
+            });
+            Ok(running_tasks(tasks.start().await?))
+        }
+        .boxed_local()
+    }
+}
+
+#[test]
+fn a_workload_of_your_own_is_run_by_its_name_to_its_results() {
+    let scenario = scenario(
+        "name: trial\nproviders: [{name: alice}]\ntasks: {name: echo, count: 2}\n\
+         expect: [{task_results: [mine 1, mine 2]}]\n",
+    );
+    let run = rehearsed(&scenario, Workloads::default().with(Echo));
+    assert!(run.report.ok, "{}", run.summary);
+}
+
+fn rehearsed(scenario: &Scenario, workloads: Workloads) -> crate::Rehearsal {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = crate::Options {
+        out: Some(folder.path().join("out")),
+        workloads,
+        ..crate::Options::default()
+    };
+    crate::rehearse(scenario, &options).expect("a report")
 }

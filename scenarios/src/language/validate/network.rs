@@ -1,0 +1,81 @@
+//! What a scenario cannot have on a real network, told before anything is rented there.
+//!
+//! Owns: which sections need a simulated network. Providers without a `behaviour` of their own only
+//! describe the simulated one; on a real network others take their place.
+
+use mock_yagna::Behaviour;
+use serde_saphyr::Location;
+
+use crate::error::Error;
+use crate::language::expect::Expectation;
+use crate::language::{ImageSource, Scenario, Verb};
+
+impl Scenario {
+    /// Checks that nothing in it needs a simulated network.
+    ///
+    /// # Errors
+    /// With all that does, at the first of them that has a place.
+    pub fn check_real_network(&self) -> Result<(), Error> {
+        let mut first = Location::UNKNOWN;
+        let mut needs = Vec::new();
+        let mut add = |at: Location, what: String| {
+            if first == Location::UNKNOWN {
+                first = at;
+            }
+            needs.push(what);
+        };
+        for step in &self.timeline {
+            if let Verb::Act(act) = step.verb.value {
+                let place = step.verb.referenced;
+                add(place, format!("the step `{act}` in line {}", place.line()));
+            }
+        }
+        for fault in &self.faults {
+            let place = fault.referenced;
+            add(place, format!("the fault in line {}", place.line()));
+        }
+        for group in &self.providers {
+            let place = group.name.referenced;
+            if group.behaviour != Behaviour::default() {
+                add(
+                    place,
+                    format!("`behaviour` of provider `{}`", group.name.value),
+                );
+            }
+        }
+        for claim in &self.expect {
+            match claim {
+                Expectation::NetworkEvent(event) => {
+                    let name = &event.name;
+                    add(name.referenced, format!("`network_event` {}", name.value));
+                }
+                Expectation::LeftOpen(left) => {
+                    if let Some(provider) = &left.provider {
+                        let name = &provider.value;
+                        add(
+                            provider.referenced,
+                            format!("`left_open` of provider `{name}`"),
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+        match &self.image {
+            Some(ImageSource::Missing) => add(Location::UNKNOWN, "`image: missing`".into()),
+            Some(ImageSource::Scripted(_)) => {
+                add(Location::UNKNOWN, "`image: {scripted: …}`".into());
+            }
+            _ => {}
+        }
+        if needs.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "on a real network there cannot be: {}. Leave it out (section `real_time` replaces `timeline` and \
+             `expect`), or use --backend memory or http",
+            needs.join("; ")
+        );
+        Err(self.mistake(first, message))
+    }
+}
