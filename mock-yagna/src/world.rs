@@ -107,7 +107,7 @@ impl World {
         drop(state);
         for job in jobs {
             match job {
-                Job::Command(command) => self.spawn(tasks::perform(self.clone(), command)),
+                Job::Command(command) => self.spawn(tasks::perform(self.clone(), *command)),
                 Job::StopProcesses(processes) => {
                     self.shared
                         .tasks

@@ -10,7 +10,7 @@ use crate::runtime::process::Processes;
 #[derive(Debug)]
 pub(crate) enum Job {
     /// A command, until it ends or its activity's payload does.
-    Command(CommandJob),
+    Command(Box<CommandJob>),
     /// The end of the processes of a machine; the network's stop waits for it.
     StopProcesses(Processes),
 }

@@ -244,6 +244,6 @@ impl Activities {
             stop: activity.stop.clone(),
             work,
         };
-        self.jobs.push(Job::Command(job));
+        self.jobs.push(Job::Command(Box::new(job)));
     }
 }
