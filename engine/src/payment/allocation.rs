@@ -146,7 +146,7 @@ pub(crate) async fn begin(
             // The wallet does not hold both: what is owed is paid from the new one.
             for budget in std::mem::take(&mut earlier) {
                 let id = budget.allocation_id;
-                if let Err(error) = Ender::new(rest, None, seed.clone()).release(&id).await {
+                if let Err(error) = Ender::new(rest, None, *seed).release(&id).await {
                     tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved");
                 }
             }

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use golem_wire::payment::{DebitNoteEvent, InvoiceEvent};
 
 use super::Payments;
@@ -21,7 +23,7 @@ pub(crate) async fn follow_invoices(payments: Arc<Payments>) {
     let read = |after, wait| api.invoice_events(session, after, wait);
     let take = |event: InvoiceEvent, in_flight| {
         let came = brings_document(&event.event_type);
-        let work = came.then(|| invoice_arrived(Arc::clone(&payments), event.invoice_id));
+        let work = came.then(|| invoice_arrived(Arc::clone(&payments), event.invoice_id).boxed());
         begin(&payments, "invoice", work, in_flight)
     };
     follower(&payments, Feed::Invoices).run(read, take).await;
@@ -36,7 +38,7 @@ pub(crate) async fn follow_debit_notes(payments: Arc<Payments>) {
     let read = |after, wait| api.debit_note_events(session, after, wait);
     let take = |event: DebitNoteEvent, in_flight| {
         let came = brings_document(&event.event_type);
-        let work = came.then(|| note_arrived(Arc::clone(&payments), event.debit_note_id));
+        let work = came.then(|| note_arrived(Arc::clone(&payments), event.debit_note_id).boxed());
         begin(&payments, "debit-note", work, in_flight)
     };
     follower(&payments, Feed::DebitNotes).run(read, take).await;
@@ -52,7 +54,7 @@ fn follower(payments: &Payments, feed: Feed) -> Follower {
 async fn begin(
     payments: &Payments,
     label: &'static str,
-    work: Option<impl Future<Output = ()> + Send + 'static>,
+    work: Option<BoxFuture<'static, ()>>,
     in_flight: InFlight,
 ) {
     let Some(work) = work else {
