@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use golem_wire::ActivityId;
+use golem_wire::{ActivityId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -28,6 +28,13 @@ impl Lifetime {
     }
 }
 
+/// What an activity was known to cost at a time: what a debit note that was right asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownCost {
+    pub(crate) amount: Glm,
+    pub(crate) at: Timestamp,
+}
+
 /// What is known of one agreement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgreementRecord {
@@ -39,6 +46,8 @@ pub struct AgreementRecord {
     pub(crate) ended: Option<Timestamp>,
     /// Its activities.
     pub(crate) activities: IndexMap<ActivityId, Lifetime>,
+    /// What they were known to cost, the latest of each.
+    pub(crate) costs: IndexMap<ActivityId, KnownCost>,
     /// Its debit notes and its invoice.
     pub(crate) documents: Account,
     /// Why it could not be brought to its end.
@@ -53,6 +62,7 @@ impl AgreementRecord {
             confirmed: false,
             ended: None,
             activities: IndexMap::new(),
+            costs: IndexMap::new(),
             documents: Account::default(),
             left_open: None,
         }
@@ -110,6 +120,15 @@ impl AgreementRecord {
     pub(crate) fn activity_gone(&mut self, id: &ActivityId, at: Timestamp) {
         if let Some(lifetime) = self.activities.get_mut(id) {
             lifetime.to.get_or_insert(at);
+        }
+    }
+
+    /// An activity cost `amount` at a time by its provider's clock, which tells nothing when it is ahead
+    /// of `now`.
+    pub(crate) fn cost_known(&mut self, id: &ActivityId, cost: KnownCost, now: Timestamp) {
+        let known = self.costs.get(id);
+        if cost.at <= now && known.is_none_or(|known| known.at < cost.at) {
+            self.costs.insert(id.clone(), cost);
         }
     }
 

@@ -5,9 +5,13 @@
 //! |---|---|---|---|
 //! | Approved | TerminateWanted | Terminating | Terminate |
 //! | Approved | Lost | Terminating | Announce, Terminate |
-//! | Approved, Terminating | EndedBy | Ended | Announce, unless done |
+//! | Approved, Terminating, LeftOpen | EndedBy | Ended | Announce, unless done |
 //! | Terminating | Terminated | Ended | Announce, unless done |
+//! | Terminating | NotTerminated | LeftOpen | Announce, unless done |
 //! | Terminating | TerminateWanted, Lost | Terminating | |
+//! | LeftOpen | TerminateWanted, SignOfLife | Terminating | Terminate |
+//! | Approved, Terminating | SignOfLife | the same | |
+//! | LeftOpen | Lost | LeftOpen | |
 //! | Ended | any | Ended | |
 
 use std::fmt;
@@ -66,6 +70,8 @@ pub(crate) enum State {
     Approved,
     /// Being terminated; `announced` once the renter knows.
     Terminating { end: AgreementEnd, announced: bool },
+    /// Given up, and not terminated: it may still be in force. The renter knows.
+    LeftOpen(AgreementEnd),
     /// Over.
     Ended(AgreementEnd),
 }
@@ -75,6 +81,10 @@ pub(crate) enum State {
 pub(crate) enum Event {
     TerminateWanted(String),
     Terminated,
+    /// All attempts failed; why.
+    NotTerminated(String),
+    /// The provider does something about it, so that it may be reached.
+    SignOfLife,
     Lost(String),
     EndedBy(AgreementEnd),
 }
@@ -107,6 +117,9 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
             )
         }
         (State::Approved, Event::EndedBy(end)) => ended(end),
+        (state @ (State::Approved | State::Terminating { .. }), Event::SignOfLife) => {
+            (state, vec![])
+        }
 
         (State::Terminating { end, announced }, Event::Terminated) => {
             let effects = if announced {
@@ -133,6 +146,31 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
             (state, vec![])
         }
 
+        (
+            State::Terminating {
+                end,
+                announced: true,
+            },
+            Event::NotTerminated(_),
+        ) => (State::LeftOpen(end), vec![]),
+        (
+            State::Terminating {
+                announced: false, ..
+            },
+            Event::NotTerminated(why),
+        ) => {
+            let end = AgreementEnd::new(EndedBy::Lost, why);
+            (State::LeftOpen(end.clone()), vec![Effect::Announce(end)])
+        }
+
+        (State::LeftOpen(end), Event::TerminateWanted(reason)) => again(end, reason),
+        (State::LeftOpen(end), Event::SignOfLife) => {
+            let reason = format!("it was given up: {}", end.reason);
+            again(end, reason)
+        }
+        (State::LeftOpen(end), Event::EndedBy(_)) => (State::Ended(end), vec![]),
+        (state @ State::LeftOpen(_), Event::Lost(_)) => (state, vec![]),
+
         // Late news of something that is over.
         (state @ State::Ended(_), _) => (state, vec![]),
 
@@ -143,6 +181,14 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), I
             });
         }
     })
+}
+
+fn again(end: AgreementEnd, reason: String) -> (State, Vec<Effect>) {
+    let state = State::Terminating {
+        end,
+        announced: true,
+    };
+    (state, vec![Effect::Terminate(reason)])
 }
 
 fn ended(end: AgreementEnd) -> (State, Vec<Effect>) {

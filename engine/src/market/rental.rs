@@ -14,7 +14,7 @@ use tokio::sync::watch;
 pub(crate) use restored::RECOVERED;
 
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
-use crate::agreement_record::AgreementRecord;
+use crate::agreement_record::{AgreementRecord, KnownCost};
 use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::Fact;
@@ -117,6 +117,13 @@ impl Rental {
         self.lock().record.activity_gone(id, now);
     }
 
+    /// An activity was known to cost `amount` at a time of its provider's clock.
+    pub(crate) fn cost_known(&self, id: &ActivityId, amount: Glm, at: Timestamp) {
+        let now = self.context.now();
+        let cost = KnownCost { amount, at };
+        self.lock().record.cost_known(id, cost, now);
+    }
+
     /// Whether anything ran on it, so that an invoice is due.
     pub(crate) fn was_used(&self) -> bool {
         self.lock().record.was_used()
@@ -144,6 +151,11 @@ impl Rental {
         self.apply(Event::Lost(why.into()), None);
     }
 
+    /// Its provider does something about it: if it was given up and could not be ended, it is ended now.
+    pub(crate) fn sign_of_life(self: &Arc<Self>) {
+        self.apply(Event::SignOfLife, None);
+    }
+
     /// The event feed told of the end.
     pub(super) fn heard_end(self: &Arc<Self>, end: AgreementEnd) {
         self.apply(Event::EndedBy(end), None);
@@ -155,7 +167,7 @@ impl Rental {
     }
 
     fn apply(self: &Arc<Self>, event: Event, reason: Option<Reason>) {
-        let (effects, over) = {
+        let (effects, ended, over) = {
             let mut inner = self.lock();
             let next = match step(inner.state.clone(), event) {
                 Ok((state, effects)) => {
@@ -168,14 +180,21 @@ impl Rental {
                     return self.context.emit(EventKind::ProtocolViolation { what });
                 }
             };
-            let over = matches!(inner.state, State::Ended(_));
+            let ended = matches!(inner.state, State::Ended(_));
+            let over = ended || matches!(inner.state, State::LeftOpen(_));
             if next
                 .iter()
                 .any(|effect| matches!(effect, Effect::Announce(_)))
             {
                 inner.record.ended = Some(self.context.now());
             }
-            (next, over)
+            if next
+                .iter()
+                .any(|effect| matches!(effect, Effect::Terminate(_)))
+            {
+                self.over.send_replace(false);
+            }
+            (next, ended, over)
         };
         for effect in effects {
             match effect {
@@ -185,9 +204,11 @@ impl Rental {
                 }
             }
         }
-        if over {
+        if ended {
             self.lock().record.left_open = None;
             self.close_if_settled();
+        }
+        if over {
             self.over.send_replace(true);
         }
     }
@@ -234,10 +255,7 @@ impl Rental {
                 Err(why) => {
                     let why = why.to_string();
                     rental.lock().record.left_open = Some(why.clone());
-                    if rental.ended.borrow().is_none() {
-                        rental.announce(AgreementEnd::new(EndedBy::Lost, why));
-                    }
-                    rental.over.send_replace(true);
+                    rental.apply(Event::NotTerminated(why), None);
                 }
             }
         });

@@ -71,24 +71,34 @@ impl LinearPrices {
     }
 
     /// The price of one activity in which each counter reached `usage(counter)`.
-    pub fn cost(&self, mut usage: impl FnMut(&str) -> Decimal) -> Glm {
-        self.per_unit
-            .iter()
-            .fold(Glm::new(self.fixed), |sum, (counter, price)| {
-                sum + Glm::new(price.saturating_mul(usage(counter)))
-            })
+    pub fn cost(&self, usage: impl FnMut(&str) -> Decimal) -> Glm {
+        Glm::new(self.fixed) + self.metered(usage)
     }
 
     /// The most that one activity can cost in this time on a machine with so many threads. Counters
     /// that time does not bound make it meaningless, on purpose: prices saturate.
     pub fn for_time(&self, time: Duration, threads: u32) -> Glm {
+        Glm::new(self.fixed) + self.growth(time, threads)
+    }
+
+    /// The most by which the price of a running activity can grow in this time: the same without the
+    /// price of its start.
+    pub fn growth(&self, time: Duration, threads: u32) -> Glm {
         let millis = time.as_millis().min(u64::MAX.into()) as u64;
         let seconds = Decimal::from(millis) / Decimal::from(1000);
-        self.cost(|counter| match counter {
+        self.metered(|counter| match counter {
             "golem.usage.duration_sec" => seconds,
             "golem.usage.cpu_sec" => seconds.saturating_mul(Decimal::from(threads)),
             _ => Decimal::MAX,
         })
+    }
+
+    fn metered(&self, mut usage: impl FnMut(&str) -> Decimal) -> Glm {
+        self.per_unit
+            .iter()
+            .fold(Glm::ZERO, |sum, (counter, price)| {
+                sum + Glm::new(price.saturating_mul(usage(counter)))
+            })
     }
 }
 

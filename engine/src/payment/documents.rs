@@ -46,6 +46,7 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
         invoice: id.clone(),
         amount: invoice.amount,
     });
+    rental.sign_of_life();
     let ceiling = rental.ceiling(None);
     let refusal = wrong_invoice(&payments, &invoice).or_else(|| {
         match payments
@@ -88,6 +89,7 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
         debit_note_id: id.clone(),
         amount: note.total_amount_due,
     });
+    rental.sign_of_life();
     let ceiling = rental.ceiling(Some(&note.activity_id));
     let refusal = wrong_note(&payments, &note).or_else(|| {
         match payments
@@ -102,12 +104,15 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
     let (activity, amount, status) = (note.activity_id, note.total_amount_due, note.status);
     let event = Event::Note {
         id,
-        activity,
+        activity: activity.clone(),
         amount,
         ceiling,
         refusal,
     };
     for effect in payments.apply(&rental, event) {
+        if let Effect::AcceptNote { .. } = effect {
+            rental.cost_known(&activity, amount, note.timestamp);
+        }
         perform(&payments, &rental, effect, &status, &mut backoff).await;
     }
 }

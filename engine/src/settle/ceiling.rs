@@ -10,8 +10,9 @@ use crate::config::PaymentLimits;
 use crate::model::LinearPrices;
 
 /// The most that debit notes of `activity`, or the invoice (`None`), may ask for: price times the
-/// time that activities are known to have lived, with tolerance and grace. Counters that time does
-/// not bound are not limited here.
+/// time that activities are known to have lived until they ended or were given up, with tolerance and
+/// grace. Where the cost up to a time is known, only the time since then is counted. Counters that time
+/// does not bound are not limited here.
 pub(crate) fn ceiling(
     (prices, threads): (&LinearPrices, u32),
     record: &AgreementRecord,
@@ -20,13 +21,22 @@ pub(crate) fn ceiling(
     now: Timestamp,
 ) -> Glm {
     let end = record.ended.unwrap_or(now);
-    let cost = |lifetime: Lifetime| {
-        let time = lifetime.length(end).saturating_add(limits.grace);
-        prices.for_time(time, threads)
-    };
+    let length = |lifetime: Lifetime| lifetime.length(end).saturating_add(limits.grace);
+    let cost = |lifetime: Lifetime| prices.for_time(length(lifetime), threads);
     let counted = record.activities.iter();
     let counted = counted.filter(|(id, _)| activity.is_none_or(|wanted| wanted == *id));
-    let costs: Vec<Glm> = counted.map(|(_, lifetime)| cost(*lifetime)).collect();
+    let costs = counted.map(|(id, lifetime)| {
+        let most = cost(*lifetime);
+        let Some(known) = record.costs.get(id) else {
+            return most;
+        };
+        let since = length(Lifetime {
+            from: known.at,
+            ..*lifetime
+        });
+        most.min(known.amount + prices.growth(since, threads))
+    });
+    let costs: Vec<Glm> = costs.collect();
     let total = if costs.is_empty() {
         // An activity whose creation could not be followed: at the most as long as the agreement.
         cost(Lifetime {
@@ -37,4 +47,78 @@ pub(crate) fn ceiling(
         costs.into_iter().sum()
     };
     Glm::new(total.get().saturating_mul(Decimal::ONE + limits.tolerance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agreement_record::KnownCost;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// Two threads at 0.001 GLM for a second, 0.0001 GLM for a second of time, 1 GLM for the start.
+    fn prices() -> LinearPrices {
+        LinearPrices {
+            per_unit: vec![
+                ("golem.usage.duration_sec".into(), Decimal::new(1, 4)),
+                ("golem.usage.cpu_sec".into(), Decimal::new(1, 3)),
+            ],
+            fixed: Decimal::ONE,
+        }
+    }
+
+    fn limits() -> PaymentLimits {
+        PaymentLimits {
+            tolerance: Decimal::ZERO,
+            ..PaymentLimits::default()
+        }
+    }
+
+    fn most(record: &AgreementRecord, now: i64) -> String {
+        let most = ceiling((&prices(), 2), record, None, &limits(), at(now));
+        most.normalized().to_string()
+    }
+
+    fn running() -> AgreementRecord {
+        let mut record = AgreementRecord::confirmed(at(0));
+        record.activity_created("a".into(), at(0));
+        record
+    }
+
+    fn known(record: &mut AgreementRecord, amount: i64, second: i64, now: i64) {
+        let amount = Glm::new(Decimal::new(amount, 3));
+        let cost = KnownCost {
+            amount,
+            at: at(second),
+        };
+        record.cost_known(&"a".into(), cost, at(now));
+    }
+
+    #[test]
+    fn where_the_cost_up_to_a_time_is_known_only_the_time_since_then_is_counted() {
+        let mut record = running();
+        assert_eq!(most(&record, 970), "3.1", "a start and 1000 s");
+        known(&mut record, 1_100, 960, 960);
+        assert_eq!(most(&record, 970), "1.184", "40 s more");
+        known(&mut record, 1_050, 500, 970);
+        assert_eq!(most(&record, 970), "1.184", "an older note tells nothing");
+        known(&mut record, 1_200, 5_000, 970);
+        assert_eq!(
+            most(&record, 970),
+            "1.184",
+            "a clock that is ahead tells nothing"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_was_given_up_costs_no_more_from_then_on() {
+        let mut record = running();
+        known(&mut record, 1_100, 600, 600);
+        record.ended = Some(at(610));
+        for now in [610, 1_000, 20_000] {
+            assert_eq!(most(&record, now), "1.184", "at {now} s");
+        }
+    }
 }

@@ -83,6 +83,50 @@ fn nothing_wakes_the_dead() {
 }
 
 #[test]
+fn what_was_given_up_and_could_not_be_terminated_is_terminated_at_a_sign_of_life() {
+    let (state, effects) = run(vec![
+        Event::SignOfLife,
+        Event::Lost("no answer".into()),
+        Event::SignOfLife,
+        Event::NotTerminated("unreachable".into()),
+        Event::Lost("no answer".into()),
+        Event::SignOfLife,
+        Event::SignOfLife,
+        Event::NotTerminated("unreachable".into()),
+        Event::TerminateWanted("done".into()),
+        Event::Terminated,
+        Event::SignOfLife,
+    ]);
+    let lost = end(EndedBy::Lost, "no answer");
+    assert_eq!(state, State::Ended(lost.clone()));
+    let terminate = |why: &str| Effect::Terminate(why.into());
+    assert_eq!(
+        effects,
+        [
+            Effect::Announce(lost),
+            terminate("no answer"),
+            terminate("it was given up: no answer"),
+            terminate("done"),
+        ]
+    );
+}
+
+#[test]
+fn one_that_cannot_be_terminated_is_announced_as_lost_and_its_later_end_is_no_news() {
+    let (state, effects) = run(vec![
+        Event::TerminateWanted("done".into()),
+        Event::NotTerminated("unreachable".into()),
+        Event::EndedBy(end(EndedBy::Provider, "x")),
+    ]);
+    let lost = end(EndedBy::Lost, "unreachable");
+    assert_eq!(state, State::Ended(lost.clone()));
+    assert_eq!(
+        effects,
+        [Effect::Terminate("done".into()), Effect::Announce(lost)]
+    );
+}
+
+#[test]
 fn an_end_that_was_not_asked_for_breaks_the_protocol() {
     let error = step(State::Approved, Event::Terminated).expect_err("illegal");
     assert!(error.to_string().contains("Approved"));
