@@ -11,6 +11,7 @@ mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use golem_wire::common::Reason;
 use golem_wire::{ActivityId, AgreementId, NodeId};
@@ -26,11 +27,15 @@ use crate::event::EventKind;
 use crate::market::{AgreementEnd, DemandSubscription, Rental, SignError};
 use crate::model::JobId;
 use crate::retry::{self, Attempt, Backoff, Policy};
-use crate::tasks::TaskLost;
+use crate::tasks::{TaskGroup, TaskLost};
 
 /// Attempts to find and destroy an activity whose creation had an unknown outcome. The end of the
 /// agreement, which follows, ends it as well.
 const STRAY_ATTEMPTS: u32 = 3;
+
+/// How long a machine that is known to be lost is given to destroy its activity, once: it hardly
+/// answers, and the end of its agreement ends the activity as well.
+const LOST_WAIT: Duration = Duration::from_secs(2);
 
 /// Why an activity could not be created.
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +68,16 @@ pub(crate) enum ActivityError {
     Task(#[from] TaskLost),
 }
 
-/// A rented machine. Dropping it gives it back in an owned task.
+/// A rented machine. Dropping it gives it back in an owned task: whoever had it may rent another one
+/// meanwhile.
 pub(crate) struct Machine(Option<Parts>);
 
 struct Parts {
     context: Arc<Context>,
     rental: Arc<Rental>,
     activity: Option<Arc<Activity>>,
+    /// Where it is given back.
+    giving_back: TaskGroup,
 }
 
 /// Why there is no machine.
@@ -85,7 +93,7 @@ pub(crate) enum RentError {
 }
 
 impl Machine {
-    /// Rents a machine and creates its activity.
+    /// Rents a machine and creates its activity. It will be given back in a task of `giving_back`.
     ///
     /// # Cancel safety
     /// Cancel-safe: what was rented already is given back.
@@ -94,12 +102,14 @@ impl Machine {
         job: &JobId,
         demand: &Arc<DemandSubscription>,
         avoid: &[NodeId],
+        giving_back: &TaskGroup,
     ) -> Result<Machine, RentError> {
         let rental = demand.sign(avoid).await.map_err(RentError::Sign)?;
         let parts = Parts {
             context: Arc::clone(context),
             rental: Arc::clone(&rental),
             activity: None,
+            giving_back: giving_back.clone(),
         };
         let creating = Self::with_activity(parts, job.clone());
         let created = context.tasks().run("create-activity", creating).await;
@@ -117,6 +127,7 @@ impl Machine {
         job: &JobId,
         rental: Arc<Rental>,
         activity: ActivityId,
+        giving_back: &TaskGroup,
     ) -> Machine {
         rental.adopt_for(job);
         let activity = Activity::adopt(context, job, &rental, activity);
@@ -124,6 +135,7 @@ impl Machine {
             context: Arc::clone(context),
             rental,
             activity: Some(activity),
+            giving_back: giving_back.clone(),
         }))
     }
 
@@ -136,9 +148,7 @@ impl Machine {
             }
             Err(error) => {
                 let provider_id = parts.rental.provider_id.clone();
-                parts
-                    .release(Reason::from("the activity could not be created"))
-                    .await;
+                parts.give_back("the activity could not be created");
                 Err(RentError::Activity { provider_id, error })
             }
         }
@@ -152,41 +162,36 @@ impl Machine {
             .expect("a machine is handed out with its activity and until it is released")
     }
 
-    /// Destroys the activity and terminates the agreement.
-    ///
-    /// # Cancel safety
-    /// Runs to completion in an owned task.
-    pub(crate) async fn release(mut self, reason: &str) {
+    /// Destroys the activity and terminates the agreement, in an owned task: `giving_back` is idle when
+    /// that is done. The termination of a machine that is lost is not waited for there.
+    pub(crate) fn give_back(mut self, reason: &str) {
         if let Some(parts) = self.0.take() {
-            let context = Arc::clone(&parts.context);
-            let lost = context
-                .tasks()
-                .run("release", parts.release(Reason::from(reason)))
-                .await;
-            if let Err(error) = lost {
-                tracing::warn!(%error, "a machine was not given back in order");
-            }
+            parts.give_back(reason);
         }
     }
 }
 
 impl Parts {
-    async fn release(self, reason: Reason) {
-        if let Some(activity) = self.activity {
-            activity.destroy().await;
-        }
-        self.rental.terminate(reason).await;
+    fn give_back(self, reason: &str) {
+        let reason = Reason::from(reason);
+        let group = self.giving_back.clone();
+        group.spawn("give-back", async move {
+            if let Some(activity) = self.activity {
+                activity.destroy().await;
+            }
+            if self.rental.is_lost() {
+                self.rental.give_up(&reason.message);
+            } else {
+                self.rental.terminate(reason).await;
+            }
+        });
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(parts) = self.0.take() {
-            let tasks = parts.context.tasks().clone();
-            tasks.spawn(
-                "release",
-                parts.release(Reason::from("not needed any more")),
-            );
+            parts.give_back("not needed any more");
         }
     }
 }
@@ -336,6 +341,7 @@ impl Activity {
     async fn destroy(self: Arc<Self>) {
         /// A provider that is gone answers none of them.
         const ATTEMPTS: u32 = 3;
+        let is_lost = || self.watch.health().is_lost() || self.rental.is_lost();
         self.watch.close();
         // From here on nothing may be asked for: the provider's clock gets the payment's grace.
         self.rental.activity_destroyed(&self.id);
@@ -347,8 +353,9 @@ impl Activity {
             policy,
             || self.context.is_daemon_away(),
             || async {
+                let wait = if is_lost() { LOST_WAIT } else { wait };
                 match api.destroy(&self.id, wait).await {
-                    Err(error) if self.watch.health().is_lost() => Attempt::Break(Err(error)),
+                    Err(error) if is_lost() => Attempt::Break(Err(error)),
                     done => retry::unless_passing(done),
                 }
             },

@@ -213,7 +213,9 @@ fn withdraw(shutdown: &Arc<Shutdown>) -> impl Future<Output = ()> + use<> {
 /// Destroys what lives on agreements in force, and what the daemon lists there: an activity that
 /// was created twice is known to the daemon only.
 async fn destroy_activities(shutdown: &Arc<Shutdown>) {
-    let open = shutdown.market.rentals().open();
+    let mut open = shutdown.market.rentals().open();
+    // Those that do not answer are not waited for: the end of their agreements ends them.
+    open.retain(|rental| !rental.is_lost());
     futures::stream::iter(open)
         .for_each_concurrent(AT_ONCE, |rental| async move {
             let id = rental.agreement_id.clone();
@@ -241,7 +243,9 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
     }
     let waits = |only_used: bool| {
         rentals.iter().any(|rental| {
+            // A provider that could not be told of the end sends no invoice.
             (rental.was_used() || !only_used)
+                && !rental.is_lost()
                 && matches!(
                     rental.invoice(),
                     InvoiceState::None | InvoiceState::Accepting { .. }

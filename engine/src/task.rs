@@ -246,6 +246,7 @@ where
         };
         let workers = self.max_workers.min(self.data.len());
         let job = Arc::new(Job {
+            giving_back: context.tasks().child(id.as_str()),
             context,
             id,
             demand,
@@ -275,7 +276,8 @@ impl<D, R, W> fmt::Debug for ExecuteTasks<D, R, W> {
 }
 
 /// Results and errors of tasks, in the order they come: each task yields exactly one of both. The
-/// stream ends when everything that was rented is given back; dropping it gives the tasks up.
+/// stream ends when everything that was rented is given back, but for machines that do not answer any
+/// more, whose agreements the engine goes on to end; dropping it gives the tasks up.
 pub struct Tasks<D, R> {
     job: JobId,
     receiver: mpsc::Receiver<Result<TaskResult<D, R>, TaskError>>,

@@ -5,6 +5,7 @@
 mod restored;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use golem_wire::common::Reason;
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
@@ -22,6 +23,10 @@ use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::lifecycle::payment::{self, Account, InvoiceState};
 use crate::model::{JobId, LinearPrices, OfferProposal};
 use crate::settle::{Ender, ceiling};
+
+/// How long a stop waits for the end of an agreement whose provider was given up, and which may not
+/// be reached.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// A rented machine.
 pub(crate) struct Rental {
@@ -142,7 +147,7 @@ impl Rental {
     }
 
     /// Ends the agreement without waiting for it.
-    pub(super) fn give_up(self: &Arc<Self>, why: &str) {
+    pub(crate) fn give_up(self: &Arc<Self>, why: &str) {
         self.apply(Event::TerminateWanted(why.to_owned()), None);
     }
 
@@ -164,6 +169,15 @@ impl Rental {
     /// Whether it is still in force, as far as we know.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self.lock().state, State::Ended(_))
+    }
+
+    /// Whether its machine was given up, and it may still be in force: its provider may not be reached.
+    pub(crate) fn is_lost(&self) -> bool {
+        let lost = |end: &AgreementEnd| end.by == EndedBy::Lost;
+        match &self.lock().state {
+            State::LeftOpen(end) | State::Terminating { end, .. } => lost(end),
+            State::Approved | State::Ended(_) => false,
+        }
     }
 
     fn apply(self: &Arc<Self>, event: Event, reason: Option<Reason>) {
@@ -250,15 +264,32 @@ impl Rental {
         let rental = Arc::clone(self);
         self.context.tasks().spawn("terminate", async move {
             let ender = Ender::of(&rental.context, "end");
-            match ender.terminate(&rental.agreement_id, &reason).await {
+            let terminated = tokio::select! {
+                biased;
+                done = ender.terminate(&rental.agreement_id, &reason) => {
+                    done.map_err(|why| why.to_string())
+                }
+                () = rental.stop_waits_no_longer() => {
+                    Err(format!("its provider does not answer; it was tried for {STOP_WAIT:?} when stopping"))
+                }
+            };
+            match terminated {
                 Ok(()) => rental.apply(Event::Terminated, None),
                 Err(why) => {
-                    let why = why.to_string();
                     rental.lock().record.left_open = Some(why.clone());
                     rental.apply(Event::NotTerminated(why), None);
                 }
             }
         });
+    }
+
+    /// Returns when the engine stops and has waited long enough for a provider that was given up.
+    async fn stop_waits_no_longer(&self) {
+        if !self.is_lost() {
+            return std::future::pending().await;
+        }
+        self.context.jobs().token().cancelled().await;
+        tokio::time::sleep(STOP_WAIT).await;
     }
 
     /// Something of it is not accepted: its provider is not signed again before that.

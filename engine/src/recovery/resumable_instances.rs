@@ -13,6 +13,7 @@ use crate::journal::InstanceRecord;
 use crate::market::Rental;
 use crate::model::JobId;
 use crate::settle::report::{Item, Kind};
+use crate::tasks::TaskGroup;
 
 /// An instance of an earlier run.
 pub(crate) struct Claim {
@@ -75,13 +76,15 @@ pub(crate) fn watch_over(recovered: &Arc<Recovered>) {
             () = stopping.cancelled() => {}
             () = sleep(owned.context.config().recovery.claim_within) => {}
         }
+        let giving_back = owned.context.tasks().child("unclaimed");
         for claim in owned.resumable.rest() {
-            give_back(&owned, claim).await;
+            give_back(&owned, claim, &giving_back);
         }
+        giving_back.idle().await;
     });
 }
 
-async fn give_back(recovered: &Arc<Recovered>, claim: Claim) {
+fn give_back(recovered: &Arc<Recovered>, claim: Claim, giving_back: &TaskGroup) {
     let record = &claim.record;
     let name = format!("{}/{}", record.cluster, record.index);
     instance_ended(recovered, record);
@@ -97,6 +100,6 @@ async fn give_back(recovered: &Arc<Recovered>, claim: Claim) {
         "no service went on with it",
     ));
     let job = JobId::new(crate::market::RECOVERED);
-    let machine = Machine::adopt(&recovered.context, &job, rental, activity);
-    machine.release("no service goes on with it").await;
+    let machine = Machine::adopt(&recovered.context, &job, rental, activity, giving_back);
+    machine.give_back("no service goes on with it");
 }

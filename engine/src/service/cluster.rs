@@ -218,8 +218,12 @@ impl<S: Service> RunService<S> {
         if tasks.is_cancelled() {
             return Err(Error::Stopped);
         }
+        let giving_back = context.tasks().child(job.as_str());
         let begin = match &self.resume {
-            Some(resume) => resume.begin(&golem.engine().recovered, &context, &job, params)?,
+            Some(resume) => {
+                let recovered = &golem.engine().recovered;
+                resume.begin(recovered, &context, (&job, &giving_back), params)?
+            }
             None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
         };
         context.emit(EventKind::JobStarted { job: job.clone() });
@@ -241,6 +245,7 @@ impl<S: Service> RunService<S> {
             resume: self.resume,
             expiration,
             tasks,
+            giving_back,
             entries: Mutex::default(),
             version: watch::Sender::new(0),
             live: watch::Sender::new(0),
@@ -542,6 +547,8 @@ pub(super) struct Shared<S: Service> {
     resume: Option<Resume<S::Params>>,
     expiration: Timestamp,
     tasks: TaskGroup,
+    /// Machines that are being given back.
+    pub(super) giving_back: TaskGroup,
     entries: Mutex<Entries>,
     /// Counts changes.
     version: watch::Sender<u64>,
@@ -604,6 +611,7 @@ impl<S: Service> Shared<S> {
         let mut live = self.live.subscribe();
         // The sender lives in `self`.
         let _ = live.wait_for(|live| *live == 0).await;
+        self.giving_back.idle().await;
     }
 
     fn stop_all(&self) {

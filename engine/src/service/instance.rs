@@ -132,7 +132,7 @@ impl<S: Service> Runner<S> {
                     Effect::Handle(next) => handler = Some(next),
                     // A handler that did not end by itself was dropped by `handle`.
                     Effect::CancelHandler => handler = None,
-                    Effect::Release { failed } => self.release(failed).await,
+                    Effect::Release { failed } => self.release(failed),
                     Effect::Rent { .. } => service = S::new(&self.params),
                     Effect::Finish => {}
                 }
@@ -173,7 +173,15 @@ impl<S: Service> Runner<S> {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
             }
-            Machine::rent(&shared.context, &shared.job, &shared.demand, &self.avoid).await
+            let (demand, giving_back) = (&shared.demand, &shared.giving_back);
+            Machine::rent(
+                &shared.context,
+                &shared.job,
+                demand,
+                &self.avoid,
+                giving_back,
+            )
+            .await
         };
         let rented = tokio::select! {
             biased;
@@ -245,20 +253,19 @@ impl<S: Service> Runner<S> {
         }
     }
 
-    async fn release(&mut self, failed: bool) {
+    /// Gives the machine back; the next one may be rented meanwhile.
+    fn release(&mut self, failed: bool) {
         let Some(machine) = self.machine.take() else {
             return;
         };
         if failed {
             self.avoid(machine.activity().rental().provider_id.clone());
         }
-        machine
-            .release(if failed {
-                "the service failed"
-            } else {
-                "the service was stopped"
-            })
-            .await;
+        machine.give_back(if failed {
+            "the service failed"
+        } else {
+            "the service was stopped"
+        });
     }
 
     fn avoid(&mut self, provider: NodeId) {

@@ -17,6 +17,7 @@ use crate::journal::{Fact, InstanceRecord};
 use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
 use crate::recovery::Recovered;
+use crate::tasks::TaskGroup;
 
 /// Gives resumed parameters what JSON cannot carry.
 type Complete<P> = Arc<dyn Fn(P) -> P + Send + Sync>;
@@ -64,7 +65,7 @@ impl<P: Clone> Resume<P> {
         &self,
         recovered: &Recovered,
         context: &Arc<Context>,
-        job: &JobId,
+        (job, giving_back): (&JobId, &TaskGroup),
         given: Vec<P>,
     ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
         let claimed = recovered
@@ -90,9 +91,9 @@ impl<P: Clone> Resume<P> {
                     Some(complete) => complete(params),
                     None => params,
                 });
-            let machine = claim
-                .machine
-                .map(|(rental, activity)| Machine::adopt(context, job, rental, activity));
+            let machine = claim.machine.map(|(rental, activity)| {
+                Machine::adopt(context, job, rental, activity, giving_back)
+            });
             let Some(params) = kept.or_else(|| given.get(index).cloned()) else {
                 // Dropping the machine gives it back.
                 tracing::warn!(service = %self.name, index, "its parameters cannot be read; not resumed");

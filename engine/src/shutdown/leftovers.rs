@@ -23,7 +23,11 @@ use crate::settle::{
 
 /// Ends all of it; answers what may be left, in words.
 pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
-    let seen = look(shutdown, &OPEN_STATES, IndexSet::new()).await;
+    // Those whose providers do not answer were tried, and are reported as open.
+    let lost = shutdown.market.rentals().all();
+    let lost = lost.iter().filter(|rental| rental.is_lost());
+    let lost = lost.map(|rental| rental.agreement_id.clone()).collect();
+    let seen = look(shutdown, &OPEN_STATES, lost).await;
     let mut left = Vec::new();
     let mut note = |what: &str, why: &dyn fmt::Display| {
         left.push(format!("{what} may be left: {why}"));

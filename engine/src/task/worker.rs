@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
+use golem_wire::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::market::DemandSubscription;
 use crate::model::JobId;
 use crate::retry::Backoff;
 use crate::service::HandlerError;
+use crate::tasks::TaskGroup;
 
 /// Providers in a row that take an agreement but give no activity before a worker gives up.
 const MAX_RENT_FAILURES: u32 = 10;
@@ -35,6 +37,8 @@ pub(super) struct Job<D, R, W> {
     pub(super) queue: Queue<D>,
     pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
     pub(super) cancel: CancellationToken,
+    /// Machines that are being given back.
+    pub(super) giving_back: TaskGroup,
     /// Workers that have not ended.
     pub(super) workers: watch::Sender<usize>,
     /// Why the last worker that gave up did so.
@@ -72,7 +76,7 @@ where
                 biased;
                 () = self.cancel.cancelled() => return,
                 () = self.queue.dry() => return,
-                rented = Machine::rent(&self.context, &self.id, &self.demand, &avoid) => rented,
+                rented = self.rent(&avoid) => rented,
             };
             match rented {
                 Ok(machine) => {
@@ -99,7 +103,13 @@ where
         }
     }
 
-    /// Does tasks on a machine until one fails or none is left, and gives it back.
+    async fn rent(&self, avoid: &[NodeId]) -> Result<Machine, RentError> {
+        let giving_back = &self.giving_back;
+        Machine::rent(&self.context, &self.id, &self.demand, avoid, giving_back).await
+    }
+
+    /// Does tasks on a machine until one fails or none is left, and gives it back; the next one may be
+    /// rented meanwhile.
     async fn use_machine(&self, machine: Machine) {
         let activity = Arc::clone(machine.activity());
         let rental = Arc::clone(activity.rental());
@@ -126,7 +136,7 @@ where
         } else {
             "all tasks are done"
         };
-        machine.release(reason).await;
+        machine.give_back(reason);
     }
 
     /// Returns what failed if the machine should not be used further.
@@ -276,6 +286,7 @@ where
         self.cancel.cancel();
         // The sender lives in `self`.
         let _ = workers.wait_for(|workers| *workers == 0).await;
+        self.giving_back.idle().await;
         self.demand.close().await;
         let reason = over.unwrap_or_else(|| {
             let said = self
