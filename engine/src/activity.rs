@@ -37,6 +37,9 @@ const STRAY_ATTEMPTS: u32 = 3;
 /// answers, and the end of its agreement ends the activity as well.
 const LOST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the daemon is given to tell what an activity used.
+const USAGE_WAIT: Duration = Duration::from_secs(2);
+
 /// Why an activity could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActivityError {
@@ -343,6 +346,7 @@ impl Activity {
         const ATTEMPTS: u32 = 3;
         let is_lost = || self.watch.health().is_lost() || self.rental.is_lost();
         self.watch.close();
+        self.measure().await;
         // From here on nothing may be asked for: the provider's clock gets the payment's grace.
         self.rental.activity_destroyed(&self.id);
         let api = self.context.rest().activity();
@@ -370,6 +374,28 @@ impl Activity {
             agreement_id: self.rental.agreement_id.clone(),
             activity_id: self.id.clone(),
         });
+    }
+
+    /// What it has used by now, as the daemon tells: its bills are held against that.
+    async fn measure(&self) {
+        if self.watch.health().is_lost() || self.rental.is_lost() {
+            return;
+        }
+        let at = self.context.now();
+        let asking = self.context.rest().activity();
+        let asking = asking.usage(&self.id);
+        match tokio::time::timeout(USAGE_WAIT, asking).await {
+            Ok(Ok(usage)) => {
+                if let Some(usage) = usage.current_usage {
+                    let cost = self.rental.prices().of_usage(&usage);
+                    self.rental.cost_known(&self.id, cost, at);
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(activity = %self.id, %error, "what it used is not known");
+            }
+            Err(_) => tracing::debug!(activity = %self.id, "what it used is not told in time"),
+        }
     }
 
     fn backoff(&self, label: &str) -> Backoff {

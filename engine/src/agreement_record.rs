@@ -28,7 +28,8 @@ impl Lifetime {
     }
 }
 
-/// What an activity was known to cost at a time: what a debit note that was right asked for.
+/// What an activity was known to cost at a time: by its usage as the daemon told it, or by a debit note
+/// that was right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KnownCost {
     pub(crate) amount: Glm,

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use golem_wire::activity::{ActivityStatus, ActivityUsage};
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use indexmap::IndexMap;
-use rust_decimal::Decimal;
-use rust_decimal::prelude::FromPrimitive;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
@@ -133,17 +131,9 @@ impl WorkContext {
     /// # Errors
     /// [`ApiError`] when the daemon does not know the usage.
     pub async fn get_cost(&self) -> Result<Option<Glm>, ApiError> {
-        let usage = self.get_usage().await?;
-        if usage.is_empty() {
-            return Ok(None);
-        }
-        let amount = |counter: &str| {
-            usage
-                .get(counter)
-                .and_then(|value| Decimal::from_f64(*value))
-                .unwrap_or_default()
-        };
-        Ok(Some(self.activity.rental().prices().cost(amount)))
+        let usage = self.get_raw_usage().await?.current_usage;
+        let usage = usage.filter(|usage| !usage.is_empty());
+        Ok(usage.map(|usage| self.activity.rental().prices().of_usage(&usage)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! away, answers that are lost, providers that end, cannot be reached, or are owed something.
 
 mod absence;
+mod bills;
 mod given_up;
 mod provider;
 mod stopping;

@@ -77,7 +77,9 @@ pub struct MarketLimits {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PaymentLimits {
-    /// How much more than usage × price a document may ask for, as a fraction.
+    /// How much more than usage × price a document may ask for, as a fraction: 0.05 is a twentieth
+    /// more. What was used is known from the last debit note that was right, and asked of the daemon
+    /// before an activity is destroyed; after that the price of all threads is counted.
     pub tolerance: Decimal,
     /// Usage time granted beyond what the engine measured, for clocks and delivery.
     pub grace: Duration,

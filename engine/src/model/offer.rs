@@ -6,6 +6,7 @@ use std::time::Duration;
 use golem_wire::market::{Agreement, Properties, Proposal, ProposalState};
 use golem_wire::{Glm, NodeId, ProposalId};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
 use serde_json::Value;
 
 const USAGE_VECTOR: &str = "golem.com.usage.vector";
@@ -73,6 +74,15 @@ impl LinearPrices {
     /// The price of one activity in which each counter reached `usage(counter)`.
     pub fn cost(&self, usage: impl FnMut(&str) -> Decimal) -> Glm {
         Glm::new(self.fixed) + self.metered(usage)
+    }
+
+    /// The price of one activity that reached this usage vector. What is no number, or below zero,
+    /// counts as nothing.
+    pub fn of_usage(&self, usage: &[f64]) -> Glm {
+        let used = |value: f64| Decimal::from_f64(value).unwrap_or_default();
+        let mut usage = usage.iter().map(|value| used(*value).max(Decimal::ZERO));
+        // `cost` asks in the order of the vector.
+        self.cost(|_| usage.next().unwrap_or_default())
     }
 
     /// The most that one activity can cost in this time on a machine with so many threads. Counters

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -10,8 +11,10 @@ use tokio::time::sleep;
 
 use crate::market::{DemandSubscription, Rental};
 use crate::model::{JobId, ResolvedPayload};
+use crate::payload::Payload;
+use crate::task::Task;
 use crate::testing::{Daemon, all_well};
-use crate::{Error, Golem};
+use crate::{Error, Golem, WorkContext};
 
 fn daemon() -> Daemon {
     Daemon::new(&["alice"], |_, commands| all_well(commands))
@@ -91,6 +94,37 @@ async fn an_invoice_that_is_delivered_twice_is_accepted_once_and_exactly() {
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.accepted.to_string(), "0.0300000");
     assert_eq!(daemon.calls("POST /payment-api/v1/invoices/i/accept"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invoice_above_the_usage_that_the_daemon_told_at_the_end_is_rejected() {
+    for (id, path, amount, accepted) in [
+        ("i", "/invoices/i", "0.0300000", false),
+        ("j", "/invoices/j", "0.0010000", true),
+    ] {
+        // Its command takes a hundred seconds; the daemon tells of ten, and two of a processor.
+        let daemon = Daemon::new(&["alice"], |_, commands| {
+            let mut plan = all_well(commands);
+            if let Some((after, _)) = plan.results.last_mut() {
+                *after = Duration::from_secs(100);
+            }
+            plan
+        });
+        let (golem, _) = daemon.golem().await;
+        let work = async |ctx: WorkContext, _: Task<u32>| {
+            ctx.run("/bin/true", [""; 0]).await?;
+            Ok(())
+        };
+        let tasks = golem.execute_tasks(Payload::new(), [1], work);
+        let mut tasks = tasks.start().await.expect("a list");
+        tasks.next().await.expect("a result").expect("done");
+        assert!(tasks.next().await.is_none());
+        let rental = golem.market().rentals().all().remove(0);
+        deliver(&daemon, rental.agreement_id.as_str(), &[(id, path, amount)]);
+        let report = golem.stop().await;
+        assert_eq!(report.unpaid.is_empty(), accepted, "{amount}: {report}");
+        assert_eq!(report.invoices_accepted, u64::from(accepted), "{report}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
