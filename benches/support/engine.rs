@@ -77,6 +77,8 @@ pub async fn start(network: &Network) -> (Golem, Arc<(AtomicUsize, Notify)>) {
         .transport(network.transport.clone())
         .clock(NetworkClock(network.mock.world().timebase()))
         .seed(Seed::from_u64(1))
+        // What is measured is how fast agreements come about, not how long offers are waited for.
+        .configure(|config| config.market.collect_offers = Duration::ZERO)
         .event_consumer(move |event| {
             if matches!(event.kind, EventKind::AgreementConfirmed { .. }) {
                 count.0.fetch_add(1, Ordering::Relaxed);

@@ -126,6 +126,8 @@ impl Daemon {
             .seed(Seed::from_u64(1))
             .clock(VirtualClock(self.0.began))
             .transport(self.transport())
+            // All offers of this daemon come with the first poll.
+            .configure(|config| config.market.collect_offers = Duration::ZERO)
     }
 
     fn transport(&self) -> Transport {

@@ -1,9 +1,11 @@
 //! The engine's ends and absences on a simulated network in virtual time: stopping, a daemon that is
-//! away, answers that are lost, providers that end, cannot be reached, or are owed something.
+//! away, answers that are lost, providers that end, cannot be reached, or are owed something; who is
+//! rented of many.
 
 mod absence;
 mod bills;
 mod given_up;
+mod market;
 mod provider;
 mod stopping;
 mod ticker;

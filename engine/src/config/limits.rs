@@ -52,6 +52,9 @@ impl Default for ActivityLimits {
 pub struct MarketLimits {
     /// A job that rented nothing and has no draft for so long fails with the reasons.
     pub no_offers_timeout: Duration,
+    /// How long offers are collected, from the first one of a demand, before the best of them are
+    /// countered. Without it whoever is quickest is rented, not whoever costs least.
+    pub collect_offers: Duration,
     /// Proposals that are countered at the same time.
     pub concurrent_counters: usize,
     /// Drafts kept ready beyond those that are waited for.
@@ -135,6 +138,7 @@ impl Default for MarketLimits {
     fn default() -> Self {
         MarketLimits {
             no_offers_timeout: Duration::from_secs(60),
+            collect_offers: Duration::from_secs(1),
             concurrent_counters: 16,
             spare_drafts: 4,
             max_proposals: 2000,

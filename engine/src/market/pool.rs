@@ -64,6 +64,8 @@ struct Waiter {
 pub(super) struct Pool {
     limits: MarketLimits,
     proposals: ProposalIndex,
+    /// The demand of the latest offer, and until when its first offers are collected.
+    collecting: Option<(DemandId, Instant)>,
     early: IndexMap<ProposalId, String>,
     /// First come first.
     waiters: BTreeMap<u64, Waiter>,
@@ -81,6 +83,7 @@ impl Pool {
             limits,
             debts,
             proposals: ProposalIndex::default(),
+            collecting: None,
             early: IndexMap::new(),
             waiters: BTreeMap::new(),
             picky: 0,
@@ -96,9 +99,14 @@ impl Pool {
         demand: DemandId,
         offer: OfferProposal,
         verdict: Verdict,
+        now: Instant,
     ) -> Vec<PoolEvent> {
         if self.proposals.contains(offer.proposal_id()) {
             return Vec::new();
+        }
+        if !matches!(&self.collecting, Some((collected, _)) if *collected == demand) {
+            let until = now + self.limits.collect_offers;
+            self.collecting = Some((demand.clone(), until));
         }
         self.refusals.seen(offer.provider_id());
         self.supersede(&offer);
@@ -190,19 +198,48 @@ impl Pool {
 
     /// The best proposal to counter now, if there is need for one more draft.
     pub(super) fn pick(&mut self, now: Instant) -> Option<(DemandId, OfferProposal)> {
-        let wanted = self.waiters.len() + self.limits.spare_drafts;
         let busy = self.proposals.countering() >= self.limits.concurrent_counters;
-        if busy || self.proposals.under_way() >= wanted {
+        if busy || self.collected_at(now).is_some() {
             return None;
         }
+        let wanted = self.waiters.len() + self.limits.spare_drafts;
         // Providers that failed lately come last.
         let good = |entry: &Entry| self.is_free(entry.offer.provider_id(), now);
         let best = self.proposals.ranked().find(|(_, entry)| good(entry));
-        let (id, _) = best.or_else(|| self.proposals.ranked().next())?;
+        let is_good = best.is_some();
+        let (id, best) = best.or_else(|| self.proposals.ranked().next())?;
+        let is_wanted = self.proposals.under_way() < wanted
+            || is_good && self.improves(score_of(best), good);
+        if !is_wanted {
+            return None;
+        }
         let id = id.clone();
         self.apply(&id, Event::Picked);
         let entry = self.proposals.get(&id)?;
         Some((entry.demand.clone(), entry.offer.clone()))
+    }
+
+    /// Whether an offer that came late is better than what those who wait would get without it; the
+    /// best is kept ready although nobody waits.
+    fn improves(&self, score: f64, good: impl Fn(&Entry) -> bool) -> bool {
+        let worst = self.proposals.worst_under_way();
+        if !worst.is_some_and(|worst| score_of(worst) < score) {
+            return false;
+        }
+        let as_good = |entry: &Entry| score_of(entry) >= score;
+        let taken = self.waiters.len().max(1);
+        let drafts = self.proposals.drafts().map(|(_, entry)| entry);
+        let asked = self.proposals.asked().map(|(_, entry)| entry);
+        let better = drafts
+            .take_while(|entry| as_good(entry))
+            .chain(asked.take_while(|entry| as_good(entry)));
+        better.filter(|entry| good(entry)).take(taken).count() < taken
+    }
+
+    /// When the first offers of the demand are collected, if they are not yet.
+    fn collected_at(&self, now: Instant) -> Option<Instant> {
+        let (_, until) = self.collecting.as_ref()?;
+        Some(*until).filter(|until| *until > now)
     }
 
     /// Our counter-proposal arrived.
@@ -289,7 +326,8 @@ impl Pool {
             .find(|at| *at > now);
         let held = held.map(|at| at + patience).filter(|at| *at > now);
         let owed = self.debts.next_release(now);
-        [self.proposals.next_answer(now), held, resort, owed]
+        let collected = self.collected_at(now);
+        [collected, self.proposals.next_answer(now), held, resort, owed]
             .into_iter()
             .flatten()
             .min()

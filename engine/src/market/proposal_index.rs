@@ -142,6 +142,17 @@ impl ProposalIndex {
         self.asked.len() + self.drafts.len()
     }
 
+    /// The worst of those that are countered, being countered, or drafts.
+    pub(super) fn worst_under_way(&self) -> Option<&Entry> {
+        let last = |order: &BTreeMap<Rank, ProposalId>| {
+            let (rank, id) = order.last_key_value()?;
+            Some((rank.score, self.entries.get(id)?))
+        };
+        let worst = [last(&self.asked), last(&self.drafts)];
+        let worst = worst.into_iter().flatten().max_by_key(|(score, _)| *score);
+        worst.map(|(_, entry)| entry)
+    }
+
     /// The proposal that we answered with `own`.
     pub(super) fn by_own(&self, own: &ProposalId) -> Option<&ProposalId> {
         self.own.get(own)

@@ -255,7 +255,10 @@ impl DemandSubscription {
             provider_id: offer.provider_id().clone(),
             provider_name: offer.provider_name().to_owned(),
         });
-        self.lock().pool.offered(demand.clone(), offer, verdict)
+        let now = Instant::now();
+        self.lock()
+            .pool
+            .offered(demand.clone(), offer, verdict, now)
     }
 
     fn verdict(&self, offer: &OfferProposal) -> Verdict {

@@ -7,6 +7,7 @@ use crate::model::tests::offer;
 
 fn limits() -> MarketLimits {
     MarketLimits {
+        collect_offers: Duration::ZERO,
         spare_drafts: 2,
         concurrent_counters: 2,
         ..MarketLimits::default()
@@ -26,7 +27,8 @@ fn draft(provider: &str) -> OfferProposal {
 }
 
 fn offered(pool: &mut Pool, provider: &str, score: f64) {
-    pool.offered("d".into(), named(provider), Verdict::Good(score));
+    let (offer, now) = (named(provider), Instant::now());
+    pool.offered("d".into(), offer, Verdict::Good(score), now);
 }
 
 /// Counters everything that is picked.
@@ -60,6 +62,47 @@ async fn the_best_offers_are_countered_first_and_no_more_than_are_wanted() {
     assert_eq!(counter(&mut pool), ["high", "middle"]);
     let (_, _waiting) = pool.wait(&[], Instant::now());
     assert_eq!(counter(&mut pool), ["low"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn offers_are_collected_for_a_moment_before_the_best_are_countered() {
+    let limits = MarketLimits {
+        collect_offers: Duration::from_secs(1),
+        ..limits()
+    };
+    let mut pool = Pool::new(limits, Arc::default());
+    let begun = Instant::now();
+    offered(&mut pool, "quick", 1.0);
+    assert!(counter(&mut pool).is_empty());
+    tokio::time::advance(Duration::from_millis(900)).await;
+    offered(&mut pool, "slow", 2.0);
+    assert!(counter(&mut pool).is_empty());
+    let collected = begun + Duration::from_secs(1);
+    assert_eq!(pool.next_deadline(Instant::now()), Some(collected));
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(counter(&mut pool), ["slow", "quick"]);
+    let (_, _waiting) = pool.wait(&[], Instant::now());
+    offered(&mut pool, "later", 1.0);
+    assert_eq!(counter(&mut pool), ["later"], "the moment is once a demand");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_better_offer_that_comes_late_is_countered_too_and_wins() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    for (provider, score) in [("fair", 2.0), ("poor", 1.0), ("bad", 0.5)] {
+        offered(&mut pool, provider, score);
+    }
+    let (_, mut waiting) = pool.wait(&[], Instant::now());
+    assert_eq!(counter(&mut pool), ["fair", "poor", "bad"], "all that are wanted");
+    offered(&mut pool, "so-so", 1.5);
+    assert!(counter(&mut pool).is_empty(), "it would not be taken");
+    offered(&mut pool, "good", 3.0);
+    assert_eq!(counter(&mut pool), ["good"]);
+    pool.answered(draft("fair"), Verdict::Good(2.0), Instant::now());
+    assert!(waiting.try_recv().is_err());
+    pool.answered(draft("good"), Verdict::Good(3.0), Instant::now());
+    let taken = waiting.try_recv().expect("draft");
+    assert_eq!(taken.offer.provider_name(), "good");
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,7 +256,8 @@ async fn a_draft_is_lost_when_its_provider_publishes_the_offer_anew() {
     let mut pool = Pool::new(limits(), Arc::default());
     ready(&mut pool, "a", 1.0);
     ready(&mut pool, "b", 0.5);
-    let events = pool.offered("d".into(), published_anew("a", 4), Verdict::Good(1.0));
+    let anew = published_anew("a", 4);
+    let events = pool.offered("d".into(), anew, Verdict::Good(1.0), Instant::now());
     assert!(events.is_empty(), "{events:?}");
     let (_, mut waiting) = pool.wait(&[], Instant::now());
     let draft = waiting.try_recv().expect("a draft");
@@ -225,7 +269,8 @@ async fn a_draft_is_lost_when_its_provider_publishes_the_offer_anew() {
 async fn an_offer_of_another_machine_leaves_the_draft_of_the_first() {
     let mut pool = Pool::new(limits(), Arc::default());
     ready(&mut pool, "a", 1.0);
-    pool.offered("d".into(), published_anew("a", 8), Verdict::Good(0.5));
+    let other = published_anew("a", 8);
+    pool.offered("d".into(), other, Verdict::Good(0.5), Instant::now());
     let (_, mut waiting) = pool.wait(&[], Instant::now());
     let draft = waiting.try_recv().expect("a draft");
     assert_eq!(draft.offer.threads(), 4);
