@@ -1,8 +1,16 @@
 //! The requestor's view of the market: who is rented of many, at what price, and after what time.
 
+use std::time::Duration;
+
+use futures::StreamExt;
+use golem_engine::WorkContext;
+use golem_engine::service::HandlerError;
+use golem_engine::task::Task;
 use golem_scenarios::Offline;
-use mock_yagna::ProviderSpec;
+use golem_scenarios::workload::hello_tasks;
 use mock_yagna::journal::{Actor, Event};
+use mock_yagna::{Image, ProviderSpec};
+use tokio::time::Instant;
 
 use crate::ticker::{assert_clean, running};
 
@@ -27,12 +35,48 @@ fn the_least_expensive_of_a_hundred_providers_is_rented() {
         Offline::new(seed).providers(providers).run(async |stage| {
             let (golem, _cluster, _) = running(stage, 1, |_| {}).await;
             let journal = stage.network().journal_since(0);
-            let rented = journal.iter().find_map(|entry| match (&entry.event, &entry.actor) {
-                (Event::AgreementApproved { .. }, Actor::Provider(name)) => Some(price_of(name)),
-                _ => None,
-            });
+            let rented = journal
+                .iter()
+                .find_map(|entry| match (&entry.event, &entry.actor) {
+                    (Event::AgreementApproved { .. }, Actor::Provider(name)) => {
+                        Some(price_of(name))
+                    }
+                    _ => None,
+                });
             let paid = f64::from(rented.expect("one is rented"));
             assert!(paid <= 1.3, "seed {seed}: {paid} times the cheapest");
+            golem.stop().await;
+            assert_clean(stage);
+        });
+    }
+}
+
+#[test]
+fn tasks_that_fail_once_do_not_wait_for_providers_that_failed_while_others_are_there() {
+    for seed in 1..=3 {
+        let providers = (0..100).map(|n| ProviderSpec::new(format!("p{n}")));
+        let offline = Offline::new(seed).providers(providers.collect());
+        offline.image(Image::Shell).run(async |stage| {
+            let golem = stage.golem().start().await.expect("the engine starts");
+            let work = async |ctx: WorkContext, task: Task<u32>| {
+                let said = hello_tasks::hello(&ctx, task.data).await?;
+                if task.attempt == 1 {
+                    return Err(HandlerError::msg("on purpose"));
+                }
+                Ok(said)
+            };
+            let began = Instant::now();
+            let tasks = golem
+                .execute_tasks(hello_tasks::payload(), 0..20, work)
+                .max_workers(4)
+                .start()
+                .await
+                .expect("a list");
+            let done: Vec<_> = tasks.take(20).collect().await;
+            let took = began.elapsed();
+            assert!(done.iter().all(Result::is_ok), "seed {seed}: {done:?}");
+            // Five machines one after the other, each created and given back in 750 ms, and no waiting.
+            assert!(took < Duration::from_secs(10), "seed {seed}: {took:?}");
             golem.stop().await;
             assert_clean(stage);
         });

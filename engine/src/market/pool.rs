@@ -2,7 +2,7 @@
 //! each proposal, who is countered next, who gets which draft, and when one is held back for a better
 //! one. Synchronous; the subscription sends what it decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +55,20 @@ pub(super) struct Draft {
 
 /// One who waits for a draft.
 struct Waiter {
-    avoid: Vec<NodeId>,
+    avoid: BTreeSet<NodeId>,
     since: Instant,
     reply: oneshot::Sender<Draft>,
+}
+
+/// What a provider's proposals are worth to those who wait, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Everyone may have them.
+    Welcome,
+    /// Some may have them, others avoid the provider.
+    Possible,
+    /// All avoid it, it failed lately, or something is owed to it.
+    LastResort,
 }
 
 /// The proposals of one demand.
@@ -69,8 +80,8 @@ pub(super) struct Pool {
     early: IndexMap<ProposalId, String>,
     /// First come first.
     waiters: BTreeMap<u64, Waiter>,
-    /// How many of them avoid a provider.
-    picky: usize,
+    /// How many of them avoid a provider, by provider.
+    avoided: IndexMap<NodeId, usize>,
     next_waiter: u64,
     refusals: Refusals,
     history: ProviderHistory,
@@ -86,7 +97,7 @@ impl Pool {
             collecting: None,
             early: IndexMap::new(),
             waiters: BTreeMap::new(),
-            picky: 0,
+            avoided: IndexMap::new(),
             next_waiter: 0,
             refusals: Refusals::default(),
             history: ProviderHistory::default(),
@@ -202,21 +213,62 @@ impl Pool {
         if busy || self.collected_at(now).is_some() {
             return None;
         }
-        let wanted = self.waiters.len() + self.limits.spare_drafts;
-        // Providers that failed lately come last.
-        let good = |entry: &Entry| self.is_free(entry.offer.provider_id(), now);
-        let best = self.proposals.ranked().find(|(_, entry)| good(entry));
-        let is_good = best.is_some();
-        let (id, best) = best.or_else(|| self.proposals.ranked().next())?;
-        let is_wanted = self.proposals.under_way() < wanted
-            || is_good && self.improves(score_of(best), good);
-        if !is_wanted {
-            return None;
-        }
-        let id = id.clone();
+        let standings = [Standing::Welcome, Standing::Possible, Standing::LastResort];
+        let mut picked = standings.into_iter();
+        let id = picked.find_map(|standing| self.wanted_next(standing, now))?;
         self.apply(&id, Event::Picked);
         let entry = self.proposals.get(&id)?;
         Some((entry.demand.clone(), entry.offer.clone()))
+    }
+
+    /// The best proposal of at least this standing, if one more of them is wanted.
+    fn wanted_next(&self, least: Standing, now: Instant) -> Option<ProposalId> {
+        let suits = |entry: &Entry| self.standing(entry.offer.provider_id(), now) <= least;
+        let (id, best) = self.proposals.ranked().find(|(_, entry)| suits(entry))?;
+        let is_wanted = if least == Standing::LastResort {
+            // Only for those for whom there is no other, and never to be kept ready.
+            self.under_way(Standing::Possible, now) < self.waiters.len()
+                && self.proposals.under_way() < self.wanted()
+        } else {
+            self.under_way(least, now) < self.wanted() || self.improves(score_of(best), suits)
+        };
+        is_wanted.then(|| id.clone())
+    }
+
+    /// How many drafts are wanted.
+    fn wanted(&self) -> usize {
+        self.waiters.len() + self.limits.spare_drafts
+    }
+
+    /// How many proposals of at least this standing are countered, or drafts. What none of those who
+    /// wait may take does not keep others from being asked.
+    fn under_way(&self, least: Standing, now: Instant) -> usize {
+        let shunned = self.history.shunned(now).cloned();
+        let owed = self.debts.providers();
+        let worse: BTreeSet<NodeId> = self
+            .avoided
+            .keys()
+            .cloned()
+            .chain(shunned)
+            .chain(owed)
+            .filter(|provider| self.standing(provider, now) > least)
+            .collect();
+        let worse = worse
+            .iter()
+            .map(|provider| self.proposals.under_way_of(provider));
+        self.proposals.under_way() - worse.sum::<usize>()
+    }
+
+    /// What a provider's proposals are worth to those who wait.
+    fn standing(&self, provider: &NodeId, now: Instant) -> Standing {
+        if !self.is_free(provider, now) {
+            return Standing::LastResort;
+        }
+        match self.avoided.get(provider) {
+            None => Standing::Welcome,
+            Some(waiters) if *waiters < self.waiters.len() => Standing::Possible,
+            Some(_) => Standing::LastResort,
+        }
     }
 
     /// Whether an offer that came late is better than what those who wait would get without it; the
@@ -327,10 +379,16 @@ impl Pool {
         let held = held.map(|at| at + patience).filter(|at| *at > now);
         let owed = self.debts.next_release(now);
         let collected = self.collected_at(now);
-        [collected, self.proposals.next_answer(now), held, resort, owed]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            collected,
+            self.proposals.next_answer(now),
+            held,
+            resort,
+            owed,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn drop_worst(&mut self) {
@@ -417,8 +475,10 @@ impl Pool {
         let (reply, draft) = oneshot::channel();
         let id = self.next_waiter;
         self.next_waiter += 1;
-        let avoid = avoid.to_vec();
-        self.picky += usize::from(!avoid.is_empty());
+        let avoid: BTreeSet<NodeId> = avoid.iter().cloned().collect();
+        for provider in &avoid {
+            *self.avoided.entry(provider.clone()).or_default() += 1;
+        }
         self.waiters.insert(
             id,
             Waiter {
@@ -438,7 +498,14 @@ impl Pool {
 
     fn take(&mut self, waiter: u64) -> Option<Waiter> {
         let waiter = self.waiters.remove(&waiter)?;
-        self.picky -= usize::from(!waiter.avoid.is_empty());
+        for provider in &waiter.avoid {
+            if let Some(waiters) = self.avoided.get_mut(provider) {
+                *waiters -= 1;
+                if *waiters == 0 {
+                    self.avoided.swap_remove(provider);
+                }
+            }
+        }
         Some(waiter)
     }
 
@@ -473,7 +540,7 @@ impl Pool {
             match self.choose(waiter, now) {
                 Some(proposal) => self.give(id, &proposal, now),
                 // What the least particular one in front cannot have, no later one can.
-                None if self.picky == 0 && !self.is_last_resort(waiter, now) => return,
+                None if self.avoided.is_empty() && !self.is_last_resort(waiter, now) => return,
                 None => {}
             }
             next = self.waiters.range(id + 1..).next().map(|(id, _)| *id);

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use golem_wire::{DemandId, ProposalId};
+use golem_wire::{DemandId, NodeId, ProposalId};
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
@@ -63,6 +63,8 @@ pub(super) struct ProposalIndex {
     answers: BTreeSet<(Instant, u64, ProposalId)>,
     drafted: BTreeSet<(Instant, u64)>,
     countering: usize,
+    /// Of each provider, how many are countered, being countered, or drafts.
+    under_way: IndexMap<NodeId, usize>,
     places: u64,
 }
 
@@ -140,6 +142,11 @@ impl ProposalIndex {
     /// How many are countered, being countered, or drafts.
     pub(super) fn under_way(&self) -> usize {
         self.asked.len() + self.drafts.len()
+    }
+
+    /// How many of those are this provider's.
+    pub(super) fn under_way_of(&self, provider: &NodeId) -> usize {
+        self.under_way.get(provider).copied().unwrap_or_default()
     }
 
     /// The worst of those that are countered, being countered, or drafts.
@@ -221,6 +228,9 @@ impl ProposalIndex {
             _ => {}
         }
         self.countering += usize::from(matches!(marks.state, State::Countering(_)));
+        if marks.is_under_way() {
+            *self.under_way.entry(marks.provider.clone()).or_default() += 1;
+        }
         if let Some(own) = &marks.own {
             self.own.insert(own.clone(), id.clone());
         }
@@ -246,6 +256,14 @@ impl ProposalIndex {
             _ => {}
         }
         self.countering -= usize::from(matches!(marks.state, State::Countering(_)));
+        if marks.is_under_way()
+            && let Some(count) = self.under_way.get_mut(&marks.provider)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.swap_remove(&marks.provider);
+            }
+        }
         if let Some(own) = &marks.own {
             self.own.swap_remove(own);
         }
@@ -257,6 +275,7 @@ impl ProposalIndex {
 
 /// What of an entry the orders are made of.
 struct Marks {
+    provider: NodeId,
     state: State,
     own: Option<ProposalId>,
     answer_by: Option<Instant>,
@@ -264,9 +283,19 @@ struct Marks {
     place: u64,
 }
 
+impl Marks {
+    fn is_under_way(&self) -> bool {
+        matches!(
+            self.state,
+            State::Countering(_) | State::Awaiting(_) | State::Draft(_)
+        )
+    }
+}
+
 impl Entry {
     fn marks(&self) -> Marks {
         Marks {
+            provider: self.offer.provider_id().clone(),
             state: self.state,
             own: self.own.clone(),
             answer_by: self.answer_by,

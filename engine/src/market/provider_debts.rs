@@ -85,6 +85,11 @@ impl ProviderDebts {
         }
     }
 
+    /// To whom something is owed.
+    pub(crate) fn providers(&self) -> Vec<NodeId> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// When the next provider becomes a last resort.
     pub(crate) fn next_release(&self, now: Instant) -> Option<Instant> {
         let owed = self.lock();

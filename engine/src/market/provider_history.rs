@@ -48,6 +48,13 @@ impl ProviderHistory {
             .map_or(0, |failures| failures.count)
     }
 
+    /// Providers to whom others are preferred now.
+    pub(super) fn shunned(&self, now: Instant) -> impl Iterator<Item = &NodeId> {
+        let shunned = move |(_, failures): &(&NodeId, &Failures)| failures.until > now;
+        let providers = self.providers.iter().filter(shunned);
+        providers.map(|(provider, _)| provider)
+    }
+
     pub(super) fn is_shunned(&self, provider: &NodeId, now: Instant) -> bool {
         self.providers
             .get(provider)

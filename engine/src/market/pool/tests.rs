@@ -93,7 +93,11 @@ async fn a_better_offer_that_comes_late_is_countered_too_and_wins() {
         offered(&mut pool, provider, score);
     }
     let (_, mut waiting) = pool.wait(&[], Instant::now());
-    assert_eq!(counter(&mut pool), ["fair", "poor", "bad"], "all that are wanted");
+    assert_eq!(
+        counter(&mut pool),
+        ["fair", "poor", "bad"],
+        "all that are wanted"
+    );
     offered(&mut pool, "so-so", 1.5);
     assert!(counter(&mut pool).is_empty(), "it would not be taken");
     offered(&mut pool, "good", 3.0);
@@ -149,6 +153,41 @@ async fn avoided_providers_are_the_last_resort() {
         waiting.try_recv().expect("draft").offer.provider_name(),
         "bad"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_who_waits_may_take_keeps_no_other_provider_from_being_asked() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    for provider in ["bad", "worse", "worst"] {
+        offered(&mut pool, provider, 9.0);
+    }
+    let (first, _before) = pool.wait(&[], Instant::now());
+    assert_eq!(counter(&mut pool).len(), 3, "all that are wanted");
+    pool.leave(first);
+    let all_of_them = ["0xbad", "0xworse", "0xworst"].map(NodeId::new);
+    let (_, mut waiting) = pool.wait(&all_of_them, Instant::now());
+    offered(&mut pool, "fair", 1.0);
+    assert_eq!(counter(&mut pool), ["fair"]);
+    pool.answered(draft("fair"), Verdict::Good(1.0), Instant::now());
+    pool.tick(Instant::now() + limits().patience);
+    let taken = waiting.try_recv().expect("a draft");
+    assert_eq!(taken.offer.provider_name(), "fair");
+}
+
+#[tokio::test(start_paused = true)]
+async fn avoided_providers_are_countered_only_for_whom_there_is_no_other() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    let (_, _waiting) = pool.wait(&["0xbad".into()], Instant::now());
+    offered(&mut pool, "bad", 9.0);
+    assert_eq!(counter(&mut pool), ["bad"], "there is no other");
+    let mut pool = Pool::new(limits(), Arc::default());
+    let (_, _waiting) = pool.wait(&["0xbad".into()], Instant::now());
+    offered(&mut pool, "bad", 9.0);
+    offered(&mut pool, "fair", 1.0);
+    assert_eq!(counter(&mut pool), ["fair"], "nor is it kept ready");
+    // Somebody else may have it.
+    let (_, _other) = pool.wait(&[], Instant::now());
+    assert_eq!(counter(&mut pool), ["bad"]);
 }
 
 #[tokio::test(start_paused = true)]
