@@ -70,6 +70,8 @@ events! {
     ProposalConfirmed { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
     /// A counter-proposal could not be sent, or got no answer.
     ProposalFailed { job: JobId, proposal_id: ProposalId, provider_id: NodeId, reason: String },
+    /// More offers came than are kept (`MarketLimits::max_proposals`); the worst are dropped.
+    OffersDropped { job: JobId, kept: usize },
     /// Nothing was confirmed within the deadline.
     NoProposalsConfirmed { job: JobId, offers_seen: u64, summary: String },
     /// A draft became an agreement, not confirmed yet.

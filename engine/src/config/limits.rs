@@ -59,7 +59,8 @@ pub struct MarketLimits {
     pub concurrent_counters: usize,
     /// Drafts kept ready beyond those that are waited for.
     pub spare_drafts: usize,
-    /// Offers and drafts kept; beyond it the worst ones are dropped.
+    /// Offers and drafts kept beyond those that are waited for; the worst ones above it are dropped,
+    /// which an event and the error of a job without offers tell.
     pub max_proposals: usize,
     /// How long a provider may take to answer a counter-proposal.
     pub answer_timeout: Duration,

@@ -42,6 +42,10 @@ pub(super) enum PoolEvent {
         offer: OfferProposal,
         reason: String,
     },
+    /// More offers came than are kept, and the worst are dropped from now on.
+    Dropped {
+        kept: usize,
+    },
     Violation(IllegalTransition),
 }
 
@@ -84,6 +88,8 @@ pub(super) struct Pool {
     avoided: IndexMap<NodeId, usize>,
     next_waiter: u64,
     refusals: Refusals,
+    /// Whether it was said that offers are dropped.
+    told_of_drops: bool,
     history: ProviderHistory,
     debts: Arc<ProviderDebts>,
 }
@@ -100,6 +106,7 @@ impl Pool {
             avoided: IndexMap::new(),
             next_waiter: 0,
             refusals: Refusals::default(),
+            told_of_drops: false,
             history: ProviderHistory::default(),
         }
     }
@@ -132,9 +139,9 @@ impl Pool {
             place: 0,
         };
         self.proposals.insert(entry);
-        let events = self.apply(&id, Event::Scored(verdict));
-        if self.proposals.len() > self.limits.max_proposals {
-            self.drop_worst();
+        let mut events = self.apply(&id, Event::Scored(verdict));
+        if self.proposals.len() > self.limits.max_proposals + self.waiters.len() {
+            events.extend(self.drop_worst());
         }
         events
     }
@@ -391,15 +398,16 @@ impl Pool {
         .min()
     }
 
-    fn drop_worst(&mut self) {
-        let worst = self
-            .proposals
-            .ranked()
-            .next_back()
-            .map(|(id, _)| id.clone());
-        if let Some(id) = worst {
-            self.proposals.remove(&id);
-        }
+    /// The first time it is told; all are counted.
+    fn drop_worst(&mut self) -> Option<PoolEvent> {
+        let (worst, _) = self.proposals.ranked().next_back()?;
+        let worst = worst.clone();
+        self.proposals.remove(&worst);
+        self.refusals.drop_one();
+        let is_first = !std::mem::replace(&mut self.told_of_drops, true);
+        is_first.then(|| PoolEvent::Dropped {
+            kept: self.proposals.len(),
+        })
     }
 
     fn apply(&mut self, id: &ProposalId, event: Event) -> Vec<PoolEvent> {
@@ -448,9 +456,21 @@ impl Pool {
         events
     }
 
-    /// Offers seen up to now, and why they were refused.
-    pub(super) fn summary(&self) -> MarketSummary {
-        self.refusals.summary()
+    /// Offers seen up to now, and what became of them.
+    pub(super) fn summary(&self, now: Instant) -> MarketSummary {
+        let negotiated = self.under_way(Standing::Possible, now);
+        MarketSummary {
+            negotiated,
+            held_back: self.proposals.under_way() - negotiated,
+            unanswered: self.proposals.ranked().count(),
+            max_proposals: self.limits.max_proposals,
+            ..self.refusals.summary()
+        }
+    }
+
+    /// Whether this provider brought an offer.
+    pub(super) fn has_seen(&self, provider: &NodeId) -> bool {
+        self.refusals.has_seen(provider)
     }
 
     /// An agreement of this provider is in force: its failures are forgotten.

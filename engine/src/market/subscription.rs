@@ -9,6 +9,7 @@ use golem_wire::common::Reason;
 use golem_wire::market::{DemandEvent, DemandOfferBase, Proposal, ProposalState};
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -147,9 +148,21 @@ impl DemandSubscription {
         }
     }
 
-    /// Offers seen up to now, and why they were refused.
+    /// Offers seen up to now, and what became of them.
     pub(super) fn summary(&self) -> MarketSummary {
-        self.lock().pool.summary()
+        let open = self.market.rentals.open();
+        let state = self.lock();
+        let mut summary = state.pool.summary(Instant::now());
+        let rented = open
+            .iter()
+            .filter(|rental| state.pool.has_seen(&rental.provider_id));
+        let rented: IndexMap<_, _> = rented
+            .map(|rental| (&rental.provider_id, &rental.provider_name))
+            .collect();
+        for name in rented.into_values() {
+            summary.rented_from(name);
+        }
+        summary
     }
 
     /// Collects events of the demand, and publishes it anew when it is gone or about to expire.
@@ -388,6 +401,7 @@ impl DemandSubscription {
                     provider_id: offer.provider_id().clone(),
                     reason,
                 },
+                PoolEvent::Dropped { kept } => EventKind::OffersDropped { job: job(), kept },
                 PoolEvent::Violation(illegal) => EventKind::ProtocolViolation {
                     what: illegal.to_string(),
                 },

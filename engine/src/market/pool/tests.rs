@@ -272,11 +272,38 @@ async fn offers_without_end_do_not_fill_memory() {
         },
         Arc::default(),
     );
+    let mut events = Vec::new();
     for n in 0..100 {
-        offered(&mut pool, &format!("p{n}"), f64::from(n));
+        let (offer, now) = (named(&format!("p{n}")), Instant::now());
+        events.extend(pool.offered("d".into(), offer, Verdict::Good(f64::from(n)), now));
     }
+    assert!(matches!(
+        events.as_slice(),
+        [PoolEvent::Dropped { kept: 10 }]
+    ));
+    let said = pool.summary(Instant::now()).to_string();
+    assert!(
+        said.contains("90 dropped, since no more than 10 are kept"),
+        "{said}"
+    );
     assert_eq!(pool.proposals.len(), 10);
     assert_eq!(counter(&mut pool), ["p99", "p98"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_offers_are_kept_as_are_waited_for() {
+    let limits = MarketLimits {
+        max_proposals: 10,
+        concurrent_counters: 100,
+        ..limits()
+    };
+    let mut pool = Pool::new(limits, Arc::default());
+    let waiting: Vec<_> = (0..50).map(|_| pool.wait(&[], Instant::now())).collect();
+    for n in 0..60 {
+        offered(&mut pool, &format!("p{n}"), 1.0);
+    }
+    assert_eq!(pool.proposals.len(), 60);
+    assert_eq!(counter(&mut pool).len(), waiting.len() + 2);
 }
 
 /// The same provider's offer, published later, of a machine with so many threads.
