@@ -12,11 +12,13 @@ mod refusals;
 mod rental;
 mod rentals;
 mod signing;
+mod starvation;
 mod subscription;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use golem_wire::payment::Allocation;
 use jiff::Timestamp;
@@ -32,6 +34,9 @@ pub(crate) use subscription::DemandSubscription;
 
 use crate::api::ApiError;
 use crate::context::Context;
+
+/// Longest that anything is waited for here: "for ever" in a setting is no reason to panic.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Why no machine was rented.
 #[derive(Debug, thiserror::Error)]

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use golem_engine::WorkContext;
-use golem_engine::service::HandlerError;
+use golem_engine::service::{Cluster, HandlerError, ServiceState};
 use golem_engine::task::Task;
 use golem_scenarios::Offline;
 use golem_scenarios::workload::hello_tasks;
 use mock_yagna::journal::{Actor, Event};
 use mock_yagna::{Image, ProviderSpec};
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::ticker::{assert_clean, running};
+use crate::ticker::{Ticker, assert_clean, running};
 
 /// A hundred providers; the price of each is between 1 and 100 micro-GLM a second, in no order.
 fn of_all_prices() -> (Vec<ProviderSpec>, impl Fn(&str) -> u32) {
@@ -81,4 +82,59 @@ fn tasks_that_fail_once_do_not_wait_for_providers_that_failed_while_others_are_t
             assert_clean(stage);
         });
     }
+}
+
+/// Instances of a cluster in this state.
+fn count(cluster: &Cluster<Ticker>, state: ServiceState) -> usize {
+    let instances = cluster.instances();
+    instances
+        .iter()
+        .filter(|instance| instance.state == state)
+        .count()
+}
+
+#[test]
+fn providers_that_had_no_room_are_asked_again_by_a_demand_that_starves() {
+    for brings_offers in [true, false] {
+        let busy = json!({
+            "reoffer": brings_offers,
+            "phases": [{ "from": "10m", "until": "30m", "change": { "busy": true } }],
+        });
+        let provider = |n: u32| {
+            let mut provider = ProviderSpec::new(format!("p{n}"));
+            provider.behaviour = serde_json::from_value(busy.clone()).expect("a behaviour");
+            provider
+        };
+        let offline = Offline::new(1).providers((0..3).map(provider).collect());
+        offline.run(async |stage| {
+            let (golem, cluster, diary) = running(stage, 2, |_| {}).await;
+            tokio::time::sleep(Duration::from_secs(12 * 60)).await;
+            cluster.spawn_instances([diary.clone()]).expect("a third");
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            assert_eq!(count(&cluster, ServiceState::Running), 2, "no room");
+            tokio::time::sleep(Duration::from_secs(17 * 60)).await;
+            cluster.spawn_instances([diary]).expect("a fourth");
+            tokio::time::sleep(Duration::from_secs(50)).await;
+            assert_eq!(
+                count(&cluster, ServiceState::Running),
+                3,
+                "offers again: {brings_offers}"
+            );
+            golem.stop().await;
+            assert_clean(stage);
+        });
+    }
+}
+
+#[test]
+fn as_many_machines_are_rented_as_there_are_providers_whatever_is_kept_of_offers() {
+    let providers = (0..300).map(|n| ProviderSpec::new(format!("p{n}")));
+    let offline = Offline::new(1).providers(providers.collect());
+    offline.run(async |stage| {
+        let few = |config: &mut golem_engine::Config| config.market.max_proposals = 100;
+        let (golem, cluster, _) = running(stage, 300, few).await;
+        assert_eq!(count(&cluster, ServiceState::Running), 300);
+        golem.stop().await;
+        assert_clean(stage);
+    });
 }

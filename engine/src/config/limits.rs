@@ -72,6 +72,10 @@ pub struct MarketLimits {
     pub approval_timeout: Duration,
     /// Age at which a demand is replaced; daemons expire them after an hour.
     pub resubscribe_after: Duration,
+    /// How long a demand is left as it is although somebody waits and every offer that came is used
+    /// or refused. It is published anew then, so that providers that had no room are asked again;
+    /// each time in vain doubles the wait.
+    pub renew_starving_after: Duration,
     /// How long a provider to whom something is owed is not signed again; it is the last resort
     /// after that, until it is paid. Its invoice may never come.
     pub owed_wait: Duration,
@@ -148,6 +152,7 @@ impl Default for MarketLimits {
             last_resort_after: Duration::from_secs(10),
             approval_timeout: Duration::from_secs(30),
             resubscribe_after: Duration::from_secs(50 * 60),
+            renew_starving_after: Duration::from_secs(20),
             owed_wait: Duration::from_secs(20),
         }
     }

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::proposal_index::{Entry, ProposalIndex};
 use super::provider_history::ProviderHistory;
 use super::refusals::{MarketSummary, Refusals};
-use super::{DebtStanding, ProviderDebts};
+use super::starvation::Starvation;
+use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};
 use crate::config::MarketLimits;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
@@ -88,6 +89,7 @@ pub(super) struct Pool {
     avoided: IndexMap<NodeId, usize>,
     next_waiter: u64,
     refusals: Refusals,
+    starvation: Starvation,
     /// Whether it was said that offers are dropped.
     told_of_drops: bool,
     history: ProviderHistory,
@@ -97,6 +99,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(limits: MarketLimits, debts: Arc<ProviderDebts>) -> Self {
         Pool {
+            starvation: Starvation::new(limits.renew_starving_after),
             limits,
             debts,
             proposals: ProposalIndex::default(),
@@ -123,7 +126,7 @@ impl Pool {
             return Vec::new();
         }
         if !matches!(&self.collecting, Some((collected, _)) if *collected == demand) {
-            let until = now + self.limits.collect_offers;
+            let until = now + self.limits.collect_offers.min(LONGEST_WAIT);
             self.collecting = Some((demand.clone(), until));
         }
         self.refusals.seen(offer.provider_id());
@@ -278,6 +281,19 @@ impl Pool {
         }
     }
 
+    /// Whether the demand should be published anew: offers came to it, none of them is left, and those
+    /// who wait have waited long for another. To be asked whenever something changed.
+    pub(super) fn starves(&mut self, now: Instant) -> bool {
+        if self.waiters.is_empty() {
+            self.starvation.over();
+            return false;
+        }
+        let nothing_left =
+            self.proposals.under_way() == 0 && self.proposals.ranked().next().is_none();
+        let starves = nothing_left && self.refusals.any_seen();
+        self.starvation.look(starves, now)
+    }
+
     /// Whether an offer that came late is better than what those who wait would get without it; the
     /// best is kept ready although nobody waits.
     fn improves(&self, score: f64, good: impl Fn(&Entry) -> bool) -> bool {
@@ -387,6 +403,7 @@ impl Pool {
         let owed = self.debts.next_release(now);
         let collected = self.collected_at(now);
         [
+            self.starvation.next_deadline(),
             collected,
             self.proposals.next_answer(now),
             held,
@@ -571,6 +588,7 @@ impl Pool {
         let (Some(waiter), Some(draft)) = (self.take(waiter), self.promote(proposal)) else {
             return;
         };
+        self.starvation.over();
         if let Err(draft) = waiter.reply.send(draft) {
             // The one who waited is gone.
             self.insert_draft(draft, now);

@@ -145,6 +145,11 @@ impl Refusals {
         self.providers.insert(provider.clone());
     }
 
+    /// Whether any offer came.
+    pub(super) fn any_seen(&self) -> bool {
+        self.offers_seen > 0
+    }
+
     /// Whether this provider brought an offer.
     pub(super) fn has_seen(&self, provider: &NodeId) -> bool {
         self.providers.contains(provider)

@@ -45,6 +45,8 @@ pub(crate) struct DemandSubscription {
     expiration: Timestamp,
     /// Something changed that the negotiating loop should look at.
     changed: Notify,
+    /// The demand starves: the collecting loop publishes it anew.
+    starves: Notify,
     closed: CancellationToken,
     /// Providers that are being told of a rejection.
     courtesy: Arc<Semaphore>,
@@ -84,6 +86,7 @@ impl DemandSubscription {
             demand,
             expiration,
             changed: Notify::new(),
+            starves: Notify::new(),
             closed,
             courtesy: Arc::new(Semaphore::new(COURTESY)),
             state: Mutex::new(State {
@@ -165,7 +168,8 @@ impl DemandSubscription {
         summary
     }
 
-    /// Collects events of the demand, and publishes it anew when it is gone or about to expire.
+    /// Collects events of the demand, and publishes it anew when it is gone, starves, or is about to
+    /// expire.
     async fn collect(self: &Arc<Self>, mut demand: DemandId) {
         let config = self.context.config();
         let mut backoff = Backoff::new(self.context.seed().fork(&format!("collect/{}", self.job)));
@@ -176,7 +180,12 @@ impl DemandSubscription {
             let collected = if wait.is_zero() {
                 None
             } else {
-                Some(self.context.rest().market().collect(&demand, wait).await)
+                tokio::select! {
+                    biased;
+                    // What is lost of this poll comes to the next demand as well.
+                    () = self.starves.notified() => None,
+                    collected = self.context.rest().market().collect(&demand, wait) => Some(collected),
+                }
             };
             match collected {
                 Some(Ok(events)) => {
@@ -200,7 +209,7 @@ impl DemandSubscription {
                     self.context.is_daemon_away().await;
                     backoff.pause().await;
                 }
-                // The demand is gone at the daemon, or expires soon.
+                // The demand is gone at the daemon, starves, or expires soon.
                 gone => match self.renew(&demand, gone.is_some()).await {
                     Ok(renewed) => {
                         demand = renewed;
@@ -300,6 +309,9 @@ impl DemandSubscription {
                 self.send_counter(demand, offer);
             }
             let now = Instant::now();
+            if self.lock().pool.starves(now) {
+                self.starves.notify_one();
+            }
             let deadline = self.lock().pool.next_deadline(now);
             tokio::select! {
                 biased;

@@ -201,6 +201,28 @@ async fn a_demand_is_replaced_before_its_hour_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_demand_that_starves_is_renewed_so_that_providers_are_asked_again() {
+    let (golem, market, events) = open(&daemon(&["alice"])).await;
+    let began = Instant::now();
+    let _rental = market.sign(&[]).await.expect("a machine");
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(
+        count(&events, "SubscriptionCreated"),
+        1,
+        "no waiter is left"
+    );
+    let error = market.sign(&[]).await.expect_err("the only one is taken");
+    assert_eq!(began.elapsed().as_secs(), 360);
+    assert_eq!(count(&events, "SubscriptionCreated"), 2);
+    let said = error.to_string();
+    assert!(
+        said.contains("the only provider is rented by us already (alice)"),
+        "{said}"
+    );
+    golem.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_key_ends_the_wait_for_drafts_with_its_reason() {
     let daemon = daemon(&["alice"]);
     daemon.can(Method::GET, "/events", &[(401, "Invalid application key")]);

@@ -92,6 +92,7 @@ impl Agents {
                 net.activities.count_anew(id, trouble.command);
             }
         }
+        let is_free_again = provider.spec.behaviour.busy && !new.busy;
         Arc::make_mut(&mut provider.spec).behaviour = new;
         provider.write_offer(&net.ports.config.platforms);
         let actor = net.ports.actor(id);
@@ -110,8 +111,13 @@ impl Agents {
                 self.renew_offer(net, id);
             }
         }
-        if changed.iter().any(|name| name == "online") {
+        let came_or_went = changed.iter().any(|name| name == "online");
+        if came_or_went {
             self.set_online(net, id, online);
+        }
+        // One that comes back brings an offer anyway.
+        if is_free_again && silent.is_none() && !came_or_went {
+            self.offer_again(net, id);
         }
     }
 

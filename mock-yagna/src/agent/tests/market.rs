@@ -22,6 +22,22 @@ async fn a_busy_provider_rejects_for_now() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_is_busy_no_more_brings_a_fresh_offer() {
+    let stage = Stage::with(json!({ "phases": [{ "until": "5m", "change": { "busy": true } }] }));
+    let demand = stage.demand().await;
+    stage.countered(&demand).await;
+    let refused = stage.events(&demand, 10).await;
+    assert_eq!(refused[0]["eventType"], "ProposalRejectedEvent");
+    assert!(
+        stage.events(&demand, 240).await.is_empty(),
+        "not before there is room"
+    );
+    let fresh = stage.events(&demand, 120).await;
+    assert_eq!(fresh[0]["eventType"], "ProposalEvent");
+    assert_eq!(fresh[0]["proposal"]["state"], "Initial");
+}
+
+#[tokio::test(start_paused = true)]
 async fn approval_comes_late_or_never() {
     let late = Stage::with(json!({ "latency": { "approval": "90s" } }));
     let agreement = late.confirmed().await;
