@@ -71,7 +71,8 @@ pub struct Config {
     pub budget: Glm,
     /// When the daemon releases the budget by itself if the engine never comes back.
     pub allocation_timeout: Duration,
-    /// How long a single poll waits at the daemon; below its 60 s limit.
+    /// How long a single poll waits at the daemon; 59 s at the most, since daemons wait no longer
+    /// than a minute.
     pub poll: Duration,
     /// How long nothing is given up while the daemon does not answer; services keep running, since
     /// providers do not need it for that. A provider that sends debit notes ends its agreement by
@@ -95,6 +96,17 @@ pub struct Config {
     pub recovery: RecoveryLimits,
     /// Stopping.
     pub shutdown: ShutdownLimits,
+}
+
+/// Daemons wait no longer than a minute.
+const LONGEST_POLL: Duration = Duration::from_secs(59);
+
+impl Config {
+    /// Polls that may take longer than the daemon waits would be cut off by it.
+    pub(crate) fn bound_polls(&mut self) {
+        self.poll = self.poll.min(LONGEST_POLL);
+        self.activity.results_poll = self.activity.results_poll.min(LONGEST_POLL);
+    }
 }
 
 /// What an entry survives once it is written.

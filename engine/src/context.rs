@@ -18,7 +18,7 @@ use crate::journal::Log;
 use crate::model::JobId;
 use crate::retry::{self, Backoff, Policy};
 use crate::rng::Seed;
-use crate::strategy::MarketStrategy;
+use crate::strategy::Guarded;
 use crate::tasks::TaskGroup;
 use crate::transport::Transport;
 
@@ -30,7 +30,7 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Seed,
     pub(crate) emitter: Emitter,
-    pub(crate) strategy: Arc<dyn MarketStrategy>,
+    pub(crate) strategy: Guarded,
     pub(crate) tasks: TaskGroup,
     pub(crate) loops: TaskGroup,
     pub(crate) signing: TaskGroup,
@@ -59,8 +59,8 @@ impl Context {
         self.emitter.emit(kind);
     }
 
-    pub(crate) fn strategy(&self) -> &dyn MarketStrategy {
-        &*self.strategy
+    pub(crate) fn strategy(&self) -> &Guarded {
+        &self.strategy
     }
 
     /// Requests that change the daemon's state, and the engine's loops. Lives until the very end.

@@ -63,6 +63,12 @@ pub enum Error {
         /// What is wrong, and where.
         message: String,
     },
+    /// Code of the user's that the engine calls panicked.
+    #[error("{message}")]
+    Callback {
+        /// Which, what it said, and where.
+        message: String,
+    },
     /// The engine is stopping or stopped.
     #[error("the engine is stopped; start a new `Golem`")]
     Stopped,
@@ -73,6 +79,7 @@ impl From<SubscribeError> for Error {
         match error {
             SubscribeError::Stopped => Error::Stopped,
             SubscribeError::Api(error) => Error::Api(error),
+            SubscribeError::Callback(message) => Error::Callback { message },
         }
     }
 }

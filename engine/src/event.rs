@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::lifecycle::agreement::EndedBy;
 use crate::lifecycle::service::ServiceState;
 use crate::model::{DocumentId, JobId};
+use crate::panics::{Panic, caught};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -132,6 +133,8 @@ events! {
     DownloadStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String },
     /// A file came.
     DownloadFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String, bytes: u64 },
+    /// Code of the user's that the engine calls panicked; `place` is the file, line and column.
+    CallbackPanicked { callback: String, message: String, place: Option<String> },
     /// The daemon did something its protocol forbids; the safe path was taken.
     ProtocolViolation { what: String },
     /// The journal was damaged; it is kept at `path`, and a new one was begun.
@@ -146,7 +149,8 @@ events! {
     ShutdownFinished { open: usize },
 }
 
-/// Receives events, synchronously and in order; must not block.
+/// Receives events, synchronously and in order; must not block. One that panics gets the next event
+/// all the same.
 pub type Consumer = Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// Hands events to the consumers. Cheap to clone.
@@ -155,7 +159,7 @@ pub struct Emitter(Arc<Inner>);
 
 struct Inner {
     clock: Arc<dyn Clock>,
-    consumers: Vec<Consumer>,
+    consumers: Vec<(&'static str, Consumer)>,
     queue: Mutex<Queue>,
 }
 
@@ -166,8 +170,8 @@ struct Queue {
 }
 
 impl Emitter {
-    /// An emitter for these consumers.
-    pub fn new(clock: Arc<dyn Clock>, consumers: Vec<Consumer>) -> Self {
+    /// An emitter for these consumers, each with a name for its panics.
+    pub fn new(clock: Arc<dyn Clock>, consumers: Vec<(&'static str, Consumer)>) -> Self {
         Emitter(Arc::new(Inner {
             clock,
             consumers,
@@ -190,30 +194,40 @@ impl Emitter {
         }
         queue.draining = true;
         drop(queue);
-        let _reset = Reset(&self.0);
-        loop {
-            let next = self.0.queue().events.pop_front();
-            let Some(event) = next else { return };
-            for consumer in &self.0.consumers {
-                consumer(&event);
+        while let Some(event) = self.0.next() {
+            for (callback, consumer) in &self.0.consumers {
+                if let Err(panic) = caught(|| consumer(&event)) {
+                    self.panicked(callback, panic, &event);
+                }
             }
+        }
+    }
+
+    /// A panic over the news of a panic is no news.
+    fn panicked(&self, callback: &str, panic: Panic, over: &Event) {
+        tracing::error!(callback, %panic, event = over.kind.name(), "a callback panicked");
+        if !matches!(over.kind, EventKind::CallbackPanicked { .. }) {
+            self.emit(EventKind::CallbackPanicked {
+                callback: callback.to_owned(),
+                message: panic.message,
+                place: panic.place,
+            });
         }
     }
 }
 
 impl Inner {
+    /// The next event, or the end of draining.
+    fn next(&self) -> Option<Event> {
+        let mut queue = self.queue();
+        let next = queue.events.pop_front();
+        queue.draining = next.is_some();
+        next
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // The queue is consistent after every statement.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Ends draining, also when a consumer panicked; what came in between is drained by the next emit.
-struct Reset<'a>(&'a Inner);
-
-impl Drop for Reset<'_> {
-    fn drop(&mut self) {
-        self.0.queue().draining = false;
     }
 }
 

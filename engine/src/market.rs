@@ -25,6 +25,7 @@ use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub(crate) use agreement_events::follow_agreements;
+pub(crate) use demand::SHORTEST_RENTAL;
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
 pub use refusals::{MarketSummary, Refusal};
 pub(crate) use rental::{RECOVERED, Rental};
@@ -70,6 +71,9 @@ pub(crate) enum SubscribeError {
     /// The daemon refused, or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Code of the user's panicked.
+    #[error("{0}")]
+    Callback(String),
 }
 
 /// The demands of an engine, and the agreements that came of them.

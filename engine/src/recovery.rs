@@ -24,6 +24,7 @@ pub use report::RecoveryReport;
 pub(crate) use resumable_instances::{ResumableInstances, watch_over};
 
 use crate::api::Rest;
+use crate::deadline;
 use crate::event::EventKind;
 use crate::journal::{Change, Fact, InstanceRecord, Log, OpenState};
 use crate::market::{AgreementEnd, EndedBy, Rental};
@@ -49,7 +50,7 @@ async fn run(recovered: &Arc<Recovered>, earlier: OpenState, policy: Recovery, s
     if earlier.is_settled() && earlier.instances.is_empty() && !damaged {
         return;
     }
-    let deadline = Instant::now() + recovered.context.config().recovery.within;
+    let deadline = deadline::within(recovered.context.config().recovery.within);
     recovered.context.emit(EventKind::RecoveryStarted {
         open: count(&earlier),
     });

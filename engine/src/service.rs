@@ -14,13 +14,17 @@ use std::future::Future;
 pub use cluster::{Cluster, RunService};
 pub use error::{ClusterError, HandlerError};
 pub use instance::Instance;
-pub(crate) use instance::panic_text;
 
 pub use crate::lifecycle::service::ServiceState;
 
 use crate::WorkContext;
 use crate::error::Error;
 use crate::payload::Payload;
+
+/// What an instance is called by itself.
+fn default_name(index: usize) -> String {
+    format!("instance-{}", index + 1)
+}
 
 /// What an instance runs, and what is done in each part of its life.
 ///
@@ -56,12 +60,12 @@ pub trait Service: Send + Sized + 'static {
     type Params: Clone + Send + Sync + 'static;
 
     /// Makes the service of an instance. Called again when an instance is started anew on another
-    /// provider, so nothing of the failed start is left.
+    /// provider, so nothing of the failed start is left. A panic is the end of this instance.
     fn new(params: &Self::Params) -> Self;
 
     /// The instance's name for people; `index` counts from 0.
     fn name(_params: &Self::Params, index: usize) -> String {
-        format!("instance-{}", index + 1)
+        default_name(index)
     }
 
     /// The payload, unless [`RunService::payload`] gives one.
@@ -75,7 +79,8 @@ pub trait Service: Send + Sized + 'static {
 
     /// Brings the service up on a fresh machine. By default `deploy` and `start`.
     ///
-    /// Its end makes the instance running; its failure lets another provider try.
+    /// Its end makes the instance running; its failure lets another provider try, unless the error is
+    /// [the user's own](HandlerError::is_retryable).
     fn start(
         &mut self,
         ctx: &mut WorkContext,

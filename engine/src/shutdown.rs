@@ -32,6 +32,7 @@ pub(crate) use stop_request::{StopRequest, Urgency};
 
 use crate::config::UNUSED_GRACE;
 use crate::context::Context;
+use crate::deadline;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::payment::InvoiceState;
@@ -254,14 +255,14 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
     };
     let started = Instant::now();
     // An invoice whose event was lost, or that could not be read, is found by asking for all.
-    let ask_at = started + within.mul_f32(0.75);
+    let ask_at = deadline::after(started, within.min(deadline::LONGEST).mul_f32(0.75));
     let mut asked = false;
     for (only_used, within) in [(true, within), (false, UNUSED_GRACE.min(within))] {
         while waits(only_used) {
             let until = if only_used && !asked {
                 ask_at
             } else {
-                started + within
+                deadline::after(started, within)
             };
             match timeout_at(until, changes.changed()).await {
                 Ok(Ok(())) => {}

@@ -2,6 +2,7 @@
 //! stock implementations. Synchronous, so that no strategy can hold up the market.
 
 mod filter;
+mod guarded;
 mod history;
 mod linear;
 
@@ -12,6 +13,7 @@ use golem_wire::market::Properties;
 use golem_wire::payment::{DebitNote, Invoice};
 
 pub use filter::ProviderFilter;
+pub(crate) use guarded::Guarded;
 pub use history::DecreaseScoreForUnconfirmedAgreement;
 pub use linear::{DummyStrategy, LeastExpensiveLinearPayu};
 
@@ -51,6 +53,11 @@ pub struct DemandDraft {
 }
 
 /// Chooses providers and decides what is paid.
+///
+/// A hook that panics disturbs nothing else, and is named in
+/// [`EventKind::CallbackPanicked`](crate::EventKind::CallbackPanicked): an offer that was not scored is
+/// refused, one that was not responded to is passed over, a document that was not judged is not paid,
+/// and a job whose demand was not decorated does not start.
 pub trait MarketStrategy: Send + Sync {
     /// Adds to a demand before it is published.
     fn decorate_demand(&self, _demand: &mut DemandDraft) {}

@@ -16,14 +16,14 @@ use std::time::Duration;
 use futures::Stream;
 use golem_wire::NodeId;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::WorkContext;
+use crate::deadline;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
-use crate::market::DemandSubscription;
+use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::model::JobId;
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
@@ -119,6 +119,7 @@ pub struct ExecuteTasks<D, R, W> {
     worker: W,
     max_workers: usize,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
     max_retries: u32,
     result: std::marker::PhantomData<fn() -> R>,
 }
@@ -164,6 +165,7 @@ impl Golem {
             worker,
             max_workers: 5,
             timeout: Duration::from_secs(15 * 60),
+            attempt_timeout: None,
             max_retries: 3,
             result: std::marker::PhantomData,
         }
@@ -183,9 +185,18 @@ where
         self
     }
 
-    /// Time for all tasks together; 15 minutes unless set.
+    /// Time for all tasks together; 15 minutes unless set. The demand lives a little longer, since
+    /// providers take none that ends in less than five minutes.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Time for one attempt at a task, from its being given to a machine; none unless set, so that a
+    /// provider that never ends a task keeps it until the time for all is over. An attempt that takes
+    /// longer has failed: its machine is given back, and the task is tried again on another provider.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
         self
     }
 
@@ -223,13 +234,8 @@ where
         let resolved = resolved.map_err(|error| Error::Payload {
             message: error.to_string(),
         })?;
-        let expiration =
-            context
-                .now()
-                .saturating_add(self.timeout)
-                .map_err(|_| Error::Payload {
-                    message: format!("a timeout of {:?} is too far away", self.timeout),
-                })?;
+        let lifetime = self.timeout.saturating_add(SHORTEST_RENTAL);
+        let expiration = deadline::date_after(context.now(), lifetime);
         context.emit(EventKind::JobStarted { job: id.clone() });
         let market = self.golem.market();
         let opening = DemandSubscription::open(market, id.clone(), &resolved, expiration);
@@ -251,6 +257,7 @@ where
             id,
             demand,
             worker: self.worker,
+            attempt_timeout: self.attempt_timeout,
             queue: Queue::new(self.data, self.max_retries.saturating_add(1)),
             results,
             cancel,
@@ -260,7 +267,7 @@ where
         for number in 1..=workers {
             group.spawn(&format!("worker-{number}"), Arc::clone(&job).work(number));
         }
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline::within(self.timeout);
         let stopped = group.token().clone();
         group.spawn("supervise", job.supervise(stopped, deadline, self.timeout));
         Ok(tasks)

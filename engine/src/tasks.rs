@@ -3,16 +3,16 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
 use indexmap::IndexMap;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, warn};
+
+use crate::panics::caught_in;
 
 /// An owned task that did not give its result: it panicked, or the engine was torn down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,8 +106,8 @@ impl TaskGroup {
         let guard = Exit(tickets.clone());
         let task = async move {
             let _guard = guard;
-            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
-                error!(task = %name, "task panicked");
+            if let Err(panic) = caught_in(future).await {
+                error!(task = %name, %panic, "task panicked");
             }
         };
         let abort = tokio::spawn(task.instrument(span)).abort_handle();

@@ -72,6 +72,16 @@ pub enum TransferError {
     },
 }
 
+impl TransferError {
+    /// Whether it is about a file of this computer, so that no provider can do better.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(
+            self,
+            TransferError::Read { .. } | TransferError::Write { .. }
+        )
+    }
+}
+
 /// What a provider asks of a file, and what it gets.
 pub(crate) trait Endpoint: Send {
     /// Message kinds to bind.

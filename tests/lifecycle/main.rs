@@ -4,7 +4,10 @@
 
 mod absence;
 mod bills;
+mod callbacks;
 mod given_up;
+mod limits;
+mod lists;
 mod market;
 mod provider;
 mod stopping;

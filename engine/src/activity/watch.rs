@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Activity;
 use crate::api::{ActivityFault, ApiError};
+use crate::deadline;
 use crate::market::{AgreementEnd, EndedBy};
 
 /// Where an activity stands.
@@ -223,11 +224,11 @@ fn in_words(end: &AgreementEnd) -> String {
 async fn check_health(activity: &Activity) {
     let limits = &activity.context.config().activity;
     let mut heard = Instant::now();
-    let mut next = heard + limits.health_interval;
+    let mut next = deadline::after(heard, limits.health_interval);
     loop {
         tokio::time::sleep_until(next).await;
         heard = heard.max(activity.watch.last_heard().unwrap_or(heard));
-        next = heard + limits.health_interval;
+        next = deadline::after(heard, limits.health_interval);
         if next > Instant::now() {
             // A batch did the asking.
             continue;
@@ -245,6 +246,6 @@ async fn check_health(activity: &Activity) {
         if activity.watch.health().is_lost() {
             return;
         }
-        next = Instant::now() + limits.health_interval;
+        next = deadline::within(limits.health_interval);
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{ApiError, ApiErrorKind};
+use crate::deadline;
 use crate::journal::Change;
 
 /// One request.
@@ -86,8 +87,9 @@ impl Call {
 
     /// Lets the daemon wait up to `wait`: sets the `timeout` item and extends the deadline by it.
     pub(crate) fn long_poll(mut self, wait: Duration) -> Self {
-        self.wait = wait;
-        self.query("timeout", wait.as_secs_f64())
+        self.wait = wait.min(deadline::LONGEST);
+        let seconds = self.wait.as_secs_f64();
+        self.query("timeout", seconds)
     }
 
     /// Reads answers longer than the usual limit.

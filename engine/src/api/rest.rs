@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::config::AppKey;
+use crate::deadline;
 use crate::journal::{self, Change, Log, Ticket};
 use crate::transport::{Body, Transport, TransportError};
 
@@ -174,9 +175,9 @@ impl Rest {
 
     async fn bytes(&self, call: &Call) -> Result<Bytes, ApiError> {
         let started = Instant::now();
-        let total = self.0.limits.total + call.wait;
+        let total = self.0.limits.total.saturating_add(call.wait);
         let timeout = || call.error(ApiErrorKind::Timeout { after: total });
-        let deadline = started + total;
+        let deadline = deadline::after(started, total);
         let response = match timeout_at(deadline, self.0.transport.call(self.request(call)?)).await
         {
             Ok(Ok(response)) => response,
@@ -207,7 +208,7 @@ impl Rest {
         let mut body = response.into_body();
         let mut read = BytesMut::new();
         loop {
-            let idle = Instant::now() + self.0.limits.idle;
+            let idle = deadline::within(self.0.limits.idle);
             let frame = match timeout_at(deadline.min(idle), body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => return Ok(read.freeze()),
@@ -219,7 +220,7 @@ impl Rest {
                     let after = if idle < deadline {
                         self.0.limits.idle
                     } else {
-                        self.0.limits.total + call.wait
+                        self.0.limits.total.saturating_add(call.wait)
                     };
                     return Err(call.error(ApiErrorKind::Timeout { after }));
                 }

@@ -20,6 +20,7 @@ use super::{Doctor, Findings};
 use crate::agreement_record::AgreementRecord;
 use crate::api::ApiError;
 use crate::config::PaymentLimits;
+use crate::deadline;
 use crate::error::Error;
 use crate::journal::{Fact, JournalError};
 use crate::model::OfferProposal;
@@ -196,7 +197,7 @@ impl Doctor {
         mut snapshot: Snapshot,
         owed: IndexSet<AgreementId>,
     ) -> Result<Snapshot, Error> {
-        let give_up = Instant::now() + self.patience;
+        let give_up = deadline::within(self.patience);
         let allocations = snapshot.findings.allocations.clone();
         loop {
             let invoiced = |id: &AgreementId| {

@@ -143,6 +143,7 @@ impl GolemBuilder {
         for change in self.configure {
             change(&mut config);
         }
+        config.bound_polls();
         let tasks = TaskGroup::new("golem");
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let strategy = self

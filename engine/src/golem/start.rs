@@ -21,7 +21,7 @@ use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
 use crate::rng::Seed;
 use crate::shutdown::{Shutdown, StopRequest};
-use crate::strategy::MarketStrategy;
+use crate::strategy::{Guarded, MarketStrategy};
 use crate::summary::SummaryLogger;
 use crate::tasks::TaskGroup;
 use crate::transport::Transport;
@@ -72,16 +72,20 @@ impl Parts {
         let summary = SummaryLogger::new();
         let learning = Arc::clone(&strategy);
         let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
-        let consumers = [learn, summary.consumer()]
-            .into_iter()
-            .chain(consumers)
-            .collect();
+        let own = [
+            ("MarketStrategy::on_event", learn),
+            ("the engine's summary", summary.consumer()),
+        ];
+        let consumers = consumers.into_iter();
+        let consumers = consumers.map(|consumer| ("an event consumer", consumer));
+        let consumers = own.into_iter().chain(consumers).collect();
+        let emitter = Emitter::new(Arc::clone(&clock), consumers);
         let context = Arc::new(Context {
-            emitter: Emitter::new(Arc::clone(&clock), consumers),
+            strategy: Guarded::new(strategy, emitter.clone()),
+            emitter,
             rest,
             transport,
             clock,
-            strategy,
             loops: tasks.child("loops"),
             signing: tasks.child("signing"),
             // Not below the others: jobs end first, and need them to do so.

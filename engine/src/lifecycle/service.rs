@@ -10,6 +10,7 @@
 //! | pending    | activity failed          | pending ¹  | release, rent another machine  |
 //! | pending    | rent failed, stop        | terminated | finish                         |
 //! | starting   | handler finished         | running    | run `run`                      |
+//! | starting   | handler failed for good  | terminated | release, finish                |
 //! | starting   | handler failed, lost, agreement ended | pending ¹ | release, rent another machine |
 //! | starting   | stop                     | terminated | cancel handler, release, finish |
 //! | running    | handler finished, failed | stopping   | run `shutdown`                 |
@@ -126,8 +127,8 @@ pub(crate) enum Event {
     RentFailed { reason: String },
     /// The active handler returned well.
     HandlerFinished,
-    /// The active handler returned an error, or panicked.
-    HandlerFailed { reason: String },
+    /// The active handler returned an error, or panicked; `is_final`: it would on any machine.
+    HandlerFailed { reason: String, is_final: bool },
     /// The user, or the end of the engine, wants it to stop.
     StopRequested,
     /// The activity is gone: nothing can be sent to it any more.
@@ -197,8 +198,15 @@ pub(crate) fn step(
 
         (S::Starting { .. }, E::HandlerFinished) => (S::Running, vec![Handle(Handler::Run)]),
         (
+            S::Starting { .. },
+            E::HandlerFailed {
+                reason,
+                is_final: true,
+            },
+        ) => (ended(Some(reason)), vec![Release { failed: true }, Finish]),
+        (
             S::Starting { attempt },
-            E::HandlerFailed { reason } | E::Lost { reason } | E::AgreementEnded { reason },
+            E::HandlerFailed { reason, .. } | E::Lost { reason } | E::AgreementEnded { reason },
         ) => retry(attempt, reason, policy),
         (S::Starting { .. }, E::StopRequested) => (
             ended(None),
@@ -209,7 +217,7 @@ pub(crate) fn step(
             S::Stopping { failure: None },
             vec![Handle(Handler::Shutdown)],
         ),
-        (S::Running, E::HandlerFailed { reason }) => (
+        (S::Running, E::HandlerFailed { reason, .. }) => (
             S::Stopping {
                 failure: Some(reason),
             },
@@ -235,7 +243,7 @@ pub(crate) fn step(
             (ended(failure), vec![Release { failed }, Finish])
         }
         // The first failure explains the ones that follow it.
-        (S::Stopping { failure }, E::HandlerFailed { reason }) => (
+        (S::Stopping { failure }, E::HandlerFailed { reason, .. }) => (
             ended(failure.or(Some(reason))),
             vec![Release { failed: true }, Finish],
         ),

@@ -3,6 +3,7 @@
 //! withdrawing it. Does not own: what comes of it (`subscription.rs`).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use golem_wire::DemandId;
 use golem_wire::market::DemandOfferBase;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Market;
+use super::{Market, SubscribeError};
 use crate::api::{ApiError, Outcome};
 use crate::context::Context;
 use crate::event::EventKind;
@@ -21,6 +22,10 @@ use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::settle::Ender;
 use crate::settle::observe::{SESSION_PROPERTY, session_of_demand};
 use crate::strategy::DemandDraft;
+
+/// How long a demand lives at the least, and how long after the last moment at which a machine is
+/// rented: providers take none that ends in less than five minutes, and one has to be found.
+pub(crate) const SHORTEST_RENTAL: Duration = Duration::from_secs(6 * 60);
 
 /// Longest job that providers rent out without mid-agreement payments.
 const LONG_JOB_SECS: i64 = 5 * 3600;
@@ -54,14 +59,14 @@ impl Demand {
     /// Puts together what a job asks for, paid from the market's budget.
     ///
     /// # Errors
-    /// That the daemon does not tell how agreements are paid.
+    /// That the daemon does not tell how agreements are paid, or that the strategy panicked.
     pub(super) async fn compose(
         market: &Market,
         job: JobId,
         payload: &ResolvedPayload,
         expiration: Timestamp,
         closed: CancellationToken,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, SubscribeError> {
         let context = &market.context;
         let mut backoff = Backoff::new(context.seed().fork("decorations"));
         let (api, budget) = (context.rest().payment(), &market.budget.allocation_id);
@@ -71,7 +76,8 @@ impl Demand {
         let mut draft = compose(payload, &decoration, subnet, context.now(), expiration);
         let session = json!(context.app_session());
         draft.properties.insert(SESSION_PROPERTY.into(), session);
-        context.strategy().decorate_demand(&mut draft);
+        let decorated = context.strategy().decorate_demand(&mut draft);
+        decorated.map_err(|panicked| SubscribeError::Callback(panicked.to_string()))?;
         Ok(Demand {
             context: Arc::clone(context),
             job,

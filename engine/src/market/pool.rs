@@ -17,6 +17,7 @@ use super::refusals::{MarketSummary, Refusals};
 use super::starvation::Starvation;
 use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};
 use crate::config::MarketLimits;
+use crate::deadline;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
 use crate::model::OfferProposal;
@@ -328,7 +329,7 @@ impl Pool {
         if !self.proposals.get(id).is_some_and(countering) {
             return Vec::new();
         }
-        let answer_by = Some(now + self.limits.answer_timeout);
+        let answer_by = Some(deadline::after(now, self.limits.answer_timeout));
         self.proposals.change(id, |entry| {
             entry.own = Some(own.clone());
             entry.answer_by = answer_by;
@@ -346,7 +347,7 @@ impl Pool {
         if !self.proposals.get(id).is_some_and(countering) {
             return Vec::new();
         }
-        let answer_by = Some(now + self.limits.answer_timeout);
+        let answer_by = Some(deadline::after(now, self.limits.answer_timeout));
         self.proposals
             .change(id, |entry| entry.answer_by = answer_by);
         self.apply(id, Event::Sent)
@@ -397,9 +398,11 @@ impl Pool {
         let resort = self
             .waiters
             .values()
-            .map(|waiter| waiter.since + self.limits.last_resort_after)
+            .map(|waiter| deadline::after(waiter.since, self.limits.last_resort_after))
             .find(|at| *at > now);
-        let held = held.map(|at| at + patience).filter(|at| *at > now);
+        let held = held
+            .map(|at| deadline::after(at, patience))
+            .filter(|at| *at > now);
         let owed = self.debts.next_release(now);
         let collected = self.collected_at(now);
         [
@@ -596,7 +599,7 @@ impl Pool {
     }
 
     fn is_last_resort(&self, waiter: &Waiter, now: Instant) -> bool {
-        waiter.since + self.limits.last_resort_after <= now
+        deadline::after(waiter.since, self.limits.last_resort_after) <= now
     }
 
     fn promote(&mut self, id: &ProposalId) -> Option<Draft> {
@@ -620,7 +623,7 @@ impl Pool {
         if let Some((id, draft)) = self.proposals.drafts().find(|(_, entry)| clean(entry)) {
             let fresh = draft
                 .drafted_at
-                .is_some_and(|at| at + self.limits.patience > now);
+                .is_some_and(|at| deadline::after(at, self.limits.patience) > now);
             // A better provider was asked and will answer in a moment.
             let better = |entry: &Entry| score_of(entry) > score_of(draft);
             let hold = fresh

@@ -10,6 +10,8 @@ use indexmap::IndexMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::deadline;
+
 /// Whether a provider may be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DebtStanding {
@@ -78,7 +80,7 @@ impl ProviderDebts {
     pub(crate) fn standing(&self, provider: &NodeId, now: Instant) -> DebtStanding {
         let owed = self.lock();
         let latest = owed.get(provider).and_then(|debts| debts.values().max());
-        match latest.map(|since| *since + self.wait) {
+        match latest.map(|since| deadline::after(*since, self.wait)) {
             None => DebtStanding::Nothing,
             Some(until) if until > now => DebtStanding::Until(until),
             Some(_) => DebtStanding::LastResort,
@@ -95,7 +97,7 @@ impl ProviderDebts {
         let owed = self.lock();
         let latest = owed.values().filter_map(|debts| debts.values().max());
         latest
-            .map(|since| *since + self.wait)
+            .map(|since| deadline::after(*since, self.wait))
             .filter(|until| *until > now)
             .min()
     }

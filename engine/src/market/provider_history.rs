@@ -6,6 +6,8 @@ use golem_wire::NodeId;
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
+use crate::deadline;
+
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(600);
 /// Providers remembered at the most; the oldest is forgotten first.
@@ -28,7 +30,7 @@ impl ProviderHistory {
     pub(super) fn failed(&mut self, provider: &NodeId, now: Instant) -> Duration {
         let count = self.failures(provider) + 1;
         let time = FIRST.saturating_mul(1 << (count - 1).min(8)).min(LONGEST);
-        let until = now + time;
+        let until = deadline::after(now, time);
         self.providers
             .insert(provider.clone(), Failures { count, until });
         if self.providers.len() > MEMORY {

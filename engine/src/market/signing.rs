@@ -2,12 +2,13 @@
 //! not approved in time. Performs what [`lifecycle::signing`](crate::lifecycle::signing) decides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use golem_wire::AgreementId;
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementState, Party};
 use http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::NUMBER_PROPERTY;
@@ -15,6 +16,7 @@ use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals};
 use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
 use crate::context::Context;
+use crate::deadline;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::signing::{Effect, Event, State, step};
@@ -25,6 +27,9 @@ use crate::settle::observe::session_of;
 
 /// Attempts to find an agreement whose creation had an unknown outcome.
 const ATTEMPTS: u32 = 3;
+
+/// How much longer than we wait a provider may approve.
+const SLOW_CLOCK: Duration = Duration::from_secs(30);
 
 /// A draft that did not become an agreement.
 #[derive(Debug)]
@@ -187,12 +192,7 @@ impl Signing {
     /// The provider may approve as long as we wait for it, and a little longer for slow clocks.
     fn valid_to(&self) -> Timestamp {
         let wait = self.context.config().market.approval_timeout;
-        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-        let valid_to = self
-            .context
-            .now()
-            .saturating_add(wait.saturating_add(SignedDuration::from_secs(30)));
-        valid_to.unwrap_or(Timestamp::MAX)
+        deadline::date_after(self.context.now(), wait.saturating_add(SLOW_CLOCK))
     }
 
     async fn sign(&self, id: &AgreementId) -> Result<Arc<Rental>, Missed> {

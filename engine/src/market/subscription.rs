@@ -24,6 +24,7 @@ use super::{Market, Rental, SignError, SubscribeError};
 use crate::api::market::CounterFault;
 use crate::api::{ApiError, ApiErrorKind};
 use crate::context::Context;
+use crate::deadline;
 use crate::event::EventKind;
 use crate::lifecycle::negotiation::Verdict;
 use crate::model::{JobId, OfferProposal, ResolvedPayload};
@@ -173,7 +174,7 @@ impl DemandSubscription {
     async fn collect(self: &Arc<Self>, mut demand: DemandId) {
         let config = self.context.config();
         let mut backoff = Backoff::new(self.context.seed().fork(&format!("collect/{}", self.job)));
-        let mut renew_at = Instant::now() + config.market.resubscribe_after;
+        let mut renew_at = deadline::within(config.market.resubscribe_after);
         loop {
             let started = Instant::now();
             let wait = config.poll.min(renew_at.saturating_duration_since(started));
@@ -213,7 +214,7 @@ impl DemandSubscription {
                 gone => match self.renew(&demand, gone.is_some()).await {
                     Ok(renewed) => {
                         demand = renewed;
-                        renew_at = Instant::now() + config.market.resubscribe_after;
+                        renew_at = deadline::within(config.market.resubscribe_after);
                         backoff.reset();
                     }
                     Err(error) if error.is_retryable() => backoff.pause().await,
@@ -329,7 +330,12 @@ impl DemandSubscription {
     /// Answers an offer, in an owned task.
     fn send_counter(self: &Arc<Self>, demand: DemandId, offer: OfferProposal) {
         let mut draft = self.demand.counter(self.platform());
-        self.context.strategy().respond_to_offer(&offer, &mut draft);
+        let responded = self.context.strategy().respond_to_offer(&offer, &mut draft);
+        if let Err(panicked) = responded {
+            let id = offer.proposal_id();
+            let events = self.lock().pool.send_failed(id, panicked.to_string());
+            return self.tell(events);
+        }
         let counter = demand::base(draft);
         let owned = Arc::clone(self);
         self.context.tasks().spawn("counter", async move {
@@ -462,14 +468,13 @@ impl DemandSubscription {
     /// # Cancel safety
     /// Cancel-safe: an agreement without a waiter is cancelled or terminated.
     pub(crate) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
-        let within = self.context.config().market.no_offers_timeout;
-        let mut deadline = Instant::now() + within;
+        let mut began = Instant::now();
         let mut backoff = Backoff::new(self.context.seed().fork(&format!("sign/{}", self.job)));
         loop {
             if self.context.now() >= self.expiration {
                 return Err(SignError::Expired(self.expiration));
             }
-            let draft = self.next_draft(avoid, &mut deadline).await?;
+            let draft = self.next_draft(avoid, &mut began).await?;
             match self.rent(draft).await? {
                 Ok(rental) => return Ok(rental),
                 Err(Failure {
@@ -482,12 +487,12 @@ impl DemandSubscription {
                     if let Some(error) = fatal {
                         return Err(SignError::Api(error));
                     }
-                    let was_away = self.context.was_daemon_away(deadline - within);
+                    let was_away = self.context.was_daemon_away(began);
                     if was_away && self.context.daemon_back(&mut backoff).await {
                         // Drafts of before may be worth nothing: the daemon gets time for new ones.
-                        deadline = now + within;
+                        began = now;
                     }
-                    if now >= deadline {
+                    if now >= self.no_offers_at(began) {
                         return Err(self.no_offers());
                     }
                 }
@@ -508,11 +513,7 @@ impl DemandSubscription {
         }
     }
 
-    async fn next_draft(
-        &self,
-        avoid: &[NodeId],
-        deadline: &mut Instant,
-    ) -> Result<Draft, SignError> {
+    async fn next_draft(&self, avoid: &[NodeId], began: &mut Instant) -> Result<Draft, SignError> {
         let (id, draft) = self.lock().pool.wait(avoid, Instant::now());
         let mut place = Place {
             subscription: self,
@@ -525,7 +526,7 @@ impl DemandSubscription {
             biased;
             () = self.closed.cancelled() => Err(()),
             draft = draft => draft.map_err(|_| ()),
-            () = self.patience(deadline) => return Err(self.no_offers()),
+            () = self.patience(began) => return Err(self.no_offers()),
         };
         match outcome {
             Ok(draft) => {
@@ -539,20 +540,24 @@ impl DemandSubscription {
         }
     }
 
-    /// Waits for the deadline; it begins anew when the daemon was away, without which no offer
+    /// When a search that began then is given up.
+    fn no_offers_at(&self, began: Instant) -> Instant {
+        deadline::after(began, self.context.config().market.no_offers_timeout)
+    }
+
+    /// Waits for the end of a search; it begins anew when the daemon was away, without which no offer
     /// can come.
-    async fn patience(&self, deadline: &mut Instant) {
+    async fn patience(&self, began: &mut Instant) {
         let seed = self.context.seed().fork(&format!("patience/{}", self.job));
         let mut backoff = Backoff::new(seed);
         loop {
-            tokio::time::sleep_until(*deadline).await;
-            let within = self.context.config().market.no_offers_timeout;
+            tokio::time::sleep_until(self.no_offers_at(*began)).await;
             let away = self.context.is_daemon_away().await;
-            let was_away = away || self.context.was_daemon_away(*deadline - within);
+            let was_away = away || self.context.was_daemon_away(*began);
             if !was_away || !self.context.daemon_back(&mut backoff).await {
                 return;
             }
-            *deadline = Instant::now() + within;
+            *began = Instant::now();
         }
     }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use golem_wire::AllocationId;
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Payments, PreviousBudget};
 use crate::api::payment::Shortage;
 use crate::api::{ApiError, Outcome, Rest};
 use crate::config::{Config, Recovery};
+use crate::deadline;
 use crate::error::Error;
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
@@ -184,10 +185,8 @@ async fn take_over(
 }
 
 fn timeout(config: &Config, now: Timestamp) -> Timestamp {
-    let lifetime =
-        SignedDuration::try_from(config.allocation_timeout).unwrap_or(SignedDuration::MAX);
     // Whole microseconds: what other clients of the daemon send, and what it keeps.
-    let end = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+    let end = deadline::date_after(now, config.allocation_timeout);
     Timestamp::from_microsecond(end.as_microsecond()).unwrap_or(end)
 }
 

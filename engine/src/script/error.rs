@@ -88,6 +88,18 @@ pub enum ScriptError {
     Task(#[from] TaskLost),
 }
 
+impl ScriptError {
+    /// Whether the cause lies on this computer or in the program, so that no provider can do better.
+    pub(crate) fn is_own(&self) -> bool {
+        match self {
+            ScriptError::Transfer(error) => error.is_own(),
+            ScriptError::NotExecuted => true,
+            ScriptError::Skipped(earlier) => earlier.is_own(),
+            _ => false,
+        }
+    }
+}
+
 impl From<BatchError> for ScriptError {
     fn from(error: BatchError) -> Self {
         match error {

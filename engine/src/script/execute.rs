@@ -19,6 +19,7 @@ use super::handle::Reply;
 use super::{BatchResults, CommandExecuted, Script, ScriptError};
 use crate::activity::{Activity, Batch, BatchError, Patience, Session, Unfinished};
 use crate::api::activity::is_turned_away;
+use crate::deadline;
 use crate::event::EventKind;
 use crate::retry::Backoff;
 use file::File;
@@ -38,7 +39,7 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
     let tasks = script.activity.context().tasks().clone();
     let deadline = script
         .timeout
-        .map(|timeout| (Instant::now() + timeout, timeout));
+        .map(|timeout| (deadline::within(timeout), timeout));
     let span = tracing::info_span!("script", activity = %script.activity.id(),
         agreement = %script.activity.rental().agreement_id);
     let run = async move {
@@ -131,7 +132,7 @@ impl<'a> Execution<'a> {
         max_result_bytes: usize,
     ) -> Result<(), ScriptError> {
         let activity = Arc::clone(self.activity);
-        let give_up = Instant::now() + activity.context().config().activity.busy_wait;
+        let give_up = deadline::within(activity.context().config().activity.busy_wait);
         let mut backoff = Backoff::new(activity.context().seed().fork("after-another"));
         loop {
             let again = Instant::now() < give_up;

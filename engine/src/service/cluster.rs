@@ -18,14 +18,16 @@ use tracing::Instrument;
 use super::error::describe;
 use super::instance::{Runner, StopSignal};
 use super::resume::{Begin, Resume, write_down};
-use super::{ClusterError, Instance, Service, ServiceState};
+use super::{ClusterError, Instance, Service, ServiceState, default_name};
 use crate::context::Context;
+use crate::deadline;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
 use crate::lifecycle::service::Policy;
-use crate::market::DemandSubscription;
+use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::model::JobId;
+use crate::panics::caught;
 use crate::payload::{Payload, Registry};
 use crate::tasks::TaskGroup;
 
@@ -208,12 +210,7 @@ impl<S: Service> RunService<S> {
         let context = Arc::clone(golem.context());
         let job = context.next_job("service");
         let lifetime = self.expiration;
-        let expiration = context
-            .now()
-            .saturating_add(lifetime)
-            .map_err(|_| Error::Payload {
-                message: format!("an expiration of {lifetime:?} is too far away"),
-            })?;
+        let expiration = deadline::date_after(context.now(), lifetime);
         let tasks = context.jobs().child(job.as_str());
         if tasks.is_cancelled() {
             return Err(Error::Stopped);
@@ -228,7 +225,8 @@ impl<S: Service> RunService<S> {
         };
         context.emit(EventKind::JobStarted { job: job.clone() });
         let market = golem.market();
-        let opening = DemandSubscription::open(market, job.clone(), &resolved, expiration);
+        let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
+        let opening = DemandSubscription::open(market, job.clone(), &resolved, rentable);
         let demand = match opening.await.map_err(Error::from) {
             Ok(demand) => demand,
             Err(error) => {
@@ -253,7 +251,7 @@ impl<S: Service> RunService<S> {
             service: std::marker::PhantomData,
         });
         let margin = STOP_BEFORE.min(lifetime / 10);
-        let deadline = Instant::now() + lifetime.saturating_sub(margin);
+        let deadline = deadline::within(lifetime.saturating_sub(margin));
         let supervising = supervise(Arc::clone(&shared), deadline);
         shared.tasks.spawn("supervise", supervising);
         let cluster = Cluster {
@@ -393,6 +391,14 @@ impl<S: Service> Cluster<S> {
                 stopping,
             } => (params, Some((machine, stopping)), false),
         };
+        let name = caught(|| S::name(&params, index)).unwrap_or_else(|panic| {
+            shared.context.emit(EventKind::CallbackPanicked {
+                callback: "Service::name".into(),
+                message: panic.message,
+                place: panic.place,
+            });
+            default_name(index)
+        });
         {
             let mut entries = shared.entries();
             if entries.stopped {
@@ -401,7 +407,7 @@ impl<S: Service> Cluster<S> {
             entries.next = entries.next.max(index + 1);
             let instance = Instance {
                 id: format!("{}/{}", shared.job, index + 1),
-                name: S::name(&params, index),
+                name,
                 state: match ended {
                     true => ServiceState::Terminated,
                     false => ServiceState::Pending,
@@ -503,7 +509,8 @@ impl<S: Service> Cluster<S> {
         self.instances()
     }
 
-    /// When the demand and its agreements expire.
+    /// When the cluster has ended at the latest. Its demand and agreements expire then, too, or a few
+    /// minutes later when it is shorter than providers rent out.
     pub fn expiration(&self) -> Timestamp {
         self.shared.expiration
     }

@@ -1,11 +1,15 @@
 //! Errors of handlers and workers, and of clusters.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use super::Instance;
-use crate::script::ScriptError;
+use crate::script::{ScriptError, TransferError};
 use crate::transport::BoxError;
+
+/// Causes behind an error that are looked at: a chain may be a circle.
+const MAX_CAUSES: usize = 32;
 
 /// Why a handler or a worker failed. Any error turns into one by `?`, like `anyhow::Error`.
 pub struct HandlerError {
@@ -22,7 +26,8 @@ impl HandlerError {
         }
     }
 
-    /// A failure that another provider would not change: a task that fails with it is not retried.
+    /// A failure that another provider would not change: a task or a `start` that fails with it is not
+    /// tried again.
     pub fn reject(reason: impl fmt::Display) -> Self {
         HandlerError {
             retry: false,
@@ -30,7 +35,8 @@ impl HandlerError {
         }
     }
 
-    /// Whether trying again, elsewhere, may help.
+    /// Whether trying again, elsewhere, may help. It does not after [`reject`](Self::reject), nor when
+    /// the cause lies on this computer: a local file that is missing or cannot be written.
     pub fn is_retryable(&self) -> bool {
         self.retry
     }
@@ -48,11 +54,43 @@ impl HandlerError {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
+        let retry = !is_own(&error);
         HandlerError {
             source: Box::new(error),
-            retry: true,
+            retry,
         }
     }
+}
+
+/// Whether an error, or a cause of it, is of this computer or of the program, so that no provider can
+/// do better.
+fn is_own(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.take(MAX_CAUSES).any(|cause| {
+        let script = cause.downcast_ref::<ScriptError>();
+        let transfer = cause.downcast_ref::<TransferError>();
+        let io = cause.downcast_ref::<io::Error>();
+        script.is_some_and(ScriptError::is_own)
+            || transfer.is_some_and(TransferError::is_own)
+            || io.is_some_and(|error| is_about_files(error.kind()))
+    })
+}
+
+fn is_about_files(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::AlreadyExists
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::DirectoryNotEmpty
+            | Kind::ReadOnlyFilesystem
+            | Kind::StorageFull
+            | Kind::FileTooLarge
+            | Kind::InvalidFilename
+    )
 }
 
 /// The error and its causes in one line.

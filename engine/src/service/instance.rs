@@ -2,11 +2,9 @@
 //! calling handlers, giving back — and telling about it.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use golem_wire::{ActivityId, AgreementId, NodeId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +15,7 @@ use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::event::EventKind;
 use crate::lifecycle::service::{Effect, Event, Handler, State, step};
+use crate::panics::{caught, caught_in};
 use crate::retry::Backoff;
 
 /// An instance as its cluster shows it.
@@ -90,18 +89,31 @@ impl<S: Service> Runner<S> {
     pub(super) async fn run(mut self) {
         let id = self.status.borrow().id.clone();
         let mut backoff = Backoff::new(self.shared.context.seed().fork(&format!("respawn/{id}")));
-        let mut service = S::new(&self.params);
+        let mut service = self.make();
         let mut state = State::FIRST;
         let mut handler = None;
         loop {
+            let unmade = service.as_ref().err().cloned();
             let event = match (&state, handler) {
                 (State::Terminated { .. }, _) => break,
-                (State::Pending { .. }, _) if self.resumed.is_some() => self.resume(),
-                (State::Pending { attempt }, _) => {
-                    let pause = (*attempt > 1).then(|| backoff.next_delay());
-                    self.rent(pause).await
-                }
-                (_, Some(handler)) => self.handle(handler, &mut service).await,
+                (State::Pending { attempt }, _) => match unmade {
+                    Some(reason) => {
+                        self.give_back_resumed().await;
+                        Event::RentFailed { reason }
+                    }
+                    None if self.resumed.is_some() => self.resume(),
+                    None => {
+                        let pause = (*attempt > 1).then(|| backoff.next_delay());
+                        self.rent(pause).await
+                    }
+                },
+                (_, Some(handler)) => match &mut service {
+                    Ok(service) => self.handle(handler, service).await,
+                    Err(reason) => Event::HandlerFailed {
+                        reason: reason.clone(),
+                        is_final: true,
+                    },
+                },
                 (_, None) => Event::StopRequested,
             };
             if event == Event::StopRequested {
@@ -133,7 +145,7 @@ impl<S: Service> Runner<S> {
                     // A handler that did not end by itself was dropped by `handle`.
                     Effect::CancelHandler => handler = None,
                     Effect::Release { failed } => self.release(failed),
-                    Effect::Rent { .. } => service = S::new(&self.params),
+                    Effect::Rent { .. } => service = self.make(),
                     Effect::Finish => {}
                 }
             }
@@ -143,6 +155,18 @@ impl<S: Service> Runner<S> {
             service: id,
             error: state.failure().map(str::to_owned),
         });
+    }
+
+    /// The service value; one that cannot be made is rented no machine.
+    fn make(&self) -> Result<S, String> {
+        caught(|| S::new(&self.params)).map_err(|panic| format!("`Service::new` panicked: {panic}"))
+    }
+
+    /// The machine of an earlier life, which nothing goes on with.
+    async fn give_back_resumed(&mut self) {
+        if let Some((machine, _)) = self.resumed.take() {
+            machine.release("the service failed").await;
+        }
     }
 
     /// Goes on with the machine of an earlier life.
@@ -249,7 +273,7 @@ impl<S: Service> Runner<S> {
         match (result, activity.watch().health()) {
             (Ok(()), _) => Event::HandlerFinished,
             (Err(_), ActivityHealth::Lost { reason }) => Event::Lost { reason },
-            (Err(reason), _) => Event::HandlerFailed { reason },
+            (Err(Failure { reason, is_final }), _) => Event::HandlerFailed { reason, is_final },
         }
     }
 
@@ -310,7 +334,7 @@ fn reason_of(event: &Event) -> Option<String> {
     match event {
         Event::ActivityFailed { reason }
         | Event::RentFailed { reason }
-        | Event::HandlerFailed { reason }
+        | Event::HandlerFailed { reason, .. }
         | Event::Lost { reason }
         | Event::AgreementEnded { reason } => Some(reason.clone()),
         Event::Rented | Event::Resumed { .. } | Event::HandlerFinished | Event::StopRequested => {
@@ -333,29 +357,37 @@ async fn trouble(activity: &Activity, handler: Handler) -> Event {
     }
 }
 
+/// How a handler failed, and whether it would on any machine.
+struct Failure {
+    reason: String,
+    is_final: bool,
+}
+
 /// Runs user code: panics and overlong runs are failures in words.
 async fn guarded(
     work: impl Future<Output = Result<(), HandlerError>>,
     limit: Option<Duration>,
-) -> Result<(), String> {
-    let work = AssertUnwindSafe(work).catch_unwind();
+) -> Result<(), Failure> {
+    let passing = |reason| Failure {
+        reason,
+        is_final: false,
+    };
+    let work = caught_in(work);
     let result = match limit {
         Some(limit) => match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
-            Err(_) => return Err(format!("the handler did not end within {limit:?}")),
+            Err(_) => {
+                let reason = format!("the handler did not end within {limit:?}");
+                return Err(passing(reason));
+            }
         },
         None => work.await,
     };
     match result {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(panic) => Err(format!("the handler panicked: {}", panic_text(&*panic))),
+        Ok(result) => result.map_err(|error| Failure {
+            reason: error.to_string(),
+            is_final: !error.is_retryable(),
+        }),
+        Err(panic) => Err(passing(format!("the handler panicked: {panic}"))),
     }
-}
-
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
 }

@@ -2,11 +2,9 @@
 //! it fails. Owns: their loop and the end of the job.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
 use golem_wire::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -18,9 +16,11 @@ use super::{Task, TaskError, TaskFailure, TaskResult};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::context::Context;
+use crate::deadline;
 use crate::event::EventKind;
 use crate::market::DemandSubscription;
 use crate::model::JobId;
+use crate::panics::caught_in;
 use crate::retry::Backoff;
 use crate::service::HandlerError;
 use crate::tasks::TaskGroup;
@@ -34,6 +34,7 @@ pub(super) struct Job<D, R, W> {
     pub(super) id: JobId,
     pub(super) demand: Arc<DemandSubscription>,
     pub(super) worker: W,
+    pub(super) attempt_timeout: Option<Duration>,
     pub(super) queue: Queue<D>,
     pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
     pub(super) cancel: CancellationToken,
@@ -220,7 +221,10 @@ where
     async fn attempt(&self, activity: &Arc<Activity>, task: Task<D>) -> Attempt<R> {
         let ctx = WorkContext::new(Arc::clone(activity), self.cancel.clone());
         // The call itself is user code too, so it is made inside.
-        let work = AssertUnwindSafe(async { (self.worker)(ctx, task).await }).catch_unwind();
+        let limit = self
+            .attempt_timeout
+            .map(|limit| (deadline::within(limit), limit));
+        let work = caught_in(async { (self.worker)(ctx, task).await });
         let result = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Attempt::GivenUp,
@@ -231,15 +235,15 @@ where
                 });
             }
             result = work => result,
+            limit = over(limit) => {
+                return Attempt::Failed(format!("the attempt did not end within {limit:?}"));
+            }
         };
         match result {
             Ok(Ok(result)) => Attempt::Done(result),
             Ok(Err(error)) if error.is_retryable() => Attempt::Failed(error.to_string()),
             Ok(Err(error)) => Attempt::Rejected(error.to_string()),
-            Err(panic) => {
-                let text = crate::service::panic_text(&*panic);
-                Attempt::Failed(format!("the worker panicked: {text}"))
-            }
+            Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}")),
         }
     }
 
@@ -321,6 +325,17 @@ where
             activity.id().clone(),
             label.to_owned(),
         ));
+    }
+}
+
+/// Waits for the end of an attempt's time; for ever, if it has none.
+async fn over(limit: Option<(Instant, Duration)>) -> Duration {
+    match limit {
+        Some((deadline, limit)) => {
+            tokio::time::sleep_until(deadline).await;
+            limit
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -24,6 +24,7 @@ catalog! {
     "no-offers",
     "activity-dies",
     "stop-while-starting",
+    "task-hangs",
 }
 
 /// Names of all scenarios of the catalog.

@@ -153,9 +153,12 @@ pub struct TasksSection {
     /// How many at one time.
     #[serde(default = "one_instance")]
     pub max_workers: Spanned<u32>,
-    /// When a task is given to another provider.
+    /// Time for all of them together; absent: 15 minutes.
     #[serde(default)]
     pub timeout: Option<Span>,
+    /// Time for one attempt, after which a task is given to another provider; absent: no limit.
+    #[serde(default)]
+    pub attempt_timeout: Option<Span>,
 }
 
 /// Something that happens at a certain time.

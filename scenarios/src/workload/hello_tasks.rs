@@ -57,6 +57,9 @@ impl Workload for HelloTasks {
             if let Some(Span(timeout)) = section.timeout {
                 builder = builder.timeout(timeout);
             }
+            if let Some(Span(timeout)) = section.attempt_timeout {
+                builder = builder.attempt_timeout(timeout);
+            }
             Ok(running_tasks(builder.start().await?))
         }
         .boxed_local()

@@ -14,7 +14,10 @@ fn why() -> String {
 }
 
 fn failed() -> Event {
-    Event::HandlerFailed { reason: why() }
+    Event::HandlerFailed {
+        reason: why(),
+        is_final: false,
+    }
 }
 
 fn lost() -> Event {
@@ -98,6 +101,18 @@ fn a_failed_start_ends_the_instance_without_the_respawn_flag() {
         );
         assert_eq!(effects, [Effect::Release { failed: true }, Effect::Finish]);
     }
+}
+
+#[test]
+fn a_start_that_would_fail_on_any_machine_ends_the_instance() {
+    let event = Event::HandlerFailed {
+        reason: why(),
+        is_final: true,
+    };
+    let (state, effects) = run(RESPAWN, [Event::Rented, event]);
+    let failure = Some(why());
+    assert_eq!(state, State::Terminated { failure });
+    assert_eq!(effects, [Effect::Release { failed: true }, Effect::Finish]);
 }
 
 #[test]

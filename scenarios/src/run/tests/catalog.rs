@@ -76,6 +76,11 @@ fn a_stop_while_starting_passes_twice_alike() {
 }
 
 #[test]
+fn a_task_that_hangs_passes_twice_alike() {
+    passes_twice_alike("task-hangs");
+}
+
+#[test]
 fn another_seed_gives_another_journal() {
     let folder = tempfile::tempdir().expect("a folder");
     let one = run("hello-tasks", Some(1), &folder.path().join("one"));

@@ -1,0 +1,53 @@
+//! Deadlines. Owns: adding a time that users chose to an instant or a date, so that "no limit"
+//! (`Duration::MAX`) is one that nobody lives to see. Nothing else in the engine adds a setting to
+//! the present.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// What a longer time amounts to, thirty years: so much can be added to any present, and anybody to
+/// whom a date is told (the daemon, providers) can read it.
+pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// The instant a time after another.
+pub(crate) fn after(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time.min(LONGEST)).unwrap_or(start)
+}
+
+/// The instant a time from now.
+pub(crate) fn within(time: Duration) -> Instant {
+    after(Instant::now(), time)
+}
+
+/// The date a time after another; the calendar's last one at the most.
+pub(crate) fn date_after(start: Timestamp, time: Duration) -> Timestamp {
+    let time = SignedDuration::try_from(time.min(LONGEST)).unwrap_or_default();
+    start.saturating_add(time).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn any_time_gives_a_deadline_that_can_be_waited_for_and_added_to() {
+        let now = Instant::now();
+        let far = within(Duration::MAX);
+        assert_eq!(far, now + LONGEST);
+        assert_eq!(after(far, Duration::MAX), now + LONGEST * 2);
+        assert_eq!(within(Duration::ZERO), now);
+        let minute = Duration::from_secs(60);
+        let waiting = tokio::time::timeout(minute, tokio::time::sleep_until(far));
+        assert!(waiting.await.is_err());
+    }
+
+    #[test]
+    fn no_date_is_behind_the_end_of_the_calendar() {
+        let now = Timestamp::from_second(1_800_000_000).expect("literal");
+        let years = |from, to: Timestamp| to.duration_since(from).as_hours() / (24 * 365);
+        assert_eq!(years(now, date_after(now, Duration::MAX)), 30);
+        assert_eq!(date_after(Timestamp::MAX, Duration::MAX), Timestamp::MAX);
+    }
+}

@@ -1,0 +1,110 @@
+//! Panics of users' code. Owns: calling it so that a panic ends there, in words and with its place.
+//! Does not own: what becomes of whoever called (`strategy/guarded.rs`, `event.rs`, handlers and
+//! workers).
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+use futures::FutureExt;
+
+thread_local! {
+    /// Where this thread panicked last.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// A panic that was caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Panic {
+    pub(crate) message: String,
+    /// File, line and column, unless the program's panic hook does not tell ours.
+    pub(crate) place: Option<String>,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.place {
+            Some(place) => write!(f, " (at {place})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Calls users' code.
+///
+/// # Errors
+/// Its panic.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
+    note_places();
+    panic::catch_unwind(AssertUnwindSafe(call)).map_err(|payload| found(&*payload))
+}
+
+/// Runs users' code.
+///
+/// # Errors
+/// Its panic.
+///
+/// # Cancel safety
+/// As `work` is.
+pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
+    note_places();
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    // On the thread that panicked: nothing was awaited since.
+    done.map_err(|payload| found(&*payload))
+}
+
+fn found(payload: &(dyn Any + Send)) -> Panic {
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)");
+    Panic {
+        message: message.to_owned(),
+        place: PLACE.try_with(RefCell::take).ok().flatten(),
+    }
+}
+
+/// What is caught carries no place; only the hook is told. The program's own hook goes on as before.
+fn note_places() {
+    static HOOK: Once = Once::new();
+    if std::thread::panicking() {
+        // Hooks cannot be changed now.
+        return;
+    }
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let place = info.location().map(ToString::to_string);
+            // A thread that ends has no place to note it in any more.
+            let _ = PLACE.try_with(|last| last.replace(place));
+            before(info);
+        }));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_with_its_words_and_its_place() {
+        let panic = caught(|| panic!("number {}", 7))
+            .map(|()| ())
+            .expect_err("it panics");
+        assert_eq!(panic.message, "number 7");
+        let place = panic.place.expect("a place");
+        assert!(place.contains("panics.rs:"), "{place}");
+        let later = caught_in(async {
+            tokio::task::yield_now().await;
+            panic!("later")
+        });
+        let panic = later.await.map(|()| ()).expect_err("it panics");
+        assert!(panic.to_string().starts_with("later (at "), "{panic}");
+        assert_eq!(caught(|| 1), Ok(1));
+    }
+}
