@@ -93,17 +93,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_caught_with_its_words_and_its_place() {
-        let panic = caught(|| panic!("number {}", 7))
-            .map(|()| ())
-            .expect_err("it panics");
+        let panic: Result<(), _> = caught(|| panic!("number {}", 7));
+        let panic = panic.expect_err("it panics");
         assert_eq!(panic.message, "number 7");
         let place = panic.place.expect("a place");
         assert!(place.contains("panics.rs:"), "{place}");
-        let later = caught_in(async {
+        let later: Result<(), _> = caught_in(async {
             tokio::task::yield_now().await;
             panic!("later")
-        });
-        let panic = later.await.map(|()| ()).expect_err("it panics");
+        })
+        .await;
+        let panic = later.expect_err("it panics");
         assert!(panic.to_string().starts_with("later (at "), "{panic}");
         assert_eq!(caught(|| 1), Ok(1));
     }

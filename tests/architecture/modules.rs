@@ -211,14 +211,11 @@ impl Package {
                     .get(method.name.as_str())
                     .is_some_and(|of| of.len() == 1);
                 let elsewhere = STANDARD.contains(&method.name.as_str());
-                if let (true, false, Some([home])) = (
-                    alone,
-                    elsewhere,
-                    homes.get(method.of.as_str()).map(Vec::as_slice),
-                ) {
-                    if *home != place {
-                        added.insert(method.name.as_str(), (place, *home));
-                    }
+                let home = homes.get(method.of.as_str()).map(Vec::as_slice);
+                if let (true, false, Some([home])) = (alone, elsewhere, home)
+                    && *home != place
+                {
+                    added.insert(method.name.as_str(), (place, *home));
                 }
             }
         }

@@ -98,7 +98,7 @@ impl<S: Service> Runner<S> {
                 (State::Terminated { .. }, _) => break,
                 (State::Pending { attempt }, _) => match unmade {
                     Some(reason) => {
-                        self.give_back_resumed().await;
+                        self.give_back_resumed();
                         Event::RentFailed { reason }
                     }
                     None if self.resumed.is_some() => self.resume(),
@@ -163,9 +163,9 @@ impl<S: Service> Runner<S> {
     }
 
     /// The machine of an earlier life, which nothing goes on with.
-    async fn give_back_resumed(&mut self) {
+    fn give_back_resumed(&mut self) {
         if let Some((machine, _)) = self.resumed.take() {
-            machine.release("the service failed").await;
+            machine.give_back("the service failed");
         }
     }
 

@@ -29,13 +29,11 @@ impl Scenario {
                 Expectation::LeftOpen(LeftOpen {
                     provider: Some(provider),
                     ..
-                }) => {
-                    if !providers.contains_key(&provider.value) {
-                        let known = providers.keys().map(String::as_str);
-                        let name = &provider.value;
-                        let message = format!("unknown provider `{name}`{}", hint(name, known));
-                        return Err(self.mistake(provider.referenced, message));
-                    }
+                }) if !providers.contains_key(&provider.value) => {
+                    let known = providers.keys().map(String::as_str);
+                    let name = &provider.value;
+                    let message = format!("unknown provider `{name}`{}", hint(name, known));
+                    return Err(self.mistake(provider.referenced, message));
                 }
                 _ => {}
             }
