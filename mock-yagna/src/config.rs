@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use crate::behaviour::Behaviour;
 pub use app_key::AppKey;
-pub use fault::{Effect, Fault, FaultError, Targets};
+pub use fault::{Effect, Fault, FaultError, Targets, WhichAnswer};
 pub use provider::{Prices, ProviderSpec, Resources};
 pub use target::{BadTarget, OPERATIONS, Target};
 

@@ -19,8 +19,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-pub use crate::config::{BadTarget, Effect, Fault, FaultError, OPERATIONS, Target, Targets};
-pub use marks::{NoAnswer, NotListening};
+pub use crate::config::{
+    BadTarget, Effect, Fault, FaultError, OPERATIONS, Target, Targets, WhichAnswer,
+};
+pub use marks::{NoAnswer, NotListening, Spoiled};
 pub(crate) use open_requests::OpenRequests;
 pub(crate) use polls::{Poll, poll_of};
 
@@ -66,12 +68,25 @@ pub struct FaultReport {
 /// What one request meets.
 #[derive(Debug)]
 pub(crate) struct Hit {
+    /// The fault's.
     pub(crate) name: String,
     pub(crate) effect: Effect,
     /// How late it arrives.
     pub(crate) delay: std::time::Duration,
     /// Where its choices within the answer come from.
     pub(crate) rng: Option<ChaCha8Rng>,
+}
+
+impl Hit {
+    /// What goes wrong with one request without a fault that was added. Its delay is not drawn.
+    pub(crate) fn of_one_request(effect: Effect) -> Hit {
+        Hit {
+            name: String::new(),
+            effect,
+            delay: std::time::Duration::ZERO,
+            rng: None,
+        }
+    }
 }
 
 impl Active {

@@ -26,7 +26,7 @@ use crate::report;
 use crate::workload::Workloads;
 
 pub use self::crash_switch::Counts;
-pub use self::point::{BadPoint, Counter, Disturbance, Point, REQUEST_FAULTS, RequestFault};
+pub use self::point::{BadPoint, Counter, Disturbance, Point, REQUEST_FAULTS};
 
 use self::trial::{Trace, Trial};
 
@@ -230,7 +230,7 @@ impl Sweep {
                 let pair = |_| {
                     let mut runs = first[draw(first.len())].0.clone();
                     // A recovery begins with the first writes of its run.
-                    runs.extend(&first[draw(first.len().min(120))].0);
+                    runs.extend_from_slice(&first[draw(first.len().min(120))].0);
                     Point(runs)
                 };
                 (0..pairs).map(pair).collect()
@@ -238,7 +238,7 @@ impl Sweep {
             Kind::Lost => every(
                 &|n| {
                     REQUEST_FAULTS
-                        .map(|fault| Disturbance::Fault(fault, n))
+                        .map(|(_, effect)| Disturbance::Fault(effect, n))
                         .to_vec()
                 },
                 counts.requests,

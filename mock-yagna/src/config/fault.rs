@@ -115,6 +115,11 @@ pub enum Effect {
     LoseAnswer,
     /// It is not processed, and the connection is reset.
     Reset,
+    /// It is not processed: the connection is refused, as by a daemon that is down. Where there is
+    /// a connection already, that one is reset.
+    Unreachable,
+    /// It is processed twice, one after the other, and this answer of the two comes back.
+    Twice(WhichAnswer),
     /// It is processed, and the connection ends in the middle of the answer.
     Truncate,
     /// Every event of the answer, be it a list or a stream, comes twice. It hits answers that have
@@ -140,6 +145,16 @@ pub enum Effect {
     Restart(#[serde(with = "duration")] Duration),
 }
 
+/// One of the two answers to a request that is processed twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhichAnswer {
+    /// The first; the second is lost.
+    First,
+    /// The second; the first is lost.
+    Second,
+}
+
 impl Effect {
     /// Whether it is about events: only the answer shows whether it hits, and others do not count.
     pub(crate) fn needs_events(&self) -> bool {
@@ -155,13 +170,15 @@ impl Effect {
     }
 
     /// Its name, as it is written.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Effect::Delay(_) => "delay",
             Effect::Refuse(_) => "refuse",
             Effect::Misreport(_) => "misreport",
             Effect::LoseAnswer => "lose_answer",
             Effect::Reset => "reset",
+            Effect::Unreachable => "unreachable",
+            Effect::Twice(_) => "twice",
             Effect::Truncate => "truncate",
             Effect::DuplicateEvents => "duplicate_events",
             Effect::ReorderEvents => "reorder_events",

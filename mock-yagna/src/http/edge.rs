@@ -23,7 +23,9 @@ use serde_json::{Value, json};
 
 use super::control::PREFIX;
 use crate::fault::listener::Peer;
-use crate::fault::{Effect, Hit, NoAnswer, NotListening, OpenRequests, Poll, poll_of};
+use crate::fault::{
+    Effect, Hit, NoAnswer, NotListening, OpenRequests, Poll, Spoiled, WhichAnswer, poll_of,
+};
 use crate::topics::Topic;
 use crate::world::World;
 use stream::{Trouble, is_stream, troubled};
@@ -44,7 +46,7 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
     }
     let open_requests = world.open_requests();
     let drops = open_requests.drops();
-    let watched = open_requests.is_watched();
+    let watched = open_requests.is_watched() || request.extensions().get::<Spoiled>().is_some();
     let mut answer = pin!(async {
         match watched {
             true => watch(&world, peer, request, next).await,
@@ -68,7 +70,7 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
 
 /// A request while there are faults, or traces of one.
 async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Next) -> Response {
-    let (down, hits) = world.with(|state| {
+    let (down, mut hits) = world.with(|state| {
         let down = state.faults.is_down(state.ports.now);
         let hits = match down {
             true => Vec::new(),
@@ -79,16 +81,18 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
         (down, hits)
     });
     if down {
-        let mut response = no_answer();
-        response.extensions_mut().insert(NotListening);
-        return response;
+        return not_listening();
+    }
+    if let Some(Spoiled(effect)) = request.extensions_mut().remove() {
+        hits.push(Hit::of_one_request(effect));
     }
     let mut after = Vec::new();
     for hit in hits {
         match hit.effect {
             Effect::Delay(_) => pause(world, hit.delay).await,
             Effect::Refuse(status) => return refusal(status),
-            Effect::Reset => return reset(peer),
+            Effect::Reset => return reset(peer, no_answer()),
+            Effect::Unreachable => return reset(peer, not_listening()),
             Effect::Wedge => wait_for_the_end(world, &hit.name).await,
             Effect::Restart(down) => {
                 world.with(|state| state.restart_daemon(down));
@@ -99,7 +103,14 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
     }
     let poll = poll_of(&request);
     let has_due = world.with(|state| state.faults.prepare(state.ports.now, &poll, &mut request));
-    let mut response = next.run(request).await;
+    let twice = after.iter().find_map(|hit| match hit.effect {
+        Effect::Twice(which) => Some(which),
+        _ => None,
+    });
+    let mut response = match twice {
+        Some(which) => processed_twice(next, request, which).await,
+        None => next.run(request).await,
+    };
     if has_due {
         let add = |events: &mut Vec<Value>| world.with(|state| state.faults.add_due(&poll, events));
         response = altered(response, add).await;
@@ -166,12 +177,34 @@ fn trouble(hit: &mut Hit) -> Option<Trouble> {
     }
 }
 
-/// The connection is reset, if there is one.
-fn reset(peer: Option<Peer>) -> Response {
+/// The request arrives a second time once it was answered.
+async fn processed_twice(next: Next, request: Request, which: WhichAnswer) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, LIMIT).collect().await else {
+        return no_answer();
+    };
+    let body = body.to_bytes();
+    let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
+    let request = Request::from_parts(parts, Body::from(body));
+    let first = next.clone().run(request).await;
+    match which {
+        WhichAnswer::First => {
+            drop(next.run(again).await);
+            first
+        }
+        WhichAnswer::Second => {
+            drop(first);
+            next.run(again).await
+        }
+    }
+}
+
+/// The connection is reset, if there is one; without one, `answer` tells.
+fn reset(peer: Option<Peer>, answer: Response) -> Response {
     if let Some(peer) = peer {
         peer.0.reset();
     }
-    no_answer()
+    answer
 }
 
 async fn pause(world: &World, delay: Duration) {
@@ -210,6 +243,13 @@ pub(crate) fn no_answer() -> Response {
         Err::<Bytes, NoAnswer>(NoAnswer)
     })));
     response.extensions_mut().insert(NoAnswer);
+    response
+}
+
+/// The connection is refused.
+fn not_listening() -> Response {
+    let mut response = no_answer();
+    response.extensions_mut().insert(NotListening);
     response
 }
 

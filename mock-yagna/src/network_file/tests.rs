@@ -52,9 +52,10 @@ fn a_file_describes_a_whole_network() {
 
 #[test]
 fn every_fault_can_be_written_in_a_file() {
-    let effects = "lose_answer, reset, truncate, duplicate_events, reorder_events, \
+    let effects = "lose_answer, reset, unreachable, truncate, duplicate_events, reorder_events, \
         repeat_events, postpone_event, wedge, { delay: 1s }, { refuse: 408 }, \
-        { misreport: 500 }, { lose_events: 0.25 }, { cut_stream: 2 }, { restart: 5s }";
+        { misreport: 500 }, { twice: first }, { twice: second }, { lose_events: 0.25 }, \
+        { cut_stream: 2 }, { restart: 5s }";
     let faults: String = effects
         .split(", ")
         .map(|effect| format!("  - {{ on: '* /market-api/*', do: {effect} }}\n"))
@@ -64,7 +65,7 @@ fn every_fault_can_be_written_in_a_file() {
     let config = file.config(Config::default(), Path::new("."));
     let config = config.expect("a configuration");
     config.check().expect("possible");
-    assert_eq!(config.faults.len(), 14);
+    assert_eq!(config.faults.len(), 17);
 }
 
 #[test]

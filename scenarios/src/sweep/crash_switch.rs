@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mock_yagna::fault::Effect;
 use tokio_util::sync::CancellationToken;
 
-use super::point::{Counter, Disturbance, RequestFault};
+use super::point::{Counter, Disturbance};
 
 /// The switch of one run of the engine. Clones share it.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ pub struct Counts {
 }
 
 /// What is to be done with something that wants to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Passage {
     /// It passes.
     Free,
@@ -53,8 +54,8 @@ pub(super) enum Passage {
     Cut,
     /// It passes, and is the last thing that does.
     Last,
-    /// It passes, with a fault.
-    Fault(RequestFault),
+    /// It passes, and this goes wrong with it.
+    Fault(Effect),
 }
 
 impl CrashSwitch {
@@ -98,8 +99,8 @@ impl CrashSwitch {
     }
 
     /// What is done to this run.
-    pub(super) fn wish(&self) -> Option<Disturbance> {
-        self.0.wish
+    pub(super) fn wish(&self) -> Option<&Disturbance> {
+        self.0.wish.as_ref()
     }
 
     /// What was hit by the disturbance, if it came.
@@ -151,8 +152,8 @@ impl CrashSwitch {
             counts.events += 1;
             counts.events
         };
-        if let Some(Disturbance::Drop(wanted) | Disturbance::Stop(wanted)) = self.0.wish
-            && wanted == number
+        if let Some(Disturbance::Drop(wanted) | Disturbance::Stop(wanted)) = self.wish()
+            && *wanted == number
         {
             self.state().hit = Some(format!("event {number}, {name}"));
             self.0.due.cancel();
@@ -161,11 +162,11 @@ impl CrashSwitch {
     }
 
     fn passage(&self, counter: Counter, number: u64, name: impl FnOnce() -> String) -> Passage {
-        let passage = match self.0.wish {
-            Some(Disturbance::Before(t, n)) if (t, n) == (counter, number) => Passage::Cut,
-            Some(Disturbance::After(t, n)) if (t, n) == (counter, number) => Passage::Last,
-            Some(Disturbance::Fault(fault, n)) if (Counter::Request, n) == (counter, number) => {
-                Passage::Fault(fault)
+        let passage = match self.wish() {
+            Some(Disturbance::Before(t, n)) if (*t, *n) == (counter, number) => Passage::Cut,
+            Some(Disturbance::After(t, n)) if (*t, *n) == (counter, number) => Passage::Last,
+            Some(Disturbance::Fault(effect, n)) if (Counter::Request, *n) == (counter, number) => {
+                Passage::Fault(effect.clone())
             }
             _ => return Passage::Free,
         };

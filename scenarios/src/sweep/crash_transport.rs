@@ -1,5 +1,6 @@
 //! The engine's way to the daemon as one run of the engine sees it: every request passes a switch,
-//! which may spoil one, and may cut the way off. After the cut nothing passes in either direction, for ever.
+//! which may have one go wrong, and may cut the way off. After the cut nothing passes in either
+//! direction, for ever. Does not own: what goes wrong, which the simulated daemon does at its edge.
 
 use std::io;
 
@@ -8,12 +9,12 @@ use futures::{FutureExt, StreamExt, future, stream};
 use golem_engine::Transport;
 use golem_engine::tasks::TaskGroup;
 use golem_engine::transport::{Body, BoxError, Io, TransportError};
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use mock_yagna::fault::Spoiled;
 use url::Url;
 
 use super::crash_switch::{CrashSwitch, Passage};
-use super::point::RequestFault;
 
 /// Bytes in flight on a websocket.
 const PIPE: usize = 64 * 1024;
@@ -55,7 +56,7 @@ async fn pass(
 ) -> Result<Response<Body>, BoxError> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let request = Request::from_parts(parts, body);
+    let mut request = Request::from_parts(parts, body);
     let passage = match is_change(&request) {
         true => switch.request(&name(request.method(), request.uri().path())),
         false if switch.is_dead() => Passage::Cut,
@@ -70,7 +71,10 @@ async fn pass(
                 switch.cut();
                 future::pending().await
             }
-            Passage::Fault(fault) => spoil(&inner, request, fault).await,
+            Passage::Fault(effect) => {
+                request.extensions_mut().insert(Spoiled(effect));
+                send(&inner, request).await
+            }
         }
     };
     tokio::select! {
@@ -103,55 +107,6 @@ async fn send(inner: &Transport, request: Request<Bytes>) -> Result<Response<Bod
         | TransportError::Unsendable(error) => error,
         error => error.into(),
     })
-}
-
-async fn spoil(
-    inner: &Transport,
-    request: Request<Bytes>,
-    fault: RequestFault,
-) -> Result<Response<Body>, BoxError> {
-    let broken = |kind: io::ErrorKind| BoxError::from(io::Error::from(kind));
-    match fault {
-        RequestFault::LoseAnswer => {
-            drop(send(inner, request).await);
-            Err(broken(io::ErrorKind::UnexpectedEof))
-        }
-        RequestFault::Misreport => {
-            drop(send(inner, request).await);
-            Ok(refusal(500))
-        }
-        RequestFault::Refuse(status) => Ok(refusal(status)),
-        RequestFault::Reset => Err(broken(io::ErrorKind::ConnectionReset)),
-        RequestFault::Unreachable => Err(broken(io::ErrorKind::ConnectionRefused)),
-        RequestFault::TwiceFirst => {
-            let first = send(inner, request.clone()).await;
-            drop(send(inner, request).await);
-            first
-        }
-        RequestFault::TwiceSecond => {
-            drop(send(inner, request.clone()).await);
-            send(inner, request).await
-        }
-    }
-}
-
-/// A refusal as the daemon, or what stands before it, words it.
-fn refusal(status: u16) -> Response<Body> {
-    let (kind, text) = match status {
-        408 => ("application/json", r#"{"message":"Timeout"}"#),
-        503 => (
-            "text/html",
-            "<html><body><h1>503 Service Unavailable</h1></body></html>",
-        ),
-        _ => ("application/json", r#"{"message":"Internal Server Error"}"#),
-    };
-    let body = Full::new(Bytes::from_static(text.as_bytes()));
-    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = header::HeaderValue::from_static(kind);
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }
 
 /// A websocket's stream; its far end closes at the cut, as that of a process that was killed.

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use mock_yagna::fault::{Effect, WhichAnswer};
+
 /// What is counted in a run of the engine; points are numbered by it, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -15,65 +17,29 @@ pub enum Counter {
     Event,
 }
 
-/// What is wrong with one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestFault {
-    /// It is done, and the connection ends without an answer.
-    LoseAnswer,
-    /// It is done, and answered with 500.
-    Misreport,
-    /// It is not done, and answered with this status.
-    Refuse(u16),
-    /// It is not done, and the connection is reset.
-    Reset,
-    /// It is not done: the connection is refused.
-    Unreachable,
-    /// It is done twice; the first answer comes back.
-    TwiceFirst,
-    /// It is done twice; the second answer comes back.
-    TwiceSecond,
-}
-
-/// All of them, in the order in which they are tried.
-pub const REQUEST_FAULTS: [RequestFault; 9] = [
-    RequestFault::LoseAnswer,
-    RequestFault::Misreport,
-    RequestFault::Refuse(500),
-    RequestFault::Refuse(503),
-    RequestFault::Refuse(408),
-    RequestFault::Reset,
-    RequestFault::Unreachable,
-    RequestFault::TwiceFirst,
-    RequestFault::TwiceSecond,
+/// What goes wrong with one request, as a point names it, and what that means at the daemon; in the
+/// order in which they are tried.
+pub const REQUEST_FAULTS: [(&str, Effect); 9] = [
+    ("lose-answer", Effect::LoseAnswer),
+    ("misreport", Effect::Misreport(500)),
+    ("refuse-500", Effect::Refuse(500)),
+    ("refuse-503", Effect::Refuse(503)),
+    ("refuse-408", Effect::Refuse(408)),
+    ("reset", Effect::Reset),
+    ("unreachable", Effect::Unreachable),
+    ("twice-first", Effect::Twice(WhichAnswer::First)),
+    ("twice-second", Effect::Twice(WhichAnswer::Second)),
 ];
 
-impl RequestFault {
-    /// Whether the daemon does what it is asked, at least once.
-    pub fn is_done(self) -> bool {
-        match self {
-            RequestFault::LoseAnswer
-            | RequestFault::Misreport
-            | RequestFault::TwiceFirst
-            | RequestFault::TwiceSecond => true,
-            RequestFault::Refuse(_) | RequestFault::Reset | RequestFault::Unreachable => false,
-        }
-    }
-
-    /// Whether the engine can tell from the answer that it was not done.
-    pub fn is_certain(self) -> bool {
-        matches!(self, RequestFault::Unreachable)
-    }
-}
-
 /// What is done to the engine in one of its runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Disturbance {
     /// It ends abruptly before this happens.
     Before(Counter, u64),
     /// It ends abruptly when this has happened; the answer is never seen.
     After(Counter, u64),
     /// One of its requests goes wrong.
-    Fault(RequestFault, u64),
+    Fault(Effect, u64),
     /// Its handle is dropped at this event.
     Drop(u64),
     /// It is told to stop at this event.
@@ -81,7 +47,7 @@ pub enum Disturbance {
 }
 
 /// What is done to the engine, run by run; the run after the last disturbance goes on unharmed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point(pub Vec<Disturbance>);
 
 impl From<Disturbance> for Point {
@@ -100,26 +66,16 @@ impl fmt::Display for Counter {
     }
 }
 
-impl fmt::Display for RequestFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RequestFault::LoseAnswer => f.write_str("lose-answer"),
-            RequestFault::Misreport => f.write_str("misreport"),
-            RequestFault::Refuse(status) => write!(f, "refuse-{status}"),
-            RequestFault::Reset => f.write_str("reset"),
-            RequestFault::Unreachable => f.write_str("unreachable"),
-            RequestFault::TwiceFirst => f.write_str("twice-first"),
-            RequestFault::TwiceSecond => f.write_str("twice-second"),
-        }
-    }
-}
-
 impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Disturbance::Before(counter, number) => write!(f, "before {counter} {number}"),
             Disturbance::After(counter, number) => write!(f, "after {counter} {number}"),
-            Disturbance::Fault(fault, number) => write!(f, "{fault} request {number}"),
+            Disturbance::Fault(effect, number) => {
+                let known = REQUEST_FAULTS.iter().find(|(_, known)| known == effect);
+                let name = known.map_or_else(|| effect.name(), |(name, _)| name);
+                write!(f, "{name} request {number}")
+            }
             Disturbance::Drop(number) => write!(f, "drop event {number}"),
             Disturbance::Stop(number) => write!(f, "stop event {number}"),
         }
@@ -162,9 +118,7 @@ impl FromStr for Disturbance {
             "event" => Counter::Event,
             _ => return Err(bad()),
         };
-        let fault = REQUEST_FAULTS
-            .iter()
-            .find(|fault| fault.to_string() == *verb);
+        let fault = REQUEST_FAULTS.iter().find(|(name, _)| name == verb);
         match (*verb, counter, fault) {
             ("before", Counter::Write | Counter::Request, _) => {
                 Ok(Disturbance::Before(counter, number))
@@ -174,7 +128,9 @@ impl FromStr for Disturbance {
             }
             ("drop", Counter::Event, _) => Ok(Disturbance::Drop(number)),
             ("stop", Counter::Event, _) => Ok(Disturbance::Stop(number)),
-            (_, Counter::Request, Some(fault)) => Ok(Disturbance::Fault(*fault, number)),
+            (_, Counter::Request, Some((_, effect))) => {
+                Ok(Disturbance::Fault(effect.clone(), number))
+            }
             _ => Err(bad()),
         }
     }
@@ -201,9 +157,9 @@ mod tests {
             Disturbance::Drop(4),
             Disturbance::Stop(5),
         ];
-        all.extend(REQUEST_FAULTS.map(|fault| Disturbance::Fault(fault, 3)));
+        all.extend(REQUEST_FAULTS.map(|(_, effect)| Disturbance::Fault(effect, 3)));
         for disturbance in &all {
-            assert_eq!(disturbance.to_string().parse(), Ok(*disturbance));
+            assert_eq!(disturbance.to_string().parse(), Ok(disturbance.clone()));
         }
         let point = Point(all);
         assert_eq!(point.to_string().parse(), Ok(point));

@@ -124,7 +124,7 @@ impl Trial<'_> {
                 files,
                 since: (number > 0).then(|| setting.begin.elapsed()),
                 number: number + 1,
-                switch: CrashSwitch::new(self.point.0.get(number).copied()),
+                switch: CrashSwitch::new(self.point.0.get(number).cloned()),
             };
             let tasks = TaskGroup::new("engine run");
             let end = run.perform(&kept, &tasks).await;

@@ -1,7 +1,9 @@
 //! What must hold after every point: the laws of the ledger, nothing left open, every invoice paid
 //! once, the result of the undisturbed run. Owns: the claims, and the few that a disturbance excuses.
 
-use super::point::{Disturbance, Point, RequestFault};
+use mock_yagna::fault::{Effect, WhichAnswer};
+
+use super::point::{Disturbance, Point};
 use super::trial::Trace;
 use crate::report::outcome::{InstanceOutcome, Outcome};
 
@@ -168,7 +170,7 @@ fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
 /// An instance that had failed for good before a crash: a service that goes on does not start it
 /// again, and its failure was told to the run of the engine before.
 fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
-    let [Disturbance::Fault(fault, number)] = point.0.as_slice() else {
+    let [Disturbance::Fault(effect, number)] = point.0.as_slice() else {
         let instances = &trace.outcome.instances;
         let ended = |i: &InstanceOutcome| i.states.last().is_some_and(|s| s == "terminated");
         let came_to_nothing = instances.iter().any(|i| i.failure.is_some())
@@ -182,12 +184,12 @@ fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
     };
     let request = trace.runs.first()?.counts.named.get(number)?;
     let unknown = matches!(
-        fault,
-        RequestFault::LoseAnswer
-            | RequestFault::Misreport
-            | RequestFault::Reset
-            | RequestFault::Refuse(_)
-            | RequestFault::TwiceSecond
+        effect,
+        Effect::LoseAnswer
+            | Effect::Misreport(_)
+            | Effect::Reset
+            | Effect::Refuse(_)
+            | Effect::Twice(WhichAnswer::Second)
     );
     // Where that is the only instance, the run has nothing better to tell.
     let one_failed = difference.starts_with("1 instances failed instead of 0")

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use crate::FaultGuard;
 use crate::config::{Config, ProviderSpec};
-use crate::fault::{Effect, Fault, NoAnswer};
+use crate::fault::{Effect, Fault, NoAnswer, Spoiled};
 use crate::{MockYagna, Timebase};
 
 /// What came back.
@@ -89,6 +89,10 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
             .expect("a request");
+        self.outcome(request).await
+    }
+
+    async fn outcome(&self, request: Request<Body>) -> Outcome {
         let response = self
             .mock
             .router()
@@ -125,6 +129,17 @@ impl Client {
         let body = json!({ "totalAmount": "1", "makeDeposit": false });
         self.send(Method::POST, "/payment-api/v1/allocations", Some(body))
             .await
+    }
+
+    /// A request for an allocation with which something goes wrong without a fault.
+    pub(super) async fn allocate_spoiled(&self, effect: Effect) -> Outcome {
+        let body = json!({ "totalAmount": "1", "makeDeposit": false });
+        let request = Request::post("/payment-api/v1/allocations")
+            .header(header::AUTHORIZATION, "Bearer secret")
+            .header(header::CONTENT_TYPE, "application/json")
+            .extension(Spoiled(effect))
+            .body(Body::from(body.to_string()));
+        self.outcome(request.expect("a request")).await
     }
 
     pub(super) async fn allocations(&self) -> usize {

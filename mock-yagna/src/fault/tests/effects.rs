@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::client::{Client, Outcome, fault, timed};
 use crate::config::ProviderSpec;
-use crate::fault::{Effect, Fault};
+use crate::fault::{Effect, Fault, WhichAnswer};
 
 const ME: &str = "/me";
 
@@ -57,6 +57,43 @@ async fn a_lost_answer_was_processed_and_a_reset_request_was_not() {
         );
         assert_eq!(client.allocations().await, created, "{effect:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_daemon_processes_nothing_and_a_repeated_request_is_processed_twice() {
+    let client = Client::start(vec![fault("createAllocation", Effect::Unreachable)]);
+    let answer = client.allocate().await;
+    assert!(answer.is_lost(), "{answer:?}");
+    assert_eq!(client.allocations().await, 0);
+    let id = |answer: &Outcome| answer.json()["allocationId"].to_string();
+    let plain = Client::start(Vec::new());
+    let one_by_one = [id(&plain.allocate().await), id(&plain.allocate().await)];
+    let mut answers = Vec::new();
+    for which in [WhichAnswer::First, WhichAnswer::Second] {
+        let client = Client::start(vec![fault("createAllocation", Effect::Twice(which))]);
+        let answer = client.allocate().await;
+        assert_eq!(answer.status(), Some(201));
+        assert_eq!(client.allocations().await, 2, "{which:?}");
+        answers.push(id(&answer));
+    }
+    assert_eq!(answers, one_by_one);
+}
+
+/// A client in the same process needs no fault to have one of its requests go wrong.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_carries_its_own_effect_is_the_only_one_that_it_hits() {
+    let client = Client::start(Vec::new());
+    for (effect, created) in [
+        (Effect::Refuse(503), 0),
+        (Effect::Unreachable, 0),
+        (Effect::LoseAnswer, 1),
+        (Effect::Twice(WhichAnswer::Second), 3),
+    ] {
+        client.allocate_spoiled(effect.clone()).await;
+        assert_eq!(client.allocations().await, created, "{effect:?}");
+    }
+    assert_eq!(client.allocate().await.status(), Some(201));
+    assert_eq!(client.allocations().await, 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -106,13 +106,13 @@ async fn every_effect_is_described_and_can_be_added() {
     let words = kinds[0]["enum"].as_array().expect("words").iter();
     let members = kinds[1]["properties"].as_object().expect("members");
     let values = json!({
-        "delay": { "mean": "1s", "deviation": "1s" }, "refuse": 503, "misreport": 408,
+        "delay": { "mean": "1s", "deviation": "1s" }, "refuse": 503, "misreport": 408, "twice": "first",
         "lose_events": 0.5, "cut_stream": 3, "restart": "10s",
     });
     let members = members.keys().map(|key| json!({ key: values[key] }));
     let effects: Vec<Value> = words.cloned().chain(members).collect();
     // Who adds an effect has to describe it: nothing else knows how many there are.
-    assert_eq!(effects.len(), 14);
+    assert_eq!(effects.len(), 16);
     let mock = network();
     for effect in effects {
         let fault = json!({ "on": "getIdentity", "do": effect, "count": 1, "probability": 0.5,
@@ -121,7 +121,7 @@ async fn every_effect_is_described_and_can_be_added() {
         assert_eq!(status, 201, "{effect}: {answer}");
     }
     let (_, faults) = control(&mock, "get", "/faults", json!(null)).await;
-    assert_eq!(faults.as_array().expect("a list").len(), 14);
+    assert_eq!(faults.as_array().expect("a list").len(), 16);
 }
 
 #[tokio::test(start_paused = true)]
