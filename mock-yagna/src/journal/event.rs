@@ -329,7 +329,7 @@ mod tests {
         let variants = body.lines().filter_map(|line| {
             let name = line.strip_prefix("    ")?;
             name.starts_with(|c: char| c.is_ascii_uppercase())
-                .then(|| name.trim_end_matches([' ', '{', ',']))
+                .then(|| name.trim_end_matches([' ', '{', '}', ',']))
         });
         let snake = |name: &str| {
             let mut text = String::new();

@@ -116,7 +116,7 @@ pub struct ServiceSection {
     pub duration: Spanned<Span>,
     /// How long the agreements may last at most.
     #[serde(default)]
-    pub expiration: Option<Span>,
+    pub expiration: Option<Spanned<Span>>,
     /// Whether an instance whose start failed begins again on another provider.
     #[serde(default = "yes")]
     pub respawn: bool,

@@ -115,6 +115,10 @@ fn unknown_names_come_with_a_suggestion() {
 #[test]
 fn contradictions_are_refused() {
     assert!(with("duration: 10m", "duration: 0s").contains("trial.yaml:8:13: `duration` is 0ms"));
+    assert!(
+        with("duration: 10m", "duration: 10m\n  expiration: 1m")
+            .contains("expire after 1m 00s, before the service's duration of 10m")
+    );
     assert!(with("duration: 10m", "duration: soon").contains("trial.yaml:8:13: "));
     assert!(with(", provider: fleet-2", "").contains("needs either `provider` or `instance`"));
     assert!(with("name: trial", "name: ../../etc").contains("cannot be a folder's"));

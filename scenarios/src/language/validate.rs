@@ -128,6 +128,17 @@ impl Scenario {
                         ),
                     ));
                 }
+                if let Some(expiration) = &service.expiration
+                    && expiration.value < service.duration.value
+                {
+                    return Err(self.mistake(
+                        expiration.referenced,
+                        format!(
+                            "the agreements expire after {}, before the service's duration of {} is over",
+                            expiration.value, service.duration.value
+                        ),
+                    ));
+                }
                 Ok(())
             }
             (None, Some(tasks)) => {

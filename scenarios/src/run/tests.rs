@@ -146,8 +146,8 @@ fn the_same_tasks_pass_over_a_socket() {
 
 #[test]
 fn an_instance_that_never_ran_fails_the_run_unless_the_file_expects_it() {
-    let text = "name: inc\nproviders:\n  - {name: alice}\n\
-                service: {name: simple-service, instances: 1, duration: 5m, plot_every: 5m, expiration: 1m}\n";
+    let text = "name: inc\nproviders:\n  - {name: alice, behaviour: {never_approve: true}}\n\
+                service: {name: simple-service, instances: 1, duration: 5m, plot_every: 5m}\n";
     let run = run_on(Backend::Memory, text);
     assert!(!run.report.ok, "{}", run.summary);
     let text = format!("{text}expect: [all_reached: pending, failed_instances: {{at_most: 1}}]\n");

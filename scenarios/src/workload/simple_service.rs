@@ -75,7 +75,8 @@ async fn start(
     let kept = section.duration.value.0;
     let expiration = section
         .expiration
-        .map_or(kept.saturating_add(SPARE), |e| e.0);
+        .as_ref()
+        .map_or(kept.saturating_add(SPARE), |it| it.value.0);
     let cluster = golem
         .run_service::<SimpleService>()
         .payload(payload(
