@@ -6,7 +6,7 @@
 //! never asks the nouns: the mistake of a noun cannot hide itself.
 //!
 //! Laws that need time to hold (nothing stays open) are judged at the end, by
-//! [`Ledger::open_items`].
+//! `Ledger::open_items`.
 
 mod book;
 

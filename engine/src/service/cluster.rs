@@ -151,7 +151,8 @@ impl<S: Service> RunService<S> {
         self
     }
 
-    /// How long a handler may go on after [`WorkContext::stop_requested`]; none unless set.
+    /// How long a handler may go on after [`WorkContext::stop_requested`](crate::WorkContext::stop_requested); none
+    /// unless set.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.treatment.stop_grace = grace;
         self
