@@ -70,26 +70,29 @@ fn sweep_catalog(kind: Kind, least: usize) {
     };
     tell(&format!("{kind:?}: {points} of {all} points ({how})"));
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-    assert!(all > least, "{all} points");
+    assert!(
+        all >= least,
+        "{all} points, {least} before: has a scenario lost its point?"
+    );
     assert!(points == all || !whole(), "{points} of {all} points");
 }
 
 #[test]
 fn an_engine_that_ends_at_any_point_leaves_nothing_that_the_next_one_does_not_settle() {
-    sweep_catalog(Kind::Crash, 1000);
+    sweep_catalog(Kind::Crash, 1908);
 }
 
 #[test]
 fn an_engine_that_ends_while_it_recovers_leaves_nothing_either() {
-    sweep_catalog(Kind::Again, 300);
+    sweep_catalog(Kind::Again, 524);
 }
 
 #[test]
 fn whatever_becomes_of_an_answer_the_end_is_the_same() {
-    sweep_catalog(Kind::Lost, 1000);
+    sweep_catalog(Kind::Lost, 2205);
 }
 
 #[test]
 fn an_engine_that_is_dropped_or_stopped_at_any_event_leaves_nothing() {
-    sweep_catalog(Kind::Cancel, 500);
+    sweep_catalog(Kind::Cancel, 1326);
 }
