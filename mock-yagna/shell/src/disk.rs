@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::catalog::{self, ENTRY_POINT, program_of};
 use crate::files::normalise;
 use crate::places::WEB_LOGS;
-use crate::programs::{self, ENTRY_POINT};
-use crate::session::Session;
+use crate::session::{SEARCH_PATH, Session};
 use crate::stream::{Device, Handle, Input, Shared};
 
 /// Directories that every image has.
@@ -60,14 +60,6 @@ const FILES: [&str; 18] = [
 pub(crate) const KERNEL: &str = "6.1.0";
 /// Memory of a machine in KiB.
 pub(crate) const MEMORY: u64 = 2_097_152;
-
-/// Where programs are found, and which.
-const PROGRAM_DIRECTORIES: [(&str, &[&str]); 4] = [
-    ("/bin/", programs::NAMES),
-    ("/usr/bin/", programs::NAMES),
-    ("/sbin/", programs::SYSTEM),
-    ("/usr/sbin/", programs::SYSTEM),
-];
 
 impl Session<'_, '_> {
     /// The absolute path.
@@ -175,7 +167,7 @@ impl Session<'_, '_> {
             let name = path.strip_prefix(&inside)?.split('/').next()?;
             Some(name.to_owned())
         }));
-        for (_, programs) in PROGRAM_DIRECTORIES.iter().filter(|(at, _)| *at == inside) {
+        for (_, programs) in catalog::DIRECTORIES.iter().filter(|(at, _)| *at == inside) {
             names.extend(programs.iter().map(ToString::to_string));
         }
         names.sort();
@@ -189,6 +181,23 @@ impl Session<'_, '_> {
             Some(mode) => mode & 0o111 != 0,
             None => self.is_dir(path) || program_of(path).is_some(),
         }
+    }
+
+    /// The path that a command's name means.
+    pub(crate) fn which(&self, name: &str) -> Option<String> {
+        let is_program =
+            |path: &String| !self.is_dir(path) && self.exists(path) && self.is_executable(path);
+        if name.contains('/') {
+            return Some(self.path(name)).filter(is_program);
+        }
+        if name.is_empty() {
+            return None;
+        }
+        let search = self.variable("PATH").unwrap_or(SEARCH_PATH);
+        let mut places = search
+            .split(':')
+            .map(|directory| self.path(&format!("{directory}/{name}")));
+        places.find(is_program)
     }
 
     /// Opens a file to be read.
@@ -280,16 +289,4 @@ impl Session<'_, '_> {
 /// Whether a file is one that the kernel does not make up.
 fn is_on_disk(path: &str) -> bool {
     !path.starts_with("/dev/") && !path.starts_with("/proc/")
-}
-
-/// The name of the machine's own program that an absolute path means.
-pub(crate) fn program_of(path: &str) -> Option<&str> {
-    if path == ENTRY_POINT {
-        return Some(path);
-    }
-    let mut directories = PROGRAM_DIRECTORIES.iter();
-    directories.find_map(|(directory, programs)| {
-        let name = path.strip_prefix(directory)?;
-        programs.contains(&name).then_some(name)
-    })
 }

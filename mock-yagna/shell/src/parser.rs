@@ -5,6 +5,9 @@
 //! (`brush-parser`), while the scripts of images are hostile and must cost neither the stack nor
 //! determinism. Compound commands are in `compound`, words in `words`.
 
+mod compound;
+mod words;
+
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -302,7 +305,7 @@ impl Reader {
                 break;
             }
             let word = self.word()?;
-            match crate::words::assignment(&word).filter(|_| words.is_empty()) {
+            match words::assignment(&word).filter(|_| words.is_empty()) {
                 Some(assignment) => assignments.push(assignment),
                 None => words.push(word),
             }
@@ -359,8 +362,8 @@ impl Reader {
             _ => {
                 let body = Arc::new(OnceLock::new());
                 self.pending.push(HereDocument {
-                    end: crate::words::source(&word),
-                    raw: crate::words::has_quotes(&word),
+                    end: words::source(&word),
+                    raw: words::has_quotes(&word),
                     tabs: operator == "<<-",
                     body: body.clone(),
                 });
@@ -376,7 +379,7 @@ impl Reader {
         if !self.eat(")") {
             return Err(self.unexpected());
         }
-        let name = crate::words::source(name);
+        let name = words::source(name);
         if !is_name(&name) {
             return Err(SyntaxError::FunctionName);
         }

@@ -1,7 +1,7 @@
 //! The programs beside the simulated shell, by family.
 //!
 //! Each does what scripts usually ask of it, in the words of the GNU programs, and refuses the rest; none
-//! reaches the real machine. Owns the table of names and what programs have in common.
+//! reaches the real machine. Owns what programs have in common; their names: `catalog`.
 
 mod accounts;
 mod condition;
@@ -30,101 +30,9 @@ use std::collections::BTreeMap;
 
 pub(crate) use daemons::pid_file;
 
+use crate::catalog::ENTRY_POINT;
 use crate::session::Session;
 use crate::stream::Shared;
-
-/// Names of the programs, and of the shell under its own.
-pub(crate) const NAMES: &[&str] = &[
-    "[",
-    "arch",
-    "ash",
-    "base64",
-    "basename",
-    "bash",
-    "cat",
-    "chmod",
-    "chown",
-    "cksum",
-    "cp",
-    "curl",
-    "cut",
-    "dash",
-    "date",
-    "dd",
-    "df",
-    "dirname",
-    "du",
-    "echo",
-    "egrep",
-    "env",
-    "expr",
-    "false",
-    "fgrep",
-    "find",
-    "free",
-    "grep",
-    "groups",
-    "head",
-    "hostname",
-    "id",
-    "ln",
-    "ls",
-    "md5sum",
-    "mkdir",
-    "mktemp",
-    "mv",
-    "nc",
-    "nice",
-    "nl",
-    "nohup",
-    "nproc",
-    "passwd",
-    "ping",
-    "printenv",
-    "printf",
-    "ps",
-    "pwd",
-    "readlink",
-    "realpath",
-    "rev",
-    "rm",
-    "rmdir",
-    "sed",
-    "seq",
-    "sh",
-    "sha1sum",
-    "sha256sum",
-    "sha512sum",
-    "sleep",
-    "sort",
-    "ssh-keygen",
-    "stat",
-    "sync",
-    "tac",
-    "tail",
-    "tee",
-    "test",
-    "timeout",
-    "touch",
-    "tr",
-    "true",
-    "truncate",
-    "uname",
-    "uniq",
-    "uptime",
-    "wc",
-    "wget",
-    "which",
-    "whoami",
-    "xargs",
-    "yes",
-];
-
-/// Names of the programs that only root has.
-pub(crate) const SYSTEM: &[&str] = &["chpasswd", "nginx", "sshd", "syslogd"];
-
-/// What images of web servers run before their daemon.
-pub(crate) const ENTRY_POINT: &str = "/docker-entrypoint.sh";
 
 /// Whether a program does nothing any more once its command runs, which may be left for later.
 pub(crate) fn is_left_for_its_command(name: &str) -> bool {

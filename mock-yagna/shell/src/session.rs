@@ -1,5 +1,9 @@
 //! A shell while it runs a script: its scope, its clock, its limits, and what it reads and writes.
 
+mod processes;
+mod scope;
+mod subshell;
+
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +14,11 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt as _;
 
 use crate::arithmetic::Names;
-use crate::background::Background;
 use crate::machine::{Machine, Stream};
 use crate::stream::{Device, Handle, OutputBuffer, Shared};
-use crate::syntax::Command;
+
+pub(crate) use processes::{Background, Process, Rest, Turn};
+pub(crate) use scope::{Leaving, Limits, Scope, Variable};
 
 /// Most bytes that one buffer takes: outputs, pipes, substitutions.
 const BUFFER_LIMIT: usize = 64 * 1024 * 1024;
@@ -30,59 +35,21 @@ pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 /// Exit code of what was killed.
 pub(crate) const KILLED: i32 = 137;
 
-/// A variable.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Variable {
-    pub(crate) value: String,
-    pub(crate) exported: bool,
-    pub(crate) readonly: bool,
-}
-
-/// What a subshell has for itself.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Scope {
-    pub(crate) variables: BTreeMap<String, Variable>,
-    pub(crate) functions: BTreeMap<String, Arc<Command>>,
-    pub(crate) directory: String,
-    /// `$0`.
-    pub(crate) name: String,
-    /// `$1` and so on.
-    pub(crate) positional: Vec<String>,
-    /// Letters of `set`.
-    pub(crate) options: String,
-    pub(crate) fds: BTreeMap<u32, Handle>,
-    /// What runs at the exit.
-    pub(crate) exit_trap: Option<String>,
-    /// Variables to bring back, by function.
-    pub(crate) locals: Vec<Vec<(String, Option<Variable>)>>,
-    /// `echo` without escapes, as other shells than `dash` have it.
-    pub(crate) plain_echo: bool,
-    /// Loops around.
-    pub(crate) loops: usize,
-}
-
-/// Why commands are left before their end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaving {
-    /// So many loops.
-    Break(usize),
-    /// So many loops less one, and on with the last.
-    Continue(usize),
-    Return,
-    Exit,
-    /// What comes now has its time later: see `background`.
-    Pause,
-}
-
-/// How much may still be done.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) steps: usize,
-    pub(crate) work: usize,
+/// The interpreter, as it is known to what lies below it: programs that run others (`xargs`, `find -exec`,
+/// `timeout`), and traps.
+#[derive(Clone, Copy)]
+pub(crate) struct Interpreter {
+    /// Runs a command, be it a function, a builtin, a program or a file; answers its exit code.
+    pub(crate) command: fn(&mut Session<'_, '_>, &[String]) -> i32,
+    /// The same without functions.
+    pub(crate) program: fn(&mut Session<'_, '_>, &[String]) -> i32,
+    /// Runs a text in this shell.
+    pub(crate) text: fn(&mut Session<'_, '_>, &str),
 }
 
 /// A running script.
 pub(crate) struct Session<'a, 'm> {
+    interpreter: Interpreter,
     pub(crate) machine: &'a mut Machine<'m>,
     pub(crate) scope: Scope,
     /// Since the beginning of the `run` command.
@@ -112,6 +79,7 @@ pub(crate) struct Session<'a, 'm> {
 impl<'a, 'm> Session<'a, 'm> {
     /// A shell in `/golem/work` whose outputs go to `buffer`.
     pub(crate) fn new(
+        interpreter: Interpreter,
         machine: &'a mut Machine<'m>,
         env: &BTreeMap<String, String>,
         buffer: &Arc<Mutex<OutputBuffer>>,
@@ -133,6 +101,7 @@ impl<'a, 'm> Session<'a, 'm> {
         let variables = usual.into_iter().chain(given);
         let output = |stream| Handle::Buffer(buffer.clone(), stream);
         Session {
+            interpreter,
             machine,
             scope: Scope {
                 variables: variables.map(|(n, v)| (n, exported(v))).collect(),
@@ -163,6 +132,21 @@ impl<'a, 'm> Session<'a, 'm> {
             substitutions: 0,
             write_failed: false,
         }
+    }
+
+    /// Runs a command, be it a function, a builtin, a program or a file; answers its exit code.
+    pub(crate) fn run_command(&mut self, words: &[String]) -> i32 {
+        (self.interpreter.command)(self, words)
+    }
+
+    /// The same without functions.
+    pub(crate) fn run_program(&mut self, words: &[String]) -> i32 {
+        (self.interpreter.program)(self, words)
+    }
+
+    /// Runs a text in this shell.
+    pub(crate) fn run_text(&mut self, script: &str) {
+        (self.interpreter.text)(self, script);
     }
 
     /// Calendar time.

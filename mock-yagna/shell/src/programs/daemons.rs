@@ -26,7 +26,7 @@ impl Call<'_, '_, '_> {
             "syslogd" => self.syslogd(),
             // The image's script runs its arguments, if there are any.
             _ if self.args.is_empty() => Ok(0),
-            _ => Ok(self.session.dispatch_program(self.args)),
+            _ => Ok(self.session.run_program(self.args)),
         }
     }
 

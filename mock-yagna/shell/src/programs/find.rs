@@ -64,7 +64,7 @@ impl Call<'_, '_, '_> {
             let mut words = words.clone();
             words.retain(|word| word != "{}");
             words.extend(collected);
-            self.session.dispatch(&words);
+            self.session.run_command(&words);
         }
         Ok(status)
     }
@@ -190,7 +190,7 @@ impl Call<'_, '_, '_> {
             Test::Exec(words, false) => {
                 let words: Vec<String> =
                     words.iter().map(|word| word.replace("{}", path)).collect();
-                self.session.step() && self.session.dispatch(&words) == 0
+                self.session.step() && self.session.run_command(&words) == 0
             }
         }
     }

@@ -33,7 +33,7 @@ impl Call<'_, '_, '_> {
                 if args.is_empty() {
                     return Err(self.usage(125, "missing operand"));
                 }
-                Ok(self.session.dispatch_program(args))
+                Ok(self.session.run_program(args))
             }
         }
     }
@@ -107,7 +107,7 @@ impl Call<'_, '_, '_> {
                 session.complain(what);
                 127
             } else {
-                session.dispatch_program(rest)
+                session.run_program(rest)
             };
             session.status = status;
         });
@@ -150,7 +150,7 @@ impl Call<'_, '_, '_> {
                     .insert(fd, Handle::Buffer(buffer.clone(), stream));
             }
             status = if session.which(&command[0]).is_some() {
-                session.dispatch_program(command)
+                session.run_program(command)
             } else {
                 let what = format!(
                     "timeout: failed to run command '{}': No such file or directory",
@@ -267,7 +267,7 @@ impl Call<'_, '_, '_> {
             self.session.subshell(|session| {
                 session.scope.fds.insert(0, Handle::Input(Input::of("")));
                 if session.which(&words[0]).is_some() {
-                    code = session.dispatch_program(&words);
+                    code = session.run_program(&words);
                 } else {
                     let what = format!("xargs: {}: No such file or directory", words[0]);
                     session.complain(what);

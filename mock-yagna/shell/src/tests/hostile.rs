@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::{run_in, sh};
+use crate::catalog::{NAMES, SYSTEM};
 use crate::files::{CAPACITY, Files};
-use crate::programs::{NAMES, SYSTEM};
 
 #[test]
 fn what_never_ends_is_killed() {

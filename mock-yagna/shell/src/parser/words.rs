@@ -1,6 +1,6 @@
 //! Reads words: quotes, parameters, substitutions, arithmetic.
 
-use crate::parser::{META, Reader};
+use super::{META, Reader};
 use crate::syntax::{Form, Piece, SyntaxError, Word, is_name, push_text};
 
 impl Reader {

@@ -1,9 +1,8 @@
 //! What only a shell can do: its options, its directory, its jobs, its end. Variables: `variables`.
 
-use crate::background::Rest;
-use crate::parameter::OWN_PID;
+use super::parameter::OWN_PID;
 use crate::programs::pid_file;
-use crate::session::{Leaving, Session};
+use crate::session::{Leaving, Rest, Session};
 
 /// The names of the builtins.
 pub(crate) const NAMES: [&str; 26] = [

@@ -1,6 +1,6 @@
 //! Parameters: the values of variables and special parameters, and what `${…}` makes of them.
 
-use crate::expand::Fields;
+use super::expand::Fields;
 use crate::pattern::Pattern;
 use crate::session::{Leaving, Session};
 use crate::syntax::{Form, is_name};
@@ -114,14 +114,14 @@ impl Session<'_, '_> {
             } => {
                 let value = self.value(name).unwrap_or_default();
                 let pattern = self.pattern(pattern);
-                let value = self.trim(&value, *sign, *longest, &pattern);
+                let value = self.trimmed(&value, *sign, *longest, &pattern);
                 self.add_value(&value, quoted, fields);
             }
         }
     }
 
     /// `value` without the beginning (`#`) or the end (`%`) that the pattern matches.
-    fn trim(&mut self, value: &str, sign: char, longest: bool, pattern: &Pattern) -> String {
+    fn trimmed(&mut self, value: &str, sign: char, longest: bool, pattern: &Pattern) -> String {
         let chars: Vec<char> = value.chars().collect();
         let every = 0..=chars.len();
         // Shorter matches are nearer to the side from which they are taken.

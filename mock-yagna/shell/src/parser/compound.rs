@@ -1,6 +1,6 @@
 //! Reads the commands that hold others: groups, conditions, loops, `case`.
 
-use crate::parser::{META, Reader};
+use super::{META, Reader, words};
 use crate::syntax::{Action, Command, List, SyntaxError, is_name};
 
 impl Reader {
@@ -70,7 +70,7 @@ impl Reader {
 
     fn for_loop(&mut self) -> Result<Action, SyntaxError> {
         self.blanks();
-        let name = crate::words::source(&self.word()?);
+        let name = words::source(&self.word()?);
         if !is_name(&name) {
             return Err(SyntaxError::ForVariable);
         }

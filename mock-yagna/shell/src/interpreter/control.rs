@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::background::Rest;
-use crate::session::{Leaving, Session};
+use crate::session::{Leaving, Rest, Session};
 use crate::syntax::{Action, List, Word};
 
 impl Session<'_, '_> {

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::background::Rest;
-use crate::execute::DEEPEST;
-use crate::session::{Leaving, Session, Variable};
+use super::execute::DEEPEST;
+use crate::session::{Leaving, Rest, Session, Variable};
 use crate::stream::{Handle, Input};
 use crate::syntax::{Action, Command, Redirect, Target, Word};
 

@@ -13,190 +13,22 @@
 //! Bounds: [`MOST_PROCESSES`], [`PATIENCE`] steps at one look (who needs more leaves rounds out, in
 //! step with its period), [`LARGEST`] bytes of variables. A loop that lets no time pass is killed.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::session::{KILLED, Leaving, Limits, Scope, Session, Variable};
+use crate::session::{KILLED, Leaving, Limits, Process, Rest, Session, Turn};
 use crate::stream::Handle;
-use crate::syntax::{List, Statement};
+use crate::syntax::Statement;
 
 /// Most processes of a machine in the background.
 const MOST_PROCESSES: usize = 32;
 /// Commands and rounds that processes may do when the machine is looked at.
-pub(crate) const PATIENCE: usize = 20_000;
+const PATIENCE: usize = 20_000;
 /// Most bytes that a process may keep in its variables.
 const LARGEST: usize = 1024 * 1024;
-/// The first process id that is given.
-const FIRST_PID: u32 = 100;
 /// The least time there is.
 const TICK: Duration = Duration::from_nanos(1);
 
-/// All that runs in the background of a machine.
-#[derive(Debug)]
-pub(crate) struct Background {
-    pub(crate) processes: Vec<Process>,
-    next_pid: u32,
-    /// When processes ended, since the beginning of the command, and how.
-    ended: BTreeMap<u32, (Duration, i32)>,
-    turn: Turn,
-}
-
-/// The turn of a process.
-#[derive(Clone, Debug, Default)]
-struct Turn {
-    /// What begins later than this waits; `None`: nothing waits.
-    horizon: Option<Duration>,
-    /// When it began.
-    begin: Duration,
-    /// After so many steps it waits as soon as time has passed.
-    patience: usize,
-    paused: Option<Process>,
-    /// Whether processes are going on: they do not make each other go on.
-    going_on: bool,
-}
-
-/// What is left of a statement in the background.
-#[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pid: u32,
-    /// When it goes on, since the beginning of the command.
-    pub(crate) at: Duration,
-    /// When it went on first at this look.
-    since: Duration,
-    scope: Scope,
-    jobs: Vec<u32>,
-    line: usize,
-    status: i32,
-    /// The innermost first.
-    rests: Vec<Rest>,
-}
-
-/// What a construct has still to do.
-#[derive(Clone, Debug)]
-pub(crate) enum Rest {
-    /// The statements from this number on.
-    List(List, usize),
-    /// The next rounds, the body of this one having ended; with `until` the condition is turned round.
-    While(bool, List, List),
-    /// The same for the words that are left.
-    For {
-        name: String,
-        words: VecDeque<String>,
-        body: List,
-    },
-    /// Back to the scope and the jobs around.
-    Subshell(Box<Scope>, Vec<u32>),
-    /// Back to these file descriptors.
-    Descriptors(BTreeMap<u32, Handle>),
-    /// The same, and back to these values of variables.
-    Command(BTreeMap<u32, Handle>, Vec<(String, Option<Variable>)>),
-    /// Back to the parameters and the loops around the call.
-    Function(Vec<String>, usize),
-    /// The shell ends with its command.
-    Exit,
-}
-
-impl Default for Background {
-    fn default() -> Self {
-        Background {
-            processes: Vec::new(),
-            next_pid: FIRST_PID,
-            ended: BTreeMap::new(),
-            turn: Turn::default(),
-        }
-    }
-}
-
-impl Background {
-    /// Those that an earlier command left, `at` being measured from the beginning of this one.
-    pub(crate) fn of(processes: Vec<Process>) -> Self {
-        let highest = processes.iter().map(|process| process.pid).max();
-        Background {
-            next_pid: highest.map_or(FIRST_PID, |pid| pid.saturating_add(1)),
-            processes,
-            ..Background::default()
-        }
-    }
-
-    /// What a command leaves that ends after `elapsed`: its outputs have no reader any more.
-    pub(crate) fn leave(&mut self, elapsed: Duration) -> Vec<Process> {
-        let mut processes = std::mem::take(&mut self.processes);
-        for process in &mut processes {
-            process.at = process.at.saturating_sub(elapsed);
-            process.close_outputs();
-        }
-        processes
-    }
-}
-
-impl Process {
-    fn close_outputs(&mut self) {
-        let close = |fds: &mut BTreeMap<u32, Handle>| {
-            for handle in fds.values_mut() {
-                if matches!(handle, Handle::Buffer(..)) {
-                    *handle = Handle::Null;
-                }
-            }
-        };
-        close(&mut self.scope.fds);
-        for rest in &mut self.rests {
-            match rest {
-                Rest::Subshell(scope, _) => close(&mut scope.fds),
-                Rest::Descriptors(fds) | Rest::Command(fds, _) => close(fds),
-                _ => {}
-            }
-        }
-    }
-
-    fn size(&self) -> usize {
-        let variables = self.scope.variables.iter();
-        let variables = variables.map(|(name, variable)| name.len() + variable.value.len());
-        let positional = self.scope.positional.iter().map(String::len);
-        variables.chain(positional).sum()
-    }
-}
-
 impl Session<'_, '_> {
-    /// Whether a statement that begins now has its time later.
-    pub(crate) fn must_wait(&self) -> bool {
-        let turn = &self.background.turn;
-        turn.horizon.is_some_and(|horizon| {
-            self.elapsed > horizon || (self.steps > turn.patience && self.elapsed > turn.begin)
-        })
-    }
-
-    /// Leaves everything up to the end of the process, to go on later from here.
-    pub(crate) fn pause(&mut self) {
-        self.background.turn.paused = Some(Process {
-            pid: 0,
-            at: self.elapsed,
-            since: self.elapsed,
-            scope: self.scope.clone(),
-            jobs: self.jobs.clone(),
-            line: self.line,
-            status: self.status,
-            rests: Vec::new(),
-        });
-        self.leaving = Some(Leaving::Pause);
-    }
-
-    /// Notes what is still to be done by a construct that is left for later.
-    pub(crate) fn left(&mut self, rest: impl FnOnce() -> Rest) {
-        if self.leaving == Some(Leaving::Pause)
-            && let Some(paused) = &mut self.background.turn.paused
-        {
-            paused.rests.push(rest());
-        }
-    }
-
-    /// Does something that cannot be left in the middle.
-    pub(crate) fn whole<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
-        let horizon = self.background.turn.horizon.take();
-        let done = act(self);
-        self.background.turn.horizon = horizon;
-        done
-    }
-
     /// Starts a statement in the background.
     pub(crate) fn background(&mut self, statement: &Statement) {
         if self.background.processes.len() >= MOST_PROCESSES {
