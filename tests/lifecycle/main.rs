@@ -1,6 +1,6 @@
 //! The engine's ends and absences on a simulated network in virtual time: stopping, a daemon that is
 //! away, answers that are lost, providers that end, cannot be reached, or are owed something; who is
-//! rented of many.
+//! rented of many; results over a real socket.
 
 mod absence;
 mod bills;
@@ -10,6 +10,7 @@ mod limits;
 mod lists;
 mod market;
 mod provider;
+mod results;
 mod stopping;
 mod ticker;
 mod unclear;

@@ -1,8 +1,10 @@
 //! One batch on the wire: sends it and waits for its results. Owns: polling, what counts as an end,
 //! and which failures are waited out. Does not own: what commands mean, files, handles (`script/`).
 //!
-//! Results are cumulative: every answer begins at the first command. A poll that waits is not woken
-//! by a command that fails half-way, so polls are short ([`ActivityLimits::results_poll`]).
+//! Each poll asks for the command that ends next, as its end alone wakes it, be it good or bad; a poll
+//! for the whole batch would sleep on when a command fails half-way. So a script costs about one request
+//! for each command, and one for each [`ActivityLimits::results_poll`] in which none ends. Commands that
+//! end faster than they can be asked for one by one are asked for together.
 //!
 //! [`ActivityLimits::results_poll`]: crate::config::ActivityLimits
 
@@ -11,10 +13,13 @@ use std::time::Duration;
 
 use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
 use golem_wire::{ActivityId, BatchId};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::watch::Unanswered;
 use super::{Activity, ActivityHealth};
+use crate::api::activity::Polled;
 use crate::api::{ActivityFault, ApiError, ApiErrorKind, Outcome};
 use crate::event::EventKind;
 use crate::retry::{Backoff, Pace};
@@ -87,7 +92,12 @@ pub(crate) struct Results<'a> {
     id: BatchId,
     seen: usize,
     backoff: Backoff,
-    last_answer: Instant,
+    /// When the last one seen ended, on the provider's clock.
+    ended: Option<Timestamp>,
+    /// Whether the next poll is for whatever there is.
+    catch_up: bool,
+    /// How many must be seen before that is asked for again: the answer has all outputs once more.
+    catch_up_from: usize,
     /// Polls that failed since one worked.
     failures: u32,
     done: bool,
@@ -165,7 +175,9 @@ impl<'a> Batch<'a> {
         Results {
             backoff: self.activity.backoff("results"),
             done: self.commands.is_empty(),
-            last_answer: Instant::now(),
+            ended: None,
+            catch_up: false,
+            catch_up_from: 0,
             failures: 0,
             seen: 0,
             batch: self,
@@ -197,16 +209,22 @@ impl<'a> Batch<'a> {
         Ok(results.into_iter().skip(seen).collect())
     }
 
-    /// After a failure that may mean a lost activity: asks for its state.
-    async fn look(&self, fault: ActivityFault) {
+    /// After a failure that may mean a lost activity: asks for its state. Answers whether its provider
+    /// told it.
+    async fn look(&self, fault: ActivityFault) -> bool {
         match fault {
-            ActivityFault::Unknown => self.activity.lose("the daemon knows the activity no more"),
+            ActivityFault::Unknown => {
+                self.activity.lose("the daemon knows the activity no more");
+                false
+            }
             ActivityFault::NoEndpoint | ActivityFault::Silent => {
-                if let Err(error) = self.activity.check().await {
+                let checked = self.activity.check().await;
+                if let Err(error) = &checked {
                     tracing::debug!(activity = %self.activity.id(), %error, "no state either");
                 }
+                checked.is_ok()
             }
-            ActivityFault::NoAnswer | ActivityFault::Other => {}
+            ActivityFault::NoAnswer | ActivityFault::Other => false,
         }
     }
 
@@ -274,39 +292,58 @@ impl Results<'_> {
         };
         let asked = Instant::now();
         let api = batch.activity.context().rest().activity();
-        let poll = api.results(batch.activity.id(), &self.id, wait, batch.max_result_bytes);
-        match batch.patience.or_end(poll).await? {
-            Ok(results) => {
-                self.last_answer = Instant::now();
+        let (activity, max_bytes) = (batch.activity.id(), batch.max_result_bytes);
+        let catch_up = std::mem::take(&mut self.catch_up);
+        let wait = if catch_up { Duration::ZERO } else { wait };
+        let polled = if catch_up {
+            self.catch_up_from = self.seen.saturating_mul(2);
+            let poll = api.results(activity, &self.id, max_bytes);
+            batch.patience.or_end(poll).await?.map(Polled::Results)
+        } else {
+            let poll = api.result(activity, &self.id, self.seen, wait, max_bytes);
+            batch.patience.or_end(poll).await?
+        };
+        let news = match polled {
+            Ok(Polled::Results(results)) => {
                 batch.activity.watch().heard();
-                let news = batch.news(results, self.seen)?;
-                self.seen += news.len();
-                self.failures = 0;
-                let pace = Pace::of(news.is_empty(), asked, wait);
-                batch.patience.or_end(self.backoff.keep(pace)).await?;
-                let Some(last) = news.last() else {
-                    return Ok(news);
-                };
-                self.done = last.result != CommandOutcome::Ok || self.seen == batch.commands.len();
-                if last.is_batch_finished && !self.done {
-                    return Err(batch.violation(format!(
-                        "batch {} is said to be finished after {} of {} commands",
-                        self.id,
-                        self.seen,
-                        batch.commands.len()
-                    )));
+                let mut news = batch.news(results, self.seen)?;
+                if !catch_up {
+                    // Others come without their output.
+                    news.truncate(1);
                 }
-                Ok(news)
+                news
             }
+            Ok(Polled::NotYet) => Vec::new(),
             Err(error) => {
-                self.survive(error).await?;
-                Ok(Vec::new())
+                self.survive(asked, error).await?;
+                return Ok(Vec::new());
             }
+        };
+        self.failures = 0;
+        let pace = Pace::of(news.is_empty(), asked, wait);
+        batch.patience.or_end(self.backoff.keep(pace)).await?;
+        if let Some(last) = news.last() {
+            self.seen += news.len();
+            self.done = last.result != CommandOutcome::Ok || self.seen == batch.commands.len();
+            // One that is asked for alone is always said to be the last.
+            if last.is_batch_finished && !self.done && catch_up {
+                return Err(batch.violation(format!(
+                    "batch {} is said to be finished after {} of {} commands",
+                    self.id,
+                    self.seen,
+                    batch.commands.len()
+                )));
+            }
+            let ran = self.ended.replace(last.event_date);
+            let ran = ran.map(|before| last.event_date.duration_since(before).unsigned_abs());
+            self.catch_up = self.seen >= self.catch_up_from
+                && ran.is_some_and(|ran| ran.saturating_mul(2) < asked.elapsed());
         }
+        Ok(news)
     }
 
     /// Waits a failed poll out, or says why the batch cannot go on.
-    async fn survive(&mut self, error: ApiError) -> Result<(), BatchError> {
+    async fn survive(&mut self, asked: Instant, error: ApiError) -> Result<(), BatchError> {
         let batch = &self.batch;
         let activity = batch.activity;
         if let ApiErrorKind::TooLarge { limit } = &*error.kind {
@@ -317,25 +354,19 @@ impl Results<'_> {
         }
         self.failures += 1;
         let fault = ActivityFault::of(&error);
-        batch.patience.or_end(batch.look(fault)).await?;
+        let answered = batch.patience.or_end(batch.look(fault)).await?;
         batch.lost()?;
         if fault == ActivityFault::Other {
             return Err(batch.api_error(error));
         }
-        let silence = activity.context().config().activity.silence;
-        if batch
-            .patience
-            .or_end(activity.context().is_daemon_away())
-            .await?
-        {
-            // Without the daemon nothing is known of the provider.
-            self.last_answer = Instant::now();
-            self.failures = 0;
+        if !answered {
+            let judged = activity.unanswered(asked, &error);
+            if batch.patience.or_end(judged).await? == Unanswered::DaemonAway {
+                self.failures = 0;
+            }
         }
         if fault == ActivityFault::NoEndpoint && self.failures >= ENDPOINT_ATTEMPTS {
             activity.lose("its exe-unit is not on the daemon's bus");
-        } else if self.last_answer.elapsed() >= silence {
-            activity.lose(&format!("no answer for {silence:?}: {error}"));
         }
         batch.lost()?;
         batch.patience.or_end(self.backoff.pause()).await

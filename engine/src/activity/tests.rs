@@ -15,7 +15,7 @@ use crate::WorkContext;
 use crate::payload::Payload;
 use crate::script::{Command, ScriptError};
 use crate::service::{HandlerError, Service};
-use crate::testing::{Daemon, Plan, all_well, result};
+use crate::testing::{Daemon, Plan, all_well, fails_at, result};
 
 type Body = Arc<dyn Fn(WorkContext) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -113,13 +113,65 @@ async fn results_that_come_one_by_one_reach_their_handles_one_by_one() {
         let (results, first, second) = tokio::join!(script.execute(), first, second);
         assert_eq!(results.expect("results").len(), 2);
         assert!(
-            first.0 == "1" && first.1 < Duration::from_secs(26),
+            first.0 == "1" && first.1 < Duration::from_secs(21),
             "{first:?}"
         );
         assert!(
-            second.0 == "2" && second.1 < Duration::from_secs(46),
+            second.0 == "2" && second.1 < Duration::from_secs(41),
             "{second:?}"
         );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_fails_half_way_is_noticed_at_once() {
+    let daemon = daemon(|commands| fails_at(commands, 1, Duration::from_secs(12)));
+    on_activity(&daemon, |ctx| async move {
+        let mut script = ctx.script();
+        let handles = ["/a", "/b", "/c"].map(|program| script.run(program, ["1"]));
+        let began = Instant::now();
+        let error = script.execute().await.expect_err("the second one fails");
+        assert!(
+            matches!(&error, ScriptError::CommandFailed(command) if command.index == 1),
+            "{error}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(13),
+            "{:?}",
+            began.elapsed()
+        );
+        let [first, second, third] = handles;
+        first.await.expect("the first one works");
+        assert!(matches!(second.await, Err(ScriptError::CommandFailed(_))));
+        assert!(matches!(third.await, Err(ScriptError::Skipped(_))));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_costs_a_request_for_each_command_and_for_each_poll_in_vain() {
+    let daemon = daemon(|commands| {
+        let mut plan = all_well(commands);
+        for (index, (after, _)) in plan.results.iter_mut().enumerate() {
+            *after = Duration::from_secs(10 * (index as u64 + 1));
+        }
+        plan
+    });
+    let fake = daemon.clone();
+    on_activity(&daemon, move |ctx| {
+        let fake = fake.clone();
+        async move {
+            ctx.run("/x", ["comes up first"]).await.expect("a result");
+            let before = fake.calls("/exec/");
+            let mut script = ctx.script();
+            for _ in 0..6 {
+                drop(script.run("/x", ["y"]));
+            }
+            script.execute().await.expect("results");
+            let polls = fake.calls("/exec/") - before;
+            assert!(polls <= 6 + 60 / 5, "{polls} polls");
+        }
     })
     .await;
 }

@@ -6,6 +6,7 @@ use golem_wire::activity::{ActivityState, CommandOutcome, CommandResult};
 use tokio::time::{Instant, timeout};
 
 use super::{Activity, BatchError, Patience};
+use crate::api::activity::Polled;
 use crate::api::{ActivityFault, ApiError};
 use crate::retry::Pace;
 
@@ -72,11 +73,18 @@ impl Unfinished {
         let (poll, max) = (limits.results_poll, limits.max_result_bytes);
         let api = activity.context().rest().activity();
         let mut backoff = activity.backoff("outlast");
+        let mut seen = 0;
         loop {
             let asked = Instant::now();
-            match api.results(activity.id(), &self.batch, poll, max).await {
-                Ok(results) if self.is_over(&results) => return,
-                Ok(_) => backoff.keep(Pace::of(true, asked, poll)).await,
+            let polling = api.result(activity.id(), &self.batch, seen, poll, max);
+            match polling.await {
+                Ok(Polled::Results(results)) if self.is_over(&results) => return,
+                Ok(Polled::Results(results)) => {
+                    let pace = Pace::of(results.len() <= seen, asked, poll);
+                    seen = results.len();
+                    backoff.keep(pace).await;
+                }
+                Ok(Polled::NotYet) => backoff.keep(Pace::of(true, asked, poll)).await,
                 // Its results do not matter, and a lost activity is noticed by the next batch.
                 Err(error) if ActivityFault::of(&error) == ActivityFault::Other => return,
                 Err(_) => backoff.pause().await,
@@ -88,6 +96,6 @@ impl Unfinished {
         results.len() >= self.commands
             || results
                 .last()
-                .is_some_and(|last| last.result != CommandOutcome::Ok || last.is_batch_finished)
+                .is_some_and(|last| last.result != CommandOutcome::Ok)
     }
 }

@@ -35,16 +35,37 @@ impl ActivityHealth {
 #[derive(Debug)]
 pub(crate) struct Watch {
     health: watch::Sender<ActivityHealth>,
-    /// When the provider was last heard of.
-    heard: watch::Sender<Option<Instant>>,
+    hearing: watch::Sender<Hearing>,
     closed: CancellationToken,
+}
+
+/// When something was heard of a provider.
+#[derive(Clone, Copy, Debug)]
+struct Hearing {
+    /// When it last answered something.
+    heard: Instant,
+    /// When the first question was asked of those that it has not answered since.
+    silent_since: Option<Instant>,
+}
+
+/// Why a question had no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The daemon is away, so nothing is known of the provider.
+    DaemonAway,
+    /// The provider is silent.
+    Silent,
 }
 
 impl Default for Watch {
     fn default() -> Self {
+        let hearing = Hearing {
+            heard: Instant::now(),
+            silent_since: None,
+        };
         Watch {
             health: watch::Sender::new(ActivityHealth::Alive),
-            heard: watch::Sender::new(None),
+            hearing: watch::Sender::new(hearing),
             closed: CancellationToken::new(),
         }
     }
@@ -84,11 +105,36 @@ impl Watch {
 
     /// The provider answered something.
     pub(crate) fn heard(&self) {
-        self.heard.send_replace(Some(Instant::now()));
+        self.hearing.send_replace(Hearing {
+            heard: Instant::now(),
+            silent_since: None,
+        });
     }
 
-    pub(crate) fn last_heard(&self) -> Option<Instant> {
-        *self.heard.borrow()
+    fn last_heard(&self) -> Instant {
+        self.hearing.borrow().heard
+    }
+
+    /// Since when it has been silent, if it is.
+    pub(crate) fn silent_since(&self) -> Option<Instant> {
+        self.hearing.borrow().silent_since
+    }
+
+    /// A question of that time has no answer.
+    fn unanswered(&self, asked: Instant) {
+        self.hearing.send_if_modified(|hearing| {
+            let is_first = hearing.silent_since.is_none() && hearing.heard <= asked;
+            if is_first {
+                hearing.silent_since = Some(asked);
+            }
+            is_first
+        });
+    }
+
+    /// Its silence says nothing, and begins anew.
+    fn excuse(&self) {
+        self.hearing
+            .send_if_modified(|hearing| hearing.silent_since.take().is_some());
     }
 
     /// It is gone; the first reason stays.
@@ -131,6 +177,22 @@ impl Activity {
             None => self.watch.heard(),
         }
         Ok(())
+    }
+
+    /// A question of that time had no answer: the activity is lost if that goes on for too long.
+    pub(super) async fn unanswered(&self, asked: Instant, error: &ApiError) -> Unanswered {
+        if self.context.is_daemon_away().await {
+            // How the provider is cannot be known: its silence begins when the daemon is back.
+            self.watch.excuse();
+            return Unanswered::DaemonAway;
+        }
+        self.watch.unanswered(asked);
+        let silence = self.context.config().activity.silence;
+        let since = self.watch.silent_since();
+        if since.is_some_and(|since| since.elapsed() >= silence) {
+            self.lose(&format!("no answer for {silence:?}: {error}"));
+        }
+        Unanswered::Silent
     }
 
     /// Why it is gone, if it is.
@@ -223,29 +285,22 @@ fn in_words(end: &AgreementEnd) -> String {
 /// Returns when the activity is lost.
 async fn check_health(activity: &Activity) {
     let limits = &activity.context.config().activity;
-    let mut heard = Instant::now();
-    let mut next = deadline::after(heard, limits.health_interval);
-    loop {
-        tokio::time::sleep_until(next).await;
-        heard = heard.max(activity.watch.last_heard().unwrap_or(heard));
-        next = deadline::after(heard, limits.health_interval);
+    let watch = &activity.watch;
+    let mut asked = Instant::now();
+    while !watch.health().is_lost() {
+        // A batch may do the asking. What is silent is asked once more when its time is over.
+        let due = deadline::after(asked.max(watch.last_heard()), limits.health_interval);
+        let over = watch.silent_since();
+        let over = over.map(|since| deadline::after(since, limits.silence));
+        let next = over.map_or(due, |over| over.min(due));
         if next > Instant::now() {
-            // A batch did the asking.
+            tokio::time::sleep_until(next).await;
             continue;
         }
+        asked = Instant::now();
         if let Err(error) = activity.check().await {
             tracing::debug!(activity = %activity.id, %error, "health check without an answer");
-            if activity.context.is_daemon_away().await {
-                // How the provider is cannot be known: its silence begins when the daemon is back.
-                heard = Instant::now();
-            } else if heard.elapsed() >= limits.silence {
-                let reason = format!("no answer for {:?}: {error}", limits.silence);
-                activity.lose(&reason);
-            }
+            activity.unanswered(asked, &error).await;
         }
-        if activity.watch.health().is_lost() {
-            return;
-        }
-        next = deadline::within(limits.health_interval);
     }
 }

@@ -7,6 +7,8 @@ use golem_wire::activity::{
     ActivityStatus, ActivityUsage, CommandOutcome, CommandResult, ExecRequest,
 };
 use golem_wire::{ActivityId, AgreementId, BatchId};
+use http::StatusCode;
+use tokio::time::Instant;
 
 use super::{ApiError, ApiErrorKind, Call, Rest};
 use crate::journal::Change;
@@ -58,6 +60,20 @@ impl ActivityFault {
         }
     }
 }
+
+/// What a poll for the result of one command came to.
+#[derive(Debug)]
+pub(crate) enum Polled {
+    /// Results, from the first command to the one that was asked for.
+    Results(Vec<CommandResult>),
+    /// The command has not ended. That its provider is there is not said: a daemon waits a second
+    /// longer for a silent one, and then answers the same.
+    NotYet,
+}
+
+/// An answer that nothing came in time, later than this after the time that was given, means that the
+/// provider did not answer the daemon: the daemon waits a second longer than it asks the provider to.
+const PROVIDER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Whether an exe-unit turned a batch away as a whole, because it was at another one.
 pub(crate) fn is_turned_away(result: &CommandResult) -> bool {
@@ -138,7 +154,7 @@ impl ActivityApi {
             .await
         {
             Ok(()) => Ok(true),
-            Err(error) if error.is_status(http::StatusCode::NOT_FOUND) => Ok(false),
+            Err(error) if error.is_status(StatusCode::NOT_FOUND) => Ok(false),
             // Daemons whose exe-units cannot tell: a busy one turns scripts away by itself.
             Err(error) if ActivityFault::of(&error) == ActivityFault::NoEndpoint => Ok(false),
             Err(error) => Err(error),
@@ -171,27 +187,57 @@ impl ActivityApi {
             .await
     }
 
-    /// `getExecBatchResults`: waits up to `wait` for the whole batch, then all results there are,
-    /// from the first command on.
+    /// `getExecBatchResults` for one command: waits up to `wait` for its end, be it good or bad. The
+    /// results begin at the first command; only the one that is asked for has its output.
+    pub(crate) async fn result(
+        &self,
+        activity: &ActivityId,
+        batch: &BatchId,
+        command: usize,
+        wait: Duration,
+        max_bytes: usize,
+    ) -> Result<Polled, ApiError> {
+        let asked = Instant::now();
+        let call = Self::results_call(activity, batch, wait, max_bytes);
+        match self.0.send(call.query("commandIndex", command)).await {
+            Ok(results) => Ok(Polled::Results(results)),
+            Err(error)
+                if error.is_status(StatusCode::REQUEST_TIMEOUT)
+                    && asked.elapsed() < wait.saturating_add(PROVIDER_MARGIN) =>
+            {
+                Ok(Polled::NotYet)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `getExecBatchResults` for all commands, without waiting: the results that there are, from the
+    /// first command on, each with its output.
     pub(crate) async fn results(
         &self,
         activity: &ActivityId,
         batch: &BatchId,
-        wait: Duration,
         max_bytes: usize,
     ) -> Result<Vec<CommandResult>, ApiError> {
-        let path = path(&[activity.as_str(), "exec", batch.as_str()]);
-        let call = Call::get("getExecBatchResults", &path)
-            .long_poll(wait)
-            .max_bytes(max_bytes);
+        let call = Self::results_call(activity, batch, Duration::ZERO, max_bytes);
         self.0.send(call).await
+    }
+
+    fn results_call(
+        activity: &ActivityId,
+        batch: &BatchId,
+        wait: Duration,
+        max_bytes: usize,
+    ) -> Call {
+        let path = path(&[activity.as_str(), "exec", batch.as_str()]);
+        Call::get("getExecBatchResults", &path)
+            .long_poll(wait)
+            .max_bytes(max_bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
 
     fn refused(status: u16, message: &str) -> ApiError {

@@ -13,8 +13,8 @@ pub(crate) const UNUSED_GRACE: Duration = Duration::from_secs(3);
 pub struct ActivityLimits {
     /// How long the daemon may wait for a provider to create or destroy an activity.
     pub change_timeout: Duration,
-    /// How long one poll for results waits at the daemon. A batch that fails half-way does not wake
-    /// a waiting poll, so this is how late its failure may be noticed.
+    /// How long one poll for the result of a command waits at the daemon. Its end, be it good or bad,
+    /// wakes the poll, so this says only how many requests a long command costs.
     pub results_poll: Duration,
     /// How often the state of an activity is asked for while nothing else is heard of it.
     pub health_interval: Duration,

@@ -90,14 +90,18 @@ impl Daemon {
         query: &str,
         gone: (u16, String),
     ) -> (u16, String) {
-        let wait = query
-            .split('&')
-            .find_map(|item| item.strip_prefix("timeout="))
+        let item = |name: &str| {
+            query
+                .split('&')
+                .find_map(|item| item.strip_prefix(name)?.strip_prefix('='))
+        };
+        let wait = item("timeout")
             .and_then(|text| text.parse().ok())
             .map_or(Duration::ZERO, Duration::from_secs_f64);
+        let wanted: Option<usize> = item("commandIndex").and_then(|text| text.parse().ok());
         let deadline = Instant::now() + wait;
         loop {
-            let (dead, ready, complete) = {
+            let (dead, mut ready, complete) = {
                 let state = self.state();
                 let activity = &state.activities[id];
                 let (began, plan) = &activity.batches[batch.parse::<usize>().expect("a batch")];
@@ -108,15 +112,30 @@ impl Daemon {
                     .map(|(_, result)| result.clone())
                     .collect();
                 let dead = activity.gone.is_some_and(|at| at <= Instant::now());
-                let complete = ready.last().is_some_and(|last| {
-                    last.result == CommandOutcome::Ok && last.is_batch_finished
-                });
+                let complete = match wanted {
+                    Some(wanted) => ready.len() > wanted,
+                    None => ready.last().is_some_and(|last| {
+                        last.result == CommandOutcome::Ok && last.is_batch_finished
+                    }),
+                };
                 (dead, ready, complete)
             };
             if dead {
                 return gone;
             }
-            if complete || Instant::now() >= deadline {
+            if let Some(wanted) = wanted.filter(|_| complete) {
+                for (index, result) in ready.iter_mut().enumerate() {
+                    result.is_batch_finished |= index == wanted;
+                    if index != wanted {
+                        (result.stdout, result.stderr) = (None, None);
+                    }
+                }
+            }
+            let over = Instant::now() >= deadline;
+            if wanted.is_some() && over && !complete {
+                return (408, json!({"message": "Timeout"}).to_string());
+            }
+            if complete || over {
                 return (200, serde_json::to_string(&ready).expect("json"));
             }
             sleep(Duration::from_millis(100)).await;
