@@ -1,6 +1,7 @@
 //! The daemon's REST API: one method per operation, on top of `Rest`. Owns: paths, limits, and
 //! what an answer means. Does not own: when to call what, or how often.
 
+mod base;
 mod call;
 mod error;
 mod rest;

@@ -15,6 +15,9 @@ use url::Url;
 pub(crate) use limits::UNUSED_GRACE;
 pub use limits::{ActivityLimits, MarketLimits, PaymentLimits, RecoveryLimits, ShutdownLimits};
 
+/// The variable that names the daemon.
+const API_URL: &str = "YAGNA_API_URL";
+
 /// Where a daemon listens unless told otherwise.
 pub const DEFAULT_API_URL: &str = "http://127.0.0.1:7465";
 
@@ -59,6 +62,8 @@ impl fmt::Debug for AppKey {
 pub struct Config {
     /// The daemon. `YAGNA_API_URL`.
     pub api_url: Url,
+    /// Its APIs that are reached elsewhere.
+    pub api_urls: ApiUrls,
     /// The requestor's key. `YAGNA_APPKEY`.
     pub app_key: AppKey,
     /// Part of the network to rent in. `YAGNA_SUBNET`, else `public`.
@@ -96,6 +101,20 @@ pub struct Config {
     pub recovery: RecoveryLimits,
     /// Stopping.
     pub shutdown: ShutdownLimits,
+}
+
+/// APIs of the daemon that have addresses of their own, as behind a gateway that splits them: whole
+/// bases, paths included (`http://gateway/market-api/v1`). What is `None` is below [`Config::api_url`].
+/// The variables count where the daemon's own address comes from the environment, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiUrls {
+    /// `/market-api/v1`. `YAGNA_MARKET_URL`.
+    pub market: Option<Url>,
+    /// `/activity-api/v1`. `YAGNA_ACTIVITY_URL`.
+    pub activity: Option<Url>,
+    /// `/payment-api/v1`. `YAGNA_PAYMENT_URL`.
+    pub payment: Option<Url>,
 }
 
 /// Daemons wait no longer than a minute.
@@ -152,8 +171,10 @@ pub enum ConfigError {
     )]
     UnusableAppKey,
     /// The URL of the daemon is none.
-    #[error("`{text}` (YAGNA_API_URL) is not a URL the daemon can be reached at: {reason}")]
+    #[error("`{text}` ({name}) is not a URL the daemon can be reached at: {reason}")]
     BadUrl {
+        /// Name of the variable.
+        name: &'static str,
         /// As given.
         text: String,
         /// What is wrong.
@@ -204,7 +225,20 @@ impl Overrides {
                 .unwrap_or_else(|| default.to_owned())
         };
         let app_key = AppKey::new(&pick(self.app_key, "YAGNA_APPKEY", ""))?;
-        let api_url = parse_url(&pick(self.api_url, "YAGNA_API_URL", DEFAULT_API_URL))?;
+        // Whoever names a daemon in the program means all of it.
+        let named = self.api_url.is_some();
+        let api_url = pick(self.api_url, API_URL, DEFAULT_API_URL);
+        let api_url = parse_url(API_URL, &api_url)?;
+        let of_its_own = |name: &'static str| {
+            let text = pick(None, name, "");
+            let given = !named && !text.is_empty();
+            given.then(|| parse_url(name, &text)).transpose()
+        };
+        let api_urls = ApiUrls {
+            market: of_its_own("YAGNA_MARKET_URL")?,
+            activity: of_its_own("YAGNA_ACTIVITY_URL")?,
+            payment: of_its_own("YAGNA_PAYMENT_URL")?,
+        };
         let registry_url = pick(None, "GOLEM_REGISTRY_URL", DEFAULT_REGISTRY_URL);
         let registry_url = Url::parse(&registry_url).map_err(|error| ConfigError::BadValue {
             name: "GOLEM_REGISTRY_URL",
@@ -245,6 +279,7 @@ impl Overrides {
         }
         Ok(Config {
             api_url,
+            api_urls,
             app_key,
             subnet,
             payment_driver: pick(self.payment_driver, "YAGNA_PAYMENT_DRIVER", "erc20")
@@ -267,16 +302,31 @@ impl Overrides {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, ConfigError> {
+fn parse_url(name: &'static str, text: &str) -> Result<Url, ConfigError> {
     let bad = |reason: String| ConfigError::BadUrl {
+        name,
         text: text.to_owned(),
         reason,
     };
-    let url = Url::parse(text.trim()).map_err(|error| bad(error.to_string()))?;
-    if url.scheme() != "http" {
-        return Err(bad(
-            "daemons speak plain http; put a proxy in between for TLS".into(),
-        ));
+    let text = text.trim();
+    if !text.is_empty() && !text.contains("://") {
+        return Err(bad(format!(
+            "it does not begin with `http://`; did you mean `http://{text}`?"
+        )));
+    }
+    let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
+    match url.scheme() {
+        "http" => {}
+        "https" => {
+            return Err(bad(
+                "daemons speak plain http; put a proxy in between for TLS".into(),
+            ));
+        }
+        other => {
+            return Err(bad(format!(
+                "daemons speak http, not `{other}`; it begins with `http://`"
+            )));
+        }
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(bad("it names no host".into()));
@@ -352,7 +402,49 @@ mod tests {
             "http://u:p@x",
             "http://x/?a=b",
         ] {
-            assert!(parse_url(text).is_err(), "{text}");
+            assert!(parse_url(API_URL, text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_url_without_its_scheme_is_answered_by_the_one_that_was_meant() {
+        for (text, said) in [
+            ("localhost:7465", "did you mean `http://localhost:7465`?"),
+            ("127.0.0.1:7465", "did you mean `http://127.0.0.1:7465`?"),
+            ("tcp://127.0.0.1:7465", "not `tcp`"),
+            ("https://yagna", "a proxy in between for TLS"),
+        ] {
+            let error = parse_url("YAGNA_MARKET_URL", text).expect_err(text);
+            let words = error.to_string();
+            assert!(words.contains(said), "{words}");
+            assert!(words.contains("YAGNA_MARKET_URL"), "{words}");
+        }
+    }
+
+    #[test]
+    fn an_api_may_have_an_address_of_its_own() {
+        let config = Overrides::default()
+            .resolve(env(&[
+                ("YAGNA_APPKEY", "k"),
+                ("YAGNA_PAYMENT_URL", "http://gateway/payment-api/v1/"),
+                ("YAGNA_MARKET_URL", " "),
+            ]))
+            .expect("complete");
+        let payment = config.api_urls.payment.expect("from the environment");
+        assert_eq!(payment.as_str(), "http://gateway/payment-api/v1/");
+        assert_eq!(config.api_urls.market, None);
+        assert_eq!(config.api_urls.activity, None);
+        let named = Overrides {
+            api_url: Some("http://daemon".into()),
+            app_key: Some("k".into()),
+            ..Overrides::default()
+        };
+        let gateway = env(&[("YAGNA_PAYMENT_URL", "http://gateway/payment-api/v1/")]);
+        let config = named.resolve(gateway).expect("complete");
+        assert_eq!(
+            config.api_urls,
+            ApiUrls::default(),
+            "the program names its daemon"
+        );
     }
 }

@@ -117,12 +117,7 @@ impl DoctorBuilder {
     /// [`Error::Journal`] when the journal belongs to another requestor, [`Error::NoEntropy`].
     pub async fn connect(self) -> Result<Doctor, Error> {
         let config = self.overrides.resolve(|name| std::env::var(name).ok())?;
-        let rest = Rest::new(
-            self.transport,
-            config.api_url.clone(),
-            &config.app_key,
-            Limits::default(),
-        );
+        let rest = Rest::new(self.transport, &config, &config.app_key, Limits::default());
         let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let me: NodeId = rest.me().await?.identity;
         let mut session = self.session;

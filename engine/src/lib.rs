@@ -87,7 +87,7 @@ mod transfer;
 pub mod transport;
 mod work_context;
 
-pub use config::{AppKey, Config};
+pub use config::{ApiUrls, AppKey, Config};
 pub use error::{ConfigError, Error};
 pub use event::{Event, EventKind};
 pub use gauges::Gauges;

@@ -111,10 +111,13 @@ impl Call {
         }
     }
 
-    pub(super) fn url(&self, base: &Url) -> Url {
+    /// The address below `base`, whose path holds the first `held` segments already.
+    pub(super) fn url(&self, base: &Url, held: usize) -> Url {
         let mut url = base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(&self.segments);
+            segments
+                .pop_if_empty()
+                .extend(self.segments.iter().skip(held));
         }
         if !self.query.is_empty() {
             url.query_pairs_mut()
@@ -143,7 +146,7 @@ mod tests {
             .query("afterTimestamp", "2026-11-22T01:16:26+00:00")
             .long_poll(Duration::from_millis(1500));
         assert_eq!(
-            call.url(&base).as_str(),
+            call.url(&base, 0).as_str(),
             "http://localhost:7465/market-api/v1/a%2F..%2Fb%3Fc?afterTimestamp=2026-11-22T01%3A16%3A26%2B00%3A00&timeout=1.5"
         );
     }
@@ -152,7 +155,7 @@ mod tests {
     fn a_base_url_with_a_path_is_kept() {
         let base = Url::parse("http://localhost/golem").expect("literal");
         assert_eq!(
-            Call::get("op", &["me"]).url(&base).as_str(),
+            Call::get("op", &["me"]).url(&base, 0).as_str(),
             "http://localhost/golem/me"
         );
     }

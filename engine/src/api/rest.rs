@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::base::Base;
 use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::config::AppKey;
 use crate::deadline;
@@ -48,17 +49,22 @@ pub(crate) struct Rest(Arc<Inner>);
 
 struct Inner {
     transport: Transport,
-    base: Url,
+    base: Base,
     authorization: HeaderValue,
     limits: Limits,
     log: Option<Log>,
 }
 
 impl Rest {
-    pub(crate) fn new(transport: Transport, base: Url, key: &AppKey, limits: Limits) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        base: impl Into<Base>,
+        key: &AppKey,
+        limits: Limits,
+    ) -> Self {
         Rest(Arc::new(Inner {
             transport,
-            base,
+            base: base.into(),
             authorization: key.authorization(),
             limits,
             log: None,
@@ -83,7 +89,7 @@ impl Rest {
 
     /// For websockets: the daemon's URL.
     pub(crate) fn base_url(&self) -> &Url {
-        &self.0.base
+        self.0.base.daemon()
     }
 
     /// For websockets: the value of the `Authorization` header; marked sensitive.
@@ -237,7 +243,7 @@ impl Rest {
     fn request(&self, call: &Call) -> Result<Request<Bytes>, ApiError> {
         let mut request = Request::builder()
             .method(call.method.clone())
-            .uri(call.url(&self.0.base).as_str())
+            .uri(self.0.base.url(call).as_str())
             .header(header::AUTHORIZATION, self.0.authorization.clone())
             .header(header::ACCEPT, "application/json");
         if call.body.is_some() {
@@ -255,7 +261,7 @@ impl Rest {
     fn transport_error(&self, call: &Call, error: TransportError) -> ApiError {
         call.error(match error {
             TransportError::Connect(_) => ApiErrorKind::Unreachable {
-                base: self.0.base.to_string(),
+                base: self.0.base.of(call).to_string(),
                 source: Arc::new(error),
             },
             TransportError::Broken(reason) => ApiErrorKind::Broken {
@@ -271,7 +277,7 @@ impl Rest {
 impl fmt::Debug for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rest")
-            .field("base", &self.0.base.as_str())
+            .field("base", &self.0.base.daemon().as_str())
             .finish_non_exhaustive()
     }
 }

@@ -57,8 +57,8 @@ impl Parts {
             Some(journal) => journal,
             None => keep(&config, &clock, transport.is_in_memory())?,
         };
-        let base = config.api_url.clone();
-        let rest = Rest::new(transport.clone(), base, &config.app_key, Limits::default());
+        let (key, limits) = (&config.app_key, Limits::default());
+        let rest = Rest::new(transport.clone(), &config, key, limits);
         let me = rest.me().await?;
         let log = Log::open(journal, Arc::clone(&clock))?;
         let fresh = || seed.fork("app-session").hex(32);
