@@ -182,6 +182,9 @@ async fn run(options: Options) -> Result<(), Failure> {
         key.as_deref().unwrap_or_default()
     ));
     tracing::info!("{providers} providers, {faults} faults, on {address}");
+    tracing::info!(
+        "images are resolved here, too: vm.repo(image_hash=…, repository_url=\"http://{address}\")"
+    );
     if let Some((_, address)) = &control {
         say(&format!("export MOCK_YAGNA_CONTROL_URL=http://{address}"));
     }

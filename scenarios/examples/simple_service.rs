@@ -2,7 +2,7 @@
 //! two minutes, stops it.
 //!
 //! Runs against any daemon: set `YAGNA_APPKEY` and, unless it is at the usual place, `YAGNA_API_URL`.
-//! Without one, `cargo run --release -p mock-yagna -- --app-key secret` is a daemon for rehearsals.
+//! Without one, `cargo run --release --bin mock-yagna -- --app-key secret` is a daemon for rehearsals.
 
 use std::io::Write;
 use std::path::Path;

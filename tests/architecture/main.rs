@@ -11,6 +11,7 @@ mod documents;
 mod modules;
 mod source;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use workspace_tests::root;
@@ -96,6 +97,28 @@ fn the_engine_does_not_ship_tokios_test_clock() {
         ],
     );
     assert!(!tree.contains("test-util"), "{tree}");
+}
+
+/// README builds `rehearse` first and `mock-yagna` later; other features would mean other builds of what both use.
+#[test]
+fn one_build_of_the_dependencies_serves_both_programs() {
+    let features = |packages: &[&str]| {
+        let format = [
+            "tree",
+            "--locked",
+            "--prefix=none",
+            "--edges=normal,build",
+            "--format={p} {f}",
+        ];
+        let tree = run(env!("CARGO"), &[&format[..], packages].concat());
+        let lines = tree
+            .lines()
+            .map(|line| line.trim_end_matches(" (*)").to_owned());
+        lines
+            .filter(|line| !line.is_empty())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(features(&[]), features(&["--package=golem-scenarios"]));
 }
 
 #[test]

@@ -56,12 +56,13 @@ impl Facts {
     }
 }
 
-/// Runs a Python program of the SDK that is installed in the folder `sdk`.
+/// Runs a Python program of the SDK that is installed in the folder `sdk`; images are resolved by the mock.
 pub(crate) fn python(sdk: &str, program: &str) -> Option<Facts> {
     let environments = folder_or_skip(INTEROP_ENV)?;
     let mut command = limited(&environments.join(sdk).join("bin/python"), &environments);
     command
         .arg(program)
+        .env("PYTHONPATH", root().join("tests/interop/yapapi/offline"))
         .current_dir(root().join("tests/interop").join(sdk));
     run(command, program)
 }

@@ -17,6 +17,14 @@ fn yapapi_runs_a_hello_world_job() {
 }
 
 #[test]
+fn yapapi_resolves_an_image_by_its_hash_offline() {
+    let Some(facts) = run("ordinary.py") else {
+        return;
+    };
+    facts.expect(&["result: hello"]);
+}
+
+#[test]
 fn yapapi_runs_a_service_with_two_instances() {
     let Some(facts) = run("service.py") else {
         return;
