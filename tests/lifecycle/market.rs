@@ -52,35 +52,55 @@ fn the_least_expensive_of_a_hundred_providers_is_rented() {
     }
 }
 
+/// How long a list of tasks takes, each of which fails once.
+fn each_fails_once(seed: u64, providers: u32, tasks: u32, workers: usize) -> Duration {
+    let providers = (0..providers).map(|n| ProviderSpec::new(format!("p{n}")));
+    let offline = Offline::new(seed).providers(providers.collect());
+    offline.image(Image::Shell).run(async |stage| {
+        let golem = stage.golem().start().await.expect("the engine starts");
+        let work = async |ctx: WorkContext, task: Task<u32>| {
+            let said = hello_tasks::hello(&ctx, task.data).await?;
+            if task.attempt == 1 {
+                return Err(HandlerError::msg("on purpose"));
+            }
+            Ok(said)
+        };
+        let began = Instant::now();
+        let list = golem
+            .execute_tasks(hello_tasks::payload(), 0..tasks, work)
+            .max_workers(workers)
+            .start()
+            .await
+            .expect("a list");
+        let done: Vec<_> = list.take(tasks as usize).collect().await;
+        let took = began.elapsed();
+        assert!(done.iter().all(Result::is_ok), "seed {seed}: {done:?}");
+        golem.stop().await;
+        assert_clean(stage);
+        took
+    })
+}
+
 #[test]
 fn tasks_that_fail_once_do_not_wait_for_providers_that_failed_while_others_are_there() {
     for seed in 1..=3 {
-        let providers = (0..100).map(|n| ProviderSpec::new(format!("p{n}")));
-        let offline = Offline::new(seed).providers(providers.collect());
-        offline.image(Image::Shell).run(async |stage| {
-            let golem = stage.golem().start().await.expect("the engine starts");
-            let work = async |ctx: WorkContext, task: Task<u32>| {
-                let said = hello_tasks::hello(&ctx, task.data).await?;
-                if task.attempt == 1 {
-                    return Err(HandlerError::msg("on purpose"));
-                }
-                Ok(said)
-            };
-            let began = Instant::now();
-            let tasks = golem
-                .execute_tasks(hello_tasks::payload(), 0..20, work)
-                .max_workers(4)
-                .start()
-                .await
-                .expect("a list");
-            let done: Vec<_> = tasks.take(20).collect().await;
-            let took = began.elapsed();
-            assert!(done.iter().all(Result::is_ok), "seed {seed}: {done:?}");
-            // Five machines one after the other, each created and given back in 750 ms, and no waiting.
-            assert!(took < Duration::from_secs(10), "seed {seed}: {took:?}");
-            golem.stop().await;
-            assert_clean(stage);
-        });
+        // A second for the first offers, five machines one after the other, and no waiting.
+        let took = each_fails_once(seed, 100, 20, 4);
+        assert!(took < Duration::from_secs(8), "seed {seed}: {took:?}");
+    }
+    let took = each_fails_once(1, 100, 12, 1);
+    assert!(took < Duration::from_secs(15), "one worker: {took:?}");
+}
+
+#[test]
+fn where_every_provider_failed_a_task_they_are_asked_again_after_a_moment() {
+    // Eight machines one after the other, then those again, each `last_resort_after` later.
+    for (tasks, workers) in [(20, 4), (12, 1)] {
+        let took = each_fails_once(1, 8, tasks, workers);
+        assert!(
+            took < Duration::from_secs(34),
+            "{workers} workers: {took:?}"
+        );
     }
 }
 

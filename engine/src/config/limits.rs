@@ -149,7 +149,7 @@ impl Default for MarketLimits {
             max_proposals: 2000,
             answer_timeout: Duration::from_secs(30),
             patience: Duration::from_secs(2),
-            last_resort_after: Duration::from_secs(10),
+            last_resort_after: Duration::from_secs(4),
             approval_timeout: Duration::from_secs(30),
             resubscribe_after: Duration::from_secs(50 * 60),
             renew_starving_after: Duration::from_secs(20),
