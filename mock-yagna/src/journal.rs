@@ -9,6 +9,7 @@ mod story;
 
 use std::fmt;
 
+use golem_wire::Glm;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -64,17 +65,48 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// All entries so far.
+/// What the entries amount to, those that are forgotten included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Agreements approved.
+    pub(crate) agreements: usize,
+    /// Activities created.
+    pub(crate) activities: usize,
+    /// Invoices issued, and their sum.
+    pub(crate) invoices: usize,
+    pub(crate) invoiced: Glm,
+    /// Invoices settled, and their sum.
+    pub(crate) settled: usize,
+    pub(crate) paid: Glm,
+}
+
+/// All entries so far, but those that nobody needs any more.
 #[derive(Debug, Default)]
 pub struct Journal {
     entries: Vec<Entry>,
+    /// How many are forgotten.
+    forgotten: u64,
+    totals: Totals,
 }
 
 impl Journal {
-    /// The entries from number `seq` on.
+    /// The entries from number `seq` on, as far as they are kept.
     pub fn since(&self, seq: u64) -> &[Entry] {
-        let from = usize::try_from(seq).unwrap_or(usize::MAX);
+        let from = usize::try_from(seq.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
         self.entries.get(from..).unwrap_or_default()
+    }
+
+    /// Forgets the entries before number `seq`.
+    pub(crate) fn forget(&mut self, seq: u64) {
+        let count = usize::try_from(seq.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        let count = count.min(self.entries.len());
+        self.entries.drain(..count);
+        self.forgotten += count as u64;
+    }
+
+    /// What happened so far, in numbers.
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Writes an entry down, and tells it as a line of the story.
@@ -85,7 +117,8 @@ impl Journal {
             event: &event,
         };
         tracing::info!(target: STORY, "{line}");
-        let seq = self.entries.len() as u64;
+        self.totals.count(&event);
+        let seq = self.forgotten + self.entries.len() as u64;
         self.entries.push(Entry {
             seq,
             at,
@@ -95,9 +128,59 @@ impl Journal {
     }
 }
 
+impl Totals {
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::AgreementApproved { .. } => self.agreements += 1,
+            Event::ActivityCreated { .. } => self.activities += 1,
+            Event::InvoiceIssued { amount, .. } => {
+                self.invoices += 1;
+                self.invoiced = self.invoiced + *amount;
+            }
+            Event::InvoiceSettled { amount, .. } => {
+                self.settled += 1;
+                self.paid = self.paid + *amount;
+            }
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_forgotten_keeps_its_numbers_and_counts() {
+        let mut journal = Journal::default();
+        let push = |times: usize, journal: &mut Journal| {
+            for _ in 0..times {
+                let event = Event::AgreementApproved {
+                    agreement: "a".into(),
+                };
+                journal.push(Timestamp::UNIX_EPOCH, Actor::Daemon, event);
+            }
+        };
+        push(5, &mut journal);
+        journal.forget(3);
+        push(1, &mut journal);
+        let numbers = |from| {
+            journal
+                .since(from)
+                .iter()
+                .map(|e| e.seq)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(0), [3, 4, 5]);
+        assert_eq!(numbers(4), [4, 5]);
+        assert_eq!(numbers(9), [0; 0]);
+        assert_eq!(journal.totals().agreements, 6);
+        journal.forget(2);
+        journal.forget(100);
+        assert!(journal.since(0).is_empty());
+        push(1, &mut journal);
+        assert_eq!(journal.since(0)[0].seq, 6);
+    }
 
     #[test]
     fn an_entry_is_one_flat_object() {

@@ -147,10 +147,16 @@ impl MockYagna {
         self.world.stop().await;
     }
 
-    /// The journal from entry number `seq` on.
+    /// The journal from entry number `seq` on, as far as it is kept.
     pub fn journal_since(&self, seq: u64) -> Vec<journal::Entry> {
         self.world
             .with(|state| state.ports.journal.since(seq).to_vec())
+    }
+
+    /// Forgets the journal's entries before number `seq`, for whoever has written them down: what a long
+    /// run holds does not grow with them. The [`summary`](Self::summary) counts them all the same.
+    pub fn forget_journal(&self, seq: u64) {
+        self.world.with(|state| state.ports.journal.forget(seq));
     }
 
     /// Interferes with the network, as a scenario's timeline does.

@@ -15,13 +15,18 @@ pub struct Timebase {
 }
 
 impl Timebase {
-    /// Calendar time is `epoch` now, and advances with tokio's clock.
+    /// The latest epoch, the beginning of year 9800: the calendar ends with year 9999, and some dates lie
+    /// a century after the present.
+    pub const LATEST: Timestamp = Timestamp::constant(247_090_953_600, 0);
+
+    /// Calendar time is `epoch` now, [`LATEST`](Self::LATEST) at the most, and advances with tokio's
+    /// clock.
     ///
     /// # Panics
     /// Outside a tokio runtime when its clock is paused.
     pub fn starting_at(epoch: Timestamp) -> Self {
         Timebase {
-            epoch,
+            epoch: epoch.min(Self::LATEST),
             start: Instant::now(),
         }
     }
@@ -35,15 +40,32 @@ impl Timebase {
         Self::starting_at(Timestamp::now())
     }
 
-    /// Calendar time now.
+    /// Calendar time now; the calendar's last moment once it is over.
     pub fn now(&self) -> Timestamp {
-        self.epoch
-            + SignedDuration::try_from(Instant::now() - self.start).unwrap_or(SignedDuration::MAX)
+        let since = SignedDuration::try_from(self.start.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.epoch.saturating_add(since).unwrap_or(Timestamp::MAX)
     }
 
     /// The instant at which the calendar shows `at`; the past maps to the start.
     pub fn instant(&self, at: Timestamp) -> Instant {
         let since = at.duration_since(self.epoch);
         self.start + Duration::try_from(since).unwrap_or(Duration::ZERO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_epoch_and_no_time_leads_out_of_the_calendar() {
+        assert_eq!(Timebase::LATEST.to_string(), "9800-01-01T00:00:00Z");
+        let timebase = Timebase::starting_at(Timestamp::MAX);
+        assert_eq!(timebase.now(), Timebase::LATEST);
+        let late = timebase.instant(Timestamp::MAX);
+        let centuries = Duration::from_secs(400 * 366 * 24 * 3600);
+        tokio::time::advance(centuries).await;
+        assert!(Instant::now() > late);
+        assert_eq!(timebase.now(), Timestamp::MAX);
     }
 }

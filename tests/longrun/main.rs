@@ -4,10 +4,11 @@
 //!
 //! With `GOLEM_TESTS=whole` it is the month; otherwise its first days, and the test says so.
 
+mod growth;
 mod trouble;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ use workspace_tests::{tell, whole};
 
 #[global_allocator]
 static HEAP: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
+
+/// What one test holds is not to be taken for another's.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// What an engine may hold after a month: about what it holds after a day.
 const MOST_HEAP: usize = 4 << 20;
@@ -144,6 +148,7 @@ struct Sample {
 
 #[test]
 fn a_month_of_trouble_or_its_first_days_balances_and_nothing_grows() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let days = if whole() { MONTH } else { SAMPLE };
     tell(&format!(
         "{days} of {MONTH} days; GOLEM_TESTS=whole runs the month"

@@ -5,7 +5,7 @@ use std::fmt;
 use golem_wire::Glm;
 use serde::Serialize;
 
-use crate::journal::{Event, counted};
+use crate::journal::counted;
 use crate::ledger::{OpenItem, Violation};
 use crate::world::State;
 
@@ -54,31 +54,17 @@ impl fmt::Display for Summary {
 
 /// Counts what the journal tells, and asks the ledger and the market what is open.
 pub(crate) fn summary(state: &State) -> Summary {
+    let totals = state.ports.journal.totals();
     let mut summary = Summary {
-        agreements: 0,
-        activities: 0,
-        invoices: 0,
-        invoices_paid: 0,
-        invoiced: Glm::ZERO,
-        paid: Glm::ZERO,
+        agreements: totals.agreements,
+        activities: totals.activities,
+        invoices: totals.invoices,
+        invoices_paid: totals.settled,
+        invoiced: totals.invoiced,
+        paid: totals.paid,
         violations: state.ports.ledger.violations().to_vec(),
         open: state.ports.ledger.open_items(),
     };
-    for entry in state.ports.journal.since(0) {
-        match &entry.event {
-            Event::AgreementApproved { .. } => summary.agreements += 1,
-            Event::ActivityCreated { .. } => summary.activities += 1,
-            Event::InvoiceIssued { amount, .. } => {
-                summary.invoices += 1;
-                summary.invoiced = summary.invoiced + *amount;
-            }
-            Event::InvoiceSettled { amount, .. } => {
-                summary.invoices_paid += 1;
-                summary.paid = summary.paid + *amount;
-            }
-            _ => {}
-        }
-    }
     let has_demands = summary
         .open
         .iter()

@@ -45,6 +45,8 @@ use image::Machine;
 use mock_yagna_shell::places::in_volume;
 
 const USAGE_VECTOR: &str = "golem.com.usage.vector";
+/// Batches of an activity that are over and still known, the last ones.
+const FINISHED_BATCHES: usize = 32;
 
 /// All activities.
 #[derive(Debug, Default)]
@@ -157,6 +159,18 @@ impl Activity {
             Some(Machine::Real(processes)) => Some(processes.clone()),
             _ => None,
         }
+    }
+
+    /// Forgets the oldest batches that are over and that nobody asks for any more, before a new one: a
+    /// machine that works for days does not grow.
+    fn forget_batches(&mut self) {
+        let over = self.batches.values().filter(|batch| batch.over).count();
+        let mut many = over.saturating_sub(FINISHED_BATCHES - 1);
+        self.batches.retain(|_, batch| {
+            let forget = batch.over && many > 0;
+            many -= usize::from(forget);
+            !forget
+        });
     }
 
     fn lifetime(&self, now: Timestamp) -> Duration {

@@ -5,6 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 
 use super::edge;
 use super::error::ApiError;
@@ -71,8 +73,19 @@ async fn admit(State(world): State<World>, mut request: Request, next: Next) -> 
     } else {
         next.run(request).await
     };
-    response.headers_mut().insert(header::VARY, VARY);
+    let date = http_date(world.now());
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, VARY);
+    // Of the simulated calendar; the server would add the computer's.
+    headers.extend(date.map(|date| (header::DATE, date)));
     response
+}
+
+/// As in the header `date`.
+fn http_date(now: Timestamp) -> Option<HeaderValue> {
+    let printer = rfc2822::DateTimePrinter::new();
+    let text = printer.timestamp_to_rfc9110_string(&now).ok()?;
+    HeaderValue::try_from(text).ok()
 }
 
 /// Paths that need no app key; the image registry is not part of the daemon.

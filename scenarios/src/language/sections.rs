@@ -36,7 +36,7 @@ pub struct Time {
     /// Which clock.
     pub mode: TimeMode,
     /// What the calendar shows at the beginning, in virtual time.
-    pub epoch: Timestamp,
+    pub epoch: Spanned<Timestamp>,
     /// When the run is given up.
     pub limit: Option<Spanned<Span>>,
 }
@@ -45,7 +45,7 @@ impl Default for Time {
     fn default() -> Self {
         Time {
             mode: TimeMode::Virtual,
-            epoch: EPOCH,
+            epoch: unwritten(EPOCH),
             limit: None,
         }
     }

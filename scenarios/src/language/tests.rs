@@ -72,6 +72,43 @@ fn an_unknown_key_is_named_with_file_line_and_column() {
 }
 
 #[test]
+fn days_and_weeks_are_durations_and_what_is_none_is_told_the_forms_there_are() {
+    let lasting = |duration: &str| parse(&GOOD.replace("duration: 10m", duration));
+    let duration = |text: &str| {
+        let scenario = lasting(&format!("duration: {text}")).expect(text);
+        scenario.service.expect("a service").duration.value.0
+    };
+    let day = std::time::Duration::from_secs(24 * 3600);
+    assert_eq!(duration("1d"), day);
+    assert_eq!(duration("2 weeks"), 14 * day);
+    let error = with("duration: 10m", "duration: 1 month");
+    assert!(error.contains("trial.yaml:8:13: "), "{error}");
+    assert!(
+        error.contains("years and months differ in length"),
+        "{error}"
+    );
+    let error = with("duration: 10m", "duration: a while");
+    assert!(error.contains("`1d` (24 hours), `2 weeks`"), "{error}");
+    let error = with("duration: 10m", "duration: 5 weeks");
+    assert!(error.contains("it must be from 1ms to 720h"), "{error}");
+}
+
+#[test]
+fn an_epoch_at_the_end_of_the_calendar_is_refused_in_words() {
+    for epoch in ["9999-12-30T21:00:00Z", "9801-01-01T00:00:00Z"] {
+        let time = format!("time: {{epoch: {epoch}}}\nservice:");
+        let error = with("service:", &time);
+        assert!(error.contains("trial.yaml:5:15: "), "{error}");
+        assert!(
+            error.contains("the latest is 9800-01-01T00:00:00Z"),
+            "{error}"
+        );
+    }
+    let last = GOOD.replace("service:", "time: {epoch: 9800-01-01T00:00:00Z}\nservice:");
+    parse(&last).expect("valid");
+}
+
+#[test]
 fn impossible_providers_are_refused() {
     let error = with("{name: alice}", "{name: alice, prices: {start: -1}}");
     assert_eq!(

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use indexmap::IndexMap;
-use mock_yagna::network_file;
+use mock_yagna::{Timebase, network_file};
 use serde_saphyr::{Location, Spanned};
 
 use super::values::Span;
@@ -29,6 +29,7 @@ impl Scenario {
     /// Checks what the shape of the file cannot say.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.check_name()?;
+        self.check_epoch()?;
         self.check_work()?;
         self.check_image()?;
         if self.requestor.budget.value < Glm::ZERO {
@@ -58,6 +59,19 @@ impl Scenario {
         self.timeline
             .iter()
             .try_for_each(|step| self.check_step(step, &names))
+    }
+
+    fn check_epoch(&self) -> Result<(), Error> {
+        let (epoch, latest) = (&self.time.epoch, Timebase::LATEST);
+        if epoch.value <= latest {
+            return Ok(());
+        }
+        let message = format!(
+            "the epoch {} is too late; the latest is {latest}: the calendar ends with year 9999, and \
+             budgets and agreements have dates long after the run",
+            epoch.value
+        );
+        Err(self.mistake(epoch.referenced, message))
     }
 
     fn check_faults(&self) -> Result<(), Error> {

@@ -18,6 +18,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::backend::Backend;
+
 /// Writes a journal. Clones write the same one.
 #[derive(Clone)]
 pub(crate) struct Journal(Arc<Mutex<Inner>>);
@@ -66,10 +68,15 @@ struct Note<'a> {
 }
 
 impl Journal {
-    /// A new journal at `path`.
-    pub(crate) fn create(path: &Path) -> io::Result<Journal> {
+    /// A new journal at `path`. Where time is virtual it is written in large pieces, else line by line:
+    /// whoever reads along, or a crash, finds it whole.
+    pub(crate) fn create(path: &Path, backend: Backend) -> io::Result<Journal> {
+        let piece = match backend {
+            Backend::Memory => 256 * 1024,
+            Backend::Http | Backend::Yagna => 0,
+        };
         Ok(Journal(Arc::new(Mutex::new(Inner {
-            file: BufWriter::with_capacity(256 * 1024, File::create(path)?),
+            file: BufWriter::with_capacity(piece, File::create(path)?),
             hash: Sha256::new(),
             network: None,
             written: 0,
@@ -151,6 +158,10 @@ impl Inner {
             }) {
                 *self.network_events.entry(name).or_default() += 1;
             }
+        }
+        // It is on its way to the disk, and nobody else reads it.
+        if let Some(network) = &self.network {
+            network.forget_journal(self.written);
         }
     }
 

@@ -93,10 +93,10 @@ impl<'a> Setting<'a> {
         } = plan;
         let workload = plan.workloads.of(scenario)?;
         let image = plan.workloads.image(scenario, backend)?;
-        let journal = Journal::create(&output.journal()).map_err(unwritten(output))?;
+        let journal = Journal::create(&output.journal(), backend).map_err(unwritten(output))?;
         let config = network_config(scenario, seed, &image);
         let stage = match backend {
-            Backend::Memory => Stage::memory(config, scenario.time.epoch, plan.layer),
+            Backend::Memory => Stage::memory(config, scenario.time.epoch.value, plan.layer),
             Backend::Http => Stage::http(config).await?,
             Backend::Yagna => Stage::yagna(),
         };

@@ -68,6 +68,7 @@ impl Activities {
             return Err(ActivityError::NoExeUnit);
         }
         let commands = u32::try_from(script.len()).unwrap_or(u32::MAX);
+        found.forget_batches();
         found.batches.insert(id.clone(), Batch::new(script));
         let actor = found.requestor.clone();
         let event = Event::BatchStarted {

@@ -235,3 +235,20 @@ async fn ids_of_activities_and_batches_are_random_uuids_without_dashes() {
         assert!(hex && id.len() == 32 && id.as_bytes()[12] == b'4', "{id}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_batches_of_an_activity_are_known_and_older_ones_forgotten() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let mut batches = Vec::new();
+    for n in 0..100 {
+        let batch = api.exec(&activity, json!([sh(&format!("echo {n}"))])).await;
+        let ended = api.results(&activity, &batch, "?timeout=60").await;
+        assert_eq!(ends(&ended.json()), [("Ok", true)]);
+        batches.push(batch);
+    }
+    for (n, is_known) in [(99, true), (80, true), (69, true), (60, false), (0, false)] {
+        let answer = api.results(&activity, &batches[n], "?timeout=1").await;
+        assert_eq!(answer.status == 200, is_known, "batch {n}: {answer:?}");
+    }
+}
