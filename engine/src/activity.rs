@@ -40,6 +40,9 @@ const LOST_WAIT: Duration = Duration::from_secs(2);
 /// How long the daemon is given to tell what an activity used.
 const USAGE_WAIT: Duration = Duration::from_secs(2);
 
+/// What a program is told whose time limits are over at once.
+const VIRTUAL_TIME: &str = " (time is virtual here: it leaps over whatever is not part of the simulation, so that what waits for something real runs out of time at once; see `hold_the_clock` and `Offline::real_time` of golem-scenarios)";
+
 /// Why an activity could not be created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActivityError {
@@ -426,6 +429,16 @@ impl Activity {
     /// Waits for the script before: an exe-unit runs one batch at a time.
     pub(crate) async fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().await
+    }
+
+    /// What a handler's time limit that is over, or a request of its own that was not answered in time,
+    /// may be due to besides the provider; to be asked before the handler is dropped.
+    pub(crate) fn hint(&self) -> &'static str {
+        let waits_for_script = self.session.try_lock().is_err();
+        if waits_for_script || !self.context.transport().is_in_memory() {
+            return "";
+        }
+        VIRTUAL_TIME
     }
 
     /// Numbers scripts from 1.

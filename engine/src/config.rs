@@ -136,8 +136,8 @@ pub enum Durability {
     /// order of what is left (`synchronous = NORMAL`).
     #[default]
     Process,
-    /// Power loss, too, on disks that keep their word: every entry waits for the disk
-    /// (`synchronous = FULL`).
+    /// Power loss, too, on disks that keep their word: a request waits until what it is about to change
+    /// is on the disk. One sync of the disk serves all requests that wait for it.
     Power,
 }
 

@@ -16,7 +16,7 @@ pub use findings::{
 pub use settle::Settled;
 
 use crate::api::{Limits, Rest};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, DaemonClock, SystemClock};
 use crate::config::Overrides;
 use crate::error::Error;
 use crate::journal::{Inspection, Journal, JournalError, Log, MemoryJournal};
@@ -26,7 +26,7 @@ use crate::transport::Transport;
 /// Looks after a daemon; made by [`Doctor::builder`].
 pub struct Doctor {
     rest: Rest,
-    clock: Arc<dyn Clock>,
+    clock: Arc<DaemonClock>,
     seed: Seed,
     log: Option<Log>,
     in_use_by: Option<String>,
@@ -118,12 +118,14 @@ impl DoctorBuilder {
     pub async fn connect(self) -> Result<Doctor, Error> {
         let config = self.overrides.resolve(|name| std::env::var(name).ok())?;
         let rest = Rest::new(self.transport, &config, &config.app_key, Limits::default());
+        let clock = Arc::new(DaemonClock::new(self.clock));
+        let rest = rest.with_clock(Arc::clone(&clock));
         let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let me: NodeId = rest.me().await?.identity;
         let mut session = self.session;
         let log = match self.journal {
             Some(journal) => {
-                let log = Log::open(journal, Arc::clone(&self.clock))?;
+                let log = Log::open(journal, Arc::clone(&clock) as Arc<dyn Clock>)?;
                 if let Some(owner) = log.open_state().owner {
                     if owner.node != me {
                         return Err(Error::Journal(JournalError::Foreign {
@@ -143,7 +145,7 @@ impl DoctorBuilder {
         };
         Ok(Doctor {
             rest,
-            clock: self.clock,
+            clock,
             seed,
             log,
             in_use_by: self.in_use_by,

@@ -12,8 +12,9 @@ use golem_wire::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockDifference};
 use crate::lifecycle::agreement::EndedBy;
+use crate::lifecycle::negotiation::RefusedBy;
 use crate::lifecycle::service::ServiceState;
 use crate::model::{DocumentId, JobId};
 use crate::panics::{Panic, caught};
@@ -55,6 +56,8 @@ events! {
     JobStarted { job: JobId },
     /// A job is done; `error` says why it failed.
     JobFinished { job: JobId, error: Option<String> },
+    /// This computer's clock and the daemon's differ: the engine goes by the daemon's.
+    ClockDiffers { difference: ClockDifference },
     /// A demand is published.
     SubscriptionCreated { job: JobId, demand_id: DemandId },
     /// A demand could not be published.
@@ -63,8 +66,8 @@ events! {
     CollectFailed { job: JobId, demand_id: DemandId, reason: String },
     /// An offer of a provider arrived.
     ProposalReceived { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
-    /// We, or the provider, refused a proposal.
-    ProposalRejected { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String, reason: String },
+    /// A proposal was refused.
+    ProposalRejected { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String, by: RefusedBy, reason: String },
     /// A counter-proposal went out.
     ProposalResponded { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
     /// The provider agreed to a draft.

@@ -94,7 +94,9 @@ pub use gauges::Gauges;
 pub use golem::{Golem, GolemBuilder};
 pub use golem_wire as wire;
 pub use golem_wire::Glm;
-pub use market::{AgreementEnd, EndedBy, MarketSummary, OpenAgreement, Refusal, SignError};
+pub use market::{
+    AgreementEnd, EndedBy, MarketSummary, OpenAgreement, Refusal, RefusedBy, SignError,
+};
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};
 pub use shutdown::{ShutdownReport, StageReport};

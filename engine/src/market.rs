@@ -24,6 +24,7 @@ use golem_wire::payment::Allocation;
 use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
+pub use crate::lifecycle::negotiation::RefusedBy;
 pub(crate) use agreement_events::follow_agreements;
 pub(crate) use demand::SHORTEST_RENTAL;
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};

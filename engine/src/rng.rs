@@ -42,6 +42,15 @@ impl Seed {
         Seed(hash.finalize().into())
     }
 
+    /// The seed of an engine: engines with one seed, one after the other or at once, draw different
+    /// names. The first of them draws from the seed itself.
+    pub(crate) fn of_engine(self, earlier: u64) -> Seed {
+        match earlier {
+            0 => self,
+            n => self.fork(&format!("after {n} engines")),
+        }
+    }
+
     /// The random stream of this seed.
     pub fn rng(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_seed(self.0)

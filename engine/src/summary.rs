@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::event::{Consumer, Event, EventKind};
+use crate::market::RefusedBy;
 
 /// What one provider did for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,6 +33,8 @@ pub struct Summary {
     pub offers: u64,
     /// Offers refused, by either side.
     pub offers_refused: u64,
+    /// Those of them that their providers refused.
+    pub offers_refused_by_providers: u64,
     /// Agreements approved.
     pub agreements: u64,
     /// Agreements that providers refused or did not approve in time.
@@ -104,7 +107,10 @@ impl State {
         let summary = &mut self.summary;
         match kind {
             EventKind::ProposalReceived { .. } => summary.offers += 1,
-            EventKind::ProposalRejected { .. } => summary.offers_refused += 1,
+            EventKind::ProposalRejected { by, .. } => {
+                summary.offers_refused += 1;
+                summary.offers_refused_by_providers += u64::from(*by == RefusedBy::Provider);
+            }
             EventKind::AgreementConfirmed {
                 agreement_id,
                 provider_id,
@@ -165,9 +171,10 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} offers ({} refused), {} agreements ({} not approved), {} activities, {} scripts ({} failed), {} tasks",
+            "{} offers ({} refused, {} of them by providers), {} agreements ({} not approved), {} activities, {} scripts ({} failed), {} tasks",
             self.offers,
             self.offers_refused,
+            self.offers_refused_by_providers,
             self.agreements,
             self.agreements_rejected,
             self.activities,

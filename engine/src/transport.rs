@@ -10,6 +10,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -54,14 +55,18 @@ trait Wire: Send + Sync {
     }
 }
 
-/// A way to reach a daemon. Cheap to clone.
+/// A way to reach a daemon. Cheap to clone; clones share their connections.
 #[derive(Clone)]
-pub struct Transport(Arc<dyn Wire>);
+pub struct Transport {
+    wire: Arc<dyn Wire>,
+    /// Engines that were started on it.
+    engines: Arc<AtomicU64>,
+}
 
 impl Transport {
     /// Real sockets: connections are kept alive, redirects are not followed, proxies not used.
     pub fn http() -> Self {
-        Transport(Arc::new(http_client::HttpClient::new()))
+        Self::over(http_client::HttpClient::new())
     }
 
     /// A daemon in this process: `service` answers requests, `connect` opens websockets' streams.
@@ -74,12 +79,24 @@ impl Transport {
         B::Error: Into<BoxError>,
         C: Fn() -> io::Result<Box<dyn Io>> + Send + Sync + 'static,
     {
-        Transport(Arc::new(memory::Memory::new(service, connect)))
+        Self::over(memory::Memory::new(service, connect))
+    }
+
+    fn over(wire: impl Wire + 'static) -> Self {
+        Transport {
+            wire: Arc::new(wire),
+            engines: Arc::default(),
+        }
+    }
+
+    /// How many engines were started on this transport and its clones before the one that asks.
+    pub(crate) fn count_engine(&self) -> u64 {
+        self.engines.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether the daemon is in this process, and dies with it.
     pub(crate) fn is_in_memory(&self) -> bool {
-        self.0.is_in_memory()
+        self.wire.is_in_memory()
     }
 
     /// Sends a request; the body of the answer is still to be read, and limited by the reader.
@@ -87,7 +104,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError`] when no answer came. A refusal is an answer.
     pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
-        self.0.call(request).await
+        self.wire.call(request).await
     }
 
     /// Opens a byte stream to the daemon at `url`, for a websocket handshake.
@@ -95,7 +112,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError::Connect`] when nobody listens there.
     pub async fn connect(&self, url: &Url) -> Result<Box<dyn Io>, TransportError> {
-        self.0.connect(url).await
+        self.wire.connect(url).await
     }
 }
 

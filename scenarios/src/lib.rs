@@ -33,7 +33,7 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | none | [`Offline`], [`in_memory`], [`Layer`] |
+//! | none | [`Offline`], [`hold_the_clock`], [`in_memory`], [`Layer`] |
 //! | `files` | scenario files, runs, sweeps |
 //! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
 //! | `sqlite` | the engine's journal in a file |
@@ -73,4 +73,4 @@ pub use language::{Scenario, catalog};
 pub use report::Report;
 #[cfg(feature = "files")]
 pub use run::{Listener, Options, Rehearsal, rehearse};
-pub use stage::{Layer, Offline, OfflineStage, in_memory};
+pub use stage::{Layer, Offline, OfflineStage, hold_the_clock, in_memory};

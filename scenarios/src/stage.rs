@@ -9,12 +9,14 @@
 //! A paused clock never meets a socket. Does not own: which network a scenario describes (`run::setting`),
 //! what is done on it.
 
+mod held_clock;
 mod layer;
 mod memory;
 mod offline;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use golem_engine::clock::{Clock, SystemClock};
@@ -26,6 +28,7 @@ use mock_yagna::{AppKey, Config, MockYagna, Seed, Timebase};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
+pub use self::held_clock::hold_the_clock;
 pub use self::layer::Layer;
 #[cfg(feature = "files")]
 pub(crate) use self::memory::MEMORY_URL;
@@ -48,6 +51,8 @@ pub(crate) struct Stage {
     clock: Arc<dyn Clock>,
     tasks: TaskGroup,
     settlement: Duration,
+    /// Engines so far.
+    engines: AtomicU64,
 }
 
 /// The network's clock, as the engine reads it.
@@ -124,6 +129,7 @@ impl Stage {
             clock: Arc::new(SystemClock),
             tasks: TaskGroup::new("stage"),
             settlement: Duration::ZERO,
+            engines: AtomicU64::new(0),
         }
     }
 
@@ -151,12 +157,17 @@ impl Stage {
         self.clock.clone()
     }
 
-    /// An engine that is set up for this stage.
+    /// An engine that is set up for this stage. As in production each draws from a seed of its own, the
+    /// first one from `seed`.
     pub(crate) fn golem(&self, seed: u64) -> GolemBuilder {
         let builder = Golem::builder();
         // A real daemon has its own key, subnet, payment platform and time.
         let Some(api_url) = &self.api_url else {
             return builder;
+        };
+        let label = match self.engines.fetch_add(1, Ordering::Relaxed) {
+            0 => "engine".to_owned(),
+            earlier => format!("engine {}", earlier + 1),
         };
         builder
             .api_url(api_url)
@@ -166,7 +177,7 @@ impl Stage {
             .payment_network("holesky")
             .transport(self.transport.clone())
             .clock(self.clock.clone())
-            .seed(EngineSeed::from_u64(seed).fork("engine"))
+            .seed(EngineSeed::from_u64(seed).fork(&label))
     }
 
     /// Lets accepted invoices be paid, after the engine has stopped.

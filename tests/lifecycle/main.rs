@@ -5,13 +5,17 @@
 mod absence;
 mod bills;
 mod callbacks;
+mod clocks;
+mod durability;
 mod given_up;
 mod limits;
 mod lists;
 mod market;
 mod provider;
+mod real_peers;
 mod results;
 mod stopping;
 mod ticker;
+mod two_engines;
 mod unclear;
 mod unreachable;

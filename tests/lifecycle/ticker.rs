@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use golem_engine::payload::Payload;
 use golem_engine::service::{Cluster, HandlerError, Service, ServiceState};
-use golem_engine::{Error, Golem, WorkContext};
+use golem_engine::{Error, Golem, GolemBuilder, WorkContext};
 use golem_scenarios::{Offline, OfflineStage};
 use mock_yagna::ProviderSpec;
 
@@ -97,7 +97,15 @@ pub(crate) async fn running(
     instances: usize,
     configure: impl FnOnce(&mut golem_engine::Config) + Send + 'static,
 ) -> (Golem, Cluster<Ticker>, Diary) {
-    let golem = stage.golem().configure(configure).start().await;
+    running_on(stage.golem().configure(configure), instances).await
+}
+
+/// The same on an engine that is set up otherwise.
+pub(crate) async fn running_on(
+    golem: GolemBuilder,
+    instances: usize,
+) -> (Golem, Cluster<Ticker>, Diary) {
+    let golem = golem.start().await;
     let golem = golem.expect("the engine starts");
     let diary = Diary::default();
     let cluster = golem

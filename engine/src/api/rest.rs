@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::base::Base;
 use super::{ApiError, ApiErrorKind, Call, Outcome};
+use crate::clock::DaemonClock;
 use crate::config::AppKey;
 use crate::deadline;
 use crate::journal::{self, Change, Log, Ticket};
@@ -53,6 +56,20 @@ struct Inner {
     authorization: HeaderValue,
     limits: Limits,
     log: Option<Log>,
+    clock: Option<Arc<DaemonClock>>,
+}
+
+impl Inner {
+    fn shared(&self) -> Inner {
+        Inner {
+            transport: self.transport.clone(),
+            base: self.base.clone(),
+            authorization: self.authorization.clone(),
+            limits: self.limits,
+            log: self.log.clone(),
+            clock: self.clock.clone(),
+        }
+    }
 }
 
 impl Rest {
@@ -68,17 +85,23 @@ impl Rest {
             authorization: key.authorization(),
             limits,
             log: None,
+            clock: None,
         }))
     }
 
     /// The same client, which writes everything that it changes into a journal.
     pub(crate) fn with_log(&self, log: Log) -> Self {
         Rest(Arc::new(Inner {
-            transport: self.0.transport.clone(),
-            base: self.0.base.clone(),
-            authorization: self.0.authorization.clone(),
-            limits: self.0.limits,
             log: Some(log),
+            ..self.0.shared()
+        }))
+    }
+
+    /// The same client, whose answers tell a clock the daemon's time.
+    pub(crate) fn with_clock(&self, clock: Arc<DaemonClock>) -> Self {
+        Rest(Arc::new(Inner {
+            clock: Some(clock),
+            ..self.0.shared()
         }))
     }
 
@@ -103,7 +126,7 @@ impl Rest {
     /// Dropping it leaves a call that changes something with an unknown outcome: put such calls
     /// into [`TaskGroup::run`](crate::tasks::TaskGroup::run).
     pub(crate) async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
-        let ticket = self.announce(&call)?;
+        let ticket = self.announce(&call).await?;
         let mut id = None;
         let result = self.bytes(&call).await.and_then(|bytes| {
             id = call.change.as_ref().and_then(|_| created(&bytes));
@@ -121,7 +144,7 @@ impl Rest {
     /// Sends a call whose answer's body does not matter; it is read within the limits all the same,
     /// so that the connection can be used again.
     pub(crate) async fn send_unit(&self, call: Call) -> Result<(), ApiError> {
-        let ticket = self.announce(&call)?;
+        let ticket = self.announce(&call).await?;
         let result = self.bytes(&call).await.map(drop);
         self.conclude(&call, ticket, None, result.as_ref().err());
         result
@@ -136,18 +159,30 @@ impl Rest {
         self.send(Call::get(operation, segments)).await
     }
 
-    /// Writes down what the call is about to change.
-    fn announce(&self, call: &Call) -> Result<Option<Ticket>, ApiError> {
+    /// Writes down what the call is about to change, and waits until it is durable.
+    async fn announce(&self, call: &Call) -> Result<Option<Ticket>, ApiError> {
         let (Some(log), Some(change)) = (&self.0.log, &call.change) else {
             return Ok(None);
         };
-        match log.intent(change.clone()) {
-            Ok(ticket) => Ok(Some(ticket)),
+        let ticket = match log.intent(change.clone()) {
+            Ok(ticket) => ticket,
             Err(error) if change.is_closing() => {
                 tracing::error!(%change, %error, "sent although it was not written down");
-                Ok(None)
+                return Ok(None);
             }
-            Err(error) => Err(call.error(ApiErrorKind::Journal(error))),
+            Err(error) => return Err(call.error(ApiErrorKind::Journal(error))),
+        };
+        match log.durable(&ticket).await {
+            Ok(()) => Ok(Some(ticket)),
+            Err(error) if change.is_closing() => {
+                tracing::error!(%change, %error, "sent although it may not be on the disk");
+                Ok(Some(ticket))
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                log.outcome(ticket, journal::Outcome::NotSent { reason });
+                Err(call.error(ApiErrorKind::Journal(error)))
+            }
         }
     }
 
@@ -184,12 +219,19 @@ impl Rest {
         let total = self.0.limits.total.saturating_add(call.wait);
         let timeout = || call.error(ApiErrorKind::Timeout { after: total });
         let deadline = deadline::after(started, total);
+        let sent = self.0.clock.as_ref().map(|clock| clock.own());
         let response = match timeout_at(deadline, self.0.transport.call(self.request(call)?)).await
         {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.transport_error(call, error)),
             Err(_) => return Err(timeout()),
         };
+        // A long poll takes its time on purpose.
+        if call.wait.is_zero()
+            && let Some(sent) = sent
+        {
+            self.hear_date(sent, response.headers());
+        }
         let status = response.status();
         if status.is_redirection() {
             let location = response.headers().get(header::LOCATION);
@@ -202,6 +244,19 @@ impl Rest {
             return Ok(bytes);
         }
         Err(call.error(refusal(status, &bytes)))
+    }
+
+    fn hear_date(&self, sent: Timestamp, headers: &HeaderMap) {
+        let date = headers
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        let (Some(clock), Some(date)) = (&self.0.clock, date) else {
+            return;
+        };
+        if let Some(difference) = clock.heard(sent, date) {
+            tracing::warn!("{difference}; the engine goes by the daemon's");
+        }
     }
 
     async fn read(

@@ -99,6 +99,7 @@ impl Doctor {
         let budgets = self.budgets(journal.as_ref(), observer.budgets().await?);
         let mut findings = findings(&open_state, &seen);
         findings.in_use_by.clone_from(&self.in_use_by);
+        findings.clock = self.clock.difference();
         let may_be_needed = !findings.demands.is_empty()
             || !findings.agreements.is_empty()
             || !findings.invoices.is_empty()

@@ -12,6 +12,8 @@ use golem_wire::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::clock::ClockDifference;
+
 /// Everything that is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -36,6 +38,9 @@ pub struct Findings {
     /// Who works with the journal at this time: what is open is in use then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_use_by: Option<String>,
+    /// How far this computer's clock and the daemon's differ, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockDifference>,
 }
 
 /// A demand.
@@ -151,6 +156,12 @@ impl fmt::Display for Findings {
             writeln!(
                 f,
                 "the journal is in use by {holder}: what is open is in use, too"
+            )?;
+        }
+        if let Some(difference) = &self.clock {
+            writeln!(
+                f,
+                "{difference}: set it right, since agreements end by the daemon's and the providers' clocks"
             )?;
         }
         if self.is_empty() {

@@ -19,6 +19,7 @@ use super::examine::Snapshot;
 use super::{Doctor, Findings};
 use crate::agreement_record::AgreementRecord;
 use crate::api::ApiError;
+use crate::clock::Clock;
 use crate::config::PaymentLimits;
 use crate::deadline;
 use crate::error::Error;

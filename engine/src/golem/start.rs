@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::{Engine, Golem};
 use crate::api::{Limits, Rest};
-use crate::clock::Clock;
+use crate::clock::{Clock, DaemonClock};
 use crate::config::Config;
 #[cfg(not(feature = "sqlite"))]
 use crate::config::ConfigError;
@@ -52,6 +52,7 @@ impl Parts {
             recovery,
             tasks,
         } = self;
+        let seed = seed.of_engine(transport.count_engine());
         // First of all: without it nothing is to be asked of the daemon.
         let journal = match journal {
             Some(journal) => journal,
@@ -59,11 +60,18 @@ impl Parts {
         };
         let (key, limits) = (&config.app_key, Limits::default());
         let rest = Rest::new(transport.clone(), &config, key, limits);
+        let clock = Arc::new(DaemonClock::new(clock));
+        let rest = rest.with_clock(Arc::clone(&clock));
         let me = rest.me().await?;
+        let difference = clock.difference();
+        let clock: Arc<dyn Clock> = clock;
         let log = Log::open(journal, Arc::clone(&clock))?;
-        let fresh = || seed.fork("app-session").hex(32);
+        // Two processes with one seed are told apart by when they began.
+        let label = format!("app-session/{}", clock.now().as_microsecond());
+        let fresh = || seed.fork(&label).hex(32);
         let before = log.open_state();
         let app_session = log.enter(&me.identity, &config.api_url, fresh)?;
+        log.sync().await?;
         let rest = rest.with_log(log.clone());
         let earlier = recovery::find_budgets(&rest, &log, &seed, &before).await;
         let earlier = earlier.unwrap_or_default();
@@ -99,6 +107,9 @@ impl Parts {
             config,
             next_job: AtomicU64::new(1),
         });
+        if let Some(difference) = difference {
+            context.emit(EventKind::ClockDiffers { difference });
+        }
         if let Some(damaged) = context.log().set_aside() {
             let (path, reason) = (damaged.path, damaged.reason);
             context.emit(EventKind::JournalSetAside { path, reason });
@@ -165,6 +176,7 @@ fn assemble(
 /// Starts the loops that follow the daemon.
 fn follow(engine: &Engine) {
     let loops = engine.context.loops();
+    loops.spawn_until_cancelled("journal", engine.context.log().clone().keep_synced());
     let payments = || Arc::clone(&engine.payments);
     let rentals = Arc::clone(engine.market.rentals());
     loops.spawn_until_cancelled("agreement-events", follow_agreements(rentals));

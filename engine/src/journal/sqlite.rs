@@ -5,9 +5,10 @@
 //! No key is ever in it. On unix only its owner may read it. Beside `NAME` lie `NAME-wal` and
 //! `NAME-shm` while it is open (after a crash, too: they are part of it), and `NAME.lock` for ever.
 //!
-//! An append blocks for as long as [`Durability`] says; see the README's benchmarks for figures.
+//! With [`Durability::Power`] the log is synced in groups ([`GroupCommit`]); SQLite itself syncs it, and
+//! the file, only when it moves the log into the file.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +21,8 @@ use super::probe::{Probe, WAL_BROKEN, careful, examine, probe};
 use super::schema::{self, Line, Trouble, WRITE, storage};
 use super::wal::{self, Wal};
 use super::{
-    Entry, FORMAT, Fact, Inspection, Journal, JournalError, Owner, Record, SetAside, migrate,
-    salvage,
+    Entry, FORMAT, Fact, GroupCommit, Inspection, Journal, JournalError, Owner, Record, SetAside,
+    migrate, salvage,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config::Durability;
@@ -83,6 +84,7 @@ pub struct SqliteJournal {
     set_aside: Option<SetAside>,
     migrated: Option<PathBuf>,
     torn: bool,
+    durability: Durability,
     open: Mutex<Option<Open>>,
 }
 
@@ -90,6 +92,11 @@ pub struct SqliteJournal {
 struct Open {
     connection: Connection,
     file: Identity,
+    /// The log beside the file; opened by the first sync.
+    wal: Option<Arc<File>>,
+    /// Why a sync failed: pages of the log may be lost whatever later ones say, until all of it is
+    /// written anew.
+    unsynced: Option<String>,
     // Last: others may come in when the file is closed.
     _lock: Lock,
 }
@@ -159,6 +166,29 @@ impl SqliteJournal {
         self.torn
     }
 
+    /// Adds an entry, which then survives the end of the process.
+    fn add(&self, entry: &Entry) -> Result<(), JournalError> {
+        let line = Line::of(entry)?;
+        self.with("written", |open| {
+            let failed = unwritten;
+            let insert = |connection: &Connection| {
+                let mut insert = connection.prepare_cached(schema::INSERT)?;
+                insert.execute(line.values())
+            };
+            let Some(owner) = owner_of(&entry.record) else {
+                insert(&open.connection).map_err(failed)?;
+                return Ok(());
+            };
+            let proof = schema::owner_line(&owner)?;
+            let transaction = open.connection.transaction().map_err(failed)?;
+            insert(&transaction).map_err(failed)?;
+            transaction
+                .execute(schema::OWNER, [proof])
+                .map_err(failed)?;
+            transaction.commit().map_err(failed)
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         // SQLite rolls a statement back that did not end.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -197,6 +227,7 @@ impl SqliteOptions {
             set_aside: None,
             migrated: None,
             torn: false,
+            durability: self.durability,
             open: Mutex::new(None),
         };
         let path = &journal.path;
@@ -228,6 +259,8 @@ impl SqliteOptions {
         journal.open = Mutex::new(Some(Open {
             file: Identity::of(path)?,
             connection,
+            wal: None,
+            unsynced: None,
             _lock: lock,
         }));
         Ok(journal)
@@ -261,11 +294,8 @@ impl SqliteOptions {
                 connection.pragma_update(None, "page_size", bytes)?;
             }
             connection.pragma_update(None, "journal_mode", "WAL")?;
-            let synchronous = match self.durability {
-                Durability::Process => "NORMAL",
-                Durability::Power => "FULL",
-            };
-            connection.pragma_update(None, "synchronous", synchronous)?;
+            // `FULL` syncs the log after each entry; with `Power` that is done in groups.
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             Ok(connection)
         };
@@ -287,25 +317,11 @@ impl Journal for SqliteJournal {
     }
 
     fn append(&self, entry: &Entry) -> Result<(), JournalError> {
-        let line = Line::of(entry)?;
-        self.with("written", |open| {
-            let failed = unwritten;
-            let insert = |connection: &Connection| {
-                let mut insert = connection.prepare_cached(schema::INSERT)?;
-                insert.execute(line.values())
-            };
-            let Some(owner) = owner_of(&entry.record) else {
-                insert(&open.connection).map_err(failed)?;
-                return Ok(());
-            };
-            let proof = schema::owner_line(&owner)?;
-            let transaction = open.connection.transaction().map_err(failed)?;
-            insert(&transaction).map_err(failed)?;
-            transaction
-                .execute(schema::OWNER, [proof])
-                .map_err(failed)?;
-            transaction.commit().map_err(failed)
-        })
+        self.add(entry)?;
+        match self.durability {
+            Durability::Process => Ok(()),
+            Durability::Power => self.sync(),
+        }
     }
 
     fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
@@ -323,11 +339,25 @@ impl Journal for SqliteJournal {
                 .map_err(failed)?;
             transaction.commit().map_err(failed)?;
             // What counts is done. A reader in the way only makes the log shrink later.
-            if let Err(error) = checkpoint(&open.connection) {
-                tracing::warn!(%error, "the journal's log was not emptied");
+            match checkpoint(&open.connection) {
+                // The file was synced, and the log is empty.
+                Ok(Moved::All) => open.unsynced = None,
+                Ok(Moved::Some) => {}
+                Err(error) => tracing::warn!(%error, "the journal's log was not emptied"),
             }
             Ok(())
-        })
+        })?;
+        match self.durability {
+            Durability::Process => Ok(()),
+            Durability::Power => self.sync(),
+        }
+    }
+
+    fn group_commit(&self) -> Option<&dyn GroupCommit> {
+        match self.durability {
+            Durability::Process => None,
+            Durability::Power => Some(self),
+        }
     }
 
     fn set_aside(&self) -> Option<SetAside> {
@@ -335,7 +365,47 @@ impl Journal for SqliteJournal {
     }
 
     fn close(&self) {
+        let is_open = self.lock().is_some();
+        if is_open
+            && self.durability == Durability::Power
+            && let Err(error) = self.sync()
+        {
+            tracing::error!(%error, "power loss may take the last entries of the journal");
+        }
         *self.lock() = None;
+    }
+}
+
+/// The log is written in order, so what is synced of it has no holes.
+impl GroupCommit for SqliteJournal {
+    fn append_unsynced(&self, entry: &Entry) -> Result<(), JournalError> {
+        self.add(entry)
+    }
+
+    fn sync(&self) -> Result<(), JournalError> {
+        let path = beside(&self.path, "-wal");
+        let wal = self.with("written", |open| {
+            if let Some(reason) = &open.unsynced {
+                return Err(storage("written", reason));
+            }
+            let wal = match open.wal.take() {
+                Some(wal) => wal,
+                None => {
+                    let failed = |error| storage("written", format!("{}: {error}", path.display()));
+                    Arc::new(File::open(&path).map_err(failed)?)
+                }
+            };
+            Ok(Arc::clone(open.wal.insert(wal)))
+        })?;
+        // Not under the lock: entries may be added meanwhile.
+        let Err(error) = wal.sync_data() else {
+            return Ok(());
+        };
+        let reason = format!("an earlier sync of its log failed: {error}; check its disk");
+        self.with("written", |open| {
+            open.unsynced = Some(reason.clone());
+            Err(storage("written", reason))
+        })
     }
 }
 
@@ -368,6 +438,16 @@ fn unwritten(error: rusqlite::Error) -> JournalError {
     storage("written", format!("{error}{advice}"))
 }
 
-fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// How much of the log a checkpoint moved into the file.
+enum Moved {
+    All,
+    /// A reader was in the way.
+    Some,
+}
+
+fn checkpoint(connection: &Connection) -> rusqlite::Result<Moved> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        let is_busy: bool = row.get(0)?;
+        Ok(if is_busy { Moved::Some } else { Moved::All })
+    })
 }

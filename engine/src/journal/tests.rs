@@ -1,6 +1,7 @@
 //! What the open state makes of entries, whatever their order and number.
 
 mod engine;
+mod group;
 #[cfg(feature = "sqlite")]
 mod kill;
 #[cfg(feature = "sqlite")]

@@ -15,7 +15,18 @@
 //! | Draft | Promoted | Promoted | |
 //! | Refused, Promoted | any | the same | |
 
+use serde::Serialize;
+
 use super::IllegalTransition;
+
+/// Who refused a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum RefusedBy {
+    /// We did: our strategy, or what the engine needs of an offer.
+    Requestor,
+    /// The provider did.
+    Provider,
+}
 
 /// What the strategy thinks of an offer.
 #[derive(Clone, Debug, PartialEq)]

@@ -28,6 +28,7 @@ const EARLY: usize = 256;
 /// What happened to a proposal, for the event feed.
 #[derive(Debug)]
 pub(super) enum PoolEvent {
+    /// We refuse it.
     Reject {
         demand: DemandId,
         offer: OfferProposal,
@@ -36,6 +37,7 @@ pub(super) enum PoolEvent {
     Confirmed {
         offer: OfferProposal,
     },
+    /// Its provider refused it.
     Rejected {
         offer: OfferProposal,
         reason: String,

@@ -26,7 +26,7 @@ use crate::api::{ApiError, ApiErrorKind};
 use crate::context::Context;
 use crate::deadline;
 use crate::event::EventKind;
-use crate::lifecycle::negotiation::Verdict;
+use crate::lifecycle::negotiation::{RefusedBy, Verdict};
 use crate::model::{JobId, OfferProposal, ResolvedPayload};
 use crate::retry::{self, Backoff, Pace, Policy};
 use crate::strategy::Score;
@@ -404,9 +404,11 @@ impl DemandSubscription {
                     reason,
                 } => {
                     self.tell_provider(demand, &offer, &reason);
-                    self.rejected(&offer, reason)
+                    self.rejected(&offer, RefusedBy::Requestor, reason)
                 }
-                PoolEvent::Rejected { offer, reason } => self.rejected(&offer, reason),
+                PoolEvent::Rejected { offer, reason } => {
+                    self.rejected(&offer, RefusedBy::Provider, reason)
+                }
                 PoolEvent::Confirmed { offer } => EventKind::ProposalConfirmed {
                     job: job(),
                     proposal_id: offer.proposal_id().clone(),
@@ -428,12 +430,13 @@ impl DemandSubscription {
         }
     }
 
-    fn rejected(&self, offer: &OfferProposal, reason: String) -> EventKind {
+    fn rejected(&self, offer: &OfferProposal, by: RefusedBy, reason: String) -> EventKind {
         EventKind::ProposalRejected {
             job: self.job.clone(),
             proposal_id: offer.proposal_id().clone(),
             provider_id: offer.provider_id().clone(),
             provider_name: offer.provider_name().to_owned(),
+            by,
             reason,
         }
     }

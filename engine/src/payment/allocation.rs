@@ -1,10 +1,12 @@
 //! The budget at the daemon: set aside at the start, kept alive, released at the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use golem_wire::AllocationId;
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
 use jiff::Timestamp;
+use rand::RngExt;
 use serde_json::{Value, json};
 
 use super::{Payments, PreviousBudget};
@@ -66,7 +68,7 @@ pub(crate) async fn reserve(
         address: account.map(|account| account.address.clone()),
         payment_platform: Some(platform),
         total_amount: config.budget,
-        timeout: Some(timeout(config, now)),
+        timeout: Some(timeout(config, seed, now)),
         make_deposit: false,
         deposit: None,
         extend_timeout: None,
@@ -172,7 +174,7 @@ async fn take_over(
 ) -> Result<Allocation, ApiError> {
     let update = AllocationUpdate {
         total_amount: (last.total_amount != config.budget).then_some(config.budget),
-        timeout: Some(timeout(config, now)),
+        timeout: Some(timeout(config, seed, now)),
         ..AllocationUpdate::default()
     };
     let mut backoff = Backoff::new(seed.fork("take-over"));
@@ -184,9 +186,14 @@ async fn take_over(
         .await
 }
 
-fn timeout(config: &Config, now: Timestamp) -> Timestamp {
+/// When a budget ends that is asked for now. It is its budget's name as well ([`plan::is_budget`]), so
+/// it is up to a second later: engines that ask in one microsecond, each with a seed of its own, do
+/// not take each other's for theirs.
+fn timeout(config: &Config, seed: &Seed, now: Timestamp) -> Timestamp {
+    let name = seed.fork("budget").rng().random_range(0..1_000_000);
+    let time = config.allocation_timeout;
+    let end = deadline::date_after(now, time.saturating_add(Duration::from_micros(name)));
     // Whole microseconds: what other clients of the daemon send, and what it keeps.
-    let end = deadline::date_after(now, config.allocation_timeout);
     Timestamp::from_microsecond(end.as_microsecond()).unwrap_or(end)
 }
 
@@ -234,7 +241,7 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
     loop {
         tokio::time::sleep(half).await;
         let update = AllocationUpdate {
-            timeout: Some(timeout(context.config(), context.now())),
+            timeout: Some(timeout(context.config(), context.seed(), context.now())),
             ..AllocationUpdate::default()
         };
         let id = &payments.allocation.allocation_id;

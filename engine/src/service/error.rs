@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Instance;
+use crate::activity::Activity;
 use crate::script::{ScriptError, TransferError};
 use crate::transport::BoxError;
 
@@ -39,6 +40,35 @@ impl HandlerError {
     /// the cause lies on this computer: a local file that is missing or cannot be written.
     pub fn is_retryable(&self) -> bool {
         self.retry
+    }
+
+    /// The error and its causes in words, with a hint at what may be behind a time limit that was over.
+    pub(crate) fn told(&self, activity: &Activity) -> String {
+        let hint = if self.is_timeout() {
+            activity.hint()
+        } else {
+            ""
+        };
+        format!("{self}{hint}")
+    }
+
+    /// Whether it is, or was caused by, a time limit of the user's own: one of tokio, or of a client of
+    /// something other than the daemon.
+    fn is_timeout(&self) -> bool {
+        let error: &(dyn std::error::Error + 'static) = &*self.source;
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let mut causes = causes.take(MAX_CAUSES);
+        if causes.clone().any(|cause| cause.is::<ScriptError>()) {
+            return false;
+        }
+        // Clients have types of their own for it, and programs often pass on the words only.
+        causes.any(|cause| {
+            let io = cause.downcast_ref::<io::Error>();
+            let words = cause.to_string();
+            io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+                || words.contains("deadline has elapsed")
+                || words.contains("timed out")
+        })
     }
 
     /// The script's error, if it was one.

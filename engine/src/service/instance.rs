@@ -2,6 +2,7 @@
 //! calling handlers, giving back — and telling about it.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,7 +258,7 @@ impl<S: Service> Runner<S> {
                 Handler::Shutdown => service.shutdown(&mut ctx).await,
             }
         };
-        let work = guarded(work, limit);
+        let work = guarded(work, limit, &activity);
         tokio::pin!(work);
         let result = tokio::select! {
             biased;
@@ -367,17 +368,19 @@ struct Failure {
 async fn guarded(
     work: impl Future<Output = Result<(), HandlerError>>,
     limit: Option<Duration>,
+    activity: &Activity,
 ) -> Result<(), Failure> {
     let passing = |reason| Failure {
         reason,
         is_final: false,
     };
-    let work = caught_in(work);
+    let mut work = pin!(caught_in(work));
     let result = match limit {
-        Some(limit) => match tokio::time::timeout(limit, work).await {
+        Some(limit) => match tokio::time::timeout(limit, &mut work).await {
             Ok(result) => result,
             Err(_) => {
-                let reason = format!("the handler did not end within {limit:?}");
+                let hint = activity.hint();
+                let reason = format!("the handler did not end within {limit:?}{hint}");
                 return Err(passing(reason));
             }
         },
@@ -385,7 +388,7 @@ async fn guarded(
     };
     match result {
         Ok(result) => result.map_err(|error| Failure {
-            reason: error.to_string(),
+            reason: error.told(activity),
             is_final: !error.is_retryable(),
         }),
         Err(panic) => Err(passing(format!("the handler panicked: {panic}"))),

@@ -2,6 +2,7 @@
 //! it fails. Owns: their loop and the end of the job.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -224,7 +225,7 @@ where
         let limit = self
             .attempt_timeout
             .map(|limit| (deadline::within(limit), limit));
-        let work = caught_in(async { (self.worker)(ctx, task).await });
+        let mut work = pin!(caught_in(async { (self.worker)(ctx, task).await }));
         let result = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Attempt::GivenUp,
@@ -234,15 +235,16 @@ where
                     ActivityHealth::Alive => String::new(),
                 });
             }
-            result = work => result,
+            result = &mut work => result,
             limit = over(limit) => {
-                return Attempt::Failed(format!("the attempt did not end within {limit:?}"));
+                let hint = activity.hint();
+                return Attempt::Failed(format!("the attempt did not end within {limit:?}{hint}"));
             }
         };
         match result {
             Ok(Ok(result)) => Attempt::Done(result),
-            Ok(Err(error)) if error.is_retryable() => Attempt::Failed(error.to_string()),
-            Ok(Err(error)) => Attempt::Rejected(error.to_string()),
+            Ok(Err(error)) if error.is_retryable() => Attempt::Failed(error.told(activity)),
+            Ok(Err(error)) => Attempt::Rejected(error.told(activity)),
             Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}")),
         }
     }

@@ -1,7 +1,7 @@
-//! Your own program on a simulated network in virtual time: for tests of service and task logic.
+//! Your own program on a simulated network, in virtual time or in real time: for tests of service and
+//! task logic.
 //!
-//! Owns a runtime with a paused clock, a network and an engine that is set up for it. What happens
-//! on them is the program's. Scenario files are the other way to the same stage (`stage`).
+//! Owns a runtime, a network and an engine that is set up for it. What happens on them is the program's. Scenario files are the other way to the same stage (`stage`).
 
 use std::fmt;
 
@@ -14,6 +14,14 @@ use crate::backend::{Backend, EPOCH};
 /// A simulated network for one program, described before it starts.
 ///
 /// The same seed and the same program give the same run, event by event.
+///
+/// # Time
+/// Time is virtual: as soon as everything waits, the clock leaps to the next moment at which something
+/// is due, so an hour of waiting costs nothing. It waits for nothing but the simulation. A handler that
+/// talks to something real (a database, a web service, another process) has to hold the clock while it
+/// does, with [`hold_the_clock`](super::hold_the_clock), or its own time limits are over at once; or the
+/// whole program runs in [`real_time`](Self::real_time). What reads the computer's clock
+/// (`SystemTime`, `std::time::Instant`) sees none of the leaps.
 ///
 /// ```
 /// use golem_scenarios::Offline;
@@ -29,6 +37,7 @@ use crate::backend::{Backend, EPOCH};
 pub struct Offline {
     seed: u64,
     config: Config,
+    real_time: bool,
 }
 
 impl Offline {
@@ -40,7 +49,11 @@ impl Offline {
             default_image: Some(Image::Shell),
             ..network
         };
-        Offline { seed, config }
+        Offline {
+            seed,
+            config,
+            real_time: false,
+        }
     }
 
     /// Other providers.
@@ -61,16 +74,36 @@ impl Offline {
         self
     }
 
-    /// Runs `program` to its end on a thread of its own time: an hour of sleep costs nothing.
+    /// The computer's time instead of virtual time, and a loopback port between the engine and the
+    /// network: for handlers that talk to something real. An hour then takes an hour, payments settle
+    /// within 200 ms, and a run is no longer the same event by event.
+    pub fn real_time(mut self) -> Self {
+        self.real_time = true;
+        self
+    }
+
+    /// Runs `program` to its end on a runtime of its own.
     ///
     /// # Panics
-    /// When the machine has no resources for a runtime, or inside another runtime.
+    /// When the machine has no resources for a runtime or, in real time, for a port; or inside another
+    /// runtime.
     pub fn run<R>(self, program: impl AsyncFnOnce(&OfflineStage) -> R) -> R {
-        let runtime = runtime(Backend::Memory).expect("a runtime of one thread can be made");
+        let backend = if self.real_time {
+            Backend::Http
+        } else {
+            Backend::Memory
+        };
+        let runtime = runtime(backend).expect("a runtime of one thread can be made");
         runtime.block_on(async {
+            let stage = if self.real_time {
+                let stage = Stage::http(self.config).await;
+                stage.expect("a loopback port can be had")
+            } else {
+                Stage::memory(self.config, EPOCH, &Layer::default())
+            };
             let stage = OfflineStage {
                 seed: self.seed,
-                stage: Stage::memory(self.config, EPOCH, &Layer::default()),
+                stage,
             };
             let result = program(&stage).await;
             stage.stage.strike().await;
@@ -87,6 +120,7 @@ pub struct OfflineStage {
 
 impl OfflineStage {
     /// An engine for this network with a budget of 1 GLM; change what you like before you start it.
+    /// Each call is a new engine; several may be at work at once.
     pub fn golem(&self) -> GolemBuilder {
         self.stage.golem(self.seed).budget(Glm::from(1))
     }
@@ -94,7 +128,7 @@ impl OfflineStage {
     /// The network: its journal, its ledger, and what can be done to it.
     pub fn network(&self) -> &MockYagna {
         let network = self.stage.network();
-        network.expect("a stage in memory has a network")
+        network.expect("an offline stage has a network")
     }
 }
 
