@@ -16,6 +16,7 @@ use std::time::Duration;
 use golem_wire::common::Reason;
 use golem_wire::{ActivityId, AgreementId, NodeId};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 pub(crate) use batch::{Batch, BatchError, Patience};
 pub(crate) use unfinished::Unfinished;
@@ -33,7 +34,7 @@ use crate::tasks::{TaskGroup, TaskLost};
 /// agreement, which follows, ends it as well.
 const STRAY_ATTEMPTS: u32 = 3;
 
-/// How long a machine that is known to be lost is given to destroy its activity, once: it hardly
+/// How long a machine that is lost or silent is given to destroy its activity, once: it hardly
 /// answers, and the end of its agreement ends the activity as well.
 const LOST_WAIT: Duration = Duration::from_secs(2);
 
@@ -347,7 +348,10 @@ impl Activity {
     async fn destroy(self: Arc<Self>) {
         /// A provider that is gone answers none of them.
         const ATTEMPTS: u32 = 3;
-        let is_lost = || self.watch.health().is_lost() || self.rental.is_lost();
+        let is_lost = || {
+            let is_silent = self.watch.silent_since().is_some();
+            is_silent || self.watch.health().is_lost() || self.rental.is_lost()
+        };
         self.watch.close();
         self.measure().await;
         // From here on nothing may be asked for: the provider's clock gets the payment's grace.
@@ -362,7 +366,9 @@ impl Activity {
             || async {
                 let wait = if is_lost() { LOST_WAIT } else { wait };
                 match api.destroy(&self.id, wait).await {
-                    Err(error) if is_lost() => Attempt::Break(Err(error)),
+                    Err(error) if is_lost() && !self.context.is_daemon_away().await => {
+                        Attempt::Break(Err(error))
+                    }
                     done => retry::unless_passing(done),
                 }
             },
@@ -370,8 +376,12 @@ impl Activity {
         if let Err(error) = destroying.await {
             // The end of the agreement ends it as well.
             tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");
+            if self.watch.silent_since().is_some() {
+                self.lose("no answer when it was to be given back");
+            }
             return;
         }
+        self.watch.heard();
         self.context.emit(EventKind::ActivityDestroyed {
             job: self.job.clone(),
             agreement_id: self.rental.agreement_id.clone(),
@@ -381,10 +391,11 @@ impl Activity {
 
     /// What it has used by now, as the daemon tells: its bills are held against that.
     async fn measure(&self) {
-        if self.watch.health().is_lost() || self.rental.is_lost() {
+        let is_lost = self.watch.health().is_lost() || self.rental.is_lost();
+        if is_lost || self.watch.silent_since().is_some() {
             return;
         }
-        let at = self.context.now();
+        let (at, asked) = (self.context.now(), Instant::now());
         let asking = self.context.rest().activity();
         let asking = asking.usage(&self.id);
         match tokio::time::timeout(USAGE_WAIT, asking).await {
@@ -397,7 +408,10 @@ impl Activity {
             Ok(Err(error)) => {
                 tracing::debug!(activity = %self.id, %error, "what it used is not known");
             }
-            Err(_) => tracing::debug!(activity = %self.id, "what it used is not told in time"),
+            Err(late) => {
+                tracing::debug!(activity = %self.id, "what it used is not told in time");
+                self.unanswered(asked, &late).await;
+            }
         }
     }
 

@@ -22,7 +22,7 @@ macro_rules! settings {
     };
 }
 
-fn settings() -> [(&'static str, Change); 26] {
+fn settings() -> [(&'static str, Change); 27] {
     settings![
         allocation_timeout,
         poll,
@@ -31,6 +31,7 @@ fn settings() -> [(&'static str, Change); 26] {
         activity.results_poll,
         activity.health_interval,
         activity.silence,
+        activity.short_silence,
         activity.busy_wait,
         market.no_offers_timeout,
         market.answer_timeout,

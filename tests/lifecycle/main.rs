@@ -14,6 +14,7 @@ mod market;
 mod provider;
 mod real_peers;
 mod results;
+mod silence;
 mod stopping;
 mod ticker;
 mod two_engines;

@@ -27,6 +27,9 @@ use crate::retry::{Backoff, Pace};
 /// An exe-unit that is missing on the bus although its state is fine may still come.
 const ENDPOINT_ATTEMPTS: u32 = 4;
 
+/// How long ago a provider may have been heard of that is taken to be there.
+const RECENT: Duration = Duration::from_secs(2);
+
 /// Why a batch gave no results, or no more of them.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum BatchError {
@@ -124,6 +127,9 @@ impl<'a> Batch<'a> {
         loop {
             attempt += 1;
             self.open_for_work()?;
+            self.until_heard().await?;
+            self.open_for_work()?;
+            let asked = Instant::now();
             let error = match api.exec(self.activity.id(), text.clone()).await {
                 Ok(batch) => {
                     self.activity.watch().heard();
@@ -133,8 +139,13 @@ impl<'a> Batch<'a> {
             };
             let fault = ActivityFault::of(&error);
             let certain = fault == ActivityFault::NoEndpoint || error.outcome() != Outcome::Unknown;
-            self.look(fault).await;
+            let answered = self.patience.or_end(self.look(fault)).await?;
             self.lost()?;
+            if fault == ActivityFault::Silent && !answered {
+                self.patience
+                    .or_end(self.activity.unanswered(asked, &error))
+                    .await?;
+            }
             if !certain {
                 // Sending it again might run it twice.
                 return Err(BatchError::OutcomeUnknown {
@@ -207,6 +218,18 @@ impl<'a> Batch<'a> {
             }
         }
         Ok(results.into_iter().skip(seen).collect())
+    }
+
+    /// Waits for the provider: what is sent to one that is out of reach has an unknown outcome, so one
+    /// that was not heard of just now is asked for the state first.
+    async fn until_heard(&self) -> Result<(), BatchError> {
+        let watch = self.activity.watch();
+        if watch.silent_since().is_none() && watch.last_heard().elapsed() < RECENT {
+            return Ok(());
+        }
+        self.activity
+            .answer(self.patience, "is-there", || self.activity.check())
+            .await
     }
 
     /// After a failure that may mean a lost activity: asks for its state. Answers whether its provider

@@ -10,9 +10,6 @@ use crate::api::activity::Polled;
 use crate::api::{ActivityFault, ApiError};
 use crate::retry::Pace;
 
-/// Attempts to learn what an exe-unit is at.
-const ATTEMPTS: u32 = 6;
-
 /// Which batch, and how many results it can have.
 #[derive(Clone, Debug)]
 pub(crate) struct Unfinished {
@@ -21,32 +18,71 @@ pub(crate) struct Unfinished {
 }
 
 impl Activity {
-    /// Waits until the exe-unit is at no command, after a batch of unknown outcome. Answers whether
-    /// it has been started.
+    /// Waits until the exe-unit is at no command, after a batch of unknown outcome. Answers in which
+    /// state it is then.
     ///
     /// # Errors
-    /// [`BatchError`] when the next batch is given up meanwhile, or that is not known.
-    pub(crate) async fn until_idle(&self, patience: &Patience<'_>) -> Result<bool, BatchError> {
-        let context = self.context();
-        let api = context.rest().activity();
+    /// [`BatchError`] when the next batch is given up meanwhile, the activity is lost, or the daemon
+    /// does not tell.
+    pub(crate) async fn until_idle(
+        &self,
+        patience: &Patience<'_>,
+    ) -> Result<ActivityState, BatchError> {
+        let api = self.context().rest().activity();
         let mut backoff = self.backoff("until-idle");
-        let failed = |error: ApiError| BatchError::Api {
-            activity_id: self.id().clone(),
-            source: error.into(),
-        };
         loop {
             // A request that was lost on its way may still arrive in this time.
             patience.or_end(backoff.pause()).await?;
-            let mut retries = self.backoff("is-busy");
-            let asking = context.insist(&mut retries, ATTEMPTS, || api.is_busy(self.id()));
-            if !patience.or_end(asking).await?.map_err(failed)? {
-                break;
+            let asking = self.answer(patience, "is-busy", || api.is_busy(self.id()));
+            if asking.await? {
+                continue;
+            }
+            let asking = self.answer(patience, "is-started", || api.state(self.id()));
+            let (now, next) = asking.await?.state;
+            // What is on its way to a state is at a command.
+            if next.is_none() {
+                return Ok(now);
             }
         }
-        let mut retries = self.backoff("is-started");
-        let asking = context.insist(&mut retries, ATTEMPTS, || api.state(self.id()));
-        let status = patience.or_end(asking).await?.map_err(failed)?;
-        Ok(status.state.0 == ActivityState::Ready)
+    }
+
+    /// Asks a provider, until it answers or is lost: its silence is waited out.
+    ///
+    /// # Errors
+    /// [`BatchError`] when the batch is given up meanwhile, the activity is lost, or the daemon refuses.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(super) async fn answer<T, F>(
+        &self,
+        patience: &Patience<'_>,
+        label: &str,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<T, BatchError>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let mut backoff = self.backoff(label);
+        loop {
+            let asked = Instant::now();
+            let error = match patience.or_end(ask()).await? {
+                Ok(answer) => {
+                    self.watch().heard();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if ActivityFault::of(&error) == ActivityFault::Unknown {
+                self.lose("the daemon knows the activity no more");
+            } else if !error.is_retryable() {
+                return Err(BatchError::Api {
+                    activity_id: self.id().clone(),
+                    source: error.into(),
+                });
+            }
+            patience.or_end(self.unanswered(asked, &error)).await?;
+            patience.or_end(backoff.pause()).await?;
+        }
     }
 }
 

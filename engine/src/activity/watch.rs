@@ -1,7 +1,9 @@
 //! Whether an activity is still there. Owns: the health check and the end of its agreement, brought
 //! together as one [`ActivityHealth`].
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use golem_wire::activity::ActivityState;
 use tokio::sync::watch;
@@ -111,13 +113,46 @@ impl Watch {
         });
     }
 
-    fn last_heard(&self) -> Instant {
+    pub(super) fn last_heard(&self) -> Instant {
         self.hearing.borrow().heard
     }
 
     /// Since when it has been silent, if it is.
     pub(crate) fn silent_since(&self) -> Option<Instant> {
         self.hearing.borrow().silent_since
+    }
+
+    /// Waits until it is silent, and answers since when.
+    pub(crate) async fn silent(&self) -> Instant {
+        let mut hearing = self.hearing.subscribe();
+        let silent = hearing.wait_for(|hearing| hearing.silent_since.is_some());
+        match silent.await.ok().and_then(|hearing| hearing.silent_since) {
+            Some(since) => since,
+            // The sender lives in `self`.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until it has been silent for so long.
+    pub(crate) async fn silent_for(&self, time: Duration) {
+        loop {
+            let since = self.silent().await;
+            tokio::select! {
+                biased;
+                () = self.answered() => {}
+                () = tokio::time::sleep_until(deadline::after(since, time)) => return,
+            }
+        }
+    }
+
+    /// Waits until it is not silent any more.
+    pub(crate) async fn answered(&self) {
+        let mut hearing = self.hearing.subscribe();
+        let answered = hearing.wait_for(|hearing| hearing.silent_since.is_none());
+        if answered.await.is_err() {
+            // The sender lives in `self`.
+            std::future::pending().await
+        }
     }
 
     /// A question of that time has no answer.
@@ -180,7 +215,11 @@ impl Activity {
     }
 
     /// A question of that time had no answer: the activity is lost if that goes on for too long.
-    pub(super) async fn unanswered(&self, asked: Instant, error: &ApiError) -> Unanswered {
+    pub(super) async fn unanswered(
+        &self,
+        asked: Instant,
+        error: &(dyn fmt::Display + Sync),
+    ) -> Unanswered {
         if self.context.is_daemon_away().await {
             // How the provider is cannot be known: its silence begins when the daemon is back.
             self.watch.excuse();

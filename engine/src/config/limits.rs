@@ -18,9 +18,18 @@ pub struct ActivityLimits {
     pub results_poll: Duration,
     /// How often the state of an activity is asked for while nothing else is heard of it.
     pub health_interval: Duration,
-    /// An activity is given up when the daemon heard nothing of it for so long. Time without the
-    /// daemon itself does not count: see [`daemon_away`](crate::Config::daemon_away).
+    /// How long the silence of a provider is waited out, from the first question that it did not answer:
+    /// after that its activity is lost. Connections of providers break for seconds to minutes, and a
+    /// machine that was given up cannot be had back. Time without the daemon itself does not count: see
+    /// [`daemon_away`](crate::Config::daemon_away). An activity that the daemon says has ended, or whose
+    /// agreement ended, is not waited for.
     pub silence: Duration,
+    /// How long silence is waited out where waiting is worth less. Whoever stops waits for no machine
+    /// longer than this. For a task whose machine is silent another one is looked for after this time,
+    /// or after as long as the attempt had lasted by then, if that was longer; whichever is there first,
+    /// the answer or the other machine, gets the task. A service is bound to its machine, and waits for
+    /// it as long as [`silence`](Self::silence) says.
+    pub short_silence: Duration,
     /// How long a script waits for one that was given up before it, but still runs.
     pub busy_wait: Duration,
     /// Most bytes of output that one script may give back.
@@ -38,6 +47,7 @@ impl Default for ActivityLimits {
             results_poll: Duration::from_secs(5),
             health_interval: Duration::from_secs(10),
             silence: Duration::from_secs(120),
+            short_silence: Duration::from_secs(10),
             busy_wait: Duration::from_secs(30),
             max_result_bytes: 16 << 20,
             max_download_bytes: 16 << 20,

@@ -9,7 +9,7 @@ mod step;
 use std::sync::Arc;
 
 use golem_wire::BatchId;
-use golem_wire::activity::ExeScriptCommand;
+use golem_wire::activity::{ActivityState, ExeScriptCommand};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -153,14 +153,29 @@ impl<'a> Execution<'a> {
         &mut self,
         patience: &Patience<'_>,
         session: &mut Session,
-    ) -> Result<(), ScriptError> {
-        let is_started = self.activity.until_idle(patience).await?;
-        if is_started && self.prologue > 0 {
+    ) -> Result<ActivityState, ScriptError> {
+        let state = self.activity.until_idle(patience).await?;
+        if state == ActivityState::Ready && self.prologue > 0 {
             session.started = true;
             self.steps.drain(..self.prologue);
             self.prologue = 0;
         }
-        Ok(())
+        Ok(state)
+    }
+
+    /// Whether the script may be sent again although the provider may have got it: nobody minds, or a
+    /// copy that came later would fail at its first command. That is so for one that begins with
+    /// `deploy`, as long as nothing was deployed.
+    fn may_repeat(&self, state: Option<&ActivityState>) -> bool {
+        let is_upload = |step: &Step| matches!(step.command.0, Kind::Upload { .. });
+        let deploys = matches!(
+            self.steps.first().map(|step| &step.command.0),
+            Some(Kind::Deploy(_))
+        );
+        let undeployed = state.is_none_or(|state| *state == ActivityState::Initialized);
+        self.repeatable
+            || self.steps[self.prologue..].iter().all(is_upload)
+            || (deploys && undeployed)
     }
 
     /// Sends the script and follows its results to the end. `false`, if that is wanted, when the
@@ -253,16 +268,20 @@ impl<'a> Execution<'a> {
                 commands: &commands,
                 max_result_bytes,
             };
-            match batch.send().await {
+            let unknown = match batch.send().await {
                 Ok(id) => return Ok((commands, id)),
                 Err(error @ BatchError::OutcomeUnknown { .. })
-                    if self.repeatable && attempt < MAX_REPEATS =>
+                    if self.may_repeat(None) && attempt < MAX_REPEATS =>
                 {
-                    tracing::info!(activity = %activity.id(), %error, "sending the script again");
+                    error
                 }
                 Err(error) => return Err(error.into()),
+            };
+            let state = self.settle(patience, session).await?;
+            if !self.may_repeat(Some(&state)) {
+                return Err(unknown.into());
             }
-            self.settle(patience, session).await?;
+            tracing::info!(activity = %activity.id(), error = %unknown, "sending the script again");
         }
     }
 

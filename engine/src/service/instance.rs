@@ -348,8 +348,16 @@ fn reason_of(event: &Event) -> Option<String> {
 /// `shutdown`: it is what that handler may be there for.
 async fn trouble(activity: &Activity, handler: Handler) -> Event {
     if handler == Handler::Shutdown {
-        let reason = activity.watch().lost().await;
-        return Event::Lost { reason };
+        let limit = activity.context().config().activity.short_silence;
+        tokio::select! {
+            biased;
+            reason = activity.watch().lost() => return Event::Lost { reason },
+            () = activity.watch().silent_for(limit) => {
+                let reason = format!("no answer for {limit:?} while it was to stop");
+                activity.lose(&reason);
+                return Event::Lost { reason };
+            }
+        }
     }
     match activity.watch().troubled().await {
         ActivityHealth::AgreementEnded { reason } => Event::AgreementEnded { reason },

@@ -51,6 +51,8 @@ pub(super) struct Job<D, R, W> {
 enum Attempt<R> {
     Done(R),
     Failed(String),
+    /// Its machine is silent, and here is another one.
+    Replaced(String, Machine),
     Rejected(String),
     /// The job is over.
     GivenUp,
@@ -72,13 +74,17 @@ where
             .fork(&format!("{}/worker-{number}", self.id));
         let mut backoff = Backoff::new(seed);
         let mut failures = 0;
+        let mut replacement = None;
         while !self.queue.is_empty() && !self.cancel.is_cancelled() {
             let avoid = self.queue.avoided();
-            let rented = tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return,
-                () = self.queue.dry() => return,
-                rented = self.rent(&avoid) => rented,
+            let rented = match replacement.take() {
+                Some(machine) => Ok(machine),
+                None => tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled() => return,
+                    () = self.queue.dry() => return,
+                    rented = self.rent(&avoid) => rented,
+                },
             };
             match rented {
                 Ok(machine) => {
@@ -86,7 +92,7 @@ where
                     let rental = machine.activity().rental();
                     let span = tracing::info_span!("worker", job = %self.id, number,
                         agreement = %rental.agreement_id, provider = rental.provider_name);
-                    self.use_machine(machine).instrument(span).await;
+                    replacement = self.use_machine(machine).instrument(span).await;
                 }
                 Err(RentError::Sign(error)) => return self.no_machine(error.to_string()),
                 Err(RentError::Activity { provider_id, error }) => {
@@ -111,8 +117,8 @@ where
     }
 
     /// Does tasks on a machine until one fails or none is left, and gives it back; the next one may be
-    /// rented meanwhile.
-    async fn use_machine(&self, machine: Machine) {
+    /// rented meanwhile, or is there already, if this one fell silent.
+    async fn use_machine(&self, machine: Machine) -> Option<Machine> {
         let activity = Arc::clone(machine.activity());
         let rental = Arc::clone(activity.rental());
         self.context.emit(EventKind::WorkerStarted {
@@ -120,12 +126,12 @@ where
             agreement_id: rental.agreement_id.clone(),
             provider_name: rental.provider_name.clone(),
         });
-        let mut failure = None;
+        let (mut failure, mut replacement) = (None, None);
         while failure.is_none()
             && !self.cancel.is_cancelled()
             && let Some(entry) = self.queue.pop(&rental.provider_id)
         {
-            failure = self.do_task(&activity, entry).await;
+            failure = self.do_task(&activity, entry, &mut replacement).await;
         }
         self.context.emit(EventKind::WorkerFinished {
             job: self.id.clone(),
@@ -139,10 +145,16 @@ where
             "all tasks are done"
         };
         machine.give_back(reason);
+        replacement
     }
 
     /// Returns what failed if the machine should not be used further.
-    async fn do_task(&self, activity: &Arc<Activity>, entry: Entry<D>) -> Option<String> {
+    async fn do_task(
+        &self,
+        activity: &Arc<Activity>,
+        entry: Entry<D>,
+        replacement: &mut Option<Machine>,
+    ) -> Option<String> {
         let provider = activity.rental();
         let label = format!("{}/{}", self.id, entry.task.index + 1);
         self.emit(activity, &label, |job, agreement_id, activity_id, task| {
@@ -154,7 +166,13 @@ where
             }
         });
         let began = Instant::now();
-        let attempt = self.attempt(activity, entry.task.clone()).await;
+        let attempt = match self.attempt(activity, entry.task.clone()).await {
+            Attempt::Replaced(reason, machine) => {
+                *replacement = Some(machine);
+                Attempt::Failed(reason)
+            }
+            attempt => attempt,
+        };
         self.emit(activity, &label, |job, agreement_id, activity_id, task| {
             EventKind::TaskFinished {
                 job,
@@ -212,7 +230,7 @@ where
                 }
                 Some(reason)
             }
-            Attempt::GivenUp => {
+            Attempt::GivenUp | Attempt::Replaced(..) => {
                 self.queue.put_back(entry);
                 None
             }
@@ -240,12 +258,50 @@ where
                 let hint = activity.hint();
                 return Attempt::Failed(format!("the attempt did not end within {limit:?}{hint}"));
             }
+            replaced = self.replacement(activity) => return replaced,
         };
         match result {
             Ok(Ok(result)) => Attempt::Done(result),
             Ok(Err(error)) if error.is_retryable() => Attempt::Failed(error.told(activity)),
             Ok(Err(error)) => Attempt::Rejected(error.told(activity)),
             Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}")),
+        }
+    }
+
+    /// Another machine, once the one at work has been silent for a while: an attempt that has lasted
+    /// long is worth waiting for longer.
+    async fn replacement(&self, activity: &Activity) -> Attempt<R> {
+        let limits = &self.context.config().activity;
+        let (watch, began) = (activity.watch(), Instant::now());
+        let provider = activity.rental();
+        let mut backoff = Backoff::new(
+            self.context
+                .seed()
+                .fork(&format!("replace/{}", activity.id())),
+        );
+        loop {
+            let since = watch.silent().await;
+            let worth = since.saturating_duration_since(began);
+            let wait = worth.max(limits.short_silence).min(limits.silence);
+            let mut avoid = self.queue.avoided();
+            avoid.push(provider.provider_id.clone());
+            let renting = async {
+                tokio::time::sleep_until(deadline::after(since, wait)).await;
+                loop {
+                    if let Ok(machine) = self.rent(&avoid).await {
+                        break machine;
+                    }
+                    backoff.pause().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = watch.answered() => {}
+                machine = renting => {
+                    let silent = since.elapsed();
+                    return Attempt::Replaced(format!("no answer for {silent:.0?}"), machine);
+                }
+            }
         }
     }
 

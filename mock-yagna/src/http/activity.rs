@@ -24,6 +24,8 @@ use crate::world::{State as Network, Topic, World};
 
 /// How long the daemon waits when it is not told.
 const DEFAULT_TIMEOUT: f64 = 5.0;
+/// How much longer than asked the daemon waits for a node that does not answer.
+const MARGIN: Duration = Duration::from_secs(1);
 /// The longest wait that makes sense to the daemon's connections.
 const LONGEST_TIMEOUT: f64 = 3600.0;
 
@@ -47,7 +49,7 @@ impl From<ActivityError> for ApiError {
             ActivityError::NotApproved { .. }
             | ActivityError::PublicKey(_)
             | ActivityError::BadScript(_) => StatusCode::BAD_REQUEST,
-            ActivityError::Timeout => StatusCode::REQUEST_TIMEOUT,
+            ActivityError::Timeout | ActivityError::Unreachable => StatusCode::REQUEST_TIMEOUT,
             ActivityError::MalformedAgreement { .. }
             | ActivityError::NoActivity(_)
             | ActivityError::NoExeUnit
@@ -98,20 +100,25 @@ fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), Activity
     if state.providers.reaches(&activity.provider) {
         Ok(())
     } else {
-        Err(ActivityError::Timeout)
+        Err(ActivityError::Unreachable)
     }
 }
 
-/// Both sides may look at an activity; to others its agreement does not exist.
+/// Both sides may look at an activity; to others its agreement does not exist. The requestor's daemon
+/// asks the provider's, unless it knows that the activity has ended.
 fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
     let activity = state
         .activities
         .get(id)
         .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
-    if activity.requestor == *caller || activity.provider == *caller {
+    if activity.requestor != *caller && activity.provider != *caller {
+        return Err(ActivityError::NoAgreement(activity.agreement.clone()));
+    }
+    let is_told_locally = activity.provider == *caller || !activity.is_alive();
+    if is_told_locally || state.providers.reaches(&activity.provider) {
         Ok(())
     } else {
-        Err(ActivityError::NoAgreement(activity.agreement.clone()))
+        Err(ActivityError::Unreachable)
     }
 }
 
@@ -157,10 +164,7 @@ async fn create(
             &agreement,
         )
     });
-    let id = match created {
-        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
-        other => other?,
-    };
+    let id = or_silence(&world, created, deadline).await?;
     let topics = [Topic::Activity(id.clone())];
     let up = world.poll_until(&topics, deadline, |state| {
         let activity = state.activities.get(&id)?;
@@ -176,7 +180,8 @@ async fn create(
             _ => Some(Ok(())),
         }
     });
-    up.await.unwrap_or(Err(ActivityError::Timeout))?;
+    let up = up.await.unwrap_or_else(|| Err(in_vain(&world, &id)));
+    or_silence(&world, up, deadline).await?;
     Ok(if is_object {
         Json(CreatedActivity {
             activity_id: id,
@@ -200,10 +205,34 @@ fn public_key(text: &str) -> Result<(), ActivityError> {
     }
 }
 
-/// Silence until `deadline`.
-async fn silence(world: &World, deadline: Timestamp) -> ApiError {
-    let _: Option<()> = world.poll_until(&[], deadline, |_| None).await;
-    ActivityError::Timeout.into()
+/// Waits a silence out, if `asked` met one. The daemon waits a moment longer for a node than it asks it
+/// to wait.
+async fn or_silence<T>(
+    world: &World,
+    asked: Result<T, ActivityError>,
+    deadline: Timestamp,
+) -> Result<T, ApiError> {
+    let until = match &asked {
+        Err(ActivityError::Timeout) => deadline,
+        Err(ActivityError::Unreachable) => deadline + MARGIN,
+        _ => return Ok(asked?),
+    };
+    let _: Option<()> = world.poll_until(&[], until, |_| None).await;
+    Ok(asked?)
+}
+
+/// The end of a request on which nothing came by `deadline`: its provider had nothing to say, or its node
+/// is not there to say it.
+fn in_vain(world: &World, id: &ActivityId) -> ActivityError {
+    let is_reached = world.with(|state| {
+        let activity = state.activities.get(id);
+        activity.is_none_or(|activity| state.providers.reaches(&activity.provider))
+    });
+    if is_reached {
+        ActivityError::Timeout
+    } else {
+        ActivityError::Unreachable
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -242,10 +271,7 @@ async fn destroy(
             .destroy(&mut state.ports, &mut state.providers, &id);
         Ok(())
     });
-    match asked {
-        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
-        other => other?,
-    }
+    or_silence(&world, asked, deadline).await?;
     let topics = [Topic::Activity(id.clone())];
     let down = world.poll_until(&topics, deadline, |state| {
         state
@@ -254,7 +280,8 @@ async fn destroy(
             .is_none_or(|activity| !activity.is_alive())
             .then_some(())
     });
-    down.await.ok_or(ActivityError::Timeout)?;
+    let down = down.await.ok_or_else(|| in_vain(&world, &id));
+    or_silence(&world, down, deadline).await?;
     Ok(Json(()))
 }
 
@@ -262,40 +289,42 @@ async fn state(
     State(world): State<World>,
     Caller(caller): Caller,
     Path(id): Path<ActivityId>,
-    ApiQuery(_): ApiQuery<Wait>,
+    ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<ActivityStatus>, ApiError> {
-    world.with(|state| {
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
-        let activity = state
-            .activities
-            .get(&id)
-            .ok_or(ActivityError::NoActivity(id))?;
-        Ok(Json(activity.status()))
-    })
+        let activity = state.activities.get(&id);
+        let activity = activity.ok_or(ActivityError::NoActivity(id))?;
+        Ok(activity.status())
+    });
+    Ok(Json(or_silence(&world, asked, deadline).await?))
 }
 
 async fn usage(
     State(world): State<World>,
     Caller(caller): Caller,
     Path(id): Path<ActivityId>,
-    ApiQuery(_): ApiQuery<Wait>,
+    ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<ActivityUsage>, ApiError> {
-    world.with(|state| {
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
         let at = state
             .activities
             .get(&id)
             .and_then(|activity| activity.destroyed_at);
         let timestamp = at.unwrap_or(state.ports.now).as_second();
-        Ok(Json(ActivityUsage {
+        Ok(ActivityUsage {
             current_usage: Some(
                 state
                     .activities
                     .usage(state.ports.now, &state.providers, &id),
             ),
             timestamp,
-        }))
-    })
+        })
+    });
+    Ok(Json(or_silence(&world, asked, deadline).await?))
 }
 
 async fn agreement(
@@ -304,7 +333,11 @@ async fn agreement(
     Path(id): Path<ActivityId>,
 ) -> Result<Json<AgreementId>, ApiError> {
     world.with(|state| {
-        seen(state, &caller.node, &id)?;
+        match seen(state, &caller.node, &id) {
+            // The requestor's daemon knows it by itself.
+            Ok(()) | Err(ActivityError::Unreachable) => {}
+            Err(other) => return Err(other.into()),
+        }
         let activity = state
             .activities
             .get(&id)
@@ -318,8 +351,11 @@ async fn command(
     State(world): State<World>,
     Caller(caller): Caller,
     Path(id): Path<ActivityId>,
+    ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<Value>, ApiError> {
-    world.with(|state| own(state, &caller.node, &id))?;
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let asked = world.with(|state| own(state, &caller.node, &id));
+    or_silence(&world, asked, deadline).await?;
     Err(ActivityError::NoExeUnit.into())
 }
 

@@ -63,6 +63,10 @@ pub struct Requestor {
     pub funds: Spanned<Glm>,
     /// When a search without any agreement is given up.
     pub no_offers_timeout: Option<Span>,
+    /// How long the silence of a provider is waited out; absent: as long as the engine's default.
+    pub silence: Option<Span>,
+    /// How long an absence of the daemon is waited out; absent: as long as the engine's default.
+    pub daemon_away: Option<Span>,
     /// The key it shows to the simulated daemon, which knows `rehearsal` only.
     pub app_key: Spanned<String>,
 }
@@ -74,6 +78,8 @@ impl Default for Requestor {
             subnet: unwritten(SUBNET.into()),
             funds: unwritten(Glm::new(Decimal::ONE_THOUSAND)),
             no_offers_timeout: None,
+            silence: None,
+            daemon_away: None,
             app_key: unwritten(APP_KEY.into()),
         }
     }

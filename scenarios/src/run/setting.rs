@@ -133,12 +133,22 @@ impl<'a> Setting<'a> {
                 .app_key(&requestor.app_key.value)
                 .subnet(&requestor.subnet.value);
         }
-        match requestor.no_offers_timeout {
-            Some(timeout) => {
-                builder.configure(move |config| config.market.no_offers_timeout = timeout.0)
+        let (no_offers, silence, away) = (
+            requestor.no_offers_timeout,
+            requestor.silence,
+            requestor.daemon_away,
+        );
+        builder.configure(move |config| {
+            for (setting, wanted) in [
+                (&mut config.market.no_offers_timeout, no_offers),
+                (&mut config.activity.silence, silence),
+                (&mut config.daemon_away, away),
+            ] {
+                if let Some(wanted) = wanted {
+                    *setting = wanted.0;
+                }
             }
-            None => builder,
-        }
+        })
     }
 
     /// Lets accepted invoices be paid, gathers the facts and ends the network.

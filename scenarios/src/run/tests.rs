@@ -229,3 +229,25 @@ fn a_scenario_in_which_a_provider_dies_for_good_can_pass() {
         assert!(!run.report.ok, "{other}: {}", run.summary);
     }
 }
+
+#[test]
+fn a_provider_out_of_reach_for_a_while_is_kept_as_long_as_the_file_says() {
+    let run = |away: u32, requestor: &str| {
+        let text = format!(
+            "name: hiccup\nproviders: [{{name: alice}}]\nrequestor: {{{requestor}}}\n\
+             service: {{name: simple-service, duration: 10m, plot_every: 3m}}\n\
+             timeline:\n  - {{at: 2m, do: go-offline, provider: alice}}\n  \
+             - {{at: {}s, do: go-online, provider: alice}}\n\
+             expect: [agreements: 1, failed_instances: 0]\n",
+            120 + away
+        );
+        run_on(Backend::Memory, &text)
+    };
+    for away in [20, 60] {
+        let run = run(away, "");
+        assert!(run.report.ok, "{away}: {}", run.summary);
+    }
+    assert!(!run(60, "silence: 20s").report.ok);
+    let kept = run(200, "silence: 5m");
+    assert!(kept.report.failed_instances.is_empty(), "{}", kept.summary);
+}

@@ -35,6 +35,9 @@ pub(crate) enum ActivityError {
     /// Nothing happened in time.
     #[error("Timeout")]
     Timeout,
+    /// The provider's node does not answer; the daemon says the same, a little later.
+    #[error("Timeout")]
+    Unreachable,
     /// The exe-unit ended before it was ready.
     #[error("Service error: Activity {0} was abruptly terminated. Reason: Failed, message: {1}")]
     Aborted(ActivityId, String),

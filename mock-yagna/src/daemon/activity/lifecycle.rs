@@ -47,6 +47,9 @@ impl Activities {
             });
         }
         let provider = found.provider.clone();
+        if !providers.reaches(&provider) {
+            return Err(ActivityError::Unreachable);
+        }
         if !providers.answers(&provider) {
             return Err(ActivityError::Timeout);
         }

@@ -14,14 +14,11 @@ use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{DEFAULT_TIMEOUT, Wait, own, silence};
+use super::{DEFAULT_TIMEOUT, Wait, or_silence, own};
 use crate::daemon::activity::{Activity, ActivityError};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
-use crate::world::{Topic, World};
-
-/// How much longer the daemon waits for an exe-unit that is gone.
-const LOST_GRACE: Duration = Duration::from_secs(1);
+use crate::world::{State as Network, Topic, World};
 
 /// Silence after which the event stream sends a ping.
 const PING: Duration = Duration::from_secs(10);
@@ -52,10 +49,7 @@ async fn exec(
             .activities
             .exec(&mut state.ports, &mut state.providers, &id, &body.text)
     });
-    match sent {
-        Err(ActivityError::Timeout) => Err(silence(&world, deadline).await),
-        other => Ok(Json(other?)),
-    }
+    Ok(Json(or_silence(&world, sent, deadline).await?))
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,10 +70,8 @@ async fn results(
         timeout: query.timeout,
     }
     .deadline(&world, 0.0);
-    match world.with(|state| own(state, &caller.node, &id)) {
-        Err(ActivityError::Timeout) => return Err(silence(&world, deadline).await),
-        other => other?,
-    }
+    let asked = world.with(|state| own(state, &caller.node, &id));
+    or_silence(&world, asked, deadline).await?;
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
@@ -109,8 +101,13 @@ async fn results(
             .get(&id)
             .is_some_and(Activity::has_exe_unit)
     });
+    let hears = |state: &Network| {
+        let activity = state.activities.get(&id);
+        !(began && activity.is_some_and(Activity::is_lost))
+            && activity.is_none_or(|it| state.providers.reaches(&it.provider))
+    };
     let arrived = world.poll_until(&topics, deadline, |state| {
-        if began && state.activities.get(&id).is_some_and(Activity::is_lost) {
+        if !hears(state) {
             return None;
         }
         match state.activities.batch_results(&id, &batch, wanted) {
@@ -120,18 +117,15 @@ async fn results(
         }
     });
     let results = match arrived.await {
-        Some(results) => results?,
-        // Its exe-unit was killed meanwhile: the daemon gives up a second later.
-        None if world.with(|state| state.activities.get(&id).is_some_and(Activity::is_lost)) => {
-            return Err(silence(&world, deadline + LOST_GRACE).await);
-        }
-        None if wanted.is_some() => return Err(ActivityError::Timeout.into()),
-        None => {
-            world
-                .with(|state| state.activities.batch_results(&id, &batch, wanted))?
-                .1
-        }
+        Some(results) => results,
+        // Its exe-unit was killed meanwhile, or its node is gone.
+        None if !world.with(|state| hears(state)) => Err(ActivityError::Unreachable),
+        None if wanted.is_some() => Err(ActivityError::Timeout),
+        None => world
+            .with(|state| state.activities.batch_results(&id, &batch, wanted))
+            .map(|(_, results)| results),
     };
+    let results = or_silence(&world, results, deadline).await?;
     Ok(Json(results).into_response())
 }
 

@@ -156,12 +156,55 @@ async fn a_silent_provider_is_a_timeout() {
         let (agents, mut net) = state.agents();
         agents.set_online(&mut net, &provider, false);
     });
+    // The daemon waits a second longer for a node than it asks it to wait.
     let body = json!(agreement).to_string();
     let answer = api.post(&format!("{ACTIVITY}?timeout=2"), &body).await;
     assert_eq!(answer.refusal(), (408, "Timeout".to_owned()));
-    assert_eq!(answer.took, Duration::from_secs(2));
+    assert_eq!(answer.took, Duration::from_secs(3));
     let answer = api.post(ACTIVITY, &body).await;
-    assert_eq!((answer.status, answer.took), (408, Duration::from_secs(5)));
+    assert_eq!((answer.status, answer.took), (408, Duration::from_secs(6)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_node_that_cannot_be_reached_nothing_is_known_but_an_end() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let batch = api.exec(&activity, json!([sh("sleep 3; echo late")])).await;
+    let online = |online| {
+        api.mock.world().with(|state| {
+            let provider = state.providers.by_name["alice"].clone();
+            let (agents, mut net) = state.agents();
+            agents.set_online(&mut net, &provider, online);
+        });
+    };
+    online(false);
+    let path = |part: &str| format!("{ACTIVITY}/{activity}{part}");
+    for (asked, took) in [
+        (api.get(&path("/state")).await, 6),
+        (api.get(&path("/state?timeout=2")).await, 3),
+        (api.get(&path("/usage")).await, 6),
+        (api.get(&path("/command")).await, 6),
+        (api.post(&path("/exec"), r#"{"text": "[]"}"#).await, 6),
+        (api.results(&activity, &batch, "?timeout=3").await, 4),
+        (
+            api.results(&activity, &batch, "?timeout=3&commandIndex=0")
+                .await,
+            4,
+        ),
+        (api.delete(&path("?timeout=1")).await, 2),
+    ] {
+        assert_eq!(asked.refusal(), (408, "Timeout".to_owned()));
+        assert_eq!(asked.took, Duration::from_secs(took));
+    }
+    assert_eq!(api.get(&path("/agreement")).await.status, 200);
+    online(true);
+    let results = api.results(&activity, &batch, "?timeout=1").await.json();
+    assert_eq!(results[0]["stdout"], "late\n");
+    assert_eq!(api.delete(&path("")).await.status, 200);
+    online(false);
+    let state = api.get(&path("/state")).await;
+    assert_eq!(state.json()["state"][0], "Terminated");
+    assert_eq!(state.took, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
