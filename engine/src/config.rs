@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use golem_wire::Glm;
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
-use url::Url;
+
+use crate::address;
 
 pub(crate) use limits::UNUSED_GRACE;
 pub use limits::{ActivityLimits, MarketLimits, PaymentLimits, RecoveryLimits, ShutdownLimits};
@@ -61,7 +62,7 @@ impl fmt::Debug for AppKey {
 #[non_exhaustive]
 pub struct Config {
     /// The daemon. `YAGNA_API_URL`.
-    pub api_url: Url,
+    pub api_url: Uri,
     /// Its APIs that are reached elsewhere.
     pub api_urls: ApiUrls,
     /// The requestor's key. `YAGNA_APPKEY`.
@@ -84,7 +85,7 @@ pub struct Config {
     /// itself when none is accepted for as long as was agreed, which is four minutes.
     pub daemon_away: Duration,
     /// The image registry. `GOLEM_REGISTRY_URL`.
-    pub registry_url: Url,
+    pub registry_url: Uri,
     /// The journal's file. `GOLEM_JOURNAL`; not read with a daemon in this process, which no later
     /// life could meet again.
     pub journal_file: Option<PathBuf>,
@@ -110,11 +111,11 @@ pub struct Config {
 #[non_exhaustive]
 pub struct ApiUrls {
     /// `/market-api/v1`. `YAGNA_MARKET_URL`.
-    pub market: Option<Url>,
+    pub market: Option<Uri>,
     /// `/activity-api/v1`. `YAGNA_ACTIVITY_URL`.
-    pub activity: Option<Url>,
+    pub activity: Option<Uri>,
     /// `/payment-api/v1`. `YAGNA_PAYMENT_URL`.
-    pub payment: Option<Url>,
+    pub payment: Option<Uri>,
 }
 
 /// Daemons wait no longer than a minute.
@@ -240,11 +241,12 @@ impl Overrides {
             payment: of_its_own("YAGNA_PAYMENT_URL")?,
         };
         let registry_url = pick(None, "GOLEM_REGISTRY_URL", DEFAULT_REGISTRY_URL);
-        let registry_url = Url::parse(&registry_url).map_err(|error| ConfigError::BadValue {
-            name: "GOLEM_REGISTRY_URL",
-            value: registry_url.clone(),
-            reason: error.to_string(),
-        })?;
+        let registry_url =
+            address::parse(&registry_url).map_err(|reason| ConfigError::BadValue {
+                name: "GOLEM_REGISTRY_URL",
+                value: registry_url.clone(),
+                reason,
+            })?;
         let subnet = pick(self.subnet, "YAGNA_SUBNET", "public");
         if subnet.contains(['(', ')', '=', '*', '\\']) {
             return Err(ConfigError::BadValue {
@@ -302,36 +304,35 @@ impl Overrides {
     }
 }
 
-fn parse_url(name: &'static str, text: &str) -> Result<Url, ConfigError> {
+fn parse_url(name: &'static str, text: &str) -> Result<Uri, ConfigError> {
     let bad = |reason: String| ConfigError::BadUrl {
         name,
         text: text.to_owned(),
         reason,
     };
-    let text = text.trim();
-    if !text.is_empty() && !text.contains("://") {
+    let given = text.trim();
+    if !given.is_empty() && !given.contains("://") {
         return Err(bad(format!(
-            "it does not begin with `http://`; did you mean `http://{text}`?"
+            "it does not begin with `http://`; did you mean `http://{given}`?"
         )));
     }
-    let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
-    match url.scheme() {
-        "http" => {}
-        "https" => {
+    let url = address::parse(given).map_err(bad)?;
+    match url.scheme_str() {
+        Some("http") => {}
+        Some("https") => {
             return Err(bad(
                 "daemons speak plain http; put a proxy in between for TLS".into(),
             ));
         }
         other => {
             return Err(bad(format!(
-                "daemons speak http, not `{other}`; it begins with `http://`"
+                "daemons speak http, not `{}`; it begins with `http://`",
+                other.unwrap_or_default()
             )));
         }
     }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(bad("it names no host".into()));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+    let named = url.authority().map_or("", |authority| authority.as_str());
+    if named.contains('@') || url.query().is_some() {
         return Err(bad("only host, port and path belong there".into()));
     }
     Ok(url)
@@ -372,7 +373,7 @@ mod tests {
         let journal = config.journal_file.expect("from the environment");
         assert!(journal.ends_with("golem/journal.db"));
         assert_eq!(config.journal_durability, Durability::Power);
-        assert_eq!(config.api_url.as_str(), "http://127.0.0.1:7465/");
+        assert_eq!(config.api_url, "http://127.0.0.1:7465/");
     }
 
     #[test]
@@ -431,7 +432,7 @@ mod tests {
             ]))
             .expect("complete");
         let payment = config.api_urls.payment.expect("from the environment");
-        assert_eq!(payment.as_str(), "http://gateway/payment-api/v1/");
+        assert_eq!(payment, "http://gateway/payment-api/v1/");
         assert_eq!(config.api_urls.market, None);
         assert_eq!(config.api_urls.activity, None);
         let named = Overrides {

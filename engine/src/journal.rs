@@ -45,7 +45,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::NodeId;
-use url::Url;
+use http::Uri;
 
 pub use crate::config::Durability;
 pub(crate) use change::services_at;
@@ -269,7 +269,7 @@ impl Log {
     pub(crate) fn enter(
         &self,
         node: &NodeId,
-        api_url: &Url,
+        api_url: &Uri,
         fresh: impl FnOnce() -> String,
     ) -> Result<String, JournalError> {
         let mut state = self.lock();

@@ -49,6 +49,7 @@
 mod readme {}
 
 mod activity;
+mod address;
 mod agreement_record;
 pub mod api;
 pub mod clock;

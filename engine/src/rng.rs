@@ -1,9 +1,9 @@
 //! Seeded randomness: one independent ChaCha stream per label, so that a new draw in one place does
 //! not shift the draws of all others.
 
+use chacha20::ChaCha8Rng;
 use rand::rngs::SysRng;
 use rand::{Rng, SeedableRng, TryRng};
-use rand_chacha::ChaCha8Rng;
 use sha3::{Digest, Sha3_256};
 
 /// The operating system gives no random bytes.

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
@@ -92,14 +93,19 @@ impl TaskGroup {
 
     /// Runs `future` to its end, whatever happens to the caller; it watches [`token`](Self::token)
     /// by itself.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the spawner that others are told to use"
-    )]
     pub fn spawn<F>(&self, name: &str, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.spawn_boxed(name, Box::pin(future));
+    }
+
+    /// One kind of task for all futures: the runtime's machinery is compiled once.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the spawner that others are told to use"
+    )]
+    fn spawn_boxed(&self, name: &str, future: BoxFuture<'static, ()>) {
         let name = format!("{}/{name}", self.0.name);
         let tickets = self.enter(&name);
         let span = tracing::debug_span!("task", name = %name);

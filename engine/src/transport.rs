@@ -2,6 +2,7 @@
 //! websockets. Owns: nothing of the protocol. Real sockets live in `http`, a daemon in the same
 //! process is any tower service.
 
+#[cfg(feature = "http")]
 mod http_client;
 mod memory;
 
@@ -13,11 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service;
-use url::Url;
 
 /// Any error of the layers below.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,10 +48,33 @@ pub enum TransportError {
 
 trait Wire: Send + Sync {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, TransportError>>;
-    fn connect(&self, url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>>;
+    fn connect(&self, url: &Uri) -> BoxFuture<Result<Box<dyn Io>, TransportError>>;
     /// Whether the daemon is in this process, and dies with it.
     fn is_in_memory(&self) -> bool {
         false
+    }
+}
+
+/// Stands for real sockets in a build that only knows a daemon in the same process.
+#[cfg(not(feature = "http"))]
+struct NoSockets;
+
+#[cfg(not(feature = "http"))]
+impl NoSockets {
+    fn refuse<T>() -> Result<T, TransportError> {
+        let reason = "a daemon behind a socket needs the feature `http` of golem-engine, which this program was built without";
+        Err(TransportError::Unsendable(reason.into()))
+    }
+}
+
+#[cfg(not(feature = "http"))]
+impl Wire for NoSockets {
+    fn call(&self, _: Request<Bytes>) -> BoxFuture<Result<Response<Body>, TransportError>> {
+        Box::pin(async { Self::refuse() })
+    }
+
+    fn connect(&self, _: &Uri) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
+        Box::pin(async { Self::refuse() })
     }
 }
 
@@ -64,9 +87,14 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Real sockets: connections are kept alive, redirects are not followed, proxies not used.
+    /// Real sockets: connections are kept alive, redirects are not followed, proxies not used. Without
+    /// the feature `http` no request can be sent: each says so.
     pub fn http() -> Self {
-        Self::over(http_client::HttpClient::new())
+        #[cfg(feature = "http")]
+        let wire = http_client::HttpClient::new();
+        #[cfg(not(feature = "http"))]
+        let wire = NoSockets;
+        Self::over(wire)
     }
 
     /// A daemon in this process: `service` answers requests, `connect` opens websockets' streams.
@@ -111,7 +139,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`TransportError::Connect`] when nobody listens there.
-    pub async fn connect(&self, url: &Url) -> Result<Box<dyn Io>, TransportError> {
+    pub async fn connect(&self, url: &Uri) -> Result<Box<dyn Io>, TransportError> {
         self.wire.connect(url).await
     }
 }

@@ -12,11 +12,11 @@ mod polls;
 
 use std::sync::Arc;
 
+use chacha20::ChaCha8Rng;
 use http::Method;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 pub use crate::config::{

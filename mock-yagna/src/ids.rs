@@ -1,11 +1,11 @@
 //! Where the daemon's ids come from: one seeded stream, formats as in `yagna-rest.md` section 2.
 
+use chacha20::ChaCha8Rng;
 use golem_wire::{
     ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, InvoiceId, NetworkId,
     NodeId, OfferId, ProposalId,
 };
 use rand::Rng;
-use rand_chacha::ChaCha8Rng;
 
 use crate::rng::Seed;
 

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod ledger;
 mod machine;
 mod metrics;
+#[cfg(feature = "files")]
 pub mod network_file;
 mod ports;
 mod provider;

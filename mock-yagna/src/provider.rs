@@ -11,11 +11,11 @@ mod shared_properties;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
 use golem_wire::NodeId;
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 pub(crate) use offer::{ACCEPT_TIMEOUT, INTERVAL, PAYMENT_TIMEOUT};
 pub(crate) use publication::{Publication, Standing};

@@ -1,8 +1,8 @@
 //! Seeded randomness: one independent ChaCha stream per label, so that a new draw in one place
 //! does not shift the draws of all others.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use sha3::{Digest, Sha3_256};
 
 /// The seed of a simulated network. The same seed and the same requests give the same network.

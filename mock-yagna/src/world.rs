@@ -12,7 +12,7 @@ pub(crate) mod transfer;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -96,11 +96,24 @@ impl World {
 
     /// Enters the state: first performs what is due, then `step`, then checks the laws.
     pub fn with<R>(&self, step: impl FnOnce(&mut State) -> R) -> R {
+        // What is in here is compiled for every caller anew: as little as can be.
+        let (mut state, due) = self.enter();
+        let result = step(&mut state);
+        self.leave(state, due);
+        result
+    }
+
+    /// The state after what is due, and when something is due next.
+    fn enter(&self) -> (MutexGuard<'_, State>, Option<Timestamp>) {
         let now = self.now();
         let mut state = self.shared.state.lock();
         state.run_due(now);
-        let before = state.ports.timeline.next_due();
-        let result = step(&mut state);
+        let due = state.ports.timeline.next_due();
+        (state, due)
+    }
+
+    /// Ends a step before which something was next due at `before`.
+    fn leave(&self, mut state: MutexGuard<'_, State>, before: Option<Timestamp>) {
         state.end_step();
         let after = state.ports.timeline.next_due();
         let jobs = state.activities.take_jobs();
@@ -118,7 +131,6 @@ impl World {
         if after != before {
             self.shared.rescheduled.notify_one();
         }
-        result
     }
 
     /// A long poll: tries `attempt` now, then whenever one of `topics` is woken, until it answers or

@@ -82,6 +82,7 @@ pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+#[cfg(feature = "files")]
 impl Error {
     /// A mistake in this scenario file.
     pub(crate) fn mistake(file: &str, mistake: mock_yagna::network_file::Mistake) -> Error {

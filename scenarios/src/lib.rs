@@ -33,13 +33,15 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | none | [`Offline`], [`hold_the_clock`], [`in_memory`], [`Layer`] |
+//! | none | [`Offline`], [`hold_the_clock`], [`in_memory`], [`Layer`], the [`prelude`] |
 //! | `files` | scenario files, runs, sweeps |
 //! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
+//! | `http` | daemons behind a socket |
 //! | `sqlite` | the engine's journal in a file |
 //! | `cli` (default) | all of these, and the command `rehearse` |
 //!
-//! A crate that wants [`Offline`] for its tests takes `default-features = false`.
+//! A crate that wants [`Offline`] for its tests takes `default-features = false`; [`engine`] and [`mock`] are the crates
+//! below, so that it needs no other dependency.
 
 #![cfg_attr(
     not(feature = "files"),
@@ -64,6 +66,19 @@ mod stage;
 pub mod sweep;
 #[cfg(feature = "files")]
 pub mod workload;
+
+/// What a test of a service or of tasks needs, of all the crates here: `use golem_scenarios::prelude::*;`.
+pub mod prelude {
+    pub use golem_engine::payload::{Payload, vm};
+    pub use golem_engine::service::{HandlerError, Service};
+    pub use golem_engine::{Error, Event, EventKind, Glm, Golem, WorkContext};
+    pub use mock_yagna::{Act, Behaviour, Delay, Effect, Fault, Image, MockYagna, ProviderSpec};
+
+    pub use crate::{Offline, OfflineStage};
+}
+
+pub use golem_engine as engine;
+pub use mock_yagna as mock;
 
 pub use backend::Backend;
 pub use error::Error;

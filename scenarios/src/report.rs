@@ -186,8 +186,8 @@ impl Report {
             Backend::Memory | Backend::Http => {
                 listed(
                     out,
-                    "no law of the ledger was broken",
-                    "broken law",
+                    "the books of the network are right",
+                    "wrong in the books of the network",
                     &self.violations,
                 )?;
                 "nothing is left open"
@@ -412,7 +412,7 @@ mod tests {
           6 statistics, 0 files
 
           ✓ 2 agreements — 2
-          ✓ no law of the ledger was broken
+          ✓ the books of the network are right
           ✗ left open: agreement a2
 
           journal out/journal.jsonl sha256 00ff

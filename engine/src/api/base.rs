@@ -1,6 +1,6 @@
 //! Where requests go: the daemon's address, and those of its APIs that have one of their own.
 
-use url::Url;
+use http::Uri;
 
 use super::Call;
 use crate::config::{ApiUrls, Config};
@@ -8,23 +8,23 @@ use crate::config::{ApiUrls, Config};
 /// The addresses of one daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
-    daemon: Url,
+    daemon: Uri,
     apis: ApiUrls,
 }
 
 impl Base {
     /// The address that the whole daemon is known by.
-    pub(crate) fn daemon(&self) -> &Url {
+    pub(crate) fn daemon(&self) -> &Uri {
         &self.daemon
     }
 
     /// The address that `call` is sent below.
-    pub(super) fn of(&self, call: &Call) -> &Url {
+    pub(super) fn of(&self, call: &Call) -> &Uri {
         self.apart(call).unwrap_or(&self.daemon)
     }
 
     /// Where `call` is sent.
-    pub(super) fn url(&self, call: &Call) -> Url {
+    pub(super) fn url(&self, call: &Call) -> String {
         match self.apart(call) {
             // The address of an API holds its name and version.
             Some(base) => call.url(base, 2),
@@ -32,7 +32,7 @@ impl Base {
         }
     }
 
-    fn apart(&self, call: &Call) -> Option<&Url> {
+    fn apart(&self, call: &Call) -> Option<&Uri> {
         match call.segments.first()?.as_str() {
             "market-api" => self.apis.market.as_ref(),
             "activity-api" => self.apis.activity.as_ref(),
@@ -53,8 +53,8 @@ impl From<&Config> for Base {
 
 /// A daemon with one address.
 #[cfg(test)]
-impl From<Url> for Base {
-    fn from(daemon: Url) -> Self {
+impl From<Uri> for Base {
+    fn from(daemon: Uri) -> Self {
         Base {
             daemon,
             apis: ApiUrls::default(),
@@ -68,21 +68,21 @@ mod tests {
 
     #[test]
     fn an_api_with_an_address_of_its_own_is_called_there_and_the_rest_at_the_daemon() {
-        let url = |text: &str| Url::parse(text).expect("literal");
+        let url = Uri::from_static;
         let mut base = Base::from(url("http://127.0.0.1:7465"));
         base.apis.payment = Some(url("http://gateway:8080/golem/payment-api/v1/"));
         let invoices = Call::get("getInvoices", &["payment-api", "v1", "invoices"]);
         assert_eq!(
-            base.url(&invoices).as_str(),
+            base.url(&invoices),
             "http://gateway:8080/golem/payment-api/v1/invoices"
         );
         let demands = Call::get("getDemands", &["market-api", "v1", "demands"]);
         assert_eq!(
-            base.url(&demands).as_str(),
+            base.url(&demands),
             "http://127.0.0.1:7465/market-api/v1/demands"
         );
         assert_eq!(
-            base.url(&Call::get("me", &["me"])).as_str(),
+            base.url(&Call::get("me", &["me"])),
             "http://127.0.0.1:7465/me"
         );
     }

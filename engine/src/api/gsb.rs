@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use golem_wire::gsb::{BindRequest, Bound, Listen, SUBPROTOCOL};
-use http::StatusCode;
+use http::uri::InvalidUri;
+use http::{StatusCode, Uri};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::upgrade::{Upgrade, UpgradeError};
 use super::{ApiError, ApiErrorKind, Call, Rest};
+use crate::address;
 use crate::journal::Change;
 use crate::transport::Io;
 
@@ -117,10 +119,13 @@ impl GsbApi {
         max_frame: usize,
     ) -> Result<Socket, ApiError> {
         let fail = |kind| ApiError::new("getServiceMessages", path(services_id), kind);
-        let mut url = self.0.base_url().clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(API).push(services_id);
-        }
+        let url =
+            address::below::<_, &str>(self.0.base_url(), &[&API[..], &[services_id]].concat(), &[]);
+        let unsendable = |error: InvalidUri| {
+            let reason = error.to_string();
+            fail(ApiErrorKind::Unsendable { reason })
+        };
+        let url: Uri = url.parse().map_err(unsendable)?;
         let stream = self.0.transport().connect(&url).await.map_err(|source| {
             fail(ApiErrorKind::Unreachable {
                 base: self.0.base_url().to_string(),

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
 use super::base::Base;
 use super::{ApiError, ApiErrorKind, Call, Outcome};
@@ -111,7 +110,7 @@ impl Rest {
     }
 
     /// For websockets: the daemon's URL.
-    pub(crate) fn base_url(&self) -> &Url {
+    pub(crate) fn base_url(&self) -> &Uri {
         self.0.base.daemon()
     }
 
@@ -298,7 +297,7 @@ impl Rest {
     fn request(&self, call: &Call) -> Result<Request<Bytes>, ApiError> {
         let mut request = Request::builder()
             .method(call.method.clone())
-            .uri(self.0.base.url(call).as_str())
+            .uri(self.0.base.url(call))
             .header(header::AUTHORIZATION, self.0.authorization.clone())
             .header(header::ACCEPT, "application/json");
         if call.body.is_some() {
@@ -332,7 +331,7 @@ impl Rest {
 impl fmt::Debug for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rest")
-            .field("base", &self.0.base.daemon().as_str())
+            .field("base", self.0.base.daemon())
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,6 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use url::Url;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -32,7 +31,7 @@ fn limits() -> Limits {
 }
 
 fn rest(transport: Transport, base: &str) -> Rest {
-    let base = Url::parse(base).expect("literal");
+    let base: http::Uri = base.parse().expect("literal");
     let key = AppKey::new("secret-key").expect("literal");
     Rest::new(transport, base, &key, limits())
 }

@@ -7,14 +7,13 @@ use std::pin::pin;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use url::Url;
 
 use super::rest::chain;
 use crate::transport::Io;
@@ -41,7 +40,7 @@ pub(super) enum UpgradeError {
 
 /// What to ask for.
 pub(super) struct Upgrade<'a> {
-    pub(super) url: &'a Url,
+    pub(super) url: &'a Uri,
     pub(super) authorization: HeaderValue,
     pub(super) subprotocol: &'static str,
     /// 16 bytes that differ from handshake to handshake.
@@ -93,11 +92,7 @@ impl Upgrade<'_> {
     }
 
     fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, UpgradeError> {
-        let host = self.url.host_str().unwrap_or_default();
-        let host = match self.url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
+        let host = self.url.authority().map_or("", |host| host.as_str());
         Request::get(self.url.path())
             .header(header::HOST, host)
             .header(header::CONNECTION, "Upgrade")
@@ -154,7 +149,7 @@ mod tests {
     /// Asks a daemon that answers `answer` and then closes the connection.
     async fn ask(answer: &[u8]) -> Result<WebSocketStream<Box<dyn Io>>, UpgradeError> {
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-        let url = Url::parse("http://daemon:7465/a%20b").expect("literal");
+        let url = Uri::from_static("http://daemon:7465/a%20b");
         let upgrade = Upgrade {
             url: &url,
             authorization: HeaderValue::from_static("Bearer secret"),

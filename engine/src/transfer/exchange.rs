@@ -2,11 +2,11 @@
 //! own: the file.
 
 use bytes::Bytes;
+use chacha20::ChaCha8Rng;
 use futures::{SinkExt, StreamExt};
 use golem_wire::NodeId;
 use http::StatusCode;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;

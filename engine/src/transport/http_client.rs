@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use tokio::net::TcpStream;
-use url::Url;
 
 use super::{Body, BoxFuture, Io, TransportError, Wire};
 
 /// A daemon is near; one that does not answer a SYN for so long is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where `http` lives if an address does not say.
+const HTTP_PORT: u16 = 80;
 
 pub(super) struct HttpClient {
     client: Result<reqwest::Client, String>,
@@ -52,11 +54,11 @@ impl Wire for HttpClient {
         })
     }
 
-    fn connect(&self, url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
+    fn connect(&self, url: &Uri) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
         let address = url
-            .host_str()
-            .zip(url.port_or_known_default())
-            .map(|(host, port)| (host.trim_matches(['[', ']']).to_owned(), port))
+            .host()
+            .map(|host| host.trim_matches(['[', ']']).to_owned())
+            .zip(Some(url.port_u16().unwrap_or(HTTP_PORT)))
             .ok_or_else(|| TransportError::Unsendable(format!("no host in {url}").into()));
         Box::pin(async move {
             let connect = TcpStream::connect(address?);

@@ -4,11 +4,10 @@ use std::io;
 
 use bytes::Bytes;
 use futures::TryFutureExt;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
-use url::Url;
 
 use super::{Body, BoxError, BoxFuture, Io, TransportError, Wire};
 
@@ -64,7 +63,7 @@ where
         true
     }
 
-    fn connect(&self, _url: &Url) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
+    fn connect(&self, _url: &Uri) -> BoxFuture<Result<Box<dyn Io>, TransportError>> {
         let stream = (self.connect)().map_err(|error| TransportError::Connect(error.into()));
         Box::pin(async move { stream })
     }

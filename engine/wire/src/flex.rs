@@ -1,14 +1,14 @@
 //! FlexBuffers as plain values: what the frames of the gsb-api websocket are made of.
 //!
 //! Owns: a reader that checks every bound (frames come from outside, and the `flexbuffers` crate's
-//! own reader panics on broken ones), and the conversion to that crate's builder, which stores
-//! integers in their minimal width, as JavaScript's side needs it.
+//! own reader panics on broken ones). Does not own: how they are written (`write`).
 //!
 //! Layout: values before the offsets that point back at them; the last bytes are the root's value,
 //! its packed type (type × 4 + width code) and its width.
 
+mod write;
+
 use bytes::Bytes;
-use flexbuffers::{Blob, Builder, BuilderOptions, MapBuilder, VectorBuilder};
 
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 16;
@@ -100,19 +100,7 @@ impl Flex {
 
     /// Writes a frame.
     pub fn encode(&self) -> Bytes {
-        let mut builder = Builder::new(BuilderOptions::SHARE_KEYS);
-        match self {
-            Flex::Null => builder.build_singleton(()),
-            Flex::Bool(value) => builder.build_singleton(*value),
-            Flex::Int(value) => builder.build_singleton(*value),
-            Flex::UInt(value) => builder.build_singleton(*value),
-            Flex::Float(value) => builder.build_singleton(*value),
-            Flex::Text(value) => builder.build_singleton(value.as_str()),
-            Flex::Blob(value) => builder.build_singleton(Blob(&value[..])),
-            Flex::List(values) => fill_list(builder.start_vector(), values),
-            Flex::Map(members) => fill_map(builder.start_map(), members),
-        }
-        Bytes::from(builder.take_buffer())
+        Bytes::from(write::Writer::default().frame(self))
     }
 
     /// A member of a map.
@@ -159,40 +147,6 @@ impl Flex {
             _ => None,
         }
     }
-}
-
-fn fill_map(mut map: MapBuilder<'_>, members: &[(String, Flex)]) {
-    for (key, value) in members {
-        match value {
-            Flex::Null => map.push(key, ()),
-            Flex::Bool(value) => map.push(key, *value),
-            Flex::Int(value) => map.push(key, *value),
-            Flex::UInt(value) => map.push(key, *value),
-            Flex::Float(value) => map.push(key, *value),
-            Flex::Text(value) => map.push(key, value.as_str()),
-            Flex::Blob(value) => map.push(key, Blob(&value[..])),
-            Flex::List(values) => fill_list(map.start_vector(key), values),
-            Flex::Map(members) => fill_map(map.start_map(key), members),
-        }
-    }
-    map.end_map();
-}
-
-fn fill_list(mut list: VectorBuilder<'_>, values: &[Flex]) {
-    for value in values {
-        match value {
-            Flex::Null => list.push(()),
-            Flex::Bool(value) => list.push(*value),
-            Flex::Int(value) => list.push(*value),
-            Flex::UInt(value) => list.push(*value),
-            Flex::Float(value) => list.push(*value),
-            Flex::Text(value) => list.push(value.as_str()),
-            Flex::Blob(value) => list.push(Blob(&value[..])),
-            Flex::List(values) => fill_list(list.start_vector(), values),
-            Flex::Map(members) => fill_map(list.start_map(), members),
-        }
-    }
-    list.end_vector();
 }
 
 struct Reader<'a> {

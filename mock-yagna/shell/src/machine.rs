@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
 use jiff::Timestamp;
-use rand_chacha::ChaCha8Rng;
 
 use crate::files::Files;
 

@@ -9,9 +9,9 @@ mod programs;
 
 use std::collections::BTreeMap;
 
+use chacha20::ChaCha8Rng;
 use jiff::Timestamp;
 use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
 
 use super::{Exit, Files, Machine, RunCommand, Shell};
 

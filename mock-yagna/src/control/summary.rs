@@ -43,7 +43,7 @@ impl fmt::Display for Summary {
             self.invoiced.normalized(),
         )?;
         for violation in &self.violations {
-            write!(f, "\nbroken law: {violation}")?;
+            write!(f, "\nwrong in the books: {violation}")?;
         }
         for item in &self.open {
             write!(f, "\nleft open: {item}")?;

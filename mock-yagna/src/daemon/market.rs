@@ -14,9 +14,9 @@ mod property;
 mod proposal;
 mod scan;
 
+use chacha20::ChaCha8Rng;
 use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
 use indexmap::{IndexMap, IndexSet};
-use rand_chacha::ChaCha8Rng;
 
 pub(crate) use agreement::Agreement;
 pub(crate) use agreement::AgreementFilter;

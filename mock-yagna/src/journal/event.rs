@@ -266,7 +266,7 @@ pub enum Event {
         /// What was transferred for it.
         amount: Glm,
     },
-    /// A law of the ledger was broken.
+    /// Something is wrong in the books of the network.
     LawBroken {
         /// Which law, and how.
         law: String,

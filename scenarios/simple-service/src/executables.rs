@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use chacha20::ChaCha8Rng;
 use clap::Parser;
 use jiff::Timestamp;
 use rand::{SeedableRng, rngs::SysRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::command::{Control, SimpleService};
 use crate::place::Place;

@@ -1,7 +1,7 @@
 //! The source of data: a stream of random numbers that stands for a sensor.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
 /// The mean of the observed values.
@@ -10,7 +10,7 @@ pub const MU: f64 = 14.0;
 pub const SIGMA: f64 = 3.0;
 
 /// Endless draws from N([`MU`], [`SIGMA`]). The same seed gives the same draws.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Observations {
     rng: ChaCha8Rng,
     normal: Normal<f64>,

@@ -1,9 +1,9 @@
 //! The service inside another program: what a machine with the three executables would do, in a
 //! time that the caller tells with each call. Owns the simulated daemon; has no clock.
 
+use chacha20::ChaCha8Rng;
 use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
-use rand_chacha::ChaCha8Rng;
 
 use crate::{
     Database, Error, Observation, Observations, PlotKind, Service,

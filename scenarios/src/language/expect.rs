@@ -1,7 +1,7 @@
 //! Expectations: what a scenario claims about its run. Whether it came true is judged in
 //! `report::verdict`.
 //!
-//! That nothing is left open (but for `left_open`), that no law of the ledger is broken, that every
+//! That nothing is left open (but for `left_open`), that the books of the network are right, that every
 //! instance ran and every task gave a result is expected of every run and need not be written down.
 
 use std::fmt;

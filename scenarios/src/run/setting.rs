@@ -180,7 +180,7 @@ impl<'a> Setting<'a> {
             let open = summary.open.iter().map(ToString::to_string);
             outcome.open.extend(open);
         }
-        self.observer.stage("stage", "struck", &json!({}));
+        self.observer.stage("stage", "ended", &json!({}));
         let tally = self.journal.finish().map_err(unwritten(self.output))?;
         self.stage.strike().await;
         outcome.engine_events = tally.engine_events;

@@ -12,7 +12,6 @@ use golem_engine::transport::{Body, BoxError, Io, TransportError};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use mock_yagna::fault::Spoiled;
-use url::Url;
 
 use super::crash_switch::{CrashSwitch, Passage};
 
@@ -23,7 +22,7 @@ const PIPE: usize = 64 * 1024;
 pub(super) fn through(
     inner: &Transport,
     switch: &CrashSwitch,
-    url: &Url,
+    url: &http::Uri,
     tasks: &TaskGroup,
 ) -> Transport {
     let (requests, passing) = (inner.clone(), switch.clone());
@@ -113,7 +112,7 @@ async fn send(inner: &Transport, request: Request<Bytes>) -> Result<Response<Bod
 fn connect(
     inner: &Transport,
     switch: &CrashSwitch,
-    url: &Url,
+    url: &http::Uri,
     tasks: &TaskGroup,
 ) -> io::Result<Box<dyn Io>> {
     if switch.is_dead() {

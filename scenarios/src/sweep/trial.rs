@@ -13,7 +13,6 @@ use mock_yagna::Summary;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::crash_journal::CrashJournal;
 use super::crash_switch::{Counts, CrashSwitch};
@@ -203,7 +202,7 @@ impl EngineRun<'_> {
         kept: &MemoryJournal,
         tasks: &TaskGroup,
     ) -> (WorkResult, Option<ShutdownReport>) {
-        let url = Url::parse(MEMORY_URL).expect("a constant");
+        let url = http::Uri::from_static(MEMORY_URL);
         let (observer, switch) = (self.setting.observer.clone(), self.switch.clone());
         let seed = EngineSeed::from_u64(self.trial.seed);
         let engine = self

@@ -33,7 +33,7 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
     }
     let network = &trace.network;
     for violation in &network.violations {
-        claim(false, format!("broken law: {violation}"));
+        claim(false, format!("wrong in the books: {violation}"));
     }
     for item in &network.open {
         claim(false, format!("left open: {item}"));

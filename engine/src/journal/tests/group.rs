@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures::future::join_all;
 use golem_wire::DemandId;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use url::Url;
 
 use super::*;
 use crate::api::{ApiErrorKind, Limits, Rest};
@@ -92,7 +91,7 @@ fn rest(disk: &Disk) -> (Rest, Arc<AtomicUsize>) {
         std::future::ready(Ok::<_, std::convert::Infallible>(response))
     });
     let transport = Transport::in_memory(service, || Err(std::io::ErrorKind::Unsupported.into()));
-    let base = Url::parse("http://daemon").expect("literal");
+    let base = Uri::from_static("http://daemon");
     let key = AppKey::new("key").expect("literal");
     let rest = Rest::new(transport, base, &key, Limits::default());
     (rest.with_log(disk.log()), requests)

@@ -59,7 +59,7 @@ async fn looked_at(first: usize, step_after: usize) -> Observed {
         }
     });
     let transport = Transport::in_memory(service, || Err(std::io::ErrorKind::Unsupported.into()));
-    let base: url::Url = "http://daemon".parse().expect("a URL");
+    let base: http::Uri = "http://daemon".parse().expect("a URL");
     let key = crate::config::AppKey::new("secret").expect("a key");
     let rest = Rest::new(transport, base, &key, crate::api::Limits::default());
     let mut open_state = OpenState::default();

@@ -13,7 +13,6 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::handshake::server;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
-use url::Url;
 
 use super::*;
 use crate::api::{Limits, Rest};
@@ -47,7 +46,7 @@ fn daemon() -> (GsbApi, Calls, mpsc::UnboundedReceiver<DuplexStream>) {
             .map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(Box::new(ours) as Box<dyn Io>)
     };
-    let base = Url::parse("http://daemon").expect("literal");
+    let base = http::Uri::from_static("http://daemon");
     let key = AppKey::new("secret").expect("literal");
     let rest = Rest::new(
         Transport::in_memory(service, connect),

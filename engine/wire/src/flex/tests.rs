@@ -96,7 +96,69 @@ fn a_frame_that_contains_itself_is_too_complex() {
     assert!(Flex::decode(&looped).is_err());
 }
 
+/// Any value, nested a little; members have different keys, in their order.
+fn value() -> impl Strategy<Value = Flex> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..300);
+    let leaf = prop_oneof![
+        Just(Flex::Null),
+        any::<bool>().prop_map(Flex::Bool),
+        prop_oneof![-300_i64..300, any::<i64>()].prop_map(Flex::Int),
+        prop_oneof![0_u64..300, any::<u64>()].prop_map(Flex::UInt),
+        prop_oneof![any::<f32>().prop_map(f64::from), any::<f64>()].prop_map(Flex::Float),
+        ".{0,300}".prop_map(Flex::Text),
+        bytes.prop_map(|bytes| Flex::Blob(bytes.into())),
+    ];
+    let key = "[a-zäß]{0,6}";
+    leaf.prop_recursive(4, 64, 300, move |value| {
+        let members = proptest::collection::btree_map(key, value.clone(), 0..20);
+        prop_oneof![
+            proptest::collection::vec(value, 0..300).prop_map(Flex::List),
+            members.prop_map(|members| Flex::Map(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// Asserts that the published crate reads what we mean.
+fn agrees(ours: &Flex, theirs: &flexbuffers::Reader<&[u8]>) {
+    match ours {
+        Flex::Null => assert!(theirs.flexbuffer_type().is_null()),
+        Flex::Bool(value) => assert_eq!(theirs.get_bool().ok(), Some(*value)),
+        Flex::Int(value) => assert_eq!(theirs.get_i64().ok(), Some(*value)),
+        Flex::UInt(value) => assert_eq!(theirs.get_u64().ok(), Some(*value)),
+        Flex::Float(value) => {
+            let read = theirs.get_f64().ok().map(f64::to_bits);
+            assert!(read == Some(value.to_bits()) || value.is_nan(), "{value}");
+        }
+        Flex::Text(text) => assert_eq!(theirs.get_str().ok(), Some(text.as_str())),
+        Flex::Blob(bytes) => assert_eq!(theirs.get_blob().expect("a blob").0, &bytes[..]),
+        Flex::List(values) => {
+            let read = theirs.get_vector().expect("a vector");
+            assert_eq!(read.len(), values.len());
+            for (index, value) in values.iter().enumerate() {
+                agrees(value, &read.idx(index));
+            }
+        }
+        Flex::Map(members) => {
+            let read = theirs.get_map().expect("a map");
+            assert_eq!(read.len(), members.len());
+            for (key, value) in members {
+                agrees(value, &read.idx(key.as_str()));
+            }
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_published_crate_reads_whatever_we_write(value in value()) {
+        let frame = value.encode();
+        agrees(&value, &flexbuffers::Reader::get_root(&frame[..]).expect("a root"));
+        // Not a number is not equal to itself.
+        if !format!("{value:?}").contains("NaN") {
+            prop_assert_eq!(Flex::decode(&frame), Ok(value));
+        }
+    }
+
     #[test]
     fn no_frame_panics(frame in proptest::collection::vec(any::<u8>(), 0..64)) {
         drop(Flex::decode(&Bytes::from(frame)));

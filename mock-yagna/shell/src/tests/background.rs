@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
 use jiff::Timestamp;
 use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
 
 use crate::{Exit, Files, Machine, RunCommand, Shell};
 

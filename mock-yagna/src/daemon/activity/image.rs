@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use chacha20::ChaCha8Rng;
 use golem_wire::activity::Deploy;
-use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use crate::config::{Config, Image};

@@ -6,6 +6,7 @@ mod daemons;
 mod deployment;
 mod harness;
 mod lifecycle;
+#[cfg(feature = "files")]
 mod networks;
 mod processes;
 mod results;

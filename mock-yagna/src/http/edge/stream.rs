@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
+use chacha20::ChaCha8Rng;
 use futures::{StreamExt, stream};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use super::leave_the_server;
 use crate::fault::NoAnswer;
