@@ -1,6 +1,6 @@
 //! Modules depend in one direction. Test code does not count.
 //!
-//! `cargo test -p workspace-tests --test architecture -- --nocapture direction` prints each package's
+//! `cargo test --workspace --test architecture -- --nocapture direction` prints each package's
 //! modules by level: a module names only those of levels below it. Circles inside a folder are printed.
 
 use std::collections::BTreeSet;

@@ -19,15 +19,19 @@ mod replay;
 mod scenarios;
 mod stage;
 
-use workspace_tests::{SHARED, folder_or_skip};
+use std::process::Command;
+
+use workspace_tests::{SHARED, folder, root};
 
 /// The whole replay once more, under guard: every request and answer is held against the OpenAPI
 /// files, every answer goes through the official model crate.
 #[test]
+#[cfg_attr(
+    no_shared,
+    ignore = "GOLEM_SHARED names no folder with the OpenAPI files"
+)]
 fn the_openapi_files_and_the_official_crate_agree_with_the_mock() {
-    let Some(shared) = folder_or_skip(SHARED) else {
-        return;
-    };
+    let shared = folder(SHARED);
     let guard = guard::Guard::read(&shared.join("contract/specs"));
     replay::play_all(&shared.join("contract/recordings"), |router| {
         guard.layer(router)
@@ -52,4 +56,15 @@ fn the_openapi_files_and_the_official_crate_agree_with_the_mock() {
         "{} breaches of the OpenAPI files are no known errata",
         new.len()
     );
+}
+
+#[test]
+#[cfg_attr(
+    no_shared,
+    ignore = "GOLEM_SHARED names no folder with the recordings as they were made"
+)]
+fn the_recordings_of_this_repository_are_those_of_the_daemon_with_other_ids() {
+    let script = root().join("tests/fidelity/sample.py");
+    let check = Command::new("python3").arg(script).arg("--check").status();
+    assert!(check.expect("python3 is there").success());
 }

@@ -94,7 +94,7 @@ fn exchange(file: &str, line: usize, at: Timestamp, record: &Value) -> Exchange 
         path: text("path"),
         query: query(&record["query"]),
         headers,
-        request: text("request_body"),
+        request: request(&record["request_body"]),
         status: record["status"]
             .as_u64()
             .and_then(|status| u16::try_from(status).ok()),
@@ -104,6 +104,14 @@ fn exchange(file: &str, line: usize, at: Timestamp, record: &Value) -> Exchange 
             (record["elapsed_ms"].as_f64().unwrap_or(0.0) * 1000.0) as i64,
         ),
     }
+}
+
+/// A body as it was sent; where one letter comes very often, the sample tells how often.
+fn request(body: &Value) -> String {
+    let text = |part: &Value| part.as_str().unwrap_or_default().to_owned();
+    let times = body["times"].as_u64().unwrap_or(0);
+    let run = text(&body["letter"]).repeat(usize::try_from(times).unwrap_or(0));
+    text(body) + &text(&body["before"]) + &run + &text(&body["after"])
 }
 
 fn query(query: &Value) -> String {

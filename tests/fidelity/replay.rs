@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::ServiceExt;
-use workspace_tests::{SHARED, folder_or_skip};
+use workspace_tests::recordings;
 
 use crate::compare::{Answer, Difference, compare};
 use crate::deeds::{Cue, by_hand, cues, perform};
@@ -261,10 +261,8 @@ fn paused<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn replay_of_the_recordings() {
-    let Some(shared) = folder_or_skip(SHARED) else {
-        return;
-    };
-    let folder = shared.join("contract/recordings");
+    let (folder, whose) = recordings();
+    println!("judged by {whose}");
     let mut explained = Explained::read();
     let (mut unexplained, mut impossible) = (Vec::new(), Vec::new());
     let mut scores: BTreeMap<String, [usize; 3]> = BTreeMap::new();

@@ -2,15 +2,17 @@
 
 use crate::sdk::{Facts, node};
 
-fn run(program: &str) -> Option<Facts> {
+fn run(program: &str) -> Facts {
     node("golem-js", program)
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_rents_one_machine_and_pays_for_it() {
-    let Some(facts) = run("one-of.js") else {
-        return;
-    };
+    let facts = run("one-of.js");
     facts.expect(&[
         "run: Ok hello from golem-js",
         "failing: Error oops ExeScript command exited with code 5",
@@ -24,10 +26,12 @@ fn golem_js_rents_one_machine_and_pays_for_it() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_shares_a_pool_of_machines() {
-    let Some(facts) = run("many-of.js") else {
-        return;
-    };
+    let facts = run("many-of.js");
     let results: Vec<_> = (1..=9).map(|n| format!("prepared {}", n * n)).collect();
     facts.expect(&[
         &format!("results: {}", results.join(", ")),
@@ -38,10 +42,12 @@ fn golem_js_shares_a_pool_of_machines() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_scans_the_market_without_renting() {
-    let Some(facts) = run("scan.js") else {
-        return;
-    };
+    let facts = run("scan.js");
     let names: Vec<_> = (1..=8).map(|n| format!("provider-{n}")).collect();
     facts.expect(&[
         "offers: 8",
@@ -55,10 +61,12 @@ fn golem_js_scans_the_market_without_renting() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_transfers_files_bytes_and_json_both_ways() {
-    let Some(facts) = run("transfer.js") else {
-        return;
-    };
+    let facts = run("transfer.js");
     facts.expect(&[
         "upload: Ok",
         "size on the machine: 300001",
@@ -72,10 +80,12 @@ fn golem_js_transfers_files_bytes_and_json_both_ways() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn the_task_executor_finishes_eight_tasks_though_one_fails_once() {
-    let Some(facts) = run("task-executor.js") else {
-        return;
-    };
+    let facts = run("task-executor.js");
     let results: Vec<_> = (1..=8).map(|n| format!("prepared {n}0")).collect();
     facts.expect(&[
         &format!("results: {}", results.join(", ")),
@@ -85,10 +95,12 @@ fn the_task_executor_finishes_eight_tasks_though_one_fails_once() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_reaches_services_of_two_machines_through_its_proxy() {
-    let Some(facts) = run("network.js") else {
-        return;
-    };
+    let facts = run("network.js");
     facts.expect(&["addresses: 192.168.7.2 192.168.7.3"]);
     assert_eq!(facts.values("echo: "), ["true", "true"]);
     assert_eq!(facts.values("http: "), ["200", "200"]);
@@ -96,10 +108,12 @@ fn golem_js_reaches_services_of_two_machines_through_its_proxy() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_hires_whom_its_selector_filter_and_prices_allow() {
-    let Some(facts) = run("strategy.js") else {
-        return;
-    };
+    let facts = run("strategy.js");
     facts.expect(&[
         "offers: 8",
         "selected the cheapest of 8: true",
@@ -111,10 +125,12 @@ fn golem_js_hires_whom_its_selector_filter_and_prices_allow() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_pays_on_the_way_from_its_own_allocation() {
-    let Some(facts) = run("payments.js") else {
-        return;
-    };
+    let facts = run("payments.js");
     facts.expect(&[
         "work: worked",
         "meanwhile: Approved",
@@ -133,10 +149,12 @@ fn golem_js_pays_on_the_way_from_its_own_allocation() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_cuts_rentals_commands_and_streams_short() {
-    let Some(facts) = run("cancel.js") else {
-        return;
-    };
+    let facts = run("cancel.js");
     facts.expect(&[
         "rental: The signing of the agreement has been aborted",
         "command: GolemAbortError",
@@ -150,10 +168,12 @@ fn golem_js_cuts_rentals_commands_and_streams_short() {
 }
 
 #[test]
+#[cfg_attr(
+    no_golem_js,
+    ignore = "GOLEM_INTEROP_ENV names no folder with golem-js: tests/interop/setup makes one"
+)]
 fn golem_js_deploys_two_pools_in_a_network_and_moves_files_by_gftp() {
-    let Some(facts) = run("deployment.js") else {
-        return;
-    };
+    let facts = run("deployment.js");
     facts.expect(&[
         "addresses: 3",
         "inside: true",

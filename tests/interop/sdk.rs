@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use workspace_tests::{INTEROP_ENV, StandaloneMock, folder_or_skip, root};
+use workspace_tests::{INTEROP_ENV, StandaloneMock, folder, root};
 
 /// Longer than any program needs on a busy machine.
 const LIMIT_SECONDS: &str = "120";
@@ -57,8 +57,8 @@ impl Facts {
 }
 
 /// Runs a Python program of the SDK that is installed in the folder `sdk`; images are resolved by the mock.
-pub(crate) fn python(sdk: &str, program: &str) -> Option<Facts> {
-    let environments = folder_or_skip(INTEROP_ENV)?;
+pub(crate) fn python(sdk: &str, program: &str) -> Facts {
+    let environments = folder(INTEROP_ENV);
     let mut command = limited(&environments.join(sdk).join("bin/python"), &environments);
     command
         .arg(program)
@@ -68,8 +68,8 @@ pub(crate) fn python(sdk: &str, program: &str) -> Option<Facts> {
 }
 
 /// Runs a Node program of the SDK that is installed in the folder `sdk`.
-pub(crate) fn node(sdk: &str, program: &str) -> Option<Facts> {
-    let environments = folder_or_skip(INTEROP_ENV)?;
+pub(crate) fn node(sdk: &str, program: &str) -> Facts {
+    let environments = folder(INTEROP_ENV);
     let mut command = limited(Path::new("node"), &environments);
     command
         .arg(program)
@@ -97,7 +97,7 @@ fn limited(interpreter: &Path, environments: &Path) -> Command {
     command
 }
 
-fn run(mut command: Command, program: &str) -> Option<Facts> {
+fn run(mut command: Command, program: &str) -> Facts {
     let mock = StandaloneMock::start(&["--providers", "8"]).expect("the mock starts");
     let output = command
         .envs(mock.environment.iter().cloned())
@@ -112,5 +112,5 @@ fn run(mut command: Command, program: &str) -> Option<Facts> {
     );
     let facts = Facts(stdout.lines().map(str::to_owned).collect());
     facts.expect(&["done"]);
-    Some(facts)
+    facts
 }

@@ -2,13 +2,17 @@
 
 use crate::sdk::{Facts, python};
 
-fn run(program: &str) -> Option<Facts> {
+fn run(program: &str) -> Facts {
     python("yapapi", program)
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_runs_a_hello_world_job() {
-    let Some(facts) = run("hello.py") else { return };
+    let facts = run("hello.py");
     facts.expect(&[
         "result: Ada: hello Ada",
         "result: Grace: hello Grace",
@@ -17,25 +21,33 @@ fn yapapi_runs_a_hello_world_job() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_resolves_an_image_by_its_hash_offline() {
-    let Some(facts) = run("ordinary.py") else {
-        return;
-    };
+    let facts = run("ordinary.py");
     facts.expect(&["result: hello"]);
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_runs_a_service_with_two_instances() {
-    let Some(facts) = run("service.py") else {
-        return;
-    };
+    let facts = run("service.py");
     assert_eq!(facts.count("started on "), 2, "{facts:#?}");
     assert_eq!(facts.count("stopped after 2 answers"), 2, "{facts:#?}");
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_finishes_twelve_tasks_though_one_command_fails() {
-    let Some(facts) = run("tasks.py") else { return };
+    let facts = run("tasks.py");
     facts.expect(&[
         "command failed: True",
         "results: [0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100, 121]",
@@ -44,10 +56,12 @@ fn yapapi_finishes_twelve_tasks_though_one_command_fails() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_sees_output_as_it_is_streamed() {
-    let Some(facts) = run("streaming.py") else {
-        return;
-    };
+    let facts = run("streaming.py");
     facts.expect(&[
         "CommandStdOut: one",
         "CommandStdErr: to stderr",
@@ -58,19 +72,23 @@ fn yapapi_sees_output_as_it_is_streamed() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_starts_a_service_again_after_a_failed_start() {
-    let Some(facts) = run("restart.py") else {
-        return;
-    };
+    let facts = run("restart.py");
     facts.expect(&["running: alive", "starts: 2, resets: 1"]);
     facts.expect_paid(2);
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_transfers_files_bytes_and_json_both_ways() {
-    let Some(facts) = run("transfers.py") else {
-        return;
-    };
+    let facts = run("transfers.py");
     facts.expect(&[
         "size on the machine: 300001",
         "file came back: True",
@@ -82,19 +100,23 @@ fn yapapi_transfers_files_bytes_and_json_both_ways() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_rents_from_the_cheapest_provider() {
-    let Some(facts) = run("cheapest.py") else {
-        return;
-    };
+    let facts = run("cheapest.py");
     facts.expect(&["providers: 8, different prices: True", "cheapest won: True"]);
     facts.expect_paid(1);
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_pays_debit_notes_while_the_agreement_lasts() {
-    let Some(facts) = run("midpayments.py") else {
-        return;
-    };
+    let facts = run("midpayments.py");
     facts.expect(&["running meanwhile: True", "amounts grow: True"]);
     let notes = facts.amounts("debit note accepted: ");
     assert!(notes.len() >= 3, "{facts:#?}");
@@ -104,10 +126,12 @@ fn yapapi_pays_debit_notes_while_the_agreement_lasts() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_reaches_services_of_two_machines_through_the_daemon() {
-    let Some(facts) = run("network.py") else {
-        return;
-    };
+    let facts = run("network.py");
     facts.expect(&["addresses: 192.168.7.2 192.168.7.3"]);
     assert_eq!(facts.values("echo: "), ["True", "True"]);
     assert_eq!(facts.values("http: "), ["200", "200"]);
@@ -115,10 +139,12 @@ fn yapapi_reaches_services_of_two_machines_through_the_daemon() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_leaves_nothing_behind_after_ctrl_c() {
-    let Some(facts) = run("interrupt.py") else {
-        return;
-    };
+    let facts = run("interrupt.py");
     facts.expect(&[
         "interrupted",
         "ExecutionInterrupted",
@@ -130,10 +156,12 @@ fn yapapi_leaves_nothing_behind_after_ctrl_c() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_repeats_rejected_results_on_other_machines_with_a_float_as_budget() {
-    let Some(facts) = run("retries.py") else {
-        return;
-    };
+    let facts = run("retries.py");
     facts.expect(&[
         "results: [0, 3, 6, 9, 12, 15]",
         "rejected: 3, accepted: 6",
@@ -144,10 +172,12 @@ fn yapapi_repeats_rejected_results_on_other_machines_with_a_float_as_budget() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_survives_failing_commands_but_not_a_script_that_takes_too_long() {
-    let Some(facts) = run("failures.py") else {
-        return;
-    };
+    let facts = run("failures.py");
     facts.expect(&[
         "timed out",
         "failed: ExeScript command exited with code 3",
@@ -160,10 +190,12 @@ fn yapapi_survives_failing_commands_but_not_a_script_that_takes_too_long() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_serves_machines_through_its_http_and_socket_proxies() {
-    let Some(facts) = run("proxies.py") else {
-        return;
-    };
+    let facts = run("proxies.py");
     facts.expect(&["addresses: 192.168.0.2 192.168.0.3 192.168.0.77"]);
     assert_eq!(facts.values("http: "), ["200", "200", "200", "200", "404"]);
     facts.expect(&["pages: 2", "raw http: 200"]);
@@ -173,10 +205,12 @@ fn yapapi_serves_machines_through_its_http_and_socket_proxies() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_reads_the_pages_of_a_web_server_that_its_script_started() {
-    let Some(facts) = run("website.py") else {
-        return;
-    };
+    let facts = run("website.py");
     assert_eq!(facts.values("http: "), ["200 text/html nginx"; 4]);
     facts.expect(&["pages as written: True, 2"]);
     assert_eq!(facts.values("logged: "), ["GET / HTTP/1.1"; 4]);
@@ -184,19 +218,23 @@ fn yapapi_reads_the_pages_of_a_web_server_that_its_script_started() {
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_hires_by_manifest_and_by_node_descriptor() {
-    let Some(facts) = run("manifest.py") else {
-        return;
-    };
+    let facts = run("manifest.py");
     assert_eq!(facts.values("result: "), ["signed", "partner"]);
     facts.expect_paid(2);
 }
 
 #[test]
+#[cfg_attr(
+    no_yapapi,
+    ignore = "GOLEM_INTEROP_ENV names no folder with yapapi: tests/interop/setup makes one"
+)]
 fn yapapi_rest_goes_from_a_demand_to_its_bills_by_hand() {
-    let Some(facts) = run("lowlevel.py") else {
-        return;
-    };
+    let facts = run("lowlevel.py");
     facts.expect(&[
         r#"polled 1: [True, 'started\n', None, None]"#,
         r#"polled 2: [True, 'out\n', 'beside\n', None]"#,

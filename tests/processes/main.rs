@@ -10,8 +10,8 @@ mod program;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use chacha20::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use workspace_tests::{StandaloneMock, tell, whole};
 
 use program::{Ledger, Program, Signal};

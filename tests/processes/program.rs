@@ -3,14 +3,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use workspace_tests::{StandaloneMock, root};
+use workspace_tests::StandaloneMock;
 
 /// How a program is ended.
 #[derive(Clone, Copy, Debug)]
@@ -28,32 +27,6 @@ pub(super) struct Program {
     said: String,
 }
 
-/// Builds an example of the scenarios and returns its path.
-fn example() -> Result<PathBuf> {
-    // Built once a test binary; tests that start at the same time wait for the first.
-    static EXAMPLE: Mutex<Option<PathBuf>> = Mutex::new(None);
-    let failed = |_| anyhow!("another test failed to build the example");
-    let mut built = EXAMPLE.lock().map_err(failed)?;
-    if let Some(path) = &*built {
-        return Ok(path.clone());
-    }
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--message-format=json"])
-        .args(["--package", "golem-scenarios", "--example", "comes_back"])
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(output.status.success(), "building the example failed");
-    let messages = String::from_utf8(output.stdout)?;
-    let path = messages.lines().find_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        let path = PathBuf::from(message.get("executable")?.as_str()?);
-        (path.file_stem()? == "comes_back").then_some(path)
-    });
-    let path = path.context("cargo names no executable `comes_back`")?;
-    Ok(built.insert(path).clone())
-}
-
 impl Program {
     /// Starts it for so many `seconds` of work; whether it is to `resume` its service by name.
     pub(super) fn start(
@@ -62,7 +35,7 @@ impl Program {
         seconds: u32,
         resume: bool,
     ) -> Result<Self> {
-        let mut process = Command::new(example()?)
+        let mut process = Command::new(workspace_tests::Program::ComesBack.path()?)
             .args(resume.then_some("--resume"))
             .arg(seconds.to_string())
             .envs(mock.environment.iter().cloned())

@@ -1,11 +1,4 @@
-//! What the test families share: where things are, what may be skipped, programs of this workspace.
-//!
-//! Skipping is for laptops: where `CI` is set, a missing prerequisite fails the test instead.
-
-#![expect(
-    clippy::print_stderr,
-    reason = "a skipped test says so where the test runner shows it"
-)]
+//! What the test families share: where things are, how much is tried, programs of this workspace.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-/// The variable that names the folder with the daemon's recordings and the OpenAPI files.
+/// The variable that names the folder with the OpenAPI files and the daemon's recordings as they were made.
 pub const SHARED: &str = "GOLEM_SHARED";
 
 /// The variable that names the folder that `tests/interop/setup` prepared.
@@ -50,51 +43,80 @@ pub fn root() -> PathBuf {
         .into()
 }
 
-/// The folder that `variable` names; `None`, said on standard error, when it names none.
+/// The folder that `variable` names. Tests that need one are ignored without it (`build.rs`), unless in CI.
 ///
 /// # Panics
-/// In CI when the variable is unset or names no folder.
-pub fn folder_or_skip(variable: &str) -> Option<PathBuf> {
+/// When the variable is unset or names no folder.
+pub fn folder(variable: &str) -> PathBuf {
     let folder = std::env::var_os(variable)
         .map(PathBuf::from)
         .filter(|folder| folder.is_dir());
-    if folder.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "{variable} must name a folder in CI"
-        );
-        eprintln!("skipped: {variable} names no folder");
-    }
-    folder
+    folder.unwrap_or_else(|| panic!("{variable} must name a folder"))
 }
 
-/// Builds a program of this workspace and returns its path.
-///
-/// # Errors
-/// When the build fails or makes no such program.
-pub fn program(package: &str, name: &str) -> Result<PathBuf> {
+/// The recordings of the real daemon, and which they are: those of `$GOLEM_SHARED`, or the ones in this
+/// repository, which are the same with other ids.
+pub fn recordings() -> (PathBuf, &'static str) {
+    let shared =
+        std::env::var_os(SHARED).map(|shared| Path::new(&shared).join("contract/recordings"));
+    match shared.filter(|folder| folder.is_dir()) {
+        Some(folder) => (folder, "the recordings of $GOLEM_SHARED"),
+        None => (
+            root().join("tests/fidelity/recordings"),
+            "the recordings of this repository, whose ids were replaced",
+        ),
+    }
+}
+
+/// A program of this workspace.
+#[derive(Clone, Copy, Debug)]
+pub enum Program {
+    /// The mock as a program.
+    Mock,
+    /// The example whose requestor may be killed.
+    ComesBack,
+}
+
+impl Program {
+    /// Builds it and returns its path. It is built with the features that the whole workspace's tests have:
+    /// after `cargo test --workspace` nothing is left to do.
+    ///
+    /// # Errors
+    /// When the build fails or makes no such program.
+    pub fn path(self) -> Result<PathBuf> {
+        // Built once a test binary; tests that start at the same time wait for the first.
+        static BUILT: Mutex<Option<String>> = Mutex::new(None);
+        let mut built = BUILT
+            .lock()
+            .map_err(|_| anyhow!("another test failed to build the programs"))?;
+        let messages = match &*built {
+            Some(messages) => messages,
+            None => built.insert(build()?),
+        };
+        let name = match self {
+            Program::Mock => "mock-yagna",
+            Program::ComesBack => "comes_back",
+        };
+        let marker = "\"executable\":\"";
+        let path = messages
+            .lines()
+            .filter_map(|line| line.split_once(marker)?.1.split('"').next())
+            .find(|path| Path::new(path).file_stem().is_some_and(|stem| stem == name));
+        path.map(PathBuf::from)
+            .with_context(|| format!("cargo names no executable `{name}`"))
+    }
+}
+
+/// Builds all programs in one go, for the features depend on what is built together; cargo's messages.
+fn build() -> Result<String> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--message-format=json",
-            "--package",
-            package,
-            "--bin",
-            name,
-        ])
+        .args(["build", "--quiet", "--message-format=json", "--workspace"])
+        .args(["--bin", "mock-yagna", "--example", "comes_back"])
         .current_dir(root())
         .stderr(Stdio::inherit())
         .output()?;
-    ensure!(output.status.success(), "building {name} failed");
-    let marker = "\"executable\":\"";
-    let text = String::from_utf8(output.stdout)?;
-    let path = text
-        .lines()
-        .filter_map(|line| line.split_once(marker)?.1.split('"').next())
-        .find(|path| Path::new(path).file_stem().is_some_and(|stem| stem == name));
-    path.map(PathBuf::from)
-        .with_context(|| format!("cargo names no executable `{name}`"))
+    ensure!(output.status.success(), "building the programs failed");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The standalone mock on a free port; ended with the value.
@@ -111,17 +133,7 @@ impl StandaloneMock {
     /// # Errors
     /// When it does not build, does not start, or prints no address.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        // Built once a test binary; tests that start at the same time wait for the first.
-        static MOCK: Mutex<Option<PathBuf>> = Mutex::new(None);
-        let mut built = MOCK
-            .lock()
-            .map_err(|_| anyhow!("another test failed to build the mock"))?;
-        let mock = match &*built {
-            Some(mock) => mock.clone(),
-            None => built.insert(program("mock-yagna", "mock-yagna")?).clone(),
-        };
-        drop(built);
-        let mut process = Command::new(mock)
+        let mut process = Command::new(Program::Mock.path()?)
             .args(["--listen", "127.0.0.1:0", "--app-key", "interop"])
             .args(arguments)
             .env("RUST_LOG", "warn")

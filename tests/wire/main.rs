@@ -7,7 +7,7 @@ use golem_wire::{activity, common, identity, market, payment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use workspace_tests::{SHARED, folder_or_skip};
+use workspace_tests::recordings;
 
 /// Parses `body` as `T` and writes it again; `Err` says how the result differs.
 fn round_trip<T: Serialize + DeserializeOwned>(body: &str) -> Result<(), String> {
@@ -142,10 +142,7 @@ fn check_file(file: &Path, failures: &mut Vec<String>) -> usize {
 
 #[test]
 fn every_recorded_answer_survives_a_round_trip_through_the_wire_types() {
-    let Some(shared) = folder_or_skip(SHARED) else {
-        return;
-    };
-    let folder = shared.join("contract/recordings");
+    let (folder, _) = recordings();
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("recordings")
         .map(|entry| entry.expect("entry").path())

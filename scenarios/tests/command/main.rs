@@ -1,5 +1,8 @@
 //! The command `rehearse` as scripts, CI and people meet it: signals, exit codes, and whose files it touches.
 
+#[rustfmt::skip] // as README has it
+mod first_test;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -98,4 +101,11 @@ fn a_run_that_cannot_begin_ends_with_2_and_the_reason() {
             "{arguments:?}: {stdout}{stderr}"
         );
     }
+}
+
+#[test]
+fn the_test_in_readme_is_the_one_that_is_compiled_here() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(folder.join("../README.md")).expect("README");
+    assert!(readme.contains(include_str!("first_test.rs")));
 }
