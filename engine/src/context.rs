@@ -128,6 +128,11 @@ impl Context {
         self.daemon_health.was_away(at)
     }
 
+    /// Tells of each absence of the daemon. Runs until its task is cancelled.
+    pub(crate) async fn tell_of_absences(self: Arc<Self>) {
+        self.daemon_health.tell(&self.rest, &self.emitter).await;
+    }
+
     /// Waits until the daemon is back; `false` when it stays away beyond the limit.
     ///
     /// # Cancel safety

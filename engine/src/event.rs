@@ -140,6 +140,11 @@ events! {
     CallbackPanicked { callback: String, message: String, place: Option<String> },
     /// The daemon did something its protocol forbids; the safe path was taken.
     ProtocolViolation { what: String },
+    /// The daemon has not answered for so long, as `reason` says. Told soon after the beginning of an
+    /// absence, and again at growing intervals while it lasts.
+    DaemonAway { reason: String, seconds: u64 },
+    /// The daemon answers again, after an absence of so long.
+    DaemonBack { seconds: u64 },
     /// The journal was damaged; it is kept at `path`, and a new one was begun.
     JournalSetAside { path: PathBuf, reason: String },
     /// What an earlier run left open is being looked up.

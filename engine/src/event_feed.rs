@@ -85,7 +85,13 @@ impl Follower {
                     self.backoff.keep(pace).await;
                 }
                 Err(error) => {
-                    tracing::warn!(feed = name(self.feed), %error, "events cannot be read; trying again");
+                    let feed = name(self.feed);
+                    if error.is_retryable() {
+                        // A daemon that is away is told of once for all.
+                        tracing::debug!(feed, %error, "events cannot be read; trying again");
+                    } else {
+                        tracing::warn!(feed, %error, "events cannot be read; trying again");
+                    }
                     self.backoff.pause().await;
                 }
             }

@@ -101,6 +101,6 @@ pub use market::{
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};
 pub use shutdown::{ShutdownReport, StageReport};
-pub use summary::{ProviderSummary, Summary, SummaryLogger};
+pub use summary::{Absences, ProviderSummary, Summary, SummaryLogger};
 pub use transport::Transport;
 pub use work_context::WorkContext;

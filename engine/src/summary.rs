@@ -25,6 +25,44 @@ pub struct ProviderSummary {
     pub cost: Glm,
 }
 
+/// How often and how long the daemon was away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Absences {
+    /// Times that it was away.
+    pub times: u64,
+    /// Seconds of all of them together.
+    pub seconds: u64,
+    /// Seconds of the absence that goes on, as far as they were told.
+    #[serde(skip)]
+    current: Option<u64>,
+}
+
+impl Absences {
+    /// Counts an event, if it is about an absence.
+    pub fn count(&mut self, kind: &EventKind) {
+        let (seconds, next) = match *kind {
+            EventKind::DaemonAway { seconds, .. } => (seconds, Some(seconds)),
+            EventKind::DaemonBack { seconds } => (seconds, None),
+            _ => return,
+        };
+        self.times += u64::from(self.current.is_none());
+        self.seconds += seconds.saturating_sub(self.current.unwrap_or_default());
+        self.current = next;
+    }
+}
+
+impl fmt::Display for Absences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times = if self.times == 1 { "time" } else { "times" };
+        write!(
+            f,
+            "the daemon was away {} {times}, {} s in all",
+            self.times, self.seconds
+        )
+    }
+}
+
 /// What happened so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -53,6 +91,8 @@ pub struct Summary {
     pub invoices: u64,
     /// Documents that were not paid.
     pub payments_failed: u64,
+    /// Absences of the daemon.
+    pub daemon_away: Absences,
     /// GLM of accepted invoices.
     pub cost: Glm,
     /// One row per provider, in order of their first agreement.
@@ -105,6 +145,7 @@ impl SummaryLogger {
 impl State {
     fn count(&mut self, kind: &EventKind) {
         let summary = &mut self.summary;
+        summary.daemon_away.count(kind);
         match kind {
             EventKind::ProposalReceived { .. } => summary.offers += 1,
             EventKind::ProposalRejected { by, .. } => {
@@ -190,6 +231,9 @@ impl fmt::Display for Summary {
             self.payments_failed,
             self.cost.normalized()
         )?;
+        if self.daemon_away.times > 0 {
+            write!(f, "\n  {}", self.daemon_away)?;
+        }
         for provider in &self.providers {
             let ProviderSummary {
                 name,

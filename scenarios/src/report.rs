@@ -7,6 +7,7 @@ pub mod verdict;
 use std::fmt::Write;
 use std::time::Duration;
 
+use golem_engine::Absences;
 use golem_wire::Glm;
 use serde::Serialize;
 
@@ -58,6 +59,8 @@ pub struct Report {
     pub steps: Vec<String>,
     /// Faults of the simulated network, and how many requests each hit.
     pub faults: Vec<FaultOutcome>,
+    /// Absences of the daemon.
+    pub daemon_away: Absences,
 }
 
 /// An instance that failed.
@@ -119,6 +122,7 @@ impl Report {
             causes: outcome.causes.clone(),
             steps: outcome.steps.clone(),
             faults: outcome.faults.clone(),
+            daemon_away: outcome.daemon_away,
         }
     }
 
@@ -258,6 +262,9 @@ impl Report {
             }
             more(out, self.causes.len())?;
         }
+        if self.daemon_away.times > 0 {
+            writeln!(out, "\n  {}", self.daemon_away)?;
+        }
         if !self.steps.is_empty() {
             writeln!(out, "\n  timeline")?;
             for step in self.steps.iter().take(LISTED) {
@@ -351,6 +358,7 @@ mod tests {
             "causes",
             "steps",
             "faults",
+            "daemon_away",
         ];
         promised.sort();
         assert_eq!(keys, promised);

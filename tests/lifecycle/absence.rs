@@ -3,8 +3,10 @@
 //! The providers here send no debit notes: ones that do end their agreements by themselves when no
 //! note is accepted within the time that was agreed, and rightly so.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use golem_engine::EventKind;
 use golem_engine::service::ServiceState;
 use mock_yagna::fault::{Effect, Fault};
 use mock_yagna::journal::Event;
@@ -122,4 +124,67 @@ fn a_provider_that_is_silent_while_the_daemon_is_there_is_given_up_as_before() {
         golem.stop().await;
         assert_clean(stage);
     });
+}
+
+#[test]
+fn an_absence_is_told_while_it_lasts_and_when_it_is_over() {
+    let effects = [
+        (Effect::Reset, 5),
+        (Effect::Refuse(503), 5),
+        (Effect::Wedge, 90),
+    ];
+    for (seed, (effect, within)) in (1..).zip(effects) {
+        network(seed, &["alice"]).run(async |stage| {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let noted = Arc::clone(&told);
+            let golem = stage.golem().event_consumer(move |event| {
+                let seconds = match event.kind {
+                    EventKind::DaemonAway { seconds, .. } => (false, seconds),
+                    EventKind::DaemonBack { seconds } => (true, seconds),
+                    _ => return,
+                };
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.push((Instant::now(), seconds));
+            });
+            let golem = golem.start().await.expect("the engine starts");
+            let told = || told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let fault = |count| {
+                let mut fault = Fault::new("*", effect.clone()).expect("a fault");
+                fault.count = count;
+                stage.network().inject(fault).expect("possible")
+            };
+            // One request that fails is no absence.
+            let _once = fault(Some(1));
+            sleep(Duration::from_secs(120)).await;
+            assert_eq!(told(), [], "{effect:?}");
+            let away = fault(None);
+            let began = Instant::now();
+            sleep(TEN_MINUTES).await;
+            let during = told();
+            let first = during.first().expect("told");
+            assert!(!first.1.0, "{effect:?}: {during:?}");
+            let after = first.0 - began;
+            assert!(
+                after <= Duration::from_secs(within),
+                "{effect:?}: {after:?}"
+            );
+            assert!((5..=12).contains(&during.len()), "{effect:?}: {during:?}");
+            let pauses = during.windows(2).map(|two| two[1].0 - two[0].0);
+            let longest = pauses.max().expect("several");
+            assert!(
+                longest <= Duration::from_secs(310),
+                "{effect:?}: {longest:?}"
+            );
+            away.lift();
+            sleep(Duration::from_secs(30)).await;
+            let (at, (is_back, seconds)) = *told().last().expect("told");
+            assert!(is_back && at - began <= TEN_MINUTES + Duration::from_secs(15));
+            let summary = golem.summary();
+            assert_eq!(summary.daemon_away.times, 1);
+            assert_eq!(summary.daemon_away.seconds, seconds);
+            assert!((500..=620).contains(&seconds), "{effect:?}: {seconds}");
+            assert!(summary.to_string().contains("away 1 time"), "{summary}");
+            golem.stop().await;
+        });
+    }
 }

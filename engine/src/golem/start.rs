@@ -177,6 +177,8 @@ fn assemble(
 fn follow(engine: &Engine) {
     let loops = engine.context.loops();
     loops.spawn_until_cancelled("journal", engine.context.log().clone().keep_synced());
+    let absences = Arc::clone(&engine.context).tell_of_absences();
+    loops.spawn_until_cancelled("daemon-health", absences);
     let payments = || Arc::clone(&engine.payments);
     let rentals = Arc::clone(engine.market.rentals());
     loops.spawn_until_cancelled("agreement-events", follow_agreements(rentals));

@@ -14,7 +14,14 @@ pub(crate) async fn follow_agreements(rentals: Arc<Rentals>) {
     let (api, session) = (context.rest().market(), context.app_session());
     let wait = context.config().poll;
     let follower = Follower::new(Feed::Agreements, context.log(), context.seed(), wait);
-    let read = |after, wait| api.agreement_events(session, after, wait);
+    let read = async |after, wait| {
+        let events = api.agreement_events(session, after, wait).await;
+        if events.is_err() {
+            // This feed is read all the time, so it is the first to notice that the daemon is away.
+            context.is_daemon_away().await;
+        }
+        events
+    };
     let take = |event: AgreementEvent, in_flight: InFlight| {
         if let Some(end) = end(&event) {
             rentals.ended(&event.agreement_id, end);

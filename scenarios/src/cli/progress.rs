@@ -31,6 +31,8 @@ struct View {
     due: BTreeMap<ActivityId, Glm>,
     billed: Glm,
     tasks: u64,
+    /// How long the daemon has been away, if it is.
+    away: Option<Duration>,
     lines: usize,
 }
 
@@ -60,6 +62,7 @@ impl Progress {
             due: BTreeMap::new(),
             billed: Glm::ZERO,
             tasks: 0,
+            away: None,
             lines: 0,
         }))
     }
@@ -138,6 +141,17 @@ impl View {
             }
             EventKind::InvoiceAccepted { amount, .. } => self.billed = self.billed + *amount,
             EventKind::TaskAccepted { .. } => self.tasks += 1,
+            EventKind::DaemonAway { reason, seconds } => {
+                let away = Duration::from_secs(*seconds);
+                self.away = Some(away);
+                let text = format!("the daemon has been away for {}: {reason}", Span(away));
+                self.tell(since, &text);
+            }
+            EventKind::DaemonBack { seconds } => {
+                self.away = None;
+                let away = Span(Duration::from_secs(*seconds));
+                self.tell(since, &format!("the daemon is back after {away}"));
+            }
             _ => {}
         }
         match &self.line {
@@ -164,7 +178,10 @@ impl View {
         let states = order
             .iter()
             .filter_map(|state| counts.get(state).map(|count| format!("{count} {state}")));
-        let mut parts: Vec<String> = states.collect();
+        let away = self
+            .away
+            .map(|away| format!("daemon away for {}", Span(away)));
+        let mut parts: Vec<String> = away.into_iter().chain(states).collect();
         if self.tasks > 0 {
             parts.push(format!("{} tasks done", self.tasks));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use golem_engine::Absences;
 use golem_wire::Glm;
 use serde::Serialize;
 
@@ -88,6 +89,8 @@ pub struct Outcome {
     pub error: Option<String>,
     /// What went wrong at providers, the most frequent first.
     pub causes: Vec<Cause>,
+    /// Absences of the daemon, as the engine noticed them.
+    pub daemon_away: Absences,
     /// The faults of the network that were in force at the end.
     pub faults: Vec<FaultOutcome>,
     /// Steps of the timeline that were performed.

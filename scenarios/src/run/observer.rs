@@ -152,6 +152,7 @@ impl Facts {
     fn take(&mut self, event: &EventKind) {
         self.take_cause(event);
         let outcome = &mut self.outcome;
+        outcome.daemon_away.count(event);
         match event {
             EventKind::ServiceStateChanged {
                 service,

@@ -251,3 +251,22 @@ fn a_provider_out_of_reach_for_a_while_is_kept_as_long_as_the_file_says() {
     let kept = run(200, "silence: 5m");
     assert!(kept.report.failed_instances.is_empty(), "{}", kept.summary);
 }
+
+#[test]
+fn a_daemon_that_was_away_is_in_the_summary_and_in_the_report() {
+    let text = "name: away\nproviders: [{name: alice, behaviour: {debit_notes: false}}]\n\
+                service: {name: simple-service, duration: 40m, plot_every: 10m}\n\
+                timeline: [{at: 5m, do: restart-daemon, down: 20m}]\n\
+                expect:\n  - event: {name: DaemonAway, count: {at_least: 5, at_most: 20}}\n  \
+                - event: {name: DaemonBack, count: 1}\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(run.report.ok, "{}", run.summary);
+    assert!(
+        run.summary.contains("the daemon was away 1 time"),
+        "{}",
+        run.summary
+    );
+    assert_eq!(run.report.daemon_away.times, 1);
+    let seconds = run.report.daemon_away.seconds;
+    assert!((1190..=1230).contains(&seconds), "{seconds}");
+}
