@@ -61,7 +61,7 @@ pub use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::clock::Clock;
 use group::Group;
 
-/// Entries after which everything is replaced by a snapshot.
+/// Entries after which everything is replaced by a snapshot, unless more is open.
 const COMPACT_AFTER: usize = 1_000;
 
 /// Where entries are kept. Implementations are synchronous: an entry is as durable as it gets when
@@ -406,7 +406,8 @@ impl Log {
         state.open_state.apply(&entry);
         state.written += 1;
         state.since_snapshot += 1;
-        if state.since_snapshot >= COMPACT_AFTER {
+        // A snapshot costs as much as is open.
+        if state.since_snapshot >= COMPACT_AFTER.max(2 * state.open_state.size()) {
             let open_state = Box::new(state.open_state.clone());
             let record = Record::Snapshot { open_state };
             match self.0.journal.compact(&Entry { at, record }) {

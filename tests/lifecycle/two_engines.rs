@@ -1,22 +1,18 @@
 //! Two engines of one requestor at once, in memory and over HTTP, with one seed or with two: neither
 //! ends, pays or releases what is the other's, whether one stops, crashes or comes back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use golem_engine::journal::{Journal, MemoryJournal};
 use golem_engine::rng::Seed;
 use golem_engine::service::{Cluster, Instance, ServiceState};
 use golem_engine::tasks::TaskGroup;
-use golem_engine::transport::{Body, BoxError};
-use golem_engine::{Golem, GolemBuilder, Recovery, Transport};
+use golem_engine::{Golem, GolemBuilder, Recovery};
 use golem_scenarios::{Offline, OfflineStage};
-use http::Request;
-use http_body_util::BodyExt;
 use mock_yagna::ProviderSpec;
 use tokio::time::{sleep, timeout};
 
+use crate::severable::{Cut, severable};
 use crate::ticker::{Diary, Ticker, assert_clean};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,29 +41,6 @@ fn builders(stage: &OfflineStage, seeds: Seeds) -> (GolemBuilder, GolemBuilder) 
             (first.seed(seed), second.seed(seed))
         }
     }
-}
-
-/// A way to the daemon that leads nowhere once `cut` is set, in either direction, for ever.
-fn severable(stage: &OfflineStage, tasks: &TaskGroup, cut: &Arc<AtomicBool>) -> Transport {
-    let inner = golem_scenarios::in_memory(stage.network(), tasks);
-    let cut = Arc::clone(cut);
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let (inner, cut) = (inner.clone(), Arc::clone(&cut));
-        async move {
-            let (parts, body) = request.into_parts();
-            let body = body.collect().await?.to_bytes();
-            let is_cut = || cut.load(Ordering::Relaxed);
-            let answer = match is_cut() {
-                true => std::future::pending().await,
-                false => inner.call(Request::from_parts(parts, body)).await?,
-            };
-            if is_cut() {
-                std::future::pending::<()>().await;
-            }
-            Ok::<_, BoxError>(answer)
-        }
-    });
-    Transport::in_memory(service, || Err(std::io::ErrorKind::Unsupported.into()))
 }
 
 async fn cluster(golem: &Golem) -> Cluster<Ticker> {
@@ -127,10 +100,10 @@ fn an_engine_that_crashes_and_comes_back_goes_on_with_its_own_only() {
         network().run(async |stage| {
             let (first, second) = builders(stage, seeds);
             let tasks = TaskGroup::new("ways to the daemon");
-            let (journal, cut) = (MemoryJournal::new(), Arc::default());
+            let (journal, cut) = (MemoryJournal::new(), Cut::default());
             let first = first
                 .journal(journal.clone())
-                .transport(severable(stage, &tasks, &cut))
+                .transport(severable(stage, &tasks, &cut, |_| ()))
                 .start();
             // A microsecond is enough: with one seed on two transports nothing else tells them apart.
             let second = async {
@@ -142,7 +115,7 @@ fn an_engine_that_crashes_and_comes_back_goes_on_with_its_own_only() {
             let (one, two) = tokio::join!(cluster(&first), cluster(&second));
             runs(&one).await;
             runs(&two).await;
-            cut.store(true, Ordering::Relaxed);
+            cut.now();
             let kept = MemoryJournal::new();
             for entry in journal.load().expect("entries") {
                 kept.append(&entry).expect("memory");

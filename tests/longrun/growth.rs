@@ -13,8 +13,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SCENARIO: &str = "\
 name: growth
 providers:
-  - {name: fleet, count: 20}
-service: {name: simple-service, instances: 20, duration: 5h}
+  - {name: fleet, count: 8}
+service: {name: simple-service, instances: 8, duration: 5h, stats_every: 1m, plot_every: 4h}
 ";
 
 #[test]

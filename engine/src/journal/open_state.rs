@@ -80,6 +80,16 @@ impl OpenState {
             && self.services.is_empty()
     }
 
+    /// How many things a snapshot has.
+    pub(super) fn size(&self) -> usize {
+        self.unresolved.len()
+            + self.allocations.len()
+            + self.demands.len()
+            + self.agreements.len()
+            + self.services.len()
+            + self.instances.len()
+    }
+
     /// A request is about to be sent.
     pub(super) fn announced(&mut self, op: u64, change: &Change, at: Timestamp) {
         self.stopped = false;

@@ -124,6 +124,37 @@ async fn dirty() -> (MockYagna, Timebase, MemoryJournal) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_doctor_names_a_clock_that_is_hours_off() {
+    let (network, timebase, kept) = dirty().await;
+    for (hours, words) in [
+        (
+            -2,
+            "this computer's clock is 2h behind the daemon's: set it right",
+        ),
+        (
+            26,
+            "this computer's clock is 26h ahead of the daemon's: set it right",
+        ),
+        (0, ""),
+    ] {
+        let tasks = TaskGroup::new("test");
+        let off = jiff::SignedDuration::from_hours(hours);
+        let own = timebase.now().saturating_add(off).expect("a date");
+        let doctor = Doctor::builder()
+            .app_key(KEY)
+            .api_url("http://memory.invalid")
+            .transport(in_memory(&network, &tasks))
+            .clock(Virtual(Timebase::starting_at(own)))
+            .journal(kept.clone())
+            .connect();
+        let doctor = doctor.await.expect("a doctor");
+        let found = doctor.examine().await.expect("findings").to_string();
+        assert_eq!(found.contains("clock"), hours != 0, "{found}");
+        assert!(hours == 0 || found.contains(words), "{found}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn recovery_settles_or_only_names_what_is_open_as_the_policy_says() {
     for policy in [Recovery::Adopt, Recovery::Settle, Recovery::Report] {
         let (network, timebase, kept) = dirty().await;
