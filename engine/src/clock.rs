@@ -123,11 +123,14 @@ impl fmt::Display for ClockDifference {
         } else {
             "ahead of"
         };
-        write!(
-            f,
-            "this computer's clock is {:#} {way} the daemon's",
-            by.abs()
-        )
+        // Answers take their time, so seconds of many minutes tell nothing.
+        let by = match by.abs() {
+            long if long > SignedDuration::from_mins(10) => {
+                long.round(Unit::Minute).unwrap_or(long)
+            }
+            short => short,
+        };
+        write!(f, "this computer's clock is {by:#} {way} the daemon's")
     }
 }
 
