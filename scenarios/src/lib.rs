@@ -36,7 +36,7 @@
 //! | none | [`Offline`], [`hold_the_clock`], [`in_memory`], [`Layer`], the [`prelude`] |
 //! | `files` | scenario files, runs, sweeps |
 //! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
-//! | `http` | daemons behind a socket |
+//! | `http` | daemons behind a socket, [`Offline::real_time`] |
 //! | `sqlite` | the engine's journal in a file |
 //! | `cli` (default) | all of these, and the command `rehearse` |
 //!

@@ -76,7 +76,8 @@ impl Offline {
 
     /// The computer's time instead of virtual time, and a loopback port between the engine and the
     /// network: for handlers that talk to something real. An hour then takes an hour, payments settle
-    /// within 200 ms, and a run is no longer the same event by event.
+    /// within 200 ms, and a run is no longer the same event by event. With the feature `http`.
+    #[cfg(feature = "http")]
     pub fn real_time(mut self) -> Self {
         self.real_time = true;
         self
