@@ -1,6 +1,7 @@
 //! The files of the machine as its programs see them: those of the activity, and those every machine has.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::catalog::{self, ENTRY_POINT, program_of};
 use crate::files::normalise;
@@ -74,6 +75,7 @@ impl Session<'_, '_> {
     /// The content of a file that can be read to its end.
     pub(crate) fn read(&self, path: &str) -> Option<Bytes> {
         let path = self.path(path);
+        self.footprint.borrow_mut().reads(&path);
         self.machine
             .files
             .read(&path)
@@ -110,7 +112,10 @@ impl Session<'_, '_> {
                 MEMORY / 2,
                 MEMORY / 2
             ),
-            "/proc/uptime" => format!("{:.2} 0.00\n", self.elapsed.as_secs_f64()),
+            "/proc/uptime" => {
+                self.remembers();
+                format!("{:.2} 0.00\n", self.elapsed.as_secs_f64())
+            }
             "/proc/version" => format!("Linux version {KERNEL} (simulated)\n"),
             _ => return None,
         };
@@ -142,6 +147,7 @@ impl Session<'_, '_> {
 
     /// Removes what is at an absolute path, with all that it has; `false` if it is not there.
     pub(crate) fn remove_all(&mut self, path: &str) -> bool {
+        self.footprint.get_mut().removes(path);
         let inside = format!("{}/", path.trim_end_matches('/'));
         let own = FILES.iter().copied();
         let own = own.filter(|file| *file == path || file.starts_with(&inside));
@@ -173,6 +179,18 @@ impl Session<'_, '_> {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// When the file at an absolute path was written last.
+    pub(crate) fn modified(&self, path: &str) -> Option<Timestamp> {
+        self.remembers();
+        self.machine.files.modified(path)
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn used(&self) -> usize {
+        self.remembers();
+        self.machine.files.size()
     }
 
     /// Whether an absolute path may be executed.
@@ -255,6 +273,12 @@ impl Session<'_, '_> {
             return Err("Permission denied");
         }
         self.machine.files.set_clock(self.now());
+        let is_new = !self.machine.files.contains(&path);
+        if append {
+            self.footprint.get_mut().appends(&path);
+        } else {
+            self.footprint.get_mut().writes(&path, is_new);
+        }
         let made = if append {
             self.machine.files.append(&path, b"")
         } else {

@@ -27,6 +27,8 @@ pub struct Files {
     /// Files of the image that were removed.
     hidden: BTreeSet<String>,
     size: usize,
+    /// Changes of names and modes so far.
+    changes: u64,
     /// When what is written now is written.
     clock: Timestamp,
 }
@@ -93,6 +95,7 @@ impl Files {
             return Err(FilesError::Full { path });
         }
         self.size = size;
+        self.changes += u64::from(known.is_none());
         self.changed(&path);
         self.files.insert(path, content);
         Ok(())
@@ -125,6 +128,7 @@ impl Files {
     /// Changes the permissions of a file, if it is there.
     pub fn set_mode(&mut self, path: &str, mode: u32) {
         if let Some(found) = self.attributes.get_mut(&normalise(path)) {
+            self.changes += u64::from(found.mode != mode);
             found.mode = mode;
         }
     }
@@ -138,12 +142,17 @@ impl Files {
 
     /// Notes that a file which every image has was removed from this one.
     pub(crate) fn hide(&mut self, path: &str) {
-        self.hidden.insert(normalise(path));
+        self.changes += u64::from(self.hidden.insert(normalise(path)));
     }
 
     /// Whether a file of the image was removed.
     pub(crate) fn is_hidden(&self, path: &str) -> bool {
         self.hidden.contains(path)
+    }
+
+    /// How often names or modes have changed: files made and removed, directories, permissions.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Bytes of all files.
@@ -197,6 +206,7 @@ impl Files {
         let removed = self.files.remove(&path);
         self.size -= removed.as_ref().map_or(0, Bytes::len);
         if removed.is_some() {
+            self.changes += 1;
             self.attributes.remove(&path);
             self.keep_parent(&path);
         }
@@ -214,7 +224,7 @@ impl Files {
     /// Makes a directory with its parents; nothing when there are too many.
     pub fn make_dir(&mut self, path: &str) {
         if self.directories.len() < MOST_ENTRIES {
-            self.directories.insert(normalise(path));
+            self.changes += u64::from(self.directories.insert(normalise(path)));
         }
     }
 
@@ -234,7 +244,9 @@ impl Files {
         let before = self.directories.len();
         self.directories
             .retain(|dir| *dir != path && !dir.starts_with(&inside));
-        let removed = self.remove(&path) || !doomed.is_empty() || self.directories.len() < before;
+        let fewer = before - self.directories.len();
+        self.changes += u64::try_from(doomed.len() + fewer).unwrap_or(u64::MAX);
+        let removed = self.remove(&path) || !doomed.is_empty() || fewer > 0;
         for file in doomed {
             let content = self.files.remove(&file);
             self.size -= content.as_ref().map_or(0, Bytes::len);

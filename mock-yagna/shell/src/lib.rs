@@ -47,6 +47,9 @@ pub struct Shell {
     background: Vec<Process>,
     /// When they were looked at last.
     looked_at: Timestamp,
+    /// Steps of the last look.
+    #[cfg(test)]
+    steps: usize,
 }
 
 impl Shell {
@@ -114,6 +117,10 @@ impl Shell {
         session.background = Background::of(std::mem::take(&mut self.background));
         session.elapsed = passed;
         session.catch_up();
+        #[cfg(test)]
+        {
+            self.steps = session.steps;
+        }
         self.background = session.background.leave(passed);
     }
 }

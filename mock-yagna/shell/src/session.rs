@@ -1,10 +1,12 @@
 //! A shell while it runs a script: its scope, its clock, its limits, and what it reads and writes.
 
+mod footprint;
 mod processes;
 mod scope;
 mod subshell;
 
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use crate::arithmetic::Names;
 use crate::machine::{Machine, Stream};
 use crate::stream::{Device, Handle, OutputBuffer, Shared};
 
+pub(crate) use footprint::Footprint;
 pub(crate) use processes::{Background, Process, Rest, Turn};
 pub(crate) use scope::{Leaving, Limits, Scope, Variable};
 
@@ -72,6 +75,8 @@ pub(crate) struct Session<'a, 'm> {
     pub(crate) background: Background,
     /// Substitutions so far: an assignment has the status of the last one.
     pub(crate) substitutions: usize,
+    /// What the turn of a process in the background has looked at and left.
+    pub(crate) footprint: RefCell<Footprint>,
     /// Something that was written found no room.
     pub(crate) write_failed: bool,
 }
@@ -130,6 +135,7 @@ impl<'a, 'm> Session<'a, 'm> {
             jobs: Vec::new(),
             background: Background::default(),
             substitutions: 0,
+            footprint: RefCell::default(),
             write_failed: false,
         }
     }
@@ -212,12 +218,18 @@ impl<'a, 'm> Session<'a, 'm> {
                 }
             }
             Some(Handle::File(path)) => {
+                self.footprint.get_mut().appends(&path);
                 self.machine.files.set_clock(self.now());
                 self.write_failed |= self.machine.files.append(&path, data).is_err();
             }
             Some(Handle::Null) => {}
             Some(Handle::Full | Handle::Input(_)) | None => self.write_failed = true,
         }
+    }
+
+    /// What comes depends on the time, or on what else runs: rounds of a loop that do this are all run.
+    pub(crate) fn remembers(&self) {
+        self.footprint.borrow_mut().remembers();
     }
 
     /// Writes to standard output.

@@ -10,12 +10,16 @@
 //! the innermost first. What cannot be left in the middle (conditions, pipelines, substitutions,
 //! `timeout`, `xargs`) runs whole.
 //!
+//! Rounds that leave nothing but what the last of them leaves (`while true; do date > f; sleep 5; done &`) are left
+//! out: hours of such a loop cost a few rounds at each look.
+//!
 //! Bounds: [`MOST_PROCESSES`], [`PATIENCE`] steps at one look (who needs more leaves rounds out, in
 //! step with its period), [`LARGEST`] bytes of variables. A loop that lets no time pass is killed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::session::{KILLED, Leaving, Limits, Process, Rest, Session, Turn};
+use crate::session::{Footprint, KILLED, Leaving, Limits, Process, Rest, Session, Turn};
 use crate::stream::Handle;
 use crate::syntax::Statement;
 
@@ -25,6 +29,8 @@ const MOST_PROCESSES: usize = 32;
 const PATIENCE: usize = 20_000;
 /// Most bytes that a process may keep in its variables.
 const LARGEST: usize = 1024 * 1024;
+/// Turns in which rounds that repeat are looked for, when the machine is looked at.
+const PROBES: usize = 64;
 /// The least time there is.
 const TICK: Duration = Duration::from_nanos(1);
 
@@ -35,6 +41,7 @@ impl Session<'_, '_> {
             self.fatal("Cannot fork");
             return;
         }
+        self.remembers();
         let (begin, limits, line) = (self.elapsed, self.limits, self.line);
         let pid = self.background.next_pid;
         self.background.next_pid = pid.saturating_add(1);
@@ -107,6 +114,7 @@ impl Session<'_, '_> {
         for process in &mut self.background.processes {
             process.since = process.at;
         }
+        self.leave_out_rounds(to, patience);
         let mut jumped = false;
         loop {
             if self.steps > patience {
@@ -124,17 +132,105 @@ impl Session<'_, '_> {
                 jumped = true;
                 patience = self.steps + budget;
             }
-            let processes = self.background.processes.iter().enumerate();
-            let due = processes.filter(|(_, process)| is_due(process));
-            let Some((first, _)) = due.min_by_key(|(_, process)| process.at) else {
+            let Some(process) = self.next_due(to) else {
                 break;
             };
-            let process = self.background.processes.remove(first);
             let others = self.background.processes.iter().map(|process| process.at);
             let horizon = others.min().unwrap_or(to).clamp(process.at, to);
             self.go_on(process, Some(horizon), patience);
         }
         self.limits = limits;
+    }
+
+    /// Takes the process whose time comes first, not later than `to`.
+    fn next_due(&mut self, to: Duration) -> Option<Process> {
+        let processes = self.background.processes.iter().enumerate();
+        let due = processes.filter(|(_, process)| process.at <= to);
+        let (first, _) = due.min_by_key(|(_, process)| process.at)?;
+        Some(self.background.processes.remove(first))
+    }
+
+    /// Leaves out the rounds of which nothing would be left: where every process that is due has come back to
+    /// where it stood, and has only written anew what its last round writes anew. The last rounds are left.
+    fn leave_out_rounds(&mut self, to: Duration, patience: usize) {
+        let mut histories: BTreeMap<u32, Vec<(Process, Footprint)>> = BTreeMap::new();
+        for _ in 0..PROBES {
+            let Some(process) = self.next_due(to) else {
+                return;
+            };
+            let (pid, at) = (process.pid, process.at);
+            let history = histories.entry(pid).or_default();
+            if history.is_empty() {
+                history.push((process.clone(), Footprint::default()));
+            }
+            let before = (
+                self.machine.files.changes(),
+                self.machine.rng.get_word_pos(),
+            );
+            self.footprint.take();
+            self.go_on(process, Some(at), patience);
+            let footprint = self.footprint.take();
+            let drawn = self.machine.rng.get_word_pos() != before.1;
+            if footprint.is_seen_later() || drawn {
+                return;
+            }
+            let processes = &self.background.processes;
+            let Some(process) = processes.iter().find(|process| process.pid == pid) else {
+                return;
+            };
+            if footprint.leaves_names(self.machine.files.changes() - before.0) {
+                let history = histories.entry(pid).or_default();
+                history.push((process.clone(), footprint));
+            } else {
+                // What follows may find other names: nothing before it tells of that.
+                histories.clear();
+            }
+            if self.step_over(to, &histories) {
+                return;
+            }
+        }
+    }
+
+    /// Sets the processes that are due near `to` if the rounds of all of them repeat.
+    fn step_over(
+        &mut self,
+        to: Duration,
+        histories: &BTreeMap<u32, Vec<(Process, Footprint)>>,
+    ) -> bool {
+        let due = self
+            .background
+            .processes
+            .iter()
+            .filter(|process| process.at <= to);
+        let rounds = due.map(|process| round_of(histories.get(&process.pid)?));
+        let Some(rounds) = rounds.collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        let reads = |a: &Footprint| rounds.iter().any(|(_, b)| a.reads_of(b));
+        if rounds.iter().any(|(_, footprint)| reads(footprint)) {
+            return false;
+        }
+        let longest = rounds
+            .iter()
+            .map(|(period, _)| *period)
+            .max()
+            .unwrap_or_default();
+        let due = self
+            .background
+            .processes
+            .iter_mut()
+            .filter(|process| process.at <= to);
+        for (process, (period, _)) in due.zip(rounds) {
+            let passed = to.saturating_sub(process.at).saturating_sub(longest);
+            let count = passed
+                .as_nanos()
+                .checked_div(period.as_nanos())
+                .unwrap_or_default();
+            let over = period.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+            process.at += over;
+            process.since += over;
+        }
+        true
     }
 
     /// Lets a process go on up to `horizon`, or to its end.
@@ -218,6 +314,7 @@ impl Session<'_, '_> {
 
     /// Waits for a process; answers its exit code.
     pub(crate) fn wait_for(&mut self, pid: u32) -> i32 {
+        self.remembers();
         let mut processes = self.background.processes.iter();
         if let Some(at) = processes.position(|process| process.pid == pid) {
             let process = self.background.processes.remove(at);
@@ -231,6 +328,7 @@ impl Session<'_, '_> {
 
     /// Whether a process runs now.
     pub(crate) fn runs(&self, pid: u32) -> bool {
+        self.remembers();
         let background = &self.background;
         let ends_later = |(end, _): &(Duration, i32)| *end > self.elapsed;
         background.ended.get(&pid).is_some_and(ends_later)
@@ -242,8 +340,24 @@ impl Session<'_, '_> {
 
     /// Ends a process now.
     pub(crate) fn end_process(&mut self, pid: u32, status: i32) {
+        self.remembers();
         let background = &mut self.background;
         background.processes.retain(|process| process.pid != pid);
         background.ended.insert(pid, (self.elapsed, status));
     }
+}
+
+/// How long a process takes to come back to where it stands, and what it does meanwhile; `None` if it was not
+/// there before.
+fn round_of(history: &[(Process, Footprint)]) -> Option<(Duration, Footprint)> {
+    let ((now, _), before) = history.split_last()?;
+    let begin = before
+        .iter()
+        .rposition(|(earlier, _)| now.is_where(earlier))?;
+    let period = now.at.saturating_sub(history[begin].0.at);
+    let mut whole = Footprint::default();
+    for (_, turn) in &history[begin + 1..] {
+        whole.then(turn);
+    }
+    (!period.is_zero()).then_some((period, whole))
 }

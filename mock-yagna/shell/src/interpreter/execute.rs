@@ -147,7 +147,7 @@ impl Session<'_, '_> {
     }
 
     /// When the command before ended whose reader has just left: at its end, or when it wrote what
-    /// nobody read.
+    /// was never read.
     fn writer_s_end(&self, input: &Shared, end: Duration) -> Duration {
         let input = input.lock();
         match input.chunks.front() {

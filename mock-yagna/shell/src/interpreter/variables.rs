@@ -157,7 +157,7 @@ fn fields_of(line: &[(char, bool)], separators: &str, count: usize) -> Vec<Strin
     while rest.last().is_some_and(blank) {
         rest = &rest[..rest.len() - 1];
     }
-    // A separator at the very end belongs to nobody, if it is the only one.
+    // A separator at the very end ends no field, if it is the only one.
     if let Some((last, before)) = rest.split_last()
         && separates(last)
         && !before.iter().any(separates)

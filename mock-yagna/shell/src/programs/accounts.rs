@@ -1,5 +1,5 @@
 //! Passwords: `passwd` and `chpasswd` of a machine whose only user is root. They read and answer; nothing
-//! is kept, as nobody can log in.
+//! is kept, as there is no login.
 
 use super::{Call, Status};
 

@@ -68,12 +68,7 @@ impl Call<'_, '_, '_> {
             let value = trimmed.parse::<i64>().ok();
             value.ok_or_else(|| format!("Illegal number: {text}"))
         };
-        let modified = |text: &str| {
-            self.session
-                .machine
-                .files
-                .modified(&self.session.path(text))
-        };
+        let modified = |text: &str| self.session.modified(&self.session.path(text));
         Ok(match operator {
             "=" | "==" => a == b,
             "!=" => a != b,

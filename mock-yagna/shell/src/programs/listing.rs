@@ -88,9 +88,8 @@ impl Call<'_, '_, '_> {
     }
 
     fn show(&mut self, options: &Options, mut entries: Vec<(String, String)>, total: bool) {
-        let files = &self.session.machine.files;
         if options.has('t') {
-            entries.sort_by_key(|(_, path)| std::cmp::Reverse(files.modified(path)));
+            entries.sort_by_key(|(_, path)| std::cmp::Reverse(self.session.modified(path)));
         } else if options.has('S') {
             entries.sort_by_key(|(_, path)| std::cmp::Reverse(self.size_of(path)));
         }
@@ -148,7 +147,7 @@ impl Call<'_, '_, '_> {
     fn row(&self, options: &Options, name: String, path: &str) -> Row {
         let is_dir = self.session.is_dir(path);
         let bytes = self.size_of(path);
-        let modified = self.session.machine.files.modified(path);
+        let modified = self.session.modified(path);
         let time = modified
             .unwrap_or(self.session.machine.now)
             .to_zoned_datetime(TimeZone::UTC);

@@ -47,7 +47,7 @@ impl Call<'_, '_, '_> {
         let is_dir = self.session.is_dir(absolute);
         let bytes = self.size_of(absolute);
         let mode = self.mode_of(absolute);
-        let modified = self.session.machine.files.modified(absolute);
+        let modified = self.session.modified(absolute);
         let modified = modified.unwrap_or(self.session.machine.now);
         let (mut text, mut chars) = (String::new(), format.chars());
         while let Some(c) = chars.next() {
@@ -135,7 +135,7 @@ impl Call<'_, '_, '_> {
 
     fn df(&mut self) -> Status {
         let options = self.options("hkmTPa", "", &[("human-readable", 'h')])?;
-        let (all, used) = (CAPACITY, self.session.machine.files.size());
+        let (all, used) = (CAPACITY, self.session.used());
         let percent = (used * 100).div_ceil(all);
         let show = |bytes: usize| {
             if options.has('h') {

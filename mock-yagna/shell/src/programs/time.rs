@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Call, Status};
+use crate::stream::Handle;
 
 impl Call<'_, '_, '_> {
     pub(super) fn time(&mut self) -> Status {
@@ -26,6 +27,7 @@ impl Call<'_, '_, '_> {
                 Ok(0)
             }
             _ => {
+                self.tells_the_time();
                 let now = self.session.now().to_zoned_datetime(TimeZone::UTC);
                 let now = jiff::fmt::strtime::format("%H:%M:%S", &now).unwrap_or_default();
                 self.out(format!(
@@ -33,6 +35,14 @@ impl Call<'_, '_, '_> {
                 ));
                 Ok(0)
             }
+        }
+    }
+
+    /// Who reads the time may do something else at another; a file only holds it.
+    fn tells_the_time(&self) {
+        let output = self.session.scope.fds.get(&1);
+        if !matches!(output, Some(Handle::File(_) | Handle::Null)) {
+            self.session.remembers();
         }
     }
 
@@ -45,6 +55,7 @@ impl Call<'_, '_, '_> {
             ("reference", 'r'),
         ];
         let options = self.options("uRI", "dr", &long)?;
+        self.tells_the_time();
         let mut now = self.session.now();
         if let Some(text) = options.value('d') {
             let seconds = text.strip_prefix('@').and_then(|s| s.parse::<i64>().ok());

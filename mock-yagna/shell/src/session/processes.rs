@@ -53,7 +53,7 @@ pub(crate) struct Process {
 }
 
 /// What a construct has still to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Rest {
     /// The statements from this number on.
     List(List, usize),
@@ -127,6 +127,15 @@ impl Process {
                 _ => {}
             }
         }
+    }
+
+    /// Whether it will do the same as `earlier` did from there on, but for the time.
+    pub(crate) fn is_where(&self, earlier: &Process) -> bool {
+        self.line == earlier.line
+            && self.status == earlier.status
+            && self.jobs == earlier.jobs
+            && self.rests == earlier.rests
+            && self.scope == earlier.scope
     }
 
     /// Bytes of its variables.

@@ -7,7 +7,7 @@ use crate::stream::Handle;
 use crate::syntax::Command;
 
 /// A variable.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Variable {
     pub(crate) value: String,
     pub(crate) exported: bool,
@@ -15,7 +15,7 @@ pub(crate) struct Variable {
 }
 
 /// What a subshell has for itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Scope {
     pub(crate) variables: BTreeMap<String, Variable>,
     pub(crate) functions: BTreeMap<String, Arc<Command>>,

@@ -35,7 +35,7 @@ fn judge() -> bool {
     let gnu = gnu.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU"));
     if !(dash && gnu) {
         eprintln!(
-            "SKIPPED: /bin/sh is not dash, or the programs are not GNU's: nobody to compare with"
+            "SKIPPED: /bin/sh is not dash, or the programs are not GNU's: nothing to compare with"
         );
     }
     dash && gnu

@@ -9,7 +9,7 @@ use rand::SeedableRng as _;
 
 use crate::{Exit, Files, Machine, RunCommand, Shell};
 
-/// A machine that lives longer than a command.
+/// A machine that is kept from one command to the next.
 struct Kept {
     shell: Shell,
     files: Files,
@@ -169,7 +169,7 @@ fn processes_in_the_background_are_counted() {
 }
 
 #[test]
-fn hours_that_nobody_looked_at_cost_no_more_than_what_is_kept_of_them() {
+fn hours_without_a_look_cost_no_more_than_what_is_kept_of_them() {
     let mut machine = Kept::new();
     machine.run("while :; do date +%T > f; date +%T >> log; sleep 0.1; done &");
     machine.pass(30 * 24 * 3600);
@@ -180,8 +180,59 @@ fn hours_that_nobody_looked_at_cost_no_more_than_what_is_kept_of_them() {
 }
 
 #[test]
-fn two_hours_of_a_hundred_machines_are_soon_caught_up_with() {
-    let mut machines: Vec<_> = (0..100).map(|_| Kept::new()).collect();
+fn rounds_that_leave_nothing_of_their_own_are_left_out_and_nothing_looks_different() {
+    let loops = [
+        "while :; do date +%s > a; sleep 5; done &",
+        "while :; do date +%s > t; mv t b; sleep 7; done &",
+        "while sleep 3; do echo x > c; sleep 1; date +%s > c; cp c d; done &",
+        "mkdir -p w; cd w; until false; do [ -f e ] || echo first > f; date +%s > e; sleep 11; done &",
+        "(while :; do for i in 1 2 3; do date +%s > g$i; sleep 2; done; done) &",
+    ];
+    // What counts, appends, or asks for the time does every round.
+    let others = [
+        "i=0; while :; do i=$((i+1)); echo $i > n; sleep 13; done &",
+        "while :; do echo x >> l; sleep 17; done &",
+        "while :; do [ \"$(date +%H:%M)\" = 01:20 ] && date +%s > at-twenty; sleep 30; done &",
+        "echo 0 > k; while :; do read k < k; echo $((k+1)) > k; sleep 19; done &",
+        "while :; do cat a > seen; sleep 23; done &",
+    ];
+    let all = [&loops[..], &others[..]].concat();
+    for scripts in [&loops[..], &others[..], &all[..], &loops[..1], &loops[2..3]] {
+        let (mut rarely, mut often) = (Kept::new(), Kept::new());
+        for machine in [&mut rarely, &mut often] {
+            for script in scripts {
+                machine.run(script);
+            }
+        }
+        for _ in 0..3 {
+            rarely.pass(2401);
+            for _ in 0..2401 {
+                often.pass(1);
+                often.at(|shell, machine| shell.catch_up(machine));
+            }
+            let look = "for f in $(find . | sort); do [ -f $f ] && echo $f $(cat $f); done; ls -l --time-style=full-iso; stat -c '%n %Y' *";
+            assert_eq!(rarely.out(look), often.out(look), "{scripts:?}");
+        }
+    }
+}
+
+#[test]
+fn hours_of_a_loop_that_keeps_nothing_cost_a_few_rounds() {
+    let mut machine = Kept::new();
+    machine.run(DATES);
+    for hours in [1, 24, 24 * 365] {
+        machine.pass(hours * 3600);
+        let steps = machine.at(|shell, machine| {
+            shell.catch_up(machine);
+            shell.steps
+        });
+        assert!(steps < 100, "{hours} h: {steps} steps");
+    }
+}
+
+#[test]
+fn two_hours_of_a_thousand_machines_are_soon_caught_up_with() {
+    let mut machines: Vec<_> = (0..1000).map(|_| Kept::new()).collect();
     for machine in &mut machines {
         machine.run(DATES);
         machine.pass(7201);
