@@ -4,6 +4,7 @@
 mod registry;
 pub mod vm;
 
+use golem_wire::constraint::{Constraint, Operator};
 use golem_wire::market::Properties;
 use serde_json::Value;
 
@@ -78,15 +79,64 @@ impl Payload {
             properties.insert("golem.srv.comp.task_package".into(), package.into());
         }
         for constraint in &self.constraints {
-            if !(constraint.starts_with('(') && constraint.ends_with(')')) {
-                return Err(PayloadError::Constraint {
-                    text: constraint.clone(),
-                });
-            }
+            check(constraint).map_err(|why| PayloadError::Constraint {
+                text: constraint.clone(),
+                why,
+            })?;
         }
         Ok(ResolvedPayload {
             properties,
             constraints: self.constraints.clone(),
         })
+    }
+}
+
+/// What is wrong with a constraint: providers would be sought in vain with it, and nothing would say why.
+fn check(text: &str) -> Result<(), String> {
+    let mut open = vec![Constraint::parse(text).map_err(|error| error.to_string())?];
+    while let Some(constraint) = open.pop() {
+        match constraint {
+            Constraint::And(parts) | Constraint::Or(parts) => open.extend(parts),
+            Constraint::Not(part) => open.push(*part),
+            Constraint::Compare {
+                key,
+                operator,
+                value,
+            } if operator != Operator::Equal && value.text().is_empty() => {
+                return Err(format!("`{key}` is compared with nothing"));
+            }
+            Constraint::Compare { .. } | Constraint::Present(_) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constraint_that_no_provider_can_meet_is_told_before_it_is_sent() {
+        for (text, why) in [
+            ("(a>=)", "`a` is compared with nothing"),
+            ("(&(a=b)(!(b<)))", "`b` is compared with nothing"),
+            ("(&(a=b)", "Incomplete expression: it ends at byte 7"),
+            ("a=b", "expected `(` at byte 0"),
+            ("(a)", "expected `=`, `<`, `<=`, `>` or `>=` at byte 2"),
+            ("(a=b)(c=d)", "expected the end of the expression at byte 5"),
+            ("(=b)", "expected a property name at byte 1"),
+            ("", "Incomplete expression: it ends at byte 0"),
+        ] {
+            assert_eq!(check(text), Err(why.to_owned()), "{text}");
+        }
+        for text in [
+            "(a=b)",
+            "(a=)",
+            "(a=*)",
+            "()",
+            " (&(a>=1.5)(|(b=x*)(!(c<2)))) ",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
     }
 }

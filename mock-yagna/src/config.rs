@@ -6,6 +6,7 @@ mod app_key;
 mod fault;
 mod provider;
 mod target;
+mod web;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,8 +20,10 @@ use serde::Deserialize;
 pub use crate::behaviour::Behaviour;
 pub use app_key::AppKey;
 pub use fault::{Effect, Fault, FaultError, Targets, WhichAnswer};
-pub use provider::{Prices, ProviderSpec, Resources};
-pub use target::{BadTarget, OPERATIONS, Target};
+pub(crate) use provider::OWN_COUNTERS;
+pub use provider::{Counter, Prices, ProviderSpec, Resources};
+pub use target::{BadTarget, Operation, Target};
+pub use web::{WebContent, WebFile};
 
 use app_key::check_origins;
 
@@ -48,6 +51,8 @@ pub struct Config {
     pub images: IndexMap<String, Image>,
     /// What an unknown image is; `None`: `deploy` fails.
     pub default_image: Option<Image>,
+    /// Files of the web by URL: what a `transfer` gets from there. Others are fetched from this computer only.
+    pub web: IndexMap<String, WebFile>,
     /// Payment platforms on which every node has an account; the first is the default.
     pub platforms: Vec<Platform>,
     /// Money on each account of a requestor.
@@ -67,6 +72,7 @@ impl Default for Config {
             providers: Vec::new(),
             images: IndexMap::new(),
             default_image: Some(Image::Shell),
+            web: IndexMap::new(),
             platforms: Platform::usual(),
             funds: Glm::from(1000),
             latency: Latency::default(),
@@ -92,6 +98,11 @@ pub enum ConfigError {
     /// Names and keys must tell identities apart.
     #[error("two app keys share the key or the name `{0}`")]
     SameAppKey(String),
+    /// No client can send it: a header takes visible ASCII only.
+    #[error(
+        "app key `{0}` cannot be sent in a header; letters, digits and signs of ASCII can, blanks and other letters cannot"
+    )]
+    BadAppKey(String),
     /// A browser never says such an origin, so allowing it would do nothing.
     #[error(
         "`{0}` is no origin; write the scheme, host and port of the page as browsers do, in lower \
@@ -105,6 +116,9 @@ pub enum ConfigError {
     #[error("there is no payment platform; name at least one")]
     NoPlatform,
 }
+
+/// Most providers of one network.
+pub const MOST_PROVIDERS: usize = 20_000;
 
 impl Config {
     /// Whether such a network is possible.
@@ -128,6 +142,9 @@ impl Config {
         for app_key in self.app_keys.iter().chain(of_providers) {
             let AppKey { key, name, .. } = app_key;
             check_origins(&app_key.allow_origins)?;
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(ConfigError::BadAppKey(key.clone()));
+            }
             if !keys.insert(key) || !names.insert(name) {
                 return Err(ConfigError::SameAppKey(name.clone()));
             }

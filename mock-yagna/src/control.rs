@@ -18,7 +18,7 @@ use crate::world::State;
 
 pub(crate) use acts::act;
 use acts::provider_named;
-pub use acts::{Act, ActError};
+pub use acts::{ACTS, Act, ActDetails, ActError, ActName};
 pub use summary::Summary;
 pub(crate) use summary::summary;
 

@@ -20,7 +20,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 pub use crate::config::{
-    BadTarget, Effect, Fault, FaultError, OPERATIONS, Target, Targets, WhichAnswer,
+    BadTarget, Effect, Fault, FaultError, Operation, Target, Targets, WhichAnswer,
 };
 pub use marks::{NoAnswer, NotListening, Spoiled};
 pub(crate) use open_requests::OpenRequests;

@@ -12,6 +12,7 @@ pub(crate) mod listener;
 mod market;
 mod metrics;
 mod net;
+mod operations;
 mod paths;
 mod payment;
 mod router;

@@ -11,10 +11,9 @@
 mod agent;
 pub mod behaviour;
 pub mod config;
-mod constraint;
 mod control;
 mod daemon;
-pub mod delay;
+mod delay;
 pub mod duration;
 pub mod fault;
 mod http;
@@ -28,13 +27,13 @@ mod metrics;
 pub mod network_file;
 mod ports;
 mod provider;
-pub mod rng;
+mod rng;
 pub mod runtime;
 mod serve;
-pub mod timebase;
+mod timebase;
 mod timeline;
 mod topics;
-pub mod world;
+mod world;
 
 use std::io;
 use std::time::Duration;
@@ -50,7 +49,9 @@ use fault::listener::{Connection, Peer};
 use http::listener::DaemonListener;
 
 pub use behaviour::Behaviour;
-pub use config::{AppKey, Config, ConfigError, Image, ProviderSpec};
+pub use config::{
+    AppKey, Config, ConfigError, Counter, Image, MOST_PROVIDERS, ProviderSpec, WebContent, WebFile,
+};
 pub use control::{Act, ActError, Summary};
 pub use delay::Delay;
 pub use fault::{Effect, Fault, FaultError};

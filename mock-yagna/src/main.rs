@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mock_yagna::network_file::{NetworkFile, NetworkFileError};
-use mock_yagna::{AppKey, Config, ConfigError, Image, MockYagna, ProviderSpec, Seed, Timebase};
+use mock_yagna::{
+    AppKey, Config, ConfigError, Image, MOST_PROVIDERS, MockYagna, ProviderSpec, Seed, Timebase,
+};
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
@@ -32,6 +34,8 @@ Examples:
         - { name: bob, prices: { cpu_sec: 0.0001 }, behaviour: { approve_after: 30s, invoices: 2 } }
       faults:
         - { on: confirmAgreement, do: lose_answer, count: 1 }
+      web: # what `transfer` gets from there; nothing else leaves this computer
+        https://example.com/model.bin: { size: 10000000, takes: 20s } # or text, or file
   Directing it while it runs, through the control API (described at /mock-api/v1/openapi.yaml):
       curl -H 'Authorization: Bearer secret' http://127.0.0.1:7465/mock-api/v1/providers
       curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
@@ -81,7 +85,7 @@ struct Options {
     )]
     allow_origin: Vec<String>,
     /// How many providers the network has.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = fleet_size)]
     providers: usize,
     /// A file that describes the network: providers, faults, images, latencies; it wins over the
     /// options here.
@@ -104,6 +108,15 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// How many providers there may be.
+fn fleet_size(text: &str) -> Result<usize, String> {
+    let size = text
+        .parse::<usize>()
+        .ok()
+        .filter(|size| *size <= MOST_PROVIDERS);
+    size.ok_or_else(|| format!("expected a number from 0 to {MOST_PROVIDERS}"))
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(
@@ -115,8 +128,6 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Scenario(#[from] NetworkFileError),
-    #[error("an app key must not be empty or contain spaces")]
-    BadKey,
     #[error("--image-dir {dir}: {error}")]
     ImageDir { dir: PathBuf, error: io::Error },
     #[error("port {} of {} is in use by another program; choose one with {option}", .address.port(), .address.ip())]
@@ -179,7 +190,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     say(&format!("export YAGNA_API_URL=http://{address}"));
     say(&format!(
         "export YAGNA_APPKEY={}",
-        key.as_deref().unwrap_or_default()
+        quoted(key.as_deref().unwrap_or_default())
     ));
     tracing::info!("{providers} providers, {faults} faults, on {address}");
     tracing::info!(
@@ -232,9 +243,6 @@ fn config(options: &Options) -> Result<Config, Failure> {
     let seed = Seed::from_u64(options.seed);
     let mut app_keys: Vec<AppKey> = Vec::new();
     for key in &options.app_key {
-        if key.is_empty() || key.chars().any(char::is_whitespace) {
-            return Err(Failure::BadKey);
-        }
         let name = match app_keys.len() {
             0 => "requestor".to_owned(),
             others => format!("requestor-{}", others + 1),
@@ -320,6 +328,15 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 /// A reader that went away is no reason to stop serving.

@@ -11,38 +11,43 @@
 //!   - { on: confirmAgreement, do: lose_answer, count: 1 }
 //! images:
 //!   9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae: shell
+//! web:
+//!   "https://example.com/model.bin": { size: 10000000, takes: 20s }
 //! latency: { deploy: 5s }
 //! ```
 //! Owns the grammar of what people write, for scenario files too: providers and groups of them
-//! (`providers`) with numbers that they draw (`numbers`), acts of a timeline (`acts`), and how a
+//! (`providers`) with numbers that they draw (`numbers`), images (`images`), files of the web (`web`), and how a
 //! mistake is told (`mistake`). Every unknown key is an error with its line and column.
 
-mod acts;
+mod images;
 mod mistake;
 mod numbers;
 mod providers;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use golem_wire::Glm;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
-pub use acts::{ACTS, ActDetails, ActName};
+pub use crate::control::{ACTS, ActDetails, ActName};
+pub use images::ImageSource;
 pub use mistake::{Mistake, hint, nearest, read};
 pub use numbers::{Drawn, Number};
 pub use providers::{Prices, ProviderGroup, Resources, check, draw};
+pub use web::WebSource;
 
-use crate::config::{AppKey, Config, Image, Latency, ProviderSpec};
+use crate::config::{AppKey, Config, Latency, MOST_PROVIDERS, ProviderSpec};
 use crate::fault::Fault;
 use crate::rng::Seed;
-use crate::runtime::scripted::ScriptedAnswer;
 
 /// Largest file that is read.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The keys of a network file, for whoever gave something else.
-const KEYS: &str = "seed, app_keys, allow_origins, fleet, providers, faults, images, default_image, latency, funds";
+const KEYS: &str = "seed, app_keys, allow_origins, fleet, providers, faults, images, default_image, web, latency, funds";
 
 /// A network as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,6 +61,7 @@ pub struct NetworkFile {
     pub allow_origins: Option<Vec<String>>,
     /// How many well-behaved providers there are besides; absent: none if `providers` are listed,
     /// else the command line's number.
+    #[serde(deserialize_with = "fleet_size")]
     pub fleet: Option<usize>,
     /// Providers.
     pub providers: Vec<ProviderGroup>,
@@ -65,24 +71,22 @@ pub struct NetworkFile {
     pub images: BTreeMap<String, ImageSource>,
     /// What any other image is; absent: the command line's.
     pub default_image: Option<ImageSource>,
+    /// Files of the web by URL: what a `transfer` gets from there.
+    pub web: BTreeMap<String, WebSource>,
     /// How long the daemon and the network take.
     pub latency: Option<Latency>,
     /// Money on each account of a requestor, in GLM.
     pub funds: Option<Glm>,
 }
 
-/// What runs when an image is deployed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageSource {
-    /// A tiny simulated shell.
-    Shell,
-    /// Real processes from an image folder, relative to the file.
-    Folder(PathBuf),
-    /// Answers written here.
-    Scripted(Vec<ScriptedAnswer>),
-    /// There is none: `deploy` fails. Only as `default_image`.
-    Missing,
+fn fleet_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let size = Option::<usize>::deserialize(deserializer)?;
+    match size.filter(|size| *size > MOST_PROVIDERS) {
+        Some(_) => Err(D::Error::custom(format!(
+            "`fleet` must be from 0 to {MOST_PROVIDERS}"
+        ))),
+        None => Ok(size),
+    }
 }
 
 /// Why a network file cannot be used.
@@ -109,13 +113,13 @@ pub enum NetworkFileError {
         /// What is wrong there.
         message: String,
     },
-    /// An image folder that is none.
-    #[error("image `{image}`: {} is not a folder", folder.display())]
-    NoFolder {
-        /// The image.
-        image: String,
-        /// The folder.
-        folder: PathBuf,
+    /// An image or a file of the web that there cannot be.
+    #[error("{of}: {why}")]
+    Source {
+        /// Which: its key, with what it is.
+        of: String,
+        /// Why there is none.
+        why: String,
     },
 }
 
@@ -174,7 +178,7 @@ impl NetworkFile {
     /// The network it describes; `base` says what it leaves open, relative folders begin at `folder`.
     ///
     /// # Errors
-    /// When an image folder does not exist.
+    /// When an image folder or a file does not exist, or is none that this program can use.
     pub fn config(self, base: Config, folder: &Path) -> Result<Config, NetworkFileError> {
         let seed = self.seed.map_or(base.seed, Seed::from_u64);
         let mut providers = match self.fleet {
@@ -186,12 +190,23 @@ impl NetworkFile {
         providers.extend(draw(&self.providers, seed));
         let mut images = base.images;
         for (name, source) in self.images {
-            if let Some(image) = source.image(&name, folder)? {
-                images.insert(name, image);
-            }
+            let of = format!("image `{name}`");
+            let image = source.image(&of, folder)?;
+            let image = image.ok_or_else(|| NetworkFileError::Source {
+                of,
+                why:
+                    "`missing` is for `default_image`: an image that is not listed is missing then"
+                        .into(),
+            })?;
+            images.insert(name, image);
+        }
+        let mut web = base.web;
+        for (url, source) in self.web {
+            let file = source.file(&url, folder)?;
+            web.insert(url, file);
         }
         let default_image = match self.default_image {
-            Some(source) => source.image("default_image", folder)?,
+            Some(source) => source.image("`default_image`", folder)?,
             None => base.default_image,
         };
         Ok(Config {
@@ -201,6 +216,7 @@ impl NetworkFile {
             providers,
             images,
             default_image,
+            web,
             platforms: base.platforms,
             funds: self.funds.unwrap_or(base.funds),
             latency: self.latency.unwrap_or(base.latency),
@@ -215,27 +231,6 @@ fn no_network(wrong: &str) -> String {
         "{wrong} (a scenario file is YAML that describes a network with any of the keys {KEYS}; \
          `mock-yagna --help` shows one)"
     )
-}
-
-impl ImageSource {
-    fn image(self, name: &str, folder: &Path) -> Result<Option<Image>, NetworkFileError> {
-        Ok(match self {
-            ImageSource::Shell => Some(Image::Shell),
-            ImageSource::Scripted(answers) => Some(Image::Scripted(answers)),
-            ImageSource::Missing => None,
-            ImageSource::Folder(dir) => {
-                let dir = folder.join(dir);
-                let found = dir.canonicalize().ok().filter(|dir| dir.is_dir());
-                let missing = NetworkFileError::NoFolder {
-                    image: name.to_owned(),
-                    folder: dir,
-                };
-                Some(Image::Process {
-                    dir: found.ok_or(missing)?,
-                })
-            }
-        })
-    }
 }
 
 #[cfg(test)]

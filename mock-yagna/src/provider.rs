@@ -23,11 +23,11 @@ pub(crate) use shared_properties::{Adopted, SharedProperties};
 
 use crate::behaviour::{Behaviour, Factor, Step, StepLatency};
 use crate::config::{Platform, ProviderSpec};
-use crate::constraint::Constraint;
 use crate::delay::Delay;
 use crate::ids::IdSource;
 use crate::ports::{Moment, Notice, Ports};
 use crate::timeline::Ticket;
+use golem_wire::constraint::Constraint;
 use publication::first_age;
 
 /// One provider.

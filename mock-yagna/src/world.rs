@@ -22,8 +22,8 @@ use crate::daemon::activity::Job;
 use crate::fault::OpenRequests;
 use crate::timebase::Timebase;
 
-pub use crate::topics::Topic;
-pub use state::State;
+pub(crate) use crate::topics::Topic;
+pub(crate) use state::State;
 
 #[derive(Debug)]
 struct Shared {

@@ -238,7 +238,7 @@ fn the_control_api_has_an_address_of_its_own_that_a_restart_leaves_alone() {
     let mut stream = running.send(&request);
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    let refused = TcpStream::connect(daemon).expect_err("nobody listens");
+    let refused = TcpStream::connect(daemon).expect_err("the port is closed");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     assert!(
         running
@@ -262,5 +262,71 @@ fn the_help_shows_examples() {
         "--allow-origin",
     ] {
         assert!(told.contains(part), "{part}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_is_quoted_for_the_shell_and_one_that_no_client_can_send_is_refused() {
+    let mut child = Command::new(PROGRAM)
+        .args(["--listen", "127.0.0.1:0", "--app-key", "it's$HOME"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut lines = String::new();
+    for _ in 0..2 {
+        stdout.read_line(&mut lines).expect("a line");
+    }
+    child.kill().expect("it ends");
+    child.wait().expect("it ended");
+    let script = format!("{lines}printf %s \"$YAGNA_APPKEY\"");
+    let read = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .expect("sh");
+    assert_eq!(String::from_utf8_lossy(&read.stdout), "it's$HOME");
+    for key in ["zażółć", "two words", ""] {
+        let told = refused(&["--listen", "127.0.0.1:0", "--app-key", key]);
+        assert!(told.contains("cannot be sent in a header"), "{told}");
+    }
+}
+
+#[test]
+fn more_providers_than_there_can_be_are_refused() {
+    let told = refused(&["--providers", "1000000000"]);
+    assert!(told.contains("from 0 to 20000"), "{told}");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (text, why) in [
+        ("fleet: 1000000000\n", "from 0 to 20000"),
+        (
+            "images: { x: missing }\n",
+            "`missing` is for `default_image`",
+        ),
+        (
+            "images: { x: { program: simple-service } }\n",
+            "a program of `rehearse`",
+        ),
+        (
+            "web: { 'http://a/b': {} }\n",
+            "write one of text, file and size",
+        ),
+        (
+            "web: { 'http://a/b': { size: 1, text: x } }\n",
+            "write one of text, file and size",
+        ),
+        ("web: { a/b: { text: x } }\n", "write the whole URL"),
+        ("web: { 'http://a/b': { file: nowhere } }\n", "nowhere"),
+        (
+            "app_keys: [{ key: zażółć, name: x }]\n",
+            "cannot be sent in a header",
+        ),
+    ] {
+        let file = folder.path().join("network.yaml");
+        std::fs::write(&file, text).expect("a file");
+        let file = file.to_str().expect("UTF-8");
+        let told = refused(&["--listen", "127.0.0.1:0", "--scenario", file]);
+        assert!(told.contains(why), "{text}: {told}");
     }
 }

@@ -90,7 +90,7 @@ struct Package {
 }
 
 /// What is built on the platform of the CI, as `name version`. The metadata below also has what only
-/// features that nobody turns on would need.
+/// features that are off would need.
 fn built() -> BTreeSet<String> {
     let arguments = [
         "tree",

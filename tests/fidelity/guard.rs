@@ -87,12 +87,12 @@ impl Guard {
 
     /// What went over the wire so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("nobody panicked").clone()
+        self.seen.lock().expect("no holder panicked").clone()
     }
 
     /// In what the files were not kept, each once.
     pub(crate) fn found(&self) -> BTreeSet<String> {
-        self.found.lock().expect("nobody panicked").clone()
+        self.found.lock().expect("no holder panicked").clone()
     }
 
     async fn watch(&self, request: Request, next: Next) -> Response {
@@ -133,8 +133,11 @@ impl Guard {
             Body::from(seen.body.clone())
         };
         let faults = self.judge(&seen);
-        self.found.lock().expect("nobody panicked").extend(faults);
-        self.seen.lock().expect("nobody panicked").push(seen);
+        self.found
+            .lock()
+            .expect("no holder panicked")
+            .extend(faults);
+        self.seen.lock().expect("no holder panicked").push(seen);
         Response::from_parts(parts, body)
     }
 

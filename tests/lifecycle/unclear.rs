@@ -1,4 +1,4 @@
-//! Requests whose outcome nobody knows: done and not answered, not done, done twice. The end is the
+//! Requests of unknown outcome: done and not answered, not done, done twice. The end is the
 //! same.
 
 use std::time::Duration;

@@ -29,11 +29,15 @@ pub enum PayloadError {
         /// What is wrong.
         reason: &'static str,
     },
-    /// A constraint without its parentheses.
-    #[error("constraint `{text}` must stand in parentheses, as in `(golem.runtime.name=vm)`")]
+    /// A constraint that is no expression, or compares with nothing.
+    #[error(
+        "constraint `{text}`: {why}; write it as `(golem.runtime.name=vm)` or `(&(a=b)(c>=1))`"
+    )]
     Constraint {
         /// As given.
         text: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// The registry has no such image.
     #[error(

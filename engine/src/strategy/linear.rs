@@ -9,6 +9,14 @@ use rust_decimal::prelude::ToPrimitive;
 use super::{MarketStrategy, Score};
 use crate::model::{LinearPrices, OfferProposal};
 
+/// Counters of yagna's own: an offer that does not have one asks nothing for it.
+const USUAL: [&str; 4] = [
+    "golem.usage.cpu_sec",
+    "golem.usage.duration_sec",
+    "golem.usage.gib",
+    "golem.usage.storage_gib",
+];
+
 /// Upper bounds of the parts of a price.
 #[derive(Clone, Debug, Default)]
 struct Caps {
@@ -22,6 +30,16 @@ impl Caps {
             && prices.fixed > cap
         {
             return Err(format!("start price {} is above {cap}", prices.fixed));
+        }
+        for counter in self.per_unit.keys() {
+            let offered = || prices.per_unit.iter().map(|(counter, _)| counter.as_str());
+            if !offered().any(|it| it == counter) && !USUAL.contains(&counter.as_str()) {
+                let offered: Vec<&str> = offered().collect();
+                return Err(format!(
+                    "the price of {counter} is capped, a counter that the offer does not have; it has {}",
+                    offered.join(", ")
+                ));
+            }
         }
         for (counter, price) in &prices.per_unit {
             if let Some(cap) = self.per_unit.get(counter)
@@ -43,7 +61,8 @@ macro_rules! capped {
                 self
             }
 
-            /// Refuses offers with a higher price of a counter, `golem.usage.cpu_sec` for one.
+            /// Refuses offers with a higher price of a counter, `golem.usage.cpu_sec` for one. A counter that
+            /// is none of yagna's own must be one of the offer's: a misspelt name caps nothing.
             pub fn max_price_for(mut self, counter: impl Into<String>, cap: Decimal) -> Self {
                 self.caps.per_unit.insert(counter.into(), cap);
                 self
@@ -180,6 +199,10 @@ mod tests {
             .max_price_for("golem.usage.cpu_sec", Decimal::new(1, 1));
         let score = strategy.score_offer(&offer("a", json!([0.2, 0.0, 0.0])));
         assert!(matches!(score, Score::Reject(reason) if reason.contains("golem.usage.cpu_sec")));
+        let misspelt = DummyStrategy::default().max_price_for("golem.usage.cpu", Decimal::ONE);
+        let score = misspelt.score_offer(&offer("a", json!([0.0, 0.0, 0.0])));
+        let told = "the price of golem.usage.cpu is capped, a counter that the offer does not have; it has ";
+        assert!(matches!(score, Score::Reject(reason) if reason.starts_with(told)));
         let score = DummyStrategy::default().score_offer(&offer("a", json!([0.0, 0.0, 0.06])));
         assert!(matches!(score, Score::Reject(_)));
     }

@@ -1,4 +1,4 @@
-//! Passive serde types of yagna's REST bodies, one module per daemon API.
+//! Passive serde types of yagna's REST bodies, one module per daemon API, and the language of constraints.
 //!
 //! Owns: field names, optionality and encodings. Does not own: any decision. Clients are lenient:
 //! unknown fields are ignored and unknown enum words are kept (`Other`), so that a newer daemon
@@ -17,6 +17,7 @@
 
 pub mod activity;
 pub mod common;
+pub mod constraint;
 pub mod flex;
 mod glm;
 pub mod gsb;

@@ -103,7 +103,11 @@ fn check_platform(offer: &SharedProperties, demand: &Properties) -> Result<(), S
 
 fn check_expiration(demand: &Properties, now: Timestamp) -> Result<(), String> {
     let expiration = demand.get(EXPIRATION).and_then(Value::as_i64);
-    let expiration = expiration.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let expiration = expiration.map(|ms| match Timestamp::from_millisecond(ms) {
+        Ok(expiration) => expiration,
+        Err(_) if ms > 0 => Timestamp::MAX,
+        Err(_) => Timestamp::MIN,
+    });
     let Some(expiration) = expiration else {
         return Err(format!("Demand has no valid {EXPIRATION} (milliseconds)"));
     };

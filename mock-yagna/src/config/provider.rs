@@ -10,11 +10,12 @@ use golem_wire::Glm;
 use golem_wire::market::Properties;
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
+use serde::Deserialize;
 
 use super::SUBSCRIPTION_LIFE;
 use super::{AppKey, ConfigError};
 use crate::behaviour::Behaviour;
-use crate::constraint::Constraint;
+use golem_wire::constraint::Constraint;
 
 /// One provider.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub struct ProviderSpec {
     /// How long ago its offer was published when the network begins; it stands for one hour. Absent:
     /// any time within the last hour, by the seed.
     pub offer_age: Option<Duration>,
+    /// Usage counters of its own by name, after yagna's two in the usage vector, in the order of their names.
+    pub counters: BTreeMap<String, Counter>,
     /// Offer properties that replace or extend the generated ones; `null` removes one.
     pub properties: Properties,
     /// What it wants of a demand; absent: its subnet, and an end in the future.
@@ -79,6 +82,7 @@ impl ProviderSpec {
             capabilities: usual_capabilities(),
             capacity: 1,
             offer_age: None,
+            counters: BTreeMap::new(),
             properties: Properties::new(),
             constraints: None,
             ports: BTreeMap::new(),
@@ -119,6 +123,12 @@ impl ProviderSpec {
             .find(|p| **p < Glm::ZERO)
         {
             format!("its price {price} is negative")
+        } else if let Some(wrong) = self
+            .counters
+            .iter()
+            .find_map(|(name, counter)| counter.mistake(name))
+        {
+            wrong
         } else if let Some((port, real)) =
             self.ports.iter().find(|(_, real)| !real.ip().is_loopback())
         {
@@ -134,6 +144,36 @@ impl ProviderSpec {
             provider: self.name.clone(),
             why,
         })
+    }
+}
+
+/// Names of the counters that every provider has, in the order of its usage vector.
+pub(crate) const OWN_COUNTERS: [&str; 2] = ["golem.usage.duration_sec", "golem.usage.cpu_sec"];
+
+/// A usage counter of a provider's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Counter {
+    /// What a unit costs, in GLM.
+    pub price: Glm,
+    /// Units in a second of an activity's life.
+    pub per_sec: f64,
+}
+
+impl Counter {
+    fn mistake(&self, name: &str) -> Option<String> {
+        if name.trim().is_empty() || OWN_COUNTERS.contains(&name) {
+            Some(format!("its counter `{name}` needs a name of its own"))
+        } else if self.price < Glm::ZERO {
+            Some(format!("the price {} of `{name}` is negative", self.price))
+        } else if !self.per_sec.is_finite() || self.per_sec < 0.0 {
+            Some(format!(
+                "`{name}` counts {} in a second; it must be 0 or more",
+                self.per_sec
+            ))
+        } else {
+            None
+        }
     }
 }
 

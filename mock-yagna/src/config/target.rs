@@ -9,137 +9,91 @@ use std::str::FromStr;
 use http::Method;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Operations by name: the ones of the daemon's OpenAPI files that requestors use.
-pub const OPERATIONS: [(&str, &str, &str); 48] = [
-    ("subscribeDemand", "POST", "/market-api/v1/demands"),
-    ("getDemands", "GET", "/market-api/v1/demands"),
-    ("unsubscribeDemand", "DELETE", "/market-api/v1/demands/{}"),
-    ("collectOffers", "GET", "/market-api/v1/demands/{}/events"),
-    (
-        "getProposalOffer",
-        "GET",
-        "/market-api/v1/demands/{}/proposals/{}",
-    ),
-    (
-        "counterProposalDemand",
-        "POST",
-        "/market-api/v1/demands/{}/proposals/{}",
-    ),
-    (
-        "rejectProposalOffer",
-        "POST",
-        "/market-api/v1/demands/{}/proposals/{}/reject",
-    ),
-    ("createAgreement", "POST", "/market-api/v1/agreements"),
-    ("listAgreements", "GET", "/market-api/v1/agreements"),
-    ("getAgreement", "GET", "/market-api/v1/agreements/{}"),
-    (
-        "confirmAgreement",
-        "POST",
-        "/market-api/v1/agreements/{}/confirm",
-    ),
-    (
-        "waitForApproval",
-        "POST",
-        "/market-api/v1/agreements/{}/wait",
-    ),
-    (
-        "cancelAgreement",
-        "POST",
-        "/market-api/v1/agreements/{}/cancel",
-    ),
-    (
-        "terminateAgreement",
-        "POST",
-        "/market-api/v1/agreements/{}/terminate",
-    ),
-    (
-        "getTerminateReason",
-        "GET",
-        "/market-api/v1/agreements/{}/terminate/reason",
-    ),
-    (
-        "collectAgreementEvents",
-        "GET",
-        "/market-api/v1/agreementEvents",
-    ),
-    ("createActivity", "POST", "/activity-api/v1/activity"),
-    ("getActivities", "GET", "/activity-api/v1/activity"),
-    ("destroyActivity", "DELETE", "/activity-api/v1/activity/{}"),
-    (
-        "getActivityState",
-        "GET",
-        "/activity-api/v1/activity/{}/state",
-    ),
-    (
-        "getActivityUsage",
-        "GET",
-        "/activity-api/v1/activity/{}/usage",
-    ),
-    (
-        "getActivityAgreement",
-        "GET",
-        "/activity-api/v1/activity/{}/agreement",
-    ),
-    ("exec", "POST", "/activity-api/v1/activity/{}/exec"),
-    (
-        "getExecBatchResults",
-        "GET",
-        "/activity-api/v1/activity/{}/exec/{}",
-    ),
-    (
-        "getRequestorAccounts",
-        "GET",
-        "/payment-api/v1/requestorAccounts",
-    ),
-    ("createAllocation", "POST", "/payment-api/v1/allocations"),
-    ("getAllocations", "GET", "/payment-api/v1/allocations"),
-    ("getAllocation", "GET", "/payment-api/v1/allocations/{}"),
-    ("amendAllocation", "PUT", "/payment-api/v1/allocations/{}"),
-    (
-        "releaseAllocation",
-        "DELETE",
-        "/payment-api/v1/allocations/{}",
-    ),
-    (
-        "getDemandDecorations",
-        "GET",
-        "/payment-api/v1/demandDecorations",
-    ),
-    ("getDebitNotes", "GET", "/payment-api/v1/debitNotes"),
-    ("getDebitNote", "GET", "/payment-api/v1/debitNotes/{}"),
-    (
-        "acceptDebitNote",
-        "POST",
-        "/payment-api/v1/debitNotes/{}/accept",
-    ),
-    (
-        "getDebitNoteEvents",
-        "GET",
-        "/payment-api/v1/debitNoteEvents",
-    ),
-    ("getInvoices", "GET", "/payment-api/v1/invoices"),
-    ("getInvoice", "GET", "/payment-api/v1/invoices/{}"),
-    (
-        "acceptInvoice",
-        "POST",
-        "/payment-api/v1/invoices/{}/accept",
-    ),
-    (
-        "rejectInvoice",
-        "POST",
-        "/payment-api/v1/invoices/{}/reject",
-    ),
-    ("getInvoiceEvents", "GET", "/payment-api/v1/invoiceEvents"),
-    ("getPayments", "GET", "/payment-api/v1/payments"),
-    ("createNetwork", "POST", "/net-api/v2/vpn/net"),
-    ("removeNetwork", "DELETE", "/net-api/v2/vpn/net/{}"),
-    ("addNode", "POST", "/net-api/v2/vpn/net/{}/nodes"),
-    ("bindServices", "POST", "/gsb-api/v1/services"),
-    ("unbindServices", "DELETE", "/gsb-api/v1/services/{}"),
-    ("getIdentity", "GET", "/me"),
-    ("getVersion", "GET", "/version/get"),
-];
+/// Makes the operations from their one table: name in code, name for people, method, path.
+macro_rules! operations {
+    ($($operation:ident $name:literal $method:ident $path:literal,)*) => {
+        /// An operation of the daemon that requestors use, called as in its OpenAPI files. Faults name them, and the
+        /// router has a handler for each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Operation {
+            $(
+                #[doc = concat!("`", stringify!($method), " ", $path, "`")]
+                $operation,
+            )*
+        }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Operation] = &[$(Operation::$operation),*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Operation::$operation => $name,)*
+                }
+            }
+
+            /// Its method, and its path with names in braces for segments that vary.
+            pub const fn request(self) -> (Method, &'static str) {
+                match self {
+                    $(Operation::$operation => (Method::$method, $path),)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    SubscribeDemand "subscribeDemand" POST "/market-api/v1/demands",
+    GetDemands "getDemands" GET "/market-api/v1/demands",
+    UnsubscribeDemand "unsubscribeDemand" DELETE "/market-api/v1/demands/{demand}",
+    CollectOffers "collectOffers" GET "/market-api/v1/demands/{demand}/events",
+    GetProposalOffer "getProposalOffer" GET "/market-api/v1/demands/{demand}/proposals/{proposal}",
+    CounterProposalDemand "counterProposalDemand" POST "/market-api/v1/demands/{demand}/proposals/{proposal}",
+    RejectProposalOffer "rejectProposalOffer" POST "/market-api/v1/demands/{demand}/proposals/{proposal}/reject",
+    CreateAgreement "createAgreement" POST "/market-api/v1/agreements",
+    ListAgreements "listAgreements" GET "/market-api/v1/agreements",
+    GetAgreement "getAgreement" GET "/market-api/v1/agreements/{agreement}",
+    ConfirmAgreement "confirmAgreement" POST "/market-api/v1/agreements/{agreement}/confirm",
+    WaitForApproval "waitForApproval" POST "/market-api/v1/agreements/{agreement}/wait",
+    CancelAgreement "cancelAgreement" POST "/market-api/v1/agreements/{agreement}/cancel",
+    TerminateAgreement "terminateAgreement" POST "/market-api/v1/agreements/{agreement}/terminate",
+    GetTerminateReason "getTerminateReason" GET "/market-api/v1/agreements/{agreement}/terminate/reason",
+    CollectAgreementEvents "collectAgreementEvents" GET "/market-api/v1/agreementEvents",
+    CreateActivity "createActivity" POST "/activity-api/v1/activity",
+    GetActivities "getActivities" GET "/activity-api/v1/activity",
+    DestroyActivity "destroyActivity" DELETE "/activity-api/v1/activity/{id}",
+    GetActivityState "getActivityState" GET "/activity-api/v1/activity/{id}/state",
+    GetActivityUsage "getActivityUsage" GET "/activity-api/v1/activity/{id}/usage",
+    GetActivityAgreement "getActivityAgreement" GET "/activity-api/v1/activity/{id}/agreement",
+    Exec "exec" POST "/activity-api/v1/activity/{id}/exec",
+    GetExecBatchResults "getExecBatchResults" GET "/activity-api/v1/activity/{id}/exec/{batch}",
+    GetRequestorAccounts "getRequestorAccounts" GET "/payment-api/v1/requestorAccounts",
+    CreateAllocation "createAllocation" POST "/payment-api/v1/allocations",
+    GetAllocations "getAllocations" GET "/payment-api/v1/allocations",
+    GetAllocation "getAllocation" GET "/payment-api/v1/allocations/{id}",
+    AmendAllocation "amendAllocation" PUT "/payment-api/v1/allocations/{id}",
+    ReleaseAllocation "releaseAllocation" DELETE "/payment-api/v1/allocations/{id}",
+    GetDemandDecorations "getDemandDecorations" GET "/payment-api/v1/demandDecorations",
+    GetDebitNotes "getDebitNotes" GET "/payment-api/v1/debitNotes",
+    GetDebitNote "getDebitNote" GET "/payment-api/v1/debitNotes/{id}",
+    AcceptDebitNote "acceptDebitNote" POST "/payment-api/v1/debitNotes/{id}/accept",
+    GetDebitNoteEvents "getDebitNoteEvents" GET "/payment-api/v1/debitNoteEvents",
+    GetInvoices "getInvoices" GET "/payment-api/v1/invoices",
+    GetInvoice "getInvoice" GET "/payment-api/v1/invoices/{id}",
+    AcceptInvoice "acceptInvoice" POST "/payment-api/v1/invoices/{id}/accept",
+    RejectInvoice "rejectInvoice" POST "/payment-api/v1/invoices/{id}/reject",
+    GetInvoiceEvents "getInvoiceEvents" GET "/payment-api/v1/invoiceEvents",
+    GetPayments "getPayments" GET "/payment-api/v1/payments",
+    CreateNetwork "createNetwork" POST "/net-api/v2/vpn/net",
+    RemoveNetwork "removeNetwork" DELETE "/net-api/v2/vpn/net/{network}",
+    AddNode "addNode" POST "/net-api/v2/vpn/net/{network}/nodes",
+    BindServices "bindServices" POST "/gsb-api/v1/services",
+    UnbindServices "unbindServices" DELETE "/gsb-api/v1/services/{id}",
+    GetIdentity "getIdentity" GET "/me",
+    GetVersion "getVersion" GET "/version/get",
+}
 
 /// Which requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,20 +121,21 @@ impl FromStr for Target {
         let bad = || BadTarget(text.to_owned());
         let words: Vec<&str> = text.split_whitespace().collect();
         let (method, path) = match words.as_slice() {
-            ["*"] => ("*", "/*"),
-            [path] if path.starts_with('/') => ("*", *path),
+            ["*"] => (None, "/*"),
+            [path] if path.starts_with('/') => (None, *path),
             [name] => {
-                let found = OPERATIONS.iter().find(|(known, ..)| known == name);
-                let (_, method, path) = found.ok_or_else(bad)?;
-                (*method, *path)
+                let mut known = Operation::ALL.iter();
+                let found = known.find(|operation| operation.name() == *name);
+                let (method, path) = found.ok_or_else(bad)?.request();
+                (Some(method), path)
             }
-            [method, path] if path.starts_with('/') => (*method, *path),
-            _ => return Err(bad()),
-        };
-        let method = match method {
-            "*" => None,
-            "GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH" => {
-                Some(Method::from_bytes(method.as_bytes()).map_err(|_| bad())?)
+            ["*", path] if path.starts_with('/') => (None, *path),
+            [
+                method @ ("GET" | "POST" | "PUT" | "DELETE" | "HEAD" | "OPTIONS" | "PATCH"),
+                path,
+            ] if path.starts_with('/') => {
+                let method = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
+                (Some(method), *path)
             }
             _ => return Err(bad()),
         };
@@ -268,11 +223,10 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_name_of_its_own() {
-        for (at, (name, ..)) in OPERATIONS.iter().enumerate() {
-            assert!(
-                OPERATIONS[at + 1..].iter().all(|(other, ..)| other != name),
-                "{name}"
-            );
+        for (at, operation) in Operation::ALL.iter().enumerate() {
+            let name = operation.name();
+            let mut later = Operation::ALL[at + 1..].iter();
+            assert!(later.all(|other| other.name() != name), "{name}");
             assert!(name.parse::<Target>().is_ok(), "{name}");
         }
     }

@@ -282,11 +282,16 @@ impl Activities {
         let Some(activity) = self.get(id) else {
             return Vec::new();
         };
+        let own = providers
+            .get(&activity.provider)
+            .map(|it| &it.spec.counters);
         let counter = |name: &str| match (name, &activity.state) {
             (_, ActivityState::New) => 0.0,
             ("golem.usage.duration_sec", _) => seconds(activity.lifetime(now)),
             ("golem.usage.cpu_sec", _) => seconds(activity.cpu_time(now)),
-            _ => 0.0,
+            (name, _) => own.and_then(|own| own.get(name)).map_or(0.0, |counter| {
+                counter.per_sec * seconds(activity.lifetime(now))
+            }),
         };
         let factor = providers
             .behaviour(&activity.provider)

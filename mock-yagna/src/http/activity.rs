@@ -19,6 +19,8 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller, TextJson};
+use super::operations::Operations;
+use crate::config::Operation;
 use crate::daemon::activity::ActivityError;
 use crate::world::{State as Network, Topic, World};
 
@@ -30,16 +32,17 @@ const MARGIN: Duration = Duration::from_secs(1);
 const LONGEST_TIMEOUT: f64 = 3600.0;
 
 pub(super) fn routes() -> Router<World> {
-    let own = Router::new()
-        .route("/activity", post(create).get(list))
-        .route("/activity/{id}", axum::routing::delete(destroy))
-        .route("/activity/{id}/state", get(state))
-        .route("/activity/{id}/usage", get(usage))
-        .route("/activity/{id}/agreement", get(agreement))
-        .route("/activity/{id}/command", get(command))
-        .route("/activity/{id}/encrypted", post(encrypted))
-        .merge(batch::routes());
-    Router::new().nest("/activity-api/v1", own)
+    use Operation as O;
+    Router::new()
+        .operation(O::CreateActivity, create)
+        .operation(O::GetActivities, list)
+        .operation(O::DestroyActivity, destroy)
+        .operation(O::GetActivityState, state)
+        .operation(O::GetActivityUsage, usage)
+        .operation(O::GetActivityAgreement, agreement)
+        .route("/activity-api/v1/activity/{id}/command", get(command))
+        .route("/activity-api/v1/activity/{id}/encrypted", post(encrypted))
+        .merge(batch::routes())
 }
 
 impl From<ActivityError> for ApiError {

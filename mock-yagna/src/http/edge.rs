@@ -113,7 +113,7 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
     };
     if has_due {
         let add = |events: &mut Vec<Value>| world.with(|state| state.faults.add_due(&poll, events));
-        response = altered(response, add).await;
+        response = altered(response, &poll, add).await;
     }
     if is_stream(&response) {
         let strikes = |hit: &Hit| {
@@ -145,7 +145,7 @@ async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Ne
                         false => {}
                     }
                 };
-                altered(response, change).await
+                altered(response, &poll, change).await
             }
             Effect::RepeatEvents | Effect::PostponeEvent => {
                 remembered(world, &hit, &poll, response).await
@@ -163,7 +163,7 @@ async fn remembered(world: &World, hit: &Hit, poll: &Poll, response: Response) -
             faults.remember(ports, &hit.name, &hit.effect, poll, events);
         });
     };
-    altered(response, remember).await
+    altered(response, poll, remember).await
 }
 
 /// What an effect does to a stream of events.
@@ -299,9 +299,19 @@ async fn truncated(response: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(body))
 }
 
+/// Whether a path is one of events: no other list is one.
+fn has_events(path: &str) -> bool {
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    last.is_some_and(|last| last == "events" || last.ends_with("Events"))
+}
+
 /// A list of events that is not as it was; any other answer stays.
-async fn altered(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Response {
-    if response.status() != StatusCode::OK {
+async fn altered(
+    response: Response,
+    poll: &Poll,
+    change: impl FnOnce(&mut Vec<Value>),
+) -> Response {
+    if response.status() != StatusCode::OK || !has_events(&poll.1) {
         return response;
     }
     let (mut parts, body) = response.into_parts();

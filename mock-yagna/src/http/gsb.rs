@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::get;
 use axum::{Json, Router};
 use futures::{SinkExt, StreamExt};
 use golem_wire::gsb::{BindRequest, SUBPROTOCOL};
@@ -11,7 +11,9 @@ use jiff::SignedDuration;
 
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
+use super::operations::Operations;
 use super::websocket::{CloseCode, CloseFrame, Message, NoUpgrade, Upgrade, WebSocket};
+use crate::config::Operation;
 use crate::daemon::gsb::{SocketStep, socket_topic};
 use crate::world::World;
 
@@ -23,10 +25,10 @@ const IDLE: SignedDuration = SignedDuration::from_hours(24 * 30);
 const REASON_LIMIT: usize = 120;
 
 pub(super) fn routes() -> Router<World> {
-    let own = Router::new()
-        .route("/services", post(bind))
-        .route("/services/{id}", axum::routing::delete(unbind).get(connect));
-    Router::new().nest("/gsb-api/v1", own)
+    Router::new()
+        .operation(Operation::BindServices, bind)
+        .operation(Operation::UnbindServices, unbind)
+        .route("/gsb-api/v1/services/{id}", get(connect))
 }
 
 async fn bind(

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller};
+use super::operations::Operations;
+use crate::config::Operation;
 use crate::world::World;
 
 /// The release whose behaviour was recorded.
@@ -17,8 +19,8 @@ const VERSION: &str = "0.17.6";
 
 pub(super) fn routes() -> Router<World> {
     Router::new()
-        .route("/me", get(me))
-        .route("/version/get", get(version))
+        .operation(Operation::GetIdentity, me)
+        .operation(Operation::GetVersion, version)
         .route("/healthcheck", get(healthcheck))
         .route("/v1/image/info", get(image_info))
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use golem_wire::common::Reason;
 use golem_wire::market::{
@@ -15,8 +15,10 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
+use super::operations::Operations;
 use super::paths::{agreement_id, demand_id, promoted_id, proposal_id};
 use super::time::{deadline, optional_stamp, stamp};
+use crate::config::Operation;
 use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
 use crate::world::{Topic, World};
 
@@ -27,28 +29,25 @@ const DEFAULT_EVENTS: i64 = 20;
 const MOST_EVENTS: usize = 100;
 
 pub(super) fn routes() -> Router<World> {
-    let market = Router::new()
-        .route("/demands", post(subscribe).get(list_demands))
-        .route("/demands/{demand}", delete(unsubscribe))
-        .route("/demands/{demand}/events", get(collect))
-        .route(
-            "/demands/{demand}/proposals/{proposal}",
-            get(get_proposal).post(counter),
-        )
-        .route(
-            "/demands/{demand}/proposals/{proposal}/reject",
-            post(reject),
-        )
-        .route("/offers", get(list_offers))
-        .route("/agreements", post(create_agreement).get(list_agreements))
-        .route("/agreements/{agreement}", get(get_agreement))
-        .route("/agreements/{agreement}/confirm", post(confirm))
-        .route("/agreements/{agreement}/wait", post(wait))
-        .route("/agreements/{agreement}/cancel", post(cancel))
-        .route("/agreements/{agreement}/terminate", post(terminate))
-        .route("/agreements/{agreement}/terminate/reason", get(termination))
-        .route("/agreementEvents", get(agreement_events));
-    Router::new().nest("/market-api/v1", market)
+    use Operation as O;
+    Router::new()
+        .operation(O::SubscribeDemand, subscribe)
+        .operation(O::GetDemands, list_demands)
+        .operation(O::UnsubscribeDemand, unsubscribe)
+        .operation(O::CollectOffers, collect)
+        .operation(O::GetProposalOffer, get_proposal)
+        .operation(O::CounterProposalDemand, counter)
+        .operation(O::RejectProposalOffer, reject)
+        .operation(O::CreateAgreement, create_agreement)
+        .operation(O::ListAgreements, list_agreements)
+        .operation(O::GetAgreement, get_agreement)
+        .operation(O::ConfirmAgreement, confirm)
+        .operation(O::WaitForApproval, wait)
+        .operation(O::CancelAgreement, cancel)
+        .operation(O::TerminateAgreement, terminate)
+        .operation(O::GetTerminateReason, termination)
+        .operation(O::CollectAgreementEvents, agreement_events)
+        .route("/market-api/v1/offers", get(list_offers))
 }
 
 /// How many events an answer may carry.

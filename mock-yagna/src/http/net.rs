@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use bytes::BytesMut;
 use futures::{SinkExt, StreamExt};
@@ -19,7 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::error::ApiError;
 use super::extract::{Caller, TextJson};
+use super::operations::Operations;
 use super::websocket::{Message, NoUpgrade, Upgrade, WebSocket};
+use crate::config::Operation;
 use crate::daemon::net::{NetError, Network};
 use crate::machine::{self, Stream, Target};
 use crate::world::World;
@@ -38,19 +40,31 @@ const FRAME: usize = 64 * 1024;
 const FRAME_LIMIT: usize = 16 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<World> {
-    let status = Router::new().route("/net-api/v2/net/status", get(status));
-    ["/net-api/v1", "/net-api/v2/vpn"]
-        .iter()
-        .fold(status, |router, root| {
-            let own = Router::new()
-                .route("/net", get(list).post(create))
-                .route("/net/{network}", get(show).delete(remove))
-                .route("/net/{network}/addresses", get(addresses).post(add_address))
-                .route("/net/{network}/nodes", get(nodes).post(add_node))
-                .route("/net/{network}/nodes/{node}", delete(remove_node))
-                .route("/net/{network}/tcp/{ip}/{port}", get(connect));
-            router.nest(root, own)
-        })
+    use Operation as O;
+    // Two roots lead to the same; faults name the newer one.
+    let (old, new) = ("/net-api/v1", "/net-api/v2/vpn");
+    let shared = |root: &str| {
+        let own = Router::new()
+            .route("/net", get(list))
+            .route("/net/{network}", get(show))
+            .route("/net/{network}/addresses", get(addresses).post(add_address))
+            .route("/net/{network}/nodes", get(nodes))
+            .route("/net/{network}/nodes/{node}", delete(remove_node))
+            .route("/net/{network}/tcp/{ip}/{port}", get(connect));
+        Router::new().nest(root, own)
+    };
+    let older = Router::new()
+        .route("/net", post(create))
+        .route("/net/{network}", delete(remove))
+        .route("/net/{network}/nodes", post(add_node));
+    Router::new()
+        .route("/net-api/v2/net/status", get(status))
+        .merge(shared(old))
+        .merge(Router::new().nest(old, older))
+        .merge(shared(new))
+        .operation(O::CreateNetwork, create)
+        .operation(O::RemoveNetwork, remove)
+        .operation(O::AddNode, add_node)
 }
 
 impl From<NetError> for ApiError {

@@ -20,7 +20,9 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller};
+use super::operations::Operations;
 use super::time::{deadline, optional_stamp};
+use crate::config::Operation;
 use crate::config::Platform;
 use crate::daemon::payment::PaymentFilter;
 use crate::world::{Topic, World};
@@ -34,52 +36,39 @@ const BATCH_SECONDS: i64 = 300;
 const DAILY_SECONDS: i64 = 86_400;
 
 pub(super) fn routes() -> Router<World> {
+    use Operation as O;
     let api = |path: &str| format!("/payment-api/v1{path}");
     Router::new()
-        .route(&api("/requestorAccounts"), get(requestor_accounts))
+        .operation(O::GetRequestorAccounts, requestor_accounts)
+        .operation(O::CreateAllocation, allocation::create)
+        .operation(O::GetAllocations, allocation::list)
+        .operation(O::GetAllocation, allocation::get)
+        .operation(O::AmendAllocation, allocation::amend)
+        .operation(O::ReleaseAllocation, allocation::release)
+        .operation(O::GetDemandDecorations, allocation::decorations)
+        .operation(O::GetInvoices, document::invoices)
+        .operation(O::GetInvoice, document::invoice)
+        .operation(O::AcceptInvoice, document::accept_invoice)
+        .operation(O::RejectInvoice, document::reject_invoice)
+        .operation(O::GetInvoiceEvents, document::invoice_events)
+        .operation(O::GetDebitNotes, document::debit_notes)
+        .operation(O::GetDebitNote, document::debit_note)
+        .operation(O::AcceptDebitNote, document::accept_debit_note)
+        .operation(O::GetDebitNoteEvents, document::debit_note_events)
+        .operation(O::GetPayments, payments)
         .route(&api("/providerAccounts"), get(provider_accounts))
         .route(&api("/batchCycles"), get(batch_cycles))
-        .route(
-            &api("/allocations"),
-            get(allocation::list).post(allocation::create),
-        )
-        .route(
-            &api("/allocations/{id}"),
-            get(allocation::get)
-                .put(allocation::amend)
-                .delete(allocation::release),
-        )
         .route(&api("/allocations/{id}/orders"), get(allocation::orders))
         .route(
             &api("/allocations/{id}/expenditures"),
             get(allocation::expenditures),
         )
-        .route(&api("/demandDecorations"), get(allocation::decorations))
-        .route(&api("/invoices"), get(document::invoices))
-        .route(&api("/invoices/{id}"), get(document::invoice))
         .route(
             &api("/invoices/{id}/payments"),
             get(document::invoice_payments),
         )
-        .route(
-            &api("/invoices/{id}/accept"),
-            post(document::accept_invoice),
-        )
-        .route(
-            &api("/invoices/{id}/reject"),
-            post(document::reject_invoice),
-        )
-        .route(&api("/invoiceEvents"), get(document::invoice_events))
-        .route(&api("/debitNotes"), get(document::debit_notes))
-        .route(&api("/debitNotes/{id}"), get(document::debit_note))
         .route(&api("/debitNotes/{id}/payments"), get(not_implemented))
-        .route(
-            &api("/debitNotes/{id}/accept"),
-            post(document::accept_debit_note),
-        )
         .route(&api("/debitNotes/{id}/reject"), post(not_implemented))
-        .route(&api("/debitNoteEvents"), get(document::debit_note_events))
-        .route(&api("/payments"), get(payments))
         .route(&api("/payments/status"), get(driver_status))
         .route(&api("/payments/{id}"), get(payment))
 }

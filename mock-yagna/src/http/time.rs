@@ -29,7 +29,7 @@ pub(super) fn stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timest
             f.write_str("an RFC 3339 formatted date and time string")
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-            text.parse().map_err(|_| {
+            text.parse().or_else(|_| last_day(text)).map_err(|_| {
                 let begun =
                     !text.is_empty() && text.bytes().all(|b| b"0123456789-:.T".contains(&b));
                 E::custom(if begun {
@@ -43,6 +43,19 @@ pub(super) fn stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timest
     deserializer.deserialize_str(StampVisitor)
 }
 
+/// The last day and hours of the year 9999, which people write for "never": the daemon's calendar has them, ours ends
+/// a day before, and that is what they become.
+fn last_day(text: &str) -> Result<Timestamp, ()> {
+    let (date, offset) = text.split_at_checked(19).ok_or(())?;
+    // The day before last is there to be read: with a zone that is behind, too.
+    let earlier = date.replacen("9999-12-3", "9999-12-2", 1);
+    let is_last = date.starts_with("9999-12-30T") || date.starts_with("9999-12-31T");
+    match format!("{earlier}{offset}").parse::<Timestamp>() {
+        Ok(_) if is_last => Ok(Timestamp::MAX),
+        _ => Err(()),
+    }
+}
+
 /// The same for a member that may be absent.
 pub(super) fn optional_stamp<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -53,6 +66,28 @@ pub(super) fn optional_stamp<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_day_that_people_write_for_never_is_read() {
+        #[derive(serde::Deserialize)]
+        struct Of(#[serde(deserialize_with = "stamp")] Timestamp);
+        let read = |text: &str| serde_json::from_value::<Of>(text.into()).map(|of| of.0);
+        for never in [
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59.999999Z",
+            "9999-12-30T23:59:59+00:00",
+        ] {
+            assert_eq!(read(never).ok(), Some(Timestamp::MAX), "{never}");
+        }
+        for bad in [
+            "9999-12-31T24:61:59Z",
+            "9999-12-31",
+            "9999-12-32T00:00:00Z",
+            "9999-12-31T23:59:59",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn any_timeout_gives_a_deadline() {

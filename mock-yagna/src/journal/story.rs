@@ -1,6 +1,6 @@
 //! The journal as a story: one line that a person can read for every event.
 //!
-//! `12:03:04 bob approves agreement 1e0c44a5`. Owns the words only.
+//! `2026-11-28 12:03:04Z bob approves agreement 1e0c44a5`. Times are UTC. Owns the words only.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl fmt::Display for Because<'_> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.at.strftime("%H:%M:%S"))?;
+        write!(f, "{} ", self.at.strftime("%Y-%m-%d %H:%M:%SZ"))?;
         match self.actor {
             Actor::Requestor(name) | Actor::Provider(name) => f.write_str(name)?,
             Actor::Daemon => f.write_str("the daemon")?,
@@ -298,7 +298,7 @@ mod tests {
         };
         assert_eq!(
             told(bob(), &approved),
-            "12:03:04 bob approves agreement 1e0c44a5"
+            "2026-11-22 12:03:04Z bob approves agreement 1e0c44a5"
         );
         let invoice = InvoiceId::new("88c54318-f56c-4a21-85fb-595650634546");
         let amount = "0.00120".parse().expect("an amount");
@@ -309,7 +309,7 @@ mod tests {
         };
         assert_eq!(
             told(bob(), &issued),
-            "12:03:04 bob issues an invoice over 0.0012 GLM for agreement 1e0c44a5"
+            "2026-11-22 12:03:04Z bob issues an invoice over 0.0012 GLM for agreement 1e0c44a5"
         );
         let ended = Event::AgreementTerminated {
             agreement,
@@ -317,7 +317,7 @@ mod tests {
         };
         assert_eq!(
             told(Actor::Requestor("me".into()), &ended),
-            "12:03:04 me terminates agreement 1e0c44a5: done"
+            "2026-11-22 12:03:04Z me terminates agreement 1e0c44a5: done"
         );
         let network = Event::NetworkCreated {
             network: golem_wire::NetworkId::new("1584eaf2c5b34a5fa1cc01a2f5c86a13"),
@@ -325,7 +325,7 @@ mod tests {
         };
         assert_eq!(
             told(Actor::Requestor("me".into()), &network),
-            "12:03:04 me creates network 1584eaf2 over 192.168.0.0/24"
+            "2026-11-22 12:03:04Z me creates network 1584eaf2 over 192.168.0.0/24"
         );
         let sent = |commands| {
             let batch = Event::BatchStarted {
@@ -339,7 +339,7 @@ mod tests {
         assert!(sent(2).contains(" with 2 commands to "), "{}", sent(2));
         assert_eq!(
             told(Actor::Daemon, &Event::DaemonRestarted {}),
-            "12:03:04 the daemon restarts: demands, proposals and networks are gone"
+            "2026-11-22 12:03:04Z the daemon restarts: demands, proposals and networks are gone"
         );
     }
 

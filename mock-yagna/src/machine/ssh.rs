@@ -30,7 +30,7 @@ async fn greet(mut stream: DuplexStream) -> std::io::Result<()> {
         let words = b"Invalid SSH identification string.\r\n";
         stream.get_mut().write_all(words).await?;
     } else if read > 0 {
-        // The client's offer of algorithms: nobody is here to answer it.
+        // The client's offer of algorithms: there is no server to answer it.
         stream.fill_buf().await?;
     }
     stream.get_mut().shutdown().await

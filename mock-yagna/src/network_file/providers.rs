@@ -18,12 +18,9 @@ use serde_saphyr::{Location, Spanned};
 use super::mistake::Mistake;
 use super::numbers::Drawn;
 use crate::behaviour::Behaviour;
-use crate::config::{AppKey, ProviderSpec};
+use crate::config::{AppKey, Counter, MOST_PROVIDERS, ProviderSpec};
 use crate::duration;
 use crate::rng::Seed;
-
-/// Most providers of one file.
-const MOST_PROVIDERS: u32 = 20_000;
 
 /// One provider, or several of a kind.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +53,9 @@ pub struct ProviderGroup {
     /// last hour, by the seed.
     #[serde(default, with = "duration::option")]
     pub offer_age: Option<Duration>,
+    /// Usage counters of their own by name: `price` of a unit in GLM, units `per_sec`ond of an activity's life.
+    #[serde(default)]
+    pub counters: BTreeMap<String, Counter>,
     /// Offer properties that replace or extend the generated ones; `null` removes one.
     #[serde(default)]
     pub properties: Properties,
@@ -150,7 +150,7 @@ pub fn check(groups: &[ProviderGroup]) -> Result<IndexMap<String, Location>, Mis
                 return Err(Mistake::at(at, message));
             }
         }
-        if names.len() > MOST_PROVIDERS as usize {
+        if names.len() > MOST_PROVIDERS {
             let message = format!("more than {MOST_PROVIDERS} providers");
             return Err(Mistake::at(at, message));
         }
@@ -211,6 +211,7 @@ impl ProviderGroup {
             capabilities: self.capabilities.clone().unwrap_or(usual.capabilities),
             capacity: self.capacity.as_ref().map_or(usual.capacity, |c| c.value),
             offer_age: self.offer_age,
+            counters: self.counters.clone(),
             properties: self.properties.clone(),
             constraints: self.constraints.clone(),
             ports: self.ports.clone(),
@@ -226,7 +227,7 @@ impl ProviderGroup {
             return Err(Mistake::at(at, "a provider needs a name"));
         }
         if let Some(count) = self.count.as_ref()
-            && !(1..=MOST_PROVIDERS).contains(&count.value)
+            && !(1..=MOST_PROVIDERS).contains(&(count.value as usize))
         {
             let message = format!(
                 "`count` is {}; it must be from 1 to {MOST_PROVIDERS}",

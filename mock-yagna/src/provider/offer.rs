@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
-use crate::config::{Platform, ProviderSpec};
-use crate::constraint::{Constraint, Operator, Pattern};
+use crate::config::{OWN_COUNTERS, Platform, ProviderSpec};
+use golem_wire::constraint::{Constraint, Operator, Pattern};
 
 /// Interval of debit notes.
 pub(crate) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
@@ -26,7 +26,12 @@ pub(super) fn properties(spec: &ProviderSpec, id: &NodeId, platforms: &[Platform
     let prices = &spec.prices;
     let resources = &spec.resources;
     // In the order of the usage vector, the price of a start at the end.
-    let coefficients = [prices.duration_sec, prices.cpu_sec, prices.start].map(coefficient);
+    let own = spec.counters.values().map(|counter| counter.price);
+    let coefficients = [prices.duration_sec, prices.cpu_sec].into_iter().chain(own);
+    let coefficients = coefficients.chain([prices.start]).map(coefficient);
+    let coefficients: Vec<Value> = coefficients.collect();
+    let own = spec.counters.keys().map(String::as_str);
+    let counters: Vec<&str> = OWN_COUNTERS.into_iter().chain(own).collect();
     let generated = json!({
         "golem.activity.caps.transfer.protocol": ["http", "https", "gftp"],
         "golem.com.payment.protocol.version": 3,
@@ -36,7 +41,7 @@ pub(super) fn properties(spec: &ProviderSpec, id: &NodeId, platforms: &[Platform
         INTERVAL: spec.behaviour.debit_note_interval.as_secs(),
         PAYMENT_TIMEOUT: spec.behaviour.payment_timeout.as_secs(),
         ACCEPT_TIMEOUT: spec.behaviour.accept_timeout.as_secs(),
-        "golem.com.usage.vector": ["golem.usage.duration_sec", "golem.usage.cpu_sec"],
+        "golem.com.usage.vector": counters,
         "golem.inf.cpu.architecture": "x86_64",
         "golem.inf.cpu.brand": "Simulated CPU",
         "golem.inf.cpu.capabilities": ["sse2", "avx", "avx2"],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use golem_wire::market::Properties;
 use serde_json::Value;
 
-use crate::constraint::Lookup;
+use golem_wire::constraint::Lookup;
 
 /// What a counter-offer changes of the offer: another value, or none.
 pub(crate) type Adopted = Vec<(&'static str, Option<Value>)>;

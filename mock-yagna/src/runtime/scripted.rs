@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_scripted_is_the_shell_s() {
+    fn what_is_not_scripted_is_the_shell_s() {
         let (mut program, mut files) = (Scripted::new(&[]), Files::default());
         assert_eq!(
             run(&mut program, &mut files, "/bin/echo", &["hi"]).stdout,

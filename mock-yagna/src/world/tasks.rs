@@ -19,7 +19,7 @@ pub(super) async fn perform(world: World, job: CommandJob) {
     let outcome = tokio::select! {
         biased;
         () = stop.cancelled() => return,
-        outcome = outcome_of(&world, &activity, &batch, work) => outcome,
+        outcome = outcome_of(&world, &activity, (&batch, index), work) => outcome,
     };
     world.with(|state| {
         let (ports, providers) = (&mut state.ports, &mut state.providers);
@@ -28,7 +28,12 @@ pub(super) async fn perform(world: World, job: CommandJob) {
     });
 }
 
-async fn outcome_of(world: &World, activity: &ActivityId, batch: &BatchId, work: Work) -> Outcome {
+async fn outcome_of(
+    world: &World,
+    activity: &ActivityId,
+    (batch, index): (&BatchId, u32),
+    work: Work,
+) -> Outcome {
     match work {
         Work::Deploy(processes) => match processes.deploy().await {
             Ok(()) => Outcome::ok(DEPLOYED),
@@ -53,9 +58,17 @@ async fn outcome_of(world: &World, activity: &ActivityId, batch: &BatchId, work:
             let code = processes.run(&run.entry_point, &run.args, &env, output);
             Outcome::exit(code.await)
         }
-        Work::Transfer(transfer) => match transfer::transfer(world, activity, &transfer).await {
-            Ok(()) => Outcome::default(),
-            Err(error) => Outcome::fail(error.to_string()),
-        },
+        Work::Transfer(transfer) => {
+            let tell = |done: u64, total: u64| {
+                world.with(|state| {
+                    let (ports, activities) = (&mut state.ports, &mut state.activities);
+                    activities.command_progress(ports, activity, batch, index, (done, total));
+                });
+            };
+            match transfer::transfer(world, activity, &transfer, &tell).await {
+                Ok(()) => Outcome::default(),
+                Err(error) => Outcome::fail(error.to_string()),
+            }
+        }
     }
 }

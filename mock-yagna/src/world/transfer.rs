@@ -1,6 +1,7 @@
 //! The `transfer` command: between the activity's volumes and files that the requestor serves or
 //! receives on the service bus (`gftp`) or over HTTP(S) on this computer (`web`).
 
+mod progress;
 #[cfg(feature = "https")]
 mod tls;
 mod web;
@@ -12,15 +13,17 @@ use bytes::Bytes;
 use golem_wire::activity::Transfer;
 use golem_wire::flex::Flex;
 use golem_wire::{ActivityId, NodeId};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use sha3::{Digest, Sha3_224, Sha3_256, Sha3_384, Sha3_512};
 
 use super::World;
+use crate::config;
 use crate::daemon::gsb::{self, GsbError};
 use crate::runtime::process::Processes;
 use mock_yagna_shell::files::{FilesError, normalise};
 use mock_yagna_shell::places::in_volume;
 
+use progress::Progress;
 use web::WebFile;
 
 /// How long a bound service may take to answer one call.
@@ -93,6 +96,8 @@ enum Place {
     Gftp { node: NodeId, address: String },
     /// A URL on this computer.
     Web(WebFile),
+    /// A file of the web that the network has.
+    Given(config::WebFile),
 }
 
 /// What the content must hash to.
@@ -103,7 +108,12 @@ struct Checksum {
 }
 
 /// Reads a URL with an optional `hash:<algorithm>:<digest>:` in front; no scheme means a path.
-fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
+///
+/// `given`: the files of the web that the network has.
+fn parse(
+    url: &str,
+    given: impl FnOnce(&str) -> Option<config::WebFile>,
+) -> Result<(Place, Option<Checksum>), TransferError> {
     let bad = || TransferError::Url(url.to_owned());
     let (checksum, plain) = match url.strip_prefix("hash:") {
         None => (None, url),
@@ -131,7 +141,10 @@ fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
                 address: format!("/public/gftp/{name}"),
             }
         }
-        "http" | "https" => Place::Web(WebFile::parse(plain)?),
+        "http" | "https" => match given(plain) {
+            Some(file) => Place::Given(file),
+            None => Place::Web(WebFile::parse(plain)?),
+        },
         other => return Err(TransferError::Scheme(other.to_owned())),
     };
     Ok((place, checksum))
@@ -181,12 +194,15 @@ pub(super) async fn transfer(
     world: &World,
     activity: &ActivityId,
     transfer: &Transfer,
+    tell: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(), TransferError> {
+    let mut progress = Progress::of(transfer, tell);
     if let Some(format) = transfer.format.as_ref().filter(|format| !format.is_empty()) {
         return Err(TransferError::Format(format.clone()));
     }
-    let (from, checksum) = parse(&transfer.from)?;
-    let (to, _) = parse(&transfer.to)?;
+    let given = |url: &str| world.with(|state| state.ports.config.web.get(url).cloned());
+    let (from, checksum) = parse(&transfer.from, given)?;
+    let (to, _) = parse(&transfer.to, |_| None)?;
     for place in [&from, &to] {
         if let Place::Container(path) = place
             && !is_in_volume(world, activity, path)
@@ -196,9 +212,12 @@ pub(super) async fn transfer(
     }
     let content = match &from {
         Place::Container(path) => read(world, activity, path).await?,
-        Place::Gftp { node, address } => download(world, node, address).await?,
+        Place::Gftp { node, address } => download(world, node, address, &mut progress).await?,
         Place::Web(file) => file.fetch(world).await?,
+        Place::Given(file) => fetch(world, file, &mut progress).await,
     };
+    let size = content.len() as u64;
+    progress.has_come(world, 0, size);
     if let Some(checksum) = checksum {
         verify(&content, &checksum)?;
     }
@@ -206,7 +225,29 @@ pub(super) async fn transfer(
         Place::Container(path) => write(world, activity, path, content).await,
         Place::Gftp { node, address } => upload(world, node, address, &content).await,
         Place::Web(file) => file.bring(world, content).await,
+        // No URL that is written to is looked up there.
+        Place::Given(_) => Err(TransferError::Url(transfer.to.clone())),
+    }?;
+    progress.has_come(world, size, size);
+    Ok(())
+}
+
+/// Fetches a file of the web that the network has, evenly in its time.
+async fn fetch(world: &World, file: &config::WebFile, progress: &mut Progress<'_>) -> Bytes {
+    let (size, begin) = (file.content.size(), world.now());
+    let pieces = progress.pieces(size, file.takes);
+    progress.has_come(world, 0, size);
+    for piece in 1..=pieces {
+        let share = |of: u128| of * u128::from(piece) / u128::from(pieces);
+        let nanos = i128::try_from(share(file.takes.as_nanos())).unwrap_or(i128::MAX);
+        let at = begin.saturating_add(SignedDuration::from_nanos_i128(nanos));
+        let _: Option<()> = world
+            .poll_until(&[], at.unwrap_or(Timestamp::MAX), |_| None)
+            .await;
+        let done = u64::try_from(share(u128::from(size))).unwrap_or(size);
+        progress.has_come(world, done, size);
     }
+    file.content.bytes()
 }
 
 /// Whether a normalised path lies in a volume of an activity's machine.
@@ -291,7 +332,12 @@ async fn call(
 }
 
 /// Reads a file that the requestor serves, chunk after chunk.
-async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, TransferError> {
+async fn download(
+    world: &World,
+    node: &NodeId,
+    address: &str,
+    progress: &mut Progress<'_>,
+) -> Result<Bytes, TransferError> {
     let wrong = |what| TransferError::Answer(address.to_owned(), what);
     let metadata = call(world, node, address, "GetMetadata", Flex::map([])).await?;
     let size = metadata.get("fileSize").and_then(Flex::as_u64);
@@ -300,6 +346,7 @@ async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, 
         return Err(TransferError::TooLarge(size));
     }
     let mut content = Vec::new();
+    progress.has_come(world, 0, size);
     while (content.len() as u64) < size {
         let offset = content.len() as u64;
         let wanted = (size - offset).min(CHUNK as u64);
@@ -314,6 +361,7 @@ async fn download(world: &World, node: &NodeId, address: &str) -> Result<Bytes, 
         match bytes {
             Some(bytes) if at == Some(offset) && bytes.len() as u64 == wanted => {
                 content.extend(bytes);
+                progress.has_come(world, content.len() as u64, size);
             }
             _ => return Err(wrong("the chunk {offset, content}")),
         }
@@ -357,6 +405,10 @@ async fn upload(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(url: &str) -> Result<(Place, Option<Checksum>), TransferError> {
+        super::parse(url, |_| None)
+    }
 
     #[test]
     fn urls_name_volumes_and_bus_addresses() {

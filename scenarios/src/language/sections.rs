@@ -1,14 +1,13 @@
 //! The sections of a scenario file: their keys and defaults.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
 use jiff::Timestamp;
 use mock_yagna::Fault;
+pub use mock_yagna::network_file::ImageSource;
 use mock_yagna::network_file::{ACTS, ActName, hint};
-use mock_yagna::runtime::scripted::ScriptedAnswer;
 use rust_decimal::Decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -83,24 +82,6 @@ impl Default for Requestor {
             app_key: unwritten(APP_KEY.into()),
         }
     }
-}
-
-/// What runs on a provider when the image is deployed.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageSource {
-    /// A tiny simulated shell.
-    Shell,
-    /// A program of ours, in the network's own time.
-    Program(Spanned<String>),
-    /// The same program as real processes; where time is virtual, as with `program`.
-    Processes(Spanned<String>),
-    /// Real processes from an image folder: `<folder>/golem/run/x` is `/golem/run/x`. Real time only.
-    Folder(Spanned<PathBuf>),
-    /// There is none: `deploy` fails.
-    Missing,
-    /// Answers written here.
-    Scripted(Vec<ScriptedAnswer>),
 }
 
 /// The service to run.

@@ -3,7 +3,8 @@
 use golem_wire::Glm;
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{ACTIVITY, Stage};
+use crate::config::{Config, Counter, ProviderSpec};
 
 fn amount(document: &Value) -> Glm {
     document["amount"]
@@ -99,4 +100,68 @@ async fn the_second_invoice_is_never_paid_again() {
     stage.is_lawful();
     let summary = stage.mock.summary();
     assert_eq!(summary.paid + summary.paid, summary.invoiced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_of_its_own_are_offered_reported_and_billed() {
+    let mut bob = ProviderSpec::new("bob");
+    bob.counters.insert(
+        "golem.usage.custom.frames".into(),
+        Counter {
+            price: Glm::from(1),
+            per_sec: 0.5,
+        },
+    );
+    let mut carol = ProviderSpec::new("carol");
+    carol.properties.extend([
+        (
+            "golem.com.usage.vector".to_owned(),
+            json!([
+                "golem.usage.duration_sec",
+                "golem.usage.custom",
+                "golem.usage.cpu_sec"
+            ]),
+        ),
+        (
+            "golem.com.pricing.model.linear.coeffs".to_owned(),
+            json!([0.01, 0.02, 0.03, 0.0]),
+        ),
+    ]);
+    for (spec, third) in [(bob, true), (carol, false)] {
+        let stage = Stage::of(Config {
+            providers: vec![spec],
+            ..Config::default()
+        });
+        let (agreement, activity) = stage.activity().await;
+        stage.sleep(600).await;
+        let (_, usage) = stage.get(&format!("{ACTIVITY}/{activity}/usage")).await;
+        let usage = usage["currentUsage"].as_array().expect("a vector").clone();
+        assert_eq!(usage.len(), 3, "{usage:?}");
+        let frames = if third { &usage[2] } else { &usage[1] };
+        let frames = frames.as_f64().expect("a number");
+        let seconds = usage[0].as_f64().expect("a number");
+        assert_eq!(frames, if third { seconds / 2.0 } else { 0.0 });
+        assert_eq!(stage.terminate(&agreement).await.0, 200);
+        stage.sleep(60).await;
+        stage.is_lawful();
+        let bill = amount(&stage.list("invoices").await[0]);
+        // Half a GLM a second, or a hundredth.
+        assert!(bill >= Glm::from(if third { 300 } else { 6 }), "{bill}");
+    }
+}
+
+#[test]
+fn an_impossible_counter_is_told() {
+    for (name, price, per_sec, why) in [
+        ("golem.usage.cpu_sec", "1", 1.0, "needs a name of its own"),
+        ("", "1", 1.0, "needs a name of its own"),
+        ("x", "-1", 1.0, "is negative"),
+        ("x", "1", f64::NAN, "must be 0 or more"),
+    ] {
+        let mut bob = ProviderSpec::new("bob");
+        let price = price.parse().expect("a price");
+        bob.counters.insert(name.into(), Counter { price, per_sec });
+        let told = bob.check().expect_err("impossible").to_string();
+        assert!(told.contains(why), "{told}");
+    }
 }

@@ -97,7 +97,7 @@ async fn a_provider_with_a_key_sees_what_it_was_asked_for_and_may_end_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_draft_keeps_what_nobody_mentioned_if_the_provider_does() {
+async fn a_draft_keeps_what_was_not_mentioned_if_the_provider_does() {
     const UNMENTIONED: &str = "golem.com.payment.debit-notes.accept-timeout?";
     for keeps in [false, true] {
         let stage = Stage::with(json!({ "keep_unmentioned": keeps }));

@@ -40,7 +40,15 @@ enum EventKind {
     Started(ExeScriptCommand),
     Stdout(Output),
     Stderr(Output),
-    Finished { code: i32, message: Option<String> },
+    Finished {
+        code: i32,
+        message: Option<String>,
+    },
+    /// Bytes so far, and of how many.
+    Progress {
+        done: u64,
+        total: u64,
+    },
 }
 
 /// How a command ended.
@@ -152,6 +160,11 @@ impl Batch {
         }
     }
 
+    /// How far the command in progress has come.
+    pub(super) fn progress(&mut self, at: Timestamp, done: u64, total: u64) {
+        self.event(at, EventKind::Progress { done, total });
+    }
+
     /// The command in progress ended; a failure ends the batch.
     pub(crate) fn end(&mut self, at: Timestamp, outcome: Outcome) {
         self.write(at, Stream::Stdout, &outcome.stdout);
@@ -220,6 +233,12 @@ impl BatchEvent {
             EventKind::Started(command) => json!({ "started": { "command": command } }),
             EventKind::Stdout(output) => json!({ "stdout": output }),
             EventKind::Stderr(output) => json!({ "stderr": output }),
+            EventKind::Progress { done, total } => json!({ "progress": {
+                "step": [0, 1],
+                "message": null,
+                "progress": [done, total],
+                "unit": "Bytes",
+            } }),
             EventKind::Finished { code, message } => {
                 json!({ "finished": { "return_code": code, "message": message } })
             }

@@ -313,6 +313,24 @@ impl Activities {
         }
     }
 
+    /// How far command number `index` of a batch has come.
+    pub(crate) fn command_progress(
+        &mut self,
+        ports: &mut Ports,
+        id: &ActivityId,
+        batch: &BatchId,
+        index: u32,
+        (done, total): (u64, u64),
+    ) {
+        let now = ports.now;
+        let activity = self.by_id.get_mut(id);
+        let found = activity.and_then(|activity| activity.batches.get_mut(batch));
+        if let Some(found) = found.filter(|found| !found.over && found.position() == index) {
+            found.progress(now, done, total);
+            ports.wake(&Topic::Batch(batch.clone()));
+        }
+    }
+
     /// Output of a command while it runs.
     pub(crate) fn command_output(
         &mut self,

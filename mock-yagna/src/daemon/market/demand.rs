@@ -13,12 +13,12 @@ use rand::RngExt;
 
 use super::{Market, MarketError, Proposal};
 use crate::config::SUBSCRIPTION_LIFE;
-use crate::constraint::Constraint;
 use crate::journal::Event;
 use crate::ports::Ports;
 use crate::provider::Providers;
 use crate::timeline::{Action, MarketDue, Ticket};
 use crate::topics::Topic;
+use golem_wire::constraint::Constraint;
 
 /// An ended demand and its proposals are kept so long: a draft may still become an agreement.
 const MEMORY: SignedDuration = SignedDuration::from_mins(10);

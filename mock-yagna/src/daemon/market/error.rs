@@ -4,7 +4,7 @@ use golem_wire::market::AgreementState;
 use golem_wire::{AgreementId, DemandId, OfferId, ProposalId};
 use thiserror::Error;
 
-use crate::constraint::ParseError;
+use golem_wire::constraint::ParseError;
 
 /// A refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -15,11 +15,11 @@ use jiff::Timestamp;
 
 use super::demand::Life;
 use super::{Market, MarketError};
-use crate::constraint::{Constraint, Verdict};
 use crate::journal::Event;
 use crate::ports::Ports;
 use crate::provider::{Adopted, Provider, Providers, Publication, SharedProperties, Standing};
 use crate::timeline::{Action, AgentDue};
+use golem_wire::constraint::{Constraint, Verdict};
 
 /// Who issued a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

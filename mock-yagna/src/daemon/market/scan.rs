@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::{Market, MarketError};
-use crate::constraint::Constraint;
 use crate::provider::Providers;
+use golem_wire::constraint::Constraint;
 
 /// One scan, an iterator over offers.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use super::tab::Accrued;
 use super::{AllocationError, Charge, DocumentEvent, EventFilter, EventKind, FundsError, Payments};
-use crate::journal::{Actor, Event};
+use crate::journal::Event;
 use crate::ledger::{Document, Fact};
 use crate::ports::{Notice, Ports};
 use crate::topics::Topic;
@@ -107,13 +107,9 @@ impl Payments {
             .debit_note(caller, id)
             .ok_or(DecisionError::Unknown)?
             .clone();
-        if acceptance.total_amount_accepted != note.total_amount_due {
-            return Err(DecisionError::Amount);
-        }
-        match note.status {
-            DocumentStatus::Accepted | DocumentStatus::Settled => return Ok(None),
-            DocumentStatus::Cancelled => return Err(DecisionError::DebitNoteCancelled),
-            _ => {}
+        let cancelled = DecisionError::DebitNoteCancelled;
+        if !is_undecided(acceptance, note.total_amount_due, &note.status, cancelled)? {
+            return Ok(None);
         }
         let tab = self
             .tabs
@@ -122,7 +118,6 @@ impl Payments {
         if tab.invoice_accepted {
             return Ok(None); // The invoice covers it; the note stays as it is.
         }
-        let session = tab.session.clone();
         let accepted = tab
             .activities
             .get(&note.activity_id)
@@ -133,7 +128,6 @@ impl Payments {
 
         let now_settled = note.total_amount_due.is_zero();
         self.set_note_status(&note.debit_note_id, now_settled);
-        self.totals.accepted = self.totals.accepted + more;
         let mut payable = Vec::new();
         if let Some(tab) = self.tabs.get_mut(&note.agreement_id) {
             tab.accepted = tab.accepted + more;
@@ -157,35 +151,16 @@ impl Payments {
             note.activity_id.clone(),
             note.debit_note_id.clone(),
         ));
-        let actor = ports.actor(caller);
-        self.post_acceptance(
-            ports,
-            &actor,
-            Document::DebitNote(note.debit_note_id.clone()),
-            acceptance,
-            more,
-        );
-        let amount = note.total_amount_due;
-        ports.record(
-            actor,
-            Event::DebitNoteAccepted {
-                debit_note: note.debit_note_id.clone(),
-                amount,
-            },
-        );
-        let mut kinds = vec![EventKind::Accepted];
-        kinds.extend(now_settled.then_some(EventKind::Settled));
-        for kind in kinds {
-            let (id, at) = (note.debit_note_id.clone(), ports.stamp());
-            let event = DocumentEvent {
-                id,
-                at,
-                session: session.clone(),
-                kind,
-            };
-            self.note_events.push(caller, event);
+        let document = Document::DebitNote(note.debit_note_id.clone());
+        let event = Event::DebitNoteAccepted {
+            debit_note: note.debit_note_id.clone(),
+            amount: note.total_amount_due,
+        };
+        self.was_accepted(ports, caller, document, event, acceptance, more);
+        self.tell_note(ports, &note, EventKind::Accepted);
+        if now_settled {
+            self.tell_note(ports, &note, EventKind::Settled);
         }
-        ports.wake(&Topic::DebitNoteEvents(caller.clone()));
         self.pay_later(
             ports,
             payable
@@ -212,13 +187,9 @@ impl Payments {
             .invoice(caller, id)
             .ok_or(DecisionError::Unknown)?
             .clone();
-        if acceptance.total_amount_accepted != invoice.amount {
-            return Err(DecisionError::Amount);
-        }
-        match invoice.status {
-            DocumentStatus::Accepted | DocumentStatus::Settled => return Ok(None),
-            DocumentStatus::Cancelled => return Err(DecisionError::InvoiceCancelled),
-            _ => {}
+        let cancelled = DecisionError::InvoiceCancelled;
+        if !is_undecided(acceptance, invoice.amount, &invoice.status, cancelled)? {
+            return Ok(None);
         }
         let tab = self
             .tabs
@@ -228,7 +199,6 @@ impl Payments {
         let purpose = (invoice.agreement_id.clone(), None);
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
 
-        self.totals.accepted = self.totals.accepted + more;
         let mut charges = Vec::new();
         if let Some(tab) = self.tabs.get_mut(&invoice.agreement_id) {
             tab.accepted = tab.accepted + more;
@@ -251,19 +221,12 @@ impl Payments {
         if let Some(stored) = self.invoices.get_mut(&invoice.invoice_id) {
             stored.status = DocumentStatus::Accepted;
         }
-        let actor = ports.actor(caller);
-        self.post_acceptance(
-            ports,
-            &actor,
-            Document::Invoice(invoice.invoice_id.clone()),
-            acceptance,
-            more,
-        );
+        let document = Document::Invoice(invoice.invoice_id.clone());
         let event = Event::InvoiceAccepted {
             invoice: invoice.invoice_id.clone(),
             amount: invoice.amount,
         };
-        ports.record(actor, event);
+        self.was_accepted(ports, caller, document, event, acceptance, more);
         self.tell_invoice(ports, &invoice, EventKind::Accepted);
         self.pay_later(ports, charges);
         self.settle_documents(ports, &invoice.agreement_id);
@@ -315,6 +278,19 @@ impl Payments {
         Ok(Some(invoice.issuer_id))
     }
 
+    /// Tells the recipient of `note` what happened to it.
+    fn tell_note(&mut self, ports: &mut Ports, note: &DebitNote, kind: EventKind) {
+        let session = self.session(&note.agreement_id);
+        let event = DocumentEvent {
+            id: note.debit_note_id.clone(),
+            at: ports.stamp(),
+            session,
+            kind,
+        };
+        self.note_events.push(&note.recipient_id, event);
+        ports.wake(&Topic::DebitNoteEvents(note.recipient_id.clone()));
+    }
+
     /// Tells the recipient of `invoice` what happened to it.
     pub(super) fn tell_invoice(&mut self, ports: &mut Ports, invoice: &Invoice, kind: EventKind) {
         let session = self.session(&invoice.agreement_id);
@@ -357,14 +333,18 @@ impl Payments {
         }
     }
 
-    fn post_acceptance(
+    /// Notes in the books and the journal that a document was accepted.
+    fn was_accepted(
         &mut self,
         ports: &mut Ports,
-        by: &Actor,
+        caller: &NodeId,
         document: Document,
+        event: Event,
         acceptance: &Acceptance,
         charged: Glm,
     ) {
+        self.totals.accepted = self.totals.accepted + charged;
+        let by = ports.actor(caller);
         let allocation = acceptance.allocation_id.clone();
         ports.post(
             by.clone(),
@@ -374,5 +354,23 @@ impl Payments {
                 charged,
             },
         );
+        ports.record(by, event);
+    }
+}
+
+/// The daemon's first look at an acceptance: at its amount, then at what was decided before; `false`: it is accepted.
+fn is_undecided(
+    acceptance: &Acceptance,
+    due: Glm,
+    status: &DocumentStatus,
+    cancelled: DecisionError,
+) -> Result<bool, DecisionError> {
+    if acceptance.total_amount_accepted != due {
+        return Err(DecisionError::Amount);
+    }
+    match status {
+        DocumentStatus::Accepted | DocumentStatus::Settled => Ok(false),
+        DocumentStatus::Cancelled => Err(cancelled),
+        _ => Ok(true),
     }
 }

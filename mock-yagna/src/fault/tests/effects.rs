@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::client::{Client, Outcome, fault, timed};
 use crate::config::ProviderSpec;
 use crate::fault::{Effect, Fault, WhichAnswer};
@@ -290,4 +292,34 @@ async fn a_second_fault_of_the_same_name_is_refused() {
     let _guard = client.mock.inject(named.clone()).expect("a fault");
     let error = client.mock.inject(named).expect_err("a second one");
     assert!(error.to_string().contains("`x`"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_events_leaves_every_other_list_alone() {
+    for effect in [
+        Effect::DuplicateEvents,
+        Effect::ReorderEvents,
+        Effect::RepeatEvents,
+    ] {
+        let client = Client::with_providers(1, Vec::new());
+        let agreement = client.agree().await;
+        let activity = client.activity(&agreement).await;
+        let script = [json!({ "deploy": {} }), json!({ "start": {} })];
+        let batch = client.exec(&activity, &script).await;
+        client.allocate().await;
+        client.allocate().await;
+        let _fault = client.inject("*", effect.clone());
+        let once = client.get("/payment-api/v1/allocations").await.json();
+        assert_eq!(once.as_array().map(Vec::len), Some(2), "{effect:?}");
+        assert_eq!(once, client.get("/payment-api/v1/allocations").await.json());
+        let path = format!("/activity-api/v1/activity/{activity}/exec/{batch}?timeout=60");
+        let results = client.get(&path).await.json();
+        let indices: Vec<_> = results
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|r| r["index"].clone())
+            .collect();
+        assert_eq!(indices, [0, 1], "{effect:?}");
+    }
 }

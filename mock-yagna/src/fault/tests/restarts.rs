@@ -35,7 +35,7 @@ async fn a_restart_forgets_demands_and_keeps_allocations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_drops_open_polls_and_nobody_listens_for_a_while() {
+async fn a_restart_drops_open_polls_and_refuses_connections_for_a_while() {
     let client = Client::start(Vec::new());
     let restarting = async {
         tokio::time::sleep(Duration::from_secs(3)).await;

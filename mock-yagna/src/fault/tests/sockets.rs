@@ -165,7 +165,9 @@ async fn a_restart_resets_connections_and_refuses_new_ones() {
         assert_eq!(rest, "");
         assert!(is_reset(&end), "{end:?}");
     }
-    let refused = sent(served.address, ME).await.expect_err("nobody listens");
+    let refused = sent(served.address, ME)
+        .await
+        .expect_err("the port is closed");
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     // Directing the network does not depend on the daemon.
     let mut control = sent(served.control, "GET /mock-api/v1/ledger")
@@ -186,7 +188,9 @@ async fn the_daemon_listens_again_on_the_same_port() {
     let served = served.await;
     for _ in 0..2 {
         served.restart(Duration::from_secs(10));
-        let refused = sent(served.address, ME).await.expect_err("nobody listens");
+        let refused = sent(served.address, ME)
+            .await
+            .expect_err("the port is closed");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         tokio::time::sleep(Duration::from_secs(11)).await;
         let mut stream = sent(served.address, ME).await.expect("it listens");
@@ -211,7 +215,9 @@ async fn the_order_to_restart_is_answered_before_the_port_closes() {
     let (answer, end) = ending(stream).await;
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     assert!(end.is_ok(), "{end:?}");
-    let refused = sent(served.address, ME).await.expect_err("nobody listens");
+    let refused = sent(served.address, ME)
+        .await
+        .expect_err("the port is closed");
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     served.mock.stop().await;
 }
@@ -228,7 +234,7 @@ async fn a_port_that_was_taken_meanwhile_ends_the_daemon() {
             down: Duration::from_millis(1),
         };
         mock.act(act).expect("it restarts");
-        let taken = std::net::TcpListener::bind(address).expect("nobody listens");
+        let taken = std::net::TcpListener::bind(address).expect("the port is free");
         std::future::pending::<()>().await;
         drop(taken);
     };

@@ -8,13 +8,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::super::operations::Operations;
 use super::{DEFAULT_TIMEOUT, Wait, or_silence, own};
+use crate::config::Operation;
 use crate::daemon::activity::{Activity, ActivityError};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
@@ -25,8 +26,8 @@ const PING: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Router<World> {
     Router::new()
-        .route("/activity/{id}/exec", post(exec))
-        .route("/activity/{id}/exec/{batch}", get(results))
+        .operation(Operation::Exec, exec)
+        .operation(Operation::GetExecBatchResults, results)
 }
 
 /// The body of `POST …/exec`; its name is part of the daemon's message for anything else.

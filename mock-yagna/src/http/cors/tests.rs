@@ -58,7 +58,7 @@ async fn send(router: &Router, line: &str, headers: &[(&str, &str)]) -> Answer {
     }
 }
 
-/// `secret` allows nobody, `of-a` allows [`A`], `of-b` both, a provider's key `of-bob` [`B`].
+/// `secret` allows no origin, `of-a` allows [`A`], `of-b` both, a provider's key `of-bob` [`B`].
 fn network(everybody: &[&str]) -> Router {
     let key = |key: &str, origins: &[&str]| {
         let mut app_key = AppKey::new(key, key);

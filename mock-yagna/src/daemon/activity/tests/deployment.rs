@@ -71,7 +71,7 @@ async fn a_strange_deploy_is_no_trouble() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_nobody_knows_fails_to_deploy_and_is_named() {
+async fn an_unknown_image_fails_to_deploy_and_is_named() {
     let config = Config {
         default_image: None,
         ..Config::default()

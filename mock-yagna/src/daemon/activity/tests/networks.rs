@@ -240,7 +240,7 @@ async fn networks_belong_to_one_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_to_nobody_times_out_after_five_seconds_without_a_body() {
+async fn a_connection_to_an_unused_address_times_out_after_five_seconds_without_a_body() {
     let api = Api::start();
     let id = network(&api).await;
     let answer = api.get(&format!("{NET}/{id}/tcp/192.168.0.2/22")).await;
@@ -307,7 +307,7 @@ async fn the_echo_of_a_machine_answers_bytes_and_text() {
     socket.send(Message::text("text")).await.expect("sent");
     assert_eq!(received(&mut socket).await.as_deref(), Some(&b"text"[..]));
 
-    // More than fits on the way, while nobody reads.
+    // More than fits on the way, while the client does not read.
     let large: Vec<u8> = (0..1_000_000_u32).map(|n| n as u8).collect();
     let (mut sink, mut stream) = socket.split();
     let sending = async {
@@ -338,7 +338,7 @@ async fn the_echo_of_a_machine_answers_bytes_and_text() {
     assert_eq!(
         refused(&api, &id, "192.168.0.9", 7).await,
         504,
-        "nobody has that address"
+        "no node has that address"
     );
     assert_eq!(api.state(&activity).await["state"][0], "Ready");
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::harness::{ACTIVITY, Api, sh};
+use crate::config::{Config, ProviderSpec, WebContent, WebFile};
 
 struct Stream(Body);
 
@@ -70,7 +72,7 @@ async fn events_since_the_connection_are_told_and_the_stream_stays_open() {
     let batch = api
         .exec(&activity, json!([sh("sleep 4; echo hello"), quiet]))
         .await;
-    // The first command began long ago: nobody tells that any more.
+    // The first command began long ago: its beginning is not told any more.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mut stream = Stream::open(&api, &activity, &batch).await;
     let text = stream.read(Duration::from_secs(5)).await;
@@ -224,4 +226,97 @@ async fn the_stream_ends_with_the_daemon() {
     let mut stream = Stream::open(&api, &activity, &batch).await;
     let (frame, ()) = tokio::join!(stream.0.frame(), api.mock.stop());
     assert!(frame.is_none());
+}
+
+/// A network whose web has a model of a hundred thousand bytes, which takes ten seconds.
+fn with_a_web() -> Api {
+    let model = WebFile {
+        content: WebContent::Zeros(100_000),
+        takes: Duration::from_secs(10),
+    };
+    let text = WebFile {
+        content: WebContent::Bytes("hello".into()),
+        takes: Duration::ZERO,
+    };
+    Api::with(Config {
+        providers: vec![ProviderSpec::new("alice")],
+        web: IndexMap::from([
+            ("https://example.com/model.bin".to_owned(), model),
+            ("http://example.com/hello.txt".to_owned(), text),
+        ]),
+        ..Config::default()
+    })
+}
+
+fn fetch(url: &str, progress: Value) -> Value {
+    let (from, to) = (url, "container:/golem/work/it");
+    json!({ "transfer": { "from": from, "to": to, "progress": progress } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_from_the_web_tells_how_far_it_has_come() {
+    let model = "https://example.com/model.bin";
+    let by_time: Vec<u64> = (0..=5).map(|n| n * 20_000).collect();
+    let by_step: Vec<u64> = (0..=4).map(|n| n * 25_000).collect();
+    let every_second: Vec<u64> = (0..=10).map(|n| n * 10_000).collect();
+    for (asked, expected) in [
+        (
+            json!({ "updateInterval": "2s", "updateStep": null }),
+            by_time,
+        ),
+        (
+            json!({ "updateInterval": null, "updateStep": 25_000 }),
+            by_step,
+        ),
+        (json!({}), every_second),
+        (Value::Null, Vec::new()),
+    ] {
+        let api = with_a_web();
+        let activity = api.ready().await;
+        let batch = api.exec(&activity, json!([fetch(model, asked)])).await;
+        let mut stream = Stream::open(&api, &activity, &batch).await;
+        let text = stream.read(Duration::from_secs(11)).await;
+        let events = events(&text);
+        let told = events.iter().filter_map(|(_, kind)| kind.get("progress"));
+        let told: Vec<&Value> = told.collect();
+        let of = |done: &u64| json!({ "step": [0, 1], "message": null, "progress": [done, 100_000], "unit": "Bytes" });
+        let expected: Vec<Value> = expected.iter().map(of).collect();
+        assert_eq!(told, expected.iter().collect::<Vec<_>>());
+        let (_, last) = events.last().expect("an end");
+        assert_eq!(last["finished"]["return_code"], 0, "{text}");
+        let results = api
+            .run(&activity, json!([sh("wc -c < /golem/work/it")]))
+            .await;
+        assert_eq!(results[0]["stdout"], "100000\n");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_url_of_the_network_has_its_content_and_others_stay_away() {
+    let api = with_a_web();
+    let activity = api.ready().await;
+    let hello = fetch("hash:sha3:00:http://example.com/hello.txt", Value::Null);
+    let results = api.run(&activity, json!([hello])).await;
+    assert!(
+        results[0]["message"].to_string().contains("Incorrect hash"),
+        "{results}"
+    );
+    let hello = fetch("http://example.com/hello.txt", json!({}));
+    let results = api
+        .run(
+            &activity,
+            json!([
+                hello,
+                sh("cat /golem/work/it"),
+                fetch("http://example.com/", json!({}))
+            ]),
+        )
+        .await;
+    assert_eq!(results[1]["stdout"], "hello", "{results}");
+    assert!(
+        results[2]["message"]
+            .to_string()
+            .contains("only this computer"),
+        "{results}"
+    );
 }

@@ -61,7 +61,7 @@ async fn a_file_comes_and_goes_over_http_on_this_computer() {
     assert_eq!(shelf.lock().take().as_deref(), Some(&b"content\n"[..]));
 }
 
-/// A server of `/file` with a certificate that nobody knows.
+/// A server of `/file` with an unknown certificate.
 #[cfg(feature = "https")]
 async fn encrypted_server(api: &Api) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -174,12 +174,12 @@ async fn what_http_refuses_is_told_and_fails_the_command() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
-    let nobody = free.local_addr().expect("its address");
+    let closed = free.local_addr().expect("its address");
     drop(free);
     for (url, words) in [
         (format!("http://{address}/nope"), "answered 404 Not Found"),
         (format!("http://{address}/moved"), "answered 302 Found"),
-        (format!("http://{nobody}/file"), "onnection refused"),
+        (format!("http://{closed}/file"), "onnection refused"),
         (format!("https://{address}/file"), "InvalidContentType"),
         (
             "http://example.org/file".to_owned(),

@@ -96,7 +96,7 @@ async fn proposals_that_wait_are_collected_after_the_end_of_their_offer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_agreement_on_an_expired_offer_is_created_and_nobody_decides_about_it() {
+async fn an_agreement_on_an_expired_offer_is_created_and_never_decided() {
     let api = Api::start(with_seconds_left(60));
     let demand = api.demand().await;
     let draft = api.draft(&demand).await;

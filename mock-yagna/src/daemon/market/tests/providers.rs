@@ -157,7 +157,10 @@ async fn an_impossible_act_says_what_there_was() {
     let unknown = Act::KillActivity {
         provider: "bob".into(),
     };
-    let error = api.mock.act(unknown).expect_err("nobody is called bob");
+    let error = api
+        .mock
+        .act(unknown)
+        .expect_err("no provider is called bob");
     assert_eq!(
         error.to_string(),
         "there is no provider `bob`; there are: alice"

@@ -138,7 +138,7 @@ async fn an_acceptance_holds_at_once_and_is_504_after_15_s_if_the_provider_is_aw
     });
     assert_timeout(&answer, INVOICE, 15.0);
 
-    // It is done, and paid by now: said again, nobody has to be told, and nothing is paid twice.
+    // It is done, and paid by now: said again, the provider need not be told, and nothing is paid twice.
     assert_done(&case.accept("").await, 0.0);
     assert_eq!(case.spent().await, case.total);
     assert_eq!(case.status().await, "SETTLED");

@@ -8,15 +8,15 @@ mod parse;
 
 use std::fmt;
 
-use golem_wire::market::Properties;
+use crate::market::Properties;
 use serde_json::Value;
 
-pub(crate) use glob::Pattern;
-pub(crate) use parse::ParseError;
+pub use glob::Pattern;
+pub use parse::ParseError;
 
 /// A parsed constraint expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Constraint {
+pub enum Constraint {
     /// All of them; true when empty, as `()` and `(&)` are.
     And(Vec<Constraint>),
     /// Any of them; false when empty.
@@ -38,7 +38,7 @@ pub(crate) enum Constraint {
 
 /// How a property is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operator {
+pub enum Operator {
     /// `=`
     Equal,
     /// `>`
@@ -75,7 +75,7 @@ impl Operator {
 
 /// What an expression says about a set of properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It holds.
     True,
     /// It does not hold.
@@ -85,7 +85,7 @@ pub(crate) enum Verdict {
 }
 
 /// Where an expression looks properties up.
-pub(crate) trait Lookup {
+pub trait Lookup {
     /// The value of a property, if it is there.
     fn property(&self, key: &str) -> Option<&Value>;
 }
@@ -101,17 +101,17 @@ impl Constraint {
     ///
     /// # Errors
     /// [`ParseError`] with the position when the text is not an expression.
-    pub(crate) fn parse(text: &str) -> Result<Constraint, ParseError> {
+    pub fn parse(text: &str) -> Result<Constraint, ParseError> {
         parse::parse(text)
     }
 
     /// Whether `properties` fulfil this expression.
-    pub(crate) fn matches(&self, properties: &impl Lookup) -> bool {
+    pub fn matches(&self, properties: &impl Lookup) -> bool {
         self.verdict(properties) == Verdict::True
     }
 
     /// What this expression says about `properties`.
-    pub(crate) fn verdict(&self, properties: &impl Lookup) -> Verdict {
+    pub fn verdict(&self, properties: &impl Lookup) -> Verdict {
         match self {
             Constraint::And(parts) => combine(parts, properties, Verdict::False, Verdict::True),
             Constraint::Or(parts) => combine(parts, properties, Verdict::True, Verdict::False),

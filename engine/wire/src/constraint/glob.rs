@@ -4,13 +4,13 @@ use std::fmt;
 
 /// The pieces between unescaped `*`s; one piece is a plain literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub struct Pattern {
     pieces: Vec<String>,
 }
 
 impl Pattern {
     /// Exactly this text.
-    pub(crate) fn literal(text: &str) -> Self {
+    pub fn literal(text: &str) -> Self {
         Pattern {
             pieces: vec![text.to_owned()],
         }
@@ -18,7 +18,7 @@ impl Pattern {
 
     /// Reads the text of a value, where `*` is a wildcard and `\2a` (two hex digits) an escape.
     /// A backslash before anything else stands for itself.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut bytes = Vec::new();
         let mut rest = text.as_bytes();
@@ -52,12 +52,12 @@ impl Pattern {
     }
 
     /// The text, wildcards as they were written.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.pieces.join("*")
     }
 
     /// Whether `text` is of this form.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         let [first, middle @ .., last] = self.pieces.as_slice() else {
             return self.pieces.first().is_some_and(|only| only == text);
         };

@@ -7,7 +7,8 @@ const MAX_DEPTH: usize = 100;
 
 /// Why a text is not a constraint expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ParseError {
+#[non_exhaustive]
+pub enum ParseError {
     /// The text ends inside an expression.
     #[error("Incomplete expression: it ends at byte {0}")]
     Incomplete(usize),
