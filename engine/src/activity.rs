@@ -38,9 +38,6 @@ const STRAY_ATTEMPTS: u32 = 3;
 /// answers, and the end of its agreement ends the activity as well.
 const LOST_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the daemon is given to tell what an activity used.
-const USAGE_WAIT: Duration = Duration::from_secs(2);
-
 /// What a program is told whose time limits are over at once.
 const VIRTUAL_TIME: &str = " (time is virtual here: it leaps over whatever is not part of the simulation, so that what waits for something real runs out of time at once; see `hold_the_clock` and `Offline::real_time` of golem-scenarios)";
 
@@ -353,7 +350,12 @@ impl Activity {
             is_silent || self.watch.health().is_lost() || self.rental.is_lost()
         };
         self.watch.close();
-        self.measure().await;
+        if !is_lost() {
+            let asked = Instant::now();
+            if let Err(late) = self.rental.measure(&self.id).await {
+                self.unanswered(asked, &late).await;
+            }
+        }
         // From here on nothing may be asked for: the provider's clock gets the payment's grace.
         self.rental.activity_destroyed(&self.id);
         let api = self.context.rest().activity();
@@ -387,32 +389,6 @@ impl Activity {
             agreement_id: self.rental.agreement_id.clone(),
             activity_id: self.id.clone(),
         });
-    }
-
-    /// What it has used by now, as the daemon tells: its bills are held against that.
-    async fn measure(&self) {
-        let is_lost = self.watch.health().is_lost() || self.rental.is_lost();
-        if is_lost || self.watch.silent_since().is_some() {
-            return;
-        }
-        let (at, asked) = (self.context.now(), Instant::now());
-        let asking = self.context.rest().activity();
-        let asking = asking.usage(&self.id);
-        match tokio::time::timeout(USAGE_WAIT, asking).await {
-            Ok(Ok(usage)) => {
-                if let Some(usage) = usage.current_usage {
-                    let cost = self.rental.prices().of_usage(&usage);
-                    self.rental.cost_known(&self.id, cost, at);
-                }
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(activity = %self.id, %error, "what it used is not known");
-            }
-            Err(late) => {
-                tracing::debug!(activity = %self.id, "what it used is not told in time");
-                self.unanswered(asked, &late).await;
-            }
-        }
     }
 
     fn backoff(&self, label: &str) -> Backoff {

@@ -96,6 +96,13 @@ events! {
     InvoiceReceived { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
     /// An invoice was accepted: the daemon pays it.
     InvoiceAccepted { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
+    /// Four fifths of the budget are accepted, or may still be asked for by the machines that run.
+    BudgetLow { total: Glm, accepted: Glm, promised: Glm },
+    /// The budget is used up once the machines that run are stopped: no more are rented, and those are
+    /// stopped. `promised` is what it comes to by then.
+    BudgetExhausted { total: Glm, accepted: Glm, promised: Glm },
+    /// The budget was raised or lowered.
+    BudgetAmended { total: Glm },
     /// Work on an agreement began.
     WorkerStarted { job: JobId, agreement_id: AgreementId, provider_name: String },
     /// Work on an agreement ended; `error` says why if badly.

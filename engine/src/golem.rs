@@ -7,13 +7,14 @@ mod start;
 use std::fmt;
 use std::sync::Arc;
 
-use golem_wire::NodeId;
+use golem_wire::{Glm, NodeId};
 
 pub use builder::GolemBuilder;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::market::Market;
+use crate::error::Error;
+use crate::market::{BudgetStatus, Market};
 use crate::payment::Payments;
 use crate::recovery::{self, Recovered, RecoveryReport};
 use crate::shutdown::{Shutdown, ShutdownReport, Urgency};
@@ -86,9 +87,38 @@ impl Golem {
         self.recovered()
     }
 
-    /// What happened so far.
+    /// What happened so far, and what it costs: accepted, and used but not accepted yet.
     pub fn summary(&self) -> Summary {
-        self.engine.summary.summary()
+        let owed = self.market().budget().owed();
+        self.engine.summary.summary().with_owed(owed)
+    }
+
+    /// How far the budget is used: what is accepted, what was used by now, and what it comes to when
+    /// all machines are told to stop.
+    pub fn budget(&self) -> BudgetStatus {
+        self.market().budget().status()
+    }
+
+    /// Sets the budget to `total` GLM in all, what is spent included. Raising it lets an engine whose
+    /// budget is used up rent machines again ([`BudgetExhausted`](crate::BudgetExhausted)), and accepts
+    /// what could not be accepted for want of funds; instances that were stopped stay stopped. One that
+    /// is too small for what runs stops that. It holds for this run: the next one of the same journal
+    /// begins with the budget of its builder, or what is spent if that is more.
+    ///
+    /// # Errors
+    /// [`Error::BudgetTooSmall`] when the wallet does not hold it; [`Error::Api`] when more is spent
+    /// already, or the daemon does not answer; [`Error::Task`] when the engine is stopped.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn amend_budget(&self, total: Glm) -> Result<BudgetStatus, Error> {
+        let payments = Arc::clone(&self.engine.payments);
+        let amending = async move { payments.amend(total).await };
+        self.context()
+            .tasks()
+            .run("amend-budget", amending)
+            .await??;
+        Ok(self.budget())
     }
 
     /// Stops everything, stage by stage, each with its own deadline: no new work is taken; services

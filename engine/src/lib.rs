@@ -96,7 +96,8 @@ pub use golem::{Golem, GolemBuilder};
 pub use golem_wire as wire;
 pub use golem_wire::Glm;
 pub use market::{
-    AgreementEnd, EndedBy, MarketSummary, OpenAgreement, Refusal, RefusedBy, SignError,
+    AgreementEnd, BudgetExhausted, BudgetStatus, EndedBy, MarketSummary, OpenAgreement, Refusal,
+    RefusedBy, SignError,
 };
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};

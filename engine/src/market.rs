@@ -3,6 +3,7 @@
 //! own: documents and money (`payment/`).
 
 mod agreement_events;
+mod budget;
 mod demand;
 mod pool;
 mod proposal_index;
@@ -26,6 +27,8 @@ use jiff::Timestamp;
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub use crate::lifecycle::negotiation::RefusedBy;
 pub(crate) use agreement_events::follow_agreements;
+pub(crate) use budget::{Budget, watch_over};
+pub use budget::{BudgetExhausted, BudgetStatus};
 pub(crate) use demand::SHORTEST_RENTAL;
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
 pub use refusals::{MarketSummary, Refusal};
@@ -58,6 +61,9 @@ pub enum SignError {
     /// The market of this job was closed.
     #[error("the market of this job is closed")]
     Closed,
+    /// The budget is used up, or has no room for one more machine.
+    #[error(transparent)]
+    Budget(#[from] BudgetExhausted),
     /// The daemon refused in a way that trying again cannot change.
     #[error(transparent)]
     Api(ApiError),
@@ -81,16 +87,23 @@ pub(crate) enum SubscribeError {
 pub(crate) struct Market {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
-    /// What agreements are paid from.
-    budget: Allocation,
+    /// What agreements are paid from, as the daemon keeps it.
+    allocation: Allocation,
+    budget: Arc<Budget>,
     subscriptions: Mutex<Vec<Weak<DemandSubscription>>>,
 }
 
 impl Market {
-    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, budget: Allocation) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        allocation: Allocation,
+        budget: Arc<Budget>,
+    ) -> Self {
         Market {
             context,
             rentals,
+            allocation,
             budget,
             subscriptions: Mutex::default(),
         }
@@ -106,6 +119,11 @@ impl Market {
     /// Agreements by id.
     pub(crate) fn rentals(&self) -> &Arc<Rentals> {
         &self.rentals
+    }
+
+    /// What may still be spent.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Demands that may still be published.

@@ -26,7 +26,7 @@ pub(crate) use reconcile::{catch_up, settlement, try_again};
 
 use crate::context::Context;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
-use crate::market::{Rental, Rentals};
+use crate::market::{Budget, Rental, Rentals};
 use crate::model::DocumentId;
 
 /// Accepted invoices that are watched for settlement, the latest ones.
@@ -51,6 +51,7 @@ pub(crate) struct Payments {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
     allocation: Allocation,
+    budget: Arc<Budget>,
     /// Budgets of earlier lives, for their debts.
     earlier: Mutex<Vec<PreviousBudget>>,
     /// Accepted, and not known to be settled.
@@ -66,12 +67,14 @@ impl Payments {
         context: Arc<Context>,
         rentals: Arc<Rentals>,
         allocation: Allocation,
+        budget: Arc<Budget>,
     ) -> Self {
         let concurrent = context.config().payment.concurrent_acceptances;
         Payments {
             context,
             rentals,
             allocation,
+            budget,
             earlier: Mutex::default(),
             unsettled: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -98,6 +101,9 @@ impl Payments {
 
     /// Debts of earlier lives may use these budgets.
     pub(crate) fn add_previous_budgets(&self, budgets: impl IntoIterator<Item = PreviousBudget>) {
+        let budgets: Vec<PreviousBudget> = budgets.into_iter().collect();
+        let left = budgets.iter().map(|budget| budget.left);
+        self.budget.add_earlier(left.sum());
         self.earlier().extend(budgets);
     }
 

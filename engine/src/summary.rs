@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use golem_wire::{AgreementId, Glm};
+use golem_wire::{ActivityId, AgreementId, Glm};
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub struct ProviderSummary {
     pub agreements: u64,
     /// Tasks done.
     pub tasks: u64,
-    /// GLM of accepted invoices.
+    /// GLM that were accepted: invoices, and debit notes of agreements without one.
     pub cost: Glm,
 }
 
@@ -93,8 +93,12 @@ pub struct Summary {
     pub payments_failed: u64,
     /// Absences of the daemon.
     pub daemon_away: Absences,
-    /// GLM of accepted invoices.
+    /// GLM that it costs: accepted invoices, accepted debit notes of agreements without one, and what
+    /// is [`owed`](Self::owed).
     pub cost: Glm,
+    /// GLM of it that were used and are not accepted yet, by usage and time. Only an engine knows that:
+    /// zero in the summary of a [`SummaryLogger`].
+    pub owed: Glm,
     /// One row per provider, in order of their first agreement.
     pub providers: Vec<ProviderSummary>,
 }
@@ -107,7 +111,29 @@ struct State {
     summary: Summary,
     /// Rows of the summary by provider id.
     rows: IndexMap<String, usize>,
-    row_of: IndexMap<AgreementId, usize>,
+    row_of: IndexMap<AgreementId, Row>,
+}
+
+/// An agreement without an accepted invoice.
+#[derive(Default)]
+struct Row {
+    /// Its place among the providers.
+    provider: usize,
+    /// The last debit note of each activity that was accepted.
+    notes: IndexMap<ActivityId, Glm>,
+    /// Their sum.
+    accepted: Glm,
+}
+
+impl Summary {
+    /// With what is owed.
+    pub(crate) fn with_owed(self, owed: Glm) -> Self {
+        Summary {
+            cost: self.cost + owed,
+            owed,
+            ..self
+        }
+    }
 }
 
 /// Listens to events and keeps a [`Summary`]. Cheap to clone.
@@ -169,6 +195,10 @@ impl State {
                     });
                 }
                 summary.providers[row].agreements += 1;
+                let row = Row {
+                    provider: row,
+                    ..Row::default()
+                };
                 self.row_of.insert(agreement_id.clone(), row);
                 if self.row_of.len() > MAX_ROWS {
                     self.row_of.swap_remove_index(0);
@@ -184,19 +214,38 @@ impl State {
                     provider.tasks += 1;
                 }
             }
-            EventKind::DebitNoteAccepted { .. } => summary.debit_notes += 1,
+            EventKind::DebitNoteAccepted {
+                agreement_id,
+                activity_id,
+                amount,
+                ..
+            } => {
+                summary.debit_notes += 1;
+                let Some(row) = self.row_of.get_mut(agreement_id) else {
+                    return;
+                };
+                // Notes are cumulative.
+                let noted = row.notes.entry(activity_id.clone()).or_default();
+                let more = (*amount - *noted).max(Glm::ZERO);
+                *noted = *noted + more;
+                row.accepted = row.accepted + more;
+                let provider = row.provider;
+                self.spend(provider, more);
+            }
             EventKind::InvoiceAccepted {
                 agreement_id,
                 amount,
                 ..
             } => {
                 summary.invoices += 1;
-                summary.cost = summary.cost + *amount;
-                if let Some(provider) = self.provider(agreement_id) {
-                    provider.cost = provider.cost + *amount;
+                // The last that is heard of an agreement; it covers the notes.
+                match self.row_of.swap_remove(agreement_id) {
+                    Some(row) => {
+                        let more = (*amount - row.accepted).max(Glm::ZERO);
+                        self.spend(row.provider, more);
+                    }
+                    None => summary.cost = summary.cost + *amount,
                 }
-                // The last that is heard of an agreement.
-                self.row_of.swap_remove(agreement_id);
             }
             EventKind::PaymentFailed { .. } => summary.payments_failed += 1,
             _ => {}
@@ -204,7 +253,15 @@ impl State {
     }
 
     fn provider(&mut self, agreement: &AgreementId) -> Option<&mut ProviderSummary> {
-        self.summary.providers.get_mut(*self.row_of.get(agreement)?)
+        let row = self.row_of.get(agreement)?;
+        self.summary.providers.get_mut(row.provider)
+    }
+
+    fn spend(&mut self, provider: usize, amount: Glm) {
+        self.summary.cost = self.summary.cost + amount;
+        if let Some(provider) = self.summary.providers.get_mut(provider) {
+            provider.cost = provider.cost + amount;
+        }
     }
 }
 
@@ -231,6 +288,13 @@ impl fmt::Display for Summary {
             self.payments_failed,
             self.cost.normalized()
         )?;
+        if !self.owed.is_zero() {
+            write!(
+                f,
+                " ({} GLM of it not accepted yet)",
+                self.owed.normalized()
+            )?;
+        }
         if self.daemon_away.times > 0 {
             write!(f, "\n  {}", self.daemon_away)?;
         }

@@ -23,7 +23,7 @@ use crate::deadline;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
-use crate::market::{DemandSubscription, SHORTEST_RENTAL};
+use crate::market::{BudgetExhausted, DemandSubscription, SHORTEST_RENTAL};
 use crate::model::JobId;
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
@@ -99,6 +99,9 @@ pub enum TaskFailure {
         /// What happened.
         reason: String,
     },
+    /// The budget is used up, or has no room for a machine.
+    #[error(transparent)]
+    BudgetExhausted(BudgetExhausted),
     /// The time for all tasks is over.
     #[error("the time for all tasks, {timeout:?}, is over")]
     Timeout {

@@ -36,6 +36,10 @@ pub enum Law {
     AcceptedWithinAllocated,
     /// No more is accepted for a document than it says.
     AcceptedWithinDocument,
+    /// No more is accepted for an agreement than its machines used, by the network's own measure and
+    /// the agreement's prices, a twentieth and a minute of all threads more. Where a provider's report
+    /// says more, and time and threads allow it, nobody can tell: that counts as used.
+    AcceptedWithinUsed,
     /// No invoice is paid twice.
     InvoicePaidOnce,
     /// No document is issued for a stranger, or accepted, rejected or paid before it exists.
@@ -55,6 +59,7 @@ impl Law {
             Law::PaidWithinInvoiced => "an agreement is paid no more than was billed for it",
             Law::AcceptedWithinInvoiced => "no more is accepted for an agreement than was billed",
             Law::AcceptedWithinAllocated => "no more is accepted than the allocation holds",
+            Law::AcceptedWithinUsed => "no more is accepted for an agreement than was used",
             Law::AcceptedWithinDocument => "no more is accepted for a document than it says",
             Law::InvoicePaidOnce => "no invoice is paid twice",
             Law::DocumentExists => "documents belong to known agreements and exist before they act",
@@ -248,6 +253,15 @@ pub enum Fact {
         activity: ActivityId,
         /// Under which agreement.
         agreement: AgreementId,
+    },
+    /// What an activity has used by now costs so much.
+    Used {
+        /// Which.
+        activity: ActivityId,
+        /// By the network's measure, and what its provider can add unnoticed.
+        cost: Glm,
+        /// A minute with all threads busy costs so much more.
+        minute: Glm,
     },
     /// An activity ended.
     ActivityEnded {

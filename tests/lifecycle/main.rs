@@ -4,6 +4,7 @@
 
 mod absence;
 mod bills;
+mod budget;
 mod callbacks;
 mod clocks;
 mod durability;

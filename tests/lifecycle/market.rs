@@ -151,7 +151,11 @@ fn as_many_machines_are_rented_as_there_are_providers_whatever_is_kept_of_offers
     let providers = (0..300).map(|n| ProviderSpec::new(format!("p{n}")));
     let offline = Offline::new(1).providers(providers.collect());
     offline.run(async |stage| {
-        let few = |config: &mut golem_engine::Config| config.market.max_proposals = 100;
+        let few = |config: &mut golem_engine::Config| {
+            config.market.max_proposals = 100;
+            // Each machine has its end kept back, all its threads busy.
+            config.budget = 10.into();
+        };
         let (golem, cluster, _) = running(stage, 300, few).await;
         assert_eq!(count(&cluster, ServiceState::Running), 300);
         golem.stop().await;

@@ -55,6 +55,12 @@ impl Shortage {
     }
 }
 
+/// Whether a document was not accepted since the allocation does not hold what it asks for.
+pub(crate) fn lacks_funds(error: &ApiError) -> bool {
+    let message = error.message();
+    message.is_some_and(|message| message.starts_with("Not enough funds"))
+}
+
 /// Whether an event of this type says that a document came; others say what became of one.
 pub(crate) fn brings_document(event_type: &str) -> bool {
     matches!(

@@ -101,6 +101,10 @@ pub struct PaymentLimits {
     pub tolerance: Decimal,
     /// Usage time granted beyond what the engine measured, for clocks and delivery.
     pub grace: Duration,
+    /// How long machines may take to stop: before the budget would be used up, all their threads busy
+    /// for so long, no machine is rented any more and all that run are stopped in order. What is left
+    /// after that is cut off. A longer time stops them earlier, and needs more room for a new one.
+    pub stop_reserve: Duration,
     /// Documents accepted at the same time.
     pub concurrent_acceptances: usize,
     /// How long an agreement that ended is remembered once its invoice is accepted, so that
@@ -173,6 +177,7 @@ impl Default for PaymentLimits {
         PaymentLimits {
             tolerance: Decimal::new(5, 2),
             grace: Duration::from_secs(30),
+            stop_reserve: Duration::from_secs(30),
             concurrent_acceptances: 8,
             remember: Duration::from_secs(10 * 60),
             invoice_wait: Duration::from_secs(24 * 3600),

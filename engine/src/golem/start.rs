@@ -16,7 +16,7 @@ use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{Consumer, Emitter, Event, EventKind};
 use crate::journal::{Journal, Log, MemoryJournal, OpenState};
-use crate::market::{Market, Rentals, follow_agreements};
+use crate::market::{self, Budget, Market, Rentals, follow_agreements};
 use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
 use crate::rng::Seed;
@@ -140,15 +140,20 @@ fn assemble(
     summary: SummaryLogger,
 ) -> Engine {
     let rentals = Arc::new(Rentals::new(Arc::clone(&context)));
+    let own = &budgets.own;
+    let budget = Budget::new(Arc::clone(&context), Arc::clone(&rentals), own);
+    let budget = Arc::new(budget);
     let market = Arc::new(Market::new(
         Arc::clone(&context),
         Arc::clone(&rentals),
-        budgets.own.clone(),
+        own.clone(),
+        Arc::clone(&budget),
     ));
     let payments = Arc::new(Payments::new(
         Arc::clone(&context),
         Arc::clone(&rentals),
-        budgets.own.clone(),
+        own.clone(),
+        budget,
     ));
     let recovered = Arc::new(Recovered::new(
         Arc::clone(&context),
@@ -185,6 +190,8 @@ fn follow(engine: &Engine) {
     loops.spawn_until_cancelled("invoices", payment::follow_invoices(payments()));
     loops.spawn_until_cancelled("debit-notes", payment::follow_debit_notes(payments()));
     loops.spawn_until_cancelled("keep-alive", payment::keep_alive(payments()));
+    let budget = Arc::clone(engine.market.budget());
+    loops.spawn_until_cancelled("budget", market::watch_over(budget));
     loops.spawn_until_cancelled("pay-again", payment::try_again(payments()));
 }
 

@@ -107,11 +107,13 @@ impl Account {
         &self.invoice
     }
 
-    /// What was accepted: the invoice, or the debit notes as long as there is none.
+    /// What was accepted: the invoice, or the debit notes as long as there is none. An invoice takes
+    /// back nothing that notes had.
     pub(crate) fn accepted(&self) -> Glm {
+        let notes: Glm = self.accepted_notes.values().copied().sum();
         match &self.invoice {
-            InvoiceState::Accepted { amount, .. } => *amount,
-            _ => self.accepted_notes.values().copied().sum(),
+            InvoiceState::Accepted { amount, .. } => notes.max(*amount),
+            _ => notes,
         }
     }
 

@@ -19,6 +19,10 @@
 //! | stopping   | handler finished, failed | terminated | release, finish                |
 //! | stopping   | stop, lost               | terminated | cancel handler, release, finish |
 //! | stopping   | agreement ended          | stopping   |                                |
+//! | pending    | budget used up           | terminated | finish                         |
+//! | starting   | budget used up           | terminated | cancel handler, release, finish |
+//! | running    | budget used up           | stopping   | cancel handler, run `shutdown` |
+//! | stopping   | budget used up           | terminated | cancel handler, release, finish |
 //!
 //! ¹ terminated, with `release, finish`, when the policy allows no further attempt.
 //!
@@ -135,6 +139,8 @@ pub(crate) enum Event {
     Lost { reason: String },
     /// The agreement ended, the activity still answers.
     AgreementEnded { reason: String },
+    /// The budget is used up: it stops; told again while it does, it is cut off.
+    BudgetExhausted { reason: String },
 }
 
 /// A handler of the service.
@@ -195,6 +201,22 @@ pub(crate) fn step(
         (S::Pending { attempt }, E::ActivityFailed { reason }) => retry(attempt, reason, policy),
         (S::Pending { .. }, E::RentFailed { reason }) => (ended(Some(reason)), vec![Finish]),
         (S::Pending { .. }, E::StopRequested) => (ended(None), vec![Finish]),
+
+        (S::Pending { .. }, E::BudgetExhausted { reason }) => (ended(Some(reason)), vec![Finish]),
+        (S::Starting { .. }, E::BudgetExhausted { reason }) => (
+            ended(Some(reason)),
+            vec![CancelHandler, Release { failed: false }, Finish],
+        ),
+        (S::Running, E::BudgetExhausted { reason }) => (
+            S::Stopping {
+                failure: Some(reason),
+            },
+            vec![CancelHandler, Handle(Handler::Shutdown)],
+        ),
+        (S::Stopping { failure }, E::BudgetExhausted { reason }) => (
+            ended(failure.or(Some(reason))),
+            vec![CancelHandler, Release { failed: false }, Finish],
+        ),
 
         (S::Starting { .. }, E::HandlerFinished) => (S::Running, vec![Handle(Handler::Run)]),
         (
@@ -264,7 +286,10 @@ pub(crate) fn step(
         (state @ S::Pending { .. }, E::Lost { .. } | E::AgreementEnded { .. }) => (state, vec![]),
         (
             state @ S::Terminated { .. },
-            E::Lost { .. } | E::AgreementEnded { .. } | E::StopRequested,
+            E::Lost { .. }
+            | E::AgreementEnded { .. }
+            | E::BudgetExhausted { .. }
+            | E::StopRequested,
         ) => (state, vec![]),
 
         (state, event) => {

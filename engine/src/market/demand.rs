@@ -69,7 +69,7 @@ impl Demand {
     ) -> Result<Self, SubscribeError> {
         let context = &market.context;
         let mut backoff = Backoff::new(context.seed().fork("decorations"));
-        let (api, budget) = (context.rest().payment(), &market.budget.allocation_id);
+        let (api, budget) = (context.rest().payment(), &market.allocation.allocation_id);
         let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget));
         let decoration = asking.await?;
         let subnet = &context.config().subnet;

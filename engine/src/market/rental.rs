@@ -11,6 +11,7 @@ use golem_wire::common::Reason;
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 
 pub(crate) use restored::RECOVERED;
 
@@ -22,11 +23,15 @@ use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::lifecycle::payment::{self, Account, InvoiceState};
 use crate::model::{JobId, LinearPrices, OfferProposal};
+use crate::settle::spending::{self, Reserve, Spending};
 use crate::settle::{Ender, ceiling};
 
 /// How long a stop waits for the end of an agreement whose provider was given up, and which may not
 /// be reached.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the daemon is given to tell what an activity used.
+const USAGE_WAIT: Duration = Duration::from_secs(2);
 
 /// A rented machine.
 pub(crate) struct Rental {
@@ -49,6 +54,8 @@ pub(crate) struct Rental {
 struct Inner {
     state: State,
     record: AgreementRecord,
+    /// What an earlier run accepted for it.
+    accepted_before: Glm,
 }
 
 impl Rental {
@@ -72,6 +79,7 @@ impl Rental {
             inner: Mutex::new(Inner {
                 state: State::Approved,
                 record,
+                accepted_before: Glm::ZERO,
             }),
             ended: watch::Sender::new(None),
             over: watch::Sender::new(false),
@@ -127,6 +135,87 @@ impl Rental {
         let now = self.context.now();
         let cost = KnownCost { amount, at };
         self.lock().record.cost_known(id, cost, now);
+    }
+
+    /// Asks the daemon what an activity has used by now: its bills are held against that.
+    ///
+    /// # Errors
+    /// It is not told in time, and stays unknown.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn measure(&self, id: &ActivityId) -> Result<(), Elapsed> {
+        if self.is_lost() {
+            return Ok(());
+        }
+        let at = self.context.now();
+        let asking = self.context.rest().activity();
+        let asking = asking.usage(id);
+        match tokio::time::timeout(USAGE_WAIT, asking).await {
+            Ok(Ok(usage)) => {
+                if let Some(usage) = usage.current_usage {
+                    self.cost_known(id, self.prices.of_usage(&usage), at);
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(activity = %id, %error, "what it used is not known");
+            }
+            Err(late) => {
+                tracing::debug!(activity = %id, "what it used is not told in time");
+                return Err(late);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same of all that run on it.
+    pub(super) async fn measure_all(&self) {
+        let running: Vec<ActivityId> = {
+            let record = &self.lock().record;
+            let running = record.activities.iter();
+            let running = running.filter(|(_, lifetime)| spending::is_running(record, **lifetime));
+            running.map(|(id, _)| id.clone()).collect()
+        };
+        for id in running {
+            // What is not told counts as used by all threads.
+            let _ = self.measure(&id).await;
+        }
+    }
+
+    /// What it may still cost, beside what an earlier run accepted for it.
+    pub(super) fn spending(&self, reserve: Reserve, now: Timestamp) -> Spending {
+        let terms = (&self.prices, self.threads);
+        let inner = self.lock();
+        let record = &inner.record;
+        let amount = |amount: Glm| amount - inner.accepted_before;
+        let open = !matches!(inner.state, State::Ended(_));
+        Spending {
+            accepted: amount(record.documents.accepted()),
+            by_now: amount(spending::by_now(terms, record, now)),
+            promised: amount(spending::promised(terms, record, reserve, now)),
+            rate: spending::rate(terms, record, reserve),
+            open: usize::from(open),
+            unbounded: open && !self.prices.is_bounded(),
+        }
+    }
+
+    /// What was used and is not accepted.
+    pub(super) fn owed(&self, now: Timestamp) -> Glm {
+        let record = &self.lock().record;
+        let by_now = spending::by_now((&self.prices, self.threads), record, now);
+        by_now - record.documents.accepted()
+    }
+
+    /// What is accepted by now was accepted by an earlier run.
+    pub(crate) fn accepted_before(&self) {
+        let mut inner = self.lock();
+        inner.accepted_before = inner.record.documents.accepted();
+    }
+
+    /// What this run accepted for it.
+    pub(super) fn accepted_in_this_run(&self) -> Glm {
+        let inner = self.lock();
+        inner.record.documents.accepted() - inner.accepted_before
     }
 
     /// Whether anything ran on it, so that an invoice is due.

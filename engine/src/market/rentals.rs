@@ -13,6 +13,7 @@ use super::{AgreementEnd, ProviderDebts, Rental};
 use crate::context::Context;
 use crate::journal::Fact;
 use crate::lifecycle::payment::InvoiceState;
+use crate::settle::spending::{Reserve, Spending};
 
 /// How often it is looked for what can be forgotten.
 const PRUNE_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -36,6 +37,9 @@ pub struct OpenAgreement {
 pub(crate) struct Totals {
     pub(crate) invoices_accepted: u64,
     pub(crate) accepted: Glm,
+    /// What of it this run accepted, for agreements of its own and of earlier runs.
+    own: Glm,
+    restored: Glm,
 }
 
 /// Agreements by id.
@@ -273,6 +277,39 @@ impl Rentals {
         totals
     }
 
+    /// What all of them come to when they are told now to stop, beside what earlier runs accepted of the
+    /// budget (`before`), and without what those owe as far as their own budgets reach (`earlier`).
+    pub(super) fn spending(
+        &self,
+        reserve: Reserve,
+        before: Glm,
+        earlier: Glm,
+        now: Timestamp,
+    ) -> Spending {
+        let closed = self.lock().closed;
+        let accepted = |amount: Glm| Spending {
+            accepted: amount,
+            by_now: amount,
+            promised: amount,
+            ..Spending::default()
+        };
+        let (mut own, mut restored) = (accepted(before + closed.own), accepted(closed.restored));
+        for rental in self.all() {
+            let part = rental.spending(reserve, now);
+            if rental.is_restored() {
+                restored = restored + part;
+            } else {
+                own = own + part;
+            }
+        }
+        own + restored.beyond(earlier)
+    }
+
+    /// What was used and is not accepted.
+    pub(super) fn owed(&self, now: Timestamp) -> Glm {
+        self.all().iter().map(|rental| rental.owed(now)).sum()
+    }
+
     /// How many have documents.
     pub(crate) fn accounts(&self) -> usize {
         self.all().iter().filter(|it| it.has_documents()).count()
@@ -293,5 +330,11 @@ impl Totals {
     fn add(&mut self, rental: &Rental) {
         self.invoices_accepted += u64::from(rental.is_paid());
         self.accepted = self.accepted + rental.accepted();
+        let this_run = rental.accepted_in_this_run();
+        if rental.is_restored() {
+            self.restored = self.restored + this_run;
+        } else {
+            self.own = self.own + this_run;
+        }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{Budget, Claim};
 use super::demand::{self, Demand};
 use super::pool::{Draft, Pool, PoolEvent};
 use super::refusals::MarketSummary;
@@ -134,7 +135,7 @@ impl DemandSubscription {
 
     /// The platform that agreements are paid on.
     fn platform(&self) -> &str {
-        &self.market.budget.payment_platform
+        &self.market.allocation.payment_platform
     }
 
     /// Withdraws the demand. Agreements are not touched.
@@ -478,7 +479,9 @@ impl DemandSubscription {
                 return Err(SignError::Expired(self.expiration));
             }
             let draft = self.next_draft(avoid, &mut began).await?;
-            match self.rent(draft).await? {
+            let (draft, claim) = self.claim(draft).await?;
+            let rented = self.rent(draft, claim).await?;
+            match rented {
                 Ok(rental) => return Ok(rental),
                 Err(Failure {
                     offer,
@@ -501,6 +504,33 @@ impl DemandSubscription {
                 }
             }
         }
+    }
+
+    /// What may still be spent.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.market.budget
+    }
+
+    /// Room in the budget for the machine of a draft; without it the draft goes back.
+    async fn claim(&self, draft: Draft) -> Result<(Draft, Claim), SignError> {
+        let held = Held {
+            subscription: self,
+            draft: Some(draft),
+        };
+        let within = self.context.config().market.no_offers_timeout;
+        let claim = match held.offer() {
+            None => return Err(SignError::Closed),
+            Some(offer) => {
+                let prices = offer.prices().cloned().unwrap_or_default();
+                let claiming = self.market.budget.claim(&prices, offer.threads(), within);
+                tokio::select! {
+                    biased;
+                    () = self.closed.cancelled() => return Err(SignError::Closed),
+                    claim = claiming => claim?,
+                }
+            }
+        };
+        Ok((held.keep(), claim))
     }
 
     fn no_offers(&self) -> SignError {
@@ -543,6 +573,13 @@ impl DemandSubscription {
         }
     }
 
+    /// Takes back a draft that was not used, if its demand is still there.
+    fn put_back(&self, draft: Draft) {
+        if self.demand.is_published_as(&draft.demand) {
+            self.lock().pool.put_back(draft, Instant::now());
+        }
+    }
+
     /// When a search that began then is given up.
     fn no_offers_at(&self, began: Instant) -> Instant {
         deadline::after(began, self.context.config().market.no_offers_timeout)
@@ -568,15 +605,18 @@ impl DemandSubscription {
     async fn rent(
         self: &Arc<Self>,
         draft: Draft,
+        claim: Claim,
     ) -> Result<Result<Arc<Rental>, Failure>, SignError> {
         let owned = Arc::clone(self);
         let signing = self.context.signing().run("sign", async move {
+            // Until it counts by itself.
+            let _claim = claim;
             let signing = Signing {
                 context: Arc::clone(&owned.context),
                 rentals: Arc::clone(&owned.market.rentals),
                 job: owned.job.clone(),
                 offer: draft.offer,
-                since: owned.market.budget.timestamp,
+                since: owned.market.allocation.timestamp,
                 closed: owned.closed.clone(),
             };
             let outcome = signing.run().await;
@@ -609,12 +649,33 @@ struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut state = self.subscription.lock();
-        state.pool.leave(self.id);
-        if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv)
-            && self.subscription.demand.is_published_as(&draft.demand)
-        {
-            state.pool.put_back(draft, Instant::now());
+        self.subscription.lock().pool.leave(self.id);
+        if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv) {
+            self.subscription.put_back(draft);
+        }
+    }
+}
+
+/// A draft whose machine waits for room in the budget; it goes back if there is none.
+struct Held<'a> {
+    subscription: &'a DemandSubscription,
+    draft: Option<Draft>,
+}
+
+impl Held<'_> {
+    fn offer(&self) -> Option<&OfferProposal> {
+        self.draft.as_ref().map(|draft| &draft.offer)
+    }
+
+    fn keep(mut self) -> Draft {
+        self.draft.take().expect("held until it is dropped")
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(draft) = self.draft.take() {
+            self.subscription.put_back(draft);
         }
     }
 }

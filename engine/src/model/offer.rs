@@ -94,13 +94,18 @@ impl LinearPrices {
     /// The most by which the price of a running activity can grow in this time: the same without the
     /// price of its start.
     pub fn growth(&self, time: Duration, threads: u32) -> Glm {
-        let millis = time.as_millis().min(u64::MAX.into()) as u64;
-        let seconds = Decimal::from(millis) / Decimal::from(1000);
-        self.metered(|counter| match counter {
-            "golem.usage.duration_sec" => seconds,
-            "golem.usage.cpu_sec" => seconds.saturating_mul(Decimal::from(threads)),
-            _ => Decimal::MAX,
-        })
+        self.metered(|counter| most(counter, time, threads).unwrap_or(Decimal::MAX))
+    }
+
+    /// The same without the counters that time does not bound.
+    pub(crate) fn bounded_growth(&self, time: Duration, threads: u32) -> Glm {
+        self.metered(|counter| most(counter, time, threads).unwrap_or_default())
+    }
+
+    /// Whether time bounds all counters that cost something.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let mut costs = self.per_unit.iter().filter(|(_, price)| !price.is_zero());
+        costs.all(|(counter, _)| most(counter, Duration::ZERO, 1).is_some())
     }
 
     fn metered(&self, mut usage: impl FnMut(&str) -> Decimal) -> Glm {
@@ -109,6 +114,18 @@ impl LinearPrices {
             .fold(Glm::ZERO, |sum, (counter, price)| {
                 sum + Glm::new(price.saturating_mul(usage(counter)))
             })
+    }
+}
+
+/// The most that a counter can reach in this time on a machine with so many threads; `None` where time
+/// does not tell.
+pub(crate) fn most(counter: &str, time: Duration, threads: u32) -> Option<Decimal> {
+    let millis = time.as_millis().min(i64::MAX as u128) as i64;
+    let seconds = Decimal::from(millis) / Decimal::from(1000);
+    match counter {
+        "golem.usage.duration_sec" => Some(seconds),
+        "golem.usage.cpu_sec" => Some(seconds.saturating_mul(Decimal::from(threads))),
+        _ => None,
     }
 }
 

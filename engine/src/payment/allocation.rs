@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use golem_wire::AllocationId;
 use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
+use golem_wire::{AllocationId, Glm};
 use jiff::Timestamp;
 use rand::RngExt;
 use serde_json::{Value, json};
 
+use super::reconcile::catch_up;
 use super::{Payments, PreviousBudget};
 use crate::api::payment::Shortage;
 use crate::api::{ApiError, Outcome, Rest};
@@ -99,7 +100,7 @@ pub(crate) async fn reserve(
         Ok(allocation) => Ok(allocation),
         Err(error) if error.outcome() != Outcome::Refused => Err(error.into()),
         Err(error) => Err(match account {
-            Some(account) => too_small(&wanted, &account.platform, error),
+            Some(account) => too_small(wanted.total_amount, &account.platform, error),
             None if error.outcome() == Outcome::Refused => no_account(),
             None => error.into(),
         }),
@@ -172,8 +173,10 @@ async fn take_over(
     now: Timestamp,
     last: &Allocation,
 ) -> Result<Allocation, ApiError> {
+    // More may be spent already than this run's settings say, if the budget was raised.
+    let total = config.budget.max(last.spent_amount);
     let update = AllocationUpdate {
-        total_amount: (last.total_amount != config.budget).then_some(config.budget),
+        total_amount: (last.total_amount != total).then_some(total),
         timeout: Some(timeout(config, seed, now)),
         ..AllocationUpdate::default()
     };
@@ -211,16 +214,13 @@ async fn find(
         .find(|found| plan::is_budget(found, wanted.total_amount, wanted.timeout)))
 }
 
-fn too_small(wanted: &NewAllocation, platform: &str, error: ApiError) -> Error {
+fn too_small(wanted: Glm, platform: &str, error: ApiError) -> Error {
     let Some(shortage) = Shortage::of(&error) else {
         return error.into();
     };
     let reserved = Some(shortage.reserved).filter(|reserved| !reserved.is_zero());
     Error::BudgetTooSmall {
-        needed: shortage
-            .requested
-            .unwrap_or(wanted.total_amount)
-            .normalized(),
+        needed: shortage.requested.unwrap_or(wanted).normalized(),
         available: shortage.available.normalized(),
         reserved: reserved.map_or_else(String::new, |reserved| {
             format!(
@@ -255,6 +255,34 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
 }
 
 impl Payments {
+    /// Makes the engine's budget larger, or smaller. What could not be paid for want of it is tried
+    /// again. To be called in an owned task.
+    ///
+    /// # Errors
+    /// The wallet does not hold it, more is spent already, or the daemon did not answer.
+    pub(crate) async fn amend(self: &Arc<Self>, total: Glm) -> Result<(), Error> {
+        let context = &self.context;
+        let update = AllocationUpdate {
+            total_amount: Some(total),
+            ..AllocationUpdate::default()
+        };
+        let id = &self.allocation.allocation_id;
+        let mut backoff = Backoff::new(context.seed().fork("amend-budget"));
+        // Setting the same amount twice changes nothing, so it may be repeated like a read.
+        let rest = context.rest();
+        let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
+        match amending.await {
+            Ok(amended) => {
+                self.budget.amended(amended.total_amount);
+                if self.rentals.any_failed() {
+                    catch_up(self).await;
+                }
+                Ok(())
+            }
+            Err(error) => Err(too_small(total, &self.allocation.payment_platform, error)),
+        }
+    }
+
     /// Releases the engine's budget. Releasing twice is as good as once, so it may be repeated.
     ///
     /// # Errors

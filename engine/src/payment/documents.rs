@@ -8,6 +8,7 @@ use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Reject
 use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
 
 use super::Payments;
+use crate::api::payment::lacks_funds;
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::journal::Fact;
@@ -230,6 +231,9 @@ pub(super) async fn perform(
                     payments
                         .context
                         .emit(failed(DocumentId::DebitNote(id), said(&error)));
+                    if lacks_funds(&error) {
+                        payments.budget.refused();
+                    }
                 }
             }
         }
@@ -243,13 +247,19 @@ pub(super) async fn perform(
                     payments
                         .context
                         .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));
-                    let passing = error.is_retryable() || error.outcome() == Outcome::Unknown;
+                    let lacks_funds = lacks_funds(&error);
+                    // A budget may be raised.
+                    let passing =
+                        lacks_funds || error.is_retryable() || error.outcome() == Outcome::Unknown;
                     let failed = Event::InvoiceFailed {
                         id,
                         reason,
                         passing,
                     };
                     payments.apply(rental, failed);
+                    if lacks_funds {
+                        payments.budget.refused();
+                    }
                 }
             }
         }

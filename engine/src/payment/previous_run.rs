@@ -57,7 +57,10 @@ pub(crate) async fn take_up(
         };
         // What an earlier life decided is not decided again.
         drop(payments.apply(&rental, known));
+        // What was right tells what was used, as in the run that accepted it.
+        rental.cost_known(&activity, amount, note.timestamp);
         payments.apply(&rental, Event::NoteAccepted { activity, amount });
+        rental.accepted_before();
     }
     for invoice in invoices {
         let Some(rental) = payments.rentals.get(&invoice.agreement_id) else {
@@ -86,6 +89,7 @@ pub(crate) async fn take_up(
         drop(payments.apply(&rental, known));
         if paid {
             payments.apply(&rental, Event::InvoiceAccepted { id });
+            rental.accepted_before();
         }
     }
     for note in open {

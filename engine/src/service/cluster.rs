@@ -454,6 +454,7 @@ impl<S: Service> Cluster<S> {
                 status,
                 stop,
                 heard: 0,
+                budget_heard: 0,
                 avoid: Vec::new(),
                 machine: None,
             };

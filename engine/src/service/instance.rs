@@ -16,6 +16,7 @@ use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::event::EventKind;
 use crate::lifecycle::service::{Effect, Event, Handler, State, step};
+use crate::market::BudgetExhausted;
 use crate::panics::{caught, caught_in};
 use crate::retry::Backoff;
 
@@ -82,6 +83,8 @@ pub(super) struct Runner<S: Service> {
     pub(super) status: watch::Sender<Instance>,
     pub(super) stop: StopSignal,
     pub(super) heard: u32,
+    /// How much of the end of the budget it has heard of.
+    pub(super) budget_heard: u8,
     pub(super) avoid: Vec<NodeId>,
     pub(super) machine: Option<Machine>,
 }
@@ -208,9 +211,11 @@ impl<S: Service> Runner<S> {
             )
             .await
         };
+        let budget = Arc::clone(shared.demand.budget());
         let rented = tokio::select! {
             biased;
             () = self.stop.after(self.heard) => return Event::StopRequested,
+            (_, why) = budget.beyond(self.budget_heard) => return budget_exhausted(&why),
             rented = renting => rented,
         };
         match rented {
@@ -258,6 +263,7 @@ impl<S: Service> Runner<S> {
                 Handler::Shutdown => service.shutdown(&mut ctx).await,
             }
         };
+        let budget = Arc::clone(self.shared.demand.budget());
         let work = guarded(work, limit, &activity);
         tokio::pin!(work);
         let result = tokio::select! {
@@ -267,6 +273,21 @@ impl<S: Service> Runner<S> {
                 // Dropped after its grace; a start that still succeeds is not worth keeping.
                 let _ = tokio::time::timeout(treatment.stop_grace, &mut work).await;
                 return Event::StopRequested;
+            }
+            (level, why) = budget.beyond(self.budget_heard) => {
+                // Told of the end only, it would be told of it again in `shutdown`.
+                self.budget_heard = level;
+                if handler != Handler::Shutdown {
+                    self.budget_heard = 1;
+                    stopping.cancel();
+                    let ending = tokio::time::timeout(treatment.stop_grace, &mut work);
+                    tokio::select! {
+                        biased;
+                        _ = budget.beyond(1) => {}
+                        _ = ending => {}
+                    }
+                }
+                return budget_exhausted(&why);
             }
             health = trouble(&activity, handler) => return health,
             result = &mut work => result,
@@ -337,10 +358,17 @@ fn reason_of(event: &Event) -> Option<String> {
         | Event::RentFailed { reason }
         | Event::HandlerFailed { reason, .. }
         | Event::Lost { reason }
-        | Event::AgreementEnded { reason } => Some(reason.clone()),
+        | Event::AgreementEnded { reason }
+        | Event::BudgetExhausted { reason } => Some(reason.clone()),
         Event::Rented | Event::Resumed { .. } | Event::HandlerFinished | Event::StopRequested => {
             None
         }
+    }
+}
+
+fn budget_exhausted(why: &BudgetExhausted) -> Event {
+    Event::BudgetExhausted {
+        reason: why.to_string(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::context::Context;
 use crate::deadline;
 use crate::event::EventKind;
-use crate::market::DemandSubscription;
+use crate::market::{DemandSubscription, SignError};
 use crate::model::JobId;
 use crate::panics::caught_in;
 use crate::retry::Backoff;
@@ -44,7 +44,7 @@ pub(super) struct Job<D, R, W> {
     /// Workers that have not ended.
     pub(super) workers: watch::Sender<usize>,
     /// Why the last worker that gave up did so.
-    pub(super) no_machine: Mutex<Option<String>>,
+    pub(super) no_machine: Mutex<Option<TaskFailure>>,
 }
 
 /// How an attempt at a task ended.
@@ -76,6 +76,9 @@ where
         let mut failures = 0;
         let mut replacement = None;
         while !self.queue.is_empty() && !self.cancel.is_cancelled() {
+            if let Some(why) = self.demand.budget().exhausted() {
+                return self.no_machine(TaskFailure::BudgetExhausted(why));
+            }
             let avoid = self.queue.avoided();
             let rented = match replacement.take() {
                 Some(machine) => Ok(machine),
@@ -83,6 +86,8 @@ where
                     biased;
                     () = self.cancel.cancelled() => return,
                     () = self.queue.dry() => return,
+                    // The next turn finds out.
+                    _ = self.demand.budget().beyond(0) => continue,
                     rented = self.rent(&avoid) => rented,
                 },
             };
@@ -94,12 +99,15 @@ where
                         agreement = %rental.agreement_id, provider = rental.provider_name);
                     replacement = self.use_machine(machine).instrument(span).await;
                 }
-                Err(RentError::Sign(error)) => return self.no_machine(error.to_string()),
+                Err(RentError::Sign(SignError::Budget(why))) => {
+                    return self.no_machine(TaskFailure::BudgetExhausted(why));
+                }
+                Err(RentError::Sign(error)) => return self.found_none(error.to_string()),
                 Err(RentError::Activity { provider_id, error }) => {
                     self.queue.avoid(&provider_id);
                     failures += 1;
                     if failures >= MAX_RENT_FAILURES {
-                        return self.no_machine(crate::api::chain(&error));
+                        return self.found_none(crate::api::chain(&error));
                     }
                     tokio::select! {
                         biased;
@@ -129,6 +137,7 @@ where
         let (mut failure, mut replacement) = (None, None);
         while failure.is_none()
             && !self.cancel.is_cancelled()
+            && self.demand.budget().exhausted().is_none()
             && let Some(entry) = self.queue.pop(&rental.provider_id)
         {
             failure = self.do_task(&activity, entry, &mut replacement).await;
@@ -247,6 +256,8 @@ where
         let result = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Attempt::GivenUp,
+            // What ends in time is not lost.
+            _ = self.demand.budget().beyond(1) => return Attempt::GivenUp,
             health = activity.watch().troubled() => {
                 return Attempt::Failed(match health {
                     ActivityHealth::Lost { reason } | ActivityHealth::AgreementEnded { reason } => reason,
@@ -321,8 +332,12 @@ where
         }
     }
 
-    fn no_machine(&self, reason: String) {
-        tracing::warn!(job = %self.id, reason, "a worker found no machine");
+    fn found_none(&self, reason: String) {
+        self.no_machine(TaskFailure::NoMachine { reason });
+    }
+
+    fn no_machine(&self, reason: TaskFailure) {
+        tracing::warn!(job = %self.id, %reason, "a worker has no machine");
         *self
             .no_machine
             .lock()
@@ -356,9 +371,9 @@ where
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            TaskFailure::NoMachine {
-                reason: said.unwrap_or_else(|| "all workers ended".into()),
-            }
+            said.unwrap_or_else(|| TaskFailure::NoMachine {
+                reason: "all workers ended".into(),
+            })
         });
         let open = self.queue.drain();
         let error = (!open.is_empty()).then(|| format!("{} tasks not done: {reason}", open.len()));

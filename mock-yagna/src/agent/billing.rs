@@ -21,6 +21,9 @@ use crate::timeline::{Action, AgentDue, Ticket};
 /// How long a provider waits before it tries again to send a document.
 pub(super) const RETRY: Duration = Duration::from_secs(5);
 
+/// What a requestor may not know of the latest use, for the ledger.
+const MINUTE: Duration = Duration::from_secs(60);
+
 impl Agents {
     /// An agreement came into force: its bill is opened.
     pub(super) fn agreement_approved(&mut self, net: &mut Network<'_>, id: &AgreementId) {
@@ -122,6 +125,7 @@ impl Agents {
         };
         meter.alive = false;
         net.ports.cancel(meter.next_note.take());
+        self.post_use(net, activity);
         net.ports.post(
             Actor::Daemon,
             Fact::ActivityEnded {
@@ -151,6 +155,26 @@ impl Agents {
                 bill.idle = Some(ticket);
             }
         }
+    }
+
+    /// Tells the ledger what an activity has used by now.
+    pub(super) fn post_use(&mut self, net: &mut Network<'_>, activity: &ActivityId) {
+        let now = net.ports.now;
+        let arguable = |later| net.activities.arguable(now, net.providers, activity, later);
+        let (Some(by_now), Some(later)) = (arguable(Duration::ZERO), arguable(MINUTE)) else {
+            return;
+        };
+        let Some(bill) = self.bill_of(activity) else {
+            return;
+        };
+        let cost = bill.terms.tariff.cost(&by_now);
+        let minute = bill.terms.tariff.cost(&later) - cost;
+        let fact = Fact::Used {
+            activity: activity.clone(),
+            cost,
+            minute,
+        };
+        net.ports.post(Actor::Daemon, fact);
     }
 
     /// An agreement ended: the invoice follows when its last activity has ended too.

@@ -32,6 +32,7 @@ impl Agents {
             }
             return;
         }
+        self.post_use(net, activity);
         let usage = net.activities.usage(net.ports.now, net.providers, activity);
         self.issue_debit_note(net, activity, &usage, last);
     }

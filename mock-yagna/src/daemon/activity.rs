@@ -303,4 +303,36 @@ impl Activities {
         let counters = activity.counters.iter();
         counters.map(|name| reported(counter(name))).collect()
     }
+
+    /// The most that its provider can say unnoticed it has used `later` than now, all threads busy from
+    /// now on: its true usage; what the provider reports of the processor, as far as time and threads
+    /// allow.
+    pub(crate) fn arguable(
+        &self,
+        now: Timestamp,
+        providers: &Providers,
+        id: &ActivityId,
+        later: Duration,
+    ) -> Option<Vec<f64>> {
+        let activity = self.get(id)?;
+        let provider = providers.get(&activity.provider);
+        let threads = provider.map_or(1, |provider| provider.spec.resources.cpu_threads);
+        let lived = match activity.state {
+            ActivityState::New => 0.0,
+            _ => seconds(activity.lifetime(now)),
+        };
+        let reported = self.usage(now, providers, id);
+        let counters = activity.counters.iter().zip(reported);
+        let arguable = counters.map(|(name, reported)| match name.as_str() {
+            "golem.usage.duration_sec" => lived + later.as_secs_f64(),
+            "golem.usage.cpu_sec" => {
+                let truth = seconds(activity.cpu_time(now));
+                let possible = lived * f64::from(threads);
+                let more = later.as_secs_f64() * f64::from(threads);
+                reported.min(possible).max(truth) + more
+            }
+            _ => reported,
+        });
+        Some(arguable.collect())
+    }
 }

@@ -8,6 +8,7 @@ mod document;
 use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use super::{Document, Fact, Law, OpenItem, Violation};
 use crate::journal::Actor;
@@ -32,6 +33,8 @@ struct AgreementBook {
     invoiced: Glm,
     accepted: Glm,
     paid: Glm,
+    /// The most that may be accepted for what its activities used, where that is known.
+    used: Option<Glm>,
 }
 
 impl AgreementBook {
@@ -46,7 +49,11 @@ struct ActivityBook {
     since: Timestamp,
     live: bool,
     noted: Glm,
+    used: Glm,
 }
+
+/// How much more than was used may be accepted, as a fraction.
+const TOLERANCE: Decimal = Decimal::from_parts(105, 0, 0, false, 2);
 
 #[derive(Debug)]
 struct DocumentBook {
@@ -124,6 +131,7 @@ impl Ledger {
                     invoiced: Glm::ZERO,
                     accepted: Glm::ZERO,
                     paid: Glm::ZERO,
+                    used: None,
                 };
                 match self.agreements.insert(agreement.clone(), book) {
                     Some(_) => vec![(
@@ -159,9 +167,18 @@ impl Ledger {
                     since: at,
                     live: true,
                     noted: Glm::ZERO,
+                    used: Glm::ZERO,
                 };
                 self.activities.insert(activity, book);
                 broken.into_iter().collect()
+            }
+            Fact::Used {
+                activity,
+                cost,
+                minute,
+            } => {
+                self.used(&activity, cost, minute);
+                Vec::new()
             }
             Fact::ActivityEnded { activity } => {
                 let live = self
@@ -227,6 +244,19 @@ impl Ledger {
         }
         broken.extend(within_allocated(&id, book));
         broken
+    }
+
+    fn used(&mut self, activity: &ActivityId, cost: Glm, minute: Glm) {
+        let Some(book) = self.activities.get_mut(activity) else {
+            return;
+        };
+        let most = Glm::new(cost.get().saturating_mul(TOLERANCE)) + minute;
+        let before = book.used;
+        book.used = before.max(most);
+        let more = book.used - before;
+        if let Some(agreement) = self.agreements.get_mut(&book.agreement) {
+            agreement.used = Some(agreement.used.unwrap_or_default() + more);
+        }
     }
 
     pub(crate) fn open_items(&self) -> Vec<OpenItem> {

@@ -111,6 +111,29 @@ fn an_honest_run_breaks_no_law_and_leaves_nothing_open() {
 }
 
 #[test]
+fn what_is_accepted_beyond_what_was_used_breaks_a_law() {
+    let used = |cost| Fact::Used {
+        activity: "a".into(),
+        cost: glm(cost),
+        minute: glm("0.01"),
+    };
+    let broken = |cost| {
+        let mut facts = honest();
+        let again = |fact: &Fact| matches!(fact, Fact::DebitNoteIssued { note, .. } if note.as_str() == "n2");
+        let again = facts.iter().position(again);
+        facts.insert(again.expect("a second note"), used(cost));
+        facts.insert(4, used("0.1"));
+        book(&facts)
+            .violations()
+            .iter()
+            .map(|it| it.law)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(broken("0.33"), []);
+    assert_eq!(broken("0.31"), [Law::AcceptedWithinUsed]);
+}
+
+#[test]
 fn everything_unfinished_is_named_as_open() {
     let mut facts = honest();
     facts.truncate(4);

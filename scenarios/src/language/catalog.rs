@@ -25,6 +25,7 @@ catalog! {
     "activity-dies",
     "stop-while-starting",
     "task-hangs",
+    "budget-runs-out",
 }
 
 /// Names of all scenarios of the catalog.

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use golem_wire::ActivityId;
 use golem_wire::market::Agreement;
+use golem_wire::{ActivityId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -47,7 +47,11 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices: offer.prices().cloned().unwrap_or_default(),
             threads: offer.threads(),
-            inner: Mutex::new(Inner { state, record }),
+            inner: Mutex::new(Inner {
+                state,
+                record,
+                accepted_before: Glm::ZERO,
+            }),
             ended: watch::Sender::new(end.map(|(end, _)| end)),
             over: watch::Sender::new(over),
         });

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::stage::{ACTIVITY, Stage};
 use crate::config::{Config, Counter, ProviderSpec};
+use crate::ledger::Law;
 
 fn amount(document: &Value) -> Glm {
     document["amount"]
@@ -163,5 +164,40 @@ fn an_impossible_counter_is_told() {
         bob.counters.insert(name.into(), Counter { price, per_sec });
         let told = bob.check().expect_err("impossible").to_string();
         assert!(told.contains(why), "{told}");
+    }
+}
+
+/// A requestor that accepts every invoice it gets, after an hour.
+async fn accepted_blindly(members: Value) -> Vec<Law> {
+    let stage = Stage::with(members);
+    let body = json!({ "totalAmount": "10", "makeDeposit": false });
+    let (_, allocation) = stage.post("/payment-api/v1/allocations", body).await;
+    let (agreement, _) = stage.activity().await;
+    stage.sleep(3600).await;
+    stage.terminate(&agreement).await;
+    stage.sleep(60).await;
+    for invoice in stage.list("invoices").await {
+        let id = invoice["invoiceId"].as_str().expect("an id");
+        let body = json!({
+            "totalAmountAccepted": invoice["amount"],
+            "allocationId": allocation["allocationId"],
+        });
+        let path = format!("/payment-api/v1/invoices/{id}/accept");
+        stage.post(&path, body).await;
+    }
+    let violations = stage.mock.summary().violations;
+    violations.iter().map(|violation| violation.law).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_requestor_that_accepts_more_than_was_used_breaks_a_law() {
+    assert_eq!(accepted_blindly(json!({})).await, []);
+    assert_eq!(
+        accepted_blindly(json!({ "invoice_factor": "0.9" })).await,
+        []
+    );
+    for planted in [json!({ "invoice_factor": 5 }), json!({ "usage_factor": 3 })] {
+        let broken = accepted_blindly(planted.clone()).await;
+        assert_eq!(broken, [Law::AcceptedWithinUsed], "{planted}");
     }
 }

@@ -111,6 +111,15 @@ impl Ledger {
                 );
                 broken.push((Law::AcceptedWithinInvoiced, detail));
             }
+            if let Some(used) = agreement.used
+                && agreement.accepted > used
+            {
+                let detail = format!(
+                    "with {document}, {} is accepted for agreement {}, of which its use explains {used}",
+                    agreement.accepted, book.agreement
+                );
+                broken.push((Law::AcceptedWithinUsed, detail));
+            }
         }
         broken
     }

@@ -87,3 +87,8 @@ fn another_seed_gives_another_journal() {
     let other = run("hello-tasks", Some(2), &folder.path().join("two"));
     assert_ne!(one.report.journal_sha256, other.report.journal_sha256);
 }
+
+#[test]
+fn a_budget_that_runs_out_passes_twice_alike() {
+    passes_twice_alike("budget-runs-out");
+}

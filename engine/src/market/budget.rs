@@ -1,0 +1,547 @@
+//! The engine's budget at work: whether it has room for one more machine, and that all machines stop
+//! before it is used up. Owns: who has a claim to it, how far it is used, and the loop that watches it.
+//! Does not own: the rule (`settle/spending.rs`), the allocation at the daemon (`payment/`), how
+//! machines are stopped (`service/`, `task/`).
+//!
+//! | level | when | what follows |
+//! |---|---|---|
+//! | open | what is promised fits | machines are rented as long as they fit as well |
+//! | ending | with [`PaymentLimits::stop_reserve`] it fits no longer, or the daemon refused to pay | no machine is rented, instances are stopped, tasks in work are finished |
+//! | over | with [`CUT`] it fits no longer | handlers and tasks are cut off, agreements are terminated |
+//!
+//! A budget that was raised is open again.
+//!
+//! [`PaymentLimits::stop_reserve`]: crate::config::PaymentLimits::stop_reserve
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use golem_wire::Glm;
+use golem_wire::payment::Allocation;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+
+use super::Rentals;
+use crate::context::Context;
+use crate::event::EventKind;
+use crate::model::LinearPrices;
+use crate::settle::spending::{Reserve, Spending};
+
+/// What is left of [`PaymentLimits::stop_reserve`](crate::config::PaymentLimits::stop_reserve) when
+/// what did not end by itself is cut off.
+const CUT: Duration = Duration::from_secs(5);
+
+/// How often it is looked at the most, which is also how often while something is waited for.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// How often it is looked at the least while a machine is rented.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(600);
+
+/// How often it is looked where a price is for something that time does not bound.
+const LOOK_UNBOUNDED: Duration = Duration::from_secs(30);
+
+/// How long what was found is good enough to say that there is no room.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Machines that are asked at the same time what they used.
+const ASKED_AT_ONCE: usize = 64;
+
+/// From what share of a budget on its user is told.
+const LOW: Decimal = Decimal::from_parts(8, 0, 0, false, 1);
+
+/// The budget is used up, or has no room for one more machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
+#[non_exhaustive]
+pub struct BudgetExhausted {
+    /// The budget, in GLM.
+    pub total: Glm,
+    /// What was accepted of it up to now.
+    pub accepted: Glm,
+    /// What was accepted and what running machines may still ask for until they are stopped.
+    pub promised: Glm,
+    /// What one more machine would have needed: its start, ten seconds of use, and its end.
+    pub needed: Option<Glm>,
+}
+
+impl fmt::Display for BudgetExhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [total, accepted, promised] = [self.total, self.accepted, self.promised].map(shown);
+        let more = shown(self.promised - self.accepted);
+        match self.needed.map(shown) {
+            None => write!(
+                f,
+                "the budget of {total} GLM is used up: {accepted} GLM are accepted, and the machines may still ask for {more} GLM until they are stopped; raise it with `Golem::amend_budget`"
+            ),
+            Some(needed) if self.promised.is_zero() => write!(
+                f,
+                "the budget of {total} GLM is too small for a machine, which needs at least {needed} GLM (its start, some seconds of use, and the time to stop it, all threads busy)"
+            ),
+            Some(needed) => write!(
+                f,
+                "the budget of {total} GLM has no room for another machine: {promised} GLM are accepted or may still be asked for, and it needs at least {needed} GLM; raise it with `Golem::amend_budget`"
+            ),
+        }
+    }
+}
+
+/// Amounts in words: six digits are enough.
+fn shown(amount: Glm) -> Glm {
+    Glm::new(amount.get().round_dp(6)).normalized()
+}
+
+/// How far the budget is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct BudgetStatus {
+    /// The budget, in GLM.
+    pub total: Glm,
+    /// What was accepted of it: invoices, and debit notes of agreements without one.
+    pub accepted: Glm,
+    /// What was used by now, accepted or not.
+    pub used: Glm,
+    /// What it comes to when all machines are told now to stop.
+    pub promised: Glm,
+    /// Whether no machine is rented any more until it is raised.
+    pub exhausted: bool,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Level {
+    Open,
+    Ending(BudgetExhausted),
+    Over(BudgetExhausted),
+}
+
+impl Level {
+    fn number(&self) -> u8 {
+        match self {
+            Level::Open => 0,
+            Level::Ending(_) => 1,
+            Level::Over(_) => 2,
+        }
+    }
+
+    fn shortage(&self) -> Option<&BudgetExhausted> {
+        match self {
+            Level::Open => None,
+            Level::Ending(shortage) | Level::Over(shortage) => Some(shortage),
+        }
+    }
+}
+
+/// The budget of an engine.
+pub(crate) struct Budget {
+    context: Arc<Context>,
+    rentals: Arc<Rentals>,
+    inner: Mutex<Inner>,
+    level: watch::Sender<Level>,
+    /// Counts looks, for those who wait for room.
+    looks: watch::Sender<u64>,
+    /// Something happened that should be looked at.
+    news: Notify,
+}
+
+struct Inner {
+    total: Glm,
+    /// What earlier runs accepted of it.
+    before: Glm,
+    /// What budgets of earlier runs have left for what those owe.
+    earlier: Glm,
+    /// Machines that are being rented.
+    claims: BTreeMap<u64, Glm>,
+    next_claim: u64,
+    /// What was claimed since the latest look, and before it by those who still rent.
+    claimed: Glm,
+    latest: Option<(Instant, Spending)>,
+    told_low: bool,
+    /// How many wait for room.
+    waiting: usize,
+}
+
+/// Room for a machine, until its agreement is in force and counts by itself.
+pub(crate) struct Claim {
+    budget: Arc<Budget>,
+    number: u64,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.budget.lock().claims.remove(&self.number);
+        self.budget.news.notify_one();
+    }
+}
+
+/// Why there is no room.
+enum NoRoom {
+    /// Something may come back.
+    Now(BudgetExhausted),
+    /// More is spent already than leaves room.
+    Ever(BudgetExhausted),
+}
+
+/// One who waits for room.
+struct Waiting<'a>(&'a Budget);
+
+impl<'a> Waiting<'a> {
+    fn on(budget: &'a Budget) -> Self {
+        budget.lock().waiting += 1;
+        budget.news.notify_one();
+        Waiting(budget)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+    }
+}
+
+impl Budget {
+    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, own: &Allocation) -> Self {
+        Budget {
+            context,
+            rentals,
+            inner: Mutex::new(Inner {
+                total: own.total_amount,
+                before: own.spent_amount,
+                earlier: Glm::ZERO,
+                claims: BTreeMap::new(),
+                next_claim: 0,
+                claimed: Glm::ZERO,
+                latest: None,
+                told_low: false,
+                waiting: 0,
+            }),
+            level: watch::Sender::new(Level::Open),
+            looks: watch::Sender::new(0),
+            news: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every statement leaves the amounts consistent.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is kept back for machines that need `stop` to end.
+    fn reserve(&self, stop: Duration) -> Reserve {
+        Reserve {
+            stop,
+            tolerance: self.context.config().payment.tolerance,
+        }
+    }
+
+    fn stop_reserve(&self) -> Duration {
+        self.context.config().payment.stop_reserve
+    }
+
+    /// Debts of earlier runs are paid from budgets that have so much left.
+    pub(crate) fn add_earlier(&self, left: Glm) {
+        let mut inner = self.lock();
+        inner.earlier = inner.earlier + left;
+    }
+
+    /// What is spent, counted anew.
+    fn count(&self, stop: Duration) -> Spending {
+        let (before, earlier) = {
+            let inner = self.lock();
+            (inner.before, inner.earlier)
+        };
+        self.rentals
+            .spending(self.reserve(stop), before, earlier, self.context.now())
+    }
+
+    /// The same, remembered.
+    fn look(&self) -> Spending {
+        let spending = self.count(self.stop_reserve());
+        let mut inner = self.lock();
+        inner.latest = Some((Instant::now(), spending));
+        inner.claimed = inner.claims.values().copied().sum();
+        drop(inner);
+        self.looks.send_modify(|looks| *looks += 1);
+        spending
+    }
+
+    /// How far it is used.
+    pub(crate) fn status(&self) -> BudgetStatus {
+        let spending = self.look();
+        BudgetStatus {
+            total: self.lock().total,
+            accepted: spending.accepted,
+            used: spending.by_now,
+            promised: spending.promised,
+            exhausted: self.level.borrow().number() > 0,
+        }
+    }
+
+    /// What has come to be owed and is not accepted yet.
+    pub(crate) fn owed(&self) -> Glm {
+        self.rentals.owed(self.context.now())
+    }
+
+    /// Waits until the level is above the one that was heard of.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn beyond(&self, heard: u8) -> (u8, BudgetExhausted) {
+        let mut level = self.level.subscribe();
+        let reached = level.wait_for(|level| level.number() > heard).await;
+        let reached = reached.ok().and_then(|level| {
+            let shortage = level.shortage()?;
+            Some((level.number(), shortage.clone()))
+        });
+        match reached {
+            Some(reached) => reached,
+            // The sender lives in `self`.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether no machine is rented any more, and why.
+    pub(crate) fn exhausted(&self) -> Option<BudgetExhausted> {
+        self.level.borrow().shortage().cloned()
+    }
+
+    /// Room for a machine with these prices. Waits for `within` if it may come, since other machines
+    /// hold what it needs.
+    ///
+    /// # Errors
+    /// There is no room.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn claim(
+        self: &Arc<Self>,
+        prices: &LinearPrices,
+        threads: u32,
+        within: Duration,
+    ) -> Result<Claim, BudgetExhausted> {
+        let needed = self.reserve(self.stop_reserve()).needed(prices, threads);
+        let mut why = match self.try_claim(needed) {
+            Ok(claim) => return Ok(claim),
+            Err(NoRoom::Ever(why)) => return Err(why),
+            Err(NoRoom::Now(why)) => why,
+        };
+        let waiting = Waiting::on(self);
+        let mut looks = self.looks.subscribe();
+        let patience = sleep(within.min(super::LONGEST_WAIT));
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut patience => return Err(why),
+                (_, exhausted) = self.beyond(0) => return Err(exhausted),
+                // The sender lives in `self`.
+                _ = looks.changed() => {}
+            }
+            match self.try_claim(needed) {
+                Ok(claim) => {
+                    drop(waiting);
+                    return Ok(claim);
+                }
+                Err(NoRoom::Ever(why)) => return Err(why),
+                Err(NoRoom::Now(still)) => why = still,
+            }
+        }
+    }
+
+    fn try_claim(self: &Arc<Self>, needed: Glm) -> Result<Claim, NoRoom> {
+        if let Some(exhausted) = self.exhausted() {
+            return Err(NoRoom::Ever(exhausted));
+        }
+        let now = Instant::now();
+        let has_room = |inner: &Inner| {
+            let (at, spending) = inner.latest.as_ref()?;
+            let since = now.saturating_duration_since(*at).as_millis();
+            let since = Decimal::from(since.min(i64::MAX as u128) as i64) / Decimal::from(1000);
+            let grown = Glm::new(spending.rate.get().saturating_mul(since));
+            let promised = spending.promised + grown + inner.claimed;
+            let fresh = now.saturating_duration_since(*at) < FRESH;
+            Some((promised + needed <= inner.total, fresh, promised, *spending))
+        };
+        let known = has_room(&self.lock());
+        if !matches!(known, Some((true, ..) | (false, true, ..))) {
+            self.look();
+        }
+        let mut inner = self.lock();
+        let Some((fits, _, promised, spending)) = has_room(&inner) else {
+            return Err(NoRoom::Now(self.shortage(
+                &inner,
+                Spending::default(),
+                needed,
+            )));
+        };
+        if fits {
+            let number = inner.next_claim;
+            inner.next_claim += 1;
+            inner.claims.insert(number, needed);
+            inner.claimed = inner.claimed + needed;
+            return Ok(Claim {
+                budget: Arc::clone(self),
+                number,
+            });
+        }
+        let spent = spending.by_now;
+        let shortage = self.shortage(
+            &inner,
+            Spending {
+                promised,
+                ..spending
+            },
+            needed,
+        );
+        Err(match spent + needed > inner.total {
+            true => NoRoom::Ever(shortage),
+            false => NoRoom::Now(shortage),
+        })
+    }
+
+    fn shortage(&self, inner: &Inner, spending: Spending, needed: Glm) -> BudgetExhausted {
+        BudgetExhausted {
+            total: inner.total,
+            accepted: spending.accepted,
+            promised: spending.promised,
+            needed: Some(needed),
+        }
+    }
+
+    /// The daemon refused to accept a document, since the budget does not hold what it asks for.
+    pub(crate) fn refused(&self) {
+        let spending = self.look();
+        self.end(&spending);
+        self.news.notify_one();
+    }
+
+    /// The daemon keeps so much from now on.
+    pub(crate) fn amended(&self, total: Glm) {
+        {
+            let mut inner = self.lock();
+            inner.total = total;
+            inner.told_low = false;
+        }
+        let spending = self.look();
+        if spending.fits(total) {
+            self.level.send_replace(Level::Open);
+        }
+        self.context.emit(EventKind::BudgetAmended { total });
+        self.news.notify_one();
+    }
+
+    fn exhausted_by(&self, spending: &Spending) -> BudgetExhausted {
+        BudgetExhausted {
+            total: self.lock().total,
+            accepted: spending.accepted,
+            promised: spending.promised,
+            needed: None,
+        }
+    }
+
+    fn end(&self, spending: &Spending) {
+        let why = self.exhausted_by(spending);
+        let begins = self.level.send_if_modified(|level| {
+            let begins = *level == Level::Open;
+            if begins {
+                *level = Level::Ending(why.clone());
+            }
+            begins
+        });
+        if begins {
+            tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
+            self.context.emit(EventKind::BudgetExhausted {
+                total: why.total,
+                accepted: why.accepted,
+                promised: why.promised,
+            });
+        }
+    }
+
+    /// Looks how far it is used, decides what follows, and says when to look again.
+    async fn watch(&self) -> Option<Duration> {
+        let total = || self.lock().total;
+        let mut spending = self.look();
+        if spending.open > 0 && (self.exhausted().is_some() || !spending.fits(total())) {
+            // What was used is asked for before anything is stopped for what may have been used.
+            self.measure().await;
+            spending = self.look();
+            if !spending.fits(total()) {
+                self.end(&spending);
+            }
+        }
+        self.tell_low(&spending);
+        if let Some(why) = self.exhausted() {
+            let over = matches!(*self.level.borrow(), Level::Over(_));
+            if over {
+                // Whoever had a machine has given it back.
+                for rental in self.rentals.open() {
+                    rental.give_up("the budget is used up");
+                }
+            } else if !self.count(CUT.min(self.stop_reserve())).fits(total()) {
+                self.level.send_replace(Level::Over(why));
+            }
+            return (spending.open > 0).then_some(LOOK_EVERY);
+        }
+        if self.lock().waiting > 0 {
+            return Some(LOOK_EVERY);
+        }
+        if spending.open == 0 {
+            return None;
+        }
+        let most = match spending.unbounded {
+            true => LOOK_UNBOUNDED,
+            false => LOOK_AT_LEAST,
+        };
+        let lasts = spending.lasts(total()).unwrap_or(most);
+        Some(lasts.clamp(LOOK_EVERY, most))
+    }
+
+    fn tell_low(&self, spending: &Spending) {
+        let total = {
+            let mut inner = self.lock();
+            let low = spending.promised.get() >= inner.total.get().saturating_mul(LOW);
+            if inner.told_low || !low || spending.promised.is_zero() {
+                return;
+            }
+            inner.told_low = true;
+            inner.total
+        };
+        self.context.emit(EventKind::BudgetLow {
+            total,
+            accepted: spending.accepted,
+            promised: spending.promised,
+        });
+    }
+
+    /// Asks for what all that runs has used.
+    async fn measure(&self) {
+        futures::stream::iter(self.rentals.open())
+            .for_each_concurrent(ASKED_AT_ONCE, |rental| async move {
+                rental.measure_all().await;
+            })
+            .await;
+    }
+}
+
+/// Watches the budget, as long as its task runs.
+pub(crate) async fn watch_over(budget: Arc<Budget>) {
+    loop {
+        let next = budget.watch().await;
+        let pause = async {
+            match next {
+                Some(time) => sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = pause => {}
+            // What follows soon is looked at together with it.
+            () = budget.news.notified() => sleep(FRESH).await,
+        }
+    }
+}

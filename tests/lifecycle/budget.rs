@@ -1,0 +1,293 @@
+//! A budget that runs out stops the spending, in order and in time, and says so.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use golem_engine::service::{HandlerError, Service, ServiceState};
+use golem_engine::task::{Task, TaskFailure};
+use golem_engine::{Error, Glm, Golem, WorkContext};
+use golem_scenarios::workload::hello_tasks;
+use golem_scenarios::{Offline, OfflineStage};
+use mock_yagna::ProviderSpec;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::ticker::{Diary, Ticker, assert_clean};
+
+fn glm(text: &str) -> Glm {
+    text.parse().expect("an amount")
+}
+
+/// Providers of which each costs so much for a second, whatever its threads do.
+fn network(seed: u64, count: u32, price: &str) -> Offline {
+    let named = |number: u32| {
+        let mut provider = ProviderSpec::new(format!("p{number}"));
+        provider.prices.cpu_sec = Glm::ZERO;
+        provider.prices.duration_sec = glm(price);
+        provider
+    };
+    Offline::new(seed).providers((1..=count).map(named).collect())
+}
+
+async fn engine(stage: &OfflineStage, budget: &str) -> Golem {
+    let golem = stage.golem().budget(glm(budget)).start().await;
+    golem.expect("the engine starts")
+}
+
+/// Instances that tick until they are stopped; how they ended.
+async fn tick<S>(golem: &Golem, params: Vec<S::Params>) -> Vec<golem_engine::service::Instance>
+where
+    S: Service,
+    S::Params: Clone,
+{
+    let cluster = golem
+        .run_service::<S>()
+        .instance_params(params)
+        .expiration(Duration::from_secs(6 * 3600));
+    let cluster = cluster.start().await.expect("a cluster");
+    cluster.join().await
+}
+
+/// The law that the budget is for: nothing was accepted or is owed beyond it.
+async fn assert_within(golem: &Golem, stage: &OfflineStage, budget: &str) {
+    let status = golem.budget();
+    assert!(status.promised <= glm(budget), "{status:?}");
+    let report = golem.stop().await;
+    assert!(report.is_clean(), "{report}");
+    assert!(report.accepted <= glm(budget), "{report}");
+    assert_clean(stage);
+}
+
+#[test]
+fn instances_are_stopped_in_order_before_the_budget_is_used_up_and_name_it() {
+    for seed in 1..=3 {
+        network(seed, 3, "0.001").run(async |stage| {
+            let golem = engine(stage, "0.5").await;
+            let diary = Diary::default();
+            let ended = tick::<Ticker>(&golem, vec![diary.clone(); 2]).await;
+            for instance in &ended {
+                let failure = instance.failure.as_deref().unwrap_or_default();
+                assert!(failure.contains("the budget of 0.5 GLM"), "{instance:?}");
+                assert_eq!(instance.state, ServiceState::Terminated);
+            }
+            assert_eq!(diary.count("shutdown"), 2, "they end in order");
+            sleep(Duration::from_secs(30)).await;
+            let cost = golem.summary().cost;
+            assert!(cost > glm("0.35") && cost <= glm("0.5"), "{cost}");
+            assert_within(&golem, stage, "0.5").await;
+        });
+    }
+}
+
+#[test]
+fn a_machine_that_costs_the_budget_in_a_minute_is_stopped_in_time() {
+    network(1, 3, "0.01").run(async |stage| {
+        let golem = engine(stage, "0.5").await;
+        let ended = tick::<Ticker>(&golem, vec![Diary::default(); 2]).await;
+        let failures: Vec<_> = ended.iter().filter_map(|it| it.failure.clone()).collect();
+        assert_eq!(failures.len(), 2, "{ended:?}");
+        assert!(
+            failures.iter().all(|why| why.contains("budget")),
+            "{failures:?}"
+        );
+        assert_within(&golem, stage, "0.5").await;
+    });
+}
+
+#[test]
+fn usage_that_no_debit_note_tells_of_is_asked_for() {
+    // All threads busy all the time, such a machine would cost the budget in minutes.
+    let mut provider = ProviderSpec::new("alice");
+    provider.behaviour.debit_notes = false;
+    provider.prices.start = glm("0.01");
+    Offline::new(3)
+        .providers(vec![provider])
+        .run(async |stage| {
+            let golem = engine(stage, "0.2").await;
+            let began = Instant::now();
+            let ended = tick::<Ticker>(&golem, vec![Diary::default()]).await;
+            let failure = ended[0].failure.as_deref().unwrap_or_default();
+            assert!(failure.contains("budget"), "{ended:?}");
+            // 0.00005 GLM for a second.
+            let used = began.elapsed();
+            assert!(used > Duration::from_secs(2400), "{used:?}");
+            assert_within(&golem, stage, "0.2").await;
+        });
+}
+
+async fn hello(ctx: WorkContext, task: Task<u32>) -> Result<String, HandlerError> {
+    hello_tasks::hello(&ctx, task.data).await
+}
+
+#[test]
+fn tasks_that_the_budget_does_not_reach_end_with_a_typed_error() {
+    network(2, 4, "0.01").run(async |stage| {
+        let golem = engine(stage, "1").await;
+        let slow = |ctx: WorkContext, task: Task<u32>| async move {
+            sleep(Duration::from_secs(10)).await;
+            hello(ctx, task).await
+        };
+        let tasks = golem.execute_tasks(hello_tasks::payload(), 1..=40, slow);
+        let tasks = tasks.max_workers(3).start().await.expect("tasks");
+        let done: Vec<_> = tasks.collect().await;
+        let (done, failed): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
+        assert!(done.len() > 2 && failed.len() > 20, "{} done", done.len());
+        for failure in failed.into_iter().filter_map(Result::err) {
+            assert!(
+                matches!(failure.reason, TaskFailure::BudgetExhausted(_)),
+                "{failure}"
+            );
+        }
+        assert_within(&golem, stage, "1").await;
+    });
+}
+
+#[test]
+fn a_budget_too_small_for_one_machine_is_said_at_once_with_numbers() {
+    network(1, 2, "0.01").run(async |stage| {
+        let golem = engine(stage, "0.2").await;
+        let began = Instant::now();
+        let ended = tick::<Ticker>(&golem, vec![Diary::default()]).await;
+        let failure = ended[0].failure.as_deref().unwrap_or_default();
+        assert!(
+            failure.contains("the budget of 0.2 GLM is too small for a machine")
+                && failure.contains("0.21 GLM"),
+            "{failure}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(10));
+        assert_eq!(golem.summary().agreements, 0);
+        assert_within(&golem, stage, "0.2").await;
+    });
+}
+
+#[test]
+fn several_jobs_share_one_budget() {
+    network(1, 6, "0.002").run(async |stage| {
+        let golem = engine(stage, "1").await;
+        let jobs = (1..=3).map(|_| tick::<Ticker>(&golem, vec![Diary::default(); 2]));
+        for ended in futures::future::join_all(jobs).await {
+            for instance in ended {
+                let failure = instance.failure.as_deref().unwrap_or_default();
+                assert!(failure.contains("budget"), "{instance:?}");
+            }
+        }
+        assert_within(&golem, stage, "1").await;
+    });
+}
+
+#[test]
+fn a_budget_raised_in_time_keeps_everything_running() {
+    network(1, 3, "0.001").run(async |stage| {
+        let golem = engine(stage, "0.5").await;
+        let diary = Diary::default();
+        let cluster = golem
+            .run_service::<Ticker>()
+            .instance_params([diary.clone()])
+            .expiration(Duration::from_secs(6 * 3600));
+        let cluster = cluster.start().await.expect("a cluster");
+        sleep(Duration::from_secs(300)).await;
+        let status = golem.amend_budget(glm("2")).await.expect("raised");
+        assert_eq!((status.total, status.exhausted), (glm("2"), false));
+        sleep(Duration::from_secs(900)).await;
+        let instances = cluster.instances();
+        assert_eq!(instances[0].state, ServiceState::Running, "{instances:?}");
+        let used = golem.budget().used;
+        assert!(used > glm("1.1") && used < glm("1.3"), "{used}");
+        assert_within(&golem, stage, "2").await;
+    });
+}
+
+#[test]
+fn a_budget_raised_after_its_end_lets_new_work_begin() {
+    network(1, 3, "0.005").run(async |stage| {
+        let golem = engine(stage, "0.5").await;
+        tick::<Ticker>(&golem, vec![Diary::default()]).await;
+        assert!(golem.budget().exhausted);
+        let hello = || async {
+            let tasks = golem.execute_tasks(hello_tasks::payload(), 1..=2, hello);
+            let tasks = tasks.start().await.expect("tasks");
+            tasks.collect::<Vec<_>>().await
+        };
+        for refused in hello().await {
+            let refused = refused.expect_err("no machine is rented");
+            assert!(matches!(refused.reason, TaskFailure::BudgetExhausted(_)));
+        }
+        golem.amend_budget(glm("1.5")).await.expect("raised");
+        for done in hello().await {
+            done.expect("there is room again");
+        }
+        assert_within(&golem, stage, "1.5").await;
+    });
+}
+
+#[test]
+fn a_budget_is_not_raised_above_the_wallet_nor_lowered_below_what_is_spent() {
+    let offline = network(1, 1, "0.001").configure(|config| config.funds = glm("10"));
+    offline.run(async |stage| {
+        let golem = engine(stage, "1").await;
+        let refused = golem.amend_budget(glm("11")).await.expect_err("too much");
+        assert!(matches!(refused, Error::BudgetTooSmall { .. }), "{refused}");
+        assert_eq!(golem.budget().total, glm("1"));
+        golem.stop().await;
+    });
+}
+
+#[test]
+fn a_run_without_end_does_not_outlive_its_budget_by_a_handler_that_does_not_end() {
+    struct Stubborn;
+    impl Service for Stubborn {
+        type Params = ();
+
+        fn new((): &()) -> Self {
+            Stubborn
+        }
+
+        async fn payload() -> Result<golem_engine::payload::Payload, Error> {
+            Ok(hello_tasks::payload())
+        }
+
+        async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+            ctx.script().execute().await?;
+            Ok(())
+        }
+
+        async fn run(&mut self, _: &mut WorkContext) -> Result<(), HandlerError> {
+            std::future::pending().await
+        }
+
+        async fn shutdown(&mut self, _: &mut WorkContext) -> Result<(), HandlerError> {
+            std::future::pending().await
+        }
+    }
+    network(1, 1, "0.005").run(async |stage| {
+        let golem = engine(stage, "0.5").await;
+        let ended = tick::<Stubborn>(&golem, vec![()]).await;
+        let failure = ended[0].failure.as_deref().unwrap_or_default();
+        assert!(failure.contains("budget"), "{ended:?}");
+        assert_within(&golem, stage, "0.5").await;
+    });
+}
+
+#[test]
+fn a_provider_out_of_reach_does_not_make_more_be_spent() {
+    let mut provider = ProviderSpec::new("alice");
+    provider.prices.cpu_sec = Glm::ZERO;
+    provider.prices.duration_sec = glm("0.001");
+    Offline::new(1)
+        .providers(vec![provider])
+        .run(async |stage| {
+            let golem = engine(stage, "0.5").await;
+            let running = tick::<Ticker>(&golem, vec![Diary::default()]);
+            let leaves = async {
+                sleep(Duration::from_secs(200)).await;
+                let act = json!({"set_online": {"provider": "alice", "online": false}});
+                let act = serde_json::from_value(act).expect("an act");
+                stage.network().act(act).expect("performed");
+            };
+            tokio::join!(running, leaves);
+            let status = golem.budget();
+            assert!(status.promised <= glm("0.5"), "{status:?}");
+            let report = golem.stop().await;
+            assert!(report.accepted <= glm("0.5"), "{report}");
+        });
+}
