@@ -8,6 +8,7 @@ use std::time::Duration;
 use golem_wire::{ActivityId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use crate::lifecycle::payment::{Account, InvoiceState};
 
@@ -36,6 +37,14 @@ pub(crate) struct KnownCost {
     pub(crate) at: Timestamp,
 }
 
+/// What an activity used, as a debit note told it: when, by its provider's clock, and each counter in the
+/// order of the offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) at: Timestamp,
+    pub(crate) counters: Vec<Decimal>,
+}
+
 /// What is known of one agreement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgreementRecord {
@@ -49,6 +58,8 @@ pub struct AgreementRecord {
     pub(crate) activities: IndexMap<ActivityId, Lifetime>,
     /// What they were known to cost, the latest of each.
     pub(crate) costs: IndexMap<ActivityId, KnownCost>,
+    /// What debit notes that were right told of their usage, the latest of each.
+    pub(crate) usage: IndexMap<ActivityId, Usage>,
     /// Its debit notes and its invoice.
     pub(crate) documents: Account,
     /// Why it could not be brought to its end.
@@ -64,6 +75,7 @@ impl AgreementRecord {
             ended: None,
             activities: IndexMap::new(),
             costs: IndexMap::new(),
+            usage: IndexMap::new(),
             documents: Account::default(),
             left_open: None,
         }
@@ -131,6 +143,24 @@ impl AgreementRecord {
         if cost.at <= now && known.is_none_or(|known| known.at < cost.at) {
             self.costs.insert(id.clone(), cost);
         }
+    }
+
+    /// A debit note that was right told of an activity's usage.
+    pub(crate) fn usage_known(&mut self, id: &ActivityId, usage: Usage) {
+        let known = self.usage.get(id);
+        if known.is_none_or(|known| known.at <= usage.at) {
+            self.usage.insert(id.clone(), usage);
+        }
+    }
+
+    /// How long an activity lived up to `now`; as long as the agreement, if its creation is not known.
+    pub(crate) fn lived(&self, id: &ActivityId, now: Timestamp) -> Duration {
+        let end = self.ended.unwrap_or(now);
+        let whole = Lifetime {
+            from: self.since,
+            to: None,
+        };
+        self.activities.get(id).unwrap_or(&whole).length(end)
     }
 
     /// It ended, and its activities with it.

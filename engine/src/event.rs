@@ -103,6 +103,8 @@ events! {
     BudgetExhausted { total: Glm, accepted: Glm, promised: Glm },
     /// The budget was raised or lowered.
     BudgetAmended { total: Glm },
+    /// A provider asked for more than can be right, and is not rented again by this engine.
+    ProviderDistrusted { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, reason: String },
     /// Work on an agreement began.
     WorkerStarted { job: JobId, agreement_id: AgreementId, provider_name: String },
     /// Work on an agreement ended; `error` says why if badly.

@@ -11,6 +11,7 @@ use golem_wire::market::Properties;
 use golem_wire::{DebitNoteId, InvoiceId};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 
 /// One piece of work of a [`Golem`](crate::Golem): a cluster or a list of tasks.

@@ -1,7 +1,7 @@
 //! How things at the daemon come to their end, and how that is made sure of. Owns: what is asked
 //! (`observe`), what follows from the answers (`plan`, pure), the requests that end something
 //! (`perform`), the most that a provider may ask for (`ceiling`), what may still be spent
-//! (`spending`), and the words for what was found and done (`report`). Does not own: when it is done and for whom; that is a policy of `recovery/`
+//! (`spending`), which usage can be true (`usage`), and the words for what was found and done (`report`). Does not own: when it is done and for whom; that is a policy of `recovery/`
 //! (an earlier run), `shutdown/` (this run) and `doctor/` (a person).
 //!
 //! | question | answered by |
@@ -19,6 +19,7 @@ pub(crate) mod perform;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod spending;
+pub(crate) mod usage;
 
 pub(crate) use ceiling::ceiling;
 pub(crate) use observe::{Documents, OPEN_STATES, Observed, Observer, Owner, Scope, is_accepted};

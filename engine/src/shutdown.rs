@@ -35,7 +35,7 @@ use crate::context::Context;
 use crate::deadline;
 use crate::event::EventKind;
 use crate::journal::Fact;
-use crate::lifecycle::payment::InvoiceState;
+use crate::lifecycle::payment::{Again, InvoiceState};
 use crate::market::{Market, OpenAgreement, Rental};
 use crate::payment::{self, Payments};
 use crate::recovery::Recovered;
@@ -43,6 +43,10 @@ use crate::settle::perform;
 
 /// Agreements looked after at the same time.
 const AT_ONCE: usize = 16;
+
+/// When invoices that are missing are asked for at the latest, and how often at the least after that.
+const ASK_AFTER: Duration = Duration::from_secs(45);
+const ASK_AGAIN: Duration = Duration::from_secs(600);
 
 /// What is stopped, and how far that is.
 pub(crate) struct Shutdown {
@@ -238,7 +242,7 @@ async fn terminate(shutdown: &Arc<Shutdown>) {
 /// Waits for the final invoices; they come once agreements have ended.
 async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Duration) {
     let mut changes = shutdown.payments.changes();
-    if shutdown.market.rentals().any_failed() {
+    if shutdown.market.rentals().any_failed(Again::Later) {
         // What kept the daemon from accepting may have passed.
         payment::catch_up(&shutdown.payments).await;
     }
@@ -254,20 +258,21 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
         })
     };
     let started = Instant::now();
-    // An invoice whose event was lost, or that could not be read, is found by asking for all.
-    let ask_at = deadline::after(started, within.min(deadline::LONGEST).mul_f32(0.75));
+    // An invoice whose event was lost, or that could not be read, is found by asking for all: late,
+    // since most come by themselves, and again as long as one is waited for.
+    let mut ask_after = within.min(deadline::LONGEST).mul_f32(0.75).min(ASK_AFTER);
+    let mut ask_at = deadline::after(started, ask_after);
     let mut asked = false;
     for (only_used, within) in [(true, within), (false, UNUSED_GRACE.min(within))] {
         while waits(only_used) {
-            let until = if only_used && !asked {
-                ask_at
-            } else {
-                deadline::after(started, within)
-            };
+            let end = deadline::after(started, within);
+            let until = if only_used { ask_at.min(end) } else { end };
             match timeout_at(until, changes.changed()).await {
                 Ok(Ok(())) => {}
-                Err(_) if only_used && !asked => {
+                Err(_) if only_used && until < end => {
                     asked = true;
+                    ask_after = ask_after.saturating_mul(2).min(ASK_AGAIN);
+                    ask_at = deadline::within(ask_after);
                     payment::catch_up(&shutdown.payments).await;
                 }
                 // The deadline, or the payments are gone.

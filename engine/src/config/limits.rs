@@ -177,7 +177,7 @@ impl Default for PaymentLimits {
         PaymentLimits {
             tolerance: Decimal::new(5, 2),
             grace: Duration::from_secs(30),
-            stop_reserve: Duration::from_secs(30),
+            stop_reserve: Duration::from_secs(15),
             concurrent_acceptances: 8,
             remember: Duration::from_secs(10 * 60),
             invoice_wait: Duration::from_secs(24 * 3600),

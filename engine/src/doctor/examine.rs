@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use golem_wire::activity::ActivityState;
 use golem_wire::market::{Agreement, AgreementState};
-use golem_wire::payment::{Allocation, DebitNote};
+use golem_wire::payment::{Allocation, DebitNote, Invoice};
 use golem_wire::{ActivityId, AgreementId, Glm};
 use indexmap::{IndexMap, IndexSet};
 
@@ -36,6 +36,8 @@ const CONFIRMED_STATES: [AgreementState; 6] = [
 pub(super) struct Snapshot {
     pub(super) findings: Findings,
     pub(super) documents: IndexMap<AgreementId, Agreement>,
+    pub(super) invoices: Vec<Invoice>,
+    pub(super) notes: Vec<DebitNote>,
 }
 
 impl Doctor {
@@ -116,6 +118,8 @@ impl Doctor {
         let documents = documents.map(|(id, known)| (id.clone(), known.agreement.clone()));
         Ok(Snapshot {
             documents: documents.collect(),
+            invoices: seen.invoices.unwrap_or_default(),
+            notes: seen.notes.unwrap_or_default(),
             findings,
         })
     }

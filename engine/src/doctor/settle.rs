@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use golem_wire::market::AgreementState;
 use golem_wire::payment::{Acceptance, Allocation, DocumentStatus, NewAllocation};
-use golem_wire::{AgreementId, AllocationId, Glm};
+use golem_wire::{ActivityId, AgreementId, AllocationId, Glm};
 use indexmap::IndexSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -25,7 +25,7 @@ use crate::deadline;
 use crate::error::Error;
 use crate::journal::{Fact, JournalError};
 use crate::model::OfferProposal;
-use crate::settle::{Cancelled, Document, Ender, Observer, ceiling, perform};
+use crate::settle::{Cancelled, Document, Ender, Observer, ceiling, perform, usage};
 
 /// What settling achieved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -387,8 +387,8 @@ impl Doctor {
         steps.step(format!("allocation {id} released"), done);
     }
 
-    /// The most that an agreement can cost: its prices times the time that its activities lived, or
-    /// it was in force as far as anybody knows.
+    /// The most that an agreement can cost: what debit notes that can be right tell of its usage, and its
+    /// prices times the time that its activities lived, or it was in force as far as anybody knows.
     fn ceiling(&self, snapshot: &Snapshot, id: &AgreementId) -> Option<Glm> {
         let document = snapshot.documents.get(id)?;
         let offer = OfferProposal::of_agreement(document);
@@ -400,6 +400,22 @@ impl Doctor {
         record.since = since;
         let limits = PaymentLimits::default();
         let terms = (prices, offer.threads());
-        Some(ceiling(terms, &record, None, &limits, self.clock.now()))
+        let notes = snapshot.notes.iter();
+        let notes: Vec<_> = notes.filter(|note| note.agreement_id == *id).collect();
+        if record.activities.is_empty() {
+            // Without a journal, its invoice names its activities.
+            let billed = snapshot.invoices.iter();
+            let billed = billed.filter(|invoice| invoice.agreement_id == *id);
+            let billed: Vec<_> = billed.flat_map(|invoice| &invoice.activity_ids).collect();
+            let noted = |id: &&ActivityId| notes.iter().any(|note| note.activity_id == **id);
+            if billed.iter().all(noted) {
+                for activity in billed {
+                    record.activity_created(activity.clone(), since);
+                }
+            }
+        }
+        let now = self.clock.now();
+        usage::learn(&mut record, terms, &limits, notes, now);
+        Some(ceiling(terms, &record, None, &limits, now))
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | any | a document seen before | |
 //! | none | note within its ceiling | AcceptNote |
-//! | none | note above it, or below zero | Refuse |
+//! | none | note above it, below zero, or of a usage that cannot be true | Refuse |
 //! | accepting, accepted | note | (the invoice covers it) |
 //! | none, refused | invoice within its ceiling | AcceptInvoice |
 //! | none, refused | invoice above it, or below zero | RejectInvoice |
@@ -14,6 +14,17 @@
 use std::collections::BTreeMap;
 
 use golem_wire::{ActivityId, DebitNoteId, Glm, InvoiceId};
+
+/// Whether an acceptance that failed is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It is refused.
+    Never,
+    /// It may work later, or did work.
+    Later,
+    /// The budget does not hold it: it works once that was raised.
+    Funded,
+}
 
 /// How far the invoice is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +41,8 @@ pub(crate) enum InvoiceState {
         id: InvoiceId,
         amount: Glm,
         reason: String,
-        /// Whether it is owed, and only its acceptance failed, or seemed to: it may work later.
-        passing: bool,
+        /// Whether it is owed, and only its acceptance failed, or seemed to.
+        again: Again,
     },
 }
 
@@ -47,13 +58,15 @@ pub(crate) struct Account {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A debit note arrived; `ceiling` is the most it may ask for, `refusal` the strategy's no.
+    /// A debit note arrived; `ceiling` is the most it may ask for, `refusal` the strategy's no,
+    /// `impossible` why its usage cannot be true.
     Note {
         id: DebitNoteId,
         activity: ActivityId,
         amount: Glm,
         ceiling: Glm,
         refusal: Option<String>,
+        impossible: Option<String>,
     },
     /// The daemon took the acceptance of a debit note.
     NoteAccepted { activity: ActivityId, amount: Glm },
@@ -71,7 +84,7 @@ pub(crate) enum Event {
         id: InvoiceId,
         reason: String,
         /// Whether it may work later, or did work.
-        passing: bool,
+        again: Again,
     },
     /// An acceptance that failed is tried again.
     InvoiceAgain { id: InvoiceId },
@@ -93,11 +106,15 @@ pub(crate) enum Effect {
     RefuseNote {
         id: DebitNoteId,
         reason: String,
+        /// Whether it asks for more than can be right: its provider is not rented again.
+        overbilled: bool,
     },
     /// Tell the provider that its invoice is not paid.
     RejectInvoice {
         id: InvoiceId,
         reason: String,
+        /// Whether it asks for more than can be right: its provider is not rented again.
+        overbilled: bool,
     },
 }
 
@@ -137,7 +154,7 @@ impl Account {
                 id,
                 amount,
                 reason: "an earlier run did not accept it".into(),
-                passing: true,
+                again: Again::Later,
             }
         };
     }
@@ -165,6 +182,7 @@ impl Account {
                 amount,
                 ceiling,
                 refusal,
+                impossible,
             } => {
                 if self.seen_notes.insert(id.clone(), amount).is_some() {
                     return vec![];
@@ -175,8 +193,14 @@ impl Account {
                 ) {
                     return vec![];
                 }
-                match refusal.or_else(|| above(amount, ceiling)) {
-                    Some(reason) => vec![Effect::RefuseNote { id, reason }],
+                let overbilled = refusal.is_none();
+                let wrong = impossible.or_else(|| above(amount, ceiling));
+                match refusal.or(wrong) {
+                    Some(reason) => vec![Effect::RefuseNote {
+                        id,
+                        reason,
+                        overbilled,
+                    }],
                     None => vec![Effect::AcceptNote {
                         id,
                         activity,
@@ -203,21 +227,30 @@ impl Account {
                 | InvoiceState::Accepted { id: first, .. }
                 | InvoiceState::Refused {
                     id: first,
-                    passing: true,
+                    again: Again::Later,
                     ..
                 } = &self.invoice
                 {
                     let reason = format!("invoice {first} already covers this agreement");
-                    return vec![Effect::RejectInvoice { id, reason }];
+                    return vec![Effect::RejectInvoice {
+                        id,
+                        reason,
+                        overbilled: false,
+                    }];
                 }
+                let overbilled = refusal.is_none();
                 if let Some(reason) = refusal.or_else(|| above(amount, ceiling)) {
                     self.invoice = InvoiceState::Refused {
                         id: id.clone(),
                         amount,
                         reason: reason.clone(),
-                        passing: false,
+                        again: Again::Never,
                     };
-                    return vec![Effect::RejectInvoice { id, reason }];
+                    return vec![Effect::RejectInvoice {
+                        id,
+                        reason,
+                        overbilled,
+                    }];
                 }
                 self.invoice = InvoiceState::Accepting {
                     id: id.clone(),
@@ -244,7 +277,7 @@ impl Account {
                 if let InvoiceState::Refused {
                     id: known,
                     amount,
-                    passing: true,
+                    again: Again::Later | Again::Funded,
                     ..
                 } = &self.invoice
                     && *known == id
@@ -258,11 +291,7 @@ impl Account {
                 }
                 vec![]
             }
-            Event::InvoiceFailed {
-                id,
-                reason,
-                passing,
-            } => {
+            Event::InvoiceFailed { id, reason, again } => {
                 if let InvoiceState::Accepting { id: known, amount } = &self.invoice
                     && *known == id
                 {
@@ -270,7 +299,7 @@ impl Account {
                         id,
                         amount: *amount,
                         reason,
-                        passing,
+                        again,
                     };
                 }
                 vec![]

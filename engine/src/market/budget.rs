@@ -64,7 +64,7 @@ pub struct BudgetExhausted {
     pub accepted: Glm,
     /// What was accepted and what running machines may still ask for until they are stopped.
     pub promised: Glm,
-    /// What one more machine would have needed: its start, ten seconds of use, and its end.
+    /// What one more machine would have needed: its start, five seconds of use, and its end.
     pub needed: Option<Glm>,
 }
 

@@ -1,6 +1,11 @@
 //! Providers to whom something is owed: an agreement of theirs was used and ended, and its invoice
 //! is not accepted yet, or a debit note of theirs was not accepted. Owns: how long that keeps them
 //! from being signed again. Synchronous.
+//!
+//! An index by provider, not a second truth: whether something is owed follows from an agreement's
+//! record ([`Rental`](super::Rental), which alone writes here). It is kept apart since the market asks
+//! by provider for every offer, waits for changes, and counts from the time at which a debt came up on
+//! this engine's clock, which no record of an agreement has a use for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

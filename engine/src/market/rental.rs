@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use golem_wire::common::Reason;
+use golem_wire::payment::DebitNote;
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -16,14 +17,15 @@ use tokio::time::error::Elapsed;
 pub(crate) use restored::RECOVERED;
 
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
-use crate::agreement_record::{AgreementRecord, KnownCost};
+use crate::agreement_record::{AgreementRecord, KnownCost, Usage};
 use crate::context::Context;
 use crate::event::EventKind;
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
-use crate::lifecycle::payment::{self, Account, InvoiceState};
+use crate::lifecycle::payment::{self, Account, Again, InvoiceState};
 use crate::model::{JobId, LinearPrices, OfferProposal};
 use crate::settle::spending::{self, Reserve, Spending};
+use crate::settle::usage::{self, Bounds};
 use crate::settle::{Ender, ceiling};
 
 /// How long a stop waits for the end of an agreement whose provider was given up, and which may not
@@ -154,7 +156,8 @@ impl Rental {
         match tokio::time::timeout(USAGE_WAIT, asking).await {
             Ok(Ok(usage)) => {
                 if let Some(usage) = usage.current_usage {
-                    self.cost_known(id, self.prices.of_usage(&usage), at);
+                    let cost = self.bounds(id).cost_of(&usage);
+                    self.cost_known(id, cost, at);
                 }
             }
             Ok(Err(error)) => {
@@ -166,6 +169,39 @@ impl Rental {
             }
         }
         Ok(())
+    }
+
+    /// What an activity can have used by now.
+    fn bounds(&self, id: &ActivityId) -> Bounds<'_> {
+        let limits = &self.context.config().payment;
+        let lived = self.lock().record.lived(id, self.context.now());
+        Bounds {
+            prices: &self.prices,
+            threads: self.threads,
+            lived: lived.saturating_add(limits.grace),
+            tolerance: limits.tolerance,
+        }
+    }
+
+    /// The usage that a debit note tells, if it does.
+    ///
+    /// # Errors
+    /// Why it cannot be true.
+    pub(crate) fn check_usage(&self, note: &DebitNote) -> Result<Option<Usage>, String> {
+        let Some(vector) = &note.usage_counter_vector else {
+            return Ok(None);
+        };
+        let vector = usage::read(vector)?;
+        let id = &note.activity_id;
+        let before = self.lock().record.usage.get(id).cloned();
+        let (bounds, amount) = (self.bounds(id), note.total_amount_due);
+        let checked = bounds.check(&vector, note.timestamp, before.as_ref(), amount);
+        checked.map(Some)
+    }
+
+    /// A debit note that was right told of an activity's usage.
+    pub(crate) fn usage_known(&self, id: &ActivityId, usage: Usage) {
+        self.lock().record.usage_known(id, usage);
     }
 
     /// The same of all that run on it.
@@ -429,7 +465,11 @@ impl Rental {
     pub(crate) fn may_be_paid_later(&self) -> bool {
         matches!(
             self.invoice(),
-            InvoiceState::Accepting { .. } | InvoiceState::Refused { passing: true, .. }
+            InvoiceState::Accepting { .. }
+                | InvoiceState::Refused {
+                    again: Again::Later,
+                    ..
+                }
         )
     }
 

@@ -1,18 +1,23 @@
 //! All agreements of an engine: those in force, those that could not be ended, and for a while those
 //! that ended. Owns: forgetting the ones of which nothing more can come, so that an engine that runs
 //! for a month stays as small as one that runs for an hour.
+//!
+//! What is forgotten leaves a line in the lists that the report at the stop is made of (`left_open`,
+//! `written_off`) and in the totals: they hold what was read from a record at its end, and no agreement
+//! is in them and in `slots` at a time. `distrusted` is by provider, since it outlives every agreement.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::{AgreementId, Glm};
+use golem_wire::{AgreementId, Glm, NodeId};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{AgreementEnd, ProviderDebts, Rental};
 use crate::context::Context;
+use crate::event::EventKind;
 use crate::journal::Fact;
-use crate::lifecycle::payment::InvoiceState;
+use crate::lifecycle::payment::{Again, InvoiceState};
 use crate::settle::spending::{Reserve, Spending};
 
 /// How often it is looked for what can be forgotten.
@@ -20,6 +25,9 @@ const PRUNE_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// Agreements that were never invoiced are named in the report up to this number, the latest ones.
 const MAX_WRITTEN_OFF: usize = 1_000;
+
+/// Providers that asked for too much, the latest ones.
+const MAX_DISTRUSTED: usize = 10_000;
 
 /// An agreement with something left to do, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +69,8 @@ struct Inner {
     written_off: IndexMap<AgreementId, OpenAgreement>,
     /// All that were ever in force.
     total: u64,
+    /// Providers that asked for more than can be right, and what they asked for.
+    distrusted: IndexMap<NodeId, String>,
     /// What those that are forgotten came to.
     closed: Totals,
     pruned_at: Option<Timestamp>,
@@ -258,14 +268,13 @@ impl Rentals {
         open
     }
 
-    /// Whether the acceptance of an invoice failed and may work later.
-    pub(crate) fn any_failed(&self) -> bool {
-        self.all().iter().any(|rental| {
-            matches!(
-                rental.invoice(),
-                InvoiceState::Refused { passing: true, .. }
-            )
-        })
+    /// Whether the acceptance of an invoice failed and is to be tried again like this.
+    pub(crate) fn any_failed(&self, wanted: Again) -> bool {
+        let failed = |rental: &Arc<Rental>| match rental.invoice() {
+            InvoiceState::Refused { again, .. } => again == wanted,
+            _ => false,
+        };
+        self.all().iter().any(failed)
     }
 
     /// What was accepted in all.
@@ -308,6 +317,34 @@ impl Rentals {
     /// What was used and is not accepted.
     pub(super) fn owed(&self, now: Timestamp) -> Glm {
         self.all().iter().map(|rental| rental.owed(now)).sum()
+    }
+
+    /// Its provider asked for more than can be right: it is not rented again by this engine.
+    pub(crate) fn distrust(&self, rental: &Rental, reason: &str) {
+        let mut inner = self.lock();
+        let known = inner.distrusted.contains_key(&rental.provider_id);
+        if known {
+            return;
+        }
+        let provider = rental.provider_id.clone();
+        inner.distrusted.insert(provider, reason.to_owned());
+        if inner.distrusted.len() > MAX_DISTRUSTED {
+            inner.distrusted.shift_remove_index(0);
+        }
+        drop(inner);
+        self.context.emit(EventKind::ProviderDistrusted {
+            job: rental.job().clone(),
+            agreement_id: rental.agreement_id.clone(),
+            provider_id: rental.provider_id.clone(),
+            provider_name: rental.provider_name.clone(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Why a provider is not rented again, if it is not.
+    pub(super) fn distrusted(&self, provider: &NodeId) -> Option<String> {
+        let reason = self.lock().distrusted.get(provider).cloned()?;
+        Some(format!("it billed more than can be right: {reason}"))
     }
 
     /// How many have documents.

@@ -290,6 +290,9 @@ impl DemandSubscription {
         if !offer.properties().contains_key(&address) {
             return Verdict::Bad(format!("it cannot be paid on {}", self.platform()));
         }
+        if let Some(why) = self.market.rentals.distrusted(offer.provider_id()) {
+            return Verdict::Bad(why);
+        }
         // Without prices no invoice could ever be checked.
         if let Err(fault) = offer.prices() {
             return Verdict::Bad(fault.to_string());
@@ -479,6 +482,11 @@ impl DemandSubscription {
                 return Err(SignError::Expired(self.expiration));
             }
             let draft = self.next_draft(avoid, &mut began).await?;
+            if let Some(why) = self.market.rentals.distrusted(draft.offer.provider_id()) {
+                // What it agreed to before is worth nothing.
+                self.lock().pool.failed(&draft.offer, &why, Instant::now());
+                continue;
+            }
             let (draft, claim) = self.claim(draft).await?;
             let rented = self.rent(draft, claim).await?;
             match rented {

@@ -16,6 +16,7 @@ use crate::api::{ApiError, Outcome, Rest};
 use crate::config::{Config, Recovery};
 use crate::deadline;
 use crate::error::Error;
+use crate::lifecycle::payment::Again;
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
 use crate::settle::{Ender, plan};
@@ -274,7 +275,7 @@ impl Payments {
         match amending.await {
             Ok(amended) => {
                 self.budget.amended(amended.total_amount);
-                if self.rentals.any_failed() {
+                if self.rentals.any_failed(Again::Funded) {
                     catch_up(self).await;
                 }
                 Ok(())

@@ -12,7 +12,7 @@ use crate::api::payment::lacks_funds;
 use crate::api::{ApiError, Outcome};
 use crate::event::EventKind;
 use crate::journal::Fact;
-use crate::lifecycle::payment::{Effect, Event};
+use crate::lifecycle::payment::{Again, Effect, Event};
 use crate::market::Rental;
 use crate::model::DocumentId;
 use crate::retry::Backoff;
@@ -92,6 +92,7 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
     });
     rental.sign_of_life();
     let ceiling = rental.ceiling(Some(&note.activity_id));
+    let usage = rental.check_usage(&note);
     let refusal = wrong_note(&payments, &note).or_else(|| {
         match payments
             .context
@@ -109,10 +110,14 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
         amount,
         ceiling,
         refusal,
+        impossible: usage.as_ref().err().cloned(),
     };
     for effect in payments.apply(&rental, event) {
         if let Effect::AcceptNote { .. } = effect {
             rental.cost_known(&activity, amount, note.timestamp);
+            if let Ok(Some(usage)) = &usage {
+                rental.usage_known(&activity, usage.clone());
+            }
         }
         perform(&payments, &rental, effect, &status, &mut backoff).await;
     }
@@ -247,29 +252,42 @@ pub(super) async fn perform(
                     payments
                         .context
                         .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));
-                    let lacks_funds = lacks_funds(&error);
-                    // A budget may be raised.
-                    let passing =
-                        lacks_funds || error.is_retryable() || error.outcome() == Outcome::Unknown;
-                    let failed = Event::InvoiceFailed {
-                        id,
-                        reason,
-                        passing,
+                    let again = if lacks_funds(&error) {
+                        Again::Funded
+                    } else if error.is_retryable() || error.outcome() == Outcome::Unknown {
+                        Again::Later
+                    } else {
+                        Again::Never
                     };
+                    let failed = Event::InvoiceFailed { id, reason, again };
                     payments.apply(rental, failed);
-                    if lacks_funds {
+                    if again == Again::Funded {
                         payments.budget.refused();
                     }
                 }
             }
         }
-        Effect::RefuseNote { id, reason } => {
+        Effect::RefuseNote {
+            id,
+            reason,
+            overbilled,
+        } => {
             rental.owe();
+            if overbilled {
+                payments.rentals.distrust(rental, &reason);
+            }
             payments
                 .context
                 .emit(failed(DocumentId::DebitNote(id), reason));
         }
-        Effect::RejectInvoice { id, reason } => {
+        Effect::RejectInvoice {
+            id,
+            reason,
+            overbilled,
+        } => {
+            if overbilled {
+                payments.rentals.distrust(rental, &reason);
+            }
             payments
                 .context
                 .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));

@@ -46,6 +46,7 @@ pub(crate) async fn take_up(
         let Some(rental) = payments.rentals.get(&note.agreement_id) else {
             continue;
         };
+        let usage = rental.check_usage(&note);
         let activity = note.activity_id;
         let amount = note.total_amount_due;
         let known = Event::Note {
@@ -54,11 +55,15 @@ pub(crate) async fn take_up(
             amount,
             ceiling: amount,
             refusal: None,
+            impossible: None,
         };
         // What an earlier life decided is not decided again.
         drop(payments.apply(&rental, known));
         // What was right tells what was used, as in the run that accepted it.
         rental.cost_known(&activity, amount, note.timestamp);
+        if let Ok(Some(usage)) = usage {
+            rental.usage_known(&activity, usage);
+        }
         payments.apply(&rental, Event::NoteAccepted { activity, amount });
         rental.accepted_before();
     }

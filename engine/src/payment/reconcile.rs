@@ -9,7 +9,7 @@ use golem_wire::payment::{DocumentStatus, Invoice};
 
 use super::Payments;
 use super::documents::{ATTEMPTS, invoice_accepted, invoice_arrived, perform};
-use crate::lifecycle::payment::{Effect, Event, InvoiceState};
+use crate::lifecycle::payment::{Again, Effect, Event, InvoiceState};
 use crate::market::Rental;
 use crate::retry::Backoff;
 use crate::settle::is_accepted;
@@ -76,7 +76,9 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
                 invoice_accepted(payments, &rental, id, amount);
             }
             InvoiceState::Refused {
-                id, passing: true, ..
+                id,
+                again: Again::Later | Again::Funded,
+                ..
             } if id == invoice.invoice_id => {
                 let event = Event::InvoiceAgain { id };
                 let effects = payments.apply(&rental, event);
@@ -95,7 +97,7 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
 pub(crate) async fn try_again(payments: Arc<Payments>) {
     let mut changes = payments.changes();
     loop {
-        if payments.rentals.any_failed() {
+        if payments.rentals.any_failed(Again::Later) {
             tokio::time::sleep(AGAIN_AFTER).await;
             catch_up(&payments).await;
         }

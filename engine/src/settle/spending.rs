@@ -27,7 +27,7 @@ use crate::model::LinearPrices;
 const DESTROYING: Duration = Duration::from_secs(2);
 
 /// How long a new machine is to be of use at the least before it has to be stopped.
-const SHORTEST_USE: Duration = Duration::from_secs(10);
+const SHORTEST_USE: Duration = Duration::from_secs(5);
 
 /// What is kept back of a budget for the machines that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ fn note(id: &str, amount: &str) -> Event {
         amount: glm(amount),
         ceiling: glm("1"),
         refusal: None,
+        impossible: None,
     }
 }
 
@@ -107,7 +108,7 @@ fn an_acceptance_that_seemed_to_fail_and_is_found_at_the_daemon_counts_once() {
     let failed = Event::InvoiceFailed {
         id: "i".into(),
         reason: "no answer".into(),
-        passing: true,
+        again: Again::Later,
     };
     let found = Event::InvoiceAccepted { id: "i".into() };
     let (account, effects) = run(vec![invoice("i", "0.2"), failed, found.clone(), found]);
@@ -118,15 +119,15 @@ fn an_acceptance_that_seemed_to_fail_and_is_found_at_the_daemon_counts_once() {
 #[test]
 fn an_acceptance_that_failed_in_passing_is_tried_again_and_no_other_invoice_is_accepted_meanwhile()
 {
-    let failed = |passing| Event::InvoiceFailed {
+    let failed = |again| Event::InvoiceFailed {
         id: "i".into(),
         reason: "no answer".into(),
-        passing,
+        again,
     };
     let again = Event::InvoiceAgain { id: "i".into() };
     let (_, effects) = run(vec![
         invoice("i", "0.2"),
-        failed(true),
+        failed(Again::Later),
         invoice("j", "0.2"),
         again.clone(),
         again.clone(),
@@ -139,7 +140,7 @@ fn an_acceptance_that_failed_in_passing_is_tried_again_and_no_other_invoice_is_a
         ] if *id == "j".into() && *first == "i".into()),
         "{effects:?}"
     );
-    let (_, effects) = run(vec![invoice("i", "0.2"), failed(false), again]);
+    let (_, effects) = run(vec![invoice("i", "0.2"), failed(Again::Never), again]);
     assert_eq!(
         effects.len(),
         1,
@@ -154,7 +155,7 @@ fn a_failed_acceptance_leaves_the_invoice_unpaid_with_its_reason() {
         Event::InvoiceFailed {
             id: "i".into(),
             reason: "Not enough funds".into(),
-            passing: false,
+            again: Again::Never,
         },
     ]);
     assert!(

@@ -1,0 +1,253 @@
+//! Whether what a provider tells of a machine's usage can be true. Owns: the rule, pure: each counter
+//! is bounded by time and threads and never falls, and a note asks for no more than its own counters
+//! cost. Does not own: the most that a document may ask for in all (`ceiling.rs`).
+
+use std::time::Duration;
+
+use golem_wire::Glm;
+use golem_wire::payment::DebitNote;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
+use serde_json::Value;
+
+use crate::agreement_record::{AgreementRecord, KnownCost, Usage};
+use crate::config::PaymentLimits;
+use crate::model::{LinearPrices, most};
+
+/// Counters of an offer at the most.
+const MOST_COUNTERS: usize = 64;
+
+/// Amounts and counters that differ by less are the same: they were floats on their way.
+const SAME: Decimal = Decimal::from_parts(1, 0, 0, false, 6);
+
+/// What the debit notes of an agreement tell of its usage, as far as they can be right.
+pub(crate) fn learn<'a>(
+    record: &mut AgreementRecord,
+    (prices, threads): (&LinearPrices, u32),
+    limits: &PaymentLimits,
+    notes: impl IntoIterator<Item = &'a DebitNote>,
+    now: Timestamp,
+) {
+    let mut notes: Vec<&DebitNote> = notes.into_iter().collect();
+    notes.sort_by_key(|note| note.timestamp);
+    for note in notes {
+        let (id, amount) = (&note.activity_id, note.total_amount_due);
+        let bounds = Bounds {
+            prices,
+            threads,
+            lived: record.lived(id, now).saturating_add(limits.grace),
+            tolerance: limits.tolerance,
+        };
+        let vector = note.usage_counter_vector.as_ref();
+        let Some(Ok(vector)) = vector.map(read) else {
+            continue;
+        };
+        let before = record.usage.get(id);
+        if let Ok(usage) = bounds.check(&vector, note.timestamp, before, amount) {
+            let at = note.timestamp;
+            record.usage_known(id, usage);
+            record.cost_known(id, KnownCost { amount, at }, now);
+        }
+    }
+}
+
+/// A usage vector as it is written in a debit note.
+///
+/// # Errors
+/// It is no list of numbers.
+pub(crate) fn read(vector: &Value) -> Result<Vec<f64>, String> {
+    let numbers = vector.as_array().filter(|list| list.len() <= MOST_COUNTERS);
+    let numbers = numbers.map(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
+    numbers.flatten().ok_or_else(|| {
+        let text: String = vector.to_string().chars().take(80).collect();
+        format!("its usage `{text}` is no short list of numbers")
+    })
+}
+
+/// What a machine can have used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds<'a> {
+    pub(crate) prices: &'a LinearPrices,
+    pub(crate) threads: u32,
+    /// How long it can have run, clocks and delivery included.
+    pub(crate) lived: Duration,
+    /// How much more is accepted, as a fraction.
+    pub(crate) tolerance: Decimal,
+}
+
+impl Bounds<'_> {
+    fn tolerated(&self, value: Decimal) -> Decimal {
+        value
+            .saturating_mul(Decimal::ONE + self.tolerance)
+            .saturating_add(SAME)
+    }
+
+    /// The usage that a vector tells, or why it cannot be true. `before` is what was told earlier,
+    /// `amount` what is asked for it.
+    ///
+    /// # Errors
+    /// What is wrong, with both numbers.
+    pub(crate) fn check(
+        &self,
+        vector: &[f64],
+        at: Timestamp,
+        before: Option<&Usage>,
+        amount: Glm,
+    ) -> Result<Usage, String> {
+        let counters = &self.prices.per_unit;
+        if vector.len() != counters.len() {
+            let (told, agreed) = (vector.len(), counters.len());
+            return Err(format!(
+                "it tells {told} counters, the agreement has {agreed}"
+            ));
+        }
+        let mut told = Vec::with_capacity(vector.len());
+        for ((counter, _), value) in counters.iter().zip(vector) {
+            let known = Decimal::from_f64(*value)
+                .filter(|value| !value.is_sign_negative() || value.is_zero());
+            let value = known.ok_or_else(|| format!("its counter {counter} is {value}"))?;
+            let possible = most(counter, self.lived, self.threads);
+            if let Some(possible) = possible
+                && value > self.tolerated(possible)
+            {
+                return Err(format!(
+                    "its counter {counter} is {}, and time and threads allow {}",
+                    value.normalize(),
+                    possible.normalize()
+                ));
+            }
+            told.push(value);
+        }
+        if let Some(before) = before.filter(|before| before.at <= at) {
+            let pairs = counters.iter().zip(told.iter().zip(&before.counters));
+            for ((counter, _), (now, before)) in pairs {
+                if now.saturating_add(SAME) < *before {
+                    return Err(format!(
+                        "its counter {counter} fell from {} to {}",
+                        before.normalize(),
+                        now.normalize()
+                    ));
+                }
+            }
+        }
+        let cost = self.cost(&told);
+        if amount.get() > self.tolerated(cost.get()) {
+            return Err(format!(
+                "it asks for {} GLM, and its own counters cost {} GLM",
+                amount.normalized(),
+                cost.normalized()
+            ));
+        }
+        Ok(Usage { at, counters: told })
+    }
+
+    /// What a machine costs by counters that nobody vouches for: none counts for more than it can have
+    /// reached.
+    pub(crate) fn cost_of(&self, vector: &[f64]) -> Glm {
+        let counters = self.prices.per_unit.iter().zip(vector);
+        let believed = counters.map(|((counter, _), value)| {
+            let value = Decimal::from_f64(*value)
+                .unwrap_or_default()
+                .max(Decimal::ZERO);
+            most(counter, self.lived, self.threads).map_or(value, |most| value.min(most))
+        });
+        let believed: Vec<Decimal> = believed.collect();
+        self.cost(&believed)
+    }
+
+    fn cost(&self, counters: &[Decimal]) -> Glm {
+        // `cost` asks in the order of the vector.
+        let mut counters = counters.iter().copied();
+        self.prices.cost(|_| counters.next().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prices() -> LinearPrices {
+        LinearPrices {
+            per_unit: vec![
+                ("golem.usage.duration_sec".into(), Decimal::new(1, 4)),
+                ("golem.usage.cpu_sec".into(), Decimal::new(1, 3)),
+                ("golem.usage.storage_gib".into(), Decimal::ZERO),
+            ],
+            fixed: Decimal::ONE,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn check(vector: &[f64], before: Option<&Usage>, amount: &str) -> Result<Usage, String> {
+        let prices = prices();
+        let bounds = Bounds {
+            prices: &prices,
+            threads: 2,
+            lived: Duration::from_secs(100),
+            tolerance: Decimal::new(5, 2),
+        };
+        bounds.check(vector, at(100), before, amount.parse().expect("literal"))
+    }
+
+    #[test]
+    fn a_vector_that_cannot_be_true_is_refused_with_both_numbers() {
+        let before = Usage {
+            at: at(50),
+            counters: [50, 20, 7].map(Decimal::from).to_vec(),
+        };
+        let before = Some(&before);
+        assert!(check(&[100.0, 30.0, 7.0], before, "1.04").is_ok());
+        assert!(check(&[104.0, 209.0, 1e9], before, "1.2").is_ok());
+        let table: [(&[f64], &str, &str); 7] = [
+            (&[100.0], "1", "it tells 1 counters, the agreement has 3"),
+            (&[f64::NAN, 20.0, 7.0], "1", "duration_sec is NaN"),
+            (&[100.0, -1.0, 7.0], "1", "cpu_sec is -1"),
+            (
+                &[106.0, 20.0, 7.0],
+                "1",
+                "is 106, and time and threads allow 100",
+            ),
+            (
+                &[100.0, 211.0, 7.0],
+                "1",
+                "is 211, and time and threads allow 200",
+            ),
+            (&[100.0, 19.0, 7.0], "1", "cpu_sec fell from 20 to 19"),
+            (
+                &[100.0, 30.0, 7.0],
+                "1.2",
+                "asks for 1.2 GLM, and its own counters cost 1.04 GLM",
+            ),
+        ];
+        for (vector, amount, said) in table {
+            let refused = check(vector, before, amount).expect_err(said);
+            assert!(refused.contains(said), "{vector:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_note_that_is_older_than_what_is_known_may_tell_less() {
+        let later = Usage {
+            at: at(101),
+            counters: [100, 40, 7].map(Decimal::from).to_vec(),
+        };
+        assert!(check(&[100.0, 30.0, 7.0], Some(&later), "1").is_ok());
+    }
+
+    #[test]
+    fn counters_that_nobody_vouches_for_count_for_no_more_than_is_possible() {
+        let prices = prices();
+        let bounds = Bounds {
+            prices: &prices,
+            threads: 2,
+            lived: Duration::from_secs(100),
+            tolerance: Decimal::ZERO,
+        };
+        let cost = bounds.cost_of(&[300.0, 30.0, -4.0]);
+        assert_eq!(cost.normalized().to_string(), "1.04");
+    }
+}
