@@ -161,6 +161,8 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     report.invoices_accepted = totals.invoices_accepted;
     report.accepted = totals.accepted;
     report.unpaid = unpaid(&shutdown, &rentals);
+    let refused = rentals.iter().filter(|rental| rental.is_refused());
+    report.refused = refused.map(|rental| rental.agreement_id.clone()).collect();
     report.debts = shutdown.payments.debts(&rentals);
     let later = |rental: &Arc<Rental>| rental.may_be_paid_later();
     let kept = rentals.iter().any(later) || report.aborted && !report.unpaid.is_empty();

@@ -28,6 +28,8 @@ fn an_invoice_above_what_was_used_is_refused_with_both_numbers() {
             let said = format!("{factor}: {report}");
             assert_eq!(report.invoices_accepted, 0, "{said}");
             assert_eq!(report.unpaid.len(), 1, "{said}");
+            assert_eq!(report.refused.len(), 1, "{said}");
+            assert!(report.is_clean(), "it is decided: {said}");
             let reason = &report.unpaid[0].reason;
             assert!(
                 reason.contains("is more than price and usage allow"),

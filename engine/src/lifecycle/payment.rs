@@ -18,7 +18,9 @@ use golem_wire::{ActivityId, DebitNoteId, Glm, InvoiceId};
 /// Whether an acceptance that failed is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Again {
-    /// It is refused.
+    /// It is refused by us: nothing more is to be done.
+    Refused,
+    /// The daemon refused it.
     Never,
     /// It may work later, or did work.
     Later,
@@ -244,7 +246,7 @@ impl Account {
                         id: id.clone(),
                         amount,
                         reason: reason.clone(),
-                        again: Again::Never,
+                        again: Again::Refused,
                     };
                     return vec![Effect::RejectInvoice {
                         id,

@@ -465,11 +465,16 @@ impl Budget {
     async fn watch(&self) -> Option<Duration> {
         let total = || self.lock().total;
         let mut spending = self.look();
-        if spending.open > 0 && (self.exhausted().is_some() || !spending.fits(total())) {
+        // Or will be before it is looked again.
+        let is_used_up = |spending: &Spending| {
+            let left = spending.lasts(total());
+            !spending.fits(total()) || left.is_some_and(|left| left < LOOK_EVERY)
+        };
+        if spending.open > 0 && (self.exhausted().is_some() || is_used_up(&spending)) {
             // What was used is asked for before anything is stopped for what may have been used.
             self.measure().await;
             spending = self.look();
-            if !spending.fits(total()) {
+            if is_used_up(&spending) {
                 self.end(&spending);
             }
         }

@@ -473,6 +473,12 @@ impl Rental {
         )
     }
 
+    /// Whether we refused its invoice: nothing more is to be done about it.
+    pub(crate) fn is_refused(&self) -> bool {
+        let refused = |again| again == Again::Refused;
+        matches!(self.invoice(), InvoiceState::Refused { again, .. } if refused(again))
+    }
+
     /// Why it could not be ended.
     pub(super) fn left_open(&self) -> Option<String> {
         self.lock().record.left_open.clone()

@@ -264,6 +264,9 @@ impl<S: Service> Runner<S> {
             }
         };
         let budget = Arc::clone(self.shared.demand.budget());
+        // An end that is under way is only cut off.
+        let least = u8::from(handler == Handler::Shutdown);
+        let budget_heard = self.budget_heard.max(least);
         let work = guarded(work, limit, &activity);
         tokio::pin!(work);
         let result = tokio::select! {
@@ -274,11 +277,9 @@ impl<S: Service> Runner<S> {
                 let _ = tokio::time::timeout(treatment.stop_grace, &mut work).await;
                 return Event::StopRequested;
             }
-            (level, why) = budget.beyond(self.budget_heard) => {
-                // Told of the end only, it would be told of it again in `shutdown`.
-                self.budget_heard = level;
+            (_, why) = budget.beyond(budget_heard) => {
+                self.budget_heard = budget_heard + 1;
                 if handler != Handler::Shutdown {
-                    self.budget_heard = 1;
                     stopping.cancel();
                     let ending = tokio::time::timeout(treatment.stop_grace, &mut work);
                     tokio::select! {

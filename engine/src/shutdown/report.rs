@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use golem_wire::Glm;
+use golem_wire::{AgreementId, Glm};
 use serde::Serialize;
 
 use crate::market::OpenAgreement;
@@ -39,6 +39,9 @@ pub struct ShutdownReport {
     pub open_agreements: Vec<OpenAgreement>,
     /// Agreements that were used and are not paid.
     pub unpaid: Vec<OpenAgreement>,
+    /// Those of them whose invoice was refused, since it asks for more than can be right, or by the
+    /// strategy. That is decided, so they are not counted as left open.
+    pub refused: Vec<AgreementId>,
     /// The documents of agreements in [`unpaid`](Self::unpaid) that came and are not accepted.
     pub debts: Vec<OpenDocument>,
     /// Accepted documents that the payment driver has not settled; only told when settlement was
@@ -61,11 +64,17 @@ impl ShutdownReport {
     /// How many things are left behind.
     pub fn open_count(&self) -> usize {
         self.open_agreements.len()
-            + self.unpaid.len()
+            + self.owed().count()
             + self.unsettled.len()
             + self.leftovers.len()
             + usize::from(self.allocation.is_some())
             + self.cut_off.len()
+    }
+
+    /// Agreements that are to be paid still.
+    fn owed(&self) -> impl Iterator<Item = &OpenAgreement> {
+        let refused = |open: &&OpenAgreement| self.refused.contains(&open.agreement_id);
+        self.unpaid.iter().filter(move |open| !refused(open))
     }
 
     /// What a program may end with: 0 when nothing is left behind, 3 otherwise.
@@ -76,20 +85,9 @@ impl ShutdownReport {
     /// What is left behind, a line each.
     pub fn open(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut agreements = |what: &str, list: &[OpenAgreement]| {
-            for open in list {
-                let OpenAgreement {
-                    agreement_id,
-                    provider_name,
-                    reason,
-                } = open;
-                lines.push(format!(
-                    "agreement {agreement_id} with {provider_name} {what}: {reason}"
-                ));
-            }
-        };
-        agreements("may still be in force", &self.open_agreements);
-        agreements("is not paid", &self.unpaid);
+        let open = self.open_agreements.iter();
+        lines.extend(open.map(|open| line("may still be in force", open)));
+        lines.extend(self.owed().map(|open| line("is not paid", open)));
         for OpenDocument {
             agreement_id,
             provider_name,
@@ -133,6 +131,14 @@ impl fmt::Display for ShutdownReport {
         if self.aborted {
             f.write_str("; hurried")?;
         }
+        let refused = |open: &&OpenAgreement| self.refused.contains(&open.agreement_id);
+        let refused: Vec<_> = self.unpaid.iter().filter(refused).collect();
+        if !refused.is_empty() {
+            write!(f, "; {} refused:", refused.len())?;
+        }
+        for open in refused {
+            write!(f, "\n  {}", line("is not paid", open))?;
+        }
         if self.is_clean() {
             return f.write_str("; nothing left open");
         }
@@ -151,6 +157,15 @@ impl fmt::Display for ShutdownReport {
         }
         Ok(())
     }
+}
+
+fn line(what: &str, open: &OpenAgreement) -> String {
+    let OpenAgreement {
+        agreement_id,
+        provider_name,
+        reason,
+    } = open;
+    format!("agreement {agreement_id} with {provider_name} {what}: {reason}")
 }
 
 /// How long something had, as people say it.

@@ -270,3 +270,31 @@ fn a_daemon_that_was_away_is_in_the_summary_and_in_the_report() {
     let seconds = run.report.daemon_away.seconds;
     assert!((1190..=1230).contains(&seconds), "{seconds}");
 }
+
+#[test]
+fn a_budget_that_does_not_last_stops_its_instances_and_each_names_it() {
+    let text = "name: trial\n\
+                providers: [{name: fleet, count: 3, prices: {cpu_sec: 0, duration_sec: 0.01}}]\n\
+                requestor: {budget: 0.5}\n\
+                service: {name: simple-service, instances: 2, duration: 2h, plot_every: 1h}\n\
+                expect: [failed_instances: 2, error_contains: budget, cost_at_most: 0.5]\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(run.report.ok, "{}", run.summary);
+    for failed in &run.report.failed_instances {
+        assert!(
+            failed.reason.contains("the budget of 0.5 GLM"),
+            "{}",
+            run.summary
+        );
+    }
+}
+
+#[test]
+fn a_bill_of_five_times_what_was_used_is_refused_and_that_is_decided() {
+    let text = "name: trial\n\
+                providers: [{name: dear, prices: {cpu_sec: 0.0001, duration_sec: 0.00005}, behaviour: {invoice_factor: 5}}]\n\
+                service: {name: simple-service, instances: 1, duration: 20m, plot_every: 10h}\n\
+                expect: [all_reached: running, cost_at_most: 0.1, event: {name: ProviderDistrusted, count: 1}]\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(run.report.ok, "{}", run.summary);
+}
