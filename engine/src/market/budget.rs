@@ -23,7 +23,7 @@ use golem_wire::Glm;
 use golem_wire::payment::Allocation;
 use rust_decimal::Decimal;
 use serde::Serialize;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::Rentals;
@@ -140,9 +140,11 @@ pub(crate) struct Budget {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
     inner: Mutex<Inner>,
-    level: watch::Sender<Level>,
-    /// Counts looks, for those who wait for room.
-    looks: watch::Sender<u64>,
+    level: Mutex<Level>,
+    /// The level changed. Not a `watch` channel, which wakes those who wait in no certain order.
+    changed: Notify,
+    /// It was looked, for those who wait for room.
+    looked: Notify,
     /// Something happened that should be looked at.
     news: Notify,
 }
@@ -218,8 +220,9 @@ impl Budget {
                 told_low: false,
                 waiting: 0,
             }),
-            level: watch::Sender::new(Level::Open),
-            looks: watch::Sender::new(0),
+            level: Mutex::new(Level::Open),
+            changed: Notify::new(),
+            looked: Notify::new(),
             news: Notify::new(),
         }
     }
@@ -227,6 +230,15 @@ impl Budget {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every statement leaves the amounts consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn level(&self) -> MutexGuard<'_, Level> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, level: Level) {
+        *self.level() = level;
+        self.changed.notify_waiters();
     }
 
     /// What is kept back for machines that need `stop` to end.
@@ -264,7 +276,7 @@ impl Budget {
         inner.latest = Some((Instant::now(), spending));
         inner.claimed = inner.claims.values().copied().sum();
         drop(inner);
-        self.looks.send_modify(|looks| *looks += 1);
+        self.looked.notify_waiters();
         spending
     }
 
@@ -276,7 +288,7 @@ impl Budget {
             accepted: spending.accepted,
             used: spending.by_now,
             promised: spending.promised,
-            exhausted: self.level.borrow().number() > 0,
+            exhausted: self.exhausted().is_some(),
         }
     }
 
@@ -290,22 +302,22 @@ impl Budget {
     /// # Cancel safety
     /// Cancel-safe.
     pub(crate) async fn beyond(&self, heard: u8) -> (u8, BudgetExhausted) {
-        let mut level = self.level.subscribe();
-        let reached = level.wait_for(|level| level.number() > heard).await;
-        let reached = reached.ok().and_then(|level| {
-            let shortage = level.shortage()?;
-            Some((level.number(), shortage.clone()))
-        });
-        match reached {
-            Some(reached) => reached,
-            // The sender lives in `self`.
-            None => std::future::pending().await,
+        loop {
+            // No change from here on is missed.
+            let changed = self.changed.notified();
+            let level = self.level().clone();
+            if level.number() > heard
+                && let Some(shortage) = level.shortage()
+            {
+                return (level.number(), shortage.clone());
+            }
+            changed.await;
         }
     }
 
     /// Whether no machine is rented any more, and why.
     pub(crate) fn exhausted(&self) -> Option<BudgetExhausted> {
-        self.level.borrow().shortage().cloned()
+        self.level().shortage().cloned()
     }
 
     /// Room for a machine with these prices. Waits for `within` if it may come, since other machines
@@ -329,7 +341,6 @@ impl Budget {
             Err(NoRoom::Now(why)) => why,
         };
         let waiting = Waiting::on(self);
-        let mut looks = self.looks.subscribe();
         let patience = sleep(within.min(super::LONGEST_WAIT));
         tokio::pin!(patience);
         loop {
@@ -337,8 +348,7 @@ impl Budget {
                 biased;
                 () = &mut patience => return Err(why),
                 (_, exhausted) = self.beyond(0) => return Err(exhausted),
-                // The sender lives in `self`.
-                _ = looks.changed() => {}
+                () = self.looked.notified() => {}
             }
             match self.try_claim(needed) {
                 Ok(claim) => {
@@ -427,7 +437,7 @@ impl Budget {
         }
         let spending = self.look();
         if spending.fits(total) {
-            self.level.send_replace(Level::Open);
+            self.set(Level::Open);
         }
         self.context.emit(EventKind::BudgetAmended { total });
         self.news.notify_one();
@@ -444,14 +454,9 @@ impl Budget {
 
     fn end(&self, spending: &Spending) {
         let why = self.exhausted_by(spending);
-        let begins = self.level.send_if_modified(|level| {
-            let begins = *level == Level::Open;
-            if begins {
-                *level = Level::Ending(why.clone());
-            }
-            begins
-        });
+        let begins = *self.level() == Level::Open;
         if begins {
+            self.set(Level::Ending(why.clone()));
             tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
             self.context.emit(EventKind::BudgetExhausted {
                 total: why.total,
@@ -480,14 +485,14 @@ impl Budget {
         }
         self.tell_low(&spending);
         if let Some(why) = self.exhausted() {
-            let over = matches!(*self.level.borrow(), Level::Over(_));
+            let over = matches!(*self.level(), Level::Over(_));
             if over {
                 // Whoever had a machine has given it back.
                 for rental in self.rentals.open() {
                     rental.give_up("the budget is used up");
                 }
             } else if !self.count(CUT.min(self.stop_reserve())).fits(total()) {
-                self.level.send_replace(Level::Over(why));
+                self.set(Level::Over(why));
             }
             return (spending.open > 0).then_some(LOOK_EVERY);
         }
