@@ -167,14 +167,17 @@ fn differences(base: &Outcome, found: &Outcome) -> Vec<String> {
 /// cannot be looked up, and doing it again is not the engine's to decide: the handler is told, and
 /// one instance may end with that failure.
 ///
-/// Instances that had failed for good before a crash, one or all: a service that goes on does not start
-/// them again, and their failure was told to the run of the engine before.
+/// An instance that had failed for good before a crash: a service that goes on does not start it
+/// again, and its failure was told to the run of the engine before.
 fn excuse(point: &Point, trace: &Trace, difference: &str) -> Option<String> {
     let [Disturbance::Fault(effect, number)] = point.0.as_slice() else {
         let instances = &trace.outcome.instances;
         let ended = |i: &InstanceOutcome| i.states.last().is_some_and(|s| s == "terminated");
-        let ran = |i: &InstanceOutcome| i.states.iter().any(|s| s == "running");
-        let came_to_nothing = instances.iter().all(ended) && !instances.iter().any(ran);
+        let came_to_nothing = instances.iter().any(|i| i.failure.is_some())
+            && instances.iter().all(ended)
+            && !instances
+                .iter()
+                .any(|i| i.states.iter().any(|s| s == "running"));
         let told_before = difference.starts_with("the run ends with no error instead of");
         return (trace.runs.len() > 1 && told_before && came_to_nothing)
             .then(|| "an instance had failed in an earlier run of the engine".to_owned());
