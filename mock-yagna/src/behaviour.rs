@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::duration;
+use crate::suggest::hint;
 
 pub use step::{CommandKind, Step, StepLatency, Trouble};
 
@@ -147,6 +148,13 @@ impl Default for Behaviour {
     }
 }
 
+/// The least time between two debit notes, as providers negotiate it; more of them would only make a run endless.
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+/// Most invoices for one agreement.
+const MOST_INVOICES: u32 = 1000;
+/// Largest multiplier.
+const MOST_FACTOR: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
 /// Why a behaviour cannot be changed as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("its behaviour cannot be changed: {0}")]
@@ -159,13 +167,29 @@ impl Behaviour {
     /// When there is no such member, or it cannot have that value.
     pub fn changed(&self, change: &Map<String, Value>) -> Result<Behaviour, BadChange> {
         let bad = |error: serde_json::Error| BadChange(error.to_string());
-        let mut whole = serde_json::to_value(self).map_err(bad)?;
-        if let Value::Object(members) = &mut whole {
-            for (name, value) in change {
-                members.insert(name.clone(), value.clone());
+        let mut whole = match serde_json::to_value(self).map_err(bad)? {
+            Value::Object(whole) => whole,
+            _ => Map::new(),
+        };
+        for (name, value) in change {
+            let Some(known) = whole.get_mut(name) else {
+                let known = whole.keys().map(String::as_str);
+                let hint = hint(name, known);
+                return Err(BadChange(format!("unknown key `{name}`{hint}")));
+            };
+            let before = std::mem::replace(known, value.clone());
+            // One by one, so that the one that is wrong has a name.
+            if let Err(error) = serde_json::from_value::<Behaviour>(Value::Object(whole.clone())) {
+                let why = error.to_string();
+                // In our own words, not in those for types.
+                let why = match why.starts_with("invalid ") || why.starts_with("unknown ") {
+                    true => format!("`{name}` cannot be {value}; before it was {before}"),
+                    false => format!("`{name}`: {why}"),
+                };
+                return Err(BadChange(why));
             }
         }
-        serde_json::from_value(whole).map_err(bad)
+        serde_json::from_value(Value::Object(whole)).map_err(bad)
     }
 
     /// What is wrong with it, if anything.
@@ -174,8 +198,29 @@ impl Behaviour {
         if let Some(factor) = factors.iter().find(|factor| factor.0 < Decimal::ZERO) {
             return Some(format!("a factor of {} is negative", factor.0));
         }
-        if self.debit_notes_every == Some(Duration::ZERO) {
-            return Some("debit notes every 0 s would never end".into());
+        if let Some(factor) = factors.iter().find(|factor| factor.0 > MOST_FACTOR) {
+            return Some(format!("a factor of {} is above {MOST_FACTOR}", factor.0));
+        }
+        if let Some(every) = self
+            .debit_notes_every
+            .filter(|every| *every < LEAST_INTERVAL)
+        {
+            let every = duration::text(every);
+            return Some(format!(
+                "debit notes every {every} would never end; the least is every second"
+            ));
+        }
+        if self.debit_note_interval < LEAST_INTERVAL {
+            let every = duration::text(self.debit_note_interval);
+            return Some(format!(
+                "a `debit_note_interval` of {every} is below the least, a second"
+            ));
+        }
+        if self.invoices > MOST_INVOICES {
+            let invoices = self.invoices;
+            return Some(format!(
+                "{invoices} invoices for one agreement; at most {MOST_INVOICES}"
+            ));
         }
         self.phases.iter().find_map(|phase| {
             if phase.change.contains_key("phases") {

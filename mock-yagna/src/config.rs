@@ -21,7 +21,7 @@ pub use crate::behaviour::Behaviour;
 pub use app_key::AppKey;
 pub use fault::{Effect, Fault, FaultError, Targets, WhichAnswer};
 pub(crate) use provider::OWN_COUNTERS;
-pub use provider::{Counter, Prices, ProviderSpec, Resources};
+pub use provider::{Counter, Prices, ProviderSpec, Resources, impossible_amount};
 pub use target::{BadTarget, Operation, Target};
 pub use web::{WebContent, WebFile};
 

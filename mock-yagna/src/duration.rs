@@ -10,7 +10,20 @@ use serde::de::{self, Deserializer, Visitor};
 /// The forms there are, in words.
 pub const FORMS: &str = "`90s`, `250ms`, `1h 30m`, `1.5h`, `1:30:00`, `1d` (24 hours), `2 weeks`, or a number of seconds";
 
-/// Reads a duration.
+/// The longest one: no clock has to hold more.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// The duration, unless it is longer than the longest.
+fn bounded(duration: Duration, text: impl fmt::Display) -> Result<Duration, String> {
+    if duration <= LONGEST {
+        return Ok(duration);
+    }
+    Err(format!(
+        "`{text}` is longer than ten years (87600h), the longest duration"
+    ))
+}
+
+/// Reads a duration of at most ten years.
 ///
 /// # Errors
 /// Why the text is none, in words.
@@ -18,7 +31,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let none = |why: &str| Err(format!("`{text}` is not a duration{why}: write {FORMS}"));
     if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+        return bounded(Duration::from_secs(seconds), text);
     }
     let signed = match text.parse::<SignedDuration>() {
         Ok(signed) => signed,
@@ -34,7 +47,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             },
         },
     };
-    Duration::try_from(signed).or_else(|_| none(", since it is negative"))
+    let duration = Duration::try_from(signed).or_else(|_| none(", since it is negative"))?;
+    bounded(duration, text)
 }
 
 struct DurationVisitor;
@@ -51,18 +65,19 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
-        Ok(Duration::from_secs(seconds))
+        bounded(Duration::from_secs(seconds), seconds).map_err(E::custom)
     }
 
     fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Duration, E> {
-        u64::try_from(seconds)
-            .map(Duration::from_secs)
-            .map_err(|_| E::custom(format!("`{seconds}` is not a duration: it is negative")))
+        let whole = u64::try_from(seconds)
+            .map_err(|_| E::custom(format!("`{seconds}` is not a duration: it is negative")))?;
+        self.visit_u64(whole)
     }
 
     fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Duration, E> {
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| E::custom(format!("`{seconds}` is not a duration in seconds")))
+        let duration = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| E::custom(format!("`{seconds}` is not a duration in seconds")))?;
+        bounded(duration, seconds).map_err(E::custom)
     }
 }
 
@@ -165,6 +180,15 @@ mod tests {
                 error.contains(why) && error.contains("`1d`"),
                 "{text}: {error}"
             );
+        }
+    }
+
+    #[test]
+    fn nothing_is_too_long_for_a_clock() {
+        assert_eq!(parse("87600h"), Ok(LONGEST));
+        for text in ["87601h", "1000000 weeks", "999999999999"] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains("longer than ten years"), "{error}");
         }
     }
 

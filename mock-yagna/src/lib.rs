@@ -30,6 +30,7 @@ mod provider;
 mod rng;
 pub mod runtime;
 mod serve;
+mod suggest;
 mod timebase;
 mod timeline;
 mod topics;
@@ -53,6 +54,7 @@ pub use config::{
     AppKey, Config, ConfigError, Counter, Image, MOST_PROVIDERS, ProviderSpec, WebContent, WebFile,
 };
 pub use control::{Act, ActError, Summary};
+pub use daemon::market::{DemandMatches, Mismatch, UnmatchedOffer};
 pub use delay::Delay;
 pub use fault::{Effect, Fault, FaultError};
 pub use rng::Seed;
@@ -167,6 +169,13 @@ impl MockYagna {
     /// When the named provider does not exist or has nothing the act applies to.
     pub fn act(&self, act: Act) -> Result<(), ActError> {
         self.world.with(|state| control::act(state, &act))
+    }
+
+    /// Which providers match each demand that is remembered (those that ended within the last ten minutes
+    /// included), and why the others do not; the newest demand is the last.
+    pub fn matches(&self) -> Vec<DemandMatches> {
+        self.world
+            .with(|state| state.market.matches(&state.providers, state.ports.now))
     }
 
     /// What happened so far, in numbers, and what is left open.

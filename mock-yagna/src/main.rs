@@ -9,6 +9,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
+use golem_wire::Glm;
+use mock_yagna::config::impossible_amount;
 use mock_yagna::network_file::{NetworkFile, NetworkFileError};
 use mock_yagna::{
     AppKey, Config, ConfigError, Image, MOST_PROVIDERS, MockYagna, ProviderSpec, Seed, Timebase,
@@ -87,6 +89,10 @@ struct Options {
     /// How many providers the network has.
     #[arg(long, default_value_t = 4, value_parser = fleet_size)]
     providers: usize,
+    /// Money on the account of each requestor, in GLM. Clients set aside what they may spend; golem-js does so
+    /// for each of its pools.
+    #[arg(long, default_value = "1000", value_name = "GLM", value_parser = funds)]
+    funds: Glm,
     /// A file that describes the network: providers, faults, images, latencies; it wins over the
     /// options here.
     #[arg(long, value_name = "FILE")]
@@ -115,6 +121,17 @@ fn fleet_size(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|size| *size <= MOST_PROVIDERS);
     size.ok_or_else(|| format!("expected a number from 0 to {MOST_PROVIDERS}"))
+}
+
+/// An amount that was given as an option.
+fn funds(text: &str) -> Result<Glm, String> {
+    let amount: Glm = text
+        .parse()
+        .map_err(|_| "expected an amount of GLM, as 1000 or 0.5".to_owned())?;
+    if amount < Glm::ZERO {
+        return Err("an account holds no less than nothing".to_owned());
+    }
+    impossible_amount(amount).map_or(Ok(amount), Err)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -146,12 +163,17 @@ enum Failure {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(told) => return shown(&told),
+    };
     let asked = std::env::var("RUST_LOG").ok();
     let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        // It would write to standard error that it cannot write to standard error, and panic.
+        .log_internal_errors(false)
         .event_format(Lines);
     tracing_subscriber::registry()
         .with(lines)
@@ -163,6 +185,20 @@ async fn main() -> ExitCode {
             say_on_stderr(&format!("mock-yagna: {failure}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Shows what was asked for, as the help, or what is wrong with the command line.
+fn shown(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| io::stdout().flush());
+    match printed {
+        Err(error) if told.exit_code() == 0 && error.kind() != io::ErrorKind::BrokenPipe => {
+            say_on_stderr(&format!(
+                "mock-yagna: cannot write to standard output: {error}"
+            ));
+            ExitCode::FAILURE
+        }
+        _ => u8::try_from(told.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
     }
 }
 
@@ -268,6 +304,7 @@ fn config(options: &Options) -> Result<Config, Failure> {
         app_keys,
         allow_origins: options.allow_origin.clone(),
         providers: ProviderSpec::fleet(options.providers, seed),
+        funds: options.funds,
         default_image: Some(default_image),
         ..Config::default()
     };
@@ -339,9 +376,13 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// A reader that went away is no reason to stop serving.
+/// That a line cannot be written is no reason to stop serving; that a reader went away is no news.
 fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    if let Err(error) = writeln!(io::stdout(), "{line}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        tracing::warn!("cannot write to standard output: {error}: {line}");
+    }
 }
 
 fn say_on_stderr(line: &str) {

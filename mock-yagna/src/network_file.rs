@@ -29,17 +29,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use golem_wire::Glm;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 pub use crate::control::{ACTS, ActDetails, ActName};
+pub use crate::suggest::{hint, nearest};
 pub use images::ImageSource;
-pub use mistake::{Mistake, hint, nearest, read};
+pub use mistake::{Mistake, Unread, read, text};
 pub use numbers::{Drawn, Number};
 pub use providers::{Prices, ProviderGroup, Resources, check, draw};
 pub use web::WebSource;
 
-use crate::config::{AppKey, Config, Latency, MOST_PROVIDERS, ProviderSpec};
+use crate::config::{AppKey, Config, Latency, MOST_PROVIDERS, ProviderSpec, impossible_amount};
 use crate::fault::Fault;
 use crate::rng::Seed;
 
@@ -61,8 +62,7 @@ pub struct NetworkFile {
     pub allow_origins: Option<Vec<String>>,
     /// How many well-behaved providers there are besides; absent: none if `providers` are listed,
     /// else the command line's number.
-    #[serde(deserialize_with = "fleet_size")]
-    pub fleet: Option<usize>,
+    pub fleet: Option<Spanned<u32>>,
     /// Providers.
     pub providers: Vec<ProviderGroup>,
     /// What goes wrong between the daemon and its clients.
@@ -76,17 +76,7 @@ pub struct NetworkFile {
     /// How long the daemon and the network take.
     pub latency: Option<Latency>,
     /// Money on each account of a requestor, in GLM.
-    pub funds: Option<Glm>,
-}
-
-fn fleet_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let size = Option::<usize>::deserialize(deserializer)?;
-    match size.filter(|size| *size > MOST_PROVIDERS) {
-        Some(_) => Err(D::Error::custom(format!(
-            "`fleet` must be from 0 to {MOST_PROVIDERS}"
-        ))),
-        None => Ok(size),
-    }
+    pub funds: Option<Spanned<Glm>>,
 }
 
 /// Why a network file cannot be used.
@@ -129,28 +119,18 @@ impl NetworkFile {
     /// # Errors
     /// When it cannot be read or is malformed.
     pub fn load(path: &Path) -> Result<NetworkFile, NetworkFileError> {
-        let unreadable = |source| NetworkFileError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > LIMIT {
-            let message = format!("{size} bytes; a network file has at most {LIMIT}");
-            return Err(unreadable(std::io::Error::other(message)));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
         let file = path.display().to_string();
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let whole = error.utf8_error().valid_up_to();
-            let before = &error.as_bytes()[..whole];
-            let lines = before.split(|byte| *byte == b'\n');
-            let last = lines.clone().next_back().unwrap_or_default();
-            NetworkFileError::Malformed {
+        let text = text(path, LIMIT).map_err(|unread| match unread {
+            Unread::Unreadable(source) => NetworkFileError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
+            Unread::NoText(mistake) => NetworkFileError::Malformed {
                 file: file.clone(),
-                line: lines.count() as u64,
-                column: String::from_utf8_lossy(last).chars().count() as u64 + 1,
-                message: no_network("this is no text in UTF-8"),
-            }
+                line: mistake.line,
+                column: mistake.column,
+                message: no_network(&mistake.message),
+            },
         })?;
         NetworkFile::parse(&text, &file)
     }
@@ -171,8 +151,25 @@ impl NetworkFile {
             },
         };
         let read: NetworkFile = read(text).map_err(malformed)?;
-        check(&read.providers).map_err(malformed)?;
+        read.check().map_err(malformed)?;
         Ok(read)
+    }
+
+    /// What the shape of the file cannot say.
+    fn check(&self) -> Result<(), Mistake> {
+        if let Some(fleet) = &self.fleet
+            && fleet.value as usize > MOST_PROVIDERS
+        {
+            let message = format!(
+                "`fleet` is {}; it must be from 0 to {MOST_PROVIDERS}",
+                fleet.value
+            );
+            return Err(Mistake::at(fleet.referenced, message));
+        }
+        if let Some(funds) = &self.funds {
+            check_amount("funds", funds)?;
+        }
+        check(&self.providers).map(drop)
     }
 
     /// The network it describes; `base` says what it leaves open, relative folders begin at `folder`.
@@ -182,7 +179,7 @@ impl NetworkFile {
     pub fn config(self, base: Config, folder: &Path) -> Result<Config, NetworkFileError> {
         let seed = self.seed.map_or(base.seed, Seed::from_u64);
         let mut providers = match self.fleet {
-            Some(count) => ProviderSpec::fleet(count, seed),
+            Some(count) => ProviderSpec::fleet(count.value as usize, seed),
             None if self.providers.is_empty() && self.seed.is_none() => base.providers,
             None if self.providers.is_empty() => ProviderSpec::fleet(base.providers.len(), seed),
             None => Vec::new(),
@@ -218,10 +215,26 @@ impl NetworkFile {
             default_image,
             web,
             platforms: base.platforms,
-            funds: self.funds.unwrap_or(base.funds),
+            funds: self.funds.map_or(base.funds, |funds| funds.value),
             latency: self.latency.unwrap_or(base.latency),
             faults: self.faults,
         })
+    }
+}
+
+/// Checks an amount of GLM that somebody has or may spend.
+///
+/// # Errors
+/// When there is no such amount.
+pub fn check_amount(key: &str, amount: &Spanned<Glm>) -> Result<(), Mistake> {
+    let at = amount.referenced;
+    if amount.value < Glm::ZERO {
+        let message = format!("`{key}` of {} GLM is negative", amount.value);
+        return Err(Mistake::at(at, message));
+    }
+    match impossible_amount(amount.value) {
+        Some(why) => Err(Mistake::at(at, format!("`{key}` of {why}"))),
+        None => Ok(()),
     }
 }
 

@@ -24,11 +24,15 @@ impl Drop for Running {
 
 impl Running {
     fn start(options: &[&str]) -> Running {
+        Running::start_with(options, Stdio::null())
+    }
+
+    fn start_with(options: &[&str], log: impl Into<Stdio>) -> Running {
         let mut child = Command::new(PROGRAM)
             .args(["--listen", "127.0.0.1:0", "--app-key", "s3cret"])
             .args(options)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the program starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -64,6 +68,23 @@ impl Running {
         self.send(&request)
             .read_to_string(&mut answer)
             .expect("an answer");
+        answer
+    }
+
+    /// Orders something through the control API; the answer.
+    fn order(&self, order: &str) -> String {
+        self.post("/mock-api/v1/acts", order)
+    }
+
+    fn post(&self, path: &str, order: &str) -> String {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\n\
+             content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{order}",
+            order.len()
+        );
+        let mut answer = String::new();
+        let mut stream = self.send(&request);
+        stream.read_to_string(&mut answer).expect("an answer");
         answer
     }
 
@@ -157,10 +178,42 @@ fn bad_options_are_named() {
             );
         }
     }
+    for (providers, told) in [
+        ("1000000000", "20000"),
+        ("20001", "20000"),
+        ("many", "invalid digit"),
+    ] {
+        let error = refused(&["--providers", providers]);
+        assert!(
+            error.contains("--providers") && error.contains(told),
+            "{error}"
+        );
+    }
+    for (funds, told) in [
+        ("lots", "an amount of GLM"),
+        ("-1", "no less than nothing"),
+        ("9999999999999", "more than the 1000000000 GLM"),
+    ] {
+        let error = refused(&[&format!("--funds={funds}")]);
+        assert!(error.contains(told), "{error}");
+    }
     let error = refused(&["--allow-origin", "http://localhost:8080/app"]);
     assert!(error.contains("as in http://localhost:8080,"), "{error}");
     let error = refused(&["--image-dir", "no-such-folder"]);
     assert!(error.contains("--image-dir no-such-folder"), "{error}");
+}
+
+#[test]
+fn funds_are_set_on_the_command_line() {
+    let running = Running::start(&["--funds", "250000.5"]);
+    let order = r#"{"paymentPlatform": "erc20-holesky-tglm", "totalAmount": "250000.5", "makeDeposit": false}"#;
+    let answer = running.post("/payment-api/v1/allocations", order);
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let answer = running.post(
+        "/payment-api/v1/allocations",
+        &order.replace("250000.5", "0.1"),
+    );
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
 #[test]
@@ -228,15 +281,7 @@ fn the_control_api_has_an_address_of_its_own_that_a_restart_leaves_alone() {
         .expect("the URL")
         .to_owned();
     let daemon = std::mem::replace(&mut running.address, control);
-    let order = r#"{"restart_daemon": {"down": "1h"}}"#;
-    let request = format!(
-        "POST /mock-api/v1/acts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cret\r\n\
-         content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{order}",
-        order.len()
-    );
-    let mut answer = String::new();
-    let mut stream = running.send(&request);
-    stream.read_to_string(&mut answer).expect("an answer");
+    let answer = running.order(r#"{"restart_daemon": {"down": "1h"}}"#);
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     let refused = TcpStream::connect(daemon).expect_err("the port is closed");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -329,4 +374,58 @@ fn more_providers_than_there_can_be_are_refused() {
         let told = refused(&["--listen", "127.0.0.1:0", "--scenario", file]);
         assert!(told.contains(why), "{text}: {told}");
     }
+}
+
+#[cfg(target_os = "linux")]
+fn full() -> std::fs::File {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    full.expect("a device that is always full")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_costs_no_answer() {
+    let (reader, gone) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let logs: [(&str, Stdio); 2] = [("gone", gone.into()), ("full", full().into())];
+    for (name, log) in logs {
+        let running = Running::start_with(&["--providers", "2"], log);
+        // It is told in the log as it happens.
+        let answer = running.order(r#"{"die": {"provider": "provider-1"}}"#);
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{name}: {answer}");
+        let me = running.get("/me");
+        assert!(me.starts_with("HTTP/1.1 200 "), "{name}: {me}");
+        running.end_with("-TERM");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_for_a_shell_that_cannot_be_written_are_told_in_the_log() {
+    let mut command = Command::new(PROGRAM);
+    let mut child = command
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(full())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = BufReader::new(child.stderr.take().expect("piped"));
+    let told = log.lines().map_while(Result::ok);
+    let told: Vec<_> = told
+        .take_while(|line| !line.contains("providers"))
+        .collect();
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let told = told.join("\n");
+    assert!(told.contains("cannot write to standard output"), "{told}");
+
+    let mut help = Command::new(PROGRAM);
+    let help = help.arg("--help").stdout(full()).stderr(Stdio::piped());
+    let ended = help.spawn().expect("it starts").wait_with_output();
+    let ended = ended.expect("it ends");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        !ended.status.success() && told.contains("cannot write"),
+        "{told}"
+    );
 }

@@ -1,11 +1,12 @@
 //! The command line of `rehearse`.
 
 mod doctor;
+mod output;
 mod progress;
 mod sweep;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,11 +19,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::doctor::{DoctorArgs, doctor_command};
+use self::output::{Output, complain};
 use self::progress::Progress;
 use self::sweep::{SweepArgs, sweep_command};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::catalog;
+use crate::language::values::Span;
 use crate::run::{Listener, Options, rehearse};
 use crate::workload::simple_service;
 
@@ -76,14 +79,22 @@ struct RunArgs {
     /// Print one JSON object instead of a summary
     #[arg(long)]
     json: bool,
+    /// Give the run up when its clock stands still for so long, as `30s` or `10m` [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = clap::value_parser!(Span))]
+    stuck_after: Option<Span>,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
 }
 
+/// A journal of so many bytes is told before the run.
+const LARGE: u64 = 500_000_000;
+/// Everything is as it should be.
+const SUCCESS: u8 = 0;
 /// The run did not go as expected.
 const FAILED: u8 = 1;
-/// The run could not begin, or not be finished. Also what clap answers to a wrong command line.
+/// The run could not begin or not be finished, or what came of it could not be written. Also what clap
+/// answers to a wrong command line.
 const IMPOSSIBLE: u8 = 2;
 /// Ctrl-C or SIGTERM stopped it; the number is that of shells for Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -100,55 +111,79 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
         };
     }
-    let cli = Cli::parse_from(arguments);
-    log();
-    let done = match cli.command {
-        Command::List { json } => list(json).map(|()| ExitCode::SUCCESS),
-        Command::Run(args) => run(&args),
-        Command::Sweep(args) => {
-            end_on_signals("interrupted; the points so far are not judged");
-            sweep_command(&args, &mut say).map(|held| match held {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(FAILED),
-            })
+    let mut output = Output::default();
+    let code = match Cli::try_parse_from(arguments) {
+        Ok(cli) => {
+            log();
+            perform(cli.command, &mut output)
         }
-        Command::Doctor(args) => {
-            end_on_signals(
-                "interrupted; what is not settled yet is found again by the next `rehearse doctor`",
-            );
-            doctor_command(&args, &mut say).map(|clean| match clean {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(FAILED),
-            })
+        // What was asked for, as `--help`.
+        Err(told) if told.exit_code() == 0 => {
+            output.say(&told.render().to_string());
+            SUCCESS
         }
-        Command::Image { folder } => simple_service::write_image(&folder)
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(|error| Error::Output {
-                path: folder,
-                reason: error.to_string(),
-            }),
+        Err(wrong) => {
+            // Where nobody reads it, the exit code says it.
+            drop(wrong.print());
+            IMPOSSIBLE
+        }
     };
-    match done {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&format!("error: {error}"));
+    match output.lost() {
+        None => ExitCode::from(code),
+        Some(error) => {
+            complain(&format!("error: cannot write to standard output: {error}"));
             ExitCode::from(IMPOSSIBLE)
         }
     }
 }
 
-/// Logs go to standard error, and only when `RUST_LOG` asks for them.
+/// Performs a command; the exit code that it ends with.
+fn perform(command: Command, output: &mut Output) -> u8 {
+    let mut say = |text: &str| output.say(text);
+    let judged = |held| if held { SUCCESS } else { FAILED };
+    let done = match command {
+        Command::List { json } => list(json, &mut say).map(|()| SUCCESS),
+        Command::Run(args) => run(&args, &mut say),
+        Command::Sweep(args) => {
+            end_on_signals("interrupted; the points so far are not judged");
+            sweep_command(&args, &mut say).map(judged)
+        }
+        Command::Doctor(args) => {
+            end_on_signals(
+                "interrupted; what is not settled yet is found again by the next `rehearse doctor`",
+            );
+            doctor_command(&args, &mut say).map(judged)
+        }
+        Command::Image { folder } => simple_service::write_image(&folder)
+            .map(|()| SUCCESS)
+            .map_err(|error| Error::Output {
+                path: folder,
+                reason: error.to_string(),
+            }),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&format!("error: {error}"));
+        IMPOSSIBLE
+    })
+}
+
+/// Logs go to standard error, and only when `RUST_LOG` asks for them. Where they cannot be written, nothing
+/// may come of it, least of all a panic.
 fn log() {
     let asked = std::env::var("RUST_LOG").ok();
     let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
     let subscriber = tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
+        .with(
+            tracing_subscriber::fmt::layer()
+                .with_writer(io::stderr)
+                .log_internal_errors(false),
+        )
         .with(filter.unwrap_or_default());
     // A second one in one process changes nothing.
     let _ = subscriber.try_init();
 }
 
-fn list(as_json: bool) -> Result<(), Error> {
+fn list(as_json: bool, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
     let mut scenarios = Vec::new();
     for name in catalog::names() {
         scenarios.push(catalog::get(name)?);
@@ -183,28 +218,66 @@ fn list(as_json: bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn run(args: &RunArgs) -> Result<ExitCode, Error> {
+fn run(args: &RunArgs, say: &mut dyn FnMut(&str)) -> Result<u8, Error> {
     let scenario = catalog::find(&args.scenario)?;
+    let backend = args.backend.unwrap_or_else(|| scenario.usual_backend());
+    let meant = match backend {
+        Backend::Memory => scenario.clone(),
+        Backend::Http | Backend::Yagna => scenario.as_in_real_time(),
+    };
+    if backend == Backend::Yagna {
+        meant.check_real_network()?;
+        let unused = meant.unused_on_a_real_network().join(", ");
+        complain(&format!(
+            "note: on a real network these are not used: {unused}"
+        ));
+    }
+    let bytes = meant.size().bytes;
+    if bytes > LARGE {
+        complain(&format!(
+            "note: the journal of this run becomes large, about {:.1} GB",
+            bytes as f64 / 1e9
+        ));
+    }
     let interrupt = CancellationToken::new();
     watch_for_interrupts(interrupt.clone());
     let shown = !args.quiet && !args.json;
-    let progress = shown.then(|| Arc::new(Progress::begin()));
-    let listener = progress
-        .clone()
-        .map(|progress| Listener::new(move |since, event| progress.event(since, event)));
+    let progress = shown.then(|| Arc::new(Progress::begin(&meant)));
+    let listener = progress.clone().map(|progress| {
+        let notes = progress.clone();
+        Listener::new(move |since, event| progress.event(since, event))
+            .with_notes(move |since, what| notes.note(since, what))
+    });
     let options = Options {
         seed: args.seed,
-        backend: args.backend,
+        backend: Some(backend),
         out: args.out.clone(),
         listener,
         interrupt: interrupt.clone(),
+        stuck_after: args.stuck_after.map(|span| span.0),
+        hung: Some(|reason| {
+            complain(&format!("error: the run does not even end: {reason}"));
+            std::process::exit(i32::from(IMPOSSIBLE));
+        }),
         ..Options::default()
     };
     let rehearsal = rehearse(&scenario, &options);
     if let Some(progress) = progress {
         progress.end();
     }
-    let rehearsal = rehearsal?;
+    let rehearsal = match rehearsal {
+        Err(Error::Unsaved {
+            path,
+            reason,
+            summary,
+            report,
+        }) => {
+            say(&if args.json { report + "\n" } else { summary });
+            complain(&format!("error: cannot write {}: {reason}", path.display()));
+            return Ok(IMPOSSIBLE);
+        }
+        other => other?,
+    };
     if args.json {
         let report = serde_json::to_string_pretty(&rehearsal.report);
         say(&(report.map_err(|error| Error::Output {
@@ -220,11 +293,11 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
             rehearsal.report.ok,
             rehearsal.outcome.began,
         ) {
-            (true, ..) => ExitCode::from(INTERRUPTED),
-            (false, true, _) => ExitCode::SUCCESS,
-            (false, false, true) => ExitCode::from(FAILED),
+            (true, ..) => INTERRUPTED,
+            (false, true, _) => SUCCESS,
+            (false, false, true) => FAILED,
             // The engine did not start: the summary says why.
-            (false, false, false) => ExitCode::from(IMPOSSIBLE),
+            (false, false, false) => IMPOSSIBLE,
         },
     )
 }
@@ -316,15 +389,6 @@ impl Signals {
     }
 }
 
-fn say(text: &str) {
-    // A closed standard output is no reason to fail.
-    drop(io::stdout().write_all(text.as_bytes()));
-}
-
-fn complain(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -368,14 +432,16 @@ mod tests {
           <NAME OR FILE>  A scenario of the catalog (see `list`) or a scenario file
 
         Options:
-              --seed <SEED>        Seed of everything random [default: the scenario's]
-              --backend <BACKEND>  Where it takes place [default: memory, or http for a scenario in real
-                                   time] [possible values: memory, http, yagna]
-              --out <DIR>          Folder for the journal and downloaded files [default:
-                                   rehearsal/<scenario>]
-              --json               Print one JSON object instead of a summary
-          -q, --quiet              Show no progress
-          -h, --help               Print help (see more with '--help')
+              --seed <SEED>             Seed of everything random [default: the scenario's]
+              --backend <BACKEND>       Where it takes place [default: memory, or http for a scenario in
+                                        real time] [possible values: memory, http, yagna]
+              --out <DIR>               Folder for the journal and downloaded files [default:
+                                        rehearsal/<scenario>]
+              --json                    Print one JSON object instead of a summary
+              --stuck-after <DURATION>  Give the run up when its clock stands still for so long, as `30s` or
+                                        `10m` [default: 5m]
+          -q, --quiet                   Show no progress
+          -h, --help                    Print help (see more with '--help')
         "#);
     }
 }

@@ -44,6 +44,26 @@ pub enum Error {
         /// What cannot be done with it.
         reason: String,
     },
+    /// The run came to its end, but what it told could not be written.
+    #[error("cannot write {path}: {reason}; the run itself came to its end")]
+    Unsaved {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+        /// The summary for people.
+        summary: String,
+        /// The report, as JSON.
+        report: String,
+    },
+    /// The run hung, and was given up.
+    #[error("the run was given up: {reason}; its journal until then is {journal}")]
+    Stuck {
+        /// How it hung.
+        reason: String,
+        /// The journal.
+        journal: PathBuf,
+    },
     /// The stage could not be set up.
     #[error("the {backend} stage cannot be set up: {reason}")]
     Stage {

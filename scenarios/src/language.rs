@@ -9,12 +9,11 @@ mod sections;
 mod validate;
 pub mod values;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mock_yagna::Fault;
 use mock_yagna::config::Latency;
-use mock_yagna::network_file::{self, Mistake, ProviderGroup};
+use mock_yagna::network_file::{self, Mistake, ProviderGroup, Unread};
 use mock_yagna::{ProviderSpec, Seed};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -22,6 +21,8 @@ use serde_saphyr::{Location, Spanned};
 use self::expect::Expectation;
 use crate::backend::Backend;
 use crate::error::Error;
+
+pub use self::validate::size::Size;
 
 pub use self::sections::{
     ImageSource, PlotKind, RealTime, Requestor, ServiceSection, Step, Swept, TasksSection, Time,
@@ -103,24 +104,16 @@ impl Scenario {
     /// # Errors
     /// When it cannot be read, is malformed, or says something impossible.
     pub fn load(path: &Path) -> Result<Scenario, Error> {
-        let unreadable = |source| Error::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let size = fs::metadata(path).map_err(unreadable)?.len();
-        if size > FILE_LIMIT {
-            let message = format!("{size} bytes; a scenario has at most {FILE_LIMIT}");
-            return Err(unreadable(std::io::Error::other(message)));
-        }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
-        let folder = path.parent().map(Path::to_owned);
-        Scenario::parse(
-            &text,
-            Origin {
-                file: path.display().to_string(),
-                folder,
+        let file = path.display().to_string();
+        let text = network_file::text(path, FILE_LIMIT).map_err(|unread| match unread {
+            Unread::Unreadable(source) => Error::Unreadable {
+                path: path.to_owned(),
+                source,
             },
-        )
+            Unread::NoText(mistake) => Error::mistake(&file, mistake),
+        })?;
+        let folder = path.parent().map(Path::to_owned);
+        Scenario::parse(&text, Origin { file, folder })
     }
 
     /// Reads and checks the text of a scenario file.
@@ -157,7 +150,7 @@ impl Scenario {
             service.stats_every = real
                 .stats_every
                 .unwrap_or_else(|| service.stats_every.clone());
-            service.plot_every = real.plot_every.or(service.plot_every);
+            service.plot_every = real.plot_every.or(service.plot_every.take());
         }
         let requestor = &mut scenario.requestor;
         requestor.no_offers_timeout = real.no_offers_timeout.or(requestor.no_offers_timeout);
@@ -179,7 +172,7 @@ impl Scenario {
             service.stats_every = swept
                 .stats_every
                 .unwrap_or_else(|| service.stats_every.clone());
-            service.plot_every = swept.plot_every.or(service.plot_every);
+            service.plot_every = swept.plot_every.or(service.plot_every.take());
             service.instances = swept.instances.unwrap_or_else(|| service.instances.clone());
         }
         if let Some(tasks) = &mut scenario.tasks {
@@ -198,6 +191,11 @@ impl Scenario {
     /// The providers, each with what it drew.
     pub(crate) fn draw_providers(&self, seed: Seed) -> Vec<ProviderSpec> {
         network_file::draw(&self.providers, seed)
+    }
+
+    /// A mistake in the file as an error.
+    pub(crate) fn told(&self, mistake: Mistake) -> Error {
+        Error::mistake(&self.origin.file, mistake)
     }
 
     /// An error that points into the file.

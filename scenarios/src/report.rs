@@ -2,6 +2,7 @@
 
 pub mod outcome;
 pub(crate) mod output;
+pub mod unmatched;
 pub mod verdict;
 
 use std::fmt::Write;
@@ -12,6 +13,7 @@ use golem_wire::Glm;
 use serde::Serialize;
 
 use self::outcome::{Cause, FaultOutcome, Outcome};
+use self::unmatched::Unmatched;
 use self::verdict::Verdict;
 use crate::backend::Backend;
 use crate::language::values::Span;
@@ -55,6 +57,8 @@ pub struct Report {
     pub failed_instances: Vec<FailedInstance>,
     /// What went wrong at providers, the most frequent first.
     pub causes: Vec<Cause>,
+    /// Providers whose offers did not match when no agreement could be made, by reason.
+    pub unmatched: Vec<Unmatched>,
     /// Steps of the timeline that were performed.
     pub steps: Vec<String>,
     /// Faults of the simulated network, and how many requests each hit.
@@ -120,6 +124,7 @@ impl Report {
             open_as_expected,
             failed_instances: failed.collect(),
             causes: outcome.causes.clone(),
+            unmatched: outcome.unmatched.clone(),
             steps: outcome.steps.clone(),
             faults: outcome.faults.clone(),
             daemon_away: outcome.daemon_away,
@@ -265,6 +270,14 @@ impl Report {
         if self.daemon_away.times > 0 {
             writeln!(out, "\n  {}", self.daemon_away)?;
         }
+        if !self.unmatched.is_empty() {
+            writeln!(out, "\n  offers that do not match, by reason")?;
+            for group in self.unmatched.iter().take(LISTED) {
+                let number = group.providers.len();
+                writeln!(out, "  {number} × {}: {}", group.who(), group.why)?;
+            }
+            more(out, self.unmatched.len())?;
+        }
         if !self.steps.is_empty() {
             writeln!(out, "\n  timeline")?;
             for step in self.steps.iter().take(LISTED) {
@@ -356,6 +369,7 @@ mod tests {
             "open_as_expected",
             "failed_instances",
             "causes",
+            "unmatched",
             "steps",
             "faults",
             "daemon_away",

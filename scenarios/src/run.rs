@@ -7,15 +7,18 @@ pub(crate) mod journal;
 pub(crate) mod observer;
 pub(crate) mod setting;
 pub(crate) mod timeline;
+mod watchdog;
 pub(crate) mod work;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use self::observer::Listener;
 
 use self::setting::{Plan, Remains, Setting};
+use self::watchdog::Watchdog;
 use self::work::Work;
 use crate::backend::Backend;
 use crate::error::Error;
@@ -47,6 +50,12 @@ pub struct Options {
     pub layer: Layer,
     /// What scenarios can run; by default the built-in workloads.
     pub workloads: Workloads,
+    /// How long the stage's clock may stand still, on the wall's clock, before the run is given up; absent:
+    /// five minutes. Nothing ends a run sooner that has a second of its own time to show for it.
+    pub stuck_after: Option<Duration>,
+    /// Called, in another thread and with the reason, when a run that is given up does not end within ten
+    /// seconds: something in it blocks the thread. What is left then is to end the process.
+    pub hung: Option<fn(&str)>,
 }
 
 /// A finished run.
@@ -63,7 +72,9 @@ pub struct Rehearsal {
 /// Runs a scenario on a runtime of its own and blocks until it is over.
 ///
 /// # Errors
-/// When the run could not begin. That it did not go as expected is in the report.
+/// When the run could not begin, when it hung, and when journal or report could not be written (which
+/// [`Error::Unsaved`] tells together with what came of the run). That it did not go as expected is in the
+/// report.
 pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Error> {
     let backend = options.backend.unwrap_or_else(|| scenario.usual_backend());
     let scenario = match backend {
@@ -95,8 +106,15 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         workloads: &options.workloads,
         listener: options.listener.clone(),
     };
-    let remains = runtime.block_on(Box::pin(perform(plan, &options.interrupt)))?;
+    let watchdog = Watchdog::begin(options.stuck_after, options.hung);
+    let run = Box::pin(perform(plan, &options.interrupt));
+    let done = runtime.block_on(watchdog.guard(backend, scenario.limit(), run));
     drop(runtime);
+    drop(watchdog);
+    let remains = done.map_err(|reason| Error::Stuck {
+        reason,
+        journal: output.journal(),
+    })??;
 
     let verdicts = judge(&scenario, backend, &remains.outcome);
     let (expected, _) = expected_open(&scenario, &remains.outcome);
@@ -108,18 +126,27 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         remains.sha256,
         begin.elapsed(),
     );
-    let failed = |error: std::io::Error| Error::Output {
+    let text = serde_json::to_string_pretty(&report).map_err(|error| Error::Output {
         path: output.report(),
         reason: error.to_string(),
-    };
-    let text = serde_json::to_string_pretty(&report).map_err(|error| failed(error.into()))?;
-    std::fs::write(output.report(), text + "\n").map_err(failed)?;
+    })?;
+    let written = std::fs::write(output.report(), format!("{text}\n"))
+        .map_err(|error| (output.report(), error));
     let summary = report.summary(&remains.outcome, &folder.display().to_string());
-    Ok(Rehearsal {
-        report,
-        summary,
-        outcome: remains.outcome,
-    })
+    let journal = remains.unwritten.map(|error| (output.journal(), error));
+    match journal.or(written.err()) {
+        None => Ok(Rehearsal {
+            report,
+            summary,
+            outcome: remains.outcome,
+        }),
+        Some((path, error)) => Err(Error::Unsaved {
+            path,
+            reason: error.to_string(),
+            summary,
+            report: text,
+        }),
+    }
 }
 
 /// One engine on one stage.

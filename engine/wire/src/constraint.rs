@@ -110,6 +110,18 @@ impl Constraint {
         self.verdict(properties) == Verdict::True
     }
 
+    /// The smallest parts that keep `properties` from fulfilling this expression; none if they do.
+    pub fn failing(&self, properties: &impl Lookup) -> Vec<&Constraint> {
+        match self {
+            Constraint::And(parts) => {
+                let parts = parts.iter();
+                parts.flat_map(|part| part.failing(properties)).collect()
+            }
+            whole if whole.matches(properties) => Vec::new(),
+            whole => vec![whole],
+        }
+    }
+
     /// What this expression says about `properties`.
     pub fn verdict(&self, properties: &impl Lookup) -> Verdict {
         match self {

@@ -70,6 +70,31 @@ fn usual_capabilities() -> Vec<String> {
         .to_vec()
 }
 
+/// Most cores or threads of a machine.
+const MOST_CORES: u32 = 1_000_000;
+/// Most memory or storage of a machine.
+const MOST_GIB: f64 = 1e9;
+/// Most agreements of a provider at one time.
+const MOST_AGREEMENTS: u32 = 100_000;
+
+/// Why there can be no such amount of GLM, after the amount itself; none when there can.
+pub fn impossible_amount(amount: Glm) -> Option<String> {
+    let number = amount.get();
+    if number > Decimal::from(MOST_GLM) {
+        return Some(format!(
+            "{amount} GLM is more than the {MOST_GLM} GLM that there are"
+        ));
+    }
+    (number.normalize().scale() > GLM_PLACES).then(|| {
+        format!("{amount} GLM has more than {GLM_PLACES} decimal places, and a GLM has no more")
+    })
+}
+
+/// All GLM that there are.
+const MOST_GLM: u64 = 1_000_000_000;
+/// Decimal places of a GLM.
+const GLM_PLACES: u32 = 18;
+
 impl ProviderSpec {
     /// A well-behaved provider with usual prices and resources.
     pub fn new(name: impl Into<String>) -> Self {
@@ -108,6 +133,7 @@ impl ProviderSpec {
             duration_sec,
         } = self.prices;
         let positive = |amount: f64| amount.is_finite() && amount > 0.0;
+        let prices = [start, cpu_sec, duration_sec];
         let why = if self.name.trim().is_empty() {
             "it has no name".to_owned()
         } else if self.capacity == 0 {
@@ -118,10 +144,18 @@ impl ProviderSpec {
             format!("it has {cpu_cores} cores and {cpu_threads} threads")
         } else if !positive(mem_gib) || !positive(storage_gib) {
             format!("it has {mem_gib} GiB of memory and {storage_gib} GiB of storage")
-        } else if let Some(price) = [start, cpu_sec, duration_sec]
-            .iter()
-            .find(|p| **p < Glm::ZERO)
-        {
+        } else if cpu_cores > MOST_CORES || cpu_threads > MOST_CORES {
+            format!("it has {cpu_cores} cores and {cpu_threads} threads; the most is {MOST_CORES}")
+        } else if mem_gib > MOST_GIB || storage_gib > MOST_GIB {
+            format!(
+                "it has {mem_gib} GiB of memory and {storage_gib} GiB of storage; the most is {MOST_GIB}"
+            )
+        } else if self.capacity > MOST_AGREEMENTS {
+            format!(
+                "its capacity is {}; the most is {MOST_AGREEMENTS}",
+                self.capacity
+            )
+        } else if let Some(price) = prices.iter().find(|p| **p < Glm::ZERO) {
             format!("its price {price} is negative")
         } else if let Some(wrong) = self
             .counters
@@ -129,6 +163,8 @@ impl ProviderSpec {
             .find_map(|(name, counter)| counter.mistake(name))
         {
             wrong
+        } else if let Some(why) = prices.iter().find_map(|price| impossible_amount(*price)) {
+            format!("its price {why}")
         } else if let Some((port, real)) =
             self.ports.iter().find(|(_, real)| !real.ip().is_loopback())
         {

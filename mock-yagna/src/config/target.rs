@@ -9,6 +9,8 @@ use std::str::FromStr;
 use http::Method;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::suggest::nearest;
+
 /// Makes the operations from their one table: name in code, name for people, method, path.
 macro_rules! operations {
     ($($operation:ident $name:literal $method:ident $path:literal,)*) => {
@@ -109,16 +111,27 @@ pub struct Target {
 /// It names no requests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` names no requests; write an operation such as `confirmAgreement`, a method and a path \
-     such as `GET /payment-api/v1/invoices/{{}}` or `* /market-api/*`, or `*`"
+    "`{text}` names no requests; {}write an operation such as `confirmAgreement`, a method and a path \
+     such as `GET /payment-api/v1/invoices/{{}}` or `* /market-api/*`, or `*`",
+    meant(text)
 )]
-pub struct BadTarget(String);
+pub struct BadTarget {
+    text: String,
+}
+
+/// The operation that may have been meant.
+fn meant(text: &str) -> String {
+    let near = nearest(text, Operation::ALL.iter().map(|operation| operation.name()));
+    near.map_or(String::new(), |name| format!("did you mean `{name}`? Or "))
+}
 
 impl FromStr for Target {
     type Err = BadTarget;
 
     fn from_str(text: &str) -> Result<Self, BadTarget> {
-        let bad = || BadTarget(text.to_owned());
+        let bad = || BadTarget {
+            text: text.to_owned(),
+        };
         let words: Vec<&str> = text.split_whitespace().collect();
         let (method, path) = match words.as_slice() {
             ["*"] => (None, "/*"),

@@ -10,6 +10,7 @@ mod demand;
 mod error;
 mod event;
 mod matching;
+mod mismatch;
 mod property;
 mod proposal;
 mod scan;
@@ -23,6 +24,7 @@ pub(crate) use agreement::AgreementFilter;
 pub(crate) use demand::Demand;
 pub(crate) use error::MarketError;
 pub(crate) use event::EventFilter;
+pub use mismatch::{DemandMatches, Mismatch, UnmatchedOffer};
 pub(crate) use property::flatten;
 pub(crate) use proposal::Proposal;
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery};
 use crate::control::{self, Act, ActError, ProviderView, Summary};
+use crate::daemon::market::DemandMatches;
 use crate::fault::{Fault, FaultReport};
 use crate::journal::Entry;
 use crate::world::World;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Router<World> {
     let control = Router::new()
         .route("/providers", get(providers))
         .route("/providers/{name}", get(provider))
+        .route("/matches", get(matches))
         .route("/acts", post(act))
         .route("/faults", get(faults).post(add_fault).delete(lift_all))
         .route("/faults/{name}", delete(lift))
@@ -49,6 +51,10 @@ async fn provider(
 ) -> Result<Json<ProviderView>, ApiError> {
     let found = world.with(|state| control::provider_view(state, &name));
     found.map(Json).map_err(refused)
+}
+
+async fn matches(State(world): State<World>) -> Json<Vec<DemandMatches>> {
+    Json(world.with(|state| state.market.matches(&state.providers, state.ports.now)))
 }
 
 fn refused(error: ActError) -> ApiError {

@@ -88,6 +88,19 @@ impl Drawn {
         }
     }
 
+    /// The numbers that are written.
+    pub fn ends(&self) -> Vec<Decimal> {
+        match *self {
+            Drawn::Fixed(Number(number)) => vec![number],
+            Drawn::Between {
+                between: [Number(low), Number(high)],
+            } => vec![low, high],
+            Drawn::Normal {
+                normal: [Number(mean), Number(deviation)],
+            } => vec![mean, deviation],
+        }
+    }
+
     /// What is wrong with it, if it makes no sense.
     pub fn mistake(&self) -> Option<String> {
         match *self {

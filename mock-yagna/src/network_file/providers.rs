@@ -18,9 +18,12 @@ use serde_saphyr::{Location, Spanned};
 use super::mistake::Mistake;
 use super::numbers::Drawn;
 use crate::behaviour::Behaviour;
-use crate::config::{AppKey, Counter, MOST_PROVIDERS, ProviderSpec};
+use crate::config::{AppKey, Counter, MOST_PROVIDERS, ProviderSpec, impossible_amount};
 use crate::duration;
 use crate::rng::Seed;
+
+/// Most cores, threads or GiB of a machine.
+const MOST_OF_A_MACHINE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
 /// One provider, or several of a kind.
 #[derive(Clone, Debug, Deserialize)]
@@ -259,6 +262,15 @@ impl ProviderGroup {
                 let message = format!("provider `{name}`: {mistake}");
                 return Err(Mistake::at(price.referenced, message));
             }
+            if let Some(why) = price
+                .value
+                .ends()
+                .into_iter()
+                .find_map(|end| impossible_amount(Glm::new(end)))
+            {
+                let message = format!("provider `{name}`: `{what}` of {why}");
+                return Err(Mistake::at(price.referenced, message));
+            }
             if price.value.least() < Decimal::ZERO {
                 let message = format!(
                     "provider `{name}` has a negative price `{what}`: {}",
@@ -276,6 +288,12 @@ impl ProviderGroup {
             let Some(number) = number else { continue };
             let least = number.value.least();
             let mistake = number.value.mistake().or_else(|| {
+                let ends = number.value.ends();
+                if let Some(most) = ends.into_iter().find(|end| *end > MOST_OF_A_MACHINE) {
+                    return Some(format!(
+                        "`{what}` is {most}; the most is {MOST_OF_A_MACHINE}"
+                    ));
+                }
                 let drawn = matches!(number.value, Drawn::Normal { .. });
                 if least <= Decimal::ZERO && !drawn {
                     return Some(format!("`{what}` is {least}; it must be more than 0"));

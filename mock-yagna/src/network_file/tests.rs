@@ -75,13 +75,15 @@ fn what_is_no_network_is_told_what_one_is() {
         Ok(file) => panic!("{text:?} is {file:?}"),
     };
     for (text, begins) in [
-        ("hello world", "net.yaml:1:1: expected `key: value` pairs"),
-        ("- 1\n- 2\n", "net.yaml:1:1: expected `key: value` pairs"),
         (
-            "providers:\n  - name:\n",
-            "net.yaml:2:9: a value is missing",
+            "hello world",
+            "net.yaml:1:1: here is `hello world`; expected `key: value` pairs",
         ),
-        ("faults: 3", "net.yaml:1:9: expected a list"),
+        (
+            "- 1\n- 2\n",
+            "net.yaml:1:1: here is a list; expected `key: value` pairs",
+        ),
+        ("", "net.yaml:1:1: the file is empty"),
         ("seed: 1\n---\nseed: 2\n", "net.yaml:3:1: a second document"),
         ("{\"foo\": [}", "net.yaml:1:9: "),
     ] {
@@ -193,7 +195,7 @@ fn groups_that_there_cannot_be_are_refused_where_they_are_written() {
         ),
         (
             "{ name: a, capazity: 0 }",
-            "unknown key `capazity`; did you mean `capacity`?",
+            "unknown key `capazity` in `providers[0]`; did you mean `capacity`?",
         ),
     ] {
         let text = format!("providers:\n  - {group}\n");

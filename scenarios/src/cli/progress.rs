@@ -13,6 +13,7 @@ use golem_engine::service::ServiceState;
 use golem_wire::{ActivityId, Glm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::language::Scenario;
 use crate::language::values::Span;
 
 /// State changes that are told one by one; larger clusters only show numbers.
@@ -23,8 +24,19 @@ const EVERY: Duration = Duration::from_secs(1800);
 /// Follows the engine's events and shows them.
 pub(crate) struct Progress(Mutex<View>);
 
+/// How far a run is, as far as its scenario says what there is to do.
+#[derive(Clone, Copy, Debug)]
+enum Goal {
+    /// The time of a service.
+    Time(Duration),
+    /// A number of tasks.
+    Tasks(u64),
+}
+
 struct View {
     line: Line,
+    goal: Option<Goal>,
+    begin: std::time::Instant,
     told: Duration,
     states: BTreeMap<String, ServiceState>,
     providers: BTreeMap<String, u64>,
@@ -42,8 +54,8 @@ enum Line {
 }
 
 impl Progress {
-    /// Begins to follow.
-    pub(crate) fn begin() -> Progress {
+    /// Begins to follow a run of a scenario.
+    pub(crate) fn begin(scenario: &Scenario) -> Progress {
         let line = match std::io::stderr().is_terminal() {
             false => Line::Plain,
             true => {
@@ -54,8 +66,18 @@ impl Progress {
                 Line::Live(bar)
             }
         };
+        let time = scenario
+            .service
+            .as_ref()
+            .map(|service| Goal::Time(service.duration.value.0));
+        let tasks = scenario
+            .tasks
+            .as_ref()
+            .map(|tasks| Goal::Tasks(tasks.count.value.into()));
         Progress(Mutex::new(View {
             line,
+            goal: time.or(tasks),
+            begin: now(),
             told: Duration::ZERO,
             states: BTreeMap::new(),
             providers: BTreeMap::new(),
@@ -71,6 +93,12 @@ impl Progress {
     pub(crate) fn event(&self, since: Duration, event: &Event) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.follow(since, event);
+    }
+
+    /// Shows what is done to the network on purpose.
+    pub(crate) fn note(&self, since: Duration, what: &str) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.tell(since, what);
     }
 
     /// Removes the live line.
@@ -156,16 +184,38 @@ impl View {
         }
         match &self.line {
             Line::Live(bar) => {
-                bar.set_message(format!("{}  {}", Span(since), self.state()));
+                let left = self.left(since, now().duration_since(self.begin));
+                bar.set_message(format!("{}{left}  {}", Span(since), self.state()));
                 bar.tick();
             }
             Line::Plain if since >= self.told + EVERY => {
                 self.told = since;
-                let state = self.state();
+                let left = self.left(since, now().duration_since(self.begin));
+                let state = format!("{}{left}", self.state());
                 self.tell(since, &state);
             }
             Line::Plain => {}
         }
+    }
+
+    /// The share that is done after `since` on the stage's clock, and how long the rest takes where the
+    /// people are, who have waited for `waited`.
+    fn left(&self, since: Duration, waited: Duration) -> String {
+        let (of, share) = match self.goal {
+            Some(Goal::Time(all)) => (format!(" of {}", Span(all)), since.div_duration_f64(all)),
+            Some(Goal::Tasks(all)) => (String::new(), self.tasks as f64 / all as f64),
+            None => return String::new(),
+        };
+        let share = share.clamp(0.0, 1.0);
+        let rest = match share {
+            share if share >= 1.0 => ", stopping".to_owned(),
+            share if share > 0.01 => {
+                let rest = waited.as_secs_f64() * (1.0 - share) / share;
+                format!(", about {} left", Span::seconds(rest.ceil() as u64))
+            }
+            _ => String::new(),
+        };
+        format!("{of} ({:.0} %{rest})", (share * 100.0).floor())
     }
 
     /// All in one line.
@@ -214,6 +264,14 @@ impl View {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long people still wait is real time"
+)]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// The progress of a sweep, a line on a terminal.
 pub(crate) struct SweepProgress {
     bar: Option<ProgressBar>,
@@ -254,5 +312,32 @@ impl SweepProgress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{Origin, catalog};
+
+    fn of(scenario: &Scenario, since: u64, waited: u64, tasks: u64) -> String {
+        let progress = Progress::begin(scenario);
+        let mut view = progress.0.lock().expect("no panic");
+        view.tasks = tasks;
+        view.left(Duration::from_secs(since), Duration::from_secs(waited))
+    }
+
+    #[test]
+    fn the_share_that_is_done_and_the_time_that_is_left_are_told() {
+        let service = catalog::get("simple-service").expect("valid");
+        assert_eq!(of(&service, 0, 0, 0), " of 2h 00m 00s (0 %)");
+        assert_eq!(
+            of(&service, 1800, 2, 0),
+            " of 2h 00m 00s (25 %, about 6s left)"
+        );
+        assert_eq!(of(&service, 7300, 9, 0), " of 2h 00m 00s (100 %, stopping)");
+        let text = "name: x\ntasks: {name: hello-tasks, count: 12}\n";
+        let tasks = Scenario::parse(text, Origin::default()).expect("valid");
+        assert_eq!(of(&tasks, 9, 30, 3), " (25 %, about 1m 30s left)");
     }
 }

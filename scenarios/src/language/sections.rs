@@ -35,9 +35,21 @@ pub struct Time {
     /// Which clock.
     pub mode: TimeMode,
     /// What the calendar shows at the beginning, in virtual time.
+    #[serde(deserialize_with = "calendar")]
     pub epoch: Spanned<Timestamp>,
     /// When the run is given up.
     pub limit: Option<Spanned<Span>>,
+}
+
+fn calendar<'de, D: Deserializer<'de>>(from: D) -> Result<Spanned<Timestamp>, D::Error> {
+    let text = Spanned::<String>::deserialize(from)?;
+    let parsed = text.value.parse().map_err(|_| {
+        let text = &text.value;
+        D::Error::custom(format!(
+            "`{text}` is no time of a calendar; write it as `2026-01-01T00:00:00Z`"
+        ))
+    })?;
+    Ok(Spanned::new(parsed, text.referenced, text.defined))
 }
 
 impl Default for Time {
@@ -66,6 +78,8 @@ pub struct Requestor {
     pub silence: Option<Span>,
     /// How long an absence of the daemon is waited out; absent: as long as the engine's default.
     pub daemon_away: Option<Span>,
+    /// How long offers are collected before the first of them is answered; absent: the engine's second.
+    pub collect_offers: Option<Span>,
     /// The key it shows to the simulated daemon, which knows `rehearsal` only.
     pub app_key: Spanned<String>,
 }
@@ -79,6 +93,7 @@ impl Default for Requestor {
             no_offers_timeout: None,
             silence: None,
             daemon_away: None,
+            collect_offers: None,
             app_key: unwritten(APP_KEY.into()),
         }
     }
@@ -112,7 +127,7 @@ pub struct ServiceSection {
     pub stats_every: Spanned<Span>,
     /// Time between two plots of an instance; absent: a plot with every poll.
     #[serde(default)]
-    pub plot_every: Option<Span>,
+    pub plot_every: Option<Spanned<Span>>,
     /// Which plot.
     #[serde(default)]
     pub plot: PlotKind,
@@ -230,7 +245,7 @@ pub struct RealTime {
     /// `service.stats_every`.
     pub stats_every: Option<Spanned<Span>>,
     /// `service.plot_every`.
-    pub plot_every: Option<Span>,
+    pub plot_every: Option<Spanned<Span>>,
     /// `requestor.no_offers_timeout`.
     pub no_offers_timeout: Option<Span>,
     /// `time.limit`.
@@ -252,7 +267,7 @@ pub struct Swept {
     /// `service.stats_every`.
     pub stats_every: Option<Spanned<Span>>,
     /// `service.plot_every`.
-    pub plot_every: Option<Span>,
+    pub plot_every: Option<Spanned<Span>>,
     /// `service.instances`.
     pub instances: Option<Spanned<u32>>,
     /// `tasks.count`.

@@ -1,5 +1,7 @@
 //! Claims about reading scenario files.
 
+mod mistakes;
+
 use super::values::Span;
 use super::*;
 
@@ -55,14 +57,14 @@ fn an_unknown_key_is_named_with_file_line_and_column() {
     let error = with("instances: 2", "instance: 2");
     assert_eq!(
         error,
-        "trial.yaml:7:3: unknown key `instance`; did you mean `instances`?"
+        "trial.yaml:7:3: unknown key `instance` in `service`; did you mean `instances`?"
     );
     assert!(
         with(
             "{name: alice}",
             "{name: alice, behaviour: {reject_frist: 1}}"
         )
-        .contains("trial.yaml:3:31: unknown key `reject_frist`; did you mean `reject_first`?")
+        .contains("trial.yaml:3:31: unknown key `reject_frist` in `providers[0].behaviour`; did you mean `reject_first`?")
     );
     let error = with("all_terminated", "al_terminated");
     assert!(
@@ -222,7 +224,7 @@ fn names_and_numbers_that_there_cannot_be_are_refused_where_they_stand() {
         (
             "requestor: {funds: -1}\n",
             "15:20",
-            "funds of -1 GLM are negative",
+            "`funds` of -1 GLM is negative",
         ),
         ("requestor: {app_key: ''}\n", "15:22", "`app_key` is empty"),
         ("requestor: {subnet: ''}\n", "15:21", "`subnet` is empty"),
@@ -260,9 +262,12 @@ fn what_only_a_simulated_network_can_do_is_listed_before_anything_is_rented_on_a
         assert!(error.contains(words), "{words}: {error}");
     }
     let live = catalog::get("simple-service").expect("valid");
-    live.as_in_real_time()
-        .check_real_network()
-        .expect("nothing special");
+    let live = live.as_in_real_time();
+    live.check_real_network().expect("nothing special");
+    let unused = live.unused_on_a_real_network().join(", ");
+    for words in ["`providers`", "laws of the ledger"] {
+        assert!(unused.contains(words), "{words}: {unused}");
+    }
 }
 
 /// The blocks of a page in this language.

@@ -5,11 +5,11 @@
 
 mod expectations;
 mod network;
+pub(super) mod size;
 mod step;
 
 use std::time::Duration;
 
-use golem_wire::Glm;
 use indexmap::IndexMap;
 use mock_yagna::{Timebase, network_file};
 use serde_saphyr::{Location, Spanned};
@@ -32,17 +32,11 @@ impl Scenario {
         self.check_epoch()?;
         self.check_work()?;
         self.check_image()?;
-        if self.requestor.budget.value < Glm::ZERO {
-            let budget = &self.requestor.budget;
-            return Err(self.mistake(
-                budget.referenced,
-                format!("a budget of {} GLM is negative", budget.value),
-            ));
-        }
-        if self.requestor.funds.value < Glm::ZERO {
-            let funds = &self.requestor.funds;
-            let message = format!("funds of {} GLM are negative", funds.value);
-            return Err(self.mistake(funds.referenced, message));
+        for (key, amount) in [
+            ("budget", &self.requestor.budget),
+            ("funds", &self.requestor.funds),
+        ] {
+            network_file::check_amount(key, amount).map_err(|mistake| self.told(mistake))?;
         }
         for (key, text) in [
             ("subnet", &self.requestor.subnet),
@@ -53,8 +47,8 @@ impl Scenario {
             }
         }
         self.check_faults()?;
-        let names = network_file::check(&self.providers)
-            .map_err(|mistake| Error::mistake(&self.origin.file, mistake))?;
+        let names = network_file::check(&self.providers).map_err(|mistake| self.told(mistake))?;
+        self.check_size()?;
         self.check_expectations(&names)?;
         self.timeline
             .iter()
@@ -131,6 +125,10 @@ impl Scenario {
                 self.number("instances", &service.instances, MOST_INSTANCES)?;
                 self.lasting("duration", &service.duration)?;
                 self.lasting("stats_every", &service.stats_every)?;
+                if let Some(plot_every) = &service.plot_every {
+                    // A plot that never comes is a usual wish.
+                    self.at_least_a_millisecond("plot_every", plot_every)?;
+                }
                 if let Some(limit) = &self.time.limit
                     && limit.value < service.duration.value
                 {
@@ -201,6 +199,14 @@ impl Scenario {
         }
         let message = format!("`{what}` is {}; it must be from 1 to {most}", number.value);
         Err(self.mistake(number.referenced, message))
+    }
+
+    fn at_least_a_millisecond(&self, what: &str, span: &Spanned<Span>) -> Result<(), Error> {
+        if span.value.0 >= Duration::from_millis(1) {
+            return Ok(());
+        }
+        let message = format!("`{what}` is {}; it must be at least 1ms", span.value);
+        Err(self.mistake(span.referenced, message))
     }
 
     fn lasting(&self, what: &str, span: &Spanned<Span>) -> Result<(), Error> {

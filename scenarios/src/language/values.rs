@@ -1,9 +1,12 @@
 //! Small values of scenario files: durations and counts.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::StrDeserializer;
 
 /// A duration as people write it: `90s`, `1h 30m`, `250ms`; a bare number means seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -14,6 +17,15 @@ impl Span {
     /// A span of whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Span(Duration::from_secs(seconds))
+    }
+}
+
+impl FromStr for Span {
+    type Err = serde::de::value::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text: StrDeserializer<'_, Self::Err> = text.into_deserializer();
+        Span::deserialize(text)
     }
 }
 

@@ -7,6 +7,8 @@ use golem_engine::Absences;
 use golem_wire::Glm;
 use serde::Serialize;
 
+use super::unmatched::Unmatched;
+
 /// A service instance as it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceOutcome {
@@ -91,6 +93,8 @@ pub struct Outcome {
     pub causes: Vec<Cause>,
     /// Absences of the daemon, as the engine noticed them.
     pub daemon_away: Absences,
+    /// Providers whose offers did not match when no agreement could be made, by reason.
+    pub unmatched: Vec<Unmatched>,
     /// The faults of the network that were in force at the end.
     pub faults: Vec<FaultOutcome>,
     /// Steps of the timeline that were performed.

@@ -42,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) sha256: String,
     pub(crate) engine_events: BTreeMap<String, u64>,
     pub(crate) network_events: BTreeMap<String, u64>,
+    /// Why it is not whole, if it is not.
+    pub(crate) failure: Option<io::Error>,
 }
 
 #[derive(Serialize)]
@@ -126,18 +128,16 @@ impl Journal {
     }
 
     /// Writes the rest and ends it.
-    pub(crate) fn finish(&self) -> io::Result<Tally> {
+    pub(crate) fn finish(&self) -> Tally {
         let mut inner = self.inner();
         inner.catch_up();
         inner.network = None;
-        inner.file.flush()?;
-        match inner.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(Tally {
-                sha256: hex::encode(inner.hash.clone().finalize()),
-                engine_events: inner.engine_events.clone(),
-                network_events: inner.network_events.clone(),
-            }),
+        let flushed = inner.file.flush().err();
+        Tally {
+            sha256: hex::encode(inner.hash.clone().finalize()),
+            engine_events: inner.engine_events.clone(),
+            network_events: inner.network_events.clone(),
+            failure: inner.failure.take().or(flushed),
         }
     }
 

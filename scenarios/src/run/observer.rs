@@ -11,23 +11,42 @@ use golem_engine::service::ServiceState;
 use golem_wire::AgreementId;
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use mock_yagna::{DemandMatches, MockYagna};
 use serde_json::Value;
 
 use super::journal::Journal;
 use crate::report::outcome::{Cause, InstanceOutcome, Outcome};
+use crate::report::unmatched::{explained, groups};
 use crate::workload::WorkLog;
 
 /// Hears the engine's events while a scenario runs, each with the time since the beginning on the
 /// stage's clock. Instances of services have their names in place of their ids.
 #[derive(Clone)]
-pub struct Listener(Arc<Hear>);
+pub struct Listener {
+    hear: Arc<Hear>,
+    told: Option<Arc<Tell>>,
+}
 
 type Hear = dyn Fn(Duration, &Event) + Send + Sync;
+type Tell = dyn Fn(Duration, &str) + Send + Sync;
 
 impl Listener {
     /// `hear` is called for every event.
     pub fn new(hear: impl Fn(Duration, &Event) + Send + Sync + 'static) -> Self {
-        Listener(Arc::new(hear))
+        Listener {
+            hear: Arc::new(hear),
+            told: None,
+        }
+    }
+
+    /// `told` is called with what is done to the network on purpose: each step of the timeline when it is
+    /// taken, each fault when it hits a request for the first time.
+    #[must_use]
+    pub fn with_notes(self, told: impl Fn(Duration, &str) + Send + Sync + 'static) -> Self {
+        Listener {
+            told: Some(Arc::new(told)),
+            ..self
+        }
     }
 }
 
@@ -46,8 +65,13 @@ struct Heard {
     clock: Arc<dyn Clock>,
     begin: Timestamp,
     listener: Option<Listener>,
+    /// Unless it is real.
+    network: Option<MockYagna>,
     facts: Mutex<Facts>,
 }
+
+/// How often, on the stage's clock, the faults are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Facts {
@@ -56,6 +80,11 @@ struct Facts {
     names: IndexMap<String, String>,
     /// Provider and reason by the agreement that it ended, the first reason of each.
     causes: IndexMap<String, (String, String)>,
+    /// How the latest demand without an agreement stood to the providers.
+    matches: Option<DemandMatches>,
+    /// Faults that have hit a request, and when the faults were looked at.
+    hit: Vec<String>,
+    looked: Option<Duration>,
     outcome: Outcome,
 }
 
@@ -64,12 +93,14 @@ impl Observer {
         journal: Journal,
         clock: Arc<dyn Clock>,
         listener: Option<Listener>,
+        network: Option<MockYagna>,
     ) -> Observer {
         Observer(Arc::new(Heard {
             begin: clock.now(),
             journal,
             clock,
             listener,
+            network,
             facts: Mutex::default(),
         }))
     }
@@ -83,11 +114,65 @@ impl Observer {
         {
             service.clone_from(name);
         }
-        if let Some(Listener(hear)) = &self.0.listener {
-            let since = event.at.duration_since(self.0.begin);
-            hear(Duration::try_from(since).unwrap_or_default(), &event);
+        if let Some(Listener { hear, told }) = &self.0.listener {
+            let since = self.since(event.at);
+            if told.is_some() {
+                self.look_at_faults(since);
+            }
+            hear(since, &event);
+        }
+        if let EventKind::NoProposalsConfirmed { .. } = event.kind {
+            self.compare_offers();
         }
         self.facts().take(&event.kind);
+    }
+
+    fn since(&self, at: Timestamp) -> Duration {
+        let since = at.duration_since(self.0.begin);
+        Duration::try_from(since).unwrap_or_default()
+    }
+
+    /// Tells what is done on purpose to whoever listens.
+    pub(crate) fn tell(&self, what: &str) {
+        let told = self.0.listener.as_ref().and_then(|l| l.told.as_ref());
+        if let Some(told) = told {
+            told(self.since(self.0.clock.now()), what);
+        }
+    }
+
+    /// Tells which faults have hit their first request.
+    fn look_at_faults(&self, since: Duration) {
+        let Some(network) = &self.0.network else {
+            return;
+        };
+        {
+            let mut facts = self.facts();
+            if facts
+                .looked
+                .is_some_and(|last| since < last.saturating_add(LOOK))
+            {
+                return;
+            }
+            facts.looked = Some(since);
+        }
+        let hit = network.faults().into_iter().filter(|fault| fault.hits > 0);
+        for fault in hit {
+            let mut facts = self.facts();
+            if !facts.hit.contains(&fault.name) {
+                facts.hit.push(fault.name.clone());
+                drop(facts);
+                self.tell(&format!("fault {} hits requests", fault.name));
+            }
+        }
+    }
+
+    /// Remembers why offers do not match the demand that found no provider.
+    fn compare_offers(&self) {
+        let network = self.0.network.as_ref();
+        let newest = network.and_then(|network| network.matches().pop());
+        if let Some(newest) = newest.filter(|newest| !newest.unmatched.is_empty()) {
+            self.facts().matches = Some(newest);
+        }
     }
 
     /// Writes down what the stage has to say.
@@ -106,26 +191,75 @@ impl Observer {
         let mut facts = self.facts();
         let mut outcome = std::mem::take(&mut facts.outcome);
         outcome.instances = std::mem::take(&mut facts.instances).into_values().collect();
-        let mut counts: IndexMap<(String, String), u64> = IndexMap::new();
-        for cause in std::mem::take(&mut facts.causes).into_values() {
-            *counts.entry(cause).or_default() += 1;
+        outcome.causes = fold(std::mem::take(&mut facts.causes).into_values());
+        if let Some(matches) = facts.matches.take() {
+            outcome.unmatched = groups(&matches);
         }
-        let causes = counts.into_iter().map(|((provider, reason), times)| Cause {
-            provider,
-            reason,
-            times,
-        });
-        outcome.causes = causes.collect();
         outcome
-            .causes
-            .sort_by_key(|cause| std::cmp::Reverse(cause.times));
-        outcome
+    }
+
+    /// The same words, with the offers that do not match where the market is what they are about.
+    pub(crate) fn explained(outcome: &Outcome, error: String) -> String {
+        let is_of_the_market = error.contains("offers seen");
+        match outcome.unmatched.as_slice() {
+            [] => error,
+            _ if !is_of_the_market => error,
+            unmatched => explained(&error, unmatched),
+        }
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
         // Every fact is taken whole.
         self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same words without what is different each time: ids and long numbers.
+fn without_ids(reason: &str) -> String {
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_id = |word: &str| {
+        let digits = word.chars().filter(char::is_ascii_digit).count();
+        let hex = word
+            .chars()
+            .all(|c| c.is_ascii_hexdigit() || c == '-' || c == 'x');
+        (word.len() >= 8 && hex && digits > 0) || (word.len() >= 24 && digits > 0)
+    };
+    let mut text = String::with_capacity(reason.len());
+    let mut rest = reason;
+    while let Some(first) = rest.chars().next() {
+        let of_a_word = is_of_a_word(first);
+        let end = rest.find(|c| is_of_a_word(c) != of_a_word);
+        let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
+        text.push_str(if of_a_word && is_id(part) {
+            "…"
+        } else {
+            part
+        });
+        rest = after;
+    }
+    text
+}
+
+/// Reasons by provider, the most frequent first; those that differ in ids only are one.
+fn fold(causes: impl Iterator<Item = (String, String)>) -> Vec<Cause> {
+    let mut folded: IndexMap<(String, String), Cause> = IndexMap::new();
+    for (provider, reason) in causes {
+        let common = without_ids(&reason);
+        let cause = folded
+            .entry((provider.clone(), common.clone()))
+            .or_insert_with(|| Cause {
+                provider,
+                reason: reason.clone(),
+                times: 0,
+            });
+        cause.times += 1;
+        if cause.reason != reason {
+            cause.reason = common;
+        }
+    }
+    let mut causes: Vec<Cause> = folded.into_values().collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.times));
+    causes
 }
 
 impl WorkLog for Observer {
@@ -260,5 +394,31 @@ impl Facts {
             } => self.cause(agreement_id, None, reason),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_differ_in_ids_only_are_one_with_its_number() {
+        let ids = ["0f3a9c21b7d84e55", "77b1c0de12aa4f0c", "a-1", "a-1"];
+        let causes = ids.map(|id| {
+            let reason = format!("activity {id} on port 8080: runtime not found");
+            ("alice".to_owned(), reason)
+        });
+        let folded = fold(causes.into_iter());
+        let told: Vec<_> = folded
+            .iter()
+            .map(|c| (c.times, c.reason.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (2, "activity … on port 8080: runtime not found"),
+                (2, "activity a-1 on port 8080: runtime not found"),
+            ]
+        );
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Remains {
     pub(crate) network: Option<Summary>,
     /// SHA-256 of the journal.
     pub(crate) sha256: String,
+    /// Why the journal is not whole, if it is not.
+    pub(crate) unwritten: Option<std::io::Error>,
 }
 
 fn unwritten(output: &Output) -> impl Fn(std::io::Error) -> Error + '_ {
@@ -104,7 +106,8 @@ impl<'a> Setting<'a> {
         if let Some(network) = stage.network() {
             journal.follow(network.clone());
         }
-        let observer = Observer::new(journal.clone(), stage.clock(), plan.listener);
+        let network = stage.network().cloned();
+        let observer = Observer::new(journal.clone(), stage.clock(), plan.listener, network);
         let about = json!({
             "scenario": scenario.name.value,
             "seed": seed,
@@ -133,14 +136,16 @@ impl<'a> Setting<'a> {
                 .app_key(&requestor.app_key.value)
                 .subnet(&requestor.subnet.value);
         }
-        let (no_offers, silence, away) = (
+        let (no_offers, collect, silence, away) = (
             requestor.no_offers_timeout,
+            requestor.collect_offers,
             requestor.silence,
             requestor.daemon_away,
         );
         builder.configure(move |config| {
             for (setting, wanted) in [
                 (&mut config.market.no_offers_timeout, no_offers),
+                (&mut config.market.collect_offers, collect),
                 (&mut config.activity.silence, silence),
                 (&mut config.daemon_away, away),
             ] {
@@ -158,7 +163,12 @@ impl<'a> Setting<'a> {
         let mut outcome = self.observer.finish();
         outcome.elapsed = elapsed;
         outcome.began = work.began;
-        outcome.error = work.error;
+        outcome.error = work.error.map(|error| Observer::explained(&outcome, error));
+        let mut instances = std::mem::take(&mut outcome.instances);
+        for failure in instances.iter_mut().filter_map(|i| i.failure.as_mut()) {
+            *failure = Observer::explained(&outcome, std::mem::take(failure));
+        }
+        outcome.instances = instances;
         outcome.steps = work.steps;
         outcome.failed_steps = work.failed_steps;
         outcome.task_results = work.task_results;
@@ -181,7 +191,7 @@ impl<'a> Setting<'a> {
             outcome.open.extend(open);
         }
         self.observer.stage("stage", "ended", &json!({}));
-        let tally = self.journal.finish().map_err(unwritten(self.output))?;
+        let tally = self.journal.finish();
         self.stage.strike().await;
         outcome.engine_events = tally.engine_events;
         outcome.network_events = tally.network_events;
@@ -189,6 +199,7 @@ impl<'a> Setting<'a> {
             outcome,
             network,
             sha256: tally.sha256,
+            unwritten: tally.failure,
         })
     }
 }

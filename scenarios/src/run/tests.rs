@@ -1,6 +1,7 @@
 //! Whole runs that go wrong, and one over a socket: each ends with one clear error and a clean network.
 
 mod catalog;
+mod watchdog;
 
 use super::*;
 use crate::language::Origin;

@@ -91,6 +91,7 @@ impl Work<'_> {
                 () = at(step_at) => {
                     let Some(step) = steps.pop() else { continue };
                     let text = timeline::describe(&step);
+                    self.setting.observer.tell(&format!("timeline: {text}"));
                     match self.take(&step, running) {
                         Ok(stops) => {
                             stopping |= stops;

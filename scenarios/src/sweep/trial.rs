@@ -152,6 +152,12 @@ impl Trial<'_> {
             tokio::time::sleep(RESTART).await;
         };
         let remains = setting.end(result).await?;
+        if let Some(error) = remains.unwritten {
+            return Err(Error::Output {
+                path: output.journal(),
+                reason: error.to_string(),
+            });
+        }
         let failed = |reason: String| Error::Stage {
             backend: Backend::Memory.name(),
             reason,

@@ -104,7 +104,10 @@ async fn start(
 fn parameters(section: &ServiceSection, files: &Path, observer: Observer) -> Parameters {
     Parameters {
         stats_every: section.stats_every.value.0,
-        plot_every: section.plot_every.map_or(Duration::ZERO, |every| every.0),
+        plot_every: section
+            .plot_every
+            .as_ref()
+            .map_or(Duration::ZERO, |every| every.value.0),
         plot: match section.plot {
             PlotKind::Time => Plot::Time,
             PlotKind::Dist => Plot::Distribution,

@@ -1,5 +1,8 @@
 //! The command `rehearse` as scripts, CI and people meet it: signals, exit codes, and whose files it touches.
 
+mod cases;
+#[cfg(target_os = "linux")]
+mod pipes;
 #[rustfmt::skip] // as README has it
 mod first_test;
 

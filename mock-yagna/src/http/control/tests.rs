@@ -12,9 +12,10 @@ use crate::config::{Config, ProviderSpec};
 use crate::{MockYagna, Timebase};
 
 /// Every route of the control API below its prefix.
-const ROUTES: [(&str, &str); 11] = [
+const ROUTES: [(&str, &str); 12] = [
     ("get", "/providers"),
     ("get", "/providers/{name}"),
+    ("get", "/matches"),
     ("post", "/acts"),
     ("get", "/faults"),
     ("post", "/faults"),
@@ -230,4 +231,45 @@ async fn the_journal_is_read_from_a_number_on_and_a_reset_begins_anew() {
     assert_eq!(send(&mock, "get", path, "").await.1, "[]");
     let (_, providers) = control(&mock, "get", "/providers", json!(null)).await;
     assert_eq!(providers.as_array().expect("a list").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_offers_do_not_match_a_demand_is_told_by_name_and_number() {
+    let (mut small, mut far) = (ProviderSpec::new("small"), ProviderSpec::new("far"));
+    small.resources.mem_gib = 0.25;
+    "devnet".clone_into(&mut far.subnet);
+    let mut other = ProviderSpec::new("other");
+    "wasmtime".clone_into(&mut other.runtime);
+    let config = Config {
+        providers: vec![ProviderSpec::new("fine"), small, far, other],
+        ..Config::default()
+    };
+    let mock = MockYagna::start(config, Timebase::starting_at(Timestamp::UNIX_EPOCH));
+    let demand = json!({
+        "properties": {
+            "golem.node.debug.subnet": "public", "golem.srv.comp.expiration": 3_600_000,
+        },
+        "constraints": "(&(golem.inf.mem.gib>=0.5)(golem.runtime.name=vm))",
+    });
+    let (status, _) = send(&mock, "post", "/market-api/v1/demands", &demand.to_string()).await;
+    assert_eq!(status, 201);
+    let (_, matches) = control(&mock, "get", "/matches", Value::Null).await;
+    assert_eq!(matches[0]["matching"], json!(["fine"]));
+    let told = mock.matches().remove(0).unmatched;
+    let told: Vec<String> = told
+        .iter()
+        .map(|offer| {
+            let why: Vec<_> = offer.why.iter().map(ToString::to_string).collect();
+            format!("{}: {}", offer.provider, why.join("; "))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "small: memory 0.25 GiB, the demand wants at least 0.5 GiB",
+            "far: wants subnet devnet, the demand has public",
+            "other: runtime wasmtime, the demand wants vm",
+        ]
+    );
+    assert_eq!(matches[0]["unmatched"][0]["why"][0]["has"], "0.25 GiB");
 }

@@ -4,6 +4,7 @@
 //! describe the simulated one; on a real network others take their place.
 
 use mock_yagna::Behaviour;
+use mock_yagna::config::Latency;
 use serde_saphyr::Location;
 
 use crate::error::Error;
@@ -77,5 +78,35 @@ impl Scenario {
             needs.join("; ")
         );
         Err(self.mistake(first, message))
+    }
+
+    /// What of it means nothing on a real network, though it does no harm there.
+    pub fn unused_on_a_real_network(&self) -> Vec<&'static str> {
+        let requestor = &self.requestor;
+        let is_written = |at: Location| at != Location::UNKNOWN;
+        [
+            (
+                !self.providers.is_empty(),
+                "`providers` (who is there takes their place)",
+            ),
+            (self.latency != Latency::default(), "`latency`"),
+            (self.image.is_some(), "`image`"),
+            (is_written(requestor.funds.referenced), "`requestor.funds`"),
+            (
+                is_written(requestor.subnet.referenced),
+                "`requestor.subnet` (YAGNA_SUBNET says it)",
+            ),
+            (
+                is_written(requestor.app_key.referenced),
+                "`requestor.app_key` (YAGNA_APPKEY says it)",
+            ),
+            (
+                true,
+                "the laws of the ledger (the other side's books are not seen)",
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(unused, what)| unused.then_some(what))
+        .collect()
     }
 }
