@@ -15,6 +15,7 @@ import re
 import sys
 
 HERE = pathlib.Path(__file__).parent / "recordings"
+HOME = re.compile(r"[/]home/\w+/")
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-fA-F]{32,}")
 BYTES = re.compile(r"\[\d{1,3}(?:, ?\d{1,3}){31,}\]")
 RUN = re.compile(r"(.)\1{9999,}")
@@ -35,7 +36,7 @@ def other_id(match):
 
 
 def other_text(text):
-    text = ID.sub(other_id, text).replace("/home/reqc/", "~/")
+    text = HOME.sub("~/", ID.sub(other_id, text))
 
     def other_bytes(match):
         values = bytes(int(value) for value in match.group()[1:-1].split(","))

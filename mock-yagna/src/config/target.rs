@@ -121,7 +121,10 @@ pub struct BadTarget {
 
 /// The operation that may have been meant.
 fn meant(text: &str) -> String {
-    let near = nearest(text, Operation::ALL.iter().map(|operation| operation.name()));
+    let near = nearest(
+        text,
+        Operation::ALL.iter().map(|operation| operation.name()),
+    );
     near.map_or(String::new(), |name| format!("did you mean `{name}`? Or "))
 }
 
