@@ -205,4 +205,6 @@ impl Scenario {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

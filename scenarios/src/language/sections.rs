@@ -206,7 +206,7 @@ pub enum Verb {
 }
 
 /// What the requestor does itself, as it is written.
-const OWN: [(&str, Verb); 3] = [
+pub(super) const OWN: [(&str, Verb); 3] = [
     ("stop-instance", Verb::StopInstance),
     ("stop", Verb::Stop),
     ("spawn-instance", Verb::SpawnInstance),
