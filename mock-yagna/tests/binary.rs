@@ -181,7 +181,7 @@ fn bad_options_are_named() {
     for (providers, told) in [
         ("1000000000", "20000"),
         ("20001", "20000"),
-        ("many", "invalid digit"),
+        ("many", "a number from 0"),
     ] {
         let error = refused(&["--providers", providers]);
         assert!(

@@ -51,7 +51,13 @@ const CASES: &[(&str, i32, &[&str])] = &[
         2,
         &["debit notes every 1ms would never end"],
     ),
-    ("five-times-the-usage", 1, &["cost of at most 0.25 GLM"]),
+    (
+        "five-times-the-usage",
+        0,
+        &["0 invoices paid", "cost of at most 0.25 GLM — 0 GLM"],
+    ),
+    ("a-budget-that-does-not-last", 0, &["budget", "passed"]),
+    ("a-budget-of-minutes", 1, &["budget"]),
 ];
 
 #[test]
