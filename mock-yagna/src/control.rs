@@ -3,6 +3,10 @@
 //! Owns the views of providers and the beginning anew; faults are
 //! `fault`'s, the journal and the ledger their own.
 
+#[cfg_attr(
+    not(feature = "files"),
+    expect(dead_code, unreachable_pub, reason = "acts are named in files")
+)]
 mod acts;
 mod replayed_documents;
 mod summary;
@@ -18,7 +22,9 @@ use crate::world::State;
 
 pub(crate) use acts::act;
 use acts::provider_named;
-pub use acts::{ACTS, Act, ActDetails, ActError, ActName};
+#[cfg(feature = "files")]
+pub use acts::{ACTS, ActDetails, ActName};
+pub use acts::{Act, ActError};
 pub use summary::Summary;
 pub(crate) use summary::summary;
 

@@ -30,6 +30,10 @@ mod provider;
 mod rng;
 pub mod runtime;
 mod serve;
+#[cfg_attr(
+    not(feature = "files"),
+    expect(unreachable_pub, reason = "it is for readers of files, too")
+)]
 mod suggest;
 mod timebase;
 mod timeline;
