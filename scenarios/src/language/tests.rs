@@ -265,7 +265,7 @@ fn what_only_a_simulated_network_can_do_is_listed_before_anything_is_rented_on_a
     let live = live.as_in_real_time();
     live.check_real_network().expect("nothing special");
     let unused = live.unused_on_a_real_network().join(", ");
-    for words in ["`providers`", "laws of the ledger"] {
+    for words in ["`providers`", "books of the network"] {
         assert!(unused.contains(words), "{words}: {unused}");
     }
 }

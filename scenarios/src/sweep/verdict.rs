@@ -1,4 +1,4 @@
-//! What must hold after every point: the laws of the ledger, nothing left open, every invoice paid
+//! What must hold after every point: the books of the network are right, nothing left open, every invoice paid
 //! once, the result of the undisturbed run. Owns: the claims, and the few that a disturbance excuses.
 
 use mock_yagna::fault::{Effect, WhichAnswer};

@@ -102,7 +102,7 @@ impl Scenario {
             ),
             (
                 true,
-                "the laws of the ledger (the other side's books are not seen)",
+                "the books of the network (the other side's are not seen)",
             ),
         ]
         .into_iter()
