@@ -20,6 +20,7 @@ mod http;
 mod identity;
 mod ids;
 pub mod journal;
+mod json_words;
 pub mod ledger;
 mod machine;
 mod metrics;

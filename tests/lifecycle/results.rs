@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use golem_engine::script::ScriptError;
+use golem_engine::script::{Command, ScriptError};
 use golem_engine::service::HandlerError;
 use golem_engine::{Golem, WorkContext};
 use golem_scenarios::workload::hello_tasks;
@@ -120,4 +120,36 @@ async fn a_script_of_many_commands_costs_at_most_about_a_request_for_each() {
     let polls = network.faults()[0].hits;
     // Deploy and start are commands, too.
     assert!(polls <= 102 + 7, "{polls} polls");
+}
+
+#[tokio::test]
+async fn a_program_sees_the_environment_of_its_command() {
+    const AWKWARD: &str = "it's \"50%\" $HOME `id` \\\n end";
+    over_http(&network(), |ctx: WorkContext| async move {
+        let mut script = ctx.script();
+        let deploy = Command::deploy().env("EVERYWHERE", "yes");
+        drop(script.add(deploy));
+        drop(script.add(Command::start(Vec::<String>::new())));
+        let program = Command::run(
+            SH,
+            ["-c", r#"printf '%s|%s|%s' "$A" "$B" "$1""#, "sh", "x y"],
+        );
+        let told = script.add(program.env("A", AWKWARD).env("B", "2"));
+        let bare = script.run(SH, ["-c", "echo $EVERYWHERE$A"]);
+        script.execute().await?;
+        assert_eq!(told.await?.stdout_text(), format!("{AWKWARD}|2|x y"));
+        assert_eq!(bare.await?.stdout_text(), "yes\n");
+        let mut script = ctx.script();
+        let refused = script.add(Command::run(SH, ["-c", "true"]).env("A B", "c"));
+        let error = script.execute().await.expect_err("no such name");
+        assert!(
+            matches!(&error, ScriptError::Environment { name, .. } if name == "A B"),
+            "{error}"
+        );
+        assert!(refused.await.is_err());
+        // Nothing was sent, the machine goes on.
+        ctx.run(SH, ["-c", "true"]).await?;
+        Ok(())
+    })
+    .await;
 }

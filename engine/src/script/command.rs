@@ -1,5 +1,7 @@
-//! The commands a script is made of. Owns: what each says on the wire and in events.
+//! The commands a script is made of. Owns: what each says on the wire and in events, and how an
+//! environment gets to the provider.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use golem_wire::activity::{
 };
 use serde::Serialize;
 
+use super::ScriptError;
 use crate::transfer::{Source, Target, TransferError};
 
 /// Longest text of a command in events.
@@ -37,7 +40,12 @@ pub(super) enum Kind {
         target: Target,
         limit: Option<u64>,
     },
+    /// A command with an environment of its own.
+    WithEnv(Box<Kind>, BTreeMap<String, String>),
 }
+
+/// What sets the environment of a `run`: the daemon drops an `env` beside the program.
+const SHELL: &str = "/bin/sh";
 
 impl Command {
     /// Puts the payload in place.
@@ -71,23 +79,73 @@ impl Command {
                 stdout: Some(text()),
                 stderr: Some(text()),
             }),
-            env: None,
         }))
     }
 
-    /// Sets a variable of a [`run`](Self::run)'s environment; other commands have none.
+    /// Sets a variable in the environment of a [`run`](Self::run), or of all programs of a
+    /// [`deploy`](Self::deploy).
+    ///
+    /// yagna drops the environment of a `run` on its way to the provider. So the program is started
+    /// by a shell that sets the variables: `/bin/sh -c "export NAME='value'; exec \"$0\" \"$@\""`,
+    /// safely quoted whatever the values are. The image must have `/bin/sh`; for one without it set
+    /// the variables of the `deploy`, which yagna hands on. A program that is not there ends with
+    /// code 127, as in any shell.
+    ///
+    /// A name is letters, digits and `_`, not a digit first; a value has no NUL byte. Anything else,
+    /// and a variable of another command, makes the script fail before it is sent, with
+    /// [`ScriptError::Environment`].
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        if let Kind::Run(run) = &mut self.0 {
-            run.env
-                .get_or_insert_default()
-                .insert(name.into(), value.into());
+        let variable = (name.into(), value.into());
+        match &mut self.0 {
+            Kind::WithEnv(_, env) => env.extend([variable]),
+            kind => {
+                let bare = std::mem::replace(kind, Kind::Terminate);
+                *kind = Kind::WithEnv(Box::new(bare), [variable].into());
+            }
         }
         self
     }
 
+    /// Whether its environment can be set at all.
+    pub(super) fn check_env(&self) -> Result<(), ScriptError> {
+        let Kind::WithEnv(kind, env) = &self.0 else {
+            return Ok(());
+        };
+        let refuse = |name: &str, reason| {
+            Err(ScriptError::Environment {
+                name: name.to_owned(),
+                reason,
+            })
+        };
+        for (name, value) in env {
+            if !matches!(**kind, Kind::Run(_) | Kind::Deploy(_)) {
+                return refuse(name, "only `run` and `deploy` have an environment");
+            }
+            let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            if !begins || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                let reason = "a name is letters, digits and `_`, and does not begin with a digit";
+                return refuse(name, reason);
+            }
+            if value.contains('\0') {
+                return refuse(
+                    name,
+                    "its value has a NUL byte, which no environment can hold",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn bare_mut(&mut self) -> &mut Kind {
+        match &mut self.0 {
+            Kind::WithEnv(kind, _) => kind,
+            kind => kind,
+        }
+    }
+
     /// Captures the outputs of a [`run`](Self::run) as bytes instead of text.
     pub fn binary(mut self) -> Self {
-        if let Kind::Run(run) = &mut self.0 {
+        if let Kind::Run(run) = self.bare_mut() {
             let bytes = || CaptureMode::Stream {
                 limit: None,
                 format: Some("bin".into()),
@@ -161,13 +219,21 @@ impl Command {
         })
     }
 
-    /// How events show it.
+    /// The command without its environment.
+    fn bare(&self) -> &Kind {
+        match &self.0 {
+            Kind::WithEnv(kind, _) => kind,
+            kind => kind,
+        }
+    }
+
+    /// How events show it; an environment may be a secret and is not shown.
     pub(super) fn text(&self) -> String {
-        let text = match &self.0 {
+        let text = match self.bare() {
             Kind::Deploy(_) => "deploy".into(),
             Kind::Start(start) => format!("start {}", start.args.join(" ")),
             Kind::Run(run) => format!("run {} {}", run.entry_point, run.args.join(" ")),
-            Kind::Terminate => "terminate".into(),
+            Kind::Terminate | Kind::WithEnv(..) => "terminate".into(),
             Kind::Transfer { from, to } => format!("transfer {from} to {to}"),
             Kind::Upload { to, .. } => format!("upload to {to}"),
             Kind::Download { from, .. } => format!("download {from}"),
@@ -177,35 +243,64 @@ impl Command {
 
     /// What goes to the provider; `url` is the place of an upload's or download's local side.
     pub(super) fn wire(&self, url: Option<&str>) -> ExeScriptCommand {
-        let transfer = |from: String, to: String| {
-            ExeScriptCommand::Transfer(Transfer {
-                from,
-                to,
-                ..Transfer::default()
-            })
-        };
-        let url = url.unwrap_or_default().to_owned();
-        match &self.0 {
-            Kind::Deploy(deploy) => ExeScriptCommand::Deploy(deploy.clone()),
-            Kind::Start(start) => ExeScriptCommand::Start(start.clone()),
-            Kind::Run(run) => ExeScriptCommand::Run(run.clone()),
-            Kind::Terminate => ExeScriptCommand::Terminate(Empty {}),
-            Kind::Transfer { from, to } => transfer(from.clone(), to.clone()),
-            Kind::Upload { to, .. } => transfer(url, container(to)),
-            Kind::Download { from, .. } => transfer(container(from), url),
-        }
+        wire(&self.0, url.unwrap_or_default())
     }
 
     /// Whether the payload must have been started before.
     pub(super) fn needs_start(&self) -> bool {
         matches!(
-            self.0,
+            self.bare(),
             Kind::Run(_) | Kind::Transfer { .. } | Kind::Upload { .. } | Kind::Download { .. }
         )
     }
 
     pub(super) fn is_deploy_or_start(&self) -> bool {
-        matches!(self.0, Kind::Deploy(_) | Kind::Start(_))
+        matches!(self.bare(), Kind::Deploy(_) | Kind::Start(_))
+    }
+}
+
+fn wire(kind: &Kind, url: &str) -> ExeScriptCommand {
+    let transfer = |from: String, to: String| {
+        ExeScriptCommand::Transfer(Transfer {
+            from,
+            to,
+            ..Transfer::default()
+        })
+    };
+    match kind {
+        Kind::Deploy(deploy) => ExeScriptCommand::Deploy(deploy.clone()),
+        Kind::Start(start) => ExeScriptCommand::Start(start.clone()),
+        Kind::Run(run) => ExeScriptCommand::Run(run.clone()),
+        Kind::Terminate => ExeScriptCommand::Terminate(Empty {}),
+        Kind::Transfer { from, to } => transfer(from.clone(), to.clone()),
+        Kind::Upload { to, .. } => transfer(url.to_owned(), container(to)),
+        Kind::Download { from, .. } => transfer(container(from), url.to_owned()),
+        Kind::WithEnv(kind, env) => match wire(kind, url) {
+            ExeScriptCommand::Run(run) => ExeScriptCommand::Run(in_shell(run, env)),
+            ExeScriptCommand::Deploy(mut deploy) => {
+                deploy.env.extend(env.clone());
+                ExeScriptCommand::Deploy(deploy)
+            }
+            other => other,
+        },
+    }
+}
+
+/// The program started by a shell that sets `env` before; its names are the shell's
+/// ([`Command::check_env`]).
+fn in_shell(run: Run, env: &BTreeMap<String, String>) -> Run {
+    let mut line = String::new();
+    for (name, value) in env {
+        let quoted = value.replace('\'', r"'\''");
+        line += &format!("export {name}='{quoted}'; ");
+    }
+    line += r#"exec "$0" "$@""#;
+    let mut args = vec!["-c".to_owned(), line, run.entry_point];
+    args.extend(run.args);
+    Run {
+        entry_point: SHELL.to_owned(),
+        args,
+        ..run
     }
 }
 
@@ -236,10 +331,16 @@ mod tests {
             (Command::start(none), json!({"start": {"args": []}})),
             (Command::terminate(), json!({"terminate": {}})),
             (
-                Command::run("/bin/sh", ["-c", "date"]).env("A", "b"),
-                json!({"run": {"entry_point": "/bin/sh", "args": ["-c", "date"],
-                    "capture": {"stdout": {"stream": {}}, "stderr": {"stream": {}}},
-                    "env": {"A": "b"}}}),
+                Command::run("/bin/date", ["-u"])
+                    .env("B", "it's")
+                    .env("A", "b"),
+                json!({"run": {"entry_point": "/bin/sh", "args": ["-c",
+                    r#"export A='b'; export B='it'\''s'; exec "$0" "$@""#, "/bin/date", "-u"],
+                    "capture": {"stdout": {"stream": {}}, "stderr": {"stream": {}}}}}),
+            ),
+            (
+                Command::deploy().env("A", "b"),
+                json!({"deploy": {"env": {"A": "b"}}}),
             ),
             (
                 Command::run("/x", none).binary(),
@@ -249,6 +350,31 @@ mod tests {
             ),
         ] {
             assert_eq!(json(&command, None), wire);
+        }
+    }
+
+    #[test]
+    fn an_environment_that_cannot_be_set_is_refused_by_name() {
+        let run = || Command::run("/bin/date", ["-u"]);
+        assert!(run().env("_A1", "any\n'text'").check_env().is_ok());
+        assert!(Command::deploy().env("A", "").check_env().is_ok());
+        assert_eq!(run().env("SECRET", "x").text(), "run /bin/date -u");
+        for (command, named) in [
+            (run().env("A", "b").env("1A", "b"), "1A"),
+            (run().env("", "b"), ""),
+            (run().env("A B", "b"), "A B"),
+            (run().env("A;rm", "b"), "A;rm"),
+            (run().env("A=B", "b"), "A=B"),
+            (run().env("Ä", "b"), "Ä"),
+            (run().env("A", "b\0"), "A"),
+            (Command::terminate().env("A", "b"), "A"),
+            (Command::upload_bytes("x", "/golem/in").env("A", "b"), "A"),
+        ] {
+            let refused = command.check_env();
+            assert!(
+                matches!(&refused, Err(ScriptError::Environment { name, .. }) if name == named),
+                "{refused:?}"
+            );
         }
     }
 

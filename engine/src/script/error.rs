@@ -65,6 +65,14 @@ pub enum ScriptError {
         /// The limit.
         limit: usize,
     },
+    /// A variable that cannot be set; see [`Command::env`](super::Command::env).
+    #[error("the variable `{name}` cannot be set: {reason}")]
+    Environment {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A file did not travel.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -93,7 +101,7 @@ impl ScriptError {
     pub(crate) fn is_own(&self) -> bool {
         match self {
             ScriptError::Transfer(error) => error.is_own(),
-            ScriptError::NotExecuted => true,
+            ScriptError::NotExecuted | ScriptError::Environment { .. } => true,
             ScriptError::Skipped(earlier) => earlier.is_own(),
             _ => false,
         }

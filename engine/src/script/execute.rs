@@ -89,6 +89,9 @@ impl<'a> Execution<'a> {
         patience: &Patience<'_>,
         max_result_bytes: usize,
     ) -> Result<(), ScriptError> {
+        for step in &self.steps {
+            step.command.check_env()?;
+        }
         let activity = Arc::clone(self.activity);
         let mut session = patience.or_end(activity.session()).await?;
         if !session.started {

@@ -117,9 +117,9 @@ pub struct Deploy {
     /// A list of paths or a map of path to volume.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub volumes: Option<Value>,
-    /// Environment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub env: Option<Value>,
+    /// Environment of everything that will run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub env: BTreeMap<String, String>,
     /// Progress reports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub progress: Option<Value>,
@@ -154,7 +154,7 @@ pub struct Start {
     pub args: Vec<String>,
 }
 
-/// `run`.
+/// `run`. It has no environment: yagna drops one on its way to the provider; see [`Deploy::env`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Absolute path of the program.
@@ -165,9 +165,6 @@ pub struct Run {
     /// What to keep of its output; without it results carry none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub capture: Option<Capture>,
-    /// Environment.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub env: Option<BTreeMap<String, String>>,
 }
 
 /// What to keep of a program's output.

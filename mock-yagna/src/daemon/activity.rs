@@ -13,6 +13,7 @@ mod image;
 mod job;
 mod lifecycle;
 mod payload;
+mod script;
 #[cfg(test)]
 mod tests;
 mod trouble;

@@ -46,7 +46,7 @@ async fn outcome_of(
             Ok(()) => Outcome::ok(STARTED),
             Err(error) => Outcome::fail(format!("Runtime error: {error}")),
         },
-        Work::Run(processes, run) => {
+        Work::Run(processes, run, env) => {
             let output = |stream: Stream, data: &[u8]| {
                 world.with(|state| {
                     let ports = &mut state.ports;
@@ -54,7 +54,6 @@ async fn outcome_of(
                     activities.command_output(ports, activity, batch, stream, data);
                 });
             };
-            let env = run.env.unwrap_or_default();
             let code = processes.run(&run.entry_point, &run.args, &env, output);
             Outcome::exit(code.await)
         }

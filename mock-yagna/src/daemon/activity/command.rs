@@ -8,7 +8,7 @@ use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 
 use super::batch::{Batch, BatchEvent, Outcome};
-use super::{Activities, Activity, ActivityError, Running, between, exe_unit};
+use super::{Activities, Activity, ActivityError, Running, between, exe_unit, script};
 use crate::journal::Event;
 use crate::ports::Ports;
 use crate::provider::Providers;
@@ -59,8 +59,7 @@ impl Activities {
         activity: &ActivityId,
         script: &str,
     ) -> Result<BatchId, ActivityError> {
-        let script: Vec<ExeScriptCommand> = serde_json::from_str(script)
-            .map_err(|error| ActivityError::BadScript(format!("{error:?}")))?;
+        let script = script::read(script).map_err(ActivityError::BadScript)?;
         let id = ports.ids.batch();
         let found = self.by_id.get_mut(activity);
         let found = found.ok_or_else(|| ActivityError::NoActivity(activity.clone()))?;

@@ -112,24 +112,6 @@ impl Simulated {
     }
 }
 
-/// The environment that a `deploy` gives to every command: a map, or a list of `NAME=value`.
-pub(super) fn environment(deploy: &Deploy) -> BTreeMap<String, String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match &deploy.env {
-        Some(Value::Object(map)) => map.iter().map(|(n, v)| (n.clone(), text(v))).collect(),
-        Some(Value::Array(list)) => {
-            let lines = list
-                .iter()
-                .filter_map(|line| line.as_str()?.split_once('='));
-            lines.map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
-        }
-        _ => BTreeMap::new(),
-    }
-}
-
 /// Paths of the volumes that a `deploy` asks for: a list, or the keys of a map.
 fn volumes(deploy: &Deploy) -> Vec<&str> {
     match &deploy.volumes {

@@ -1,5 +1,7 @@
 //! Work of exe-units that takes real time. Owns the description only: `world::tasks` performs it.
 
+use std::collections::BTreeMap;
+
 use golem_wire::activity::{Run, Transfer};
 use golem_wire::{ActivityId, BatchId};
 use tokio_util::sync::CancellationToken;
@@ -34,8 +36,8 @@ pub(crate) enum Work {
     Deploy(Processes),
     /// Starts the payload of real processes.
     Start(Processes),
-    /// Runs a real process.
-    Run(Processes, Run),
+    /// Runs a real process with an environment.
+    Run(Processes, Run, BTreeMap<String, String>),
     /// Moves a file.
     Transfer(Transfer),
 }

@@ -132,7 +132,7 @@ impl Activities {
         }
         if let Some(activity) = self.by_id.get_mut(id) {
             activity.machine = Some(machine);
-            activity.env = image::environment(deploy);
+            activity.env = deploy.env.clone();
         }
     }
 
@@ -180,18 +180,10 @@ impl Activities {
         let Some(activity) = self.by_id.get_mut(id) else {
             return;
         };
-        // The command's own environment goes before that of the deployment.
-        let mut env = activity.env.clone();
-        env.extend(
-            run.env
-                .iter()
-                .flatten()
-                .map(|(n, v)| (n.clone(), v.clone())),
-        );
         let command = RunCommand {
             entry_point: &run.entry_point,
             args: &run.args,
-            env: &env,
+            env: &activity.env,
         };
         match &mut activity.machine {
             None => {
@@ -199,12 +191,8 @@ impl Activities {
                 self.schedule_end(ports, now, id, batch, outcome);
             }
             Some(Machine::Real(processes)) => {
-                let processes = processes.clone();
-                let run = Run {
-                    env: Some(env),
-                    ..run
-                };
-                self.in_background(id, batch, Work::Run(processes, run));
+                let work = Work::Run(processes.clone(), run, activity.env.clone());
+                self.in_background(id, batch, work);
             }
             Some(machine) => {
                 let mut exit = machine.run(now, &command).unwrap_or_default();
