@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::door::{APP_KEY, Network};
 
-const PLATFORM: &str = "erc20-holesky-tglm";
+const PLATFORM: &str = "erc20-hoodi-tglm";
 
 /// Sends one request and reads the whole answer.
 ///

@@ -71,7 +71,7 @@ pub async fn start(network: &Network) -> (Golem, Arc<(AtomicUsize, Notify)>) {
         .budget(Glm::from(900))
         .subnet("public")
         .payment_driver("erc20")
-        .payment_network("holesky")
+        .payment_network("hoodi")
         .app_key(APP_KEY)
         .api_url(&network.api_url)
         .transport(network.transport.clone())

@@ -71,7 +71,7 @@ pub struct Config {
     pub subnet: String,
     /// Payment driver. `YAGNA_PAYMENT_DRIVER`, else `erc20`.
     pub payment_driver: String,
-    /// Payment network. `YAGNA_PAYMENT_NETWORK`, else `holesky`.
+    /// Payment network. `YAGNA_PAYMENT_NETWORK`, else `hoodi`.
     pub payment_network: String,
     /// The most that may be spent.
     pub budget: Glm,
@@ -286,7 +286,7 @@ impl Overrides {
             subnet,
             payment_driver: pick(self.payment_driver, "YAGNA_PAYMENT_DRIVER", "erc20")
                 .to_lowercase(),
-            payment_network: pick(self.payment_network, "YAGNA_PAYMENT_NETWORK", "holesky")
+            payment_network: pick(self.payment_network, "YAGNA_PAYMENT_NETWORK", "hoodi")
                 .to_lowercase(),
             budget,
             allocation_timeout: Duration::from_secs(24 * 3600),

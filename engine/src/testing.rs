@@ -122,7 +122,7 @@ impl Daemon {
             .api_url("http://daemon")
             .subnet("test")
             .payment_driver("erc20")
-            .payment_network("holesky")
+            .payment_network("hoodi")
             .seed(Seed::from_u64(1))
             .clock(VirtualClock(self.0.began))
             .transport(self.transport())
@@ -267,13 +267,13 @@ impl Daemon {
         match (method.as_str(), parts.as_slice()) {
             ("GET", ["me"]) => ok(json!({"identity": "0xme", "name": "me", "role": "manager"})),
             ("GET", ["payment-api", "v1", "requestorAccounts"]) => ok(json!([{
-                "platform": "erc20-holesky-tglm", "address": "0xme", "driver": "erc20",
-                "network": "holesky", "token": "tGLM", "send": true, "receive": true,
+                "platform": "erc20-hoodi-tglm", "address": "0xme", "driver": "erc20",
+                "network": "hoodi", "token": "tGLM", "send": true, "receive": true,
             }])),
             ("POST", ["payment-api", "v1", "allocations"]) => {
                 let at = self.now().to_string();
                 (201, json!({
-                    "allocationId": "a", "address": "0xme", "paymentPlatform": "erc20-holesky-tglm",
+                    "allocationId": "a", "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
                     "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1",
                     "timestamp": at, "createdTs": at, "updatedTs": at, "makeDeposit": false,
                 }).to_string())

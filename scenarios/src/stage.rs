@@ -174,7 +174,7 @@ impl Stage {
             .app_key(APP_KEY)
             .subnet(SUBNET)
             .payment_driver("erc20")
-            .payment_network("holesky")
+            .payment_network("hoodi")
             .transport(self.transport.clone())
             .clock(self.clock.clone())
             .seed(EngineSeed::from_u64(seed).fork(&label))

@@ -29,7 +29,7 @@ where
     let working = async {
         let builder = Golem::builder().api_url(format!("http://{address}"));
         let builder = builder.app_key(APP_KEY).subnet("public");
-        let builder = builder.payment_driver("erc20").payment_network("holesky");
+        let builder = builder.payment_driver("erc20").payment_network("hoodi");
         let golem = builder.configure(|config| config.activity.results_poll = HOUR);
         let golem = golem.start().await.expect("the engine starts");
         let tasks = golem.execute_tasks(hello_tasks::payload(), [()], move |ctx, _| work(ctx));

@@ -341,14 +341,14 @@ mod tests {
 
     #[test]
     fn expiration_is_in_milliseconds_and_the_counter_names_the_platform() {
-        let counter = counter(&draft(1), "erc20-holesky-tglm");
+        let counter = counter(&draft(1), "erc20-hoodi-tglm");
         assert_eq!(
             counter.properties["golem.srv.comp.expiration"],
             json!(4_600_000)
         );
         assert_eq!(
             counter.properties["golem.com.payment.chosen-platform"],
-            json!("erc20-holesky-tglm")
+            json!("erc20-hoodi-tglm")
         );
         assert_eq!(
             counter.properties["golem.com.payment.protocol.version"],

@@ -274,7 +274,7 @@ pub(crate) mod tests {
                 "golem.node.id.name": provider,
                 "golem.inf.cpu.threads": 4,
                 "golem.com.pricing.model": "linear",
-                "golem.com.payment.platform.erc20-holesky-tglm.address": "0xp",
+                "golem.com.payment.platform.erc20-hoodi-tglm.address": "0xp",
                 USAGE_VECTOR: ["golem.usage.cpu_sec", "golem.usage.duration_sec"],
                 COEFFICIENTS: coeffs,
             },

@@ -41,7 +41,7 @@ async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
 fn invoice(id: &str, agreement: &str, amount: &str) -> String {
     json!({
         "invoiceId": id, "issuerId": "0xalice", "recipientId": "0xme", "payeeAddr": "0xp",
-        "payerAddr": "0xME", "paymentPlatform": "erc20-holesky-tglm",
+        "payerAddr": "0xME", "paymentPlatform": "erc20-hoodi-tglm",
         "timestamp": "2027-01-15T08:00:00Z", "agreementId": agreement, "activityIds": ["act"],
         "amount": amount, "paymentDueDate": "2027-01-16T08:00:00Z", "status": "RECEIVED",
     })
@@ -211,7 +211,7 @@ async fn an_account_that_is_missing_is_named_with_those_that_exist() {
         .start()
         .await
         .expect_err("none");
-    assert!(error.to_string().contains("erc20-holesky-tglm"), "{error}");
+    assert!(error.to_string().contains("erc20-hoodi-tglm"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,7 +82,7 @@ fn proposal(name: &str, state: &str, at: Timestamp) -> Value {
             "golem.com.pricing.model": "linear",
             "golem.com.usage.vector": ["golem.usage.duration_sec", "golem.usage.cpu_sec"],
             "golem.com.pricing.model.linear.coeffs": [0.0001, 0.0002, 0.0],
-            "golem.com.payment.platform.erc20-holesky-tglm.address": "0xp",
+            "golem.com.payment.platform.erc20-hoodi-tglm.address": "0xp",
             "golem.srv.caps.multi-activity": true,
         },
         "constraints": "()",

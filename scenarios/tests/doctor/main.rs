@@ -62,7 +62,7 @@ fn engine(url: &str) -> GolemBuilder {
         .api_url(url)
         .subnet("public")
         .payment_driver("erc20")
-        .payment_network("holesky")
+        .payment_network("hoodi")
         .budget(Glm::from(1))
 }
 

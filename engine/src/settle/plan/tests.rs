@@ -220,7 +220,7 @@ fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
     let stamp = "2026-11-22T01:00:00Z";
     let listed = |id: &str, amount: &str, timeout: i64| -> Allocation {
         serde_json::from_value(json!({
-            "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-holesky-tglm",
+            "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
             "totalAmount": amount, "spentAmount": "0", "remainingAmount": amount,
             "timestamp": stamp, "createdTs": stamp, "updatedTs": stamp, "makeDeposit": false,
             "timeout": at(timeout).to_string(),
