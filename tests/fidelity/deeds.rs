@@ -11,8 +11,8 @@ use mock_yagna::Act;
 use mock_yagna::MockYagna;
 use serde_json::{Value, json};
 
-use crate::identifiers::Mapping;
-use crate::recording::{Exchange, read};
+use workspace_tests::fidelity::identifiers::Mapping;
+use workspace_tests::fidelity::recording::{Exchange, read};
 
 /// What the provider of a recording does.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use std::path::Path;
 use workspace_tests::{SHARED, folder, root};
 
 use crate::guard::{Guard, Seen};
-use crate::recording::{Exchange, read};
 use crate::stage::SESSIONS;
+use workspace_tests::fidelity::recording::{Exchange, read};
 
 const LIST: &str = "tests/fidelity/errata.yaml";
 const HEADER: &str = "# Where the OpenAPI files are wrong: operation and fault, as the guard words them, and the first recorded\n\

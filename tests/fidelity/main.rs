@@ -5,16 +5,13 @@
     reason = "the score is what the replay is run for"
 )]
 
-mod compare;
 mod deeds;
 mod errata;
 mod explained;
 mod guard;
 mod hostile;
-mod identifiers;
 mod official;
 mod openapi;
-mod recording;
 mod replay;
 mod scenarios;
 mod stage;

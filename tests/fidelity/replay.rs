@@ -7,22 +7,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::Request;
-use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use mock_yagna::MockYagna;
-use mock_yagna::fault::NoAnswer;
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower::ServiceExt;
-use workspace_tests::recordings;
 
-use crate::compare::{Answer, Difference, compare};
 use crate::deeds::{Cue, by_hand, cues, perform};
-use crate::explained::{Explained, assert_told};
-use crate::identifiers::Mapping;
-use crate::recording::{Exchange, PROVIDER_KEY, REQUESTOR_KEY, read};
+use crate::explained::assert_told;
 use crate::stage::{self, SESSIONS};
+use workspace_tests::fidelity::compare::{Answer, Difference, compare};
+use workspace_tests::fidelity::explained::Explained;
+use workspace_tests::fidelity::identifiers::Mapping;
+use workspace_tests::fidelity::lockstep::call;
+use workspace_tests::fidelity::recording::{Exchange, PROVIDER_KEY, REQUESTOR_KEY, read};
+use workspace_tests::recordings;
 
 /// What came of one recorded exchange.
 #[derive(Debug)]
@@ -154,50 +153,6 @@ impl Replay {
     }
 }
 
-/// Asks; of a stream, what came in the time in which it was recorded.
-async fn call(router: Router, request: Request<Body>, patience: Duration) -> Answer {
-    let begin = Instant::now();
-    let response = router
-        .oneshot(request)
-        .await
-        .expect("the router never fails");
-    let answered = response.extensions().get::<NoAnswer>().is_none();
-    let status = answered.then(|| response.status().as_u16());
-    let kind = response
-        .headers()
-        .get("content-type")
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let mut body = response.into_body();
-    let mut bytes = Vec::new();
-    let streams = kind.starts_with("text/event-stream");
-    let end = begin + patience;
-    loop {
-        let frame = if streams {
-            match tokio::time::timeout_at(end, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) => break,
-            }
-        } else {
-            body.frame().await
-        };
-        let Some(Ok(frame)) = frame else {
-            break;
-        };
-        if let Some(data) = frame.data_ref() {
-            bytes.extend_from_slice(data);
-        }
-    }
-    let body = String::from_utf8_lossy(&bytes).into_owned();
-    Answer {
-        status,
-        kind,
-        body,
-        took: Instant::now() - begin,
-    }
-}
-
 async fn play(
     folder: &Path,
     files: &[&str],
@@ -251,6 +206,7 @@ pub(crate) fn play_all(folder: &Path, layer: impl Fn(Router) -> Router) {
     }
 }
 
+/// Runs in virtual time.
 fn paused<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use jiff::{SignedDuration, Timestamp};
-use mock_yagna::config::{Behaviour, Latency, Platform};
+use mock_yagna::config::{Behaviour, Latency};
 use mock_yagna::{AppKey, Config, Image, MockYagna, ProviderSpec, Timebase};
 use serde_json::Value;
+use workspace_tests::fidelity::network::{ODD, mirror, platforms};
 
 use crate::deeds::by_hand;
-use crate::recording::{Exchange, PROVIDER_KEY, REQUESTOR_KEY};
+use workspace_tests::fidelity::recording::{Exchange, PROVIDER_KEY, REQUESTOR_KEY};
 
 /// Recordings that one daemon made without a restart, in that order.
 pub(crate) const SESSIONS: [&[&str]; 6] = [
@@ -28,9 +29,6 @@ pub(crate) const SESSIONS: [&[&str]; 6] = [
     &["12_yapapi_hello_deploy_fails"],
     &["11_yapapi_hello_ok"],
 ];
-
-/// What a clock shows beyond microseconds.
-const ODD: SignedDuration = SignedDuration::from_nanos(789);
 
 const A_DAY: Duration = Duration::from_secs(86_400);
 
@@ -64,53 +62,16 @@ fn offer(exchanges: &[Exchange]) -> Option<(Value, String)> {
     })
 }
 
-/// Members of our offers that a recorded one may lack.
-const GENERATED: [&str; 5] = [
-    "golem.inf.cpu.brand",
-    "golem.inf.cpu.capabilities",
-    "golem.inf.cpu.model",
-    "golem.inf.cpu.vendor",
-    "golem.runtime.capabilities",
-];
-
-fn platforms() -> Vec<Platform> {
-    vec![
-        Platform::erc20("holesky", "tGLM"),
-        Platform::erc20("hoodi", "tGLM"),
-        Platform::erc20("polygon", "GLM"),
-        Platform::erc20("amoy", "tGLM"),
-        Platform::erc20("mainnet", "GLM"),
-        Platform::erc20("sepolia", "tGLM"),
-    ]
-}
-
 /// The network of the session that recorded `exchanges`.
 pub(crate) fn start(files: &[&str], folder: &Path, start: Timestamp) -> MockYagna {
     let providers = files
         .iter()
         .filter(|file| !by_hand(file).is_empty())
         .map(|file| {
-            let exchanges = crate::recording::read(folder, file);
+            let exchanges = workspace_tests::fidelity::recording::read(folder, file);
             let mut spec = ProviderSpec::new(*file);
-            if let Some((Value::Object(mut properties), constraints)) = offer(&exchanges) {
-                spec.constraints = Some(constraints);
-                // Whatever a provider of ours has besides, the recorded one had not.
-                for name in GENERATED {
-                    properties.entry(name).or_insert(Value::Null);
-                }
-                for platform in platforms() {
-                    let key = format!("golem.com.payment.platform.{}.address", platform.name());
-                    // Its own address is known once it exists.
-                    match properties.contains_key(&key) {
-                        true => properties.remove(&key),
-                        false => properties.insert(key, Value::Null),
-                    };
-                }
-                let subnet = properties
-                    .get("golem.node.debug.subnet")
-                    .and_then(Value::as_str);
-                spec.subnet = subnet.unwrap_or("public").to_owned();
-                spec.properties = properties.into_iter().collect();
+            if let Some((Value::Object(properties), constraints)) = offer(&exchanges) {
+                mirror(&mut spec, properties, constraints);
             }
             spec.capacity = 100;
             spec.app_key = Some(AppKey::new(

@@ -1,5 +1,7 @@
 //! What the test families share: where things are, how much is tried, programs of this workspace.
 
+pub mod fidelity;
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

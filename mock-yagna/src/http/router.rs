@@ -76,6 +76,8 @@ async fn admit(State(world): State<World>, mut request: Request, next: Next) -> 
     let date = http_date(world.now());
     let headers = response.headers_mut();
     headers.insert(header::VARY, VARY);
+    // Of a wrong method the daemon says no more than of a wrong path.
+    headers.remove(header::ALLOW);
     // Of the simulated calendar; the server would add the computer's.
     headers.extend(date.map(|date| (header::DATE, date)));
     response

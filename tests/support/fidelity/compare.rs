@@ -5,32 +5,38 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::identifiers::{Mapping, is_time, mask};
-use crate::recording::Exchange;
+use super::identifiers::{Mapping, is_time, mask};
+use super::recording::Exchange;
 
 /// Our answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// None: the connection ended without one.
-    pub(crate) status: Option<u16>,
-    pub(crate) kind: String,
-    pub(crate) body: String,
-    pub(crate) took: Duration,
+    pub status: Option<u16>,
+    /// `content-type`, empty without one.
+    pub kind: String,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body, or of a stream what came while it was listened to.
+    pub body: String,
+    /// From the request to the end of the answer.
+    pub took: Duration,
 }
 
 /// One difference: in what, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// `status`, `type`, `shape`, `words`, `ids` or `time`.
-    pub(crate) aspect: &'static str,
-    pub(crate) how: String,
+pub struct Difference {
+    /// `status`, `type`, `headers`, `shape`, `words`, `ids` or `time`.
+    pub aspect: &'static str,
+    /// What the daemon has and what we have.
+    pub how: String,
 }
 
 /// Numbers that depend on how fast the recorded machine was, or on secrets: paths end so.
 const MEASURED: [&str; 4] = ["/currentUsage", "/timestamp", "/signature", "/signedBytes"];
 
 /// Everything in which `ours` differs; a wrong status makes the rest meaningless.
-pub(crate) fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> Vec<Difference> {
+pub fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> Vec<Difference> {
     let difference = |aspect, how| Difference { aspect, how };
     if recorded.status != ours.status {
         let words = |status: Option<u16>| {
@@ -54,6 +60,10 @@ pub(crate) fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> 
             format!("the daemon `{}`, ours `{}`", recorded.kind, ours.kind),
         ));
     }
+    let how = headers(&recorded.answered_with, &ours.headers);
+    if !recorded.answered_with.is_empty() && !how.is_empty() {
+        found.push(difference("headers", how.join("; ")));
+    }
     let streams = recorded.kind.starts_with("text/event-stream");
     let parse = |text: &str| {
         if streams {
@@ -67,6 +77,9 @@ pub(crate) fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> 
             if HASHED.iter().any(|path| recorded.path.ends_with(path)) {
                 by_platform(&mut left);
                 by_platform(&mut right);
+            }
+            if recorded.by_clock {
+                measured(&mut left, &mut right);
             }
             bodies("", &left, &right, mapping, &mut differences);
             for aspect in ["shape", "words", "ids"] {
@@ -110,6 +123,78 @@ pub(crate) fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> 
         ));
     }
     found
+}
+
+/// Headers that say something of the connection, the moment or the length, which is the body's.
+const OF_THE_MOMENT: [&str; 6] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "keep-alive",
+    "transfer-encoding",
+];
+
+/// What the answers' headers differ in, content types apart.
+fn headers(recorded: &[(String, String)], ours: &[(String, String)]) -> Vec<String> {
+    let of = |all: &[(String, String)]| {
+        let mut told: Vec<_> = all
+            .iter()
+            .filter(|(name, _)| !OF_THE_MOMENT.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}: {}", mask(value)))
+            .collect();
+        told.sort();
+        told
+    };
+    let (recorded, ours) = (of(recorded), of(ours));
+    let missing = recorded.iter().filter(|header| !ours.contains(header));
+    let more = ours.iter().filter(|header| !recorded.contains(header));
+    missing
+        .map(|header| format!("`{header}` is missing"))
+        .chain(more.map(|header| format!("`{header}` is ours alone")))
+        .collect()
+}
+
+/// Amounts that grow with the time of the work: members with these names.
+const GROWING: [&str; 6] = [
+    "amount",
+    "totalAmountDue",
+    "totalAmountAccepted",
+    "spentAmount",
+    "remainingAmount",
+    "usageCounterVector",
+];
+
+/// Makes alike what grew with time on both sides: amounts that neither side has as a round number,
+/// and usage.
+fn measured(left: &mut Value, right: &mut Value) {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
+            for (key, value) in left {
+                let Some(our) = right.get_mut(key) else {
+                    continue;
+                };
+                if !GROWING.contains(&key.as_str()) {
+                    measured(value, our);
+                } else if value.is_array() && our.is_array() || grew(value) && grew(our) {
+                    *our = value.clone();
+                }
+            }
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            for (left, right) in left.iter_mut().zip(right) {
+                measured(left, right);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An amount of more than four places, or nothing yet.
+fn grew(amount: &Value) -> bool {
+    let text = amount.as_str().unwrap_or_default();
+    let places = text.split_once('.').map_or(0, |(_, places)| places.len());
+    text == "0" || places > 4 && text.parse::<f64>().is_ok()
 }
 
 /// Metrics: that there are some, in the right format.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// Which of our ids and event stamps stand for recorded ones.
 #[derive(Debug, Default)]
-pub(crate) struct Mapping {
+pub struct Mapping {
     ids: BTreeMap<String, String>,
     reverse: BTreeMap<String, String>,
     stamps: BTreeMap<jiff::Timestamp, String>,
@@ -61,19 +61,19 @@ fn replace(text: &str, with: impl Fn(&str) -> String) -> String {
 }
 
 /// `text` with its ids replaced by their length, so that two kinds of id stay different.
-pub(crate) fn mask(text: &str) -> String {
+pub fn mask(text: &str) -> String {
     replace(text, |id| format!("<{}>", id.len()))
 }
 
 /// Whether `text` is a point in time as the daemon prints it, with or without a zone.
-pub(crate) fn is_time(text: &str) -> bool {
+pub fn is_time(text: &str) -> bool {
     text.parse::<jiff::Timestamp>().is_ok()
         || (text.len() > 18 && text.parse::<jiff::civil::DateTime>().is_ok())
 }
 
 impl Mapping {
     /// Learns from two answers to the same request, the recorded one and ours.
-    pub(crate) fn learn(&mut self, recorded: &Value, ours: &Value) {
+    pub fn learn(&mut self, recorded: &Value, ours: &Value) {
         match (recorded, ours) {
             (Value::Object(recorded), Value::Object(ours)) => {
                 self.learn_amount(recorded, ours);
@@ -121,7 +121,7 @@ impl Mapping {
 
     /// Whether equal recorded ids are different ones of ours, or the other way round. Node ids are
     /// exempt: the recorded provider's stands for several of ours, one after the other.
-    pub(crate) fn confuses(&self, recorded: &str, ours: &str) -> Option<String> {
+    pub fn confuses(&self, recorded: &str, ours: &str) -> Option<String> {
         let pairs = ids(recorded).into_iter().zip(ids(ours));
         let mut pairs = pairs.map(|((a, b), (c, d))| (&recorded[a..b], &ours[c..d]));
         pairs.find_map(|(recorded, our)| {
@@ -154,7 +154,7 @@ impl Mapping {
     }
 
     /// `body` of an acceptance with our amount where the recorded one accepts what it was asked for.
-    pub(crate) fn translate_amount(&self, recorded_path: &str, body: &str) -> String {
+    pub fn translate_amount(&self, recorded_path: &str, body: &str) -> String {
         let id = recorded_path
             .strip_suffix("/accept")
             .and_then(|path| path.rsplit('/').next());
@@ -173,14 +173,14 @@ impl Mapping {
     }
 
     /// A recorded path or body as we would send it.
-    pub(crate) fn translate(&self, recorded: &str) -> String {
+    pub fn translate(&self, recorded: &str) -> String {
         replace(recorded, |id| {
             self.ids.get(id).cloned().unwrap_or_else(|| id.to_owned())
         })
     }
 
     /// A recorded query as we would send it: times of events are our events' times.
-    pub(crate) fn translate_query(&self, recorded: &str) -> String {
+    pub fn translate_query(&self, recorded: &str) -> String {
         let pairs = recorded.split('&').map(|pair| {
             let stamp = pair.split_once('=').and_then(|(key, value)| {
                 let value = value.replace("%3A", ":").replace("%2B", "+");

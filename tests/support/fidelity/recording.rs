@@ -7,32 +7,49 @@ use serde_json::Value;
 
 /// One request to the real daemon and what it answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     /// Name of the recording without number of line, e.g. `03_market`.
-    pub(crate) file: String,
-    pub(crate) line: usize,
-    pub(crate) at: Timestamp,
-    pub(crate) note: String,
-    pub(crate) method: String,
-    pub(crate) path: String,
+    pub file: String,
+    /// Its line there, from 1.
+    pub line: usize,
+    /// When it was sent.
+    pub at: Timestamp,
+    /// What the recorder said of it.
+    pub note: String,
+    /// Method.
+    pub method: String,
+    /// Path, encoded.
+    pub path: String,
     /// As sent, encoded.
-    pub(crate) query: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) request: String,
+    pub query: String,
+    /// Of the request, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body of the request.
+    pub request: String,
     /// `None`: the daemon hung up.
-    pub(crate) status: Option<u16>,
-    pub(crate) kind: String,
-    pub(crate) body: String,
-    pub(crate) took: SignedDuration,
+    pub status: Option<u16>,
+    /// `content-type` of the answer.
+    pub kind: String,
+    /// Body of the answer.
+    pub body: String,
+    /// Of the answer, names in lower case; empty: not recorded.
+    pub answered_with: Vec<(String, String)>,
+    /// From the request to the end of the answer.
+    pub took: SignedDuration,
+    /// Whether amounts grew by the clock instead of being written by hand.
+    pub by_clock: bool,
 }
 
 /// The app key of the recorded requestor.
-pub(crate) const REQUESTOR_KEY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub const REQUESTOR_KEY: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 /// The app key of the recorded provider.
-pub(crate) const PROVIDER_KEY: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+pub const PROVIDER_KEY: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 /// Reads one recording.
-pub(crate) fn read(folder: &Path, file: &str) -> Vec<Exchange> {
+///
+/// # Panics
+/// When there is none, or it is malformed.
+pub fn read(folder: &Path, file: &str) -> Vec<Exchange> {
     let text = std::fs::read_to_string(folder.join(format!("{file}.jsonl"))).expect("a recording");
     let mut end = Timestamp::UNIX_EPOCH;
     let lines = text.lines().enumerate();
@@ -100,10 +117,21 @@ fn exchange(file: &str, line: usize, at: Timestamp, record: &Value) -> Exchange 
             .and_then(|status| u16::try_from(status).ok()),
         kind: kind.unwrap_or_default(),
         body: text("response_body"),
+        answered_with: answered_with(&record["response_headers"]),
+        by_clock: false,
         took: SignedDuration::from_micros(
             (record["elapsed_ms"].as_f64().unwrap_or(0.0) * 1000.0) as i64,
         ),
     }
+}
+
+fn answered_with(headers: &Value) -> Vec<(String, String)> {
+    let pairs = headers.as_array().into_iter().flatten();
+    let pair = |pair: &Value| {
+        let (name, value) = (pair[0].as_str()?, pair[1].as_str()?);
+        Some((name.to_lowercase(), value.to_owned()))
+    };
+    pairs.filter_map(pair).collect()
 }
 
 /// A body as it was sent; where one letter comes very often, the sample tells how often.
