@@ -1,5 +1,6 @@
 //! Errors of handlers and workers, and of clusters.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -12,26 +13,57 @@ use crate::transport::BoxError;
 /// Causes behind an error that are looked at: a chain may be a circle.
 const MAX_CAUSES: usize = 32;
 
-/// Why a handler or a worker failed. Any error turns into one by `?`, like `anyhow::Error`.
+/// Why a handler or a worker failed. Whatever turns into a boxed error turns into one by `?`: errors of
+/// the engine, of the standard library and of one's own, boxed ones, `anyhow::Error`, and plain words
+/// (`"…"`, `String`).
+///
+/// ```
+/// use golem_engine::service::HandlerError;
+///
+/// fn first_line(text: &str) -> Result<&str, HandlerError> {
+///     Ok(text.lines().next().ok_or("no line came")?)
+/// }
+/// # assert_eq!(first_line("").expect_err("none").to_string(), "no line came");
+/// ```
 pub struct HandlerError {
     source: BoxError,
-    retry: bool,
+    again: Again,
+}
+
+/// What may follow a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// It is tried again on another machine; this one is given back.
+    Elsewhere,
+    /// It is tried again; the machine is as good as before.
+    Anywhere,
+    /// It is not tried again.
+    Never,
 }
 
 impl HandlerError {
-    /// A failure in words.
+    /// A failure in words. The machine is to blame: it is given back, and another one is tried.
     pub fn msg(message: impl fmt::Display) -> Self {
         HandlerError {
             source: message.to_string().into(),
-            retry: true,
+            again: Again::Elsewhere,
         }
     }
 
     /// A failure that another provider would not change: a task or a `start` that fails with it is not
     /// tried again.
     pub fn reject(reason: impl fmt::Display) -> Self {
+        Self::reject_result(reason, false)
+    }
+
+    /// A result that is not good enough, from a machine that is: it is kept for other tasks. With
+    /// `retry` the task is tried again, on another provider if there is one, and counts one more
+    /// attempt; without, it ends as [`Rejected`](crate::task::TaskFailure::Rejected). A handler of a
+    /// service has no other task to keep its machine for: there it is [`msg`](Self::msg) with `retry`
+    /// and [`reject`](Self::reject) without.
+    pub fn reject_result(reason: impl fmt::Display, retry: bool) -> Self {
         HandlerError {
-            retry: false,
+            again: if retry { Again::Anywhere } else { Again::Never },
             ..Self::msg(reason)
         }
     }
@@ -39,7 +71,13 @@ impl HandlerError {
     /// Whether trying again, elsewhere, may help. It does not after [`reject`](Self::reject), nor when
     /// the cause lies on this computer: a local file that is missing or cannot be written.
     pub fn is_retryable(&self) -> bool {
-        self.retry
+        self.again != Again::Never
+    }
+
+    /// Whether the machine is still good for other tasks: after [`reject_result`](Self::reject_result)
+    /// and [`reject`](Self::reject), and when the cause lies on this computer.
+    pub fn keeps_machine(&self) -> bool {
+        self.again != Again::Elsewhere
     }
 
     /// The error and its causes in words, with a hint at what may be behind a time limit that was over.
@@ -55,14 +93,11 @@ impl HandlerError {
     /// Whether it is, or was caused by, a time limit of the user's own: one of tokio, or of a client of
     /// something other than the daemon.
     fn is_timeout(&self) -> bool {
-        let error: &(dyn std::error::Error + 'static) = &*self.source;
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        let mut causes = causes.take(MAX_CAUSES);
-        if causes.clone().any(|cause| cause.is::<ScriptError>()) {
+        if self.script_error().is_some() {
             return false;
         }
         // Clients have types of their own for it, and programs often pass on the words only.
-        causes.any(|cause| {
+        causes(&*self.source).any(|cause| {
             let io = cause.downcast_ref::<io::Error>();
             let words = cause.to_string();
             io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
@@ -71,9 +106,14 @@ impl HandlerError {
         })
     }
 
-    /// The script's error, if it was one.
+    /// The script's error, if it is one or was caused by one.
     pub fn script_error(&self) -> Option<&ScriptError> {
-        self.source.downcast_ref()
+        self.find()
+    }
+
+    /// The first error of a type among the error and its causes.
+    pub fn find<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        causes(&*self.source).find_map(|cause| cause.downcast_ref())
     }
 
     /// The error itself.
@@ -82,21 +122,41 @@ impl HandlerError {
     }
 }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for HandlerError {
+impl<E: Into<BoxError> + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let retry = !is_own(&error);
+        let source = boxed(error);
+        let own = is_own(&*source);
         HandlerError {
-            source: Box::new(error),
-            retry,
+            source,
+            again: if own { Again::Never } else { Again::Elsewhere },
         }
     }
+}
+
+/// The error as it is. `anyhow` hides the type of what it holds when it is boxed the usual way.
+fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
+    let mut error = Some(error);
+    let any: &mut dyn Any = &mut error;
+    match any
+        .downcast_mut::<Option<anyhow::Error>>()
+        .map(Option::take)
+    {
+        Some(Some(error)) => error.reallocate_into_boxed_dyn_error_without_backtrace(),
+        _ => error.map_or_else(|| "no error".into(), Into::into),
+    }
+}
+
+/// An error and what caused it.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source()).take(MAX_CAUSES)
 }
 
 /// Whether an error, or a cause of it, is of this computer or of the program, so that no provider can
 /// do better.
 fn is_own(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.take(MAX_CAUSES).any(|cause| {
+    causes(error).any(|cause| {
         let script = cause.downcast_ref::<ScriptError>();
         let transfer = cause.downcast_ref::<TransferError>();
         let io = cause.downcast_ref::<io::Error>();
@@ -180,4 +240,91 @@ pub(super) fn describe(instances: &[Instance]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use anyhow::Context;
+    use golem_wire::ActivityId;
+
+    use super::*;
+
+    fn timed_out() -> ScriptError {
+        ScriptError::Timeout {
+            activity_id: ActivityId::new("a1"),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn any_error_and_plain_words_turn_into_a_handlers_error() {
+        fn of_words() -> Result<(), HandlerError> {
+            Err("words")?
+        }
+        fn of_text() -> Result<(), HandlerError> {
+            Err(String::from("text"))?
+        }
+        fn of_box() -> Result<(), HandlerError> {
+            Err::<(), Box<dyn Error + Send + Sync>>("boxed".into())?;
+            Ok(())
+        }
+        fn of_anyhow() -> Result<(), HandlerError> {
+            Err(anyhow::anyhow!("cause")).context("anyhow")?
+        }
+        fn of_number() -> Result<(), HandlerError> {
+            "x".parse::<u8>()?;
+            Ok(())
+        }
+        for (failed, words) in [
+            (of_words(), "words"),
+            (of_text(), "text"),
+            (of_box(), "boxed"),
+            (of_anyhow(), "anyhow: cause"),
+            (of_number(), "invalid digit found in string"),
+        ] {
+            let error = failed.expect_err("it fails");
+            assert_eq!(error.to_string(), words);
+            assert!(error.is_retryable() && !error.keeps_machine());
+        }
+    }
+
+    #[test]
+    fn the_scripts_error_is_found_behind_what_was_said_about_it() {
+        let plain = HandlerError::from(timed_out());
+        let in_anyhow = HandlerError::from(anyhow::Error::from(timed_out()));
+        let with_words: HandlerError = Err::<(), _>(timed_out())
+            .context("asking for the date")
+            .context("round 7")
+            .expect_err("it failed")
+            .into();
+        let boxed: BoxError = timed_out().into();
+        for error in [plain, in_anyhow, with_words, boxed.into()] {
+            let script = error.script_error();
+            assert!(
+                matches!(script, Some(ScriptError::Timeout { .. })),
+                "{error:?}"
+            );
+        }
+        assert!(HandlerError::msg("words").script_error().is_none());
+    }
+
+    #[test]
+    fn a_missing_local_file_is_nobodys_fault_elsewhere_also_inside_anyhow() {
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let plain = HandlerError::from(missing());
+        let in_anyhow = HandlerError::from(anyhow::Error::from(missing()).context("the scene"));
+        for error in [plain, in_anyhow] {
+            assert!(!error.is_retryable() && error.keeps_machine(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rejected_result_keeps_the_machine_and_says_whether_to_try_again() {
+        let again = HandlerError::reject_result("blurred", true);
+        assert!(again.is_retryable() && again.keeps_machine());
+        let never = HandlerError::reject_result("empty", false);
+        assert!(!never.is_retryable() && never.keeps_machine());
+    }
 }

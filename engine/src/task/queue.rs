@@ -72,9 +72,15 @@ impl<D> Queue<D> {
     }
 
     /// A provider failed a task: puts it back, or returns it if its attempts are used up.
-    pub(super) fn failed(&self, mut entry: Entry<D>, provider: &NodeId) -> Option<Task<D>> {
+    pub(super) fn failed(&self, entry: Entry<D>, provider: &NodeId) -> Option<Task<D>> {
+        remember(&mut self.state().failed, provider);
+        self.refused(entry, provider)
+    }
+
+    /// A provider's result is not good enough: as [`failed`](Self::failed), but other tasks may go to
+    /// that provider as before.
+    pub(super) fn refused(&self, mut entry: Entry<D>, provider: &NodeId) -> Option<Task<D>> {
         let mut state = self.state();
-        remember(&mut state.failed, provider);
         if entry.task.attempt >= self.max_attempts {
             return Some(entry.task);
         }

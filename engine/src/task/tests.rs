@@ -115,6 +115,44 @@ async fn a_rejected_task_is_not_retried_and_its_machine_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_result_is_tried_again_while_its_machine_goes_on() {
+    let daemon = Daemon::new(&["a"], |_, commands| all_well(commands));
+    let (golem, _) = daemon.golem().await;
+    let tasks = golem.execute_tasks(Payload::new(), 0..4, |ctx, task: Task<u32>| async move {
+        if task.data == 1 && task.attempt < 3 {
+            return Err(HandlerError::reject_result("blurred", true));
+        }
+        echo(ctx, task).await
+    });
+    let results = all(tasks.max_workers(1).start().await.expect("tasks")).await;
+    let attempts = results.iter().map(|result| {
+        let done = result.as_ref().expect("every task is done");
+        (done.task.index, done.task.attempt)
+    });
+    let mut attempts: Vec<_> = attempts.collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [(0, 1), (1, 3), (2, 1), (3, 1)]);
+    assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_is_refused_every_time_fails_after_its_last_attempt() {
+    let daemon = Daemon::new(&["a"], |_, commands| all_well(commands));
+    let (golem, _) = daemon.golem().await;
+    let tasks = golem.execute_tasks(Payload::new(), [7], |_, _: Task<u32>| async move {
+        Err::<String, _>(HandlerError::reject_result("blurred", true))
+    });
+    let results = all(tasks.max_retries(2).start().await.expect("tasks")).await;
+    let [Err(error)] = results.as_slice() else {
+        panic!("one error: {results:?}")
+    };
+    assert_eq!(error.attempts, 3);
+    assert!(error.to_string().contains("blurred"), "{error}");
+    assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
+    assert!(daemon.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panicking_worker_fails_its_task_only() {
     let daemon = Daemon::new(&["a", "b"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;

@@ -54,6 +54,8 @@ enum Attempt<R> {
     /// Its machine is silent, and here is another one.
     Replaced(String, Machine),
     Rejected(String),
+    /// The result is not good enough, the machine is.
+    Refused(String),
     /// The job is over.
     GivenUp,
 }
@@ -228,6 +230,21 @@ where
                     .await;
                 None
             }
+            Attempt::Refused(reason) => {
+                rejected(&reason);
+                if let Some(task) = self.queue.refused(entry, &provider.provider_id) {
+                    let provider_name = provider.provider_name.clone();
+                    self.give_up(
+                        &task,
+                        TaskFailure::Failed {
+                            provider_name,
+                            reason,
+                        },
+                    )
+                    .await;
+                }
+                None
+            }
             Attempt::Failed(reason) => {
                 rejected(&reason);
                 if let Some(task) = self.queue.failed(entry, &provider.provider_id) {
@@ -273,8 +290,14 @@ where
         };
         match result {
             Ok(Ok(result)) => Attempt::Done(result),
-            Ok(Err(error)) if error.is_retryable() => Attempt::Failed(error.told(activity)),
-            Ok(Err(error)) => Attempt::Rejected(error.told(activity)),
+            Ok(Err(error)) => {
+                let reason = error.told(activity);
+                match (error.is_retryable(), error.keeps_machine()) {
+                    (true, false) => Attempt::Failed(reason),
+                    (true, true) => Attempt::Refused(reason),
+                    (false, _) => Attempt::Rejected(reason),
+                }
+            }
             Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}")),
         }
     }
