@@ -7,7 +7,7 @@ use std::time::Duration;
 use golem_engine::clock::Clock;
 use golem_engine::payload::{Payload, vm};
 use golem_engine::rng::Seed;
-use golem_engine::service::{HandlerError, Service};
+use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::{Error, EventKind, Glm, Golem, WorkContext};
 use jiff::Timestamp;
 use mock_yagna::Timebase;
@@ -24,10 +24,10 @@ pub struct Polled {
 impl Service for Polled {
     type Params = Option<Duration>;
 
-    fn new(interval: &Option<Duration>) -> Self {
-        Polled {
+    fn new(interval: &Option<Duration>, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Polled {
             interval: *interval,
-        }
+        })
     }
 
     async fn payload() -> Result<Payload, Error> {
@@ -36,7 +36,7 @@ impl Service for Polled {
             .into())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let Some(interval) = self.interval else {
             ctx.stop_requested().await;
             return Ok(());

@@ -69,6 +69,16 @@ pub enum Error {
         /// Which, what it said, and where.
         message: String,
     },
+    /// What is to expire then cannot be rented: it is over, or too near for any provider.
+    #[error(
+        "{expires_at} is too soon to expire: nothing can be rented that ends before {earliest}"
+    )]
+    ExpiresTooSoon {
+        /// As given.
+        expires_at: jiff::Timestamp,
+        /// The earliest that is possible, by the daemon's clock.
+        earliest: jiff::Timestamp,
+    },
     /// The engine is stopping or stopped.
     #[error("the engine is stopped; start a new `Golem`")]
     Stopped,

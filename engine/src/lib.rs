@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use golem_engine::payload::{Payload, vm};
-//! use golem_engine::service::{HandlerError, Service};
+//! use golem_engine::service::{HandlerError, InstanceInfo, Service};
 //! use golem_engine::{Error, Glm, Golem, WorkContext};
 //!
 //! struct Clock;
@@ -14,15 +14,15 @@
 //! impl Service for Clock {
 //!     type Params = ();
 //!
-//!     fn new((): &()) -> Self {
-//!         Clock
+//!     fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+//!         Ok(Clock)
 //!     }
 //!
 //!     async fn payload() -> Result<Payload, Error> {
 //!         Ok(vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae").into())
 //!     }
 //!
-//!     async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+//!     async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
 //!         let date = ctx.run("/bin/date", ["-u"]).await?;
 //!         println!("{} says: {}", ctx.provider_name(), date.stdout_text());
 //!         Ok(())

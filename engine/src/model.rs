@@ -14,28 +14,44 @@ use serde::{Deserialize, Serialize, Serializer};
 pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 
-/// One piece of work of a [`Golem`](crate::Golem): a cluster or a list of tasks.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobId(String);
+/// A name that is a text.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $new:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl JobId {
-    /// A job named by its owner.
-    pub fn new(text: impl Into<String>) -> Self {
-        JobId(text.into())
-    }
+        impl $name {
+            #[doc = $new]
+            pub fn new(text: impl Into<String>) -> Self {
+                $name(text.into())
+            }
 
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+name!(
+    /// One piece of work of a [`Golem`](crate::Golem): a cluster or a list of tasks.
+    JobId,
+    "A job named by its owner."
+);
+name!(
+    /// An instance of a service, or a worker of a task list: its job and a number, `service-1/2`.
+    InstanceId,
+    "An instance, as events and reports name it."
+);
 
 /// A document of a provider, by its kind and id; shown as `invoice 3f…`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

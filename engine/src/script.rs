@@ -1,11 +1,14 @@
 //! Scripts: sequences of commands for a rented machine, and their results. Owns: what users see of
 //! them. Does not own: the wait for results (`activity/batch.rs`), files (`transfer/`).
 
+mod args;
+mod capture;
 mod command;
 mod error;
 mod execute;
 mod handle;
 mod result;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +21,13 @@ use bytes::Bytes;
 use golem_wire::activity::Deploy;
 use serde::Serialize;
 
+pub use args::Args;
+pub use capture::Capture;
 pub use command::Command;
 pub use error::ScriptError;
 pub use handle::{CommandHandle, DownloadHandle, JsonHandle};
 pub use result::{BatchResults, CommandExecuted};
+pub use run::{Run, RunCommand, RunningCommand};
 
 pub use crate::transfer::TransferError;
 
@@ -86,15 +92,19 @@ impl Script {
         self
     }
 
-    /// Adds a command and returns its result to come.
-    pub fn add(&mut self, command: Command) -> CommandHandle {
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Adds a command, or a [`Run`], and returns its result to come.
+    pub fn add(&mut self, command: impl Into<Command>) -> CommandHandle {
         let (reply, handle) = CommandHandle::new();
-        self.commands.push((command, reply));
+        self.commands.push((command.into(), reply));
         handle
     }
 
     /// Adds a command whose result is not needed on its own.
-    pub fn then(mut self, command: Command) -> Self {
+    pub fn then(mut self, command: impl Into<Command>) -> Self {
         drop(self.add(command));
         self
     }
@@ -110,16 +120,12 @@ impl Script {
     }
 
     /// Adds [`Command::start`].
-    pub fn start<A: Into<String>>(&mut self, args: impl IntoIterator<Item = A>) -> CommandHandle {
+    pub fn start(&mut self, args: impl Args) -> CommandHandle {
         self.add(Command::start(args))
     }
 
     /// Adds [`Command::run`].
-    pub fn run<A: Into<String>>(
-        &mut self,
-        entry_point: impl Into<String>,
-        args: impl IntoIterator<Item = A>,
-    ) -> CommandHandle {
+    pub fn run(&mut self, entry_point: impl Into<String>, args: impl Args) -> CommandHandle {
         self.add(Command::run(entry_point, args))
     }
 

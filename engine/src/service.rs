@@ -2,20 +2,31 @@
 //! trait. Does not own: clusters of them (`service/cluster.rs`), which state follows which
 //! (`lifecycle/service.rs`).
 
+mod closure;
 mod cluster;
 mod error;
+mod handle;
 mod instance;
+mod instance_info;
+pub(crate) mod mailbox;
+mod params;
 mod resume;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
 
+pub use closure::{FnParams, FnService};
 pub use cluster::{Cluster, RunService};
 pub use error::{ClusterError, HandlerError};
+pub use handle::InstanceHandle;
 pub use instance::Instance;
+pub use instance_info::InstanceInfo;
+pub use mailbox::{MAILBOX_CAPACITY, Mailbox, MessageError};
+pub use params::{ByDefault, Given, InstanceParams, Same};
 
 pub use crate::lifecycle::service::ServiceState;
+pub use crate::model::InstanceId;
 
 use crate::WorkContext;
 use crate::error::Error;
@@ -32,7 +43,7 @@ fn default_name(index: usize) -> String {
 ///
 /// ```
 /// use golem_engine::payload::{Payload, vm};
-/// use golem_engine::service::{HandlerError, Service};
+/// use golem_engine::service::{HandlerError, InstanceInfo, Service};
 /// use golem_engine::{Error, WorkContext};
 ///
 /// struct Clock;
@@ -40,15 +51,15 @@ fn default_name(index: usize) -> String {
 /// impl Service for Clock {
 ///     type Params = ();
 ///
-///     fn new((): &()) -> Self {
-///         Clock
+///     fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+///         Ok(Clock)
 ///     }
 ///
 ///     async fn payload() -> Result<Payload, Error> {
 ///         Ok(vm::repo("d646d7b93083d817846c2ae5c62c72ca0507782385a2e29291a3d376").into())
 ///     }
 ///
-///     async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+///     async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
 ///         let date = ctx.run("/bin/date", ["-u"]).await?;
 ///         println!("{}", date.stdout_text());
 ///         Ok(())
@@ -57,11 +68,17 @@ fn default_name(index: usize) -> String {
 /// ```
 pub trait Service: Send + Sized + 'static {
     /// What distinguishes the instances of a cluster.
-    type Params: Clone + Send + Sync + 'static;
+    ///
+    /// Messages to and from an instance need no channel in here: there are
+    /// [`WorkContext::mailbox`] and [`InstanceHandle::send`].
+    type Params: Send + 'static;
 
     /// Makes the service of an instance. Called again when an instance is started anew on another
-    /// provider, so nothing of the failed start is left. A panic is the end of this instance.
-    fn new(params: &Self::Params) -> Self;
+    /// provider, so nothing of the failed start is left.
+    ///
+    /// # Errors
+    /// An error, or a panic, is the end of this instance; no machine is rented for it.
+    fn new(params: &Self::Params, instance: &InstanceInfo) -> Result<Self, HandlerError>;
 
     /// The instance's name for people; `index` counts from 0.
     fn name(_params: &Self::Params, index: usize) -> String {
@@ -83,23 +100,23 @@ pub trait Service: Send + Sized + 'static {
     /// [the user's own](HandlerError::is_retryable).
     fn start(
         &mut self,
-        ctx: &mut WorkContext,
+        ctx: &WorkContext,
     ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async {
             let mut script = ctx.script();
-            let no_args: [String; 0] = [];
-            drop((script.deploy(), script.start(no_args)));
+            drop((script.deploy(), script.start([])));
             script.execute().await?;
             Ok(())
         }
     }
 
-    /// Called in place of [`start`](Self::start) when an instance goes on after its requestor ended
-    /// without stopping it: the machine is as it was, the service value is a fresh one, and a script
-    /// may still be at work. By default nothing; [`run`](Self::run) follows.
+    /// Called in place of [`start`](Self::start) when an instance goes on: after its requestor ended
+    /// without stopping it, with a fresh service value, and after [`InstanceHandle::suspend`], with the
+    /// value it had. The machine is as it was, and a script may still be at work. By default nothing;
+    /// [`run`](Self::run) follows.
     fn resume(
         &mut self,
-        _ctx: &mut WorkContext,
+        _ctx: &WorkContext,
     ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async { Ok(()) }
     }
@@ -107,10 +124,7 @@ pub trait Service: Send + Sized + 'static {
     /// Does what is to be done while the service runs. By default nothing, until it is stopped.
     ///
     /// Its end, well or badly, leads to [`shutdown`](Self::shutdown).
-    fn run(
-        &mut self,
-        ctx: &mut WorkContext,
-    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
+    fn run(&mut self, ctx: &WorkContext) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async {
             ctx.stop_requested().await;
             Ok(())
@@ -120,7 +134,7 @@ pub trait Service: Send + Sized + 'static {
     /// Cleans up while the machine is still there; skipped when it is lost. By default `terminate`.
     fn shutdown(
         &mut self,
-        ctx: &mut WorkContext,
+        ctx: &WorkContext,
     ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async {
             let mut script = ctx.script();

@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
     use crate::payload::Payload;
-    use crate::service::HandlerError;
+    use crate::service::{HandlerError, InstanceInfo};
     use crate::testing::{Daemon, all_well};
     use crate::{Error, WorkContext};
 
@@ -114,20 +114,20 @@ mod tests {
     impl crate::service::Service for Slow {
         type Params = ();
 
-        fn new((): &()) -> Self {
-            Slow
+        fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+            Ok(Slow)
         }
 
         async fn payload() -> Result<Payload, Error> {
             Ok(Payload::new())
         }
 
-        async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
             ctx.stop_requested().await;
             Ok(())
         }
 
-        async fn shutdown(&mut self, _: &mut WorkContext) -> Result<(), HandlerError> {
+        async fn shutdown(&mut self, _: &WorkContext) -> Result<(), HandlerError> {
             sleep(Duration::from_secs(40)).await;
             Ok(())
         }

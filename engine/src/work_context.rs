@@ -1,4 +1,4 @@
-//! What handlers and workers hold: a rented machine to use, not to own.
+//! What handlers and workers hold: a rented machine to use, not to own, and who they are.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,18 +10,88 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::api::ApiError;
-use crate::script::{Command, CommandExecuted, Script, ScriptError};
+use crate::model::{JobId, OfferProposal};
+use crate::script::{Args, CommandExecuted, RunCommand, Script, ScriptError};
+use crate::service::mailbox::{Post, no_mailbox};
+use crate::service::{InstanceInfo, Mailbox, MessageError};
 
-/// A machine of a provider with our activity on it. Cheap to clone.
+/// A machine of a provider with our activity on it, and the instance or worker that it works for. Cheap
+/// to clone; a clone that is kept after the handler's end finds the activity gone.
 #[derive(Clone)]
 pub struct WorkContext {
     activity: Arc<Activity>,
     stop: CancellationToken,
+    identity: Arc<Identity>,
+}
+
+/// Whom a machine works for.
+pub(crate) struct Identity {
+    pub(crate) info: InstanceInfo,
+    /// `None` for a worker of tasks.
+    pub(crate) post: Option<Arc<Post>>,
 }
 
 impl WorkContext {
-    pub(crate) fn new(activity: Arc<Activity>, stop: CancellationToken) -> Self {
-        WorkContext { activity, stop }
+    pub(crate) fn new(
+        activity: Arc<Activity>,
+        stop: CancellationToken,
+        identity: impl Into<Arc<Identity>>,
+    ) -> Self {
+        WorkContext {
+            activity,
+            stop,
+            identity: identity.into(),
+        }
+    }
+
+    /// The instance, or the worker of tasks, that this machine works for: its id, name, index, job and
+    /// attempt.
+    pub fn instance(&self) -> &InstanceInfo {
+        &self.identity.info
+    }
+
+    /// The job: the cluster or the task list, as in events.
+    pub fn job(&self) -> &JobId {
+        &self.identity.info.job
+    }
+
+    /// The provider's offer as it was agreed on: its properties, prices and threads.
+    pub fn offer(&self) -> &OfferProposal {
+        self.activity.rental().offer()
+    }
+
+    /// Messages of type `M` that the owner sends with
+    /// [`InstanceHandle::send`](crate::service::InstanceHandle::send).
+    pub fn mailbox<M: Send + 'static>(&self) -> Mailbox<M> {
+        Mailbox::new(self.identity.info.id.clone(), self.identity.post.clone())
+    }
+
+    /// Sends a message to the owner, who takes it with
+    /// [`InstanceHandle::receive`](crate::service::InstanceHandle::receive). Waits while
+    /// [`MAILBOX_CAPACITY`](crate::service::MAILBOX_CAPACITY) messages are not taken.
+    ///
+    /// # Errors
+    /// [`MessageError::WrongType`] after messages of another type, [`MessageError::NoMailbox`] in a
+    /// worker of tasks, [`MessageError::Gone`] once the instance has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: a send that is dropped has sent nothing.
+    pub async fn send<M: Send + 'static>(&self, message: M) -> Result<(), MessageError> {
+        match &self.identity.post {
+            Some(post) => post.outbox.send(message).await,
+            None => Err(no_mailbox(&self.identity.info.id)),
+        }
+    }
+
+    /// Like [`send`](Self::send), without waiting.
+    ///
+    /// # Errors
+    /// [`MessageError::Full`], and as [`send`](Self::send).
+    pub fn try_send<M: Send + 'static>(&self, message: M) -> Result<(), MessageError> {
+        match &self.identity.post {
+            Some(post) => post.outbox.try_send(message),
+            None => Err(no_mailbox(&self.identity.info.id)),
+        }
     }
 
     /// Unique id of this context: the activity's.
@@ -54,22 +124,25 @@ impl WorkContext {
         Script::new(Arc::clone(&self.activity))
     }
 
-    /// Runs one program: a script of one command.
+    /// A program to be run on this machine, by its absolute path there.
+    pub fn command(&self, program: impl Into<String>) -> RunCommand {
+        RunCommand::new(Arc::clone(&self.activity), program)
+    }
+
+    /// Runs one program: the short form of [`command`](Self::command). Without arguments: `[]`.
     ///
     /// # Errors
     /// [`ScriptError`]; a program that fails is [`ScriptError::CommandFailed`].
     ///
     /// # Cancel safety
     /// As [`Script::execute`].
-    pub async fn run<A: Into<String>>(
+    pub async fn run(
         &self,
         entry_point: impl Into<String>,
-        args: impl IntoIterator<Item = A>,
+        args: impl Args,
     ) -> Result<CommandExecuted, ScriptError> {
-        let mut script = self.script();
-        let handle = script.add(Command::run(entry_point, args));
-        script.execute().await?;
-        handle.await
+        let command = self.command(entry_point).args(args.into_args());
+        command.output().await
     }
 
     /// Completes when the service is wanted to stop, or the task list was given up. `run` handlers
@@ -140,6 +213,7 @@ impl WorkContext {
 impl fmt::Debug for WorkContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkContext")
+            .field("instance", &self.identity.info.id)
             .field("activity", self.activity.id())
             .field("provider", &self.provider_name())
             .finish_non_exhaustive()

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context;
 use golem_engine::Error;
 use golem_engine::payload::{Payload, vm};
-use golem_engine::service::{HandlerError, Service};
+use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::{Event, EventKind, Glm, Golem, WorkContext};
 
 struct Clock;
@@ -21,8 +21,8 @@ struct Clock;
 impl Service for Clock {
     type Params = ();
 
-    fn new(_: &()) -> Self {
-        Clock
+    fn new(_: &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Clock)
     }
 
     async fn payload() -> Result<Payload, Error> {
@@ -30,7 +30,7 @@ impl Service for Clock {
         Ok(image.image_url("http://images.example/clock.gvmi").into())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         loop {
             tokio::select! {
                 biased;

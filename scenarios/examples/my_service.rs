@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use golem_engine::Error;
 use golem_engine::payload::{Payload, vm};
-use golem_engine::service::{HandlerError, Service};
+use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::{Glm, Golem, WorkContext};
 use golem_scenarios::Offline;
 
@@ -20,8 +20,8 @@ struct Clockwork {
 impl Service for Clockwork {
     type Params = String;
 
-    fn new(name: &String) -> Self {
-        Clockwork { name: name.clone() }
+    fn new(name: &String, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Clockwork { name: name.clone() })
     }
 
     async fn payload() -> Result<Payload, Error> {
@@ -31,7 +31,7 @@ impl Service for Clockwork {
             .into())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         loop {
             tokio::select! {
                 biased;

@@ -70,7 +70,7 @@ pub mod workload;
 /// What a test of a service or of tasks needs, of all the crates here: `use golem_scenarios::prelude::*;`.
 pub mod prelude {
     pub use golem_engine::payload::{Payload, vm};
-    pub use golem_engine::service::{HandlerError, Service};
+    pub use golem_engine::service::{HandlerError, InstanceInfo, Service};
     pub use golem_engine::{Error, Event, EventKind, Glm, Golem, WorkContext};
     pub use mock_yagna::{Act, Behaviour, Delay, Effect, Fault, Image, MockYagna, ProviderSpec};
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 use golem_engine::Golem;
-use golem_engine::service::Instance;
+use golem_engine::service::{Instance, InstanceId};
 use mock_yagna::Image;
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -107,7 +107,7 @@ pub trait Running {
     ///
     /// # Errors
     /// When there is none with this id.
-    fn stop_instance(&mut self, id: &str) -> Result<(), String> {
+    fn stop_instance(&mut self, id: &InstanceId) -> Result<(), String> {
         Err(format!("there is no instance {id}"))
     }
 

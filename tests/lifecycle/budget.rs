@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use golem_engine::service::{HandlerError, Service, ServiceState};
+use golem_engine::service::{HandlerError, InstanceInfo, Service, ServiceState};
 use golem_engine::task::{Task, TaskFailure};
 use golem_engine::{Error, Glm, Golem, WorkContext};
 use golem_scenarios::workload::hello_tasks;
@@ -238,24 +238,24 @@ fn a_run_without_end_does_not_outlive_its_budget_by_a_handler_that_does_not_end(
     impl Service for Stubborn {
         type Params = ();
 
-        fn new((): &()) -> Self {
-            Stubborn
+        fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+            Ok(Stubborn)
         }
 
         async fn payload() -> Result<golem_engine::payload::Payload, Error> {
             Ok(hello_tasks::payload())
         }
 
-        async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        async fn start(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
             ctx.script().execute().await?;
             Ok(())
         }
 
-        async fn run(&mut self, _: &mut WorkContext) -> Result<(), HandlerError> {
+        async fn run(&mut self, _: &WorkContext) -> Result<(), HandlerError> {
             std::future::pending().await
         }
 
-        async fn shutdown(&mut self, _: &mut WorkContext) -> Result<(), HandlerError> {
+        async fn shutdown(&mut self, _: &WorkContext) -> Result<(), HandlerError> {
             std::future::pending().await
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use golem_engine::model::OfferProposal;
 use golem_engine::payload::Payload;
-use golem_engine::service::{HandlerError, Service, ServiceState};
+use golem_engine::service::{HandlerError, InstanceInfo, Service, ServiceState};
 use golem_engine::strategy::{
     Decision, DemandDraft, LeastExpensiveLinearPayu, MarketStrategy, Score,
 };
@@ -201,9 +201,9 @@ struct Faulty(u32);
 impl Service for Faulty {
     type Params = u32;
 
-    fn new(fault: &u32) -> Self {
+    fn new(fault: &u32, _: &InstanceInfo) -> Result<Self, HandlerError> {
         assert!(*fault != 1, "my new is wrong");
-        Faulty(*fault)
+        Ok(Faulty(*fault))
     }
 
     fn name(fault: &u32, index: usize) -> String {
@@ -215,10 +215,9 @@ impl Service for Faulty {
         Ok(hello_tasks::payload())
     }
 
-    async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn start(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let mut script = ctx.script();
-        let no_args: [String; 0] = [];
-        drop((script.deploy(), script.start(no_args)));
+        drop((script.deploy(), script.start([])));
         if self.0 == 3 {
             drop(script.upload_file("/nowhere/model.bin", "/golem/model.bin"));
         }
@@ -229,7 +228,7 @@ impl Service for Faulty {
         Ok(())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         assert!(self.0 != 2, "my run is wrong");
         ctx.stop_requested().await;
         Ok(())

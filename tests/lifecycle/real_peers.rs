@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use golem_engine::payload::Payload;
-use golem_engine::service::{HandlerError, Instance, Service, ServiceState};
+use golem_engine::service::{HandlerError, Instance, InstanceInfo, Service, ServiceState};
 use golem_engine::{Error, WorkContext};
 use golem_scenarios::{Offline, hold_the_clock};
 use tokio::io::AsyncReadExt;
@@ -32,15 +32,15 @@ async fn ask(port: u16) -> std::io::Result<u8> {
 impl Service for Asks {
     type Params = (u16, Way);
 
-    fn new(&(port, way): &(u16, Way)) -> Self {
-        Asks(port, way)
+    fn new(&(port, way): &(u16, Way), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Asks(port, way))
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(golem_scenarios::workload::hello_tasks::payload())
     }
 
-    async fn start(&mut self, _: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn start(&mut self, _: &WorkContext) -> Result<(), HandlerError> {
         let limit = Duration::from_secs(20);
         let answer = match self.1 {
             Way::WithALimit => timeout(limit, ask(self.0)).await??,

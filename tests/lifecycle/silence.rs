@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use golem_engine::payload::Payload;
-use golem_engine::service::{Cluster, HandlerError, Service, ServiceState};
+use golem_engine::service::{Cluster, HandlerError, InstanceInfo, Service, ServiceState};
 use golem_engine::task::Task;
 use golem_engine::{Error, Golem, WorkContext};
 use golem_scenarios::workload::hello_tasks;
@@ -27,15 +27,15 @@ struct Worker(Arc<Mutex<u32>>);
 impl Service for Worker {
     type Params = Arc<Mutex<u32>>;
 
-    fn new(rounds: &Self::Params) -> Self {
-        Worker(Arc::clone(rounds))
+    fn new(rounds: &Self::Params, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Worker(Arc::clone(rounds)))
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(hello_tasks::payload())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         loop {
             let mut script = ctx.script();
             drop(script.upload_bytes(vec![7; 100_000], "/golem/work/file"));

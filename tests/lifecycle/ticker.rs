@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use golem_engine::payload::Payload;
-use golem_engine::service::{Cluster, HandlerError, Service, ServiceState};
+use golem_engine::service::{Cluster, HandlerError, InstanceInfo, Service, ServiceState};
 use golem_engine::{Error, Golem, GolemBuilder, WorkContext};
 use golem_scenarios::{Offline, OfflineStage};
 use mock_yagna::ProviderSpec;
@@ -33,21 +33,21 @@ pub(crate) struct Ticker(Diary);
 impl Service for Ticker {
     type Params = Diary;
 
-    fn new(diary: &Diary) -> Self {
-        Ticker(diary.clone())
+    fn new(diary: &Diary, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Ticker(diary.clone()))
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(golem_scenarios::workload::hello_tasks::payload())
     }
 
-    async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn start(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         ctx.script().repeatable().then(echo()).execute().await?;
         self.0.note("start");
         Ok(())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         loop {
             tokio::select! {
                 biased;
@@ -59,7 +59,7 @@ impl Service for Ticker {
         }
     }
 
-    async fn shutdown(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn shutdown(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         self.0.note("shutdown");
         // A stubborn handler: it goes on after its first failure.
         for _ in 0..3 {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use golem_engine::journal::{Entry, Journal, JournalError, OpenState, SqliteJournal};
 use golem_engine::payload::{Payload, vm};
-use golem_engine::service::{HandlerError, Service};
+use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::{Error, Gauges, Glm, Golem, WorkContext};
 use golem_scenarios::Offline;
 use mock_yagna::{ProviderSpec, Seed};
@@ -74,15 +74,15 @@ struct Clockwork;
 impl Service for Clockwork {
     type Params = ();
 
-    fn new(_: &()) -> Self {
-        Clockwork
+    fn new(_: &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Clockwork)
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(image())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         loop {
             tokio::select! {
                 biased;

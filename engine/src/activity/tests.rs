@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::WorkContext;
 use crate::payload::Payload;
 use crate::script::{Command, ScriptError};
-use crate::service::{HandlerError, Service};
+use crate::service::{HandlerError, InstanceInfo, Service};
 use crate::testing::{Daemon, Plan, all_well, fails_at, result};
 
 type Body = Arc<dyn Fn(WorkContext) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -25,11 +25,11 @@ struct Bench(Body);
 impl Service for Bench {
     type Params = Body;
 
-    fn new(body: &Body) -> Self {
-        Bench(Arc::clone(body))
+    fn new(body: &Body, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Bench(Arc::clone(body)))
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         (self.0)(ctx.clone()).await;
         Ok(())
     }
@@ -260,14 +260,13 @@ async fn the_script_after_a_dropped_one_waits_for_its_end_but_not_for_ever() {
         on_activity(&daemon, move |ctx| {
             let waited = waited.clone();
             async move {
-                let none: [&str; 0] = [];
                 let began = Instant::now();
                 assert!(
-                    timeout(Duration::from_secs(3), ctx.run("/long", none))
+                    timeout(Duration::from_secs(3), ctx.run("/long", []))
                         .await
                         .is_err()
                 );
-                ctx.run("/next", none).await.expect("the next script runs");
+                ctx.run("/next", []).await.expect("the next script runs");
                 assert!(
                     waited.contains(&began.elapsed().as_secs()),
                     "{:?}",

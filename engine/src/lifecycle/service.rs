@@ -23,12 +23,18 @@
 //! | starting   | budget used up           | terminated | cancel handler, release, finish |
 //! | running    | budget used up           | stopping   | cancel handler, run `shutdown` |
 //! | stopping   | budget used up           | terminated | cancel handler, release, finish |
+//! | running    | suspend                  | suspended  | cancel handler                 |
+//! | suspended  | resume                   | running    | run `resume`, then `run`       |
+//! | suspended  | stop, agreement ended, budget used up | stopping | run `shutdown`      |
+//! | suspended  | lost                     | terminated | release, finish                |
+//! | any        | terminate                | terminated | cancel handler, release, finish |
 //!
 //! ¹ terminated, with `release, finish`, when the policy allows no further attempt.
 //!
 //! # Guarantees
 //! `shutdown` runs at most once, and never on a machine that is lost. A machine that was rented is
-//! released exactly once. `running` is entered at most once: what has run is not started again.
+//! released exactly once. What has run is not started again: `running` is entered anew from `suspended`
+//! only, on the same machine.
 
 use std::fmt;
 
@@ -39,6 +45,7 @@ use super::IllegalTransition;
 /// Where a service instance is in its life, as users see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ServiceState {
     /// Not yet assigned to a provider.
     Pending,
@@ -46,6 +53,8 @@ pub enum ServiceState {
     Starting,
     /// The `start` handler has finished, the `run` handler is active.
     Running,
+    /// It has its machine, but no handler is active, until it is resumed.
+    Suspended,
     /// The `run` handler has finished, the `shutdown` handler is active.
     Stopping,
     /// Not bound to an activity any more.
@@ -53,9 +62,9 @@ pub enum ServiceState {
 }
 
 impl ServiceState {
-    /// Whether the instance has a machine: starting, running or stopping.
+    /// Whether the instance has a machine: starting, running, suspended or stopping.
     pub fn is_available(self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Stopping)
+        !matches!(self, Self::Pending | Self::Terminated)
     }
 
     /// The word for it.
@@ -64,6 +73,7 @@ impl ServiceState {
             Self::Pending => "pending",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Suspended => "suspended",
             Self::Stopping => "stopping",
             Self::Terminated => "terminated",
         }
@@ -87,6 +97,7 @@ pub(crate) enum State {
         attempt: u32,
     },
     Running,
+    Suspended,
     /// `failure`: what `run` failed with.
     Stopping {
         failure: Option<String>,
@@ -104,6 +115,7 @@ impl State {
             State::Pending { .. } => ServiceState::Pending,
             State::Starting { .. } => ServiceState::Starting,
             State::Running => ServiceState::Running,
+            State::Suspended => ServiceState::Suspended,
             State::Stopping { .. } => ServiceState::Stopping,
             State::Terminated { .. } => ServiceState::Terminated,
         }
@@ -112,7 +124,9 @@ impl State {
     pub(crate) fn failure(&self) -> Option<&str> {
         match self {
             State::Stopping { failure } | State::Terminated { failure } => failure.as_deref(),
-            State::Pending { .. } | State::Starting { .. } | State::Running => None,
+            State::Pending { .. } | State::Starting { .. } | State::Running | State::Suspended => {
+                None
+            }
         }
     }
 }
@@ -135,6 +149,12 @@ pub(crate) enum Event {
     HandlerFailed { reason: String, is_final: bool },
     /// The user, or the end of the engine, wants it to stop.
     StopRequested,
+    /// The user wants it to end at once.
+    TerminateRequested,
+    /// The user wants it to rest.
+    SuspendRequested,
+    /// The user wants it to go on.
+    ResumeRequested,
     /// The activity is gone: nothing can be sent to it any more.
     Lost { reason: String },
     /// The agreement ended, the activity still answers.
@@ -235,6 +255,32 @@ pub(crate) fn step(
             vec![CancelHandler, Release { failed: false }, Finish],
         ),
 
+        (S::Running, E::SuspendRequested) => (S::Suspended, vec![CancelHandler]),
+        (S::Suspended, E::ResumeRequested) => (S::Running, vec![Handle(Handler::Resume)]),
+        (S::Suspended, E::StopRequested) => (
+            S::Stopping { failure: None },
+            vec![Handle(Handler::Shutdown)],
+        ),
+        (S::Suspended, E::AgreementEnded { reason } | E::BudgetExhausted { reason }) => (
+            S::Stopping {
+                failure: Some(reason),
+            },
+            vec![Handle(Handler::Shutdown)],
+        ),
+        (S::Suspended, E::Lost { reason }) => {
+            (ended(Some(reason)), vec![Release { failed: true }, Finish])
+        }
+
+        (S::Pending { .. }, E::TerminateRequested) => (ended(None), vec![Finish]),
+        (S::Starting { .. } | S::Running | S::Suspended, E::TerminateRequested) => (
+            ended(None),
+            vec![CancelHandler, Release { failed: false }, Finish],
+        ),
+        (S::Stopping { failure }, E::TerminateRequested) => (
+            ended(failure),
+            vec![CancelHandler, Release { failed: false }, Finish],
+        ),
+
         (S::Running, E::HandlerFinished) => (
             S::Stopping { failure: None },
             vec![Handle(Handler::Shutdown)],
@@ -289,7 +335,8 @@ pub(crate) fn step(
             E::Lost { .. }
             | E::AgreementEnded { .. }
             | E::BudgetExhausted { .. }
-            | E::StopRequested,
+            | E::StopRequested
+            | E::TerminateRequested,
         ) => (state, vec![]),
 
         (state, event) => {

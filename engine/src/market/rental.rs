@@ -45,6 +45,7 @@ pub(crate) struct Rental {
     pub(crate) agreement_id: AgreementId,
     pub(crate) provider_id: NodeId,
     pub(crate) provider_name: String,
+    offer: OfferProposal,
     prices: LinearPrices,
     threads: u32,
     inner: Mutex<Inner>,
@@ -78,6 +79,7 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices,
             threads: offer.threads(),
+            offer: offer.clone(),
             inner: Mutex::new(Inner {
                 state: State::Approved,
                 record,
@@ -98,6 +100,11 @@ impl Rental {
     /// The job it was rented for.
     pub(crate) fn job(&self) -> &JobId {
         self.adopted_by.get().unwrap_or(&self.job)
+    }
+
+    /// What the provider offered, and was agreed on.
+    pub(crate) fn offer(&self) -> &OfferProposal {
+        &self.offer
     }
 
     /// What the machine costs; the usage counters stand in the daemon's order.

@@ -112,7 +112,7 @@ async fn an_invoice_above_the_usage_that_the_daemon_told_at_the_end_is_rejected(
         });
         let (golem, _) = daemon.golem().await;
         let work = async |ctx: WorkContext, _: Task<u32>| {
-            ctx.run("/bin/true", [""; 0]).await?;
+            ctx.run("/bin/true", []).await?;
             Ok(())
         };
         let tasks = golem.execute_tasks(Payload::new(), [1], work);

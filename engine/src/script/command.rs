@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use golem_wire::activity::{
-    Capture, CaptureMode, Deploy, Empty, ExeScriptCommand, Run, Start, Transfer,
+    Capture as Captures, Deploy, Empty, ExeScriptCommand, Run, Start, Transfer,
 };
 use serde::Serialize;
 
-use super::ScriptError;
+use super::{Args, Capture, ScriptError};
 use crate::transfer::{Source, Target, TransferError};
 
 /// Longest text of a command in events.
@@ -59,26 +59,30 @@ impl Command {
     }
 
     /// Starts the payload.
-    pub fn start<A: Into<String>>(args: impl IntoIterator<Item = A>) -> Self {
-        Command(Kind::Start(Start { args: texts(args) }))
+    pub fn start(args: impl Args) -> Self {
+        let args = args.into_args();
+        Command(Kind::Start(Start { args }))
     }
 
-    /// Runs a program by its absolute path; both outputs are captured as text.
-    pub fn run<A: Into<String>>(
-        entry_point: impl Into<String>,
-        args: impl IntoIterator<Item = A>,
+    /// Runs a program by its absolute path; both outputs are captured as text. The short form of
+    /// [`Run`](super::Run).
+    pub fn run(entry_point: impl Into<String>, args: impl Args) -> Self {
+        let (program, args) = (entry_point.into(), args.into_args());
+        Self::capturing(program, args, Capture::all(), Capture::all())
+    }
+
+    pub(super) fn capturing(
+        entry_point: String,
+        args: Vec<String>,
+        stdout: Capture,
+        stderr: Capture,
     ) -> Self {
-        let text = || CaptureMode::Stream {
-            limit: None,
-            format: None,
-        };
+        let (stdout, stderr) = (stdout.wire(), stderr.wire());
+        let captures = stdout.is_some() || stderr.is_some();
         Command(Kind::Run(Run {
-            entry_point: entry_point.into(),
-            args: texts(args),
-            capture: Some(Capture {
-                stdout: Some(text()),
-                stderr: Some(text()),
-            }),
+            entry_point,
+            args,
+            capture: captures.then_some(Captures { stdout, stderr }),
         }))
     }
 
@@ -134,28 +138,6 @@ impl Command {
             }
         }
         Ok(())
-    }
-
-    fn bare_mut(&mut self) -> &mut Kind {
-        match &mut self.0 {
-            Kind::WithEnv(kind, _) => kind,
-            kind => kind,
-        }
-    }
-
-    /// Captures the outputs of a [`run`](Self::run) as bytes instead of text.
-    pub fn binary(mut self) -> Self {
-        if let Kind::Run(run) = self.bare_mut() {
-            let bytes = || CaptureMode::Stream {
-                limit: None,
-                format: Some("bin".into()),
-            };
-            run.capture = Some(Capture {
-                stdout: Some(bytes()),
-                stderr: Some(bytes()),
-            });
-        }
-        self
     }
 
     /// Stops the payload; a new `deploy` is possible afterwards.
@@ -309,15 +291,12 @@ fn container(path: &str) -> String {
     format!("container:{slash}{path}")
 }
 
-fn texts<A: Into<String>>(args: impl IntoIterator<Item = A>) -> Vec<String> {
-    args.into_iter().map(Into::into).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::script;
 
     fn json(command: &Command, url: Option<&str>) -> serde_json::Value {
         serde_json::to_value(command.wire(url)).expect("json")
@@ -325,10 +304,9 @@ mod tests {
 
     #[test]
     fn commands_look_on_the_wire_as_the_daemon_wants_them() {
-        let none: [&str; 0] = [];
         for (command, wire) in [
             (Command::deploy(), json!({"deploy": {}})),
-            (Command::start(none), json!({"start": {"args": []}})),
+            (Command::start([]), json!({"start": {"args": []}})),
             (Command::terminate(), json!({"terminate": {}})),
             (
                 Command::run("/bin/date", ["-u"])
@@ -343,7 +321,10 @@ mod tests {
                 json!({"deploy": {"env": {"A": "b"}}}),
             ),
             (
-                Command::run("/x", none).binary(),
+                script::Run::new("/x")
+                    .stdout(Capture::all().bytes())
+                    .stderr(Capture::all().bytes())
+                    .into(),
                 json!({"run": {"entry_point": "/x", "args": [], "capture": {
                     "stdout": {"stream": {"format": "bin"}},
                     "stderr": {"stream": {"format": "bin"}}}}}),
@@ -376,6 +357,49 @@ mod tests {
                 "{refused:?}"
             );
         }
+    }
+
+    #[test]
+    fn each_output_is_captured_in_its_own_way() {
+        let run = || script::Run::new("/x");
+        for (run, capture) in [
+            (
+                run().stdout(Capture::tail(4096)).stderr(Capture::none()),
+                json!({"stdout": {"atEnd": {"tail": 4096}}}),
+            ),
+            (
+                run().stdout(Capture::head(1)).stderr(Capture::head_tail(2).bytes()),
+                json!({"stdout": {"atEnd": {"head": 1}},
+                    "stderr": {"atEnd": {"headTail": 2, "format": "bin"}}}),
+            ),
+            (
+                run().stdout(Capture::limited(9)),
+                json!({"stdout": {"stream": {"limit": 9}}, "stderr": {"stream": {}}}),
+            ),
+        ] {
+            let wire = json(&run.into(), None);
+            assert_eq!(wire["run"]["capture"], capture);
+        }
+        let silent = run().stdout(Capture::none()).stderr(Capture::none());
+        assert_eq!(
+            json(&silent.into(), None),
+            json!({"run": {"entry_point": "/x", "args": []}})
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_a_program_is_what_the_command_does() {
+        let one_by_one = script::Run::new("/bin/date")
+            .arg("-u")
+            .args(["-d", "now"])
+            .env("A", "1")
+            .envs([("B", "2")]);
+        let short = Command::run("/bin/date", ["-u", "-d", "now"])
+            .env("A", "1")
+            .env("B", "2");
+        assert_eq!(Command::from(one_by_one), short);
+        let refused = Command::from(script::Run::new("/x").env("1A", "b")).check_env();
+        assert!(matches!(refused, Err(ScriptError::Environment { .. })));
     }
 
     #[test]

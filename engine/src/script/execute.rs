@@ -296,8 +296,7 @@ impl<'a> Execution<'a> {
         if brings_own || !self.steps.iter().any(|step| step.command.needs_start()) {
             return;
         }
-        let no_args: [String; 0] = [];
-        let prologue = [Command::deploy(), Command::start(no_args)];
+        let prologue = [Command::deploy(), Command::start([])];
         self.prologue = prologue.len();
         self.steps.splice(
             0..0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::payload::Payload;
 use crate::script::ScriptError;
-use crate::service::{HandlerError, Service};
+use crate::service::{HandlerError, InstanceInfo, Service};
 use crate::testing::{Daemon, all_well, fails_at};
 use crate::{Error, WorkContext};
 
@@ -15,15 +15,15 @@ struct Failing;
 impl Service for Failing {
     type Params = ();
 
-    fn new((): &()) -> Self {
-        Failing
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Failing)
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(Payload::new())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let mut script = ctx.script();
         let fine = script.run("/fine", ["a"]);
         let bad = script.run("/bad", ["b"]);

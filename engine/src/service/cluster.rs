@@ -3,10 +3,10 @@
 //! instance (`instance.rs`).
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::{Stream, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +17,13 @@ use tracing::Instrument;
 
 use super::error::describe;
 use super::instance::{Runner, StopSignal};
+use super::mailbox::Post;
+use super::params::{ByDefault, Given, InstanceParams};
 use super::resume::{Begin, Resume, write_down};
-use super::{ClusterError, Instance, Service, ServiceState, default_name};
+use super::{
+    ClusterError, Instance, InstanceHandle, InstanceId, InstanceInfo, Service, ServiceState,
+    default_name,
+};
 use crate::context::Context;
 use crate::deadline;
 use crate::error::Error;
@@ -26,7 +31,7 @@ use crate::event::EventKind;
 use crate::golem::Golem;
 use crate::lifecycle::service::Policy;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
-use crate::model::JobId;
+use crate::model::{JobId, ResolvedPayload};
 use crate::panics::caught;
 use crate::payload::{Payload, Registry};
 use crate::tasks::TaskGroup;
@@ -43,21 +48,31 @@ pub(super) struct Treatment {
     pub(super) stop_grace: Duration,
 }
 
-/// Sets a cluster up; made by [`Golem::run_service`].
+/// When a cluster ends.
+#[derive(Clone, Copy, Debug)]
+enum Expiration {
+    /// So long after its start.
+    After(Duration),
+    At(Timestamp),
+}
+
+/// Sets a cluster up; made by [`Golem::run_service`]. `I` says where the parameters of the instances
+/// come from.
 #[must_use = "nothing runs before `start()`"]
-pub struct RunService<S: Service> {
+pub struct RunService<S: Service, I = ByDefault> {
     golem: Golem,
-    params: Vec<S::Params>,
+    source: I,
     num_instances: Option<usize>,
-    default_params: Option<fn() -> S::Params>,
     payload: Option<Payload>,
-    expiration: Duration,
+    expiration: Expiration,
     treatment: Treatment,
     resume: Option<Resume<S::Params>>,
 }
 
 impl Golem {
-    /// Runs instances of a service on rented machines.
+    /// Runs instances of a service on rented machines: one with default parameters, unless
+    /// [`num_instances`](RunService::num_instances) or
+    /// [`instance_params`](RunService::instance_params) say otherwise.
     ///
     /// ```no_run
     /// # use golem_engine::service::{HandlerError, Service};
@@ -77,11 +92,10 @@ impl Golem {
     pub fn run_service<S: Service>(&self) -> RunService<S> {
         RunService {
             golem: self.clone(),
-            params: Vec::new(),
+            source: ByDefault,
             num_instances: None,
-            default_params: None,
             payload: None,
-            expiration: Duration::from_secs(180 * 60),
+            expiration: Expiration::After(Duration::from_secs(180 * 60)),
             treatment: Treatment {
                 policy: Policy {
                     respawn: true,
@@ -96,22 +110,32 @@ impl Golem {
     }
 }
 
-impl<S: Service> RunService<S> {
-    /// Parameters of the instances: one instance each, unless
-    /// [`num_instances`](Self::num_instances) says less.
-    pub fn instance_params(mut self, params: impl IntoIterator<Item = S::Params>) -> Self {
-        self.params = params.into_iter().collect();
-        self
+impl<S: Service, I> RunService<S, I> {
+    pub(super) fn with_source<J>(self, source: J) -> RunService<S, J> {
+        RunService {
+            golem: self.golem,
+            source,
+            num_instances: self.num_instances,
+            payload: self.payload,
+            expiration: self.expiration,
+            treatment: self.treatment,
+            resume: self.resume,
+        }
     }
 
-    /// Number of instances. Without [`instance_params`](Self::instance_params) each gets default
-    /// parameters; with too few of them [`start`](Self::start) fails.
-    pub fn num_instances(mut self, number: usize) -> Self
-    where
-        S::Params: Default,
-    {
+    /// Parameters of the instances: one instance each, unless
+    /// [`num_instances`](Self::num_instances) says less.
+    pub fn instance_params(
+        self,
+        params: impl IntoIterator<Item = S::Params>,
+    ) -> RunService<S, Given<S::Params>> {
+        self.with_source(Given(params.into_iter().collect()))
+    }
+
+    /// Number of instances; none if it is 0. Without [`instance_params`](Self::instance_params) each
+    /// gets default parameters; with too few of them [`start`](Self::start) fails.
+    pub fn num_instances(mut self, number: usize) -> Self {
         self.num_instances = Some(number);
-        self.default_params = Some(S::Params::default);
         self
     }
 
@@ -123,7 +147,13 @@ impl<S: Service> RunService<S> {
 
     /// How long the cluster may live; 3 hours unless set. Instances are stopped shortly before.
     pub fn expiration(mut self, expiration: Duration) -> Self {
-        self.expiration = expiration;
+        self.expiration = Expiration::After(expiration);
+        self
+    }
+
+    /// Until when the cluster may live, by the daemon's clock; see [`expiration`](Self::expiration).
+    pub fn expires_at(mut self, expires_at: Timestamp) -> Self {
+        self.expiration = Expiration::At(expires_at);
         self
     }
 
@@ -190,34 +220,100 @@ impl<S: Service> RunService<S> {
     /// Publishes the demand and begins to start the instances, all at once.
     ///
     /// # Errors
-    /// [`Error::Payload`] when payload or parameters do not fit, and what the market refuses.
+    /// [`Error::Payload`] when payload or parameters do not fit, [`Error::ExpiresTooSoon`], and what the
+    /// market refuses.
     ///
     /// # Cancel safety
-    /// Not safe: a demand may be left until the engine stops.
-    pub async fn start(self) -> Result<Cluster<S>, Error> {
-        let params = self.all_params()?;
+    /// Cancel-safe: a cluster that nobody waits for any more is stopped as soon as it is there.
+    pub async fn start(self) -> Result<Cluster<S>, Error>
+    where
+        I: InstanceParams<S::Params>,
+    {
+        let params = self.source.into_params(self.num_instances)?;
+        let context = Arc::clone(self.golem.context());
+        let now = context.now();
+        let lifetime = match self.expiration {
+            Expiration::After(lifetime) => lifetime,
+            Expiration::At(at) => {
+                let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                if left.is_zero() {
+                    return Err(Error::ExpiresTooSoon {
+                        expires_at: at,
+                        earliest: now,
+                    });
+                }
+                left
+            }
+        };
         let payload = match self.payload {
             Some(payload) => payload,
             None => S::payload().await?,
         };
-        let registry = Registry::of(self.golem.context());
+        let registry = Registry::of(&context);
         let resolved = payload
             .resolve(&registry)
             .await
             .map_err(|error| Error::Payload {
                 message: error.to_string(),
             })?;
-        let golem = &self.golem;
+        let opening = Opening {
+            golem: self.golem,
+            params,
+            payload,
+            resolved,
+            lifetime,
+            treatment: self.treatment,
+            resume: self.resume,
+        };
+        // Whoever waits may go away: a demand is published, machines of an earlier life are claimed.
+        let opened = context.tasks().run("start-service", opening.open()).await;
+        let mut unclaimed = opened.map_err(|_| Error::Stopped)??;
+        unclaimed.0.take().ok_or(Error::Stopped)
+    }
+}
+
+/// A cluster about to be opened.
+struct Opening<S: Service> {
+    golem: Golem,
+    params: Vec<S::Params>,
+    payload: Payload,
+    resolved: ResolvedPayload,
+    lifetime: Duration,
+    treatment: Treatment,
+    resume: Option<Resume<S::Params>>,
+}
+
+/// A cluster on its way to whoever started it; it is stopped if it does not get there.
+struct Unclaimed<S: Service>(Option<Cluster<S>>);
+
+impl<S: Service> Drop for Unclaimed<S> {
+    fn drop(&mut self) {
+        if let Some(cluster) = &self.0 {
+            cluster.stop();
+        }
+    }
+}
+
+impl<S: Service> Opening<S> {
+    async fn open(self) -> Result<Unclaimed<S>, Error> {
+        let Opening {
+            golem,
+            params,
+            payload,
+            resolved,
+            lifetime,
+            treatment,
+            resume,
+        } = self;
         let context = Arc::clone(golem.context());
         let job = context.next_job("service");
-        let lifetime = self.expiration;
         let expiration = deadline::date_after(context.now(), lifetime);
         let tasks = context.jobs().child(job.as_str());
         if tasks.is_cancelled() {
             return Err(Error::Stopped);
         }
         let giving_back = context.tasks().child(job.as_str());
-        let begin = match &self.resume {
+        let begin = match &resume {
             Some(resume) => {
                 let recovered = &golem.engine().recovered;
                 resume.begin(recovered, &context, (&job, &giving_back), params)?
@@ -240,8 +336,8 @@ impl<S: Service> RunService<S> {
             context,
             job,
             demand,
-            treatment: self.treatment,
-            resume: self.resume,
+            treatment,
+            resume,
             expiration,
             tasks,
             giving_back,
@@ -255,41 +351,19 @@ impl<S: Service> RunService<S> {
         let deadline = deadline::within(lifetime.saturating_sub(margin));
         let supervising = supervise(Arc::clone(&shared), deadline);
         shared.tasks.spawn("supervise", supervising);
-        let cluster = Cluster {
-            shared,
-            payload,
-            seen: AtomicU64::new(0),
-        };
+        let cluster = Cluster { shared, payload };
         for (index, instance) in begin {
             // It was made here, so it cannot have been stopped yet.
             let _ = cluster.spawn(index, instance);
         }
-        Ok(cluster)
-    }
-
-    fn all_params(&self) -> Result<Vec<S::Params>, Error> {
-        let misfit = |message: String| Error::Payload { message };
-        match (self.num_instances, self.default_params) {
-            (Some(number), Some(default)) if self.params.is_empty() => {
-                Ok((0..number).map(|_| default()).collect())
-            }
-            (Some(number), _) if number > self.params.len() => Err(misfit(format!(
-                "{number} instances are wanted, but parameters are given for {}",
-                self.params.len()
-            ))),
-            (Some(number), _) => Ok(self.params[..number].to_vec()),
-            (None, _) => Ok(self.params.clone()),
-        }
+        Ok(Unclaimed(Some(cluster)))
     }
 }
 
-impl<S: Service> std::fmt::Debug for RunService<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<S: Service, I> fmt::Debug for RunService<S, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunService")
-            .field(
-                "instances",
-                &self.num_instances.unwrap_or(self.params.len()),
-            )
+            .field("num_instances", &self.num_instances)
             .finish_non_exhaustive()
     }
 }
@@ -299,89 +373,124 @@ impl<S: Service> std::fmt::Debug for RunService<S> {
 pub struct Cluster<S: Service> {
     shared: Arc<Shared<S>>,
     payload: Payload,
-    /// Version of the states last shown by this handle.
-    seen: AtomicU64,
 }
 
 impl<S: Service> Cluster<S> {
     /// All instances, ended ones too, in the order they were spawned.
+    pub fn all(&self) -> Vec<InstanceHandle> {
+        let entries = self.shared.entries();
+        let all = entries.instances.iter();
+        all.map(|entry| entry.handle.clone()).collect()
+    }
+
+    /// The instances that have not ended, in the order they were spawned.
+    pub fn live(&self) -> Vec<InstanceHandle> {
+        let mut live = self.all();
+        live.retain(InstanceHandle::is_live);
+        live
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    /// [`ClusterError::UnknownInstance`].
+    pub fn instance(&self, id: &InstanceId) -> Result<InstanceHandle, ClusterError> {
+        let mut all = self.all();
+        match all.iter().position(|handle| handle.id() == id) {
+            Some(found) => Ok(all.swap_remove(found)),
+            None => {
+                let known: Vec<_> = all.iter().map(|handle| handle.id().as_str()).collect();
+                Err(ClusterError::UnknownInstance {
+                    id: id.clone(),
+                    known: known.join(", "),
+                })
+            }
+        }
+    }
+
+    /// What is known of all instances, ended ones too, in the order they were spawned.
     pub fn instances(&self) -> Vec<Instance> {
-        self.seen
-            .store(*self.shared.version.borrow(), Ordering::Relaxed);
         self.shared.snapshot()
     }
 
-    /// Waits until an instance changed since this handle last showed them, and shows them again.
-    ///
-    /// # Cancel safety
-    /// Cancel-safe.
-    pub async fn changed(&self) -> Vec<Instance> {
-        let seen = self.seen.load(Ordering::Relaxed);
-        self.shared.until(|version, _| version != seen).await;
-        self.instances()
+    /// How all instances are now, and then each time one of them changed; what changed twice before it
+    /// was looked at is shown once. Ends when the cluster was stopped and all have ended.
+    pub fn watch(&self) -> impl Stream<Item = Vec<Instance>> + Send + Unpin + 'static + use<S> {
+        let shared = Arc::clone(&self.shared);
+        let mut version = shared.version.subscribe();
+        version.mark_changed();
+        let beginning = Some((shared, version));
+        Box::pin(stream::unfold(beginning, |watching| async {
+            let (shared, mut version) = watching?;
+            version.changed().await.ok()?;
+            version.mark_unchanged();
+            let over = shared.entries().stopped && *shared.live.borrow() == 0;
+            let instances = shared.snapshot();
+            Some((instances, (!over).then_some((shared, version))))
+        }))
     }
 
-    /// Waits until the instances are as wanted, and shows them.
+    /// Waits until the instances, ended ones among them, are as wanted, and shows them.
     ///
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn wait_until(&self, mut wanted: impl FnMut(&[Instance]) -> bool) -> Vec<Instance> {
-        self.shared.until(|_, instances| wanted(instances)).await;
+        self.shared.until(|instances| wanted(instances)).await;
         self.instances()
     }
 
-    /// Waits until every instance is running.
+    /// Waits until every living instance is running, or suspended, and shows these. What ran and ended
+    /// is of the past and not waited for; what ended before it ever ran counts as a failure until more
+    /// are spawned in its place.
     ///
     /// # Errors
     /// [`ClusterError::NotRunning`] after the timeout, [`ClusterError::Ended`] as soon as one
-    /// cannot become running any more.
+    /// cannot become running any more, or when none is left.
     ///
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn wait_running(&self, timeout: Duration) -> Result<Vec<Instance>, ClusterError> {
-        let over = |instance: &Instance| {
-            matches!(
-                instance.state,
-                ServiceState::Stopping | ServiceState::Terminated
-            )
-        };
-        let settled = self.wait_until(|instances| {
-            instances
-                .iter()
-                .all(|instance| instance.state == ServiceState::Running)
-                || instances.iter().any(over)
+        let mut judged = (Vec::new(), false, 0);
+        let settled = self.shared.until(|_| {
+            judged = self.shared.judge();
+            let (_, failed, waiting) = &judged;
+            *failed || *waiting == 0
         });
-        let Ok(instances) = tokio::time::timeout(timeout, settled).await else {
+        if tokio::time::timeout(timeout, settled).await.is_err() {
             return Err(ClusterError::NotRunning {
                 timeout,
                 instances: describe(&self.instances()),
             });
-        };
-        if instances.iter().any(over) {
+        }
+        let (running, failed, _) = judged;
+        let instances = self.instances();
+        if failed || (running.is_empty() && !instances.is_empty()) {
             return Err(ClusterError::Ended {
                 instances: describe(&instances),
             });
         }
-        Ok(instances)
+        Ok(running)
     }
 
     /// Starts more instances.
     ///
     /// # Errors
-    /// [`ClusterError::Stopped`].
+    /// [`ClusterError::Stopped`]; instances that were spawned before go on to stop.
     pub fn spawn_instances(
         &self,
         params: impl IntoIterator<Item = S::Params>,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Vec<InstanceHandle>, ClusterError> {
         let shared = &self.shared;
+        shared.forget_failures();
+        let mut spawned = Vec::new();
         for params in params {
             let index = shared.entries().next;
-            self.spawn(index, Begin::Fresh(params))?;
+            spawned.push(self.spawn(index, Begin::Fresh(params))?);
         }
-        Ok(())
+        Ok(spawned)
     }
 
-    fn spawn(&self, index: usize, begin: Begin<S::Params>) -> Result<(), ClusterError> {
+    fn spawn(&self, index: usize, begin: Begin<S::Params>) -> Result<InstanceHandle, ClusterError> {
         let shared = &self.shared;
         let (params, resumed, ended) = match begin {
             Begin::Fresh(params) => (params, None, false),
@@ -406,8 +515,16 @@ impl<S: Service> Cluster<S> {
                 return Err(ClusterError::Stopped);
             }
             entries.next = entries.next.max(index + 1);
+            let id = InstanceId::new(format!("{}/{}", shared.job, index + 1));
+            let info = InstanceInfo {
+                id: id.clone(),
+                name: name.clone(),
+                index,
+                job: shared.job.clone(),
+                attempt: 1,
+            };
             let instance = Instance {
-                id: format!("{}/{}", shared.job, index + 1),
+                id: id.clone(),
                 name,
                 state: match ended {
                     true => ServiceState::Terminated,
@@ -419,6 +536,7 @@ impl<S: Service> Cluster<S> {
                 activity_id: None,
                 failure: None,
                 attempts: 0,
+                has_run: false,
             };
             if resumed.is_none() {
                 // One that goes on is written down already, with its machine.
@@ -426,15 +544,20 @@ impl<S: Service> Cluster<S> {
             }
             let task = format!("instance-{}", index + 1);
             let (status, receiver) = watch::channel(instance);
-            let stop = StopSignal::new();
-            entries.instances.push((receiver, stop.clone()));
+            let (stop, post) = (StopSignal::new(), Arc::new(Post::new(&id)));
+            let handle = InstanceHandle::new(id.clone(), receiver, stop.clone(), Arc::clone(&post));
+            entries.instances.push(Entry {
+                handle: handle.clone(),
+                // How it ended was told in the life in which it did.
+                is_past: ended,
+            });
             drop(entries);
             if ended {
+                post.close();
                 // Whether its end was told of in the life in which it ended is not known.
-                let id = format!("{}/{}", shared.job, index + 1);
                 shared.context.emit(EventKind::ServiceStateChanged {
                     job: shared.job.clone(),
-                    service: id,
+                    service: id.to_string(),
                     old: ServiceState::Pending,
                     new: ServiceState::Terminated,
                     agreement_id: None,
@@ -443,13 +566,14 @@ impl<S: Service> Cluster<S> {
                     error: None,
                 });
                 shared.touch();
-                return Ok(());
+                return Ok(handle);
             }
             shared.live.send_modify(|live| *live += 1);
             let runner = Runner {
                 shared: Arc::clone(shared),
                 params,
-                index,
+                info,
+                post: Arc::clone(&post),
                 resumed,
                 status,
                 stop,
@@ -458,7 +582,7 @@ impl<S: Service> Cluster<S> {
                 avoid: Vec::new(),
                 machine: None,
             };
-            let alive = Alive(Arc::clone(shared));
+            let alive = Alive(Arc::clone(shared), post);
             let span = tracing::info_span!("service", job = %shared.job, instance = index + 1);
             let life = async move {
                 let _alive = alive;
@@ -466,8 +590,8 @@ impl<S: Service> Cluster<S> {
             };
             shared.tasks.spawn(&task, life.instrument(span));
             shared.touch();
+            Ok(handle)
         }
-        Ok(())
     }
 
     /// Stops all instances: running ones go through their `shutdown` handler. Returns at once;
@@ -477,29 +601,22 @@ impl<S: Service> Cluster<S> {
         self.shared.stop_all();
     }
 
-    /// Stops one instance. A second time, while it is stopping, cuts its `shutdown` handler short.
+    /// Stops one instance, as [`InstanceHandle::stop`] does.
     ///
     /// # Errors
     /// [`ClusterError::UnknownInstance`].
-    pub fn stop_instance(&self, id: &str) -> Result<(), ClusterError> {
-        let entries = self.shared.entries();
-        let found = entries
-            .instances
-            .iter()
-            .find(|(instance, _)| instance.borrow().id == id);
-        let Some((_, stop)) = found else {
-            let ids: Vec<_> = entries
-                .instances
-                .iter()
-                .map(|(instance, _)| instance.borrow().id.clone())
-                .collect();
-            return Err(ClusterError::UnknownInstance {
-                id: id.into(),
-                known: ids.join(", "),
-            });
-        };
-        stop.signal();
+    pub fn stop_instance(&self, id: &InstanceId) -> Result<(), ClusterError> {
+        self.instance(id)?.stop();
         Ok(())
+    }
+
+    /// Ends all instances at once, without their `shutdown` handlers. Returns at once;
+    /// [`join`](Self::join) waits.
+    pub fn terminate(&self) {
+        self.stop();
+        for instance in self.all() {
+            instance.terminate();
+        }
     }
 
     /// Waits until all instances have ended and their machines are given back.
@@ -533,7 +650,6 @@ impl<S: Service> Clone for Cluster<S> {
         Cluster {
             shared: Arc::clone(&self.shared),
             payload: self.payload.clone(),
-            seen: AtomicU64::new(self.seen.load(Ordering::Relaxed)),
         }
     }
 }
@@ -567,9 +683,15 @@ pub(super) struct Shared<S: Service> {
     service: std::marker::PhantomData<fn() -> S>,
 }
 
+/// An instance, and whether its end is of the past: others were spawned since.
+struct Entry {
+    handle: InstanceHandle,
+    is_past: bool,
+}
+
 #[derive(Default)]
 struct Entries {
-    instances: Vec<(watch::Receiver<Instance>, StopSignal)>,
+    instances: Vec<Entry>,
     /// Index of the next one.
     next: usize,
     stopped: bool,
@@ -585,8 +707,31 @@ impl<S: Service> Shared<S> {
         self.entries()
             .instances
             .iter()
-            .map(|(instance, _)| instance.borrow().clone())
+            .map(|entry| entry.handle.snapshot())
             .collect()
+    }
+
+    /// Which instances run, whether one failed before it ever did, and how many are still to run.
+    fn judge(&self) -> (Vec<Instance>, bool, usize) {
+        let (mut running, mut failed, mut waiting) = (Vec::new(), false, 0);
+        for entry in &self.entries().instances {
+            let instance = entry.handle.snapshot();
+            match instance.state {
+                ServiceState::Running | ServiceState::Suspended => running.push(instance),
+                ServiceState::Pending | ServiceState::Starting => waiting += 1,
+                ServiceState::Stopping | ServiceState::Terminated => {
+                    failed |= !entry.is_past && !instance.has_run;
+                }
+            }
+        }
+        (running, failed, waiting)
+    }
+
+    /// Instances that ended are replaced.
+    fn forget_failures(&self) {
+        for entry in &mut self.entries().instances {
+            entry.is_past |= !entry.handle.is_live();
+        }
     }
 
     /// Writes down where an instance stands.
@@ -602,11 +747,11 @@ impl<S: Service> Shared<S> {
         self.version.send_modify(|version| *version += 1);
     }
 
-    async fn until(&self, mut wanted: impl FnMut(u64, &[Instance]) -> bool) {
+    async fn until(&self, mut wanted: impl FnMut(&[Instance]) -> bool) {
         let mut version = self.version.subscribe();
         loop {
-            let now = *version.borrow_and_update();
-            if wanted(now, &self.snapshot()) {
+            version.mark_unchanged();
+            if wanted(&self.snapshot()) {
                 return;
             }
             if version.changed().await.is_err() {
@@ -626,17 +771,18 @@ impl<S: Service> Shared<S> {
     fn stop_all(&self) {
         let mut entries = self.entries();
         entries.stopped = true;
-        for (_, stop) in &entries.instances {
-            stop.signal_once();
+        for entry in &entries.instances {
+            entry.handle.wishes().signal_once();
         }
     }
 }
 
 /// Counts an instance as live, also when its task is aborted.
-struct Alive<S: Service>(Arc<Shared<S>>);
+struct Alive<S: Service>(Arc<Shared<S>>, Arc<Post>);
 
 impl<S: Service> Drop for Alive<S> {
     fn drop(&mut self) {
+        self.1.close();
         self.0
             .live
             .send_modify(|live| *live = live.saturating_sub(1));

@@ -5,8 +5,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::Instance;
+use super::{Instance, ServiceState};
 use crate::activity::Activity;
+use crate::model::InstanceId;
 use crate::script::{ScriptError, TransferError};
 use crate::transport::BoxError;
 
@@ -218,9 +219,17 @@ pub enum ClusterError {
     #[error("the cluster has no instance `{id}`; it has: {known}")]
     UnknownInstance {
         /// As given.
-        id: String,
+        id: InstanceId,
         /// Ids of all instances.
         known: String,
+    },
+    /// The instance is stopping or has ended: it neither rests nor goes on.
+    #[error("instance {id} is {state}: it neither rests nor goes on any more")]
+    Ending {
+        /// Which.
+        id: InstanceId,
+        /// Where it is in its life.
+        state: ServiceState,
     },
     /// The cluster was stopped.
     #[error("the cluster is stopped; start a new one")]

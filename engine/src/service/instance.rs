@@ -11,21 +11,24 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Shared;
-use super::{HandlerError, Service, ServiceState};
+use super::mailbox::Post;
+use super::{HandlerError, InstanceInfo, Service, ServiceState};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::event::EventKind;
 use crate::lifecycle::service::{Effect, Event, Handler, State, step};
 use crate::market::BudgetExhausted;
+use crate::model::InstanceId;
 use crate::panics::{caught, caught_in};
 use crate::retry::Backoff;
+use crate::work_context::Identity;
 
 /// An instance as its cluster shows it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Instance {
     /// Unique within the engine: the job and a number.
-    pub id: String,
+    pub id: InstanceId,
     /// For people; see [`Service::name`].
     pub name: String,
     /// Where it is in its life.
@@ -42,33 +45,73 @@ pub struct Instance {
     pub failure: Option<String>,
     /// Machines it was tried on.
     pub attempts: u32,
+    /// Whether it has been running in this life of the program.
+    pub has_run: bool,
 }
 
-/// Counts wishes to stop. The second one during `shutdown` cuts that handler short.
+/// What is wanted of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// Wishes to stop. The second one during `shutdown` cuts that handler short.
+    stops: u32,
+    /// It is to end at once.
+    pub(super) terminate: bool,
+    /// It is to rest.
+    pub(super) suspend: bool,
+}
+
+/// Carries what is wanted of an instance.
 #[derive(Clone, Debug)]
-pub(super) struct StopSignal(Arc<watch::Sender<u32>>);
+pub(super) struct StopSignal(Arc<watch::Sender<Wishes>>);
 
 impl StopSignal {
     pub(super) fn new() -> Self {
-        StopSignal(Arc::new(watch::Sender::new(0)))
+        StopSignal(Arc::new(watch::Sender::new(Wishes::default())))
     }
 
-    /// One more wish.
+    pub(super) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        self.0.send_modify(change);
+    }
+
+    /// One more wish to stop.
     pub(super) fn signal(&self) {
-        self.0.send_modify(|count| *count = count.saturating_add(1));
+        self.wish(|wishes| wishes.stops = wishes.stops.saturating_add(1));
     }
 
-    /// A wish, unless there was one already: the end of a cluster is no second wish.
+    /// A wish to stop, unless there was one already: the end of a cluster is no second wish.
     pub(super) fn signal_once(&self) {
-        self.0
-            .send_if_modified(|count| std::mem::replace(count, (*count).max(1)) == 0);
+        self.0.send_if_modified(|wishes| {
+            let first = wishes.stops == 0;
+            wishes.stops = wishes.stops.max(1);
+            first
+        });
     }
 
-    /// Waits for more wishes than were heard.
-    async fn after(&self, heard: u32) {
-        let mut count = self.0.subscribe();
+    async fn wait_for(&self, wanted: impl FnMut(&Wishes) -> bool) -> Wishes {
+        let mut wishes = self.0.subscribe();
         // The sender lives in `self`.
-        let _ = count.wait_for(|count| *count > heard).await;
+        let heard = wishes.wait_for(wanted).await.map(|wishes| *wishes).ok();
+        match heard {
+            Some(wishes) => wishes,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for an end that is wanted: at once, or by more wishes to stop than were heard.
+    async fn after(&self, heard: u32) -> Event {
+        let wanted = |wishes: &Wishes| wishes.terminate || wishes.stops > heard;
+        match self.wait_for(wanted).await.terminate {
+            true => Event::TerminateRequested,
+            false => Event::StopRequested,
+        }
+    }
+
+    async fn terminated(&self) {
+        self.wait_for(|wishes| wishes.terminate).await;
+    }
+
+    async fn suspended(&self, wanted: bool) {
+        self.wait_for(|wishes| wishes.suspend == wanted).await;
     }
 }
 
@@ -76,8 +119,9 @@ impl StopSignal {
 pub(super) struct Runner<S: Service> {
     pub(super) shared: Arc<Shared<S>>,
     pub(super) params: S::Params,
-    /// Which of its cluster, from 0.
-    pub(super) index: usize,
+    /// Who it is, for its handlers.
+    pub(super) info: InstanceInfo,
+    pub(super) post: Arc<Post>,
     /// The machine of an earlier life, and whether the instance was stopping on it.
     pub(super) resumed: Option<(Machine, bool)>,
     pub(super) status: watch::Sender<Instance>,
@@ -91,7 +135,7 @@ pub(super) struct Runner<S: Service> {
 
 impl<S: Service> Runner<S> {
     pub(super) async fn run(mut self) {
-        let id = self.status.borrow().id.clone();
+        let id = self.info.id.clone();
         let mut backoff = Backoff::new(self.shared.context.seed().fork(&format!("respawn/{id}")));
         let mut service = self.make();
         let mut state = State::FIRST;
@@ -118,6 +162,7 @@ impl<S: Service> Runner<S> {
                         is_final: true,
                     },
                 },
+                (State::Suspended, None) => self.rest().await,
                 (_, None) => Event::StopRequested,
             };
             if event == Event::StopRequested {
@@ -149,21 +194,27 @@ impl<S: Service> Runner<S> {
                     // A handler that did not end by itself was dropped by `handle`.
                     Effect::CancelHandler => handler = None,
                     Effect::Release { failed } => self.release(failed),
-                    Effect::Rent { .. } => service = self.make(),
+                    Effect::Rent { attempt } => {
+                        self.info.attempt = attempt;
+                        service = self.make();
+                    }
                     Effect::Finish => {}
                 }
             }
         }
         self.shared.context.emit(EventKind::ServiceFinished {
             job: self.shared.job.clone(),
-            service: id,
+            service: id.to_string(),
             error: state.failure().map(str::to_owned),
         });
     }
 
     /// The service value; one that cannot be made is rented no machine.
     fn make(&self) -> Result<S, String> {
-        caught(|| S::new(&self.params)).map_err(|panic| format!("`Service::new` panicked: {panic}"))
+        match caught(|| S::new(&self.params, &self.info)) {
+            Ok(made) => made.map_err(|error| format!("`Service::new` failed: {error}")),
+            Err(panic) => Err(format!("`Service::new` panicked: {panic}")),
+        }
     }
 
     /// The machine of an earlier life, which nothing goes on with.
@@ -196,25 +247,18 @@ impl<S: Service> Runner<S> {
     }
 
     async fn rent(&mut self, pause: Option<Duration>) -> Event {
-        let shared = Arc::clone(&self.shared);
+        let (shared, avoid) = (Arc::clone(&self.shared), &self.avoid);
         let renting = async {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
             }
             let (demand, giving_back) = (&shared.demand, &shared.giving_back);
-            Machine::rent(
-                &shared.context,
-                &shared.job,
-                demand,
-                &self.avoid,
-                giving_back,
-            )
-            .await
+            Machine::rent(&shared.context, &shared.job, demand, avoid, giving_back).await
         };
         let budget = Arc::clone(shared.demand.budget());
         let rented = tokio::select! {
             biased;
-            () = self.stop.after(self.heard) => return Event::StopRequested,
+            wish = self.stop.after(self.heard) => return wish,
             (_, why) = budget.beyond(self.budget_heard) => return budget_exhausted(&why),
             rented = renting => rented,
         };
@@ -246,7 +290,11 @@ impl<S: Service> Runner<S> {
         };
         let activity = Arc::clone(machine.activity());
         let stopping = CancellationToken::new();
-        let mut ctx = WorkContext::new(Arc::clone(&activity), stopping.clone());
+        let identity = Identity {
+            info: self.info.clone(),
+            post: Some(Arc::clone(&self.post)),
+        };
+        let ctx = WorkContext::new(Arc::clone(&activity), stopping.clone(), identity);
         let limit = match handler {
             Handler::Start => treatment.start_timeout,
             Handler::Resume | Handler::Run => None,
@@ -254,13 +302,13 @@ impl<S: Service> Runner<S> {
         };
         let work = async {
             match handler {
-                Handler::Start => service.start(&mut ctx).await,
+                Handler::Start => service.start(&ctx).await,
                 Handler::Resume => {
-                    service.resume(&mut ctx).await?;
-                    service.run(&mut ctx).await
+                    service.resume(&ctx).await?;
+                    service.run(&ctx).await
                 }
-                Handler::Run => service.run(&mut ctx).await,
-                Handler::Shutdown => service.shutdown(&mut ctx).await,
+                Handler::Run => service.run(&ctx).await,
+                Handler::Shutdown => service.shutdown(&ctx).await,
             }
         };
         let budget = Arc::clone(self.shared.demand.budget());
@@ -271,11 +319,21 @@ impl<S: Service> Runner<S> {
         tokio::pin!(work);
         let result = tokio::select! {
             biased;
-            () = self.stop.after(self.heard) => {
+            wish = self.stop.after(self.heard) => {
+                if wish == Event::TerminateRequested {
+                    return wish;
+                }
                 stopping.cancel();
                 // Dropped after its grace; a start that still succeeds is not worth keeping.
-                let _ = tokio::time::timeout(treatment.stop_grace, &mut work).await;
+                tokio::select! {
+                    biased;
+                    () = self.stop.terminated() => return Event::TerminateRequested,
+                    _ = tokio::time::timeout(treatment.stop_grace, &mut work) => {}
+                }
                 return Event::StopRequested;
+            }
+            () = self.stop.suspended(true), if matches!(handler, Handler::Run | Handler::Resume) => {
+                return Event::SuspendRequested;
             }
             (_, why) = budget.beyond(budget_heard) => {
                 self.budget_heard = budget_heard + 1;
@@ -297,6 +355,27 @@ impl<S: Service> Runner<S> {
             (Ok(()), _) => Event::HandlerFinished,
             (Err(_), ActivityHealth::Lost { reason }) => Event::Lost { reason },
             (Err(Failure { reason, is_final }), _) => Event::HandlerFailed { reason, is_final },
+        }
+    }
+
+    /// Keeps the machine until something is wanted or goes wrong.
+    async fn rest(&mut self) -> Event {
+        let Some(machine) = &self.machine else {
+            return Event::Lost {
+                reason: "there is no machine".into(),
+            };
+        };
+        let activity = Arc::clone(machine.activity());
+        let budget = Arc::clone(self.shared.demand.budget());
+        tokio::select! {
+            biased;
+            wish = self.stop.after(self.heard) => wish,
+            (_, why) = budget.beyond(self.budget_heard) => {
+                self.budget_heard += 1;
+                budget_exhausted(&why)
+            }
+            health = trouble(&activity, Handler::Run) => health,
+            () = self.stop.suspended(false) => Event::ResumeRequested,
         }
     }
 
@@ -326,6 +405,7 @@ impl<S: Service> Runner<S> {
         let failure = state.failure().map(str::to_owned).or(why);
         self.status.send_modify(|instance| {
             instance.state = new;
+            instance.has_run |= new == ServiceState::Running;
             if failure.is_some() {
                 instance.failure.clone_from(&failure);
             } else if new == ServiceState::Running {
@@ -338,10 +418,11 @@ impl<S: Service> Runner<S> {
             return;
         }
         let instance = self.status.borrow().clone();
-        self.shared.write_down(self.index, &self.params, &instance);
+        self.shared
+            .write_down(self.info.index, &self.params, &instance);
         self.shared.context.emit(EventKind::ServiceStateChanged {
             job: self.shared.job.clone(),
-            service: instance.id,
+            service: instance.id.to_string(),
             old,
             new,
             agreement_id: instance.agreement_id,
@@ -361,9 +442,13 @@ fn reason_of(event: &Event) -> Option<String> {
         | Event::Lost { reason }
         | Event::AgreementEnded { reason }
         | Event::BudgetExhausted { reason } => Some(reason.clone()),
-        Event::Rented | Event::Resumed { .. } | Event::HandlerFinished | Event::StopRequested => {
-            None
-        }
+        Event::Rented
+        | Event::Resumed { .. }
+        | Event::HandlerFinished
+        | Event::StopRequested
+        | Event::TerminateRequested
+        | Event::SuspendRequested
+        | Event::ResumeRequested => None,
     }
 }
 

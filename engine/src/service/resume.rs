@@ -56,7 +56,7 @@ pub(super) enum Begin<P> {
     },
 }
 
-impl<P: Clone> Resume<P> {
+impl<P> Resume<P> {
     /// Instances to begin with, by index: those of the earlier life, and those of `given` beyond.
     ///
     /// # Errors
@@ -78,6 +78,7 @@ impl<P: Clone> Resume<P> {
                 ),
             })?;
         let mut begin = BTreeMap::new();
+        let mut given: BTreeMap<_, _> = given.into_iter().enumerate().collect();
         for claim in claimed {
             let InstanceRecord {
                 index,
@@ -94,7 +95,7 @@ impl<P: Clone> Resume<P> {
             let machine = claim.machine.map(|(rental, activity)| {
                 Machine::adopt(context, job, rental, activity, giving_back)
             });
-            let Some(params) = kept.or_else(|| given.get(index).cloned()) else {
+            let Some(params) = kept.or_else(|| given.remove(&index)) else {
                 // Dropping the machine gives it back.
                 tracing::warn!(service = %self.name, index, "its parameters cannot be read; not resumed");
                 continue;
@@ -111,7 +112,7 @@ impl<P: Clone> Resume<P> {
             };
             begin.insert(index, instance);
         }
-        for (index, params) in given.into_iter().enumerate() {
+        for (index, params) in given {
             begin.entry(index).or_insert(Begin::Fresh(params));
         }
         Ok(begin)

@@ -1,6 +1,7 @@
 //! Services on the canned daemon, in virtual time: which handlers are called, and what is
 //! shown of them.
 
+mod handles;
 mod loss;
 mod stop;
 
@@ -35,22 +36,22 @@ impl Probe {
 impl Service for Probe {
     type Params = Script;
 
-    fn new(params: &Script) -> Self {
-        Probe(params.clone())
+    fn new(params: &Script, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Probe(params.clone()))
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(Payload::new())
     }
 
-    async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn start(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         self.note(&format!("start on {}", ctx.provider_name()));
         assert!(!self.0.panic_start, "on purpose");
         ctx.run("/bin/start", ["now"]).await?;
         Ok(())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         self.note("run");
         match self.0.run_for {
             Some(time) => sleep(time).await,
@@ -62,7 +63,7 @@ impl Service for Probe {
         Ok(())
     }
 
-    async fn shutdown(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn shutdown(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         self.note("shutdown");
         ctx.run("/bin/stop", ["now"]).await?;
         self.note("shut down");

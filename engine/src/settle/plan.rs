@@ -249,7 +249,7 @@ fn instance_on<'a>(
             && instance.agreement.as_ref() == Some(agreement)
             && matches!(
                 instance.state,
-                ServiceState::Running | ServiceState::Stopping
+                ServiceState::Running | ServiceState::Suspended | ServiceState::Stopping
             )
     })
 }

@@ -20,11 +20,12 @@ use crate::context::Context;
 use crate::deadline;
 use crate::event::EventKind;
 use crate::market::{DemandSubscription, SignError};
-use crate::model::JobId;
+use crate::model::{InstanceId, JobId};
 use crate::panics::caught_in;
 use crate::retry::Backoff;
-use crate::service::HandlerError;
+use crate::service::{HandlerError, InstanceInfo};
 use crate::tasks::TaskGroup;
+use crate::work_context::Identity;
 
 /// Providers in a row that take an agreement but give no activity before a worker gives up.
 const MAX_RENT_FAILURES: u32 = 10;
@@ -76,6 +77,13 @@ where
             .fork(&format!("{}/worker-{number}", self.id));
         let mut backoff = Backoff::new(seed);
         let mut failures = 0;
+        let mut info = InstanceInfo {
+            id: InstanceId::new(format!("{}/worker-{number}", self.id)),
+            name: format!("worker-{number}"),
+            index: number - 1,
+            job: self.id.clone(),
+            attempt: 0,
+        };
         let mut replacement = None;
         while !self.queue.is_empty() && !self.cancel.is_cancelled() {
             if let Some(why) = self.demand.budget().exhausted() {
@@ -99,7 +107,13 @@ where
                     let rental = machine.activity().rental();
                     let span = tracing::info_span!("worker", job = %self.id, number,
                         agreement = %rental.agreement_id, provider = rental.provider_name);
-                    replacement = self.use_machine(machine).instrument(span).await;
+                    info.attempt += 1;
+                    let identity = Arc::new(Identity {
+                        info: info.clone(),
+                        post: None,
+                    });
+                    let work = self.use_machine(machine, &identity);
+                    replacement = work.instrument(span).await;
                 }
                 Err(RentError::Sign(SignError::Budget(why))) => {
                     return self.no_machine(TaskFailure::BudgetExhausted(why));
@@ -128,7 +142,7 @@ where
 
     /// Does tasks on a machine until one fails or none is left, and gives it back; the next one may be
     /// rented meanwhile, or is there already, if this one fell silent.
-    async fn use_machine(&self, machine: Machine) -> Option<Machine> {
+    async fn use_machine(&self, machine: Machine, identity: &Arc<Identity>) -> Option<Machine> {
         let activity = Arc::clone(machine.activity());
         let rental = Arc::clone(activity.rental());
         self.context.emit(EventKind::WorkerStarted {
@@ -142,7 +156,9 @@ where
             && self.demand.budget().exhausted().is_none()
             && let Some(entry) = self.queue.pop(&rental.provider_id)
         {
-            failure = self.do_task(&activity, entry, &mut replacement).await;
+            failure = self
+                .do_task((&activity, identity), entry, &mut replacement)
+                .await;
         }
         self.context.emit(EventKind::WorkerFinished {
             job: self.id.clone(),
@@ -162,7 +178,7 @@ where
     /// Returns what failed if the machine should not be used further.
     async fn do_task(
         &self,
-        activity: &Arc<Activity>,
+        (activity, identity): (&Arc<Activity>, &Arc<Identity>),
         entry: Entry<D>,
         replacement: &mut Option<Machine>,
     ) -> Option<String> {
@@ -177,7 +193,7 @@ where
             }
         });
         let began = Instant::now();
-        let attempt = match self.attempt(activity, entry.task.clone()).await {
+        let attempt = match self.attempt(activity, identity, entry.task.clone()).await {
             Attempt::Replaced(reason, machine) => {
                 *replacement = Some(machine);
                 Attempt::Failed(reason)
@@ -263,8 +279,14 @@ where
         }
     }
 
-    async fn attempt(&self, activity: &Arc<Activity>, task: Task<D>) -> Attempt<R> {
-        let ctx = WorkContext::new(Arc::clone(activity), self.cancel.clone());
+    async fn attempt(
+        &self,
+        activity: &Arc<Activity>,
+        identity: &Arc<Identity>,
+        task: Task<D>,
+    ) -> Attempt<R> {
+        let (activity_, cancel) = (Arc::clone(activity), self.cancel.clone());
+        let ctx = WorkContext::new(activity_, cancel, Arc::clone(identity));
         // The call itself is user code too, so it is made inside.
         let limit = self
             .attempt_timeout

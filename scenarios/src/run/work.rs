@@ -137,7 +137,10 @@ impl Work<'_> {
     }
 
     fn name_instances(&self, running: &dyn Running) {
-        let named = running.instances().into_iter().map(|i| (i.id, i.name));
+        let named = running
+            .instances()
+            .into_iter()
+            .map(|i| (i.id.to_string(), i.name));
         self.setting.observer.name_instances(named);
     }
 }

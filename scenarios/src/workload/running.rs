@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
-use golem_engine::service::{Cluster, Instance, Service};
+use golem_engine::service::{Cluster, Instance, InstanceId, Service};
 use golem_engine::task::Tasks;
 
 use super::{Ended, Running};
@@ -32,14 +32,14 @@ impl<S: Service, P: FnMut() -> S::Params + Send> Running for RunningService<S, P
         self.cluster.stop();
     }
 
-    fn stop_instance(&mut self, id: &str) -> Result<(), String> {
+    fn stop_instance(&mut self, id: &InstanceId) -> Result<(), String> {
         let stopped = self.cluster.stop_instance(id);
         stopped.map_err(|error| error.to_string())
     }
 
     fn spawn_instance(&mut self) -> Result<(), String> {
         let spawned = self.cluster.spawn_instances([(self.more)()]);
-        spawned.map_err(|error| error.to_string())
+        spawned.map(drop).map_err(|error| error.to_string())
     }
 
     fn join(&mut self) -> LocalBoxFuture<'_, Ended> {

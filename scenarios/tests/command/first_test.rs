@@ -7,8 +7,8 @@ struct Clockwork;
 impl Service for Clockwork {
     type Params = ();
 
-    fn new((): &()) -> Self {
-        Clockwork
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Clockwork)
     }
 
     async fn payload() -> Result<Payload, Error> {
@@ -16,7 +16,7 @@ impl Service for Clockwork {
         Ok(image.image_url("http://images.example/clock.gvmi").into())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let date = ctx.run("/bin/sh", ["-c", "date"]).await?;
         assert!(date.stdout_text().contains("UTC"));
         ctx.stop_requested().await;

@@ -13,7 +13,7 @@ use golem_engine::doctor::Doctor;
 use golem_engine::journal::{Journal, MemoryJournal};
 use golem_engine::payload::{Payload, vm};
 use golem_engine::recovery::{Item, Kind};
-use golem_engine::service::Service;
+use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::tasks::TaskGroup;
 use golem_engine::transport::{Body, BoxError, Io};
 use golem_engine::{Error, Glm, Golem, GolemBuilder, Recovery, Transport};
@@ -29,8 +29,8 @@ struct Idle;
 impl Service for Idle {
     type Params = ();
 
-    fn new((): &()) -> Self {
-        Idle
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Idle)
     }
 
     async fn payload() -> Result<Payload, Error> {

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::super::*;
 use crate::payload::Payload;
-use crate::service::{HandlerError, Service};
+use crate::service::{HandlerError, InstanceInfo, Service};
 use crate::testing::{Daemon, all_well};
 use crate::{Error, Event, EventKind, WorkContext};
 
@@ -17,15 +17,15 @@ struct Idle;
 impl Service for Idle {
     type Params = ();
 
-    fn new((): &()) -> Self {
-        Idle
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Idle)
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(Payload::new())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         ctx.stop_requested().await;
         Ok(())
     }

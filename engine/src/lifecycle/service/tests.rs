@@ -215,6 +215,9 @@ fn every_machine_is_released_once_and_shutdown_runs_at_most_once() {
         Event::HandlerFinished,
         failed(),
         Event::StopRequested,
+        Event::TerminateRequested,
+        Event::SuspendRequested,
+        Event::ResumeRequested,
         lost(),
         agreement_ended(),
     ];
@@ -270,4 +273,43 @@ fn an_instance_that_is_resumed_runs_or_stops_without_being_started() {
         late.is_err(),
         "only what was not begun in this life is resumed"
     );
+}
+
+#[test]
+fn a_terminated_instance_is_released_without_shutdown_wherever_it_was() {
+    for (before, machine) in [
+        (vec![], false),
+        (vec![Event::Rented], true),
+        (running(), true),
+        ([running(), vec![Event::SuspendRequested]].concat(), true),
+        (stopping(), true),
+    ] {
+        let (state, effects) = run(RESPAWN, [before, vec![Event::TerminateRequested]].concat());
+        assert_eq!(state, State::Terminated { failure: None });
+        assert!(!effects.contains(&Effect::Handle(Handler::Shutdown)));
+        let released = effects.contains(&Effect::Release { failed: false });
+        assert_eq!(released, machine, "{effects:?}");
+    }
+}
+
+#[test]
+fn a_suspended_instance_keeps_its_machine_until_it_goes_on_or_stops() {
+    let rests = || [running(), vec![Event::SuspendRequested]].concat();
+    let (state, effects) = run(RESPAWN, rests());
+    assert_eq!(
+        (state, effects),
+        (State::Suspended, vec![Effect::CancelHandler])
+    );
+    let (state, effects) = run(RESPAWN, [rests(), vec![Event::ResumeRequested]].concat());
+    assert_eq!(state, State::Running);
+    assert_eq!(effects, [Effect::Handle(Handler::Resume)]);
+    for event in [Event::StopRequested, agreement_ended()] {
+        let (state, effects) = run(RESPAWN, [rests(), vec![event]].concat());
+        assert_eq!(state.public(), ServiceState::Stopping);
+        assert_eq!(effects, [Effect::Handle(Handler::Shutdown)]);
+    }
+    let (state, effects) = run(RESPAWN, [rests(), vec![lost()]].concat());
+    assert_eq!(state.public(), ServiceState::Terminated);
+    assert_eq!(effects, [Effect::Release { failed: true }, Effect::Finish]);
+    assert!(step(State::FIRST, Event::SuspendRequested, RESPAWN).is_err());
 }

@@ -47,6 +47,7 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices: offer.prices().cloned().unwrap_or_default(),
             threads: offer.threads(),
+            offer,
             inner: Mutex::new(Inner {
                 state,
                 record,

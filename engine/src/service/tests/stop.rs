@@ -57,10 +57,10 @@ async fn a_stop_while_pending_rents_nothing() {
         (ServiceState::Terminated, 0)
     );
     assert_eq!(daemon.calls("POST /activity-api"), 0);
-    assert_eq!(
-        cluster.spawn_instances([script]),
-        Err(ClusterError::Stopped)
-    );
+    let refused = cluster
+        .spawn_instances([script])
+        .expect_err("it is stopped");
+    assert_eq!(refused, ClusterError::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +82,7 @@ async fn a_second_stop_of_an_instance_cuts_its_shutdown_short() {
         .await
         .expect("running");
     let id = running[0].id.clone();
-    assert!(cluster.stop_instance("nobody").is_err());
+    assert!(cluster.stop_instance(&InstanceId::new("nobody")).is_err());
     cluster.stop_instance(&id).expect("known");
     cluster
         .wait_until(|all| all[0].state == ServiceState::Stopping)

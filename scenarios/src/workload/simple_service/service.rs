@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golem_engine::payload::{Payload, vm};
-use golem_engine::service::{HandlerError, Service};
+use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::{Error, WorkContext};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -96,11 +96,11 @@ pub fn payload(image_hash: Option<&str>, image_url: Option<&str>) -> Payload {
 impl Service for SimpleService {
     type Params = Parameters;
 
-    fn new(parameters: &Parameters) -> Self {
-        SimpleService {
+    fn new(parameters: &Parameters, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(SimpleService {
             parameters: parameters.clone(),
             plots: 0,
-        }
+        })
     }
 
     fn name(parameters: &Parameters, _index: usize) -> String {
@@ -111,7 +111,7 @@ impl Service for SimpleService {
         Ok(payload(None, None))
     }
 
-    async fn start(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn start(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         // As the first script of the activity it deploys and starts the image by itself.
         let mut script = ctx.script().repeatable();
         script.run(SIMPLE_SERVICE_CTL, ["--start"]);
@@ -119,7 +119,7 @@ impl Service for SimpleService {
         Ok(())
     }
 
-    async fn resume(&mut self, _ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn resume(&mut self, _ctx: &WorkContext) -> Result<(), HandlerError> {
         // The plots of the run before are kept.
         while self.plot_file(self.plots + 1).exists() {
             self.plots += 1;
@@ -127,7 +127,7 @@ impl Service for SimpleService {
         Ok(())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let mut next_plot = Instant::now() + self.parameters.plot_every;
         loop {
             tokio::time::sleep(self.parameters.stats_every).await;
@@ -159,7 +159,7 @@ impl Service for SimpleService {
         }
     }
 
-    async fn shutdown(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn shutdown(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let mut script = ctx.script().repeatable();
         script.run(SIMPLE_SERVICE_CTL, ["--stop"]);
         script.execute().await?;
