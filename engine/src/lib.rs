@@ -65,6 +65,7 @@ mod gauges;
 mod golem;
 pub mod journal;
 mod lifecycle;
+mod mailbox;
 mod market;
 pub mod model;
 mod panics;

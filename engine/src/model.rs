@@ -1,6 +1,7 @@
 //! Our vocabulary above the wire types: jobs, documents, resolved payloads, offers as a strategy sees
 //! them.
 
+mod instance_info;
 mod offer;
 #[cfg(test)]
 pub(crate) use offer::tests;
@@ -11,6 +12,7 @@ use golem_wire::market::Properties;
 use golem_wire::{DebitNoteId, InvoiceId};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use instance_info::InstanceInfo;
 pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 

@@ -7,8 +7,6 @@ mod cluster;
 mod error;
 mod handle;
 mod instance;
-mod instance_info;
-pub(crate) mod mailbox;
 mod params;
 mod resume;
 #[cfg(test)]
@@ -21,12 +19,11 @@ pub use cluster::{Cluster, RunService};
 pub use error::{ClusterError, HandlerError};
 pub use handle::InstanceHandle;
 pub use instance::Instance;
-pub use instance_info::InstanceInfo;
-pub use mailbox::{MAILBOX_CAPACITY, Mailbox, MessageError};
 pub use params::{ByDefault, Given, InstanceParams, Same};
 
 pub use crate::lifecycle::service::ServiceState;
-pub use crate::model::InstanceId;
+pub use crate::mailbox::{MAILBOX_CAPACITY, Mailbox, MessageError};
+pub use crate::model::{InstanceId, InstanceInfo};
 
 use crate::WorkContext;
 use crate::error::Error;

@@ -10,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::api::ApiError;
-use crate::model::{JobId, OfferProposal};
+use crate::mailbox::{Mailbox, MessageError, Post, no_mailbox};
+use crate::model::{InstanceInfo, JobId, OfferProposal};
 use crate::script::{Args, CommandExecuted, RunCommand, Script, ScriptError};
-use crate::service::mailbox::{Post, no_mailbox};
-use crate::service::{InstanceInfo, Mailbox, MessageError};
 
 /// A machine of a provider with our activity on it, and the instance or worker that it works for. Cheap
 /// to clone; a clone that is kept after the handler's end finds the activity gone.

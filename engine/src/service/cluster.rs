@@ -17,7 +17,6 @@ use tracing::Instrument;
 
 use super::error::describe;
 use super::instance::{Runner, StopSignal};
-use super::mailbox::Post;
 use super::params::{ByDefault, Given, InstanceParams};
 use super::resume::{Begin, Resume, write_down};
 use super::{
@@ -30,6 +29,7 @@ use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
 use crate::lifecycle::service::Policy;
+use crate::mailbox::Post;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::model::{JobId, ResolvedPayload};
 use crate::panics::caught;

@@ -1,5 +1,5 @@
 //! One instance in the hands of its owner. Owns: what can be seen of it, wished from it, and said to
-//! it. Does not own: its life (`instance.rs`), its queues (`mailbox.rs`).
+//! it. Does not own: its life (`instance.rs`), its queues (`mailbox.rs` of the crate).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::error::describe;
 use super::instance::{StopSignal, Wishes};
-use super::mailbox::Post;
 use super::{ClusterError, Instance, MessageError, ServiceState};
+use crate::mailbox::Post;
 use crate::model::InstanceId;
 
 /// An instance of a cluster, also after its end. Cheap to clone; dropping it changes nothing.

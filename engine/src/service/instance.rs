@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Shared;
-use super::mailbox::Post;
 use super::{HandlerError, InstanceInfo, Service, ServiceState};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::event::EventKind;
 use crate::lifecycle::service::{Effect, Event, Handler, State, step};
+use crate::mailbox::Post;
 use crate::market::BudgetExhausted;
 use crate::model::InstanceId;
 use crate::panics::{caught, caught_in};

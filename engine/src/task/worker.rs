@@ -20,10 +20,10 @@ use crate::context::Context;
 use crate::deadline;
 use crate::event::EventKind;
 use crate::market::{DemandSubscription, SignError};
-use crate::model::{InstanceId, JobId};
+use crate::model::{InstanceId, InstanceInfo, JobId};
 use crate::panics::caught_in;
 use crate::retry::Backoff;
-use crate::service::{HandlerError, InstanceInfo};
+use crate::service::HandlerError;
 use crate::tasks::TaskGroup;
 use crate::work_context::Identity;
 

@@ -1,5 +1,5 @@
 //! Messages between an instance and its owner. Owns: the two bounded queues of an instance, and that
-//! each carries one type. Does not own: who holds their ends (`handle.rs`, `work_context.rs`).
+//! each carries one type. Does not own: who holds their ends (`service/handle.rs`, `work_context.rs`).
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::VecDeque;
@@ -61,7 +61,7 @@ pub(crate) struct Post {
 }
 
 impl Post {
-    pub(super) fn new(instance: &InstanceId) -> Self {
+    pub(crate) fn new(instance: &InstanceId) -> Self {
         Post {
             inbox: Queue::new(instance),
             outbox: Queue::new(instance),
@@ -69,7 +69,7 @@ impl Post {
     }
 
     /// The instance ended. What it sent can still be read; what it did not read is dropped.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.inbox.close(true);
         self.outbox.close(false);
     }
@@ -200,11 +200,11 @@ impl Queue {
         }
     }
 
-    pub(super) fn try_receive<M: Send + 'static>(&self) -> Result<Option<M>, MessageError> {
+    pub(crate) fn try_receive<M: Send + 'static>(&self) -> Result<Option<M>, MessageError> {
         self.take()
     }
 
-    pub(super) async fn receive<M: Send + 'static>(&self) -> Result<M, MessageError> {
+    pub(crate) async fn receive<M: Send + 'static>(&self) -> Result<M, MessageError> {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();

@@ -1,6 +1,6 @@
 //! Who an instance is, for its own handlers.
 
-use crate::model::{InstanceId, JobId};
+use super::{InstanceId, JobId};
 
 /// The instance of a service, or the worker of a task list, that a handler works for. Known before
 /// there is a machine.
@@ -9,7 +9,7 @@ use crate::model::{InstanceId, JobId};
 pub struct InstanceInfo {
     /// Unique within the engine: the job and a number, as in events.
     pub id: InstanceId,
-    /// For people; see [`Service::name`](super::Service::name). `worker-N` in a task list.
+    /// For people; see [`Service::name`](crate::service::Service::name). `worker-N` in a task list.
     pub name: String,
     /// Which of its cluster or task list, from 0.
     pub index: usize,
