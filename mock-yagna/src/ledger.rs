@@ -286,6 +286,11 @@ pub enum Fact {
         /// In all.
         amount: Glm,
     },
+    /// The daemon forgot a debit note, since a later one covers it.
+    Forgotten {
+        /// Which.
+        note: DebitNoteId,
+    },
     /// A document was accepted.
     Accepted {
         /// Which.

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use clap::Parser;
 use golem_wire::Glm;
@@ -169,8 +171,10 @@ async fn main() -> ExitCode {
     };
     let asked = std::env::var("RUST_LOG").ok();
     let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let log = Log::begin();
+    let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(move || writer.clone())
         .with_ansi(io::stderr().is_terminal())
         // It would write to standard error that it cannot write to standard error, and panic.
         .log_internal_errors(false)
@@ -179,12 +183,68 @@ async fn main() -> ExitCode {
         .with(lines)
         .with(filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)))
         .init();
-    match run(options).await {
+    let code = match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            say_on_stderr(&format!("mock-yagna: {failure}"));
+            log.say(format!("mock-yagna: {failure}\n").as_bytes());
             ExitCode::FAILURE
         }
+    };
+    log.end();
+    code
+}
+
+/// Lines of the log that may wait for standard error.
+const WAITING: usize = 10_000;
+/// How long they are waited for at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Standard error, written in a thread of its own: whoever holds its other end and does not read costs
+/// nobody an answer. Lines that find no room are dropped.
+#[derive(Clone)]
+struct Log(SyncSender<Message>);
+
+enum Message {
+    Line(Vec<u8>),
+    End(SyncSender<()>),
+}
+
+impl Log {
+    fn begin() -> Log {
+        let (sender, messages) = sync_channel(WAITING);
+        // It ends with the process.
+        std::thread::spawn(move || {
+            for message in messages {
+                match message {
+                    Message::Line(line) => drop(io::stderr().write_all(&line)),
+                    Message::End(heard) => drop(heard.send(())),
+                }
+            }
+        });
+        Log(sender)
+    }
+
+    fn say(&self, line: &[u8]) {
+        drop(self.0.try_send(Message::Line(line.to_vec())));
+    }
+
+    /// Waits until all is written, if somebody reads it.
+    fn end(&self) {
+        let (heard, all_written) = sync_channel(1);
+        if self.0.try_send(Message::End(heard)).is_ok() {
+            let _ = all_written.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.say(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ mod tasks;
 pub(crate) mod transfer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
@@ -24,6 +25,9 @@ use crate::timebase::Timebase;
 
 pub(crate) use crate::topics::Topic;
 pub(crate) use state::State;
+
+/// What a websocket has to close itself when the network stops.
+const GOODBYE: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 struct Shared {
@@ -178,7 +182,23 @@ impl World {
         }
     }
 
-    /// Runs `task` until it ends or the network stops. The only spawner of this crate.
+    /// Runs `task` until it ends; once the network stops it has a moment to say goodbye.
+    pub(crate) fn spawn_to_say_goodbye(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.shared.stopping.clone();
+        self.shared.tasks.spawn(async move {
+            let over = async {
+                stopping.cancelled().await;
+                tokio::time::sleep(GOODBYE).await;
+            };
+            tokio::select! {
+                biased;
+                () = task => {}
+                () = over => {}
+            }
+        });
+    }
+
+    /// Runs `task` until it ends or the network stops. With the one before, the only spawner of this crate.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.shared.stopping.clone();
         self.shared.tasks.spawn(async move {

@@ -401,6 +401,25 @@ fn a_log_that_cannot_be_written_costs_no_answer() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_log_that_nobody_reads_costs_no_answer() {
+    let (unread, log) = std::io::pipe().expect("a pipe");
+    // More than fits into a pipe is said at once.
+    let options = ["--providers", "2000"];
+    let running = Running::start_with(&options, log);
+    for number in 1..=2000 {
+        let answer = running.order(&format!(
+            r#"{{"die": {{"provider": "provider-{number}"}}}}"#
+        ));
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{number}: {answer}");
+    }
+    let me = running.get("/me");
+    assert!(me.starts_with("HTTP/1.1 200 "), "{me}");
+    running.end_with("-TERM");
+    drop(unread);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn lines_for_a_shell_that_cannot_be_written_are_told_in_the_log() {
     let mut command = Command::new(PROGRAM);
     let mut child = command

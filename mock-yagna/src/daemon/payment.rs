@@ -10,6 +10,7 @@ mod allocation_ops;
 mod deposit;
 mod driver;
 mod event;
+mod forget;
 mod owner_index;
 mod platform;
 mod record;
@@ -35,6 +36,7 @@ pub(crate) use record::{Order, Payment, PaymentFilter};
 
 use account::Account;
 use event::EventLog;
+use forget::Aging;
 use owner_index::OwnerIndex;
 use tab::Tab;
 
@@ -54,6 +56,7 @@ pub struct Payments {
     notes_of: OwnerIndex<DebitNoteId>,
     invoices_of: OwnerIndex<InvoiceId>,
     note_events: EventLog<DebitNoteId>,
+    aging: Aging,
     invoice_events: EventLog<InvoiceId>,
     /// Accepted, not paid yet.
     charges: Vec<Charge>,
@@ -125,7 +128,9 @@ impl Payments {
         self.metered.insert(activity, agreement);
         self.totals.debit_notes += 1;
         self.notes_of.put(&recipient, note.timestamp, id.clone());
+        self.aging.put(ports.now, id.clone());
         self.debit_notes.insert(id, note);
+        self.forget_covered_notes(ports);
         ports.wake(&Topic::DebitNoteEvents(recipient));
     }
 

@@ -66,8 +66,9 @@ async fn connect(
         .with(|state| state.gsb.find(&caller.node, &id))
         .map_err(|error| ApiError::not_found(error.to_string()))?;
     let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let serve = async move |socket| serve(world, caller.node, id, socket).await;
-    Ok(upgrade.accept(Some(SUBPROTOCOL), FRAME_LIMIT, serve))
+    let served = world.clone();
+    let serve = async move |socket| serve(served, caller.node, id, socket).await;
+    Ok(upgrade.accept(&world, Some(SUBPROTOCOL), FRAME_LIMIT, serve))
 }
 
 /// One socket until it is closed, replaced, or its service is unbound.

@@ -254,7 +254,7 @@ async fn connect(
     };
     let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
     let carry = async move |socket| carry(target, stream, socket).await;
-    Ok(upgrade.accept(None, FRAME_LIMIT, carry))
+    Ok(upgrade.accept(&world, None, FRAME_LIMIT, carry))
 }
 
 /// Carries bytes both ways until either side, the machine or the network ends. Only a client that

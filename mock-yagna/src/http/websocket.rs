@@ -14,6 +14,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use crate::world::World;
+
 pub(super) use tokio_tungstenite::tungstenite::Message;
 pub(super) use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 pub(super) use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -92,10 +94,11 @@ fn text(headers: &HeaderMap, name: HeaderName) -> &str {
 }
 
 impl Upgrade {
-    /// Answers the request, with `protocol` if the client lists it; `serve` has the socket then, whose
-    /// frames and messages are at most `limit` bytes long.
+    /// Answers the request, with `protocol` if the client lists it; `serve` has the socket then, in a task of
+    /// `world`. Its frames and messages are at most `limit` bytes long.
     pub(super) fn accept<F: Future<Output = ()> + Send + 'static>(
         self,
+        world: &World,
         protocol: Option<&'static str>,
         limit: usize,
         serve: impl FnOnce(WebSocket) -> F + Send + 'static,
@@ -114,11 +117,7 @@ impl Upgrade {
                 Err(error) => tracing::debug!("a websocket was gone before it was opened: {error}"),
             }
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "as hyper's connections: it ends with its socket, and says goodbye while the network stops"
-        )]
-        tokio::spawn(socket);
+        world.spawn_to_say_goodbye(socket);
         let mut headers = HeaderMap::new();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

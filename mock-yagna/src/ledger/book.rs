@@ -5,12 +5,12 @@
 
 mod document;
 
-use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::{Document, Fact, Law, OpenItem, Violation};
+use super::{Fact, Law, OpenItem, Violation};
 use crate::journal::Actor;
 
 #[derive(Debug)]
@@ -73,7 +73,8 @@ pub struct Ledger {
     allocations: IndexMap<AllocationId, AllocationBook>,
     agreements: IndexMap<AgreementId, AgreementBook>,
     activities: IndexMap<ActivityId, ActivityBook>,
-    documents: IndexMap<Document, DocumentBook>,
+    invoices: IndexMap<InvoiceId, DocumentBook>,
+    notes: IndexMap<DebitNoteId, DocumentBook>,
     violations: Vec<Violation>,
 }
 
@@ -191,29 +192,31 @@ impl Ledger {
                 note,
                 activity,
                 total,
-            } => self.note_issued(at, Document::DebitNote(note), &activity, total),
+            } => self.note_issued(at, note, &activity, total),
             Fact::InvoiceIssued {
                 invoice,
                 agreement,
                 amount,
-            } => self.invoice_issued(at, Document::Invoice(invoice), agreement, amount),
+            } => self.invoice_issued(at, invoice, agreement, amount),
+            Fact::Forgotten { note } => {
+                self.notes.swap_remove(&note);
+                Vec::new()
+            }
             Fact::Accepted {
                 document,
                 allocation,
                 charged,
             } => self.accepted(&document, &allocation, charged),
-            Fact::Rejected { invoice } => {
-                match self.documents.get_mut(&Document::Invoice(invoice.clone())) {
-                    Some(book) => {
-                        book.decided = true;
-                        Vec::new()
-                    }
-                    None => vec![(
-                        Law::DocumentExists,
-                        format!("invoice {invoice} was rejected but never issued"),
-                    )],
+            Fact::Rejected { invoice } => match self.invoices.get_mut(&invoice) {
+                Some(book) => {
+                    book.decided = true;
+                    Vec::new()
                 }
-            }
+                None => vec![(
+                    Law::DocumentExists,
+                    format!("invoice {invoice} was rejected but never issued"),
+                )],
+            },
             Fact::Paid { document, amount } => self.paid(&document, amount),
             Fact::Settled { invoice } => self.settled(&invoice),
         }
@@ -284,16 +287,14 @@ impl Ledger {
                 since: book.since,
             });
         let invoices = self
-            .documents
+            .invoices
             .iter()
-            .filter_map(|(document, book)| match document {
-                Document::Invoice(id) if !book.decided => Some(OpenItem::Invoice {
-                    id: id.clone(),
-                    owner: requestor(&book.agreement),
-                    amount: book.amount,
-                    since: book.since,
-                }),
-                _ => None,
+            .filter(|(_, book)| !book.decided)
+            .map(|(id, book)| OpenItem::Invoice {
+                id: id.clone(),
+                owner: requestor(&book.agreement),
+                amount: book.amount,
+                since: book.since,
             });
         let allocations =
             self.allocations

@@ -360,7 +360,7 @@ async fn download(
         let at = chunk.get("offset").map_or(Some(offset), Flex::as_u64);
         match bytes {
             Some(bytes) if at == Some(offset) && bytes.len() as u64 == wanted => {
-                content.extend(bytes);
+                content.extend_from_slice(&bytes);
                 progress.has_come(world, content.len() as u64, size);
             }
             _ => return Err(wrong("the chunk {offset, content}")),

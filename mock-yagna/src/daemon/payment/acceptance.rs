@@ -133,6 +133,7 @@ impl Payments {
             tab.accepted = tab.accepted + more;
             let activity = tab.activities.entry(note.activity_id.clone()).or_default();
             activity.accepted = activity.accepted + more;
+            activity.last = Some(note.debit_note_id.clone());
             if !now_settled {
                 activity.unsettled.push(note.debit_note_id.clone());
             }

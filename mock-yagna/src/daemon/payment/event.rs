@@ -116,6 +116,14 @@ impl<Id: Clone> EventLog<Id> {
         }
     }
 
+    /// Forgets the events of documents that are not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Id) -> bool) {
+        for events in self.by_recipient.values_mut() {
+            events.retain(|event| keep(&event.id));
+            events.shrink_to(2 * events.len());
+        }
+    }
+
     /// What `filter` selects of `recipient`'s events, oldest first.
     pub(crate) fn page(&self, recipient: &NodeId, filter: &EventFilter) -> Vec<DocumentEvent<Id>> {
         let events = self

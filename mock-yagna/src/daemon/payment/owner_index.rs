@@ -30,6 +30,14 @@ impl<Id> OwnerIndex<Id> {
         }
     }
 
+    /// Forgets the ids that are not to be kept.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Id) -> bool) {
+        for ids in self.by_owner.values_mut() {
+            ids.retain(|(_, id)| keep(id));
+            ids.shrink_to(2 * ids.len());
+        }
+    }
+
     /// What is strictly later than `after`, oldest first.
     pub(super) fn later_than(
         &self,

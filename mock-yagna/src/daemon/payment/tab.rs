@@ -19,6 +19,8 @@ pub(super) struct Accrued {
 pub(super) struct ActivityTab {
     /// Largest accepted total.
     pub(super) accepted: Glm,
+    /// The note that was accepted last.
+    pub(super) last: Option<DebitNoteId>,
     /// Accepted by notes that are not payable by themselves.
     pub(super) accrued: Vec<Accrued>,
     pub(super) paid: Glm,

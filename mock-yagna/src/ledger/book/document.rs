@@ -3,7 +3,7 @@
 //!
 //! Does not own: the books themselves and the order of postings (`book`).
 
-use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, InvoiceId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId};
 use jiff::Timestamp;
 
 use super::{Broken, DocumentBook, Ledger, within_allocated};
@@ -13,10 +13,11 @@ impl Ledger {
     pub(super) fn note_issued(
         &mut self,
         at: Timestamp,
-        document: Document,
+        note: DebitNoteId,
         activity: &ActivityId,
         total: Glm,
     ) -> Vec<Broken> {
+        let document = Document::DebitNote(note.clone());
         let Some(book) = self.activities.get_mut(activity) else {
             return vec![(
                 Law::DocumentExists,
@@ -29,8 +30,8 @@ impl Ledger {
             agreement.noted = agreement.noted + (book.noted - before);
         }
         let agreement = book.agreement.clone();
-        self.documents
-            .insert(document.clone(), DocumentBook::new(agreement, at, total));
+        self.notes
+            .insert(note, DocumentBook::new(agreement, at, total));
         if total < before {
             let detail =
                 format!("{document} over {total} follows one over {before} of activity {activity}");
@@ -42,19 +43,19 @@ impl Ledger {
     pub(super) fn invoice_issued(
         &mut self,
         at: Timestamp,
-        document: Document,
+        invoice: InvoiceId,
         agreement: AgreementId,
         amount: Glm,
     ) -> Vec<Broken> {
         let Some(book) = self.agreements.get_mut(&agreement) else {
             return vec![(
                 Law::DocumentExists,
-                format!("{document} is for the unknown agreement {agreement}"),
+                format!("invoice {invoice} is for the unknown agreement {agreement}"),
             )];
         };
         book.invoiced = book.invoiced.max(amount);
-        self.documents
-            .insert(document, DocumentBook::new(agreement, at, amount));
+        self.invoices
+            .insert(invoice, DocumentBook::new(agreement, at, amount));
         Vec::new()
     }
 
@@ -84,7 +85,11 @@ impl Ledger {
                 broken.push((Law::AcceptedWithinAllocated, detail));
             }
         }
-        let Some(book) = self.documents.get_mut(document) else {
+        let book = match document {
+            Document::Invoice(id) => self.invoices.get_mut(id),
+            Document::DebitNote(id) => self.notes.get_mut(id),
+        };
+        let Some(book) = book else {
             broken.push((
                 Law::DocumentExists,
                 format!("{document} was accepted but never issued"),
@@ -125,7 +130,11 @@ impl Ledger {
     }
 
     pub(super) fn paid(&mut self, document: &Document, amount: Glm) -> Vec<Broken> {
-        let Some(book) = self.documents.get_mut(document) else {
+        let book = match document {
+            Document::Invoice(id) => self.invoices.get_mut(id),
+            Document::DebitNote(id) => self.notes.get_mut(id),
+        };
+        let Some(book) = book else {
             return vec![(
                 Law::DocumentExists,
                 format!("{amount} was paid for {document}, which was never issued"),
@@ -164,7 +173,7 @@ impl Ledger {
     }
 
     pub(super) fn settled(&mut self, invoice: &InvoiceId) -> Vec<Broken> {
-        match self.documents.get_mut(&Document::Invoice(invoice.clone())) {
+        match self.invoices.get_mut(invoice) {
             Some(book) if book.settled => {
                 vec![(
                     Law::InvoicePaidOnce,
