@@ -32,7 +32,7 @@ pub use run::{Run, RunCommand, RunningCommand};
 pub use crate::transfer::TransferError;
 
 use crate::activity::Activity;
-use handle::Reply;
+use handle::{Begun, Reply};
 
 /// Commands that are sent to the provider together. Made by
 /// [`WorkContext::script`](crate::WorkContext::script); nothing happens before
@@ -58,6 +58,7 @@ pub struct Script {
     timeout: Option<Duration>,
     max_result_bytes: usize,
     repeatable: bool,
+    begun: Begun,
 }
 
 impl Script {
@@ -69,6 +70,7 @@ impl Script {
             timeout: None,
             max_result_bytes,
             repeatable: false,
+            begun: Begun::default(),
         }
     }
 
@@ -98,7 +100,7 @@ impl Script {
 
     /// Adds a command, or a [`Run`], and returns its result to come.
     pub fn add(&mut self, command: impl Into<Command>) -> CommandHandle {
-        let (reply, handle) = CommandHandle::new();
+        let (reply, handle) = CommandHandle::new(&self.begun);
         self.commands.push((command.into(), reply));
         handle
     }
@@ -186,7 +188,7 @@ impl Script {
     }
 
     fn download<T>(&mut self, command: Command) -> DownloadHandle<T> {
-        let (reply, handle) = DownloadHandle::new();
+        let (reply, handle) = DownloadHandle::new(&self.begun);
         self.commands.push((command, reply));
         handle
     }

@@ -7,12 +7,13 @@
 //! by provider for every offer, waits for changes, and counts from the time at which a debt came up on
 //! this engine's clock, which no record of an agreement has a use for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use golem_wire::{AgreementId, NodeId};
 use indexmap::IndexMap;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::deadline;
@@ -34,7 +35,9 @@ pub(crate) struct ProviderDebts {
     wait: Duration,
     since: Mutex<IndexMap<NodeId, IndexMap<AgreementId, Instant>>>,
     /// Counts payments, for those who wait for a provider.
-    paid: watch::Sender<u64>,
+    paid: AtomicU64,
+    /// Wakes them, in the order in which they came. Not a `watch` channel, which wakes in no certain one.
+    news: Notify,
 }
 
 impl Default for ProviderDebts {
@@ -49,7 +52,8 @@ impl ProviderDebts {
         ProviderDebts {
             wait,
             since: Mutex::default(),
-            paid: watch::Sender::new(0),
+            paid: AtomicU64::new(0),
+            news: Notify::new(),
         }
     }
 
@@ -77,7 +81,8 @@ impl ProviderDebts {
         }
         drop(owed);
         if cleared {
-            self.paid.send_modify(|count| *count += 1);
+            self.paid.fetch_add(1, Ordering::Relaxed);
+            self.news.notify_waiters();
         }
     }
 
@@ -107,19 +112,55 @@ impl ProviderDebts {
             .min()
     }
 
-    /// Changes when something was paid.
-    pub(crate) fn payments(&self) -> watch::Receiver<u64> {
-        self.paid.subscribe()
+    /// Payments from now on.
+    pub(crate) fn payments(self: &Arc<Self>) -> Paid {
+        Paid {
+            debts: Arc::clone(self),
+            seen: self.paid.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Hears of payments.
+pub(crate) struct Paid {
+    debts: Arc<ProviderDebts>,
+    seen: u64,
+}
+
+impl Paid {
+    /// Whether something was paid since it was last asked.
+    fn is_news(&mut self) -> bool {
+        let seen = self.debts.paid.load(Ordering::Relaxed);
+        std::mem::replace(&mut self.seen, seen) != seen
+    }
+
+    /// Waits until something was paid since it was last heard of.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        loop {
+            let debts = Arc::clone(&self.debts);
+            // No payment from here on is missed.
+            let news = debts.news.notified();
+            if self.is_news() {
+                return;
+            }
+            news.await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt;
+    use futures::stream::FuturesUnordered;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_debt_keeps_its_provider_away_for_a_while_and_makes_it_the_last_resort_until_paid() {
-        let owed = ProviderDebts::new(Duration::from_secs(20));
+        let owed = Arc::new(ProviderDebts::new(Duration::from_secs(20)));
         let (provider, start) = (NodeId::new("0xp"), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
         assert_eq!(owed.standing(&provider, start), DebtStanding::Nothing);
@@ -139,12 +180,31 @@ mod tests {
         );
         let mut paid = owed.payments();
         owed.clear(&provider, &"b".into());
-        assert!(paid.has_changed().expect("alive"));
-        paid.mark_unchanged();
+        assert!(paid.is_news());
         owed.clear(&provider, &"unknown".into());
-        assert!(!paid.has_changed().expect("alive"));
+        assert!(!paid.is_news());
         owed.clear(&provider, &"a".into());
         assert_eq!(owed.standing(&provider, at(21)), DebtStanding::Nothing);
         assert_eq!(owed.next_release(start), None);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_a_payment_hear_of_it_in_the_order_in_which_they_came() {
+        let owed = Arc::new(ProviderDebts::new(Duration::ZERO));
+        owed.owe(&NodeId::new("0xp"), &"a".into());
+        let woken = Mutex::new(Vec::new());
+        let waiting = (0..32).map(|number| {
+            let (mut paid, woken) = (owed.payments(), &woken);
+            async move {
+                paid.changed().await;
+                woken.lock().expect("whole").push(number);
+            }
+        });
+        // Polls what was woken, in that order.
+        let mut waiting: FuturesUnordered<_> = waiting.collect();
+        assert!(futures::poll!(waiting.next()).is_pending());
+        owed.clear(&NodeId::new("0xp"), &"a".into());
+        while waiting.next().await.is_some() {}
+        assert_eq!(*woken.lock().expect("whole"), Vec::from_iter(0..32));
     }
 }

@@ -321,8 +321,7 @@ impl DemandSubscription {
             tokio::select! {
                 biased;
                 () = self.changed.notified() => {}
-                // The sender lives as long as the context.
-                Ok(()) = payments.changed() => self.lock().pool.paid(Instant::now()),
+                () = payments.changed() => self.lock().pool.paid(Instant::now()),
                 () = sleep_until(deadline) => {
                     let events = self.lock().pool.tick(Instant::now());
                     self.tell(events);

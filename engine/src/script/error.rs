@@ -85,8 +85,11 @@ pub enum ScriptError {
     /// No waiter was left for it, or the engine stopped.
     #[error("the script was given up before its end")]
     Cancelled,
-    /// A result was waited for, but the script that holds the command was never executed.
-    #[error("the command's script was dropped without being executed")]
+    /// A result was waited for, but the script that holds the command was dropped without being
+    /// executed, or was not executed within ten seconds.
+    #[error(
+        "the command's script was not executed: call `execute` before its results are awaited, or beside it"
+    )]
     NotExecuted,
     /// A command that did not run because one before it failed.
     #[error("an earlier command of the script failed: {0}")]

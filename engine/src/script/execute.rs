@@ -31,6 +31,7 @@ const RESULT_OVERHEAD: usize = 64 * 1024;
 const MAX_REPEATS: u32 = 5;
 
 pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError> {
+    script.begun.set();
     if script.is_empty() {
         return Ok(BatchResults::default());
     }

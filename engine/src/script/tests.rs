@@ -61,3 +61,45 @@ async fn a_failed_command_is_told_by_script_and_handles_alike() {
     assert_eq!(ended[0].failure, None);
     assert_eq!(SCRIPTS.load(Ordering::SeqCst), 1);
 }
+
+/// Awaits results before their script is executed, beside it, and without it.
+struct Hasty;
+
+impl Service for Hasty {
+    type Params = ();
+
+    fn new((): &()) -> Self {
+        Hasty
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(Payload::new())
+    }
+
+    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+        let mut script = ctx.script();
+        let early = script.run("/fine", ["early"]);
+        let file = script.download_bytes("/golem/output/file");
+        assert!(matches!(early.await, Err(ScriptError::NotExecuted)));
+        assert!(matches!(file.await, Err(ScriptError::NotExecuted)));
+        // Beside its script a result may be awaited first, and for long.
+        let mut script = ctx.script();
+        let beside = script.run("/fine", ["beside"]);
+        let (beside, done) = tokio::join!(beside, script.execute());
+        assert_eq!(beside?.stdout_text(), "beside");
+        done?;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_is_awaited_before_execute_is_an_error_and_never_hangs() {
+    let daemon = Daemon::new(&["alice"], |_, commands| {
+        fails_at(commands, commands.len(), Duration::from_secs(60))
+    });
+    let (golem, _) = daemon.golem().await;
+    let service = golem.run_service::<Hasty>().num_instances(1);
+    let cluster = service.start().await.expect("a cluster");
+    let ended = cluster.join().await;
+    assert_eq!(ended[0].failure, None);
+}

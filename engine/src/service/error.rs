@@ -163,7 +163,8 @@ fn is_own(error: &(dyn std::error::Error + 'static)) -> bool {
         let io = cause.downcast_ref::<io::Error>();
         script.is_some_and(ScriptError::is_own)
             || transfer.is_some_and(TransferError::is_own)
-            || io.is_some_and(|error| is_about_files(error.kind()))
+            // The system said it of a file; words of a program's own may be about anything.
+            || io.is_some_and(|error| error.raw_os_error().is_some() && is_about_files(error.kind()))
     })
 }
 
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_missing_local_file_is_nobodys_fault_elsewhere_also_inside_anyhow() {
-        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let missing = || std::fs::read("/no/such/file").expect_err("missing");
         let plain = HandlerError::from(missing());
         let in_anyhow = HandlerError::from(anyhow::Error::from(missing()).context("the scene"));
         for error in [plain, in_anyhow] {
@@ -335,5 +336,16 @@ mod tests {
         assert!(again.is_retryable() && again.keeps_machine());
         let never = HandlerError::reject_result("empty", false);
         assert!(!never.is_retryable() && never.keeps_machine());
+    }
+
+    #[test]
+    fn files_of_this_computer_are_the_users_own_and_a_programs_words_for_something_missing_are_not()
+    {
+        let missing = std::fs::read("/no/such/file").expect_err("missing");
+        assert!(!HandlerError::from(missing).is_retryable());
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied] {
+            let said = io::Error::new(kind, "the peer has no such key");
+            assert!(HandlerError::from(said).is_retryable(), "{kind}");
+        }
     }
 }
