@@ -102,8 +102,9 @@ impl Golem {
     /// Sets the budget to `total` GLM in all, what is spent included. Raising it lets an engine whose
     /// budget is used up rent machines again ([`BudgetExhausted`](crate::BudgetExhausted)), and accepts
     /// what could not be accepted for want of funds; instances that were stopped stay stopped. One that
-    /// is too small for what runs stops that. It holds for this run: the next one of the same journal
-    /// begins with the budget of its builder, or what is spent if that is more.
+    /// is too small for what runs stops that. After a crash the next run of the same journal goes on with
+    /// it ([`Recovery::Adopt`](crate::Recovery::Adopt)) if its builder asks for the same budget as before;
+    /// another one counts instead, or what is spent if that is more.
     ///
     /// # Errors
     /// [`Error::BudgetTooSmall`] when the wallet does not hold it; [`Error::Api`] when more is spent

@@ -103,6 +103,8 @@ pub use market::{
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};
 pub use shutdown::{ShutdownReport, StageReport};
-pub use summary::{Absences, ProviderSummary, Summary, SummaryLogger};
+pub use summary::{
+    Absences, ProviderSummary, Summary, SummaryLogger, UnpaidInvoice, UnpaidInvoices,
+};
 pub use transport::Transport;
 pub use work_context::WorkContext;

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use golem_wire::{ActivityId, AgreementId, Glm};
+use golem_wire::{ActivityId, AgreementId, Glm, InvoiceId};
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::event::{Consumer, Event, EventKind};
 use crate::market::RefusedBy;
+use crate::model::DocumentId;
 
 /// What one provider did for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -63,6 +64,89 @@ impl fmt::Display for Absences {
     }
 }
 
+/// An invoice that came and is not paid: it asks for more than is owed, or its acceptance failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnpaidInvoice {
+    /// Whose.
+    pub provider_name: String,
+    /// For which agreement.
+    pub agreement_id: AgreementId,
+    /// Which.
+    pub invoice_id: InvoiceId,
+    /// GLM that it asks for.
+    pub amount: Glm,
+    /// Why it is not paid; with what would have been right, if it asks for too much.
+    pub reason: String,
+}
+
+impl fmt::Display for UnpaidInvoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "an invoice of {} over {} GLM is not paid: {}",
+            self.provider_name,
+            self.amount.normalized(),
+            self.reason
+        )
+    }
+}
+
+/// The invoices that came and are not paid, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnpaidInvoices {
+    /// Those that nothing was decided about yet have no reason.
+    invoices: IndexMap<InvoiceId, UnpaidInvoice>,
+}
+
+impl UnpaidInvoices {
+    /// Counts an event, if it is about an invoice. Of more than a hundred thousand the first are
+    /// forgotten.
+    pub fn count(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::InvoiceReceived {
+                agreement_id,
+                invoice_id,
+                provider_name,
+                amount,
+                ..
+            } => {
+                let invoice = UnpaidInvoice {
+                    provider_name: provider_name.clone(),
+                    agreement_id: agreement_id.clone(),
+                    invoice_id: invoice_id.clone(),
+                    amount: *amount,
+                    reason: String::new(),
+                };
+                self.invoices.insert(invoice_id.clone(), invoice);
+                if self.invoices.len() > MAX_ROWS {
+                    self.invoices.shift_remove_index(0);
+                }
+            }
+            EventKind::InvoiceAccepted { invoice_id, .. } => {
+                self.invoices.shift_remove(invoice_id);
+            }
+            EventKind::PaymentFailed {
+                document: DocumentId::Invoice(invoice),
+                reason,
+                ..
+            } => {
+                if let Some(invoice) = self.invoices.get_mut(invoice) {
+                    invoice.reason.clone_from(reason);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Those of which it is known why they are not paid.
+    pub fn list(&self) -> Vec<UnpaidInvoice> {
+        let invoices = self.invoices.values();
+        let refused = invoices.filter(|invoice| !invoice.reason.is_empty());
+        refused.cloned().collect()
+    }
+}
+
 /// What happened so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -91,6 +175,8 @@ pub struct Summary {
     pub invoices: u64,
     /// Documents that were not paid.
     pub payments_failed: u64,
+    /// Invoices that are not paid, each with its reason.
+    pub unpaid_invoices: Vec<UnpaidInvoice>,
     /// Absences of the daemon.
     pub daemon_away: Absences,
     /// GLM that it costs: accepted invoices, accepted debit notes of agreements without one, and what
@@ -109,6 +195,7 @@ const MAX_ROWS: usize = 100_000;
 #[derive(Default)]
 struct State {
     summary: Summary,
+    unpaid: UnpaidInvoices,
     /// Rows of the summary by provider id.
     rows: IndexMap<String, usize>,
     row_of: IndexMap<AgreementId, Row>,
@@ -154,11 +241,11 @@ impl SummaryLogger {
 
     /// What happened so far.
     pub fn summary(&self) -> Summary {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .summary
-            .clone()
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Summary {
+            unpaid_invoices: state.unpaid.list(),
+            ..state.summary.clone()
+        }
     }
 
     /// Counts an event.
@@ -170,6 +257,7 @@ impl SummaryLogger {
 
 impl State {
     fn count(&mut self, kind: &EventKind) {
+        self.unpaid.count(kind);
         let summary = &mut self.summary;
         summary.daemon_away.count(kind);
         match kind {
@@ -295,6 +383,9 @@ impl fmt::Display for Summary {
                 self.owed.normalized()
             )?;
         }
+        for invoice in &self.unpaid_invoices {
+            write!(f, "\n  {invoice}")?;
+        }
         if self.daemon_away.times > 0 {
             write!(f, "\n  {}", self.daemon_away)?;
         }
@@ -354,5 +445,45 @@ mod tests {
                 .to_string()
                 .contains("bob: 2 agreements, 0 tasks, 0.2 GLM")
         );
+    }
+
+    #[test]
+    fn an_invoice_that_is_refused_is_named_with_its_provider_and_both_amounts_until_it_is_paid() {
+        let logger = SummaryLogger::new();
+        let log = |kind| {
+            let at = Timestamp::UNIX_EPOCH;
+            logger.log(&Event { at, kind });
+        };
+        for (invoice, provider, amount) in [("i", "bob", "0.5"), ("j", "eve", "2")] {
+            log(EventKind::InvoiceReceived {
+                job: JobId::new("j"),
+                agreement_id: "a".into(),
+                invoice_id: invoice.into(),
+                provider_name: provider.into(),
+                amount: amount.parse().expect("literal"),
+            });
+        }
+        assert_eq!(logger.summary().unpaid_invoices, []);
+        let failed = |invoice: &str| EventKind::PaymentFailed {
+            job: JobId::new("j"),
+            agreement_id: "a".into(),
+            document: DocumentId::Invoice(invoice.into()),
+            reason: "0.1 GLM is owed".into(),
+        };
+        log(failed("i"));
+        log(failed("j"));
+        log(EventKind::InvoiceAccepted {
+            job: JobId::new("j"),
+            agreement_id: "a".into(),
+            invoice_id: "j".into(),
+            provider_name: "eve".into(),
+            amount: "2".parse().expect("literal"),
+        });
+        let summary = logger.summary().to_string();
+        assert!(
+            summary.contains("an invoice of bob over 0.5 GLM is not paid: 0.1 GLM is owed"),
+            "{summary}"
+        );
+        assert!(!summary.contains("eve over"), "{summary}");
     }
 }

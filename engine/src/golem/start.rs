@@ -76,7 +76,11 @@ impl Parts {
         let earlier = recovery::find_budgets(&rest, &log, &seed, &before).await;
         let earlier = earlier.unwrap_or_default();
         let now = clock.now();
+        let earlier = (&before, earlier);
         let budgets = payment::begin(&rest, &config, &seed, now, earlier, recovery).await?;
+        if let Some(fact) = budgets.kept_as(config.budget, &before) {
+            log.fact(fact);
+        }
         let summary = SummaryLogger::new();
         let learning = Arc::clone(&strategy);
         let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
@@ -141,7 +145,11 @@ fn assemble(
 ) -> Engine {
     let rentals = Arc::new(Rentals::new(Arc::clone(&context)));
     let own = &budgets.own;
-    let budget = Budget::new(Arc::clone(&context), Arc::clone(&rentals), own);
+    let budget = Budget::new(
+        Arc::clone(&context),
+        Arc::clone(&rentals),
+        (own, budgets.exhausted),
+    );
     let budget = Arc::new(budget);
     let market = Arc::new(Market::new(
         Arc::clone(&context),

@@ -154,6 +154,15 @@ pub struct InstanceRecord {
     pub agreement: Option<AgreementId>,
     /// The activity it runs in.
     pub activity: Option<ActivityId>,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// For members that are left out where they say nothing.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(super) fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl InstanceRecord {
@@ -214,11 +223,14 @@ pub enum Fact {
     DemandGone { demand: DemandId },
     /// A service on the daemon's bus is known to be gone.
     ServiceGone { services: String },
-    /// An allocation was found at the daemon whose creation had an unknown outcome, or is kept.
+    /// An allocation was found at the daemon whose creation had an unknown outcome, or is kept, or is
+    /// used up, or was raised after it was.
     AllocationFound {
         allocation: AllocationId,
         total: Glm,
         timeout: Timestamp,
+        #[serde(default, skip_serializing_if = "is_false")]
+        exhausted: bool,
     },
     /// An allocation is known to be gone.
     AllocationGone { allocation: AllocationId },

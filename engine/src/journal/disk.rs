@@ -17,7 +17,7 @@ use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, InvoiceId
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::change::{Change, Fact, Feed, InstanceRecord, Outcome};
+use super::change::{Change, Fact, Feed, InstanceRecord, Outcome, is_false};
 use super::entry::Record;
 use super::open_state::{AllocationEntry, OpenState, Owner, Unresolved};
 use crate::agreement_record::{AgreementRecord, Lifetime};
@@ -123,6 +123,8 @@ struct Budget {
     id: AllocationId,
     total: Glm,
     timeout: Timestamp,
+    #[serde(default, skip_serializing_if = "is_false")]
+    exhausted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,10 +166,11 @@ impl From<OpenState> for Snapshot {
         let requests = open.unresolved.into_iter();
         let requests = requests.map(|(op, Unresolved { change, at })| Request { op, at, change });
         let allocations = open.allocations.into_iter();
-        let allocations = allocations.map(|(id, AllocationEntry { total, timeout })| Budget {
+        let allocations = allocations.map(|(id, entry)| Budget {
             id,
-            total,
-            timeout,
+            total: entry.total,
+            timeout: entry.timeout,
+            exhausted: entry.exhausted,
         });
         let demands = open.demands.into_iter();
         let agreements = open.agreements.into_iter().map(|(id, record)| {
@@ -208,9 +211,13 @@ impl From<Snapshot> for OpenState {
         let requests = disk.requests.into_iter();
         let requests = requests.map(|Request { op, at, change }| (op, Unresolved { change, at }));
         let allocations = disk.allocations.into_iter();
-        let allocations = allocations.map(|Budget { id, total, timeout }| {
-            let entry = AllocationEntry { total, timeout };
-            (id, entry)
+        let allocations = allocations.map(|budget| {
+            let entry = AllocationEntry {
+                total: budget.total,
+                timeout: budget.timeout,
+                exhausted: budget.exhausted,
+            };
+            (budget.id, entry)
         });
         let demands = disk.demands.into_iter();
         let agreements = disk.agreements.into_iter().map(|agreement| {

@@ -64,10 +64,12 @@ pub struct Unresolved {
 /// A budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationEntry {
-    /// In GLM, as first asked for.
+    /// In GLM, as asked for when it was set aside or taken over; it may have been amended since.
     pub total: Glm,
     /// As first asked for.
     pub timeout: Timestamp,
+    /// Whether it was used up: nothing is rented from it until it is raised.
+    pub exhausted: bool,
 }
 
 impl OpenState {
@@ -122,6 +124,10 @@ impl OpenState {
 
     /// Earlier attempts of the same, whose outcomes are unknown, no longer matter.
     fn settles(&mut self, done: &Change) {
+        // What opens something is not done twice, but for this; and much may be under way.
+        if !done.is_closing() && !matches!(done, Change::Bind { .. }) {
+            return;
+        }
         let same = |change: &Change| match (change, done) {
             (Change::Bind { address }, Change::Unbind { services }) => {
                 services_at(address) == *services
@@ -175,7 +181,11 @@ impl OpenState {
     fn done(&mut self, change: Change, id: Option<&str>, at: Timestamp) {
         match (change, id) {
             (Change::Allocate { total, timeout }, Some(id)) => {
-                let entry = AllocationEntry { total, timeout };
+                let entry = AllocationEntry {
+                    total,
+                    timeout,
+                    exhausted: false,
+                };
                 self.allocations.insert(id.into(), entry);
             }
             (Change::ReleaseAllocation { allocation }, _) => {
@@ -256,9 +266,13 @@ impl OpenState {
                 allocation,
                 total,
                 timeout,
+                exhausted,
             } => {
-                let (total, timeout) = (*total, *timeout);
-                let entry = AllocationEntry { total, timeout };
+                let entry = AllocationEntry {
+                    total: *total,
+                    timeout: *timeout,
+                    exhausted: *exhausted,
+                };
                 self.allocations.insert(allocation.clone(), entry);
             }
             Fact::AllocationGone { allocation } => {

@@ -11,7 +11,7 @@
 //! | none, refused | invoice above it, or below zero | RejectInvoice |
 //! | accepting, accepted | another invoice | RejectInvoice |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use golem_wire::{ActivityId, DebitNoteId, Glm, InvoiceId};
 
@@ -48,12 +48,16 @@ pub(crate) enum InvoiceState {
     },
 }
 
+/// Debit notes of an agreement that are known not to be new.
+const SEEN_NOTES: usize = 64;
+
 /// The documents of one agreement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     invoice: InvoiceState,
     seen_invoices: BTreeMap<InvoiceId, Glm>,
-    seen_notes: BTreeMap<DebitNoteId, Glm>,
+    /// The latest notes. Earlier ones do not come again: the feed is read on from where it was read to.
+    seen_notes: VecDeque<DebitNoteId>,
     accepted_notes: BTreeMap<ActivityId, Glm>,
 }
 
@@ -186,8 +190,12 @@ impl Account {
                 refusal,
                 impossible,
             } => {
-                if self.seen_notes.insert(id.clone(), amount).is_some() {
+                if self.seen_notes.contains(&id) {
                     return vec![];
+                }
+                self.seen_notes.push_back(id.clone());
+                if self.seen_notes.len() > SEEN_NOTES {
+                    self.seen_notes.pop_front();
                 }
                 if matches!(
                     self.invoice,

@@ -19,8 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use golem_wire::Glm;
 use golem_wire::payment::Allocation;
+use golem_wire::{AllocationId, Glm};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -29,6 +30,7 @@ use tokio::time::{Instant, sleep};
 use super::Rentals;
 use crate::context::Context;
 use crate::event::EventKind;
+use crate::journal::Fact;
 use crate::model::LinearPrices;
 use crate::settle::spending::{Reserve, Spending};
 
@@ -139,6 +141,8 @@ impl Level {
 pub(crate) struct Budget {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
+    /// The allocation that holds it, and when that ends, or would have.
+    allocation: (AllocationId, Option<Timestamp>),
     inner: Mutex<Inner>,
     level: Mutex<Level>,
     /// The level changed. Not a `watch` channel, which wakes those who wait in no certain order.
@@ -205,10 +209,22 @@ impl Drop for Waiting<'_> {
 }
 
 impl Budget {
-    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, own: &Allocation) -> Self {
+    /// `exhausted`: a life before, which crashed, had used it up.
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        (own, exhausted): (&Allocation, bool),
+    ) -> Self {
+        let used_up = || BudgetExhausted {
+            total: own.total_amount,
+            accepted: own.spent_amount,
+            promised: own.spent_amount,
+            needed: None,
+        };
         Budget {
             context,
             rentals,
+            allocation: (own.allocation_id.clone(), own.timeout),
             inner: Mutex::new(Inner {
                 total: own.total_amount,
                 before: own.spent_amount,
@@ -220,7 +236,10 @@ impl Budget {
                 told_low: false,
                 waiting: 0,
             }),
-            level: Mutex::new(Level::Open),
+            level: Mutex::new(match exhausted {
+                true => Level::Ending(used_up()),
+                false => Level::Open,
+            }),
             changed: Notify::new(),
             looked: Notify::new(),
             news: Notify::new(),
@@ -437,6 +456,9 @@ impl Budget {
         }
         let spending = self.look();
         if spending.fits(total) {
+            if self.exhausted().is_some() {
+                self.write_down(false);
+            }
             self.set(Level::Open);
         }
         self.context.emit(EventKind::BudgetAmended { total });
@@ -456,12 +478,29 @@ impl Budget {
         let why = self.exhausted_by(spending);
         let begins = *self.level() == Level::Open;
         if begins {
+            self.write_down(true);
             self.set(Level::Ending(why.clone()));
-            tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
-            self.context.emit(EventKind::BudgetExhausted {
-                total: why.total,
-                accepted: why.accepted,
-                promised: why.promised,
+            self.tell_exhausted(&why);
+        }
+    }
+
+    fn tell_exhausted(&self, why: &BudgetExhausted) {
+        tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
+        self.context.emit(EventKind::BudgetExhausted {
+            total: why.total,
+            accepted: why.accepted,
+            promised: why.promised,
+        });
+    }
+
+    /// For the life after a crash.
+    fn write_down(&self, exhausted: bool) {
+        if let (allocation, Some(timeout)) = &self.allocation {
+            self.context.log().fact(Fact::AllocationFound {
+                allocation: allocation.clone(),
+                total: self.context.config().budget,
+                timeout: *timeout,
+                exhausted,
             });
         }
     }
@@ -539,6 +578,9 @@ impl Budget {
 
 /// Watches the budget, as long as its task runs.
 pub(crate) async fn watch_over(budget: Arc<Budget>) {
+    if let Some(why) = budget.exhausted() {
+        budget.tell_exhausted(&why);
+    }
     loop {
         let next = budget.watch().await;
         let pause = async {

@@ -1,6 +1,7 @@
 //! An offer as a strategy sees it: who, what, and what it costs. Owns: reading a provider's
 //! properties without trusting them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::market::{Agreement, Properties, Proposal, ProposalState};
@@ -159,9 +160,13 @@ fn price(value: &Value) -> Result<Decimal, OfferFault> {
     Ok(price.get())
 }
 
-/// A provider's proposal.
+/// A provider's proposal. Cheap to clone: copies share it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OfferProposal {
+pub struct OfferProposal(Arc<Read>);
+
+/// A proposal, and what was read in it.
+#[derive(Debug, PartialEq)]
+struct Read {
     proposal: Proposal,
     name: String,
     prices: Result<LinearPrices, OfferFault>,
@@ -182,7 +187,7 @@ impl OfferProposal {
             .take(64)
             .collect();
         let prices = LinearPrices::read(&proposal.properties);
-        OfferProposal {
+        OfferProposal(Arc::new(Read {
             name: if name.is_empty() {
                 proposal.issuer_id.short().to_owned()
             } else {
@@ -190,7 +195,7 @@ impl OfferProposal {
             },
             prices,
             proposal,
-        }
+        }))
     }
 
     /// The offer that an agreement was made of.
@@ -208,22 +213,22 @@ impl OfferProposal {
 
     /// Id of the proposal.
     pub fn proposal_id(&self) -> &ProposalId {
-        &self.proposal.proposal_id
+        &self.0.proposal.proposal_id
     }
 
     /// Node id of the provider.
     pub fn provider_id(&self) -> &NodeId {
-        &self.proposal.issuer_id
+        &self.0.proposal.issuer_id
     }
 
     /// Name the provider gives itself; else the beginning of its id.
     pub fn provider_name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// What the provider says of itself.
     pub fn properties(&self) -> &Properties {
-        &self.proposal.properties
+        &self.0.proposal.properties
     }
 
     /// Whether `later` is the same provider's offer of the same machine, published after this one.
@@ -244,12 +249,12 @@ impl OfferProposal {
 
     /// The proposal as it came.
     pub fn proposal(&self) -> &Proposal {
-        &self.proposal
+        &self.0.proposal
     }
 
     /// What it costs, or why nobody can tell.
     pub fn prices(&self) -> Result<&LinearPrices, &OfferFault> {
-        self.prices.as_ref()
+        self.0.prices.as_ref()
     }
 
     /// Threads of the machine; at least one.

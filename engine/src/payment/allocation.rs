@@ -16,6 +16,7 @@ use crate::api::{ApiError, Outcome, Rest};
 use crate::config::{Config, Recovery};
 use crate::deadline;
 use crate::error::Error;
+use crate::journal::{Fact, OpenState};
 use crate::lifecycle::payment::Again;
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
@@ -114,28 +115,55 @@ pub(crate) struct Budgets {
     pub(crate) own: Allocation,
     /// Whether an earlier life set it aside.
     pub(crate) is_kept: bool,
+    /// Whether it was used up in that life, and is no larger now.
+    pub(crate) exhausted: bool,
     /// Others of earlier lives.
     pub(crate) earlier: Vec<Allocation>,
 }
 
-/// Takes the budget of an earlier life over, if `keep`; else sets one aside. `earlier` are those
-/// that the daemon still has, oldest first. To be called in an owned task.
+impl Budgets {
+    /// What is to be remembered of a budget that is kept: as how much it is asked for now, if that is
+    /// another amount than `before`.
+    pub(crate) fn kept_as(&self, asked: Glm, before: &OpenState) -> Option<Fact> {
+        let timeout = self.own.timeout.filter(|_| self.is_kept)?;
+        let id = &self.own.allocation_id;
+        let known = before.allocations.get(id);
+        let is_new = known.is_none_or(|known| known.total != asked);
+        is_new.then(|| Fact::AllocationFound {
+            allocation: id.clone(),
+            total: asked,
+            timeout,
+            exhausted: self.exhausted,
+        })
+    }
+}
+
+/// Takes the budget of an earlier life over, if `policy` is to; else sets one aside. `earlier` are those
+/// that the daemon still has, oldest first, `before` is what the journal says of them. To be called in an
+/// owned task.
 pub(crate) async fn begin(
     rest: &Rest,
     config: &Config,
     seed: &Seed,
     now: Timestamp,
-    mut earlier: Vec<Allocation>,
+    (before, mut earlier): (&OpenState, Vec<Allocation>),
     policy: Recovery,
 ) -> Result<Budgets, Error> {
     if policy == Recovery::Adopt
         && let Some(last) = earlier.pop()
     {
-        match take_over(rest, config, seed, now, &last).await {
+        let asked = before.allocations.get(&last.allocation_id);
+        let (total, exhausted) = match asked {
+            // It may have been amended since: that was after it had been asked for as it is now.
+            Some(asked) if asked.total == config.budget => (last.total_amount, asked.exhausted),
+            _ => (config.budget, false),
+        };
+        match take_over(rest, config, seed, now, (&last, total)).await {
             Ok(own) => {
                 return Ok(Budgets {
                     own,
                     is_kept: true,
+                    exhausted,
                     earlier,
                 });
             }
@@ -162,20 +190,21 @@ pub(crate) async fn begin(
     Ok(Budgets {
         own,
         is_kept: false,
+        exhausted: false,
         earlier,
     })
 }
 
-/// Gives an earlier budget the size and the timeout of this life's.
+/// Gives an earlier budget this size and the timeout of this life's.
 async fn take_over(
     rest: &Rest,
     config: &Config,
     seed: &Seed,
     now: Timestamp,
-    last: &Allocation,
+    (last, total): (&Allocation, Glm),
 ) -> Result<Allocation, ApiError> {
-    // More may be spent already than this run's settings say, if the budget was raised.
-    let total = config.budget.max(last.spent_amount);
+    // More may be spent already than this run's settings say.
+    let total = total.max(last.spent_amount);
     let update = AllocationUpdate {
         total_amount: (last.total_amount != total).then_some(total),
         timeout: Some(timeout(config, seed, now)),

@@ -492,9 +492,13 @@ impl<S: Service> Cluster<S> {
 
     fn spawn(&self, index: usize, begin: Begin<S::Params>) -> Result<InstanceHandle, ClusterError> {
         let shared = &self.shared;
+        let mut failure = None;
         let (params, resumed, ended) = match begin {
             Begin::Fresh(params) => (params, None, false),
-            Begin::Ended(params) => (params, None, true),
+            Begin::Ended(params, why) => {
+                failure = why;
+                (params, None, true)
+            }
             Begin::Going {
                 params,
                 machine,
@@ -534,7 +538,7 @@ impl<S: Service> Cluster<S> {
                 provider_id: None,
                 agreement_id: None,
                 activity_id: None,
-                failure: None,
+                failure: failure.clone(),
                 attempts: 0,
                 has_run: false,
             };
@@ -563,7 +567,7 @@ impl<S: Service> Cluster<S> {
                     agreement_id: None,
                     activity_id: None,
                     provider_name: None,
-                    error: None,
+                    error: failure,
                 });
                 shared.touch();
                 return Ok(handle);

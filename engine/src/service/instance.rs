@@ -230,6 +230,8 @@ impl<S: Service> Runner<S> {
             return Event::StopRequested;
         };
         self.take(machine);
+        // One that stopped for want of budget still does, and says so.
+        let stopping = stopping && self.shared.demand.budget().exhausted().is_none();
         Event::Resumed { stopping }
     }
 

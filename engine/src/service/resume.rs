@@ -13,9 +13,11 @@ use super::{Instance, Service};
 use crate::activity::Machine;
 use crate::context::Context;
 use crate::error::Error;
+use crate::event::EventKind;
 use crate::journal::{Fact, InstanceRecord};
 use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
+use crate::panics::caught;
 use crate::recovery::Recovered;
 use crate::tasks::TaskGroup;
 
@@ -44,8 +46,8 @@ impl<P: Serialize + DeserializeOwned> Resume<P> {
 
 /// An instance that a cluster begins with.
 pub(super) enum Begin<P> {
-    /// It ended in an earlier life, by itself or because it alone was stopped.
-    Ended(P),
+    /// It ended in an earlier life, by itself or because it alone was stopped; with its failure.
+    Ended(P, Option<String>),
     /// It starts.
     Fresh(P),
     /// It goes on with its machine, which it was stopping on if `stopping`.
@@ -84,14 +86,24 @@ impl<P> Resume<P> {
                 index,
                 params,
                 state,
+                failure,
                 ..
             } = claim.record;
-            let kept = (self.decode)(params)
-                .ok()
-                .map(|params| match &self.complete {
+            let kept = caught(|| {
+                let params = (self.decode)(params).ok()?;
+                Some(match &self.complete {
                     Some(complete) => complete(params),
                     None => params,
+                })
+            });
+            let kept = kept.unwrap_or_else(|panicked| {
+                context.emit(EventKind::CallbackPanicked {
+                    callback: "complete_params".into(),
+                    message: panicked.message,
+                    place: panicked.place,
                 });
+                None
+            });
             let machine = claim.machine.map(|(rental, activity)| {
                 Machine::adopt(context, job, rental, activity, giving_back)
             });
@@ -107,7 +119,9 @@ impl<P> Resume<P> {
                     machine,
                     stopping,
                 },
-                None if stopping || state == ServiceState::Terminated => Begin::Ended(params),
+                None if stopping || state == ServiceState::Terminated => {
+                    Begin::Ended(params, failure)
+                }
                 None => Begin::Fresh(params),
             };
             begin.insert(index, instance);
@@ -138,6 +152,7 @@ pub(super) fn write_down<S: Service>(
         resumable: goes_on && resume.is_some(),
         agreement: instance.agreement_id.clone().filter(|_| machine),
         activity: instance.activity_id.clone().filter(|_| machine),
+        failure: instance.failure.clone(),
     };
     context.log().fact(Fact::Instance { instance: record });
 }

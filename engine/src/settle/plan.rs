@@ -326,6 +326,7 @@ pub(crate) fn budgets(before: &OpenState, listed: Vec<Allocation>) -> (Vec<Alloc
                 allocation: allocation.allocation_id.clone(),
                 total,
                 timeout,
+                exhausted: false,
             });
             found.push(allocation);
         }

@@ -70,8 +70,12 @@ impl From<Book> for OpenState {
         let requests = book.unresolved.into_iter();
         let requests = requests.map(|(op, RequestOf2 { change, at })| Request { op, at, change });
         let allocations = book.allocations.into_iter();
-        let allocations =
-            allocations.map(|(id, BudgetOf2 { total, timeout })| Budget { id, total, timeout });
+        let allocations = allocations.map(|(id, BudgetOf2 { total, timeout })| Budget {
+            id,
+            total,
+            timeout,
+            exhausted: false,
+        });
         let demands = book.demands.into_iter();
         let agreements = book.agreements.into_iter().map(|(id, before)| {
             let lives = before.activities.into_iter();

@@ -156,6 +156,7 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
             resumable,
             agreement: Some("a".into()),
             activity: Some("x".into()),
+            failure: None,
         };
         story.fact(Fact::Instance { instance });
         let observed = here(AgreementState::Approved, true, activity.clone());
