@@ -141,6 +141,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn perform(command: Command, output: &mut Output) -> u8 {
     let mut say = |text: &str| output.say(text);
     let judged = |held| if held { SUCCESS } else { FAILED };
+    let as_json = match &command {
+        Command::List { json } => *json,
+        Command::Run(args) => args.json,
+        Command::Doctor(args) => args.json,
+        Command::Sweep(_) | Command::Image { .. } => false,
+    };
     let done = match command {
         Command::List { json } => list(json, &mut say).map(|()| SUCCESS),
         Command::Run(args) => run(&args, &mut say),
@@ -163,6 +169,10 @@ fn perform(command: Command, output: &mut Output) -> u8 {
     };
     done.unwrap_or_else(|error| {
         complain(&format!("error: {error}"));
+        if as_json {
+            let error = json!({"ok": false, "error": error.to_string()});
+            output.say(&format!("{error:#}\n"));
+        }
         IMPOSSIBLE
     })
 }

@@ -8,7 +8,7 @@ pub mod verdict;
 use std::fmt::Write;
 use std::time::Duration;
 
-use golem_engine::Absences;
+use golem_engine::{Absences, UnpaidInvoice};
 use golem_wire::Glm;
 use serde::Serialize;
 
@@ -65,6 +65,8 @@ pub struct Report {
     pub faults: Vec<FaultOutcome>,
     /// Absences of the daemon.
     pub daemon_away: Absences,
+    /// Invoices that the engine did not pay, each with its provider, its amount and the reason.
+    pub unpaid_invoices: Vec<UnpaidInvoice>,
 }
 
 /// An instance that failed.
@@ -128,6 +130,7 @@ impl Report {
             steps: outcome.steps.clone(),
             faults: outcome.faults.clone(),
             daemon_away: outcome.daemon_away,
+            unpaid_invoices: outcome.unpaid_invoices.list(),
         }
     }
 
@@ -267,6 +270,23 @@ impl Report {
             }
             more(out, self.causes.len())?;
         }
+        if !self.unpaid_invoices.is_empty() {
+            writeln!(out, "\n  invoices that are not paid")?;
+            for invoice in self.unpaid_invoices.iter().take(LISTED) {
+                let UnpaidInvoice {
+                    provider_name,
+                    amount,
+                    reason,
+                    ..
+                } = invoice;
+                writeln!(
+                    out,
+                    "  {provider_name:<20} {} GLM: {reason}",
+                    amount.normalized()
+                )?;
+            }
+            more(out, self.unpaid_invoices.len())?;
+        }
         if self.daemon_away.times > 0 {
             writeln!(out, "\n  {}", self.daemon_away)?;
         }
@@ -373,6 +393,7 @@ mod tests {
             "steps",
             "faults",
             "daemon_away",
+            "unpaid_invoices",
         ];
         promised.sort();
         assert_eq!(keys, promised);

@@ -31,7 +31,7 @@ pub(super) struct DoctorArgs {
     invoice_wait: u64,
     /// Print one JSON object instead of text
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Looks, settles if wanted, and answers whether nothing is open.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use golem_engine::Absences;
+use golem_engine::{Absences, UnpaidInvoices};
 use golem_wire::Glm;
 use serde::Serialize;
 
@@ -93,6 +93,8 @@ pub struct Outcome {
     pub causes: Vec<Cause>,
     /// Absences of the daemon, as the engine noticed them.
     pub daemon_away: Absences,
+    /// Invoices that the engine did not pay.
+    pub unpaid_invoices: UnpaidInvoices,
     /// Providers whose offers did not match when no agreement could be made, by reason.
     pub unmatched: Vec<Unmatched>,
     /// The faults of the network that were in force at the end.

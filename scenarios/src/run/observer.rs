@@ -287,6 +287,7 @@ impl Facts {
         self.take_cause(event);
         let outcome = &mut self.outcome;
         outcome.daemon_away.count(event);
+        outcome.unpaid_invoices.count(event);
         match event {
             EventKind::ServiceStateChanged {
                 service,

@@ -112,3 +112,23 @@ fn the_test_in_readme_is_the_one_that_is_compiled_here() {
     let readme = fs::read_to_string(folder.join("../README.md")).expect("README");
     assert!(readme.contains(include_str!("first_test.rs")));
 }
+
+#[test]
+fn a_file_that_cannot_be_run_is_an_object_on_standard_output_when_one_is_wanted() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("wrong.yaml"),
+        "name: wrong\nprovders: []\n",
+    )
+    .expect("written");
+    for file in ["wrong.yaml", "missing.yaml"] {
+        let (code, stdout, stderr) = told(folder.path(), &["run", file, "--json"]);
+        assert_eq!(code, Some(2), "{stderr}");
+        let told: serde_json::Value = serde_json::from_str(&stdout).expect("one object");
+        assert_eq!(told["ok"], false);
+        let error = told["error"].as_str().expect("words");
+        assert!(stderr.contains(error), "{error} is not in {stderr}");
+        let (_, stdout, _) = self::told(folder.path(), &["run", file]);
+        assert_eq!(stdout, "", "words for people go to standard error");
+    }
+}
