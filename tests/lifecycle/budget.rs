@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use golem_engine::journal::{Journal, MemoryJournal};
 use golem_engine::service::{HandlerError, InstanceInfo, Service, ServiceState};
 use golem_engine::task::{Task, TaskFailure};
-use golem_engine::{Error, Glm, Golem, WorkContext};
+use golem_engine::tasks::TaskGroup;
+use golem_engine::{Error, Glm, Golem, Recovery, WorkContext};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
 use mock_yagna::ProviderSpec;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use crate::severable::{Cut, severable};
 use crate::ticker::{Diary, Ticker, assert_clean};
 
 fn glm(text: &str) -> Glm {
@@ -290,4 +293,84 @@ fn a_provider_out_of_reach_does_not_make_more_be_spent() {
             let report = golem.stop().await;
             assert!(report.accepted <= glm("0.5"), "{report}");
         });
+}
+
+/// An engine that crashes when its way is cut, and comes back with what was in its journal by then.
+struct Mortal<'a> {
+    stage: &'a OfflineStage,
+    tasks: TaskGroup,
+    journal: MemoryJournal,
+    cut: Cut,
+}
+
+impl<'a> Mortal<'a> {
+    fn on(stage: &'a OfflineStage) -> Self {
+        Mortal {
+            stage,
+            tasks: TaskGroup::new("ways to the daemon"),
+            journal: MemoryJournal::new(),
+            cut: Cut::default(),
+        }
+    }
+
+    async fn lives(&self, budget: &str) -> Golem {
+        let golem = self.stage.golem().budget(glm(budget));
+        let way = severable(self.stage, &self.tasks, &self.cut, |_| ());
+        let golem = golem.journal(self.journal.clone()).transport(way).start();
+        golem.await.expect("the engine starts")
+    }
+
+    async fn crashes_and_comes_back(&mut self, budget: &str) -> Golem {
+        std::mem::take(&mut self.cut).now();
+        let kept = MemoryJournal::new();
+        for entry in self.journal.load().expect("entries") {
+            kept.append(&entry).expect("memory");
+        }
+        self.journal = kept;
+        let golem = self.stage.golem().budget(glm(budget));
+        let way = severable(self.stage, &self.tasks, &self.cut, |_| ());
+        let golem = golem.journal(self.journal.clone()).transport(way);
+        let golem = golem.recovery(Recovery::Adopt).start().await;
+        golem.expect("it comes back")
+    }
+}
+
+#[test]
+fn a_budget_that_was_raised_is_as_large_after_a_crash_unless_another_one_is_asked_for() {
+    network(1, 3, "0.001").run(async |stage| {
+        let mut engine = Mortal::on(stage);
+        let golem = engine.lives("0.5").await;
+        golem.amend_budget(glm("2")).await.expect("raised");
+        for _ in 0..2 {
+            let golem = engine.crashes_and_comes_back("0.5").await;
+            assert_eq!(golem.budget().total, glm("2"));
+        }
+        // What the program asks for now counts, and can be raised again.
+        let golem = engine.crashes_and_comes_back("3").await;
+        assert_eq!(golem.budget().total, glm("3"));
+        golem.amend_budget(glm("4")).await.expect("raised");
+        let golem = engine.crashes_and_comes_back("3").await;
+        assert_eq!(golem.budget().total, glm("4"));
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_clean(stage);
+    });
+}
+
+#[test]
+fn an_engine_that_comes_back_to_a_budget_that_is_used_up_rents_nothing_and_says_so() {
+    network(1, 3, "0.001").run(async |stage| {
+        let mut engine = Mortal::on(stage);
+        let golem = engine.lives("0.5").await;
+        tick::<Ticker>(&golem, vec![Diary::default(); 2]).await;
+        sleep(Duration::from_secs(600)).await;
+        let agreements = golem.summary().agreements;
+        let golem = engine.crashes_and_comes_back("0.5").await;
+        let ended = tick::<Ticker>(&golem, vec![Diary::default(); 1]).await;
+        let failure = ended[0].failure.as_deref().unwrap_or_default();
+        assert!(failure.contains("the budget of 0.5 GLM"), "{failure}");
+        assert!(agreements > 0);
+        assert_eq!(golem.summary().agreements, 0, "nothing is rented");
+        assert_within(&golem, stage, "0.5").await;
+    });
 }

@@ -68,15 +68,15 @@ struct Hasty;
 impl Service for Hasty {
     type Params = ();
 
-    fn new((): &()) -> Self {
-        Hasty
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Hasty)
     }
 
     async fn payload() -> Result<Payload, Error> {
         Ok(Payload::new())
     }
 
-    async fn run(&mut self, ctx: &mut WorkContext) -> Result<(), HandlerError> {
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
         let mut script = ctx.script();
         let early = script.run("/fine", ["early"]);
         let file = script.download_bytes("/golem/output/file");
