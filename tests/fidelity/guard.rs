@@ -76,6 +76,14 @@ impl Guard {
         }
     }
 
+    /// Every operation that the files describe: method, path, statuses.
+    pub(crate) fn described(&self) -> Vec<(String, String, Vec<String>)> {
+        let operations = self.operations.iter();
+        operations
+            .map(|one| (one.method.clone(), one.template.clone(), one.statuses()))
+            .collect()
+    }
+
     /// `router` under guard.
     pub(crate) fn layer(&self, router: Router) -> Router {
         let guard = self.clone();

@@ -6,6 +6,7 @@
 )]
 
 mod deeds;
+mod drawn;
 mod errata;
 mod explained;
 mod guard;
@@ -14,6 +15,7 @@ mod official;
 mod openapi;
 mod replay;
 mod scenarios;
+mod score;
 mod stage;
 
 use std::process::Command;

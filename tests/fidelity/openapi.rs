@@ -18,6 +18,11 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
+    /// The statuses that are described, `default` as well.
+    pub(crate) fn statuses(&self) -> Vec<String> {
+        self.responses.keys().cloned().collect()
+    }
+
     pub(crate) fn request_faults(&self, seen: &Seen) -> Vec<String> {
         let mut faults = Vec::new();
         let pairs: Vec<(&str, &str)> = seen

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::deeds::{Cue, by_hand, cues, perform};
 use crate::explained::assert_told;
+use crate::score::{is_held_back, kind};
 use crate::stage::{self, SESSIONS};
 use workspace_tests::fidelity::compare::{Answer, Difference, compare};
 use workspace_tests::fidelity::explained::Explained;
@@ -25,9 +26,17 @@ use workspace_tests::recordings;
 
 /// What came of one recorded exchange.
 #[derive(Debug)]
-struct Outcome {
-    exchange: Exchange,
-    differences: Vec<Difference>,
+pub(crate) struct Outcome {
+    pub(crate) exchange: Exchange,
+    pub(crate) differences: Vec<Difference>,
+}
+
+/// Plays every session.
+pub(crate) fn outcomes(folder: &Path) -> Vec<Outcome> {
+    let sessions = SESSIONS.iter();
+    sessions
+        .flat_map(|files| paused(play(folder, files, |router| router)).0)
+        .collect()
 }
 
 struct Replay {
@@ -207,7 +216,8 @@ pub(crate) fn play_all(folder: &Path, layer: impl Fn(Router) -> Router) {
 }
 
 /// Runs in virtual time.
-fn paused<T>(future: impl Future<Output = T>) -> T {
+/// Runs in virtual time.
+pub(crate) fn paused<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -221,6 +231,7 @@ fn replay_of_the_recordings() {
     println!("judged by {whose}");
     let mut explained = Explained::read();
     let (mut unexplained, mut impossible) = (Vec::new(), Vec::new());
+    let mut hidden = 0;
     let mut scores: BTreeMap<String, [usize; 3]> = BTreeMap::new();
     for files in SESSIONS {
         let (outcomes, not_done) = paused(play(&folder, files, |router| router));
@@ -232,11 +243,18 @@ fn replay_of_the_recordings() {
         {
             let score = scores.entry(exchange.file.clone()).or_default();
             score[0] += 1;
+            // A part counts in the score and is looked at by nobody.
+            let held_back = is_held_back(&kind(&exchange));
             let mut all_explained = true;
             for Difference { aspect, how } in &differences {
                 let at = format!("{}:{} {aspect}", exchange.file, exchange.line);
                 let reason = explained.take(&at);
                 let what = format!("{at} [{} {}] {how}", exchange.method, exchange.note);
+                if held_back && reason.is_none() {
+                    all_explained = false;
+                    hidden += 1;
+                    continue;
+                }
                 println!(
                     "{}{what}",
                     if reason.is_some() {
@@ -270,6 +288,7 @@ fn replay_of_the_recordings() {
         100.0 * sum[1] as f64 / sum[0] as f64,
         sum[2]
     );
+    println!("{hidden} differences of requests that are held back");
     assert!(
         impossible.is_empty(),
         "the stage could not do: {impossible:#?}"

@@ -7,6 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use tower::ServiceExt as _;
 
 use super::edge;
 use super::error::ApiError;
@@ -21,6 +22,17 @@ pub(super) const VARY: HeaderValue = HeaderValue::from_static(
 
 /// The API of the daemon over `world`.
 pub(crate) fn router(world: World) -> Router {
+    let api = api(world);
+    Router::new().fallback(async move |request: Request| api.oneshot(request).await.map(unhelpful))
+}
+
+/// Of a wrong method the daemon says no more than of a wrong path. Routes add the header after all layers.
+fn unhelpful(mut response: Response) -> Response {
+    response.headers_mut().remove(header::ALLOW);
+    response
+}
+
+fn api(world: World) -> Router {
     Router::new()
         .merge(identity::routes())
         .merge(market::routes())
@@ -76,8 +88,6 @@ async fn admit(State(world): State<World>, mut request: Request, next: Next) -> 
     let date = http_date(world.now());
     let headers = response.headers_mut();
     headers.insert(header::VARY, VARY);
-    // Of a wrong method the daemon says no more than of a wrong path.
-    headers.remove(header::ALLOW);
     // Of the simulated calendar; the server would add the computer's.
     headers.extend(date.map(|date| (header::DATE, date)));
     response
@@ -118,7 +128,6 @@ fn query_token(uri: &Uri) -> Option<String> {
 mod tests {
     use axum::body::Body;
     use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
 
     use super::*;
     use crate::config::Operation;

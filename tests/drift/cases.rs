@@ -1,0 +1,107 @@
+//! What runs on all three backends, what cannot, and why they differ.
+
+/// A scenario of the catalog with the options of a devnet, and the behaviour that these are on a simulated network.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) scenario: &'static str,
+    pub(crate) providers: u32,
+    pub(crate) options: &'static [&'static str],
+    pub(crate) behaviour: &'static str,
+    /// JSON list, as in a scenario file; claims that need the mock are not among them.
+    pub(crate) expect: &'static str,
+}
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "hello-tasks",
+        scenario: "hello-tasks",
+        providers: 6,
+        options: &[],
+        behaviour: "{}",
+        expect: r#"[{"tasks": 12}, {"cost_at_most": 0.1}]"#,
+    },
+    Case {
+        name: "hello-tasks-rejected",
+        scenario: "hello-tasks",
+        providers: 6,
+        options: &["--reject-first", "2"],
+        behaviour: r#"{"reject_first": 2}"#,
+        expect: r#"[{"tasks": 12}, {"cost_at_most": 0.1}]"#,
+    },
+    Case {
+        name: "hello-tasks-unbilled",
+        scenario: "hello-tasks",
+        providers: 6,
+        options: &["--no-invoice"],
+        behaviour: r#"{"invoices": 0}"#,
+        expect: r#"[{"tasks": 12}, {"invoices_paid": 0}]"#,
+    },
+    Case {
+        name: "never-approved",
+        scenario: "no-offers",
+        providers: 3,
+        options: &["--never-approve"],
+        behaviour: r#"{"never_approve": true}"#,
+        expect: r#"[{"agreements": 0}, {"activities": 0}, {"error_contains": ""}]"#,
+    },
+    Case {
+        name: "simple-service",
+        scenario: "simple-service",
+        providers: 4,
+        options: &[],
+        behaviour: "{}",
+        expect: r#"[{"all_reached": "running"}, "all_terminated", {"agreements": 3}, {"invoices_paid": 3}, {"statistics": {"at_least": 15}}]"#,
+    },
+    Case {
+        name: "debit-notes",
+        scenario: "debit-notes",
+        providers: 3,
+        options: &["--debit-interval", "2"],
+        behaviour: r#"{"debit_notes_every": "2s"}"#,
+        expect: r#"[{"all_reached": "running"}, "all_terminated", {"invoices_paid": 2}]"#,
+    },
+    Case {
+        name: "activity-dies",
+        scenario: "activity-dies",
+        providers: 3,
+        options: &["--kill-activity-after", "5"],
+        behaviour: r#"{"kill_activity_after": "5s"}"#,
+        expect: r#"[{"all_reached": "running"}, "all_terminated", {"failed_instances": 2}]"#,
+    },
+    Case {
+        name: "provider-terminates",
+        scenario: "provider-terminates",
+        providers: 3,
+        options: &["--terminate-after", "5"],
+        behaviour: r#"{"terminate_after": "5s"}"#,
+        expect: r#"[{"all_reached": "running"}, "all_terminated", {"failed_instances": 2}]"#,
+    },
+];
+
+/// Scenarios that a devnet cannot play.
+pub(crate) const NOT_THERE: &[(&str, &str)] = &[
+    (
+        "no-offers",
+        "all providers of a devnet offer the same machine; `never-approved` is the nearest",
+    ),
+    ("start-fails-once", "a devnet's exe-units always start"),
+    (
+        "task-hangs",
+        "a devnet's commands are those of the computer, and all end",
+    ),
+    (
+        "stop-while-starting",
+        "a devnet approves within a tenth of a second: nothing can be caught while it starts",
+    ),
+    (
+        "budget-runs-out",
+        "a devnet's prices are fixed, and a GLM lasts for hours",
+    ),
+    (
+        "simple-service-live",
+        "the same as simple-service, whose devnet runs real processes",
+    ),
+];
+
+/// Why facts differ: of which cases, which facts, the reason.
+pub(crate) const REASONS: &[(&str, &str, &str)] = &[];
