@@ -200,6 +200,11 @@ fn run(case: &Case, programs: &Path, devnet: &Path, image: &Path, out: &Path) ->
         eprintln!("{} on {backend}", case.name);
         let real = backend == "yagna";
         if real {
+            // Nothing of the case before is on the market, and all are free.
+            ensure!(
+                Command::new(devnet).arg("down").status()?.success(),
+                "the devnet did not go down"
+            );
             let mut up = Command::new(devnet);
             up.args(["up", "--providers", &case.providers.to_string(), "--"]);
             up.arg("--image-dir").arg(image).args(case.options);
