@@ -92,20 +92,50 @@ impl Payload {
 }
 
 /// What is wrong with a constraint: providers would be sought in vain with it, and nothing would say why.
+/// Blanks count to the daemon except between expressions, and it reads one expression only.
 fn check(text: &str) -> Result<(), String> {
-    let mut open = vec![Constraint::parse(text).map_err(|error| error.to_string())?];
+    let (whole, rest) = Constraint::parse_with_rest(text).map_err(|error| error.to_string())?;
+    if !rest.trim().is_empty() {
+        let at = text.len() - rest.len();
+        return Err(format!("expected the end of the expression at byte {at}"));
+    }
+    let mut open = vec![whole];
     while let Some(constraint) = open.pop() {
-        match constraint {
-            Constraint::And(parts) | Constraint::Or(parts) => open.extend(parts),
-            Constraint::Not(part) => open.push(*part),
-            Constraint::Compare {
-                key,
-                operator,
-                value,
-            } if operator != Operator::Equal && value.text().is_empty() => {
-                return Err(format!("`{key}` is compared with nothing"));
+        let property = match &constraint {
+            Constraint::And(parts) | Constraint::Or(parts) => {
+                open.extend(parts.iter().cloned());
+                continue;
             }
-            Constraint::Compare { .. } | Constraint::Present(_) => {}
+            Constraint::Not(part) => {
+                open.push(Constraint::clone(part));
+                continue;
+            }
+            Constraint::Present(property) | Constraint::Compare { property, .. } => property,
+        };
+        let name = &property.name;
+        if name.is_empty() {
+            return Err("there is no name of a property before the operator".to_owned());
+        } else if name.starts_with('(') {
+            return Err(format!("`{name}` is no name: it begins with a parenthesis"));
+        } else if name.trim() != name {
+            return Err(format!(
+                "the blank beside `{}` is taken as part of the name",
+                name.trim()
+            ));
+        }
+        if let Constraint::Compare {
+            operator, value, ..
+        } = &constraint
+        {
+            let value = value.text();
+            if *operator != Operator::Equal && value.is_empty() {
+                return Err(format!("`{name}` is compared with nothing"));
+            } else if value.trim() != value {
+                let value = value.trim();
+                return Err(format!(
+                    "the blank beside `{value}` is taken as part of the value"
+                ));
+            }
         }
     }
     Ok(())
@@ -124,7 +154,22 @@ mod tests {
             ("a=b", "expected `(` at byte 0"),
             ("(a)", "expected `=`, `<`, `<=`, `>` or `>=` at byte 2"),
             ("(a=b)(c=d)", "expected the end of the expression at byte 5"),
-            ("(=b)", "expected a property name at byte 1"),
+            ("(=b)", "there is no name of a property before the operator"),
+            ("((a=b))", "`(a` is no name: it begins with a parenthesis"),
+            (
+                "(golem.inf.mem.gib >= 0.5)",
+                "the blank beside `golem.inf.mem.gib` is taken as part of the name",
+            ),
+            (
+                "( a=vm )",
+                "the blank beside `vm` is taken as part of the value",
+            ),
+            ("(a=*b)", "expected `)` at byte 4"),
+            ("(a!~b)", "expected `=`, `<`, `<=`, `>` or `>=` at byte 3"),
+            (
+                "(a$x=1)",
+                "Error parsing property reference a$x: Parse error Parsing no aspect no type error: unexpected text $x",
+            ),
             ("", "Incomplete expression: it ends at byte 0"),
         ] {
             assert_eq!(check(text), Err(why.to_owned()), "{text}");

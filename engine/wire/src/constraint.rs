@@ -1,18 +1,28 @@
 //! Constraint expressions of demands and offers: the LDAP-like language, its meaning, its text.
 //!
-//! Owns the tree and its evaluation. Three-valued: a property that is missing makes a term
-//! *undefined*, which is not a match and does not become one by negation.
+//! Owns the tree, its reading and its meaning, as yagna 0.17.6 has them. Three-valued: a comparison with
+//! a property that is missing is *undefined*, which is not a match and does not become one by negation.
+//! Presence is never undefined. Does not own: properties, and what a market does with an answer.
+//!
+//! Source: the daemon was asked; `tests/fidelity/constraints.jsonl` of the workspace has its answers.
 
-mod glob;
+#[cfg(feature = "matching")]
+mod literal;
+#[cfg(feature = "matching")]
+mod matching;
 mod parse;
+mod property;
+#[cfg(feature = "matching")]
+mod typed;
+mod value;
 
 use std::fmt;
 
-use crate::market::Properties;
-use serde_json::Value;
-
-pub use glob::Pattern;
+#[cfg(feature = "matching")]
+pub use matching::{Lookup, Verdict};
 pub use parse::ParseError;
+pub use property::{Kind, Property};
+pub use value::Wanted;
 
 /// A parsed constraint expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,15 +34,15 @@ pub enum Constraint {
     /// Not this one.
     Not(Box<Constraint>),
     /// The property is there: `(key=*)`.
-    Present(String),
+    Present(Property),
     /// The property compares to the value.
     Compare {
-        /// Property key.
-        key: String,
+        /// Which property.
+        property: Property,
         /// How.
         operator: Operator,
         /// With what.
-        value: Pattern,
+        value: Wanted,
     },
 }
 
@@ -61,159 +71,34 @@ impl Operator {
             Operator::LessOrEqual => "<=",
         }
     }
-
-    fn accepts(self, ordering: std::cmp::Ordering) -> bool {
-        match self {
-            Operator::Equal => ordering.is_eq(),
-            Operator::Greater => ordering.is_gt(),
-            Operator::GreaterOrEqual => ordering.is_ge(),
-            Operator::Less => ordering.is_lt(),
-            Operator::LessOrEqual => ordering.is_le(),
-        }
-    }
-}
-
-/// What an expression says about a set of properties.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It holds.
-    True,
-    /// It does not hold.
-    False,
-    /// It depends on these properties, which are missing.
-    Undefined(Vec<String>),
-}
-
-/// Where an expression looks properties up.
-pub trait Lookup {
-    /// The value of a property, if it is there.
-    fn property(&self, key: &str) -> Option<&Value>;
-}
-
-impl Lookup for Properties {
-    fn property(&self, key: &str) -> Option<&Value> {
-        self.get(key)
-    }
 }
 
 impl Constraint {
-    /// Reads an expression.
+    /// Reads the expression that `text` begins with. What follows it is ignored: `(a=1)(b=2)` means `(a=1)`.
     ///
     /// # Errors
-    /// [`ParseError`] with the position when the text is not an expression.
+    /// [`ParseError`] when the text does not begin with an expression.
     pub fn parse(text: &str) -> Result<Constraint, ParseError> {
+        Ok(Constraint::parse_with_rest(text)?.0)
+    }
+
+    /// Reads the expression that `text` begins with, and tells what follows it.
+    ///
+    /// # Errors
+    /// [`ParseError`] when the text does not begin with an expression.
+    pub fn parse_with_rest(text: &str) -> Result<(Constraint, &str), ParseError> {
         parse::parse(text)
     }
 
-    /// Whether `properties` fulfil this expression.
-    pub fn matches(&self, properties: &impl Lookup) -> bool {
-        self.verdict(properties) == Verdict::True
-    }
-
-    /// The smallest parts that keep `properties` from fulfilling this expression; none if they do.
-    pub fn failing(&self, properties: &impl Lookup) -> Vec<&Constraint> {
-        match self {
-            Constraint::And(parts) => {
-                let parts = parts.iter();
-                parts.flat_map(|part| part.failing(properties)).collect()
-            }
-            whole if whole.matches(properties) => Vec::new(),
-            whole => vec![whole],
+    /// A comparison, of names and values as they are. The language has no escapes: a name with one of
+    /// `=<>~[]$`, a value with `)`, and a value of `=` that begins with `*` cannot be written.
+    pub fn compare(name: &str, operator: Operator, value: &str) -> Constraint {
+        Constraint::Compare {
+            property: Property::named(name),
+            operator,
+            value: Wanted::new(value),
         }
     }
-
-    /// What this expression says about `properties`.
-    pub fn verdict(&self, properties: &impl Lookup) -> Verdict {
-        match self {
-            Constraint::And(parts) => combine(parts, properties, Verdict::False, Verdict::True),
-            Constraint::Or(parts) => combine(parts, properties, Verdict::True, Verdict::False),
-            Constraint::Not(part) => match part.verdict(properties) {
-                Verdict::True => Verdict::False,
-                Verdict::False => Verdict::True,
-                undefined @ Verdict::Undefined(_) => undefined,
-            },
-            Constraint::Present(key) if properties.property(key).is_some() => Verdict::True,
-            Constraint::Present(key) => Verdict::Undefined(vec![key.clone()]),
-            Constraint::Compare {
-                key,
-                operator,
-                value,
-            } => match properties.property(key) {
-                None => Verdict::Undefined(vec![key.clone()]),
-                Some(property) if compare(property, *operator, value) => Verdict::True,
-                Some(_) => Verdict::False,
-            },
-        }
-    }
-}
-
-/// `deciding` from any part decides; else undefined parts leave it open; else it is `otherwise`.
-fn combine(
-    parts: &[Constraint],
-    properties: &impl Lookup,
-    deciding: Verdict,
-    otherwise: Verdict,
-) -> Verdict {
-    let mut missing = Vec::new();
-    for part in parts {
-        match part.verdict(properties) {
-            Verdict::Undefined(keys) => missing.extend(keys),
-            verdict if verdict == deciding => return deciding,
-            _ => {}
-        }
-    }
-    if missing.is_empty() {
-        otherwise
-    } else {
-        Verdict::Undefined(missing)
-    }
-}
-
-/// The type of the comparison is the type of the property's value.
-fn compare(property: &Value, operator: Operator, value: &Pattern) -> bool {
-    match property {
-        Value::String(text) if operator == Operator::Equal => value.matches(text),
-        Value::String(text) => operator.accepts(text.as_str().cmp(&value.text())),
-        Value::Number(number) => {
-            let wanted = value.text().trim().parse::<f64>().ok();
-            let ordering = number
-                .as_f64()
-                .zip(wanted)
-                .and_then(|(n, w)| n.partial_cmp(&w));
-            ordering.is_some_and(|ordering| operator.accepts(ordering))
-        }
-        Value::Bool(flag) => {
-            let wanted = value.text().trim().to_ascii_lowercase();
-            operator == Operator::Equal && wanted == flag.to_string()
-        }
-        Value::Array(elements) => operator == Operator::Equal && list_equals(elements, value),
-        Value::Null | Value::Object(_) => false,
-    }
-}
-
-/// `[a,b]` means the same elements in any order; anything else means "contains".
-fn list_equals(elements: &[Value], value: &Pattern) -> bool {
-    let text = value.text();
-    let Some(list) = text
-        .trim()
-        .strip_prefix('[')
-        .and_then(|t| t.strip_suffix(']'))
-    else {
-        return elements
-            .iter()
-            .any(|element| compare(element, Operator::Equal, value));
-    };
-    let wanted: Vec<Pattern> = match list.trim() {
-        "" => Vec::new(),
-        list => list
-            .split(',')
-            .map(|w| Pattern::literal(w.trim().trim_matches('"')))
-            .collect(),
-    };
-    let is = |element: &Value, pattern: &Pattern| compare(element, Operator::Equal, pattern);
-    wanted.len() == elements.len()
-        && wanted.iter().all(|w| elements.iter().any(|e| is(e, w)))
-        && elements.iter().all(|e| wanted.iter().any(|w| is(e, w)))
 }
 
 /// Writes the expression without spaces; reading it gives the same expression again.
@@ -226,21 +111,29 @@ impl fmt::Display for Constraint {
             }
             f.write_str(")")
         };
+        // `()` alone is the empty expression.
+        let open = |property: &Property| {
+            let odd = property.name.starts_with(')');
+            if odd { "( " } else { "(" }
+        };
         match self {
             Constraint::And(parts) => group(f, "&", parts),
             Constraint::Or(parts) => group(f, "|", parts),
             Constraint::Not(part) => write!(f, "(!{part})"),
-            Constraint::Present(key) => write!(f, "({key}=*)"),
+            Constraint::Present(property) => {
+                write!(f, "{}{}=*)", open(property), property.written())
+            }
             Constraint::Compare {
-                key,
+                property,
                 operator,
                 value,
             } => {
-                write!(f, "({key}{}{value})", operator.as_str())
+                let (open, sign) = (open(property), operator.as_str());
+                write!(f, "{open}{}{sign}{})", property.written(), value.text())
             }
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "matching"))]
 mod tests;

@@ -169,6 +169,13 @@ impl ProviderSpec {
             self.ports.iter().find(|(_, real)| !real.ip().is_loopback())
         {
             format!("its port {port} leads to {real}, which is not on this computer")
+        } else if self.constraints.is_none()
+            && (self.subnet.contains(')') || self.subnet.starts_with('*'))
+        {
+            format!(
+                "its subnet `{}` cannot be written in a constraint",
+                self.subnet
+            )
         } else if let Some(Err(error)) = self.constraints.as_deref().map(Constraint::parse) {
             format!("its constraints are wrong: {error}")
         } else if let Some(mistake) = self.behaviour.mistake() {

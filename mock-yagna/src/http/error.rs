@@ -129,7 +129,8 @@ impl From<MarketError> for ApiError {
             | E::Terminated(_)
             | E::NotTerminated(_)
             | E::MaxEvents(..)
-            | E::Constraint(_) => StatusCode::BAD_REQUEST,
+            | E::Constraint(_)
+            | E::NotComparable { .. } => StatusCode::BAD_REQUEST,
             E::NoSubscription(_)
             | E::SubscriptionExpired(_)
             | E::NoDemand(_)

@@ -7,7 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
 use crate::config::{OWN_COUNTERS, Platform, ProviderSpec};
-use golem_wire::constraint::{Constraint, Operator, Pattern};
+use golem_wire::constraint::{Constraint, Operator};
 
 /// Interval of debit notes.
 pub(crate) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
@@ -86,15 +86,10 @@ pub(super) fn constraints(spec: &ProviderSpec, now: Timestamp) -> (String, Const
     if let Some((text, Ok(own))) = own.map(|text| (text, Constraint::parse(text))) {
         return (text.to_owned(), own);
     }
-    let compare = |key: &str, operator, value: &str| Constraint::Compare {
-        key: key.into(),
-        operator,
-        value: Pattern::literal(value),
-    };
     let now = now.as_millisecond().to_string();
     let constraint = Constraint::And(vec![
-        compare("golem.srv.comp.expiration", Operator::Greater, &now),
-        compare("golem.node.debug.subnet", Operator::Equal, &spec.subnet),
+        Constraint::compare("golem.srv.comp.expiration", Operator::Greater, &now),
+        Constraint::compare("golem.node.debug.subnet", Operator::Equal, &spec.subnet),
     ]);
     (constraint.to_string(), constraint)
 }

@@ -18,7 +18,7 @@ use crate::ports::Ports;
 use crate::provider::Providers;
 use crate::timeline::{Action, MarketDue, Ticket};
 use crate::topics::Topic;
-use golem_wire::constraint::Constraint;
+use golem_wire::constraint::{Constraint, ParseError};
 
 /// An ended demand and its proposals are kept so long: a draft may still become an agreement.
 const MEMORY: SignedDuration = SignedDuration::from_mins(10);
@@ -36,8 +36,8 @@ pub(super) enum Life {
 pub(super) struct Terms {
     pub(super) properties: Arc<Properties>,
     pub(super) constraints: Arc<str>,
-    /// `None`: the text is no expression, so nothing ever matches.
-    pub(super) parsed: Option<Arc<Constraint>>,
+    /// Or why the text is no expression: nothing ever matches it.
+    pub(super) parsed: Result<Arc<Constraint>, ParseError>,
 }
 
 impl Terms {
@@ -45,7 +45,7 @@ impl Terms {
         Terms {
             // Collected anew, it takes no more room than it needs.
             properties: Arc::new(properties.into_iter().collect()),
-            parsed: Constraint::parse(&constraints).ok().map(Arc::new),
+            parsed: Constraint::parse(&constraints).map(Arc::new),
             constraints: constraints.into(),
         }
     }

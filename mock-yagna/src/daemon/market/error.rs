@@ -48,6 +48,17 @@ pub(crate) enum MarketError {
         offer: Vec<String>,
         demand: Vec<String>,
     },
+    #[error(
+        "Can't match Proposal [{counter}] with previous Proposal [{previous}]. Error: Prepare error: \
+         Error {}: {}",
+        if .why.is_of_a_name() { "building Demand constraints expression" } else { "parsing Demand constraints" },
+        .why.in_daemons_words()
+    )]
+    NotComparable {
+        counter: ProposalId,
+        previous: ProposalId,
+        why: ParseError,
+    },
     #[error("Provider of Proposal [{0}] can't be reached.")]
     ProposalUnreachable(ProposalId),
     #[error("Can't create Agreement for Proposal [{0}]. Proposal [{0}] not found.")]
@@ -99,7 +110,7 @@ pub(crate) enum MarketError {
     MaxEvents(i64, usize),
     #[error("Iterator with id \"{0}\" not found")]
     NoScan(String),
-    #[error("Invalid constraint. {0}")]
+    #[error("Invalid constraint. {}", .0.in_daemons_words())]
     Constraint(#[from] ParseError),
 }
 

@@ -19,7 +19,7 @@ fn match_each_other(demand: &Demand, provider: &Provider) -> bool {
         .terms
         .parsed
         .as_ref()
-        .is_some_and(|c| c.matches(&*provider.offer));
+        .is_ok_and(|c| c.matches(&*provider.offer));
     demand_accepts && provider.constraint.matches(&*demand.terms.properties)
 }
 

@@ -155,12 +155,12 @@ fn plain(value: &Value) -> String {
 fn wanted(part: &Constraint, there: &impl Lookup) -> (String, Option<String>, String) {
     match part {
         Constraint::Compare {
-            key,
+            property,
             operator,
             value,
         } => {
-            let (what, unit) = called(key);
-            let has = there.property(key);
+            let (what, unit) = called(&property.to_string());
+            let has = there.property(&property.name);
             let has = has.map(|has| format!("{}{unit}", plain(has)));
             let relation = match operator {
                 Operator::Equal => "",
@@ -171,14 +171,14 @@ fn wanted(part: &Constraint, there: &impl Lookup) -> (String, Option<String>, St
             };
             (what, has, format!("{relation}{}{unit}", value.text()))
         }
-        Constraint::Present(key) => (called(key).0, None, "one".into()),
+        Constraint::Present(property) => (called(&property.to_string()).0, None, "one".into()),
         other => ("combination of properties".into(), None, other.to_string()),
     }
 }
 
 fn mismatches(demand: &Demand, provider: &Provider, now: Timestamp) -> Vec<Mismatch> {
     let mut why: Vec<Mismatch> = Vec::new();
-    let Some(constraint) = demand.terms.parsed.as_deref() else {
+    let Ok(constraint) = &demand.terms.parsed else {
         return vec![Mismatch::NoExpression];
     };
     for part in constraint.failing(&*provider.offer) {

@@ -71,12 +71,11 @@ impl Proposal {
     }
 }
 
-/// The names that keep an expression from being decided.
-fn undefined(constraint: Option<&Constraint>, properties: &Properties) -> Result<(), Vec<String>> {
-    match constraint.map(|c| c.verdict(properties)) {
-        Some(Verdict::True) => Ok(()),
-        Some(Verdict::Undefined(names)) => Err(names),
-        Some(Verdict::False) | None => Err(Vec::new()),
+/// The names that an expression looks for in vain, if it does not hold.
+fn missing(constraint: &Constraint, properties: &Properties) -> Option<Vec<String>> {
+    match constraint.verdict(properties) {
+        Verdict::True => None,
+        Verdict::False(names) | Verdict::Undefined(names) => Some(names),
     }
 }
 
@@ -167,14 +166,25 @@ impl Market {
         let terms = self.counter_terms(demand, properties, constraints);
         let counter = ports.ids.proposal();
         let previous = &self.proposals[id];
-        let theirs = undefined(previous.parsed.as_deref(), &terms.properties);
-        let ours = undefined(terms.parsed.as_deref(), &previous.properties());
-        if theirs.is_err() || ours.is_err() {
+        let ours = match &terms.parsed {
+            Ok(ours) => ours,
+            Err(why) => {
+                return Err(MarketError::NotComparable {
+                    counter,
+                    previous: id.clone(),
+                    why: why.clone(),
+                });
+            }
+        };
+        let of_offer = missing(ours, &previous.properties());
+        let theirs = previous.parsed.as_deref();
+        let of_demand = theirs.and_then(|theirs| missing(theirs, &terms.properties));
+        if of_offer.is_some() || of_demand.is_some() {
             return Err(MarketError::NotMatching {
                 counter,
                 previous: id.clone(),
-                offer: theirs.err().unwrap_or_default(),
-                demand: ours.err().unwrap_or_default(),
+                offer: of_offer.unwrap_or_default(),
+                demand: of_demand.unwrap_or_default(),
             });
         }
         let provider = previous.provider.clone();
@@ -190,7 +200,7 @@ impl Market {
             base: Base::Demand(terms.properties),
             adopted: Adopted::new(),
             constraints: terms.constraints,
-            parsed: terms.parsed,
+            parsed: terms.parsed.ok(),
             state: ProposalState::Draft,
             created_at: ports.stamp(),
             previous: Some(id.clone()),

@@ -300,12 +300,18 @@ async fn a_scan_shows_each_offer_once_and_needs_no_demand() {
     let bad = api.post("/scan", json!({"type": "zzz"})).await.refusal();
     let words = "Json deserialize error: unknown variant `zzz`, expected `offer` or `demand` at line 1 column 13";
     assert_eq!(bad, (400, words.to_owned()));
-    assert_eq!(
-        api.post("/scan", json!({"type": "offer", "constraints": "(&(a"}))
-            .await
-            .status,
-        400
-    );
+    for (constraints, words) in [
+        ("(&(a", "Incomplete expression: Size(6)"),
+        ("(a~=1)", "Parsing error: Alternative"),
+        (
+            "(a$x=1)",
+            "Error parsing property reference a$x: Parse error Parsing no aspect no type error: unexpected text $x",
+        ),
+    ] {
+        let body = json!({"type": "offer", "constraints": constraints});
+        let refusal = api.post("/scan", body).await.refusal();
+        assert_eq!(refusal, (400, format!("Invalid constraint. {words}")));
+    }
     assert_eq!(api.delete("/scan/0").await.status, 204);
     let ended = api.get("/scan/0/events?timeout=9").await;
     assert_eq!(

@@ -145,6 +145,41 @@ async fn counters_are_refused_as_recorded() {
     );
     assert!(message.ends_with(&tail), "{message}");
 
+    let mut body = api.demand_body();
+    body["constraints"] = json!("(|(x=1)(golem.runtime.nome=*))");
+    let (_, message) = api.post(&path, body).await.refusal();
+    let tail = r#"Mismatched constraints - Offer: ["x", "golem.runtime.nome"], Demand: []"#;
+    assert!(message.ends_with(tail), "{message}");
+    let mut body = api.demand_body();
+    let properties = body["properties"].as_object_mut().expect("properties");
+    properties.remove("golem.node.debug.subnet");
+    let (_, message) = api.post(&path, body).await.refusal();
+    let tail = r#"Mismatched constraints - Offer: [], Demand: ["golem.node.debug.subnet"]"#;
+    assert!(message.ends_with(tail), "{message}");
+
+    for (constraints, words) in [
+        (
+            "(&(a=1)",
+            "parsing Demand constraints: Incomplete expression: Size(8)",
+        ),
+        (
+            "(a$x=1)",
+            "building Demand constraints expression: Error parsing property reference a$x: Parse error Parsing no \
+             aspect no type error: unexpected text $x",
+        ),
+    ] {
+        let mut body = api.demand_body();
+        body["constraints"] = json!(constraints);
+        let (status, message) = api.post(&path, body).await.refusal();
+        assert_eq!(status, 400);
+        let tail =
+            format!(" with previous Proposal [{initial}]. Error: Prepare error: Error {words}");
+        assert!(
+            message.starts_with("Can't match Proposal [R-") && message.ends_with(&tail),
+            "{message}"
+        );
+    }
+
     let counter = api.counter(&demand, &initial).await.id();
     assert_eq!(
         api.counter(&demand, &initial).await.refusal(),
