@@ -12,6 +12,7 @@ use golem_wire::NodeId;
 
 pub use findings::{
     Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice, FoundNote,
+    FoundUnconfirmed,
 };
 pub use settle::Settled;
 

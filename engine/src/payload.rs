@@ -95,10 +95,6 @@ impl Payload {
 /// Blanks count to the daemon except between expressions, and it reads one expression only.
 fn check(text: &str) -> Result<(), String> {
     let (whole, rest) = Constraint::parse_with_rest(text).map_err(|error| error.to_string())?;
-    if !rest.trim().is_empty() {
-        let at = text.len() - rest.len();
-        return Err(format!("expected the end of the expression at byte {at}"));
-    }
     let mut open = vec![whole];
     while let Some(constraint) = open.pop() {
         let property = match &constraint {
@@ -137,6 +133,10 @@ fn check(text: &str) -> Result<(), String> {
                 ));
             }
         }
+    }
+    if !rest.trim().is_empty() {
+        let at = text.len() - rest.len();
+        return Err(format!("expected the end of the expression at byte {at}"));
     }
     Ok(())
 }

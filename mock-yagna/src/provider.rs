@@ -74,9 +74,10 @@ impl Provider {
         self.online && self.busy < self.spec.capacity
     }
 
-    /// Whether it has room and its offer is on the market.
+    /// Whether its offer is on the market. A provider that has no room leaves it there, and refuses who
+    /// counters it.
     pub(crate) fn offers(&self, now: Timestamp) -> bool {
-        self.has_room() && self.publication.stands(now)
+        self.online && self.publication.stands(now)
     }
 
     /// Writes its offer anew.

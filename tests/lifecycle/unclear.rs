@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use golem_engine::service::ServiceState;
+use mock_yagna::Delay;
 use mock_yagna::fault::{Effect, Fault};
 use tokio::time::sleep;
 
@@ -56,4 +57,24 @@ fn whatever_is_lost_once_the_service_runs_and_nothing_is_left() {
             });
         }
     }
+}
+
+/// The daemon cannot cancel what was not confirmed.
+#[test]
+fn agreements_that_cannot_be_confirmed_are_left_to_expire_and_cost_one_attempt_to_cancel_each() {
+    network(1, &["alice", "bob"]).run(async |stage| {
+        let mut refusal = Fault::new("confirmAgreement", Effect::Refuse(500)).expect("a fault");
+        refusal.count = Some(3);
+        let _refusal = stage.network().inject(refusal).expect("possible");
+        // Changes nothing, and is counted.
+        let nothing = Effect::Delay(Delay::Fixed(Duration::ZERO));
+        let counting = Fault::new("cancelAgreement", nothing).expect("a fault");
+        let _counting = stage.network().inject(counting).expect("possible");
+        let (golem, cluster, _) = running(stage, 1, |_| {}).await;
+        assert_eq!(cluster.instances()[0].state, ServiceState::Running);
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(stage.network().faults()[1].hits, 3, "one for each");
+        assert_clean(stage);
+    });
 }

@@ -11,7 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::{
     Doctor, Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice,
-    FoundNote,
+    FoundNote, FoundUnconfirmed,
 };
 use crate::error::Error;
 use crate::journal::OpenState;
@@ -148,10 +148,16 @@ fn findings(open_state: &OpenState, seen: &Observed) -> Findings {
     }
     let notes: Vec<&DebitNote> = seen.notes.iter().flatten().collect();
     for (id, known) in seen.here() {
-        if matches!(
-            standing(&known.agreement),
-            Standing::Waiting | Standing::InForce
-        ) {
+        let document = &known.agreement;
+        if document.state == AgreementState::Proposal {
+            let offer = OfferProposal::of_agreement(document);
+            findings.unconfirmed.push(FoundUnconfirmed {
+                agreement_id: id.clone(),
+                session: observe::session_of(document).map(str::to_owned),
+                provider_name: offer.provider_name().to_owned(),
+                expires: document.valid_to,
+            });
+        } else if matches!(standing(document), Standing::Waiting | Standing::InForce) {
             findings.agreements.push(agreement(id, known, &notes));
         }
     }

@@ -22,6 +22,9 @@ pub struct Findings {
     pub demands: Vec<FoundDemand>,
     /// Agreements in force, or on their way.
     pub agreements: Vec<FoundAgreement>,
+    /// Agreements that were never confirmed: their providers do not know of them, the daemon cannot cancel them, and they
+    /// expire. So they do not count as open.
+    pub unconfirmed: Vec<FoundUnconfirmed>,
     /// Invoices that are not accepted.
     pub invoices: Vec<FoundInvoice>,
     /// Debit notes that are not accepted, and no accepted invoice covers.
@@ -75,6 +78,20 @@ pub struct FoundAgreement {
     pub cost: Glm,
     /// What lives on it.
     pub activities: Vec<FoundActivity>,
+}
+
+/// An agreement that was never confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FoundUnconfirmed {
+    /// Its id.
+    pub agreement_id: AgreementId,
+    /// Of which application run, if it says.
+    pub session: Option<String>,
+    /// The name of the provider that it names.
+    pub provider_name: String,
+    /// When it expires.
+    pub expires: Timestamp,
 }
 
 /// An activity.
@@ -217,6 +234,13 @@ impl fmt::Display for Findings {
                 it.debit_note_id,
                 it.amount.normalized(),
                 it.agreement_id
+            )?;
+        }
+        for it in &self.unconfirmed {
+            write!(
+                f,
+                "\nagreement {} with {} was never confirmed: its provider does not know of it, and it expires at {:.0}",
+                it.agreement_id, it.provider_name, it.expires
             )?;
         }
         for id in &self.awaited {

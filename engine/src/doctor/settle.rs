@@ -153,10 +153,7 @@ impl Doctor {
         let mut owed = IndexSet::new();
         for agreement in &snapshot.findings.agreements {
             let id = &agreement.agreement_id;
-            if matches!(
-                agreement.state,
-                AgreementState::Proposal | AgreementState::Pending
-            ) {
+            if agreement.state == AgreementState::Pending {
                 let what = format!("agreement {id} cancelled");
                 match ender.cancel(id, &reason).await {
                     Cancelled::Nothing(_) => {

@@ -10,11 +10,16 @@
 //! | Pending | NotInTime | Withdrawing | Cancel |
 //! | Pending | WaitFailed | Unclear | LookUp |
 //! | Withdrawing | Cancelled | Over | Conclude |
-//! | Withdrawing | CancelFailed | Unclear (withdrawn) | LookUp |
+//! | Withdrawing | CancelFailed | NotCancelled | LookUp |
+//! | NotCancelled | Found never confirmed | Over | Conclude |
+//! | NotCancelled | Found anything else | as Unclear (withdrawn) | |
 //! | Unclear | Found in force | Over | HandOver; GiveBack if withdrawn |
 //! | Unclear | Found in force once, and ended | Over | AccountFor |
 //! | Unclear | Found never in force | Over | Conclude |
 //! | Unclear | Found undecided | Withdrawing | Cancel |
+//!
+//! An agreement that was not confirmed cannot be cancelled (yagna 0.17.6 answers 500): its provider does not know of
+//! it, nobody but us could confirm it, and it expires.
 //!
 //! Each step has one effect, and each effect but the last ones asks for the next event. What follows
 //! the approval is [`agreement`](super::agreement).
@@ -33,6 +38,8 @@ pub(crate) enum State {
     Pending,
     /// Being cancelled because of `reason`.
     Withdrawing { reason: String },
+    /// Not cancelled, but not wanted because of `reason`.
+    NotCancelled { reason: String },
     /// A request's outcome is unknown. `withdrawn`: it is not wanted any more, because of it.
     Unclear { withdrawn: Option<String> },
     /// Signed, or nothing came of it.
@@ -84,7 +91,14 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Effect), Illega
         (State::Pending, Event::WaitFailed) => unclear(None),
 
         (State::Withdrawing { reason }, Event::Cancelled) => conclude(EndedBy::Requestor, reason),
-        (State::Withdrawing { reason }, Event::CancelFailed) => unclear(Some(reason)),
+        (State::Withdrawing { reason }, Event::CancelFailed) => {
+            (State::NotCancelled { reason }, Effect::LookUp)
+        }
+
+        (State::NotCancelled { reason }, Event::Found(AgreementState::Proposal)) => {
+            conclude(EndedBy::Requestor, reason)
+        }
+        (State::NotCancelled { reason }, Event::Found(found)) => found_out(Some(reason), &found),
 
         (State::Unclear { withdrawn }, Event::Found(found)) => found_out(withdrawn, &found),
 

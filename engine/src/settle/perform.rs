@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use golem_wire::common::Reason;
-use golem_wire::market::Agreement;
+use golem_wire::market::{Agreement, AgreementState};
 use golem_wire::payment::{Acceptance, DocumentStatus};
 use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, InvoiceId};
 use http::StatusCode;
@@ -61,8 +61,7 @@ pub(crate) enum Cancelled {
     InForce(Box<Agreement>),
     /// It was approved and has ended in the meantime: its invoice may still come.
     Over(Box<Agreement>),
-    /// It was not cancelled. Only its requestor can confirm the one that was never sent, and the
-    /// other expires at its provider.
+    /// It was not cancelled. It expires at its provider.
     Waiting(ApiError),
     /// The daemon does not tell where it stands.
     Unknown(ApiError),
@@ -226,7 +225,8 @@ impl<'a> Ender<'a> {
 
     /// Cancels an agreement whose approval is no longer wanted. It may be approved at the same
     /// time, and even be ended by its provider: whatever the daemon answers but "done", it is looked
-    /// up.
+    /// up. One that was never confirmed cannot be cancelled (yagna 0.17.6 answers 500) and need not be: its
+    /// provider does not know of it, nobody but its requestor could confirm it, and it expires.
     pub(crate) async fn cancel(&self, id: &AgreementId, reason: &Reason) -> Cancelled {
         let mut backoff = self.backoff(id.as_str());
         let policy = Policy::new(&mut backoff, ATTEMPTS);
@@ -249,6 +249,11 @@ impl<'a> Ender<'a> {
                     }
                     Err(error) => return Attempt::Break(Ok(Cancelled::Unknown(error))),
                 };
+                if found.state == AgreementState::Proposal {
+                    let why =
+                        "it was never confirmed: its provider does not know of it, and it expires";
+                    return Attempt::Break(Ok(self.nothing(id, why)));
+                }
                 Attempt::Break(match standing(&found) {
                     Standing::Nothing => Ok(self.nothing(id, "nothing came of it")),
                     Standing::InForce => Ok(Cancelled::InForce(Box::new(found))),

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | unknown | | forgotten |
 //! | cancelled, rejected, expired before its approval | nothing | forgotten |
-//! | proposal, pending | waiting | cancelled: no waiter for the approval is left |
+//! | proposal, pending | waiting | cancelled: no waiter for the approval is left; one that was never confirmed is left to expire |
 //! | approved, an instance runs on it and may be adopted | in force | adopted |
 //! | approved | in force | activities destroyed, terminated |
 //! | terminated, expired | over | its final documents are awaited |

@@ -64,7 +64,8 @@ impl Agents {
 
     /// A place is left: most providers bring the offer once more that stands.
     pub(super) fn offer_once_more(&mut self, net: &mut Network<'_>, id: &NodeId) {
-        if comes_back(net, id) {
+        let has_room = net.providers.get(id).is_some_and(Provider::has_room);
+        if has_room && comes_back(net, id) {
             net.market.bring_offer(net.ports, net.providers, id);
         }
     }

@@ -139,6 +139,7 @@ impl From<MarketError> for ApiError {
             | E::NoAgreementOfRequestor(_)
             | E::NoScan(_) => StatusCode::NOT_FOUND,
             E::ApprovalTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            E::NoPeer => StatusCode::GATEWAY_TIMEOUT,
             E::PromotedTwice(_)
             | E::Transition {
                 from: AgreementState::Proposal,
@@ -151,6 +152,8 @@ impl From<MarketError> for ApiError {
             | E::NotApproved(_) => StatusCode::GONE,
             // A rejection that finds nothing is the daemon's own mistake: 500, not 404.
             E::NoProposalToReject { .. }
+            | E::CancelledUnconfirmed(_)
+            | E::ConfirmedCountered { .. }
             | E::ProposalUnreachable(_)
             | E::AgreementUnreachable(_)
             | E::TerminationRefused(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::operations::Operations;
-use super::paths::{agreement_id, demand_id, promoted_id, proposal_id};
+use super::paths::{DemandPath, ProposalPath, agreement_id, promoted_id};
 use super::time::{deadline, optional_stamp, stamp};
 use crate::config::Operation;
 use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
@@ -25,7 +25,7 @@ use crate::world::{Topic, World};
 /// Long polls without a timeout.
 const DEFAULT_TIMEOUT: f64 = 5.0;
 /// Events per answer without `maxEvents`, and at the most.
-const DEFAULT_EVENTS: i64 = 20;
+const DEFAULT_EVENTS: i32 = 20;
 const MOST_EVENTS: usize = 100;
 
 pub(super) fn routes() -> Router<World> {
@@ -51,7 +51,7 @@ pub(super) fn routes() -> Router<World> {
 }
 
 /// How many events an answer may carry.
-fn max_events(asked: Option<i64>) -> Result<usize, MarketError> {
+fn max_events(asked: Option<i32>) -> Result<usize, MarketError> {
     let asked = asked.unwrap_or(DEFAULT_EVENTS);
     let max = usize::try_from(asked)
         .ok()
@@ -96,9 +96,8 @@ async fn list_offers() -> Json<[Value; 0]> {
 async fn unsubscribe(
     State(world): State<World>,
     Caller(me): Caller,
-    Path(demand): Path<String>,
+    DemandPath(demand): DemandPath,
 ) -> Result<StatusCode, ApiError> {
-    let demand = demand_id(&demand)?;
     world.with(|state| {
         state
             .market
@@ -111,16 +110,15 @@ async fn unsubscribe(
 #[serde(rename_all = "camelCase")]
 struct CollectQuery {
     timeout: Option<f64>,
-    max_events: Option<i64>,
+    max_events: Option<i32>,
 }
 
 async fn collect(
     State(world): State<World>,
     Caller(me): Caller,
-    Path(demand): Path<String>,
+    DemandPath(demand): DemandPath,
     ApiQuery(query): ApiQuery<CollectQuery>,
 ) -> Result<Json<Vec<DemandEvent>>, ApiError> {
-    let demand = demand_id(&demand)?;
     let max = max_events(query.max_events)?;
     world.with(|state| state.market.check_collect(&me.node, &demand))?;
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
@@ -133,17 +131,11 @@ async fn collect(
     Ok(Json(events.transpose()?.unwrap_or_default()))
 }
 
-/// The two ids of a proposal's path.
-fn proposal_path((demand, proposal): (String, String)) -> Result<(DemandId, ProposalId), ApiError> {
-    Ok((demand_id(&demand)?, proposal_id(&proposal)?))
-}
-
 async fn get_proposal(
     State(world): State<World>,
     Caller(me): Caller,
-    Path(path): Path<(String, String)>,
+    ProposalPath(demand, proposal): ProposalPath,
 ) -> Result<Json<Proposal>, ApiError> {
-    let (demand, proposal) = proposal_path(path)?;
     Ok(Json(world.with(|state| {
         state.market.get_proposal(&me.node, &demand, &proposal)
     })?))
@@ -152,10 +144,9 @@ async fn get_proposal(
 async fn counter(
     State(world): State<World>,
     Caller(me): Caller,
-    Path(path): Path<(String, String)>,
+    ProposalPath(demand, proposal): ProposalPath,
     ApiJson(base): ApiJson<Base>,
 ) -> Result<Json<ProposalId>, ApiError> {
-    let (demand, proposal) = proposal_path(path)?;
     let properties = flatten(base.properties);
     let countered = world.with(|state| {
         state.market.counter_proposal(
@@ -173,10 +164,9 @@ async fn counter(
 async fn reject(
     State(world): State<World>,
     Caller(me): Caller,
-    Path(path): Path<(String, String)>,
+    ProposalPath(demand, proposal): ProposalPath,
     ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
-    let (demand, proposal) = proposal_path(path)?;
     world.with(|state| {
         state
             .market
@@ -306,7 +296,7 @@ async fn wait(
     ApiQuery(query): ApiQuery<WaitQuery>,
 ) -> Result<StatusCode, ApiError> {
     let agreement = agreement_id(&agreement)?;
-    if world.with(|state| state.market.approval(&me.node, &agreement))? {
+    if world.with(|state| state.market.ask_for_approval(&me.node, &agreement))? {
         return Ok(StatusCode::NO_CONTENT);
     }
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
@@ -377,7 +367,7 @@ struct EventsQuery {
     timeout: Option<f64>,
     #[serde(default, deserialize_with = "optional_stamp")]
     after_timestamp: Option<Timestamp>,
-    max_events: Option<i64>,
+    max_events: Option<i32>,
     app_session_id: Option<String>,
 }
 

@@ -10,7 +10,8 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use golem_wire::NodeId;
 use golem_wire::market::Offer;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
@@ -42,6 +43,9 @@ struct NewScan {
     #[serde(rename = "type")]
     kind: Kind,
     constraints: Option<String>,
+    /// Its life in seconds; scans live as long as they are used here.
+    #[serde(default, rename = "timeout")]
+    _timeout: Option<u64>,
 }
 
 async fn begin(
@@ -63,8 +67,19 @@ async fn begin(
 #[serde(rename_all = "camelCase")]
 struct ScanQuery {
     timeout: Option<f64>,
-    max_events: Option<usize>,
+    max_events: Option<i32>,
+    #[serde(default, deserialize_with = "node_id")]
     peer_id: Option<NodeId>,
+}
+
+/// The daemon knows no other form of a node's id.
+fn node_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NodeId>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    if digits.len() != 40 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(D::Error::custom("invalid format"));
+    }
+    Ok(Some(NodeId::new(text.to_ascii_lowercase())))
 }
 
 async fn collect(
@@ -80,8 +95,21 @@ async fn collect(
     if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
         return Ok(stream(world, me.node, scan)?);
     }
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
-    let max = query.max_events.unwrap_or(DEFAULT_OFFERS);
+    let timeout = query.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let max = query.max_events.map_or(Ok(DEFAULT_OFFERS), usize::try_from);
+    let (Ok(max), false) = (max, timeout.is_nan() || timeout < 0.0) else {
+        // There is nothing else to be done with such numbers, says the daemon.
+        world.with(|state| state.market.check_scan(&me.node, &scan))?;
+        return Err(ApiError::hang_up());
+    };
+    if let Some(peer) = &query.peer_id {
+        world.with(|state| {
+            state.market.check_scan(&me.node, &scan)?;
+            let there = state.providers.get(peer).is_some_and(|peer| peer.online);
+            there.then_some(()).ok_or(MarketError::NoPeer)
+        })?;
+    }
+    let deadline = deadline(world.now(), Some(timeout), DEFAULT_TIMEOUT);
     let found = world.poll_until(&[Topic::Offers], deadline, |state| {
         match state.market.scan(
             state.ports.now,

@@ -2,6 +2,7 @@
 //! by policy; the doctor lists and settles it. After each the ledger is without debts.
 
 mod approved;
+mod unconfirmed;
 
 use std::process::Command;
 use std::sync::Arc;

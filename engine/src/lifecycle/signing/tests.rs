@@ -52,6 +52,20 @@ fn an_approval_that_crosses_the_cancellation_is_terminated() {
 }
 
 #[test]
+fn an_agreement_that_was_not_confirmed_is_left_to_expire_when_it_cannot_be_cancelled() {
+    let (state, effects) = run(vec![
+        Event::ConfirmFailed("no answer".into()),
+        Event::CancelFailed,
+        Event::Found(AgreementState::Proposal),
+    ]);
+    assert_eq!(state, State::Over);
+    assert_eq!(
+        effects.last(),
+        Some(&Effect::Conclude(end(EndedBy::Requestor, "no answer")))
+    );
+}
+
+#[test]
 fn an_unknown_confirmation_is_looked_up_and_never_repeated() {
     for (found, expected) in [
         (AgreementState::Proposal, Effect::Cancel("cut".into())),

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! Proposal ─confirm→ Pending ─approve→ Approved ─terminate (either side)→ Terminated
-//!    ├─cancel───────────┼→ Cancelled
+//!    │                  ├─cancel→ Cancelled
 //!    └─validTo passes───┼→ Expired
 //!                       └─reject→ Rejected
 //! ```
+//!
+//! One that was not confirmed cannot be cancelled: its provider, who is asked, does not know of it. Lists show an
+//! expired one where it stood before until its requestor asks for it by its id.
 //!
 //! Does not own the way to the approval ([`approval`]), nor to the end ([`termination`]).
 
@@ -52,6 +55,10 @@ pub(crate) struct Agreement {
     /// The event that ended it.
     pub(crate) terminated: Option<AgreementEvent>,
     confirmed: bool,
+    /// The draft that was promoted.
+    promoted: ProposalId,
+    /// Where lists show it although it has expired.
+    listed_as: Option<AgreementState>,
     /// The end of the time to approve it.
     expiry: Option<Ticket>,
 }
@@ -72,9 +79,10 @@ impl Agreement {
         self.offer.properties.get(key)
     }
 
-    /// Whether its provider hears of it: one that came to an earlier offer reaches no agent.
+    /// Whether its provider hears of it: one that was not confirmed, or came to an earlier offer, reaches no
+    /// agent.
     pub(crate) fn is_heard(&self, now: Timestamp) -> bool {
-        self.publication.stands(now)
+        self.confirmed && self.publication.stands(now)
     }
 
     /// Whether it was approved at some time.
@@ -110,7 +118,7 @@ impl Agreement {
             Approved, Cancelled, Expired, Pending, Proposal, Rejected, Terminated,
         };
         match (&self.state, &to) {
-            (Proposal, Pending | Cancelled | Expired)
+            (Proposal, Pending | Expired)
             | (Pending, Cancelled | Expired | Approved | Rejected)
             | (Approved, Terminated) => {
                 self.state = to;
@@ -205,6 +213,8 @@ impl Market {
             app_session: None,
             terminated: None,
             confirmed: false,
+            promoted: proposal.clone(),
+            listed_as: None,
             expiry: None,
         };
         agreement.created_at = ports.stamp();
@@ -230,12 +240,22 @@ impl Market {
         Ok(id)
     }
 
+    /// Its requestor asks for an agreement by its id: from now on lists show where it stands.
+    fn touch(&mut self, party: &NodeId, id: &AgreementId) {
+        if let Some(agreement) = self.agreements.get_mut(id)
+            && agreement.requestor == *party
+        {
+            agreement.listed_as = None;
+        }
+    }
+
     /// Looks an agreement up for one of its sides.
     pub(crate) fn get_agreement(
-        &self,
+        &mut self,
         party: &NodeId,
         id: &AgreementId,
     ) -> Result<wire::Agreement, MarketError> {
+        self.touch(party, id);
         let found = self
             .agreement(id)
             .filter(|found| found.requestor == *party || found.is_known_to(party));
@@ -268,7 +288,8 @@ impl Market {
             own.partition_point(|id| created(id) < before)
         });
         let wanted = |a: &&Agreement| {
-            filter.state.as_ref().is_none_or(|state| *state == a.state)
+            let listed = a.listed_as.as_ref().unwrap_or(&a.state);
+            filter.state.as_ref().is_none_or(|state| state == listed)
                 && (filter.session.is_none() || filter.session == a.app_session)
         };
         let entry = |a: &Agreement| wire::AgreementListEntry {
@@ -288,6 +309,7 @@ impl Market {
         id: &AgreementId,
         to: AgreementState,
     ) -> Result<&mut Agreement, MarketError> {
+        self.touch(requestor, id);
         let agreement = self.agreements.get_mut(id);
         let agreement = agreement.filter(|agreement| agreement.requestor == *requestor);
         let agreement = agreement.ok_or_else(|| MarketError::NoAgreementOfRequestor(id.clone()))?;

@@ -73,9 +73,9 @@ pub(crate) enum MarketError {
          should counter Proposal at least one time)"
     )]
     PromotedInitial(ProposalId),
-    #[error("Can't create Agreement for Proposal [{0}], which was countered.")]
+    #[error("Can't create Agreement for already countered Proposal [{0}].")]
     PromotedCountered(ProposalId),
-    #[error("Can't create Agreement for Proposal [{0}], which was rejected.")]
+    #[error("Can't create Agreement for rejected Proposal [{0}].")]
     PromotedRejected(ProposalId),
     #[error("Can't create second Agreement for Proposal [{0}].")]
     PromotedTwice(ProposalId),
@@ -88,6 +88,21 @@ pub(crate) enum MarketError {
     Transition {
         from: AgreementState,
         to: AgreementState,
+    },
+    /// The provider hears of an agreement when it is confirmed, not before.
+    #[error(
+        "Protocol error while approving: Remote failed to approve. Error: Agreement [P-{0}] not found."
+    )]
+    CancelledUnconfirmed(AgreementId),
+    /// The provider answered a counter-proposal that was made after the promotion.
+    #[error(
+        "Protocol error: Agreement [P-{agreement}] remote error: Can't create Agreement for already \
+         countered Proposal [P-{}].",
+        .proposal.as_str().trim_start_matches("R-")
+    )]
+    ConfirmedCountered {
+        agreement: AgreementId,
+        proposal: ProposalId,
     },
     #[error("Provider of Agreement [{0}] can't be reached.")]
     AgreementUnreachable(AgreementId),
@@ -107,9 +122,11 @@ pub(crate) enum MarketError {
     #[error("Agreement [R-{0}] not terminated yet.")]
     NotTerminated(AgreementId),
     #[error("Invalid maxEvents '{0}', should be between 1 and {1}.")]
-    MaxEvents(i64, usize),
+    MaxEvents(i32, usize),
     #[error("Iterator with id \"{0}\" not found")]
     NoScan(String),
+    #[error("Timeout while attempting to fetch data from a peer")]
+    NoPeer,
     #[error("Invalid constraint. {}", .0.in_daemons_words())]
     Constraint(#[from] ParseError),
 }

@@ -59,7 +59,7 @@ pub enum Mismatch {
     },
     /// The demand's constraints are no expression: nothing ever matches them.
     NoExpression,
-    /// The provider has no offer on the market: it is away, has no room, or gave up.
+    /// The provider has no offer on the market: it is away, or gave up.
     NoOffer,
 }
 

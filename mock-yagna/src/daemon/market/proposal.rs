@@ -124,21 +124,23 @@ impl Market {
             })
     }
 
-    /// Whether both sides' subscriptions let a proposal be answered, in the daemon's order: to it an
-    /// expired demand is one that was unsubscribed.
+    /// Whether both sides' subscriptions let a proposal be answered, in the daemon's order: a withdrawn offer, the
+    /// demand, an expired offer. To it an expired demand is one that was unsubscribed.
     fn check_answerable(&self, now: Timestamp, proposal: &Proposal) -> Result<(), MarketError> {
         if proposal.side == Side::Requestor {
             return Err(MarketError::OwnProposal(proposal.id.clone()));
         }
         let offer = &proposal.offer;
-        match offer.standing(now) {
-            Standing::Stands => {}
-            Standing::Withdrawn => return Err(MarketError::OfferWithdrawn(offer.id().clone())),
-            Standing::Expired => return Err(MarketError::OfferExpired(offer.id().clone())),
+        let standing = offer.standing(now);
+        if standing == Standing::Withdrawn {
+            return Err(MarketError::OfferWithdrawn(offer.id().clone()));
         }
         let demand = self.demands.get(&proposal.demand);
         if !demand.is_some_and(|demand| demand.life == Life::Living) {
             return Err(MarketError::SubscriptionGone(proposal.demand.clone()));
+        }
+        if standing == Standing::Expired {
+            return Err(MarketError::OfferExpired(offer.id().clone()));
         }
         Ok(())
     }

@@ -95,6 +95,15 @@ impl Market {
         Ok(offers)
     }
 
+    /// Whether there is such a scan of this requestor.
+    pub(crate) fn check_scan(&self, owner: &NodeId, id: &str) -> Result<(), MarketError> {
+        let number = id.parse::<u64>().ok();
+        let own = number.and_then(|number| self.scans.get(&number));
+        let own = own.is_some_and(|scan| scan.owner == *owner);
+        own.then_some(())
+            .ok_or_else(|| MarketError::NoScan(id.to_owned()))
+    }
+
     /// Ends a scan.
     pub(crate) fn end_scan(&mut self, owner: &NodeId, id: &str) -> Result<(), MarketError> {
         let number = id.parse::<u64>().ok();

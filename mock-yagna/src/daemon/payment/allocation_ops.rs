@@ -6,7 +6,7 @@ use golem_wire::payment::{
     self as wire_payment, AllocationUpdate, DecorationProperty, DemandDecoration, Deposit,
 };
 use golem_wire::{AllocationId, Glm, NodeId};
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -277,21 +277,26 @@ impl Payments {
         owner: &NodeId,
         ids: impl Iterator<Item = &'a str>,
     ) -> Option<DemandDecoration> {
-        let (mut properties, mut keys) = (IndexMap::new(), IndexSet::new());
+        let mut properties = Vec::new();
+        let mut keys = Vec::new();
         let mut deposit = false;
+        let mut ids: Vec<_> = ids.collect();
+        ids.sort_unstable();
+        // The daemon counts what it found, and misses one that was named twice.
+        if ids.windows(2).any(|two| two[0] == two[1]) {
+            return None;
+        }
         for id in ids {
             let allocation = self.allocation(owner, id)?;
             let key = format!("golem.com.payment.platform.{}.address", allocation.platform);
-            properties.insert(key.clone(), allocation.address.clone());
-            keys.insert(format!("({key}=*)"));
+            keys.push(format!("({key}=*)"));
+            properties.push((key, allocation.address.clone()));
             deposit |= allocation.deposit.is_some();
         }
-        properties.insert("golem.com.payment.protocol.version".into(), "3".into());
-        let platforms: String = keys.iter().map(String::as_str).collect();
-        let platforms = if keys.len() > 1 {
-            format!("(|{platforms})")
-        } else {
-            platforms
+        properties.push(("golem.com.payment.protocol.version".into(), "3".into()));
+        let platforms = match keys.as_slice() {
+            [only] => only.clone(),
+            several => format!("(|\n  {}\n)", several.join("\n  ")),
         };
         let version = if deposit { 2 } else { 1 };
         Some(DemandDecoration {

@@ -220,9 +220,13 @@ pub(super) async fn decorations(
             format!("Query deserialize error: {what}"),
         )
     };
-    let mut pairs = uri.query().unwrap_or_default().split('&');
-    let ids = pairs.find_map(|pair| pair.strip_prefix("allocationIds="));
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let mut given = pairs.filter_map(|pair| pair.strip_prefix("allocationIds="));
+    let ids = given.next();
     let ids = ids.ok_or_else(|| bad("missing field `allocationIds`".into()))?;
+    if given.next().is_some() {
+        return Err(bad("duplicate field `allocationIds`".into()));
+    }
     if ids.contains(['%', '+']) {
         let decoded = percent_decoded(ids);
         return Err(bad(format!(

@@ -23,6 +23,18 @@ impl Market {
         session: Option<String>,
     ) -> Result<(), MarketError> {
         self.can_reach(providers, id)?;
+        let unconfirmed = self
+            .own_agreement(requestor, id)
+            .filter(|found| found.state == AgreementState::Proposal);
+        if let Some(agreement) = unconfirmed
+            && let Some(draft) = self.proposals.get(&agreement.promoted)
+            && draft.countered
+        {
+            return Err(MarketError::ConfirmedCountered {
+                agreement: id.clone(),
+                proposal: draft.id.clone(),
+            });
+        }
         let agreement = self.step_agreement(requestor, id, AgreementState::Pending)?;
         agreement.confirmed = true;
         agreement.app_session = session;
@@ -80,6 +92,16 @@ impl Market {
         self.log_agreement(ports, id, AgreementEventKind::AgreementApprovedEvent);
         ports.wake(&Topic::Agreement(id.clone()));
         true
+    }
+
+    /// What waiting for approval answers at first; `Ok(false)`: nothing yet.
+    pub(crate) fn ask_for_approval(
+        &mut self,
+        requestor: &NodeId,
+        id: &AgreementId,
+    ) -> Result<bool, MarketError> {
+        self.touch(requestor, id);
+        self.approval(requestor, id)
     }
 
     /// What waiting for approval answers now; `Ok(false)`: nothing yet.

@@ -11,7 +11,7 @@ use crate::provider::Providers;
 use crate::topics::Topic;
 
 impl Market {
-    /// The requestor withdraws before the approval.
+    /// The requestor withdraws before the approval, but not before it confirmed.
     pub(crate) fn cancel_agreement(
         &mut self,
         ports: &mut Ports,
@@ -19,6 +19,10 @@ impl Market {
         id: &AgreementId,
         reason: Option<Reason>,
     ) -> Result<(), MarketError> {
+        let found = self.own_agreement(requestor, id);
+        if found.is_some_and(|found| found.state == AgreementState::Proposal) {
+            return Err(MarketError::CancelledUnconfirmed(id.clone()));
+        }
         self.step_agreement(requestor, id, AgreementState::Cancelled)?;
         ports.record(
             ports.actor(requestor),
@@ -148,7 +152,9 @@ impl Market {
         let Some(agreement) = self.agreements.get_mut(id) else {
             return;
         };
+        let stood = agreement.state.clone();
         if agreement.step(AgreementState::Expired).is_ok() {
+            agreement.listed_as = Some(stood);
             ports.record(
                 Actor::Daemon,
                 Event::AgreementExpired {
@@ -161,10 +167,11 @@ impl Market {
 
     /// The event that ended an agreement.
     pub(crate) fn termination(
-        &self,
+        &mut self,
         requestor: &NodeId,
         id: &AgreementId,
     ) -> Result<AgreementEvent, MarketError> {
+        self.touch(requestor, id);
         let agreement = self.own_agreement(requestor, id);
         let agreement = agreement.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
         agreement

@@ -73,12 +73,11 @@ async fn every_forbidden_step_is_refused_with_both_states() {
         for (name, to) in verbs {
             let allowed = matches!(
                 (state, name),
-                ("Proposal", "confirm" | "cancel")
-                    | ("Pending", "cancel")
-                    | ("Approved", "terminate")
+                ("Proposal", "confirm") | ("Pending", "cancel") | ("Approved", "terminate")
             );
             let (api, agreement) = in_state(state).await;
             let (status, message) = verb(&api, &agreement, name).await;
+            let message = message.replace(&agreement, "ID");
             if allowed {
                 let success = if name == "confirm" { 204 } else { 200 };
                 assert_eq!(
@@ -88,16 +87,17 @@ async fn every_forbidden_step_is_refused_with_both_states() {
                 );
                 assert_eq!(api.state(&agreement).await, to);
             } else {
-                let refused = if (state, name) == ("Proposal", "terminate") {
-                    409
-                } else {
-                    410
+                let refused = match (state, name) {
+                    ("Proposal", "terminate") => (409, transition(state, to)),
+                    // Its provider is asked, and has not heard of it.
+                    ("Proposal", "cancel") => (
+                        500,
+                        "Protocol error while approving: Remote failed to approve. Error: Agreement [P-ID] not found."
+                            .to_owned(),
+                    ),
+                    _ => (410, transition(state, to)),
                 };
-                assert_eq!(
-                    (status, message),
-                    (refused, transition(state, to)),
-                    "{name} from {state}"
-                );
+                assert_eq!((status, message), refused, "{name} from {state}");
                 assert_eq!(api.state(&agreement).await, state, "nothing changed");
             }
         }
@@ -158,6 +158,66 @@ async fn the_decision_wakes_who_waits() {
     let answer = api.wait(&agreement, 10).await;
     assert_eq!(answer.status, 204);
     assert!((1.0..3.1).contains(&answer.took), "{}", answer.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agreement_that_could_not_be_cancelled_can_still_be_confirmed() {
+    let (api, agreement) = in_state("Proposal").await;
+    assert_eq!(verb(&api, &agreement, "cancel").await.0, 500);
+    assert_eq!(api.state(&agreement).await, "Proposal");
+    assert_eq!(verb(&api, &agreement, "confirm").await.0, 204);
+    assert_eq!(api.wait(&agreement, 5).await.status, 204);
+    assert_eq!(api.state(&agreement).await, "Approved");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_show_an_expired_agreement_where_it_stood_until_it_is_asked_for_by_its_id() {
+    let listed = async |api: &Api, state: &str| {
+        let list = api.get(&format!("/agreements?state={state}")).await.json();
+        list.as_array().map_or(0, Vec::len)
+    };
+    for state in ["Proposal", "Pending"] {
+        let (api, agreement) = in_state(state).await;
+        sleep(Duration::from_secs(61)).await;
+        assert_eq!(
+            (listed(&api, state).await, listed(&api, "Expired").await),
+            (1, 0)
+        );
+        assert_eq!(api.state(&agreement).await, "Expired");
+        assert_eq!(
+            (listed(&api, state).await, listed(&api, "Expired").await),
+            (0, 1)
+        );
+    }
+    for name in ["confirm", "cancel", "terminate"] {
+        let (api, agreement) = in_state("Proposal").await;
+        sleep(Duration::from_secs(61)).await;
+        let (status, message) = verb(&api, &agreement, name).await;
+        assert!(
+            status == 410 && message.contains("from Expired to"),
+            "{message}"
+        );
+        assert_eq!(listed(&api, "Expired").await, 1, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_that_was_countered_after_its_promotion_cannot_be_confirmed() {
+    let api = Api::start(vec![ProviderSpec::new("alice")]);
+    let demand = api.demand().await;
+    let draft = api.draft(&demand).await;
+    let body = json!({"proposalId": draft, "validTo": api.now() + Duration::from_secs(60)});
+    let agreement = api.post("/agreements", body).await.id();
+    assert_eq!(api.counter(&demand, &draft).await.status, 200);
+    let (status, message) = verb(&api, &agreement, "confirm").await;
+    let message = message.replace(&agreement, "ID");
+    let provider_side = draft.replacen("R-", "P-", 1);
+    let words = format!(
+        "Protocol error: Agreement [P-ID] remote error: Can't create Agreement for already countered Proposal \
+         [{provider_side}]."
+    );
+    assert_eq!((status, message), (500, words));
+    assert_eq!(api.state(&agreement).await, "Proposal");
 }
 
 #[tokio::test(start_paused = true)]

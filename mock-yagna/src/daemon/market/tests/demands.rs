@@ -223,6 +223,18 @@ async fn bad_requests_get_the_words_of_the_daemon() {
             r#"{"message":"Path deserialize error: Subscription id [nope] has invalid format."}"#.to_owned()),
         ("/demands/xyz-123/events".to_owned(), 400,
             r#"{"message":"Path deserialize error: Subscription id [xyz-123] contains non hexadecimal characters."}"#.to_owned()),
+        ("/demands/nope/events?timeout=abc".to_owned(), 400,
+            r#"{"message":"Path deserialize error: Subscription id [nope] has invalid format."}"#.to_owned()),
+        ("/demands/12-34/events".to_owned(), 400,
+            r#"{"message":"Path deserialize error: Subscription id [12-34] has invalid length. Should be |32|-|64|"}"#.to_owned()),
+        (format!("/demands/{demand}/events?maxEvents=5000000000"), 400,
+            "Query deserialize error: number too large to fit in target type".to_owned()),
+        (format!("/demands/{demand}/proposals/R-12"), 400,
+            r#"{"message":"Path deserialize error: Id [12] hash has invalid length. Should be |64|"}"#.to_owned()),
+        (format!("/demands/{demand}/proposals/r-12"), 400,
+            r#"{"message":"Path deserialize error: Id [r] has invalid owner type."}"#.to_owned()),
+        ("/agreements/12".to_owned(), 400,
+            r#"{"message":"Invalid Agreement id. Id [12] hash has invalid length. Should be |64|"}"#.to_owned()),
         (format!("/demands/{none}/events"), 404,
             format!(r#"{{"message":"Subscription [{none}] not found. Could be unsubscribed."}}"#)),
         (format!("/demands/{demand}/proposals/nope"), 400,
@@ -231,6 +243,9 @@ async fn bad_requests_get_the_words_of_the_daemon() {
         let answer = api.get(&path).await;
         assert_eq!((answer.status, answer.text), (status, text), "{path}");
     }
+    let both = api.post("/demands/nope/proposals/nope", json!({})).await;
+    let words = "Path deserialize error: Subscription id [nope] has invalid format.";
+    assert!(both.text.contains(words), "{}", both.text);
     let malformed = api.post("/demands", json!({})).await.refusal();
     let missing = "Json deserialize error: missing field `properties` at line 1 column 2";
     assert_eq!(malformed, (400, missing.to_owned()));
@@ -300,6 +315,36 @@ async fn a_scan_shows_each_offer_once_and_needs_no_demand() {
     let bad = api.post("/scan", json!({"type": "zzz"})).await.refusal();
     let words = "Json deserialize error: unknown variant `zzz`, expected `offer` or `demand` at line 1 column 13";
     assert_eq!(bad, (400, words.to_owned()));
+    for (body, words) in [
+        (
+            json!({"type": "offer", "timeout": -1}),
+            "invalid value: integer `-1`",
+        ),
+        (
+            json!({"type": "offer", "timeout": "5"}),
+            r#"invalid type: string "5""#,
+        ),
+        (
+            json!({"type": "offer", "timeout": 1.5}),
+            "invalid type: floating point `1.5`",
+        ),
+    ] {
+        let (status, message) = api.post("/scan", body).await.refusal();
+        let words = format!("Json deserialize error: {words}, expected u64 at line 1 column ");
+        assert!(status == 400 && message.starts_with(&words), "{message}");
+    }
+    let of_peer = async |peer: &str| {
+        api.get(&format!("/scan/0/events?timeout=9&peerId={peer}"))
+            .await
+    };
+    let bad = of_peer("nope").await;
+    assert_eq!(
+        (bad.status, bad.text.as_str()),
+        (400, "Query deserialize error: invalid format")
+    );
+    let nobody = of_peer(&format!("0x{}", "0".repeat(40))).await;
+    let words = "Timeout while attempting to fetch data from a peer".to_owned();
+    assert_eq!(nobody.refusal(), (504, words));
     for (constraints, words) in [
         ("(&(a", "Incomplete expression: Size(6)"),
         ("(a~=1)", "Parsing error: Alternative"),

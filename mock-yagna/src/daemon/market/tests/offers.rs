@@ -164,6 +164,18 @@ async fn a_withdrawn_offer_is_called_so_even_after_its_hour() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_demand_and_an_offer_that_have_both_expired_the_demand_is_told() {
+    let api = Api::start(with_seconds_left(60));
+    let demand = api.demand().await;
+    let initial = api.proposal(&demand).await;
+    seconds(3700).await;
+    let gone = format!("Subscription [{demand}] wasn't found.");
+    let refused = api.counter(&demand, &initial).await.refusal();
+    assert_eq!(refused, (400, gone.clone()));
+    assert_eq!(reject(&api, &demand, &initial).await, (400, gone));
+}
+
+#[tokio::test(start_paused = true)]
 async fn to_its_proposals_an_expired_demand_is_one_that_was_withdrawn() {
     let api = Api::start(one());
     let demand = api.demand().await;

@@ -43,6 +43,28 @@ async fn after_each_termination_the_provider_offers_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_busy_provider_leaves_its_offer_on_the_market_and_refuses_who_counters_it() {
+    let api = Api::start(one());
+    let first = api.demand().await;
+    let agreement = api.approved(&first).await;
+    let body = json!({"type": "offer", "constraints": "(golem.runtime.name=vm)"});
+    let scan = api.post("/scan", body).await.id();
+    let seen = api.get(&format!("/scan/{scan}/events?timeout=1")).await;
+    assert_eq!(seen.json().as_array().map(Vec::len), Some(1));
+    let second = api.demand().await;
+    let initial = api.proposal(&second).await;
+    assert_eq!(api.counter(&second, &initial).await.status, 200);
+    let events = api.collect(&second).await;
+    assert_eq!(events[0]["eventType"], "ProposalRejectedEvent");
+    let words = "No capacity available. Reached Agreements limit: 1";
+    assert_eq!(events[0]["reason"]["message"], words);
+    // A fresh offer comes when it has room again.
+    let path = format!("/agreements/{agreement}/terminate");
+    assert_eq!(api.post(&path, json!(null)).await.status, 200);
+    api.approved(&second).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_provider_rejects_with_no_capacity_available() {
     let api = Api::start(one());
     let (first, second) = (api.demand().await, api.demand().await);

@@ -54,21 +54,50 @@ async fn allocations_are_shown_to_their_owner_as_they_were_asked_for() {
             "/demandDecorations?allocationIds={first},{second}"
         ))
         .await;
+    // In the order of the allocations' ids.
+    let mut both_keys = [(first, "erc20-holesky-tglm"), (second, "erc20-polygon-glm")];
+    both_keys.sort_unstable();
+    let keys = both_keys.map(|(_, name)| format!("golem.com.payment.platform.{name}.address"));
     assert_eq!(
         both,
         json!({
             "properties": [
-                { "key": "golem.com.payment.platform.erc20-holesky-tglm.address", "value": me },
-                { "key": "golem.com.payment.platform.erc20-polygon-glm.address", "value": me },
+                { "key": keys[0], "value": me },
+                { "key": keys[1], "value": me },
                 { "key": "golem.com.payment.protocol.version", "value": "3" },
             ],
             "constraints": [
-                "(|(golem.com.payment.platform.erc20-holesky-tglm.address=*)\
-                 (golem.com.payment.platform.erc20-polygon-glm.address=*))",
+                format!("(|\n  ({}=*)\n  ({}=*)\n)", keys[0], keys[1]),
                 "(golem.com.payment.protocol.version>1)",
             ],
         })
     );
+    let same = json!({ "totalAmount": "1", "paymentPlatform": { "network": "polygon" } });
+    let third = daemon.pay("POST", "/allocations", same).await.json();
+    let third = third["allocationId"].as_str().expect("id");
+    let path = format!("/demandDecorations?allocationIds={second},{third}");
+    let both = daemon.get(&path).await;
+    assert_eq!(
+        both["properties"].as_array().map(Vec::len),
+        Some(3),
+        "{both}"
+    );
+    assert_eq!(both["properties"][0], both["properties"][1]);
+    let decorations = async |query: String| {
+        let path = format!("/payment-api/v1/demandDecorations?{query}");
+        daemon.raw("GET", &path, "secret", &[], String::new()).await
+    };
+    let twice = decorations(format!("allocationIds={second},{second}")).await;
+    assert_eq!(twice.status, StatusCode::NOT_FOUND);
+    let twice = decorations(format!("allocationIds={second}&allocationIds={third}")).await;
+    let words = "Query deserialize error: duplicate field `allocationIds`";
+    assert_eq!(
+        (twice.status, twice.body.as_str()),
+        (StatusCode::BAD_REQUEST, words)
+    );
+    daemon
+        .pay("DELETE", &format!("/allocations/{third}"), Value::Null)
+        .await;
     let accounts = daemon.get("/requestorAccounts").await;
     assert_eq!(accounts[0]["platform"], "erc20-holesky-tglm");
     assert_eq!(
