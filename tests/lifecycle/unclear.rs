@@ -61,7 +61,7 @@ fn whatever_is_lost_once_the_service_runs_and_nothing_is_left() {
 
 /// The daemon cannot cancel what was not confirmed.
 #[test]
-fn agreements_that_cannot_be_confirmed_are_left_to_expire_and_cost_one_attempt_to_cancel_each() {
+fn agreements_that_cannot_be_confirmed_are_left_to_expire() {
     network(1, &["alice", "bob"]).run(async |stage| {
         let mut refusal = Fault::new("confirmAgreement", Effect::Refuse(500)).expect("a fault");
         refusal.count = Some(3);
@@ -74,7 +74,8 @@ fn agreements_that_cannot_be_confirmed_are_left_to_expire_and_cost_one_attempt_t
         assert_eq!(cluster.instances()[0].state, ServiceState::Running);
         let report = golem.stop().await;
         assert!(report.is_clean(), "{report}");
-        assert_eq!(stage.network().faults()[1].hits, 3, "one for each");
+        // Each once when it failed, and once more when the engine stops and looks for what is left.
+        assert_eq!(stage.network().faults()[1].hits, 6);
         assert_clean(stage);
     });
 }
