@@ -248,8 +248,11 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
         // What kept the daemon from accepting may have passed.
         payment::catch_up(&shutdown.payments).await;
     }
-    let waits = |only_used: bool| {
-        rentals.iter().any(|rental| {
+    // The one that was waited for last is asked first: there may be thousands before it.
+    let mut first = 0;
+    let mut waits = |only_used: bool| {
+        let (before, from) = rentals.split_at(first);
+        let found = from.iter().chain(before).position(|rental| {
             // A provider that could not be told of the end sends no invoice.
             (rental.was_used() || !only_used)
                 && !rental.is_lost()
@@ -257,7 +260,9 @@ async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Durat
                     rental.invoice(),
                     InvoiceState::None | InvoiceState::Accepting { .. }
                 )
-        })
+        });
+        first = found.map_or(0, |found| (first + found) % rentals.len());
+        found.is_some()
     };
     let started = Instant::now();
     // An invoice whose event was lost, or that could not be read, is found by asking for all: late,

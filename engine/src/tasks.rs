@@ -38,7 +38,7 @@ struct Group {
 #[derive(Default)]
 struct Live {
     next: u64,
-    tasks: IndexMap<u64, (String, Option<AbortHandle>)>,
+    tasks: IndexMap<u64, (Arc<str>, Option<AbortHandle>)>,
 }
 
 impl TaskGroup {
@@ -106,7 +106,7 @@ impl TaskGroup {
         reason = "this is the spawner that others are told to use"
     )]
     fn spawn_boxed(&self, name: &str, future: BoxFuture<'static, ()>) {
-        let name = format!("{}/{name}", self.0.name);
+        let name: Arc<str> = format!("{}/{name}", self.0.name).into();
         let tickets = self.enter(&name);
         let span = tracing::debug_span!("task", name = %name);
         let guard = Exit(tickets.clone());
@@ -161,7 +161,8 @@ impl TaskGroup {
     /// Names of the tasks that still run, those of groups below included.
     pub fn live_names(&self) -> Vec<String> {
         let live = self.0.live();
-        live.tasks.values().map(|(name, _)| name.clone()).collect()
+        let names = live.tasks.values();
+        names.map(|(name, _)| name.to_string()).collect()
     }
 
     /// Waits until no task of the group runs.
@@ -190,7 +191,7 @@ impl TaskGroup {
         let mut stuck = Vec::new();
         for (name, abort) in live.tasks.values() {
             warn!(task = %name, "task did not end in time; aborting it");
-            stuck.push(name.clone());
+            stuck.push(name.to_string());
             if let Some(abort) = abort {
                 abort.abort();
             }
@@ -199,14 +200,14 @@ impl TaskGroup {
     }
 
     /// Registers a task here and in every group above.
-    fn enter(&self, name: &str) -> Vec<(Arc<Group>, u64)> {
+    fn enter(&self, name: &Arc<str>) -> Vec<(Arc<Group>, u64)> {
         let mut tickets = Vec::new();
         let mut group = Some(self);
         while let Some(TaskGroup(inner)) = group {
             let mut live = inner.live();
             let ticket = live.next;
             live.next += 1;
-            live.tasks.insert(ticket, (name.to_owned(), None));
+            live.tasks.insert(ticket, (Arc::clone(name), None));
             drop(live);
             tickets.push((Arc::clone(inner), ticket));
             group = inner.parent.as_ref();

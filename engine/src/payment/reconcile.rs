@@ -92,6 +92,9 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
     }
 }
 
+/// How long changes are gathered before it is looked which acceptances failed.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
 /// Tries acceptances again that failed in passing, as long as there are any. Runs until its task is
 /// cancelled.
 pub(crate) async fn try_again(payments: Arc<Payments>) {
@@ -104,6 +107,8 @@ pub(crate) async fn try_again(payments: Arc<Payments>) {
         if changes.changed().await.is_err() {
             return;
         }
+        // All agreements are looked through: once for what comes together.
+        tokio::time::sleep(LOOK_AFTER).await;
     }
 }
 
