@@ -2,7 +2,7 @@
 //! older or newer format, and another program's database. Changes nothing.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +15,11 @@ use super::{Entry, FORMAT, JournalError};
 
 /// How long a foreign program that reads or writes the file is waited for.
 const BUSY: Duration = Duration::from_millis(200);
+
+/// Where the header says which version may write the file, and the latest that there is: a
+/// write-ahead log.
+const WRITE_VERSION: usize = 18;
+const KNOWN_VERSION: u8 = 2;
 
 /// What is said of a log with a hole.
 pub(super) const WAL_BROKEN: &str = "its -wal is broken in the middle";
@@ -40,20 +45,27 @@ pub(super) fn examine(path: &Path) -> Result<Option<(Probe, bool)>, Trouble> {
     }
     // Says more clearly than SQLite what is forbidden; closed before SQLite has its locks on it.
     let mut options = OpenOptions::new();
-    let length = options.read(true).write(true).open(path);
-    let length = length.and_then(|file| file.metadata()).map_err(failed)?;
+    let mut file = options.read(true).write(true).open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?;
     if !length.is_file() {
         return Err(storage("opened", format!("{} is no file", path.display())).into());
     }
     if length.len() == 0 {
         return Err(Trouble::Damage("it is empty".into()));
     }
+    // A file of which SQLite reads all and refuses to write anything.
+    let mut header = [0; WRITE_VERSION + 1];
+    let read_only = file.read_exact(&mut header).is_ok() && header[WRITE_VERSION] > KNOWN_VERSION;
+    drop(file);
     let torn = match wal::look(&log).map_err(failed)? {
         Wal::Whole => false,
         Wal::TornTail => true,
         Wal::Damaged => return Err(Trouble::Damage(WAL_BROKEN.into())),
     };
-    probe(path).map(|probe| Some((probe, torn)))
+    match probe(path)? {
+        _ if read_only => Err(Trouble::Damage("its header forbids to write it".into())),
+        probe => Ok(Some((probe, torn))),
+    }
 }
 
 /// Reads and checks everything, and changes nothing.

@@ -232,6 +232,15 @@ fn a_log_without_its_file_is_kept_and_tells_whose_it_was() {
 }
 
 #[test]
+fn a_file_whose_header_forbids_to_write_it_is_set_aside_with_all_its_entries() {
+    for bit in 2..8 {
+        let (mut file, log) = sample(false);
+        file[18] ^= 1 << bit;
+        assert_eq!(end(&file, &log), End::SetAside(entries().len()), "{bit}");
+    }
+}
+
+#[test]
 fn the_owner_is_found_in_a_file_without_its_first_page() {
     let (mut file, _) = sample(false);
     file[..PAGE as usize].fill(0x5a);
