@@ -34,7 +34,6 @@ pub(super) fn properties(spec: &ProviderSpec, id: &NodeId, platforms: &[Platform
     let counters: Vec<&str> = OWN_COUNTERS.into_iter().chain(own).collect();
     let generated = json!({
         "golem.activity.caps.transfer.protocol": ["http", "https", "gftp"],
-        "golem.activity.caps.transfer.report-progress": true,
         "golem.com.payment.protocol.version": 3,
         "golem.com.pricing.model": "linear",
         "golem.com.pricing.model.linear.coeffs": coefficients,
