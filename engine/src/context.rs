@@ -2,8 +2,9 @@
 //! Does not own: the parts themselves (market, payment, recovery), which are put together in
 //! `golem/`.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::NodeId;
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::api::{ApiError, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon_health::DaemonHealth;
+use crate::error::Error;
 use crate::event::{Emitter, EventKind};
 use crate::journal::Log;
 use crate::model::JobId;
@@ -21,6 +23,24 @@ use crate::rng::Seed;
 use crate::strategy::Guarded;
 use crate::tasks::TaskGroup;
 use crate::transport::Transport;
+
+/// Longest name of a job, in bytes.
+const MAX_JOB_NAME: usize = 64;
+
+/// A job's name, in use until this is dropped.
+pub(crate) struct JobName {
+    pub(crate) id: JobId,
+    /// Where it is kept, if it is not one of the engine's own.
+    context: Option<Arc<Context>>,
+}
+
+impl Drop for JobName {
+    fn drop(&mut self) {
+        if let Some(context) = &self.context {
+            context.job_names().remove(&self.id);
+        }
+    }
+}
 
 /// What all parts of an engine share.
 pub(crate) struct Context {
@@ -40,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) log: Log,
     pub(crate) daemon_health: DaemonHealth,
     pub(crate) next_job: AtomicU64,
+    /// Names of jobs that their owners chose, as long as they are in use.
+    pub(crate) job_names: Mutex<BTreeSet<JobId>>,
 }
 
 impl Context {
@@ -113,6 +135,60 @@ impl Context {
             "{kind}-{}",
             self.next_job.fetch_add(1, Ordering::Relaxed)
         ))
+    }
+
+    /// The name of a job: the one that was asked for, or the next one of its kind.
+    ///
+    /// # Errors
+    /// [`Error::JobName`].
+    pub(crate) fn job_name(
+        self: &Arc<Self>,
+        wanted: Option<&str>,
+        kind: &str,
+    ) -> Result<JobName, Error> {
+        match wanted {
+            Some(name) => self.named_job(name),
+            None => Ok(JobName {
+                id: self.next_job(kind),
+                context: None,
+            }),
+        }
+    }
+
+    /// The id of a job with a name of its own, which no other job of this engine has meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::JobName`] when the name is taken, or is none.
+    pub(crate) fn named_job(self: &Arc<Self>, name: &str) -> Result<JobName, Error> {
+        let refused = |reason| Error::JobName {
+            name: name.chars().take(MAX_JOB_NAME).collect(),
+            reason,
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > MAX_JOB_NAME || !name.chars().all(is_plain) {
+            return Err(refused(
+                "a name is 1 to 64 letters, digits, `.`, `_` and `-`",
+            ));
+        }
+        let number = ["service-", "tasks-"]
+            .into_iter()
+            .find_map(|kind| name.strip_prefix(kind));
+        if number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(refused("the engine gives such names by itself"));
+        }
+        let id = JobId::new(name);
+        if !self.job_names().insert(id.clone()) {
+            return Err(refused("another job of this engine is called so"));
+        }
+        let context = Some(Arc::clone(self));
+        Ok(JobName { id, context })
+    }
+
+    fn job_names(&self) -> MutexGuard<'_, BTreeSet<JobId>> {
+        // Every statement leaves the set consistent.
+        self.job_names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the daemon is away, and worth waiting for: nothing may be given up then.

@@ -79,6 +79,14 @@ pub enum Error {
         /// The earliest that is possible, by the daemon's clock.
         earliest: jiff::Timestamp,
     },
+    /// A job cannot be called so.
+    #[error("a job cannot be called `{name}`: {reason}")]
+    JobName {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The engine is stopping or stopped.
     #[error("the engine is stopped; start a new `Golem`")]
     Stopped,

@@ -1,6 +1,7 @@
 //! Tasks: a list of data worked off on rented machines. Owns: what users see — [`Task`], its result
 //! or its error, the stream of both. Does not own: the workers (`worker.rs`), the queue (`queue.rs`).
 
+mod input;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -13,23 +14,29 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use futures::Stream;
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream};
 use golem_wire::NodeId;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::WorkContext;
+use crate::context::JobName;
 use crate::deadline;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::golem::Golem;
 use crate::market::{BudgetExhausted, DemandSubscription, SHORTEST_RENTAL};
-use crate::model::JobId;
+use crate::model::{JobId, ResolvedPayload};
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
 
+pub use input::{Iterated, Streamed, TaskInput};
+
+use input::known_length;
 use queue::Queue;
-use worker::Job;
+use worker::{Job, Limits, Setup, Work};
 
 /// Results that wait for their reader; workers wait beyond that.
 const RESULT_BUFFER: usize = 64;
@@ -93,6 +100,21 @@ pub enum TaskFailure {
         /// The worker's words.
         reason: String,
     },
+    /// The machine could not be set up: the last one of several in a row, or for a reason that would
+    /// hold on any.
+    #[error("the set-up on provider {provider_name} failed: {reason}")]
+    SetupFailed {
+        /// Who rents the machine out.
+        provider_name: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The input panicked; what would have come after is not known.
+    #[error("the input of tasks panicked: {reason}")]
+    Input {
+        /// Its words.
+        reason: String,
+    },
     /// No machine could be rented.
     #[error("no machine: {reason}")]
     NoMachine {
@@ -113,32 +135,66 @@ pub enum TaskFailure {
     Stopped,
 }
 
-/// Sets a list of tasks up; made by [`Golem::execute_tasks`].
+/// Sets a list of tasks up; made by [`Golem::execute_tasks`]. What it is made of is given by
+/// [`data`](Self::data), [`setup`](Self::setup) (or not) and [`worker`](Self::worker), in this order.
 #[must_use = "nothing runs before `start()`"]
-pub struct ExecuteTasks<D, R, W> {
-    golem: Golem,
-    payload: Payload,
-    data: Vec<D>,
-    worker: W,
-    max_workers: usize,
-    timeout: Duration,
-    attempt_timeout: Option<Duration>,
-    max_retries: u32,
-    result: std::marker::PhantomData<fn() -> R>,
+pub struct ExecuteTasks<I = (), M = NoSetup, W = ()> {
+    settings: Settings,
+    input: I,
+    setup: M,
+    work: W,
 }
 
+struct Settings {
+    golem: Golem,
+    payload: Payload,
+    job_id: Option<String>,
+    max_workers: usize,
+    timeout: Duration,
+    expires_at: Option<Timestamp>,
+    limits: Limits,
+    max_retries: u32,
+}
+
+/// Machines need no set-up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NoSetup;
+
+/// The data of tasks.
+pub struct Data<D>(BoxStream<'static, D>);
+
+/// How a machine is set up.
+pub struct SetUp<M>(Setup<M>);
+
+/// How a task is done.
+pub struct Worker<D, R, M>(Work<M, D, R>);
+
 impl Golem {
-    /// Works a list of data off: `worker` is called for each item with a rented machine. Machines
-    /// are used for many tasks. A task that fails is tried again on another provider.
+    /// Works tasks off on rented machines, each of which is used for many. A task that fails is tried
+    /// again on another provider.
     ///
     /// ```no_run
     /// # use futures::StreamExt;
-    /// # use golem_engine::{Golem, payload::Payload, script::ScriptError};
-    /// # async fn example(golem: Golem, payload: Payload) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use golem_engine::{Golem, payload::Payload};
+    /// # async fn example(golem: Golem, payload: Payload, scene: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut tasks = golem
-    ///     .execute_tasks(payload, 1..=100, |ctx, task| async move {
-    ///         let done = ctx.run("/bin/echo", [task.data.to_string()]).await?;
-    ///         Ok(done.stdout_text().into_owned())
+    ///     .execute_tasks(payload)
+    ///     .data((0..60).step_by(10))
+    ///     .setup(move |ctx| {
+    ///         // Once for each machine.
+    ///         let scene = scene.clone();
+    ///         async move {
+    ///             let mut script = ctx.script();
+    ///             script.upload_bytes(scene, "/golem/resource/scene.blend");
+    ///             script.execute().await?;
+    ///             Ok(ctx.provider_name().to_owned())
+    ///         }
+    ///     })
+    ///     .worker(|machine, ctx, task| async move {
+    ///         let frame = task.data.to_string();
+    ///         let done = ctx.run("/golem/entrypoints/run-blender.sh", [frame]).await?;
+    ///         Ok(format!("{machine}: {}", done.stdout_text()))
     ///     })
     ///     .max_workers(5)
     ///     .start()
@@ -149,49 +205,153 @@ impl Golem {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn execute_tasks<D, R, W, F>(
-        &self,
-        payload: impl Into<Payload>,
-        data: impl IntoIterator<Item = D>,
-        worker: W,
-    ) -> ExecuteTasks<D, R, W>
-    where
-        D: Clone + Send + Sync + 'static,
-        R: Send + 'static,
-        W: Fn(WorkContext, Task<D>) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<R, HandlerError>> + Send + 'static,
-    {
+    pub fn execute_tasks(&self, payload: impl Into<Payload>) -> ExecuteTasks {
         ExecuteTasks {
-            golem: self.clone(),
-            payload: payload.into(),
-            data: data.into_iter().collect(),
-            worker,
-            max_workers: 5,
-            timeout: Duration::from_secs(15 * 60),
-            attempt_timeout: None,
-            max_retries: 3,
-            result: std::marker::PhantomData,
+            settings: Settings {
+                golem: self.clone(),
+                payload: payload.into(),
+                job_id: None,
+                max_workers: 5,
+                timeout: Duration::from_secs(15 * 60),
+                expires_at: None,
+                limits: Limits {
+                    setup: Some(Duration::from_secs(15 * 60)),
+                    attempt: None,
+                    idle: Duration::from_secs(60),
+                },
+                max_retries: 3,
+            },
+            input: (),
+            setup: NoSetup,
+            work: (),
         }
     }
 }
 
-impl<D, R, W, F> ExecuteTasks<D, R, W>
-where
-    D: Clone + Send + Sync + 'static,
-    R: Send + 'static,
-    W: Fn(WorkContext, Task<D>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<R, HandlerError>> + Send + 'static,
-{
-    /// Most machines at a time; 5 unless set.
-    pub fn max_workers(mut self, workers: usize) -> Self {
-        self.max_workers = workers.max(1);
+impl<M> ExecuteTasks<(), M> {
+    /// What to work on, one task for each item: a list, an iterator, or a stream. It is read as far
+    /// ahead as there are [`max_workers`](Self::max_workers), so it may be endless, and items may come
+    /// while others are at work: through a channel, say. Iterators are called on the engine's threads
+    /// and must not block; one that panics ends the input, which is told by
+    /// [`TaskFailure::Input`].
+    ///
+    /// ```no_run
+    /// # use golem_engine::{Golem, payload::Payload};
+    /// # async fn example(golem: Golem, payload: Payload) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (mut more, data) = futures::channel::mpsc::channel::<u32>(16);
+    /// let tasks = golem
+    ///     .execute_tasks(payload)
+    ///     .data(data)
+    ///     .worker(|ctx, task| async move { Ok(ctx.run("/bin/echo", [task.data.to_string()]).await?) })
+    ///     .start()
+    ///     .await?;
+    /// more.try_send(7)?;
+    /// // The list ends when no more can come.
+    /// drop(more);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn data<I, K>(self, input: I) -> ExecuteTasks<Data<I::Item>, M>
+    where
+        I: TaskInput<K>,
+    {
+        ExecuteTasks {
+            settings: self.settings,
+            input: Data(input.into_stream()),
+            setup: self.setup,
+            work: (),
+        }
+    }
+}
+
+impl<I> ExecuteTasks<I> {
+    /// What is done once on each machine, before its first task. What it returns is handed to the
+    /// [`worker`](Self::worker) with each task of that machine, as `Arc<M>`. When it fails, the machine
+    /// is given back and another one is tried; ten failures of one worker in a row, or one that is
+    /// [not retryable](HandlerError::is_retryable), and its tasks end as
+    /// [`TaskFailure::SetupFailed`].
+    pub fn setup<M, S, F>(self, setup: S) -> ExecuteTasks<I, SetUp<M>>
+    where
+        M: Send + Sync + 'static,
+        S: Fn(WorkContext) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<M, HandlerError>> + Send + 'static,
+    {
+        ExecuteTasks {
+            settings: self.settings,
+            input: self.input,
+            setup: SetUp(Arc::new(move |ctx| setup(ctx).boxed())),
+            work: (),
+        }
+    }
+}
+
+impl<D> ExecuteTasks<Data<D>, NoSetup> {
+    /// What is done for each task. It is called anew for each attempt.
+    pub fn worker<R, W, F>(self, worker: W) -> ExecuteTasks<Data<D>, SetUp<()>, Worker<D, R, ()>>
+    where
+        W: Fn(WorkContext, Task<D>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    {
+        ExecuteTasks {
+            settings: self.settings,
+            input: self.input,
+            setup: SetUp(Arc::new(|_| async { Ok(()) }.boxed())),
+            work: Worker(Arc::new(move |_, ctx, task| worker(ctx, task).boxed())),
+        }
+    }
+}
+
+impl<D, M> ExecuteTasks<Data<D>, SetUp<M>> {
+    /// What is done for each task, with what the set-up of its machine returned. It is called anew for
+    /// each attempt.
+    pub fn worker<R, W, F>(self, worker: W) -> ExecuteTasks<Data<D>, SetUp<M>, Worker<D, R, M>>
+    where
+        W: Fn(Arc<M>, WorkContext, Task<D>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    {
+        ExecuteTasks {
+            settings: self.settings,
+            input: self.input,
+            setup: self.setup,
+            work: Worker(Arc::new(move |machine, ctx, task| {
+                worker(machine, ctx, task).boxed()
+            })),
+        }
+    }
+}
+
+impl<I, M, W> ExecuteTasks<I, M, W> {
+    /// What the job is called in events and reports, instead of `tasks-N`: 1 to 64 letters, digits,
+    /// `.`, `_` and `-`, and no other job's name.
+    pub fn job_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.job_id = Some(id.into());
         self
     }
 
-    /// Time for all tasks together; 15 minutes unless set. The demand lives a little longer, since
-    /// providers take none that ends in less than five minutes.
+    /// Most machines at a time; 5 unless set.
+    pub fn max_workers(mut self, workers: usize) -> Self {
+        self.settings.max_workers = workers.max(1);
+        self
+    }
+
+    /// Time for all tasks together; 15 minutes unless set. The demand lives some minutes longer, since
+    /// providers take none that ends in less than five; see [`expires_at`](Self::expires_at).
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// When what is rented expires at the latest, by the daemon's clock; five minutes and a little
+    /// after the [`timeout`](Self::timeout) unless set. The tasks end then, if that is before their
+    /// timeout.
+    pub fn expires_at(mut self, expires_at: Timestamp) -> Self {
+        self.settings.expires_at = Some(expires_at);
+        self
+    }
+
+    /// Time for the set-up of one machine; 15 minutes unless set.
+    pub fn setup_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.limits.setup = timeout;
         self
     }
 
@@ -199,27 +359,77 @@ where
     /// provider that never ends a task keeps it until the time for all is over. An attempt that takes
     /// longer has failed: its machine is given back, and the task is tried again on another provider.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.attempt_timeout = Some(timeout);
+        self.settings.limits.attempt = Some(timeout);
+        self
+    }
+
+    /// How long a machine is kept, and paid for, while the input has no task for it but has not
+    /// ended; a minute unless set.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.idle = timeout;
         self
     }
 
     /// How often a task is tried again after its first failure; 3 unless set.
     pub fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = retries;
+        self.settings.max_retries = retries;
         self
     }
+}
 
-    /// Publishes the demand and starts the workers.
+impl<D, R, M> ExecuteTasks<Data<D>, SetUp<M>, Worker<D, R, M>>
+where
+    D: Clone + Send + 'static,
+    R: Send + 'static,
+    M: Send + Sync + 'static,
+{
+    /// Publishes the demand and starts the workers. Input that is known to be empty rents nothing.
     ///
     /// # Errors
-    /// [`Error::Payload`], and what the market refuses.
+    /// [`Error::Payload`]; [`Error::ExpiresTooSoon`] when nothing could be rented for so short a time;
+    /// [`Error::JobName`]; and what the market refuses.
     ///
     /// # Cancel safety
-    /// Not safe: a demand may be left until the engine stops.
+    /// Cancel-safe: tasks that nobody waits for any more are given up as soon as they are there.
     pub async fn start(self) -> Result<Tasks<D, R>, Error> {
-        let context = Arc::clone(self.golem.context());
+        let context = Arc::clone(self.settings.golem.context());
+        if let Some(expires_at) = self.settings.expires_at {
+            let earliest = deadline::date_after(context.now(), SHORTEST_RENTAL);
+            if expires_at < earliest {
+                return Err(Error::ExpiresTooSoon {
+                    expires_at,
+                    earliest,
+                });
+            }
+        }
+        let resolved = match known_length(&self.input.0) {
+            Some(0) => None,
+            _ => {
+                let registry = Registry::of(&context);
+                let resolving = self.settings.payload.resolve(&registry);
+                let resolved = resolving.await.map_err(|error| Error::Payload {
+                    message: error.to_string(),
+                })?;
+                Some(resolved)
+            }
+        };
+        // Whoever waits may go away; `Tasks` that are dropped give everything up.
+        let opening = context.tasks().run("start-tasks", self.open(resolved));
+        opening.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Opens the list; `None` if there is nothing to do.
+    async fn open(self, resolved: Option<ResolvedPayload>) -> Result<Tasks<D, R>, Error> {
+        let ExecuteTasks {
+            settings,
+            input: Data(input),
+            setup: SetUp(setup),
+            work: Worker(work),
+        } = self;
+        let context = Arc::clone(settings.golem.context());
         let (results, receiver) = mpsc::channel(RESULT_BUFFER);
-        let id = context.next_job("tasks");
+        let name = Arc::new(context.job_name(settings.job_id.as_deref(), "tasks")?);
+        let id = name.id.clone();
         let group = context.jobs().child(id.as_str());
         if group.is_cancelled() {
             return Err(Error::Stopped);
@@ -227,20 +437,24 @@ where
         let cancel = CancellationToken::new();
         let tasks = Tasks {
             job: id.clone(),
+            _name: Arc::clone(&name),
             receiver,
             _cancel: cancel.clone().drop_guard(),
         };
-        if self.data.is_empty() {
+        let known_length = known_length(&input);
+        let Some(resolved) = resolved else {
             return Ok(tasks);
+        };
+        let now = context.now();
+        let (mut timeout, mut expiration) = (settings.timeout, settings.expires_at);
+        if let Some(expiration) = expiration {
+            let left = Duration::try_from(expiration.duration_since(now)).unwrap_or_default();
+            timeout = timeout.min(left);
         }
-        let resolved = self.payload.resolve(&Registry::of(&context)).await;
-        let resolved = resolved.map_err(|error| Error::Payload {
-            message: error.to_string(),
-        })?;
-        let lifetime = self.timeout.saturating_add(SHORTEST_RENTAL);
-        let expiration = deadline::date_after(context.now(), lifetime);
+        let lifetime = settings.timeout.saturating_add(SHORTEST_RENTAL);
+        let expiration = *expiration.get_or_insert_with(|| deadline::date_after(now, lifetime));
         context.emit(EventKind::JobStarted { job: id.clone() });
-        let market = self.golem.market();
+        let market = settings.golem.market();
         let opening = DemandSubscription::open(market, id.clone(), &resolved, expiration);
         let demand = match opening.await.map_err(Error::from) {
             Ok(demand) => demand,
@@ -253,43 +467,65 @@ where
                 return Err(error);
             }
         };
-        let workers = self.max_workers.min(self.data.len());
+        let workers = known_length.map_or(settings.max_workers, |length| {
+            settings.max_workers.min(length)
+        });
         let job = Arc::new(Job {
             giving_back: context.tasks().child(id.as_str()),
             context,
             id,
+            _name: name,
             demand,
-            worker: self.worker,
-            attempt_timeout: self.attempt_timeout,
-            queue: Queue::new(self.data, self.max_retries.saturating_add(1)),
+            setup,
+            work,
+            limits: settings.limits,
+            queue: Queue::new(settings.max_retries.saturating_add(1)),
+            known_length,
+            input_failed: std::sync::Mutex::default(),
             results,
             cancel,
             workers: tokio::sync::watch::Sender::new(workers),
             no_machine: std::sync::Mutex::default(),
         });
+        group.spawn("input", Arc::clone(&job).feed(input, workers));
         for number in 1..=workers {
             group.spawn(&format!("worker-{number}"), Arc::clone(&job).work(number));
         }
-        let deadline = deadline::within(self.timeout);
+        let deadline = deadline::within(timeout);
         let stopped = group.token().clone();
-        group.spawn("supervise", job.supervise(stopped, deadline, self.timeout));
+        group.spawn("supervise", job.supervise(stopped, deadline, timeout));
         Ok(tasks)
     }
 }
 
-impl<D, R, W> fmt::Debug for ExecuteTasks<D, R, W> {
+impl<I, M, W> fmt::Debug for ExecuteTasks<I, M, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecuteTasks")
-            .field("tasks", &self.data.len())
+            .field("job_id", &self.settings.job_id)
+            .field("max_workers", &self.settings.max_workers)
             .finish_non_exhaustive()
     }
 }
+
+/// What the builder holds cannot be shown.
+macro_rules! opaque {
+    ($($name:ident<$($of:ident),*>)*) => {$(
+        impl<$($of),*> fmt::Debug for $name<$($of),*> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+
+opaque!(Data<D> SetUp<M> Worker<D, R, M>);
 
 /// Results and errors of tasks, in the order they come: each task yields exactly one of both. The
 /// stream ends when everything that was rented is given back, but for machines that do not answer any
 /// more, whose agreements the engine goes on to end; dropping it gives the tasks up.
 pub struct Tasks<D, R> {
     job: JobId,
+    _name: Arc<JobName>,
     receiver: mpsc::Receiver<Result<TaskResult<D, R>, TaskError>>,
     _cancel: DropGuard,
 }

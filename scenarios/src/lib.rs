@@ -11,7 +11,7 @@
 //!     let golem = stage.golem().start().await.expect("the engine starts");
 //!     let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae")
 //!         .image_url("http://images.example/hello.gvmi");
-//!     let tasks = golem.execute_tasks(image, 1..=3, |ctx, task| async move {
+//!     let tasks = golem.execute_tasks(image).data(1..=3).worker(|ctx, task| async move {
 //!         let said = ctx.run("/bin/sh", ["-c".to_owned(), format!("echo {}", task.data)]).await?;
 //!         Ok(said.stdout_text().trim().to_owned())
 //!     });

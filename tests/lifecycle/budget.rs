@@ -130,7 +130,10 @@ fn tasks_that_the_budget_does_not_reach_end_with_a_typed_error() {
             sleep(Duration::from_secs(10)).await;
             hello(ctx, task).await
         };
-        let tasks = golem.execute_tasks(hello_tasks::payload(), 1..=40, slow);
+        let tasks = golem
+            .execute_tasks(hello_tasks::payload())
+            .data(1..=40)
+            .worker(slow);
         let tasks = tasks.max_workers(3).start().await.expect("tasks");
         let done: Vec<_> = tasks.collect().await;
         let (done, failed): (Vec<_>, Vec<_>) = done.into_iter().partition(Result::is_ok);
@@ -207,7 +210,10 @@ fn a_budget_raised_after_its_end_lets_new_work_begin() {
         tick::<Ticker>(&golem, vec![Diary::default()]).await;
         assert!(golem.budget().exhausted);
         let hello = || async {
-            let tasks = golem.execute_tasks(hello_tasks::payload(), 1..=2, hello);
+            let tasks = golem
+                .execute_tasks(hello_tasks::payload())
+                .data(1..=2)
+                .worker(hello);
             let tasks = tasks.start().await.expect("tasks");
             tasks.collect::<Vec<_>>().await
         };

@@ -270,14 +270,17 @@ fn an_instance_that_fails_for_a_reason_of_its_own_is_alone_and_is_not_tried_else
 fn a_task_whose_file_is_missing_here_is_not_tried_on_other_machines() {
     network(3, &["alice", "bob", "carol"]).run(async |stage| {
         let golem = stage.golem().start().await.expect("the engine starts");
-        let tasks = golem.execute_tasks(hello_tasks::payload(), [1, 2], |ctx, task| async move {
-            if task.data == 1 {
-                let mut script = ctx.script();
-                drop(script.upload_file("/nowhere/frame.bin", "/golem/frame.bin"));
-                script.execute().await?;
-            }
-            hello_tasks::hello(&ctx, task.data).await
-        });
+        let tasks = golem
+            .execute_tasks(hello_tasks::payload())
+            .data([1, 2])
+            .worker(|ctx, task| async move {
+                if task.data == 1 {
+                    let mut script = ctx.script();
+                    drop(script.upload_file("/nowhere/frame.bin", "/golem/frame.bin"));
+                    script.execute().await?;
+                }
+                hello_tasks::hello(&ctx, task.data).await
+            });
         let done: Vec<_> = tasks.start().await.expect("tasks").collect().await;
         let failed: Vec<_> = done.iter().filter_map(|done| done.as_ref().err()).collect();
         assert_eq!((done.len(), failed.len()), (2, 1), "{done:?}");

@@ -61,7 +61,11 @@ fn the_next_machine_is_rented_before_the_lost_one_is_given_back() {
             let work =
                 async |ctx: WorkContext, task: Task<u32>| hello_tasks::hello(&ctx, task.data).await;
             let payload = hello_tasks::payload();
-            let tasks = golem.execute_tasks(payload, 0..2, work).max_workers(1);
+            let tasks = golem
+                .execute_tasks(payload)
+                .data(0..2)
+                .worker(work)
+                .max_workers(1);
             let mut tasks = tasks.start().await.expect("a list");
             let mut done = 0;
             while let Some(result) = tasks.next().await {

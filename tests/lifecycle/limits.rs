@@ -103,7 +103,9 @@ async fn lists(golem: &Golem, what: &str) {
         }
     };
     let tasks = golem
-        .execute_tasks(hello_tasks::payload(), [1, 2, 3], work)
+        .execute_tasks(hello_tasks::payload())
+        .data([1, 2, 3])
+        .worker(work)
         .max_workers(2)
         .timeout(Duration::MAX);
     let done = tasks.start().await.expect("tasks");

@@ -38,7 +38,9 @@ fn a_list_may_be_shorter_than_providers_rent_out() {
         network(time, &["alice", "bob"]).run(async |stage| {
             let golem = stage.golem().start().await.expect("the engine starts");
             let tasks = golem
-                .execute_tasks(hello_tasks::payload(), 1..=12, hello)
+                .execute_tasks(hello_tasks::payload())
+                .data(1..=12)
+                .worker(hello)
                 .max_workers(4)
                 .timeout(time_of(time));
             let done: Vec<_> = tasks.start().await.expect("tasks").collect().await;
@@ -78,7 +80,9 @@ fn a_service_may_be_shorter_than_providers_rent_out() {
 /// Works off a list on a network with a provider that ends nothing.
 async fn list(golem: &Golem, attempt: Option<Duration>) -> (usize, Vec<TaskFailure>, Duration) {
     let mut tasks = golem
-        .execute_tasks(hello_tasks::payload(), 1..=6, hello)
+        .execute_tasks(hello_tasks::payload())
+        .data(1..=6)
+        .worker(hello)
         .max_workers(3)
         .timeout(time_of(900));
     if let Some(attempt) = attempt {
@@ -117,7 +121,9 @@ fn attempts_that_all_take_too_long_are_used_up_and_say_so() {
     Offline::new(1).providers(vec![alice]).run(async |stage| {
         let golem = stage.golem().start().await.expect("the engine starts");
         let tasks = golem
-            .execute_tasks(hello_tasks::payload(), [1], hello)
+            .execute_tasks(hello_tasks::payload())
+            .data([1])
+            .worker(hello)
             .attempt_timeout(10 * SECOND)
             .max_retries(1);
         let done: Vec<_> = tasks.start().await.expect("tasks").collect().await;

@@ -67,7 +67,9 @@ fn each_fails_once(seed: u64, providers: u32, tasks: u32, workers: usize) -> Dur
         };
         let began = Instant::now();
         let list = golem
-            .execute_tasks(hello_tasks::payload(), 0..tasks, work)
+            .execute_tasks(hello_tasks::payload())
+            .data(0..tasks)
+            .worker(work)
             .max_workers(workers)
             .start()
             .await

@@ -70,11 +70,9 @@ fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
             Ok(said)
         };
         let mut tasks = golem
-            .execute_tasks(
-                golem_scenarios::workload::hello_tasks::payload(),
-                [1, 2],
-                work,
-            )
+            .execute_tasks(golem_scenarios::workload::hello_tasks::payload())
+            .data([1, 2])
+            .worker(work)
             .max_workers(1)
             .start()
             .await

@@ -32,7 +32,10 @@ where
         let builder = builder.payment_driver("erc20").payment_network("hoodi");
         let golem = builder.configure(|config| config.activity.results_poll = HOUR);
         let golem = golem.start().await.expect("the engine starts");
-        let tasks = golem.execute_tasks(hello_tasks::payload(), [()], move |ctx, _| work(ctx));
+        let tasks = golem
+            .execute_tasks(hello_tasks::payload())
+            .data([()])
+            .worker(move |ctx, _| work(ctx));
         let mut tasks = tasks.max_workers(1).start().await.expect("a list");
         let done = tokio::time::timeout(FOR_EVER, tasks.next()).await;
         let done = done.expect("in time").expect("a result");

@@ -196,7 +196,10 @@ fn task_beside_silence(others: &[&str], seconds: u64, from: u64) -> (usize, Dura
             ctx.run(SH, ["-c".to_owned(), line]).await?;
             Ok(())
         };
-        let tasks = golem.execute_tasks(hello_tasks::payload(), [()], work);
+        let tasks = golem
+            .execute_tasks(hello_tasks::payload())
+            .data([()])
+            .worker(work);
         let mut tasks = tasks.max_workers(1).start().await.expect("a list");
         let began = Instant::now();
         let away = async {

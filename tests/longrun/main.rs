@@ -125,7 +125,7 @@ async fn shift(golem: &Golem, done: &mut Done) -> Result<(), Error> {
         let said = ctx.run("/bin/sh", ["-c".to_owned(), format!("echo {}", task.data)]);
         Ok(said.await?.stdout_text().trim().to_owned())
     };
-    let tasks = golem.execute_tasks(image(), 1..=TASKS, hello);
+    let tasks = golem.execute_tasks(image()).data(1..=TASKS).worker(hello);
     let mut results = tasks.max_workers(4).start().await?;
     while let Some(result) = results.next().await {
         done.tasks += usize::from(result.is_ok());

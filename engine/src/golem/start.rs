@@ -110,6 +110,7 @@ impl Parts {
             daemon_health: DaemonHealth::new(config.daemon_away),
             config,
             next_job: AtomicU64::new(1),
+            job_names: std::sync::Mutex::default(),
         });
         if let Some(difference) = difference {
             context.emit(EventKind::ClockDiffers { difference });

@@ -115,7 +115,7 @@ async fn an_invoice_above_the_usage_that_the_daemon_told_at_the_end_is_rejected(
             ctx.run("/bin/true", []).await?;
             Ok(())
         };
-        let tasks = golem.execute_tasks(Payload::new(), [1], work);
+        let tasks = golem.execute_tasks(Payload::new()).data([1]).worker(work);
         let mut tasks = tasks.start().await.expect("a list");
         tasks.next().await.expect("a result").expect("done");
         assert!(tasks.next().await.is_none());

@@ -23,7 +23,7 @@ use super::{
     ClusterError, Instance, InstanceHandle, InstanceId, InstanceInfo, Service, ServiceState,
     default_name,
 };
-use crate::context::Context;
+use crate::context::{Context, JobName};
 use crate::deadline;
 use crate::error::Error;
 use crate::event::EventKind;
@@ -63,6 +63,7 @@ pub struct RunService<S: Service, I = ByDefault> {
     golem: Golem,
     source: I,
     num_instances: Option<usize>,
+    job_id: Option<String>,
     payload: Option<Payload>,
     expiration: Expiration,
     treatment: Treatment,
@@ -94,6 +95,7 @@ impl Golem {
             golem: self.clone(),
             source: ByDefault,
             num_instances: None,
+            job_id: None,
             payload: None,
             expiration: Expiration::After(Duration::from_secs(180 * 60)),
             treatment: Treatment {
@@ -116,6 +118,7 @@ impl<S: Service, I> RunService<S, I> {
             golem: self.golem,
             source,
             num_instances: self.num_instances,
+            job_id: self.job_id,
             payload: self.payload,
             expiration: self.expiration,
             treatment: self.treatment,
@@ -136,6 +139,13 @@ impl<S: Service, I> RunService<S, I> {
     /// gets default parameters; with too few of them [`start`](Self::start) fails.
     pub fn num_instances(mut self, number: usize) -> Self {
         self.num_instances = Some(number);
+        self
+    }
+
+    /// What the job is called in events and reports, and its instances in front of their number,
+    /// instead of `service-N`: 1 to 64 letters, digits, `.`, `_` and `-`, and no other job's name.
+    pub fn job_id(mut self, id: impl Into<String>) -> Self {
+        self.job_id = Some(id.into());
         self
     }
 
@@ -220,8 +230,8 @@ impl<S: Service, I> RunService<S, I> {
     /// Publishes the demand and begins to start the instances, all at once.
     ///
     /// # Errors
-    /// [`Error::Payload`] when payload or parameters do not fit, [`Error::ExpiresTooSoon`], and what the
-    /// market refuses.
+    /// [`Error::Payload`] when payload or parameters do not fit, [`Error::ExpiresTooSoon`],
+    /// [`Error::JobName`], and what the market refuses.
     ///
     /// # Cancel safety
     /// Cancel-safe: a cluster that nobody waits for any more is stopped as soon as it is there.
@@ -258,6 +268,7 @@ impl<S: Service, I> RunService<S, I> {
             })?;
         let opening = Opening {
             golem: self.golem,
+            job_id: self.job_id,
             params,
             payload,
             resolved,
@@ -275,6 +286,7 @@ impl<S: Service, I> RunService<S, I> {
 /// A cluster about to be opened.
 struct Opening<S: Service> {
     golem: Golem,
+    job_id: Option<String>,
     params: Vec<S::Params>,
     payload: Payload,
     resolved: ResolvedPayload,
@@ -298,6 +310,7 @@ impl<S: Service> Opening<S> {
     async fn open(self) -> Result<Unclaimed<S>, Error> {
         let Opening {
             golem,
+            job_id,
             params,
             payload,
             resolved,
@@ -306,7 +319,8 @@ impl<S: Service> Opening<S> {
             resume,
         } = self;
         let context = Arc::clone(golem.context());
-        let job = context.next_job("service");
+        let name = context.job_name(job_id.as_deref(), "service")?;
+        let job = name.id.clone();
         let expiration = deadline::date_after(context.now(), lifetime);
         let tasks = context.jobs().child(job.as_str());
         if tasks.is_cancelled() {
@@ -334,6 +348,7 @@ impl<S: Service> Opening<S> {
         };
         let shared = Arc::new(Shared {
             context,
+            _name: name,
             job,
             demand,
             treatment,
@@ -671,6 +686,7 @@ impl<S: Service> fmt::Debug for Cluster<S> {
 pub(super) struct Shared<S: Service> {
     pub(super) context: Arc<Context>,
     pub(super) job: JobId,
+    _name: JobName,
     pub(super) demand: Arc<DemandSubscription>,
     pub(super) treatment: Treatment,
     resume: Option<Resume<S::Params>>,

@@ -1,3 +1,5 @@
+mod shape;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +25,9 @@ async fn every_task_is_done_once_and_machines_are_kept() {
     let daemon = Daemon::new(&["a", "b", "c"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
     let tasks = golem
-        .execute_tasks(Payload::new(), 0..40, echo)
+        .execute_tasks(Payload::new())
+        .data(0..40)
+        .worker(echo)
         .max_workers(3)
         .start()
         .await;
@@ -56,7 +60,9 @@ async fn a_task_whose_provider_failed_goes_to_another_one() {
     });
     let (golem, _) = daemon.golem().await;
     let tasks = golem
-        .execute_tasks(Payload::new(), 0..6, echo)
+        .execute_tasks(Payload::new())
+        .data(0..6)
+        .worker(echo)
         .max_workers(2)
         .start()
         .await;
@@ -79,7 +85,9 @@ async fn a_task_that_always_fails_is_given_up_after_its_retries() {
     });
     let (golem, _) = daemon.golem().await;
     let tasks = golem
-        .execute_tasks(Payload::new(), [7], echo)
+        .execute_tasks(Payload::new())
+        .data([7])
+        .worker(echo)
         .max_retries(2)
         .start()
         .await;
@@ -96,12 +104,16 @@ async fn a_task_that_always_fails_is_given_up_after_its_retries() {
 async fn a_rejected_task_is_not_retried_and_its_machine_is_kept() {
     let daemon = Daemon::new(&["a"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..4, |ctx, task: Task<u32>| async move {
-        if task.data == 1 {
-            return Err(HandlerError::reject("odd one out"));
-        }
-        echo(ctx, task).await
-    });
+    let tasks =
+        golem
+            .execute_tasks(Payload::new())
+            .data(0..4)
+            .worker(|ctx, task: Task<u32>| async move {
+                if task.data == 1 {
+                    return Err(HandlerError::reject("odd one out"));
+                }
+                echo(ctx, task).await
+            });
     let results = all(tasks.max_workers(1).start().await.expect("tasks")).await;
     let refused: Vec<_> = results
         .iter()
@@ -118,12 +130,16 @@ async fn a_rejected_task_is_not_retried_and_its_machine_is_kept() {
 async fn a_refused_result_is_tried_again_while_its_machine_goes_on() {
     let daemon = Daemon::new(&["a"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..4, |ctx, task: Task<u32>| async move {
-        if task.data == 1 && task.attempt < 3 {
-            return Err(HandlerError::reject_result("blurred", true));
-        }
-        echo(ctx, task).await
-    });
+    let tasks =
+        golem
+            .execute_tasks(Payload::new())
+            .data(0..4)
+            .worker(|ctx, task: Task<u32>| async move {
+                if task.data == 1 && task.attempt < 3 {
+                    return Err(HandlerError::reject_result("blurred", true));
+                }
+                echo(ctx, task).await
+            });
     let results = all(tasks.max_workers(1).start().await.expect("tasks")).await;
     let attempts = results.iter().map(|result| {
         let done = result.as_ref().expect("every task is done");
@@ -139,9 +155,13 @@ async fn a_refused_result_is_tried_again_while_its_machine_goes_on() {
 async fn a_result_that_is_refused_every_time_fails_after_its_last_attempt() {
     let daemon = Daemon::new(&["a"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), [7], |_, _: Task<u32>| async move {
-        Err::<String, _>(HandlerError::reject_result("blurred", true))
-    });
+    let tasks =
+        golem
+            .execute_tasks(Payload::new())
+            .data([7])
+            .worker(|_, _: Task<u32>| async move {
+                Err::<String, _>(HandlerError::reject_result("blurred", true))
+            });
     let results = all(tasks.max_retries(2).start().await.expect("tasks")).await;
     let [Err(error)] = results.as_slice() else {
         panic!("one error: {results:?}")
@@ -156,10 +176,14 @@ async fn a_result_that_is_refused_every_time_fails_after_its_last_attempt() {
 async fn a_panicking_worker_fails_its_task_only() {
     let daemon = Daemon::new(&["a", "b"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let tasks = golem.execute_tasks(Payload::new(), 0..3, |ctx, task: Task<u32>| async move {
-        assert!(task.data != 0, "on purpose");
-        echo(ctx, task).await
-    });
+    let tasks =
+        golem
+            .execute_tasks(Payload::new())
+            .data(0..3)
+            .worker(|ctx, task: Task<u32>| async move {
+                assert!(task.data != 0, "on purpose");
+                echo(ctx, task).await
+            });
     let results = all(tasks.max_retries(0).start().await.expect("tasks")).await;
     let failed: Vec<_> = results
         .iter()
@@ -184,7 +208,9 @@ async fn dropping_the_stream_gives_everything_back() {
     });
     let (golem, _) = daemon.golem().await;
     let tasks = golem
-        .execute_tasks(Payload::new(), 0..10, echo)
+        .execute_tasks(Payload::new())
+        .data(0..10)
+        .worker(echo)
         .max_workers(2)
         .start()
         .await;
@@ -205,7 +231,9 @@ async fn time_that_is_over_is_told_for_each_task_that_is_left() {
     let (golem, _) = daemon.golem().await;
     let began = Instant::now();
     let tasks = golem
-        .execute_tasks(Payload::new(), 0..3, echo)
+        .execute_tasks(Payload::new())
+        .data(0..3)
+        .worker(echo)
         .timeout(Duration::from_secs(120))
         .start()
         .await;
@@ -229,7 +257,9 @@ async fn without_offers_every_task_says_why() {
     let daemon = Daemon::new(&[], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
     let tasks = golem
-        .execute_tasks(Payload::new(), 0..2, echo)
+        .execute_tasks(Payload::new())
+        .data(0..2)
+        .worker(echo)
         .start()
         .await
         .expect("tasks");
@@ -252,10 +282,13 @@ async fn no_more_machines_are_rented_than_there_are_tasks() {
     let (golem, _) = daemon.golem().await;
     let calls = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&calls);
-    let tasks = golem.execute_tasks(Payload::new(), [1], move |_, _| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        async { Ok(String::new()) }
-    });
+    let tasks = golem
+        .execute_tasks(Payload::new())
+        .data([1])
+        .worker(move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok(String::new()) }
+        });
     assert_eq!(
         all(tasks.max_workers(4).start().await.expect("tasks"))
             .await
@@ -265,7 +298,9 @@ async fn no_more_machines_are_rented_than_there_are_tasks() {
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(daemon.calls("/wait"), 1);
     let none = golem
-        .execute_tasks(Payload::new(), Vec::new(), echo)
+        .execute_tasks(Payload::new())
+        .data(Vec::new())
+        .worker(echo)
         .start()
         .await;
     assert!(all(none.expect("an empty stream")).await.is_empty());

@@ -1,22 +1,24 @@
 //! Workers: each rents a machine, keeps it while there are tasks for it, and rents another one when
 //! it fails. Owns: their loop and the end of the job.
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use golem_wire::NodeId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::queue::{Entry, Queue};
+use super::queue::{Entry, Queue, Taker};
 use super::{Task, TaskError, TaskFailure, TaskResult};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
-use crate::context::Context;
+use crate::context::{Context, JobName};
 use crate::deadline;
 use crate::event::EventKind;
 use crate::market::{DemandSubscription, SignError};
@@ -30,14 +32,30 @@ use crate::work_context::Identity;
 /// Providers in a row that take an agreement but give no activity before a worker gives up.
 const MAX_RENT_FAILURES: u32 = 10;
 
+/// Calls a set-up.
+pub(super) type Setup<M> =
+    Arc<dyn Fn(WorkContext) -> BoxFuture<'static, Result<M, HandlerError>> + Send + Sync>;
+/// Calls a worker.
+pub(super) type Work<M, D, R> = Arc<
+    dyn Fn(Arc<M>, WorkContext, Task<D>) -> BoxFuture<'static, Result<R, HandlerError>>
+        + Send
+        + Sync,
+>;
+
 /// A list of tasks being worked off.
-pub(super) struct Job<D, R, W> {
+pub(super) struct Job<D, R, M> {
     pub(super) context: Arc<Context>,
     pub(super) id: JobId,
+    pub(super) _name: Arc<JobName>,
     pub(super) demand: Arc<DemandSubscription>,
-    pub(super) worker: W,
-    pub(super) attempt_timeout: Option<Duration>,
+    pub(super) setup: Setup<M>,
+    pub(super) work: Work<M, D, R>,
+    pub(super) limits: Limits,
     pub(super) queue: Queue<D>,
+    /// How many tasks there are in all, if the input knows.
+    pub(super) known_length: Option<usize>,
+    /// The input's panic.
+    pub(super) input_failed: Mutex<Option<String>>,
     pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
     pub(super) cancel: CancellationToken,
     /// Machines that are being given back.
@@ -46,6 +64,31 @@ pub(super) struct Job<D, R, W> {
     pub(super) workers: watch::Sender<usize>,
     /// Why the last worker that gave up did so.
     pub(super) no_machine: Mutex<Option<TaskFailure>>,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) setup: Option<Duration>,
+    pub(super) attempt: Option<Duration>,
+    /// How long a machine is kept for tasks to come.
+    pub(super) idle: Duration,
+}
+
+/// What came of a machine.
+#[derive(Default)]
+struct Used {
+    /// Another machine, if this one fell silent.
+    replacement: Option<Machine>,
+    /// The machine was of no use.
+    unfit: Option<Unfit>,
+}
+
+/// A set-up that failed.
+struct Unfit {
+    failure: TaskFailure,
+    /// It would on any machine.
+    is_final: bool,
 }
 
 /// How an attempt at a task ended.
@@ -61,13 +104,40 @@ enum Attempt<R> {
     GivenUp,
 }
 
-impl<D, R, W, F> Job<D, R, W>
+impl<D, R, M> Job<D, R, M>
 where
-    D: Clone + Send + Sync + 'static,
+    D: Clone + Send + 'static,
     R: Send + 'static,
-    W: Fn(WorkContext, Task<D>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<R, HandlerError>> + Send + 'static,
+    M: Send + Sync + 'static,
 {
+    /// Takes tasks in, as far ahead as there are workers, until the input ends or the job is over.
+    pub(super) async fn feed(self: Arc<Self>, mut input: BoxStream<'static, D>, ahead: usize) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => break,
+                more = self.queue.wants_more(ahead) => match more {
+                    false => break,
+                    true => tokio::select! {
+                        biased;
+                        () = self.cancel.cancelled() => break,
+                        next = caught_in(input.next()) => next,
+                    },
+                },
+            };
+            match next {
+                Ok(Some(data)) => drop(self.queue.push(data)),
+                Ok(None) => break,
+                Err(panic) => {
+                    let failed = self.input_failed.lock();
+                    *failed.unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string());
+                    break;
+                }
+            }
+        }
+        self.queue.close();
+    }
+
     /// One worker, until nothing is left to do.
     pub(super) async fn work(self: Arc<Self>, number: usize) {
         let _working = Working(&self.workers);
@@ -85,7 +155,15 @@ where
             attempt: 0,
         };
         let mut replacement = None;
-        while !self.queue.is_empty() && !self.cancel.is_cancelled() {
+        loop {
+            let taker = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return,
+                taker = self.queue.wanted() => match taker {
+                    Some(taker) => taker,
+                    None => return,
+                },
+            };
             if let Some(why) = self.demand.budget().exhausted() {
                 return self.no_machine(TaskFailure::BudgetExhausted(why));
             }
@@ -95,7 +173,7 @@ where
                 None => tokio::select! {
                     biased;
                     () = self.cancel.cancelled() => return,
-                    () = self.queue.dry() => return,
+                    () = self.queue.dry() => continue,
                     // The next turn finds out.
                     _ = self.demand.budget().beyond(0) => continue,
                     rented = self.rent(&avoid) => rented,
@@ -103,7 +181,6 @@ where
             };
             match rented {
                 Ok(machine) => {
-                    failures = 0;
                     let rental = machine.activity().rental();
                     let span = tracing::info_span!("worker", job = %self.id, number,
                         agreement = %rental.agreement_id, provider = rental.provider_name);
@@ -112,14 +189,30 @@ where
                         info: info.clone(),
                         post: None,
                     });
-                    let work = self.use_machine(machine, &identity);
-                    replacement = work.instrument(span).await;
+                    let work = self.use_machine(machine, &identity, taker);
+                    let used = work.instrument(span).await;
+                    replacement = used.replacement;
+                    match used.unfit {
+                        None => failures = 0,
+                        Some(unfit) => {
+                            failures += 1;
+                            if unfit.is_final || failures >= MAX_RENT_FAILURES {
+                                return self.no_machine(unfit.failure);
+                            }
+                            tokio::select! {
+                                biased;
+                                () = self.cancel.cancelled() => return,
+                                () = backoff.pause() => {}
+                            }
+                        }
+                    }
                 }
                 Err(RentError::Sign(SignError::Budget(why))) => {
                     return self.no_machine(TaskFailure::BudgetExhausted(why));
                 }
                 Err(RentError::Sign(error)) => return self.found_none(error.to_string()),
                 Err(RentError::Activity { provider_id, error }) => {
+                    drop(taker);
                     self.queue.avoid(&provider_id);
                     failures += 1;
                     if failures >= MAX_RENT_FAILURES {
@@ -140,9 +233,14 @@ where
         Machine::rent(&self.context, &self.id, &self.demand, avoid, giving_back).await
     }
 
-    /// Does tasks on a machine until one fails or none is left, and gives it back; the next one may be
-    /// rented meanwhile, or is there already, if this one fell silent.
-    async fn use_machine(&self, machine: Machine, identity: &Arc<Identity>) -> Option<Machine> {
+    /// Sets a machine up and does tasks on it until one fails or none is left, and gives it back; the
+    /// next one may be rented meanwhile, or is there already, if this one fell silent.
+    async fn use_machine(
+        &self,
+        machine: Machine,
+        identity: &Arc<Identity>,
+        taker: Taker<'_, D>,
+    ) -> Used {
         let activity = Arc::clone(machine.activity());
         let rental = Arc::clone(activity.rental());
         self.context.emit(EventKind::WorkerStarted {
@@ -150,37 +248,109 @@ where
             agreement_id: rental.agreement_id.clone(),
             provider_name: rental.provider_name.clone(),
         });
-        let (mut failure, mut replacement) = (None, None);
-        while failure.is_none()
-            && !self.cancel.is_cancelled()
-            && self.demand.budget().exhausted().is_none()
-            && let Some(entry) = self.queue.pop(&rental.provider_id)
-        {
-            failure = self
-                .do_task((&activity, identity), entry, &mut replacement)
-                .await;
+        let mut used = Used::default();
+        let (mut failure, mut reason) = (None, "all tasks are done");
+        match self.set_up(&activity, identity).await {
+            Ok(Some(state)) => {
+                drop(taker);
+                while failure.is_none()
+                    && !self.cancel.is_cancelled()
+                    && self.demand.budget().exhausted().is_none()
+                {
+                    if let Some(entry) = self.queue.pop(&rental.provider_id) {
+                        let doing = self.do_task(&activity, (identity, &state), entry, &mut used);
+                        failure = doing.await;
+                        if failure.is_some() {
+                            reason = "a task failed";
+                        }
+                    } else if self.queue.is_over() {
+                        break;
+                    } else if let Some(trouble) = self.idle(&activity).await {
+                        reason = trouble;
+                        break;
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(unfit) => {
+                self.queue.avoid(&rental.provider_id);
+                failure = Some(unfit.failure.to_string());
+                reason = "its set-up failed";
+                used.unfit = Some(unfit);
+            }
         }
         self.context.emit(EventKind::WorkerFinished {
             job: self.id.clone(),
             agreement_id: rental.agreement_id.clone(),
             activity_id: Some(activity.id().clone()),
-            error: failure.clone(),
+            error: failure,
         });
-        let reason = if failure.is_some() {
-            "a task failed"
-        } else {
-            "all tasks are done"
-        };
         machine.give_back(reason);
-        replacement
+        used
+    }
+
+    /// The state of a machine; `None` when it is not needed any more.
+    async fn set_up(
+        &self,
+        activity: &Arc<Activity>,
+        identity: &Arc<Identity>,
+    ) -> Result<Option<Arc<M>>, Unfit> {
+        let ctx = self.ctx(activity, identity);
+        let limit = self
+            .limits
+            .setup
+            .map(|limit| (deadline::within(limit), limit));
+        // The call itself is user code too, so it is made inside.
+        let mut work = pin!(caught_in(async { (self.setup)(ctx).await }));
+        let (reason, is_final) = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Ok(None),
+            _ = self.demand.budget().beyond(1) => return Ok(None),
+            health = activity.watch().troubled() => (words_of(health), false),
+            result = &mut work => match result {
+                Ok(Ok(state)) => return Ok(Some(Arc::new(state))),
+                Ok(Err(error)) => (error.told(activity), !error.is_retryable()),
+                Err(panic) => (format!("it panicked: {panic}"), false),
+            },
+            limit = over(limit) => {
+                (format!("it did not end within {limit:?}{}", activity.hint()), false)
+            }
+        };
+        let provider_name = activity.rental().provider_name.clone();
+        Err(Unfit {
+            failure: TaskFailure::SetupFailed {
+                provider_name,
+                reason,
+            },
+            is_final,
+        })
+    }
+
+    /// Waits for a task to come; tells why the machine is not to wait any longer.
+    async fn idle(&self, activity: &Activity) -> Option<&'static str> {
+        let _taker = self.queue.taker();
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            _ = self.demand.budget().beyond(0) => None,
+            _ = activity.watch().troubled() => Some("the machine is lost"),
+            () = self.queue.stirred() => None,
+            () = tokio::time::sleep(self.limits.idle) => Some("no task came for a while"),
+        }
+    }
+
+    fn ctx(&self, activity: &Arc<Activity>, identity: &Arc<Identity>) -> WorkContext {
+        let activity = Arc::clone(activity);
+        WorkContext::new(activity, self.cancel.clone(), Arc::clone(identity))
     }
 
     /// Returns what failed if the machine should not be used further.
     async fn do_task(
         &self,
-        (activity, identity): (&Arc<Activity>, &Arc<Identity>),
+        activity: &Arc<Activity>,
+        machine: (&Arc<Identity>, &Arc<M>),
         entry: Entry<D>,
-        replacement: &mut Option<Machine>,
+        used: &mut Used,
     ) -> Option<String> {
         let provider = activity.rental();
         let label = format!("{}/{}", self.id, entry.task.index + 1);
@@ -193,9 +363,9 @@ where
             }
         });
         let began = Instant::now();
-        let attempt = match self.attempt(activity, identity, entry.task.clone()).await {
+        let attempt = match self.attempt(activity, machine, entry.task.clone()).await {
             Attempt::Replaced(reason, machine) => {
-                *replacement = Some(machine);
+                used.replacement = Some(machine);
                 Attempt::Failed(reason)
             }
             attempt => attempt,
@@ -242,8 +412,11 @@ where
             }
             Attempt::Rejected(reason) => {
                 rejected(&reason);
-                self.give_up(&entry.task, TaskFailure::Rejected { reason })
-                    .await;
+                self.give_up(
+                    (entry.task.index, entry.task.attempt),
+                    TaskFailure::Rejected { reason },
+                )
+                .await;
                 None
             }
             Attempt::Refused(reason) => {
@@ -251,7 +424,7 @@ where
                 if let Some(task) = self.queue.refused(entry, &provider.provider_id) {
                     let provider_name = provider.provider_name.clone();
                     self.give_up(
-                        &task,
+                        (task.index, task.attempt),
                         TaskFailure::Failed {
                             provider_name,
                             reason,
@@ -268,7 +441,7 @@ where
                         provider_name: provider.provider_name.clone(),
                         reason: reason.clone(),
                     };
-                    self.give_up(&task, failure).await;
+                    self.give_up((task.index, task.attempt), failure).await;
                 }
                 Some(reason)
             }
@@ -282,26 +455,23 @@ where
     async fn attempt(
         &self,
         activity: &Arc<Activity>,
-        identity: &Arc<Identity>,
+        (identity, state): (&Arc<Identity>, &Arc<M>),
         task: Task<D>,
     ) -> Attempt<R> {
-        let (activity_, cancel) = (Arc::clone(activity), self.cancel.clone());
-        let ctx = WorkContext::new(activity_, cancel, Arc::clone(identity));
+        let (ctx, state) = (self.ctx(activity, identity), Arc::clone(state));
         // The call itself is user code too, so it is made inside.
         let limit = self
-            .attempt_timeout
+            .limits
+            .attempt
             .map(|limit| (deadline::within(limit), limit));
-        let mut work = pin!(caught_in(async { (self.worker)(ctx, task).await }));
+        let mut work = pin!(caught_in(async { (self.work)(state, ctx, task).await }));
         let result = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Attempt::GivenUp,
             // What ends in time is not lost.
             _ = self.demand.budget().beyond(1) => return Attempt::GivenUp,
             health = activity.watch().troubled() => {
-                return Attempt::Failed(match health {
-                    ActivityHealth::Lost { reason } | ActivityHealth::AgreementEnded { reason } => reason,
-                    ActivityHealth::Alive => String::new(),
-                });
+                return Attempt::Failed(words_of(health));
             }
             result = &mut work => result,
             limit = over(limit) => {
@@ -361,10 +531,10 @@ where
         }
     }
 
-    async fn give_up(&self, task: &Task<D>, reason: TaskFailure) {
+    async fn give_up(&self, (index, attempts): (usize, u32), reason: TaskFailure) {
         self.deliver(Err(TaskError {
-            index: task.index,
-            attempts: task.attempt,
+            index,
+            attempts,
             reason,
         }))
         .await;
@@ -421,13 +591,33 @@ where
             })
         });
         let open = self.queue.drain();
-        let error = (!open.is_empty()).then(|| format!("{} tasks not done: {reason}", open.len()));
+        let taken_in = self.queue.taken_in();
+        let failed = self.input_failed.lock();
+        let failed = failed.unwrap_or_else(PoisonError::into_inner).take();
+        let unread = match (&failed, self.known_length) {
+            // What would have followed is not known.
+            (Some(_), _) => taken_in..taken_in + 1,
+            (None, length) => taken_in..length.unwrap_or(taken_in).max(taken_in),
+        };
+        let count = open.len() + unread.len();
+        let error = (count > 0).then(|| match &failed {
+            Some(panic) => format!("the input of tasks panicked: {panic}"),
+            None => format!("{count} tasks not done: {reason}"),
+        });
         self.context.emit(EventKind::JobFinished {
             job: self.id.clone(),
             error,
         });
         for task in open {
-            self.give_up(&task, reason.clone()).await;
+            self.give_up((task.index, task.attempt), reason.clone())
+                .await;
+        }
+        let reason = failed.map_or(reason, |reason| TaskFailure::Input { reason });
+        for index in unread {
+            if self.results.is_closed() {
+                return;
+            }
+            self.give_up((index, 0), reason.clone()).await;
         }
     }
 
@@ -446,7 +636,14 @@ where
     }
 }
 
-/// Waits for the end of an attempt's time; for ever, if it has none.
+fn words_of(health: ActivityHealth) -> String {
+    match health {
+        ActivityHealth::Lost { reason } | ActivityHealth::AgreementEnded { reason } => reason,
+        ActivityHealth::Alive => String::new(),
+    }
+}
+
+/// Waits for the end of the time of something; for ever, if it has none.
 async fn over(limit: Option<(Instant, Duration)>) -> Duration {
     match limit {
         Some((deadline, limit)) => {

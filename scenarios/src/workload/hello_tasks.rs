@@ -50,9 +50,9 @@ impl Workload for HelloTasks {
             let section = job.scenario.tasks.as_ref();
             let section = section.ok_or("the scenario has no `tasks` section")?;
             let mut builder = golem
-                .execute_tasks(payload(), 1..=section.count.value, |ctx, task| async move {
-                    hello(&ctx, task.data).await
-                })
+                .execute_tasks(payload())
+                .data(1..=section.count.value)
+                .worker(|ctx, task| async move { hello(&ctx, task.data).await })
                 .max_workers(section.max_workers.value as usize);
             if let Some(Span(timeout)) = section.timeout {
                 builder = builder.timeout(timeout);

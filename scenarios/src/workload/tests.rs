@@ -100,11 +100,14 @@ impl Workload for Echo {
                 "9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae",
             )
             .image_url("http://images.example/echo.gvmi");
-            let tasks = golem.execute_tasks(image, 1..=count, |ctx, task| async move {
-                let words = ["-c".to_owned(), format!("echo mine {}", task.data)];
-                let said = ctx.run("/bin/sh", words).await?;
-                Ok(said.stdout_text().trim().to_owned())
-            });
+            let tasks = golem
+                .execute_tasks(image)
+                .data(1..=count)
+                .worker(|ctx, task| async move {
+                    let words = ["-c".to_owned(), format!("echo mine {}", task.data)];
+                    let said = ctx.run("/bin/sh", words).await?;
+                    Ok(said.stdout_text().trim().to_owned())
+                });
             Ok(running_tasks(tasks.start().await?))
         }
         .boxed_local()
