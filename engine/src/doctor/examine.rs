@@ -109,8 +109,8 @@ impl Doctor {
             || !findings.awaited.is_empty();
         let found = budgets.into_iter().map(|allocation| FoundAllocation {
             allocation_id: allocation.allocation_id,
-            remaining: allocation.remaining_amount,
-            timeout: allocation.timeout,
+            remaining: allocation.remaining_amount.glm(),
+            timeout: allocation.timeout.map(|timeout| timeout.at()),
             may_be_needed,
         });
         findings.allocations = found.collect();

@@ -334,7 +334,7 @@ impl Doctor {
             .and_then(|value| value.as_str());
         let fits = |it: &Allocation| {
             ours(it)
-                && it.remaining_amount >= amount
+                && it.remaining_amount.glm() >= amount
                 && platform.is_none_or(|platform| it.payment_platform == platform)
         };
         if let Some(budget) = found.ok().and_then(|all| all.into_iter().find(fits)) {

@@ -226,8 +226,8 @@ impl Budget {
             rentals,
             allocation: (own.allocation_id.clone(), own.timeout),
             inner: Mutex::new(Inner {
-                total: own.total_amount,
-                before: own.spent_amount,
+                total: own.total_amount.glm(),
+                before: own.spent_amount.glm(),
                 earlier: Glm::ZERO,
                 claims: BTreeMap::new(),
                 next_claim: 0,

@@ -204,10 +204,10 @@ async fn take_over(
     (last, total): (&Allocation, Glm),
 ) -> Result<Allocation, ApiError> {
     // More may be spent already than this run's settings say.
-    let total = total.max(last.spent_amount);
+    let total = total.max(last.spent_amount.glm());
     let update = AllocationUpdate {
-        total_amount: (last.total_amount != total).then_some(total),
-        timeout: Some(timeout(config, seed, now)),
+        total_amount: (last.total_amount.glm() != total).then(|| total.into()),
+        timeout: Some(timeout(config, seed, now).into()),
         ..AllocationUpdate::default()
     };
     let mut backoff = Backoff::new(seed.fork("take-over"));
@@ -271,7 +271,7 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
     loop {
         tokio::time::sleep(half).await;
         let update = AllocationUpdate {
-            timeout: Some(timeout(context.config(), context.seed(), context.now())),
+            timeout: Some(timeout(context.config(), context.seed(), context.now()).into()),
             ..AllocationUpdate::default()
         };
         let id = &payments.allocation.allocation_id;
@@ -293,7 +293,7 @@ impl Payments {
     pub(crate) async fn amend(self: &Arc<Self>, total: Glm) -> Result<(), Error> {
         let context = &self.context;
         let update = AllocationUpdate {
-            total_amount: Some(total),
+            total_amount: Some(total.into()),
             ..AllocationUpdate::default()
         };
         let id = &self.allocation.allocation_id;
@@ -303,7 +303,7 @@ impl Payments {
         let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
         match amending.await {
             Ok(amended) => {
-                self.budget.amended(amended.total_amount);
+                self.budget.amended(amended.total_amount.glm());
                 if self.rentals.any_failed(Again::Funded) {
                     catch_up(self).await;
                 }

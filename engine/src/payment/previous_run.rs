@@ -26,8 +26,8 @@ impl PreviousBudget {
     pub(crate) fn of(allocation: &Allocation) -> Self {
         PreviousBudget {
             id: allocation.allocation_id.clone(),
-            timeout: allocation.timeout,
-            left: allocation.remaining_amount,
+            timeout: allocation.timeout.as_ref().map(|timeout| timeout.at()),
+            left: allocation.remaining_amount.glm(),
         }
     }
 }

@@ -237,7 +237,8 @@ impl Recovered {
         let mut state = self.lock();
         state.report.set_aside = damaged.map(|damaged| damaged.path);
         let item = |budget: &Allocation, note: &str| {
-            Item::new(Kind::Allocation, &budget.allocation_id, note).of(budget.remaining_amount)
+            Item::new(Kind::Allocation, &budget.allocation_id, note)
+                .of(budget.remaining_amount.glm())
         };
         for budget in kept.into_iter().chain(earlier) {
             state.report.found.push(item(budget, "reserved"));

@@ -53,7 +53,8 @@ pub(crate) fn standing(document: &Agreement) -> Standing {
 /// Whether a budget is the one that was asked for: its timeout, to the microsecond, is as good as a
 /// name.
 pub(crate) fn is_budget(found: &Allocation, total: Glm, timeout: Option<Timestamp>) -> bool {
-    timeout.is_some() && found.timeout == timeout && found.total_amount == total
+    let found_timeout = found.timeout.as_ref().map(|timeout| timeout.at());
+    timeout.is_some() && found_timeout == timeout && found.total_amount.glm() == total
 }
 
 /// What is to be done.

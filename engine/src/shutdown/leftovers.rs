@@ -138,10 +138,11 @@ async fn end_agreement(
 async fn release_twins(shutdown: &Shutdown, ender: &Ender<'_>) -> Result<(), crate::api::ApiError> {
     let ours = shutdown.payments.allocation();
     let mut observer = Observer::of(&shutdown.context, "leftovers/budgets");
+    let timeout = ours.timeout.as_ref().map(|timeout| timeout.at());
     let all = observer.budgets().await?;
     let twins = all.into_iter().filter(|found| {
         found.allocation_id != ours.allocation_id
-            && is_budget(found, ours.total_amount, ours.timeout)
+            && is_budget(found, ours.total_amount.glm(), timeout)
     });
     for twin in twins {
         let id = twin.allocation_id;

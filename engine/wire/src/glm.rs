@@ -9,23 +9,39 @@ use rust_decimal::Decimal;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::GivenAmount;
+
 /// An amount of GLM (or tGLM), exact to 28 significant digits; never a float.
 ///
 /// Written as a plain decimal string; read from a string, plain or scientific, or from a JSON
 /// number, as the daemon does (`yagna-rest.md` section 1). Digits beyond the 28th are rounded: yapapi
-/// writes a budget of `0.1` with all 55 digits of that float. Equality is numeric: `1.0 == 1.000`.
+/// writes a budget of `0.1` with all 55 digits of that float. An amount beyond the largest, about 7.9e28, is
+/// the largest: whatever the daemon tells can be read ([`GivenAmount`] tells it back).
+/// Equality is numeric: `1.0 == 1.000`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glm(Decimal);
 
-/// A text that is not an amount.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseGlmError {
-    text: String,
+/// Why a text is not an amount, in the daemon's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseGlmError {
+    /// There is nothing.
+    Empty,
+    /// There is a sign, a point or an exponent without digits.
+    NoDigits,
+    /// A character that is no digit.
+    NoDigit,
+    /// An exponent that no amount has.
+    TooLarge,
 }
 
 impl fmt::Display for ParseGlmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not an amount of GLM", self.text)
+        f.write_str(match self {
+            ParseGlmError::Empty => "Failed to parse empty string",
+            ParseGlmError::NoDigits => "cannot parse integer from empty string",
+            ParseGlmError::NoDigit => "invalid digit found in string",
+            ParseGlmError::TooLarge => "number too large to fit in target type",
+        })
     }
 }
 
@@ -97,25 +113,105 @@ impl fmt::Display for Glm {
 impl FromStr for Glm {
     type Err = ParseGlmError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = match text.split_once(['e', 'E']) {
-            None => Decimal::from_str(text).ok(),
-            Some((digits, exponent)) => Decimal::from_scientific(text)
-                .ok()
-                .or_else(|| rounded(digits, exponent)),
-        };
-        parsed.map(Glm).ok_or_else(|| ParseGlmError {
-            text: text.chars().take(80).collect(),
-        })
+        Ok(Digits::read(text)?.nearest())
     }
 }
 
-/// A scientific text with more digits than fit: as many as do.
-fn rounded(digits: &str, exponent: &str) -> Option<Decimal> {
-    let places = exponent.strip_prefix('-')?.parse::<u32>().ok()?;
-    let kept = Decimal::MAX_SCALE.checked_sub(places)?;
-    let mut amount = Decimal::from_str(digits).ok()?.round_dp(kept);
-    amount.set_scale(amount.scale() + places).ok()?;
-    Some(amount)
+/// Exponents beyond are no amounts: each would be a text of so many digits.
+const MAX_EXPONENT: i64 = 10_000;
+
+/// An amount as its digits and where the point is, however many there are.
+struct Digits {
+    negative: bool,
+    /// Without leading zeros; nothing for zero.
+    digits: String,
+    /// How many of them come after the point; negative: so many zeros follow.
+    scale: i64,
+}
+
+impl Digits {
+    /// Reads what the daemon reads: signs, underscores, exponents, a point before or after all digits.
+    fn read(text: &str) -> Result<Self, ParseGlmError> {
+        let (base, exponent) = match text.split_once(['e', 'E']) {
+            Some((base, exponent)) => (base, Self::exponent(exponent)?),
+            None => (text, 0),
+        };
+        if base.is_empty() {
+            return Err(ParseGlmError::Empty);
+        }
+        let (whole, part) = base.split_once('.').unwrap_or((base, ""));
+        let joined = [whole, part].concat();
+        let negative = joined.starts_with('-');
+        let unsigned = joined.strip_prefix(['-', '+']).unwrap_or(&joined);
+        if unsigned.is_empty() {
+            return Err(ParseGlmError::NoDigits);
+        }
+        if unsigned.starts_with('_') || !unsigned.bytes().all(|b| b.is_ascii_digit() || b == b'_') {
+            return Err(ParseGlmError::NoDigit);
+        }
+        let digits = unsigned.replace('_', "");
+        let digits = digits.trim_start_matches('0').to_owned();
+        let scale = i64::try_from(part.len()).map_err(|_| ParseGlmError::TooLarge)? - exponent;
+        let is_zero = digits.is_empty();
+        Ok(Digits {
+            negative: negative && !is_zero,
+            digits,
+            scale,
+        })
+    }
+
+    fn exponent(text: &str) -> Result<i64, ParseGlmError> {
+        let text = text.strip_prefix('+').unwrap_or(text);
+        if text.is_empty() {
+            return Err(ParseGlmError::NoDigits);
+        }
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(ParseGlmError::NoDigit);
+        }
+        let exponent = text.parse::<i64>().ok();
+        exponent
+            .filter(|exponent| exponent.abs() <= MAX_EXPONENT)
+            .ok_or(ParseGlmError::TooLarge)
+    }
+
+    /// All digits, without an exponent.
+    fn plain(&self) -> String {
+        let sign = if self.negative { "-" } else { "" };
+        let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+        let digits = if self.digits.is_empty() {
+            "0"
+        } else {
+            &self.digits
+        };
+        if self.scale <= 0 {
+            let more = if self.digits.is_empty() {
+                0
+            } else {
+                -self.scale
+            };
+            return format!("{sign}{digits}{}", zeros(more));
+        }
+        let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
+        let padded = format!("{}{digits}", zeros(self.scale + 1 - length));
+        let point = padded.len() - usize::try_from(self.scale).unwrap_or(0);
+        let (whole, part) = padded.split_at(point);
+        format!("{sign}{whole}.{part}")
+    }
+
+    /// The nearest amount there is: beyond the largest it is the largest.
+    fn nearest(&self) -> Glm {
+        let length = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
+        let amount = if length - self.scale > 29 {
+            Decimal::MAX
+        } else {
+            // Digits that do not fit are rounded there.
+            let plain = self.plain();
+            let unsigned = plain.trim_start_matches('-');
+            Decimal::from_str(unsigned).unwrap_or(Decimal::MAX)
+        };
+        Glm(if self.negative { -amount } else { amount })
+    }
 }
 
 impl From<Decimal> for Glm {
@@ -136,29 +232,35 @@ impl Serialize for Glm {
     }
 }
 
+/// Reads an amount as the daemon does: text with all its digits, whole numbers, and others as floats, to
+/// sixteen digits.
+pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GivenAmount, D::Error> {
+    struct AmountVisitor;
+    impl Visitor<'_> for AmountVisitor {
+        type Value = GivenAmount;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number or formatted decimal string")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<GivenAmount, E> {
+            let digits = Digits::read(text).map_err(E::custom)?;
+            Ok(GivenAmount::exact(digits.nearest(), digits.plain()))
+        }
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<GivenAmount, E> {
+            Ok(Glm(Decimal::from(value)).into())
+        }
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<GivenAmount, E> {
+            Ok(Glm(Decimal::from(value)).into())
+        }
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<GivenAmount, E> {
+            self.visit_str(&format!("{value:.15e}"))
+        }
+    }
+    deserializer.deserialize_any(AmountVisitor)
+}
+
 impl<'de> Deserialize<'de> for Glm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AmountVisitor;
-        impl Visitor<'_> for AmountVisitor {
-            type Value = Glm;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount as a decimal string or a number")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Glm, E> {
-                text.parse().map_err(E::custom)
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Glm, E> {
-                Ok(Glm(Decimal::from(value)))
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Glm, E> {
-                Ok(Glm(Decimal::from(value)))
-            }
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Glm, E> {
-                // The shortest text that reads back as this float is what the sender wrote.
-                value.to_string().parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(AmountVisitor)
+        read(deserializer).map(|amount| amount.glm())
     }
 }
 
@@ -210,8 +312,40 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_amounts_are_refused_by_name() {
-        for text in ["", "abc", "1.2.3", "1e400", "NaN"] {
+        for text in ["", "abc", "1.2.3", "1e99999", "NaN"] {
             assert!(text.parse::<Glm>().is_err(), "{text}");
+        }
+    }
+
+    /// Each line: what was sent, whether it is an amount, and how the daemon told it back, or its words.
+    const AMOUNTS: &str = include_str!("glm/amounts.jsonl");
+
+    #[test]
+    fn every_amount_is_read_told_back_and_refused_as_the_daemon_does() {
+        for line in AMOUNTS.lines() {
+            let (sent, is_amount, told): (String, bool, String) =
+                serde_json::from_str(line).expect("a line");
+            let ours = serde_json::from_str::<GivenAmount>(&sent);
+            let (ok, ours) = match &ours {
+                Ok(amount) => (true, amount.to_string()),
+                Err(error) => (false, error.to_string()),
+            };
+            let ours = ours.split(" at line").next().unwrap_or_default();
+            assert_eq!((ok, ours), (is_amount, told.as_str()), "{sent}");
+        }
+        assert!(AMOUNTS.lines().count() > 80);
+    }
+
+    #[test]
+    fn an_amount_beyond_all_others_is_the_largest_to_reckon_with() {
+        for (text, nearest) in [
+            ("1e400", Decimal::MAX),
+            ("-1e400", Decimal::MIN),
+            ("79228162514264337593543950336", Decimal::MAX),
+            ("1e-400", Decimal::ZERO),
+        ] {
+            let amount: Glm = text.parse().expect(text);
+            assert_eq!(amount.get(), nearest, "{text}");
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /gsb-api/v1/services`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "ServiceRequest")]
 pub struct BindRequest {
     /// What to listen on.
     pub listen: Listen,
@@ -12,11 +13,11 @@ pub struct BindRequest {
 
 /// Address and message kinds of a bound service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename = "ServiceListenRequest")]
 pub struct Listen {
     /// Bus address, e.g. `/public/gftp/<name>`.
     pub on: String,
     /// Message kinds, e.g. `GetMetadata`.
-    #[serde(default)]
     pub components: Vec<String>,
 }
 

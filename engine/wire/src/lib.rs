@@ -19,6 +19,7 @@ pub mod activity;
 pub mod common;
 pub mod constraint;
 pub mod flex;
+mod given;
 mod glm;
 pub mod gsb;
 pub mod identity;
@@ -27,6 +28,7 @@ pub mod market;
 pub mod payment;
 pub mod stamp;
 
+pub use given::{GivenAmount, GivenTime, TimeError};
 pub use glm::{Glm, ParseGlmError};
 pub use ids::{
     ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, InvoiceId, NetworkId,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::common::{Reason, open_enum};
-use crate::{AgreementId, DemandId, NodeId, OfferId, ProposalId};
+use crate::{AgreementId, DemandId, GivenTime, NodeId, OfferId, ProposalId};
 
 /// Flat property map: dotted keys, JSON values. A trailing `?` belongs to the key.
 pub type Properties = Map<String, Value>;
@@ -161,8 +161,7 @@ pub struct Agreement {
     /// The provider's draft that was promoted.
     pub offer: Offer,
     /// End of the approval handshake.
-    #[serde(with = "crate::stamp::given")]
-    pub valid_to: Timestamp,
+    pub valid_to: GivenTime,
     /// When the provider approved.
     #[serde(
         with = "crate::stamp::nanos::option",

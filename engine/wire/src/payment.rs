@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::common::open_enum;
-use crate::{ActivityId, AgreementId, AllocationId, DebitNoteId, Glm, InvoiceId, NodeId};
+use crate::{
+    ActivityId, AgreementId, AllocationId, DebitNoteId, GivenAmount, GivenTime, Glm, InvoiceId,
+    NodeId,
+};
 
 /// A row of `GET /requestorAccounts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,14 +87,10 @@ pub struct DepositUpdate {
 pub struct AllocationUpdate {
     /// New total.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub total_amount: Option<Glm>,
+    pub total_amount: Option<GivenAmount>,
     /// New timeout.
-    #[serde(
-        with = "crate::stamp::given::option",
-        skip_serializing_if = "Option::is_none",
-        default
-    )]
-    pub timeout: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout: Option<GivenTime>,
     /// Only of an allocation that has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deposit: Option<DepositUpdate>,
@@ -108,21 +107,17 @@ pub struct Allocation {
     /// `<driver>-<network>-<token>`.
     pub payment_platform: String,
     /// Amount set aside.
-    pub total_amount: Glm,
+    pub total_amount: GivenAmount,
     /// Amount of accepted documents.
-    pub spent_amount: Glm,
+    pub spent_amount: GivenAmount,
     /// Total less spent.
-    pub remaining_amount: Glm,
+    pub remaining_amount: GivenAmount,
     /// Creation.
     #[serde(with = "crate::stamp::nanos")]
     pub timestamp: Timestamp,
     /// When the daemon releases it by itself.
-    #[serde(
-        with = "crate::stamp::given::option",
-        skip_serializing_if = "Option::is_none",
-        default
-    )]
-    pub timeout: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout: Option<GivenTime>,
     /// Creation.
     #[serde(with = "crate::stamp::nanos")]
     pub created_ts: Timestamp,

@@ -1,6 +1,7 @@
 //! How the daemon prints points in time: so many fractional digits, by field, and always a `Z`.
 //!
-//! Owns the printing only; whatever has an offset is read. The modules are for `#[serde(with)]`.
+//! Owns the printing only; whatever has an offset and any year is read ([`GivenTime`](crate::GivenTime)).
+//! The modules are for `#[serde(with)]`.
 
 use jiff::Timestamp;
 
@@ -43,7 +44,7 @@ macro_rules! format {
             /// # Errors
             /// When the text is none.
             pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-                Timestamp::deserialize(deserializer)
+                crate::GivenTime::deserialize(deserializer).map(|given| given.at())
             }
 
             /// The same for an optional member.
@@ -71,7 +72,8 @@ macro_rules! format {
                 pub fn deserialize<'de, D: Deserializer<'de>>(
                     deserializer: D,
                 ) -> Result<Option<Timestamp>, D::Error> {
-                    Option::deserialize(deserializer)
+                    let given = Option::<crate::GivenTime>::deserialize(deserializer)?;
+                    Ok(given.map(|given| given.at()))
                 }
             }
         }

@@ -64,7 +64,7 @@ pub(crate) enum GsbError {
 pub(crate) enum BindError {
     #[error("Duplicated service address prefix: {0}")]
     Duplicate(String),
-    #[error("Missing service address prefix")]
+    #[error("Invalid service address prefix: Cannot bind service. Empty prefix.")]
     Empty,
 }
 

@@ -37,6 +37,12 @@ pub(crate) enum NetError {
     Forbidden,
     #[error("Connection timed out")]
     Timeout,
+    /// The daemon's own stack takes no such address, and its handler ends.
+    #[error("Cancelled")]
+    Cancelled,
+    /// No service has the port 0.
+    #[error("Connection error: unaddressable destination")]
+    Unaddressable,
 }
 
 /// One virtual network.
@@ -117,6 +123,10 @@ impl Networks {
         let subnet = Subnet::parse(ip, mask)?;
         let gateway = gateway.map(str::parse).transpose()?;
         let first = subnet.first_host();
+        let is_broadcast = matches!(first, IpAddr::V4(first) if first.is_broadcast());
+        if first.is_multicast() || is_broadcast {
+            return Err(NetError::Cancelled);
+        }
         let id = ports.ids.network();
         let network = Network {
             id: id.clone(),

@@ -12,7 +12,7 @@ mod driver;
 mod event;
 mod forget;
 mod owner_index;
-mod platform;
+pub(crate) mod platform;
 mod record;
 mod tab;
 

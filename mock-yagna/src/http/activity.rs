@@ -6,11 +6,13 @@ mod batch;
 
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use futures::StreamExt as _;
 use golem_wire::activity::{ActivityState, ActivityStatus, ActivityUsage, CreatedActivity};
 use golem_wire::{ActivityId, AgreementId, NodeId};
 use jiff::Timestamp;
@@ -20,6 +22,8 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller, TextJson};
 use super::operations::Operations;
+use super::paths::check_agreement_id;
+use super::time::{after, stamp, strict_deadline};
 use crate::config::Operation;
 use crate::daemon::activity::ActivityError;
 use crate::world::{State as Network, Topic, World};
@@ -42,6 +46,12 @@ pub(super) fn routes() -> Router<World> {
         .operation(O::GetActivityAgreement, agreement)
         .route("/activity-api/v1/activity/{id}/command", get(command))
         .route("/activity-api/v1/activity/{id}/encrypted", post(encrypted))
+        .route(
+            "/activity-api/v1/activity/{id}/proxy-http/{*url}",
+            any(proxy),
+        )
+        .route("/activity-api/v1/_monitor", get(monitor))
+        .route("/activity-api/v1/events", get(events))
         .merge(batch::routes())
 }
 
@@ -53,7 +63,7 @@ impl From<ActivityError> for ApiError {
             | ActivityError::PublicKey(_)
             | ActivityError::BadScript(_) => StatusCode::BAD_REQUEST,
             ActivityError::Timeout | ActivityError::Unreachable => StatusCode::REQUEST_TIMEOUT,
-            ActivityError::MalformedAgreement { .. }
+            ActivityError::MalformedAgreement(_)
             | ActivityError::NoActivity(_)
             | ActivityError::NoExeUnit
             | ActivityError::Aborted(..) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -68,27 +78,24 @@ struct Wait {
 }
 
 impl Wait {
-    fn deadline(&self, world: &World, default: f64) -> Timestamp {
-        let seconds = self
-            .timeout
-            .map_or(default, f64::from)
-            .clamp(0.0, LONGEST_TIMEOUT);
-        world.now() + Duration::from_secs_f64(if seconds.is_nan() { default } else { seconds })
+    /// When the wait ends; who may not ask at all is told so before the daemon looks at the time.
+    fn deadline(
+        &self,
+        world: &World,
+        default: f64,
+        known: Result<(), ActivityError>,
+    ) -> Result<Timestamp, ApiError> {
+        match known {
+            Ok(()) | Err(ActivityError::Timeout | ActivityError::Unreachable) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let deadline = strict_deadline(world.now(), self.timeout.map(f64::from), default)?;
+        Ok(deadline.min(after(world.now(), LONGEST_TIMEOUT)))
     }
 }
 
 fn agreement_id(text: &str) -> Result<AgreementId, ActivityError> {
-    let bad = |why| ActivityError::MalformedAgreement {
-        id: text.to_owned(),
-        why,
-    };
-    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(bad("contains non hexadecimal characters"));
-    }
-    if text.len() != 64 {
-        return Err(bad("has invalid length"));
-    }
-    Ok(AgreementId::new(text))
+    check_agreement_id(text).map_err(ActivityError::MalformedAgreement)
 }
 
 /// Only the requestor may use an activity; to others its agreement does not exist.
@@ -157,7 +164,12 @@ async fn create(
         }
     };
     let agreement = agreement_id(&agreement)?;
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let known = world.with(|state| {
+        state
+            .activities
+            .check_create(&state.market, &caller.node, &agreement)
+    });
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let created = world.with(|state| {
         state.activities.create(
             &mut state.ports,
@@ -266,7 +278,8 @@ async fn destroy(
     Path(id): Path<ActivityId>,
     ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<()>, ApiError> {
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let known = world.with(|state| own(state, &caller.node, &id));
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let asked = world.with(|state| {
         own(state, &caller.node, &id)?;
         state
@@ -294,7 +307,8 @@ async fn state(
     Path(id): Path<ActivityId>,
     ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<ActivityStatus>, ApiError> {
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let known = world.with(|state| seen(state, &caller.node, &id));
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
         let activity = state.activities.get(&id);
@@ -310,7 +324,8 @@ async fn usage(
     Path(id): Path<ActivityId>,
     ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<ActivityUsage>, ApiError> {
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let known = world.with(|state| seen(state, &caller.node, &id));
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
         let at = state
@@ -356,8 +371,8 @@ async fn command(
     Path(id): Path<ActivityId>,
     ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<Value>, ApiError> {
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
     let asked = world.with(|state| own(state, &caller.node, &id));
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, asked.clone())?;
     or_silence(&world, asked, deadline).await?;
     Err(ActivityError::NoExeUnit.into())
 }
@@ -370,4 +385,63 @@ async fn encrypted(
 ) -> Result<Json<Value>, ApiError> {
     world.with(|state| own(state, &caller.node, &id))?;
     Err(ActivityError::NoExeUnit.into())
+}
+
+/// A service on the machine: an exe-unit of today has none behind this.
+async fn proxy(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path((id, _)): Path<(ActivityId, String)>,
+) -> Result<Response, ApiError> {
+    let provider = world.with(|state| {
+        own(state, &caller.node, &id)?;
+        let activity = state.activities.get(&id);
+        Ok::<_, ActivityError>(activity.map(|activity| activity.provider.clone()))
+    })?;
+    let provider = provider.ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    let words = format!(
+        "Error: Remote service at `/net/{provider}/exeunit/{id}/GsbHttpCallMessage` error: GSB failure: \
+         Bad request: endpoint address not found"
+    );
+    let mut response = Response::new(Body::from(words));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    Ok(response)
+}
+
+/// What the daemon's provider side works at, which is nothing here; then silence.
+async fn monitor(State(world): State<World>) -> Response {
+    let now = golem_wire::stamp::fixed(world.now(), 9);
+    let first = format!("data: {{\"ts\":\"{now}\",\"activities\":[]}}\r\n\r\n");
+    let first =
+        futures::stream::once(async { Ok::<_, std::convert::Infallible>(Bytes::from(first)) });
+    let ended = async move { world.poll_until(&[], Timestamp::MAX, |_| None::<()>).await };
+    let rest = futures::stream::once(ended).filter_map(async |_| None);
+    let mut response = Response::new(Body::from_stream(first.chain(rest)));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProviderEvents {
+    #[serde(rename = "afterTimestamp", deserialize_with = "stamp")]
+    _after: Timestamp,
+    timeout: Option<f64>,
+    #[serde(rename = "maxEvents")]
+    _max: Option<u32>,
+}
+
+/// What providers wait for: nothing for who is none.
+async fn events(
+    State(world): State<World>,
+    ApiQuery(query): ApiQuery<ProviderEvents>,
+) -> Result<Json<[Value; 0]>, ApiError> {
+    let deadline = strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    let _: Option<()> = world.poll_until(&[], deadline, |_| None).await;
+    Ok(Json([]))
 }

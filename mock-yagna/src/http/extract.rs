@@ -3,20 +3,24 @@
 //! `ApiJson` answers as the market does, `TextJson` as payment, activity and net do; both read the
 //! body themselves to say what is wrong in the daemon's words.
 
+use std::io::{self, Write};
+
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
+use flate2::write::{GzDecoder, ZlibDecoder};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::identity::Identity;
+use crate::json_words;
 
-/// Largest body the market takes.
-const MARKET_LIMIT: usize = 2 * 1024 * 1024;
-/// Largest body the other APIs take.
-const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// Largest body, as it came and unpacked.
+const LIMIT: usize = 2 * 1024 * 1024;
+/// How much of a packed body is unpacked at a time; a thousand times as much comes of it at the most.
+const PIECE: usize = 1024;
 
 /// Whose app key came with the request; the router put it there.
 #[derive(Clone, Debug)]
@@ -35,52 +39,127 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-async fn read(request: Request, limit: usize) -> Result<Bytes, String> {
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(format!("JSON payload has exceeded limit ({limit} bytes)."))
+/// Whether the client wants a stream of events: it says nothing else. With more in the header, whatever
+/// the order, the daemon answers with JSON.
+pub(crate) fn wants_stream(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    accept.is_some_and(|accept| accept.as_bytes() == b"text/event-stream")
+}
+
+/// Why a body was not read.
+enum BadBody {
+    /// It is longer than anybody takes.
+    TooLarge(String),
+    /// It is none.
+    Bad(String),
+}
+
+fn exceeded() -> BadBody {
+    BadBody::TooLarge(format!("JSON payload has exceeded limit ({LIMIT} bytes)."))
+}
+
+fn unreadable(error: impl std::fmt::Display) -> BadBody {
+    BadBody::Bad(format!("Error that occur during reading payload: {error}"))
+}
+
+async fn read(request: Request) -> Result<Bytes, BadBody> {
+    let coding = request.headers().get(header::CONTENT_ENCODING);
+    let coding = coding
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let coding = coding.trim().to_ascii_lowercase();
+    let body = match Limited::new(request.into_body(), LIMIT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(exceeded()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let unpacked = match coding.as_str() {
+        "gzip" => unpack(
+            GzDecoder::new(Vec::new()),
+            &body,
+            GzDecoder::get_ref,
+            GzDecoder::finish,
+        ),
+        "deflate" => unpack(
+            ZlibDecoder::new(Vec::new()),
+            &body,
+            ZlibDecoder::get_ref,
+            ZlibDecoder::finish,
+        ),
+        // They are not unpacked here; so the daemon refuses what is not packed at all.
+        "br" => Err(Some(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "Invalid Data",
+        ))),
+        "zstd" => Err(Some(io::Error::other("Unknown frame descriptor"))),
+        // Anything else is nothing to the daemon.
+        _ => return Ok(body),
+    };
+    match unpacked {
+        Ok(unpacked) => Ok(unpacked.into()),
+        Err(None) => Err(exceeded()),
+        Err(Some(error)) => Err(unreadable(format!(
+            "payload reached EOF before completing: Some({error:?})"
+        ))),
+    }
+}
+
+/// Unpacks a body piece by piece; an error that is none: it is longer than anybody takes.
+fn unpack<D: Write>(
+    mut decoder: D,
+    body: &[u8],
+    so_far: impl Fn(&D) -> &Vec<u8>,
+    finish: impl FnOnce(D) -> io::Result<Vec<u8>>,
+) -> Result<Vec<u8>, Option<io::Error>> {
+    for piece in body.chunks(PIECE) {
+        decoder.write_all(piece).map_err(Some)?;
+        if so_far(&decoder).len() > LIMIT {
+            return Err(None);
         }
-        Err(error) => Err(format!("Error that occur during reading payload: {error}")),
+    }
+    let unpacked = finish(decoder).map_err(Some)?;
+    if unpacked.len() > LIMIT {
+        Err(None)
+    } else {
+        Ok(unpacked)
     }
 }
 
 /// Whether the request says that it carries JSON; the daemon refuses to look otherwise.
-fn says_json(request: &Request) -> bool {
-    let kind = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok());
+fn says_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let is_token = |text: &str| {
+        let other = |b: u8| b"!#$&-^_.+%'*`|~".contains(&b);
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || other(b))
+    };
+    let Some((kind, subtype)) = essence.split_once('/') else {
+        return false;
+    };
+    let (name, suffix) = subtype.rsplit_once('+').unwrap_or((subtype, ""));
+    let says = |word: &str| word.eq_ignore_ascii_case("json");
+    is_token(kind) && is_token(subtype) && (says(name) || says(suffix))
 }
 
-async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, String> {
-    if !says_json(&request) {
-        return Err("Content type error".into());
+async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
+    if !says_json(request.headers()) {
+        return Err(BadBody::Bad("Content type error".into()));
     }
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if let Some(size) = announced.filter(|size| *size > limit) {
-        return Err(format!(
-            "JSON payload ({size} bytes) is larger than allowed (limit: {limit} bytes)."
-        ));
+    if let Some(size) = announced.filter(|size| *size > LIMIT) {
+        return Err(BadBody::TooLarge(format!(
+            "JSON payload ({size} bytes) is larger than allowed (limit: {LIMIT} bytes)."
+        )));
     }
-    let body = read(request, limit).await?;
-    serde_json::from_slice(&body)
-        .map_err(|error| format!("Json deserialize error: {}", in_daemons_words(&error)))
-}
-
-/// The daemon's own number type has another word for a bad amount.
-fn in_daemons_words(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once("is not an amount of GLM") {
-        Some((_, place)) => format!("invalid digit found in string{place}"),
-        None => text,
-    }
+    let body = read(request).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let words = json_words::plain(error.to_string());
+        BadBody::Bad(format!("Json deserialize error: {words}"))
+    })
 }
 
 /// A JSON body; a bad one is answered 400 as JSON.
@@ -91,14 +170,15 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read_json(request, MARKET_LIMIT)
-            .await
-            .map(ApiJson)
-            .map_err(ApiError::bad_request)
+        let (BadBody::TooLarge(why) | BadBody::Bad(why)) = match read_json(request).await {
+            Ok(body) => return Ok(ApiJson(body)),
+            Err(bad) => bad,
+        };
+        Err(ApiError::bad_request(why))
     }
 }
 
-/// A JSON body; a bad one is answered 400 as plain text.
+/// A JSON body; a bad one is answered 400 as plain text, one that is too large 413.
 #[derive(Debug)]
 pub(crate) struct TextJson<T>(pub(crate) T);
 
@@ -106,11 +186,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for TextJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let bad = |message| ApiError::text(StatusCode::BAD_REQUEST, message);
-        read_json(request, BODY_LIMIT)
-            .await
-            .map(TextJson)
-            .map_err(bad)
+        match read_json(request).await {
+            Ok(body) => Ok(TextJson(body)),
+            Err(BadBody::Bad(why)) => Err(ApiError::text(StatusCode::BAD_REQUEST, why)),
+            Err(BadBody::TooLarge(why)) => Err(ApiError::text(StatusCode::PAYLOAD_TOO_LARGE, why)),
+        }
     }
 }
 

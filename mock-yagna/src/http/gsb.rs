@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine as _};
 use futures::{SinkExt, StreamExt};
 use golem_wire::gsb::{BindRequest, SUBPROTOCOL};
 use jiff::SignedDuration;
@@ -45,11 +47,32 @@ async fn bind(
     Ok((StatusCode::CREATED, headers, Json(bound)).into_response())
 }
 
+/// The address that an id stands for.
+fn address(id: &str) -> Result<String, ApiError> {
+    let bytes = URL_SAFE_NO_PAD.decode(id).map_err(|error| {
+        let why = match error {
+            DecodeError::InvalidByte(at, byte) => format!("Invalid byte {byte}, offset {at}."),
+            DecodeError::InvalidLastSymbol { offset, symbol, .. } => {
+                format!("Invalid last symbol {symbol}, offset {offset}.")
+            }
+            DecodeError::InvalidPadding => "Invalid padding".to_owned(),
+            _ => "Encoded text cannot have a 6-bit remainder.".to_owned(),
+        };
+        let what = "Service address should be encoded in base64. Unable to decode.";
+        ApiError::bad_request(format!("{what} Err: {why}"))
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let what = "Service address should be a string. Unable to parse address.";
+        ApiError::bad_request(format!("{what} Err: {}", error.utf8_error()))
+    })
+}
+
 async fn unbind(
     State(world): State<World>,
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<()>, ApiError> {
+    address(&id)?;
     world
         .with(|state| state.gsb.unbind(&mut state.ports, &caller.node, &id))
         .map_err(|error| ApiError::not_found(error.to_string()))?;
@@ -62,10 +85,12 @@ async fn connect(
     Path(id): Path<String>,
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Result<Response, ApiError> {
+    let address = address(&id)?;
+    let missing = || ApiError::not_found(format!("Service prefix not found: {address}"));
     world
         .with(|state| state.gsb.find(&caller.node, &id))
-        .map_err(|error| ApiError::not_found(error.to_string()))?;
-    let upgrade = upgrade.map_err(|error| ApiError::bad_request(error.to_string()))?;
+        .map_err(|_| missing())?;
+    let upgrade = upgrade.map_err(|error| ApiError::internal(format!("Actix error: {error}")))?;
     let served = world.clone();
     let serve = async move |socket| serve(served, caller.node, id, socket).await;
     Ok(upgrade.accept(&world, Some(SUBPROTOCOL), FRAME_LIMIT, serve))

@@ -8,7 +8,7 @@ use golem_wire::common::Reason;
 use golem_wire::market::{
     Agreement, AgreementEvent, AgreementListEntry, AgreementState, Demand, DemandEvent, Proposal,
 };
-use golem_wire::{AgreementId, DemandId, ProposalId};
+use golem_wire::{AgreementId, DemandId, GivenTime, ProposalId};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,8 +16,10 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::operations::Operations;
-use super::paths::{DemandPath, ProposalPath, agreement_id, promoted_id};
-use super::time::{deadline, optional_stamp, stamp};
+use super::paths::{
+    DemandPath, ProposalPath, agreement_id, awaited_id, promoted_id, terminated_id,
+};
+use super::time::{deadline, optional_stamp};
 use crate::config::Operation;
 use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
 use crate::world::{Topic, World};
@@ -61,6 +63,7 @@ fn max_events(asked: Option<i32>) -> Result<usize, MarketError> {
 
 /// Properties may be anything: what is no object never matches.
 #[derive(Debug, Deserialize)]
+#[serde(rename = "DemandOfferBase")]
 struct Base {
     properties: Value,
     constraints: String,
@@ -121,7 +124,7 @@ async fn collect(
 ) -> Result<Json<Vec<DemandEvent>>, ApiError> {
     let max = max_events(query.max_events)?;
     world.with(|state| state.market.check_collect(&me.node, &demand))?;
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     let topics = [Topic::Demand(demand.clone())];
     let events = world
         .poll_until(&topics, deadline, |state| {
@@ -179,8 +182,7 @@ async fn reject(
 #[serde(rename_all = "camelCase")]
 struct NewAgreement {
     proposal_id: String,
-    #[serde(deserialize_with = "stamp")]
-    valid_to: Timestamp,
+    valid_to: GivenTime,
 }
 
 async fn create_agreement(
@@ -295,11 +297,11 @@ async fn wait(
     Path(agreement): Path<String>,
     ApiQuery(query): ApiQuery<WaitQuery>,
 ) -> Result<StatusCode, ApiError> {
-    let agreement = agreement_id(&agreement)?;
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    let agreement = awaited_id(&agreement)?;
     if world.with(|state| state.market.ask_for_approval(&me.node, &agreement))? {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::Agreement(agreement.clone())];
     let decided = world.poll_until(&topics, deadline, |state| {
         match state.market.approval(&me.node, &agreement) {
@@ -355,7 +357,7 @@ async fn termination(
     Caller(me): Caller,
     Path(agreement): Path<String>,
 ) -> Result<Json<AgreementEvent>, ApiError> {
-    let agreement = agreement_id(&agreement)?;
+    let agreement = terminated_id(&agreement)?;
     Ok(Json(world.with(|state| {
         state.market.termination(&me.node, &agreement)
     })?))
@@ -381,7 +383,7 @@ async fn agreement_events(
         after: query.after_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
         session: query.app_session_id,
     };
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     let topics = [Topic::AgreementEvents(me.node.clone())];
     let read = |state: &mut crate::world::State| state.market.agreement_events(&me.node, &filter);
     let events = world.poll_until(&topics, deadline, read).await;

@@ -73,6 +73,7 @@ impl From<NetError> for ApiError {
             NetError::NotFound => ApiError::not_found(error.to_string()),
             NetError::Forbidden => ApiError::empty(StatusCode::FORBIDDEN),
             NetError::Timeout => ApiError::empty(StatusCode::GATEWAY_TIMEOUT),
+            NetError::Cancelled => ApiError::internal(error.to_string()),
             other => ApiError::bad_request(other.to_string()),
         }
     }
@@ -235,6 +236,9 @@ async fn connect(
         ApiError::text(StatusCode::NOT_FOUND, words)
     };
     let port: u16 = port.parse().map_err(|_| bad_port())?;
+    if port == 0 {
+        return Err(NetError::Unaddressable.into());
+    }
     let deadline = Instant::now() + CONNECT;
     let (target, stream) = loop {
         let target = world.with(|state| machine::find(state, &me.node, &id, &ip, port))?;

@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::extract::{ApiQuery, Caller};
 use super::operations::Operations;
-use super::time::{deadline, optional_stamp};
+use super::time::{optional_stamp, strict_deadline};
 use crate::config::Operation;
 use crate::config::Platform;
-use crate::daemon::payment::PaymentFilter;
+use crate::daemon::payment::{PaymentFilter, platform};
 use crate::world::{Topic, World};
 use signed::{SignedPayment, signed};
 
@@ -68,9 +68,23 @@ pub(super) fn routes() -> Router<World> {
             get(document::invoice_payments),
         )
         .route(&api("/debitNotes/{id}/payments"), get(not_implemented))
-        .route(&api("/debitNotes/{id}/reject"), post(not_implemented))
+        .route(
+            &api("/debitNotes/{id}/reject"),
+            post(document::reject_debit_note),
+        )
+        .route(&api("/debitNotes/{id}/cancel"), post(not_implemented))
+        .route(&api("/debitNotes/{id}/send"), post(nothing_to_send))
+        .route(&api("/invoices/{id}/send"), post(nothing_to_send))
+        .route(&api("/invoices/{id}/cancel"), post(nothing_to_send))
+        .route(&api("/batchOrders"), get(batch_orders))
+        .route(&api("/batchOrders/{id}"), get(batch_order))
         .route(&api("/payments/status"), get(driver_status))
         .route(&api("/payments/{id}"), get(payment))
+}
+
+/// How many items a query asks for at the most.
+fn count(max: u32) -> usize {
+    usize::try_from(max).unwrap_or(usize::MAX)
 }
 
 /// An object that is not there, or not the caller's.
@@ -78,12 +92,18 @@ fn unknown() -> ApiError {
     ApiError::null(StatusCode::NOT_FOUND)
 }
 
-/// A timeout that makes the daemon hang up.
-fn check_timeout(timeout: Option<f64>) -> Result<(), ApiError> {
-    match timeout {
-        Some(timeout) if timeout < 0.0 => Err(ApiError::hang_up()),
-        _ => Ok(()),
-    }
+/// A requestor issues no documents.
+async fn nothing_to_send() -> ApiError {
+    unknown()
+}
+
+/// Orders that wait for a batch: payments do not wait here.
+async fn batch_orders() -> Json<[Value; 0]> {
+    Json([])
+}
+
+async fn batch_order() -> Json<Value> {
+    Json(Value::Null)
 }
 
 async fn not_implemented() -> ApiError {
@@ -147,7 +167,7 @@ struct PaymentsQuery {
     timeout: Option<f64>,
     #[serde(default, deserialize_with = "optional_stamp")]
     after_timestamp: Option<Timestamp>,
-    max_events: Option<usize>,
+    max_events: Option<u32>,
     app_session_id: Option<String>,
     network: Option<String>,
     driver: Option<String>,
@@ -159,27 +179,20 @@ async fn payments(
     Caller(me): Caller,
     ApiQuery(query): ApiQuery<PaymentsQuery>,
 ) -> Result<Json<Vec<SignedPayment>>, ApiError> {
-    check_timeout(query.timeout)?;
-    if let Some(network) = &query.network
-        && !world.with(|state| {
-            state
-                .ports
-                .config
-                .platforms
-                .iter()
-                .any(|p| p.network == *network)
-        })
-    {
+    let deadline = strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    let (network, driver) = (query.network.as_deref(), query.driver.as_deref());
+    let is_known =
+        world.with(|state| platform::is_known(&state.ports.config.platforms, network, driver));
+    if !is_known {
         return Err(ApiError::internal("Matching variant not found"));
     }
     let filter = PaymentFilter {
         after: query.after_timestamp,
-        max: query.max_events,
+        max: query.max_events.map(count),
         session: query.app_session_id,
         network: query.network,
         driver: query.driver,
     };
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
     let topics = [Topic::InvoiceEvents(me.node.clone())];
     let found = world.poll_until(&topics, deadline, |state| {
         let found = state.payments.payments(&me.node, &filter);

@@ -7,6 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use percent_encoding::percent_decode_str;
 use tower::ServiceExt as _;
 
 use super::edge;
@@ -23,13 +24,54 @@ pub(super) const VARY: HeaderValue = HeaderValue::from_static(
 /// The API of the daemon over `world`.
 pub(crate) fn router(world: World) -> Router {
     let api = api(world);
-    Router::new().fallback(async move |request: Request| api.oneshot(request).await.map(unhelpful))
+    Router::new().fallback(async move |request: Request| {
+        api.oneshot(plain_path(request)).await.map(unhelpful)
+    })
 }
 
 /// Of a wrong method the daemon says no more than of a wrong path. Routes add the header after all layers.
 fn unhelpful(mut response: Response) -> Response {
     response.headers_mut().remove(header::ALLOW);
     response
+}
+
+/// The request with its path as the daemon looks for a route: what need not be escaped is not.
+fn plain_path(mut request: Request) -> Request {
+    let uri = request.uri();
+    if uri.path().contains('%') {
+        let mut parts = uri.clone().into_parts();
+        let query = uri.query().map(|query| format!("?{query}"));
+        let path = plain(uri.path()) + &query.unwrap_or_default();
+        parts.path_and_query = path.parse().ok().or(parts.path_and_query);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+/// A path without escapes of letters, digits and the like. Slashes, plus signs, percent signs and whatever
+/// no path can hold stay as they are.
+fn plain(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        let (before, escape) = rest.split_at(at);
+        plain += before;
+        let (escape, after) = escape.split_at_checked(3).unwrap_or((escape, ""));
+        let decoded = percent_decode_str(escape).decode_utf8();
+        let fits = |text: &str| {
+            let letter = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*,;=:@".contains(&b);
+            text.bytes().all(letter)
+        };
+        plain += decoded
+            .as_deref()
+            .ok()
+            .filter(|text| fits(text))
+            .unwrap_or(escape);
+        rest = after;
+    }
+    plain + rest
 }
 
 fn api(world: World) -> Router {
@@ -107,21 +149,18 @@ fn is_open(path: &str) -> bool {
         .any(|p| path.starts_with(p))
 }
 
-/// The app key in `Authorization`.
+/// The app key in `Authorization`: everything after `Bearer` and one space.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| key.trim().to_owned())
+    value.strip_prefix("Bearer ").map(str::to_owned)
 }
 
+/// The app key in the query, if it names one.
 fn query_token(uri: &Uri) -> Option<String> {
-    let pairs = uri.query()?.split('&');
-    pairs
-        .filter_map(|pair| pair.strip_prefix("authToken="))
-        .next()
-        .map(str::to_owned)
+    let pairs = form_urlencoded::parse(uri.query()?.as_bytes());
+    let mut tokens = pairs.filter(|(name, _)| name == "authToken");
+    let (_, token) = tokens.next()?;
+    tokens.next().is_none().then(|| token.into_owned())
 }
 
 #[cfg(test)]
@@ -133,6 +172,53 @@ mod tests {
     use crate::config::Operation;
     use crate::config::{AppKey, Config};
     use crate::{MockYagna, Timebase};
+
+    #[test]
+    fn paths_are_read_without_needless_escapes() {
+        for (path, expected) in [
+            ("/me", "/me"),
+            ("/%6de", "/me"),
+            ("/market-api/v1/%64emands", "/market-api/v1/demands"),
+            ("/a%2fb%2Bc%25%20%zz%", "/a%2fb%2Bc%25%20%zz%"),
+            ("/%ff%C3%A9", "/%ff%C3%A9"),
+        ] {
+            assert_eq!(plain(path), expected);
+        }
+    }
+
+    #[test]
+    fn app_keys_are_read_as_the_daemon_reads_them() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().expect("a header"));
+            bearer(&headers)
+        };
+        assert_eq!(of("Bearer key").as_deref(), Some("key"));
+        assert_eq!(of("Bearer  key").as_deref(), Some(" key"));
+        for none in [
+            "bearer key",
+            "BEARER key",
+            "Bearer\tkey",
+            "key",
+            "Basic key",
+            "Bearer",
+        ] {
+            assert_eq!(of(none), None, "{none}");
+        }
+        let of = |query: &str| query_token(&format!("/me?{query}").parse().expect("a URI"));
+        for key in [
+            "authToken=key",
+            "a=b&authToken=%6bey",
+            "auth%54oken=key",
+            "a&authToken=key&b=%ff",
+        ] {
+            assert_eq!(of(key).as_deref(), Some("key"), "{key}");
+        }
+        assert_eq!(of("authToken").as_deref(), Some(""));
+        for none in ["", "authtoken=key", "authToken=key&authToken=key"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn every_operation_that_a_fault_can_name_has_its_route() {

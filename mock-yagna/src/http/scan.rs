@@ -14,8 +14,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiQuery, Caller};
-use super::time::deadline;
+use super::extract::{ApiJson, ApiQuery, Caller, wants_stream};
+use super::time::{after, strict_deadline};
 use crate::daemon::market::MarketError;
 use crate::world::{Topic, World};
 
@@ -89,10 +89,7 @@ async fn collect(
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<ScanQuery>,
 ) -> Result<Response, ApiError> {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+    if wants_stream(&headers) {
         return Ok(stream(world, me.node, scan)?);
     }
     let timeout = query.timeout.unwrap_or(DEFAULT_TIMEOUT);
@@ -109,7 +106,7 @@ async fn collect(
             there.then_some(()).ok_or(MarketError::NoPeer)
         })?;
     }
-    let deadline = deadline(world.now(), Some(timeout), DEFAULT_TIMEOUT);
+    let deadline = strict_deadline(world.now(), Some(timeout), DEFAULT_TIMEOUT)?;
     let found = world.poll_until(&[Topic::Offers], deadline, |state| {
         match state.market.scan(
             state.ports.now,
@@ -139,7 +136,7 @@ fn stream(world: World, me: NodeId, scan: String) -> Result<Response, MarketErro
         let (me, scan) = (me.clone(), scan.clone());
         async move {
             loop {
-                let deadline = deadline(world.now(), Some(QUIET), DEFAULT_TIMEOUT);
+                let deadline = after(world.now(), QUIET);
                 let news = world.poll_until(&[Topic::Offers], deadline, |state| {
                     let offers = state.market.scan(
                         state.ports.now,

@@ -1,59 +1,58 @@
-//! Times in requests: long-poll timeouts, and time stamps with the daemon's words for bad ones.
+//! Times in requests: long-poll timeouts, and time stamps of any year.
 
-use std::fmt;
-
+use golem_wire::GivenTime;
 use jiff::{SignedDuration, Timestamp};
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer};
+
+use super::error::ApiError;
 
 /// Longest long poll that is taken seriously.
 const LONGEST: f64 = 366.0 * 86_400.0;
+/// So many seconds are no duration any more: the daemon's handler ends, and the connection with it.
+const NO_DURATION: f64 = 18_446_744_073_709_551_616.0;
 
-/// When a poll with this `timeout` ends; negative means at once.
-pub(super) fn deadline(now: Timestamp, timeout: Option<f64>, default: f64) -> Timestamp {
+/// When a poll of the market with this `timeout` ends: what is negative or no number means at once.
+///
+/// # Errors
+/// The connection ends where the daemon's does.
+pub(super) fn deadline(
+    now: Timestamp,
+    timeout: Option<f64>,
+    default: f64,
+) -> Result<Timestamp, ApiError> {
     let seconds = timeout.unwrap_or(default);
-    let seconds = if seconds.is_nan() {
-        0.0
-    } else {
-        seconds.clamp(0.0, LONGEST)
-    };
-    now.checked_add(SignedDuration::from_secs_f64(seconds))
+    strict_deadline(
+        now,
+        Some(if seconds > 0.0 { seconds } else { 0.0 }),
+        default,
+    )
+}
+
+/// The same for the other APIs and for scans, which take no negative number and none that is none.
+///
+/// # Errors
+/// The connection ends where the daemon's does.
+pub(super) fn strict_deadline(
+    now: Timestamp,
+    timeout: Option<f64>,
+    default: f64,
+) -> Result<Timestamp, ApiError> {
+    let seconds = timeout.unwrap_or(default);
+    if seconds.is_nan() || seconds < 0.0 || seconds >= NO_DURATION {
+        return Err(ApiError::hang_up());
+    }
+    Ok(after(now, seconds))
+}
+
+/// So many seconds after `now`, as far as anybody waits.
+pub(super) fn after(now: Timestamp, seconds: f64) -> Timestamp {
+    now.checked_add(SignedDuration::from_secs_f64(seconds.clamp(0.0, LONGEST)))
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Reads a time stamp with an offset.
+/// Reads a time stamp with an offset, for comparisons: of any year.
 pub(super) fn stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    struct StampVisitor;
-    impl Visitor<'_> for StampVisitor {
-        type Value = Timestamp;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an RFC 3339 formatted date and time string")
-        }
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-            text.parse().or_else(|_| last_day(text)).map_err(|_| {
-                let begun =
-                    !text.is_empty() && text.bytes().all(|b| b"0123456789-:.T".contains(&b));
-                E::custom(if begun {
-                    "premature end of input"
-                } else {
-                    "input contains invalid characters"
-                })
-            })
-        }
-    }
-    deserializer.deserialize_str(StampVisitor)
-}
-
-/// The last day and hours of the year 9999, which people write for "never": the daemon's calendar has them, ours ends
-/// a day before, and that is what they become.
-fn last_day(text: &str) -> Result<Timestamp, ()> {
-    let (date, offset) = text.split_at_checked(19).ok_or(())?;
-    // The day before last is there to be read: with a zone that is behind, too.
-    let earlier = date.replacen("9999-12-3", "9999-12-2", 1);
-    let is_last = date.starts_with("9999-12-30T") || date.starts_with("9999-12-31T");
-    match format!("{earlier}{offset}").parse::<Timestamp>() {
-        Ok(_) if is_last => Ok(Timestamp::MAX),
-        _ => Err(()),
-    }
+    GivenTime::deserialize(deserializer).map(|given| given.at())
 }
 
 /// The same for a member that may be absent.
@@ -68,40 +67,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_day_that_people_write_for_never_is_read() {
-        #[derive(serde::Deserialize)]
-        struct Of(#[serde(deserialize_with = "stamp")] Timestamp);
-        let read = |text: &str| serde_json::from_value::<Of>(text.into()).map(|of| of.0);
-        for never in [
-            "9999-12-31T23:59:59Z",
-            "9999-12-31T23:59:59.999999Z",
-            "9999-12-30T23:59:59+00:00",
-        ] {
-            assert_eq!(read(never).ok(), Some(Timestamp::MAX), "{never}");
-        }
-        for bad in [
-            "9999-12-31T24:61:59Z",
-            "9999-12-31",
-            "9999-12-32T00:00:00Z",
-            "9999-12-31T23:59:59",
-        ] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn any_timeout_gives_a_deadline() {
+    fn a_timeout_gives_a_deadline_or_ends_the_connection_as_the_daemon_s_does() {
         let now = Timestamp::UNIX_EPOCH;
-        let after = |timeout| {
-            deadline(now, timeout, 5.0)
-                .duration_since(now)
-                .as_secs_f64()
+        let seconds = |at: Result<Timestamp, ApiError>| {
+            at.ok().map(|at| at.duration_since(now).as_secs_f64())
         };
-        assert_eq!(after(None), 5.0);
-        assert_eq!(after(Some(1.5)), 1.5);
-        for timeout in [-1.0, f64::NAN, f64::NEG_INFINITY] {
-            assert_eq!(after(Some(timeout)), 0.0);
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        for (timeout, market, others) in [
+            (None, Some(5.0), Some(5.0)),
+            (Some(1.5), Some(1.5), Some(1.5)),
+            (Some(0.0), Some(0.0), Some(0.0)),
+            (Some(-0.0), Some(0.0), Some(0.0)),
+            (Some(1e9), Some(LONGEST), Some(LONGEST)),
+            (Some(-1.0), Some(0.0), None),
+            (Some(-inf), Some(0.0), None),
+            (Some(nan), Some(0.0), None),
+            (Some(1e30), None, None),
+            (Some(99_999_999_999_999_999_999.0), None, None),
+            (Some(inf), None, None),
+        ] {
+            assert_eq!(seconds(deadline(now, timeout, 5.0)), market, "{timeout:?}");
+            let ours = seconds(strict_deadline(now, timeout, 5.0));
+            assert_eq!(ours, others, "{timeout:?}");
         }
-        assert_eq!(after(Some(f64::INFINITY)), LONGEST);
     }
 }

@@ -1,4 +1,4 @@
-//! The server's side of a websocket's opening handshake (RFC 6455, section 4.2), in the words of axum.
+//! The server's side of a websocket's opening handshake (RFC 6455, section 4.2), in the words of the daemon.
 //!
 //! Owns: which requests are refused, the answer, the limits of frames. Does not own: what is said on the
 //! socket. axum's own extractor needs an older version of the websocket library, of its hashes and of
@@ -36,14 +36,16 @@ pub(super) struct Upgrade {
 pub(super) enum NoUpgrade {
     #[error("Request method must be `GET`")]
     Method,
-    #[error("Connection header did not include 'upgrade'")]
+    #[error("connection upgrade is expected")]
     Connection,
-    #[error("`Upgrade` header did not include 'websocket'")]
+    #[error("WebSocket upgrade is expected")]
     Protocol,
-    #[error("`Sec-WebSocket-Key` header missing")]
+    #[error("unknown WebSocket key")]
     Key,
-    #[error("`Sec-WebSocket-Version` header did not include '13'")]
+    #[error("unsupported WebSocket version")]
     Version,
+    #[error("WebSocket version header is required")]
+    NoVersion,
     #[error("WebSocket request couldn't be upgraded since no upgrade state was present")]
     Connectionless,
 }
@@ -62,17 +64,19 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
             return Err(NoUpgrade::Method);
         }
         let says = |name: HeaderName| text(&parts.headers, name).to_ascii_lowercase();
-        if !says(header::CONNECTION).contains("upgrade") {
-            return Err(NoUpgrade::Connection);
-        }
         if says(header::UPGRADE) != "websocket" {
             return Err(NoUpgrade::Protocol);
         }
+        if !says(header::CONNECTION).contains("upgrade") {
+            return Err(NoUpgrade::Connection);
+        }
+        match text(&parts.headers, header::SEC_WEBSOCKET_VERSION) {
+            "13" => {}
+            "" => return Err(NoUpgrade::NoVersion),
+            _ => return Err(NoUpgrade::Version),
+        }
         let key = parts.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
         let key = key.ok_or(NoUpgrade::Key)?;
-        if text(&parts.headers, header::SEC_WEBSOCKET_VERSION) != "13" {
-            return Err(NoUpgrade::Version);
-        }
         let protocols = parts.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
         let protocols = protocols
             .filter_map(|value| value.to_str().ok())

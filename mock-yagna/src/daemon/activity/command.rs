@@ -3,7 +3,7 @@
 //! Does not own: what each kind of command does (`payload`), in which order they may come
 //! (`exe_unit`).
 
-use golem_wire::activity::{CommandResult, ExeScriptCommand};
+use golem_wire::activity::{ActivityState, CommandResult, ExeScriptCommand};
 use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
 
@@ -267,7 +267,8 @@ impl Activities {
             .take_if(|running| running.batch == *batch_id)
         {
             activity.busy += between(running.since, now);
-            if let Some(state) = activity.pending.take() {
+            let is_ending = |state: &mut ActivityState| *state == ActivityState::Terminated;
+            if let Some(state) = activity.pending.take_if(|state| !is_ending(state)) {
                 activity.state = state;
             }
         }

@@ -6,8 +6,8 @@ use golem_wire::{ActivityId, AgreementId, BatchId};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ActivityError {
     /// Not 64 hex digits.
-    #[error("Service error: Id [{id}] {why}.")]
-    MalformedAgreement { id: String, why: &'static str },
+    #[error("Service error: {0}")]
+    MalformedAgreement(String),
     /// No such agreement, or somebody else's.
     #[error("Not found: {0}")]
     NoAgreement(AgreementId),

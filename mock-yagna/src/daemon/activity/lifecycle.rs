@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::Outcome;
 use super::image::{self, Machine};
 use super::{Activities, Activity, ActivityError, Job, USAGE_VECTOR};
 use crate::behaviour::Step;
@@ -25,6 +26,27 @@ use crate::timeline::{Action, ActivityDue};
 use crate::topics::Topic;
 
 impl Activities {
+    /// Whether there may be activities under an agreement.
+    pub(crate) fn check_create(
+        &self,
+        market: &Market,
+        requestor: &NodeId,
+        agreement: &AgreementId,
+    ) -> Result<(), ActivityError> {
+        let found = market.agreement(agreement).filter(|found| {
+            // An agreement is not binding before its confirmation, and not known to its provider.
+            found.requestor == *requestor && found.state != AgreementState::Proposal
+        });
+        let found = found.ok_or_else(|| ActivityError::NoAgreement(agreement.clone()))?;
+        if found.state == AgreementState::Approved {
+            return Ok(());
+        }
+        Err(ActivityError::NotApproved {
+            agreement: agreement.clone(),
+            state: found.state.to_string(),
+        })
+    }
+
     /// The requestor asks for an activity; it is there once its state is `Initialized`.
     pub(crate) fn create(
         &mut self,
@@ -34,18 +56,9 @@ impl Activities {
         requestor: &NodeId,
         agreement: &AgreementId,
     ) -> Result<ActivityId, ActivityError> {
-        let found = market.agreement(agreement).filter(|found| {
-            // An agreement is not binding before its confirmation, and not known to its provider.
-            found.requestor == *requestor && found.state != AgreementState::Proposal
-        });
+        self.check_create(market, requestor, agreement)?;
+        let found = market.agreement(agreement);
         let found = found.ok_or_else(|| ActivityError::NoAgreement(agreement.clone()))?;
-        if found.state != AgreementState::Approved {
-            let state = found.state.to_string();
-            return Err(ActivityError::NotApproved {
-                agreement: agreement.clone(),
-                state,
-            });
-        }
         let provider = found.provider.clone();
         if !providers.reaches(&provider) {
             return Err(ActivityError::Unreachable);
@@ -172,6 +185,10 @@ impl Activities {
         if !providers.answers(&provider) {
             return;
         }
+        // From now on its exe-unit refuses new work.
+        if activity.state != ActivityState::New {
+            activity.pending = Some(ActivityState::Terminated);
+        }
         let down = self.activity_step(ports, providers, id);
         ports
             .timeline
@@ -231,15 +248,25 @@ impl Activities {
             activity.created_at = now;
         }
         activity.busy = activity.cpu_time(now);
-        activity.running = None;
         activity.state = ActivityState::Terminated;
         activity.pending = None;
+        let is_orderly = failure.is_none();
         activity.failure = failure;
         activity.destroyed_at.get_or_insert(now);
         activity.stop.cancel();
         let machine = activity.machine.take();
         let networks = std::mem::take(&mut activity.networks);
-        let batches: Vec<BatchId> = std::mem::take(&mut activity.batches).into_keys().collect();
+        let batches: Vec<BatchId> = activity.batches.keys().cloned().collect();
+        // Who reads the events of a command that is cut short in order learns of its end.
+        let cut_short = activity.running.take().map(|running| running.batch);
+        activity.batches.retain(|id, batch| {
+            let cut = is_orderly && cut_short.as_ref() == Some(id) && !batch.over;
+            if cut {
+                batch.end(now, Outcome::exit(-1));
+                batch.over = true;
+            }
+            cut
+        });
         let provider = activity.provider.clone();
         self.leave(id, &networks);
         self.stop_machine(machine);

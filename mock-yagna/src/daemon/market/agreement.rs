@@ -18,7 +18,7 @@ mod termination;
 use std::sync::Arc;
 
 use golem_wire::market::{self as wire, AgreementEvent, AgreementState, Party};
-use golem_wire::{AgreementId, NodeId, ProposalId};
+use golem_wire::{AgreementId, GivenTime, NodeId, ProposalId};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ pub(crate) struct Agreement {
     /// The publication that it came of.
     publication: Arc<Publication>,
     pub(crate) state: AgreementState,
-    pub(crate) valid_to: Timestamp,
+    pub(crate) valid_to: GivenTime,
     pub(crate) created_at: Timestamp,
     pub(crate) approved_at: Option<Timestamp>,
     /// When an approved agreement ended.
@@ -101,7 +101,7 @@ impl Agreement {
             agreement_id: self.id.clone(),
             demand: self.demand.clone(),
             offer: self.offer.clone(),
-            valid_to: self.valid_to,
+            valid_to: self.valid_to.clone(),
             approved_date: self.approved_at,
             state: self.state.clone(),
             timestamp: self.created_at,
@@ -158,7 +158,7 @@ impl Market {
         ports: &mut Ports,
         requestor: &NodeId,
         proposal: &ProposalId,
-        valid_to: Timestamp,
+        valid_to: GivenTime,
     ) -> Result<AgreementId, MarketError> {
         use golem_wire::market::ProposalState::{Initial, Rejected};
         let missing = || MarketError::NothingToPromote(proposal.clone());
@@ -220,8 +220,9 @@ impl Market {
         agreement.created_at = ports.stamp();
         agreement.demand.timestamp = agreement.created_at;
         agreement.offer.timestamp = agreement.created_at;
+        let expires = agreement.valid_to.at();
         let expiry = Action::Market(MarketDue::ExpireAgreement(id.clone()));
-        agreement.expiry = Some(ports.timeline.schedule(valid_to, expiry));
+        agreement.expiry = Some(ports.timeline.schedule(expires, expiry));
         if let Some(draft) = self.proposals.get_mut(proposal) {
             draft.state = golem_wire::market::ProposalState::Accepted;
             draft.agreement = Some(id.clone());

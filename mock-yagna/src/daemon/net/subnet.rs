@@ -45,6 +45,23 @@ pub(crate) fn host(text: &str) -> Result<IpAddr, NetError> {
     Ok(ip)
 }
 
+/// An address with a prefix may have zeros before the digits of its parts, three digits at the most.
+fn lenient(text: &str) -> Option<IpAddr> {
+    let part = |part: &str| {
+        let digits = part.len() <= 3 && part.bytes().all(|b| b.is_ascii_digit());
+        let number = part.trim_start_matches('0');
+        let number = if number.is_empty() && !part.is_empty() {
+            "0"
+        } else {
+            number
+        };
+        digits.then(|| number.to_owned())
+    };
+    let plain: Option<Vec<String>> = text.split('.').map(part).collect();
+    let plain = plain.map_or_else(|| text.to_owned(), |parts| parts.join("."));
+    plain.parse().ok()
+}
+
 impl Subnet {
     /// Reads `a.b.c.d/nn`, or an address beside a mask.
     pub(super) fn parse(ip: &str, mask: Option<&str>) -> Result<Subnet, NetError> {
@@ -60,7 +77,10 @@ impl Subnet {
             };
             return Ok(Subnet { ip, prefix });
         };
-        let subnet = address.parse().ok().zip(prefix.parse().ok());
+        let is_number = prefix.bytes().all(|b| b.is_ascii_digit())
+            && (prefix == "0" || !prefix.starts_with('0'));
+        let prefix = prefix.parse().ok().filter(|_| is_number);
+        let subnet = lenient(address).zip(prefix);
         let subnet = subnet.map(|(ip, prefix)| Subnet { ip, prefix });
         subnet
             .filter(|subnet| subnet.prefix <= width(subnet.ip))
@@ -149,6 +169,11 @@ mod tests {
                 ["10.8.0.0/31", "255.255.255.254", "10.8.0.0"],
             ),
             ("0.0.0.0/0", None, ["0.0.0.0/0", "0.0.0.0", "0.0.0.1"]),
+            (
+                "010.0.0.0/24",
+                None,
+                ["10.0.0.0/24", "255.255.255.0", "10.0.0.1"],
+            ),
             ("fd00::/8", None, ["fd00::/8", "ff00::", "fd00::"]),
         ] {
             assert_eq!(told(ip, mask), Ok(expected.map(str::to_owned)), "{ip}");
@@ -157,7 +182,16 @@ mod tests {
         assert_eq!(told("zz", None), Err(address));
         let mask = "Invalid IP address: invalid IPv4 address syntax".to_owned();
         assert_eq!(told("10.8.0.0", Some("zz")), Err(mask));
-        for bad in ["10.8.0.0/99", "zz/24", "10.8.0.0/-1", "10.8.0.0/", "/"] {
+        for bad in [
+            "10.8.0.0/99",
+            "zz/24",
+            "10.8.0.0/-1",
+            "10.8.0.0/",
+            "/",
+            "10.0.0.0/024",
+            "10.0.0.0/+24",
+            "10.0.0/24",
+        ] {
             assert_eq!(
                 told(bad, None),
                 Err(format!("Invalid network IP address: {bad}"))

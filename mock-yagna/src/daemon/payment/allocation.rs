@@ -8,7 +8,7 @@
 //! Which allocation pays for a document is only known when the document is accepted.
 
 use golem_wire::payment::{self as wire_payment, Deposit};
-use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, GivenAmount, GivenTime, Glm, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -35,7 +35,9 @@ pub(crate) struct Allocation {
     pub(crate) platform: String,
     pub(crate) spent: Glm,
     pub(crate) remaining: Glm,
-    pub(crate) timeout: Timestamp,
+    /// The total as it was given, where our amounts do not hold it.
+    pub(crate) given: Option<GivenAmount>,
+    pub(crate) timeout: GivenTime,
     pub(crate) created_at: Timestamp,
     pub(crate) deposit: Option<Deposit>,
     pub(crate) released: bool,
@@ -102,15 +104,19 @@ impl Allocation {
     /// As [`Allocation::check_amend`]; nothing changes then.
     pub(crate) fn amend(
         &mut self,
-        total: Option<Glm>,
-        timeout: Option<Timestamp>,
+        total: Option<GivenAmount>,
+        timeout: Option<GivenTime>,
         now: Timestamp,
     ) -> Result<(), AllocationError> {
-        self.check_amend(total, timeout, now)?;
+        let at = timeout.as_ref().map(GivenTime::at);
+        self.check_amend(total.as_ref().map(GivenAmount::glm), at, now)?;
         if let Some(total) = total {
-            self.remaining = total - self.spent;
+            self.remaining = total.glm() - self.spent;
+            self.given = Some(total);
         }
-        self.timeout = timeout.unwrap_or(self.timeout);
+        if let Some(timeout) = timeout {
+            self.timeout = timeout;
+        }
         Ok(())
     }
 
@@ -155,15 +161,17 @@ impl Allocation {
 
     /// As its owner sees it.
     pub(crate) fn to_wire(&self) -> wire_payment::Allocation {
+        // Until something is spent, the digits are those that were given.
+        let given = self.given.clone().filter(|_| self.spent.is_zero());
         wire_payment::Allocation {
             allocation_id: self.id.clone(),
             address: self.address.clone(),
             payment_platform: self.platform.clone(),
-            total_amount: self.total(),
-            spent_amount: self.spent,
-            remaining_amount: self.remaining,
+            total_amount: given.clone().unwrap_or_else(|| self.total().into()),
+            spent_amount: self.spent.into(),
+            remaining_amount: given.unwrap_or_else(|| self.remaining.into()),
             timestamp: self.created_at,
-            timeout: Some(self.timeout),
+            timeout: Some(self.timeout.clone()),
             created_ts: self.created_at,
             // The daemon does not touch it when the allocation changes.
             updated_ts: self.created_at,
@@ -194,7 +202,8 @@ mod tests {
             platform: "erc20-holesky-tglm".into(),
             spent: Glm::ZERO,
             remaining: glm(total),
-            timeout: at(100),
+            given: None,
+            timeout: at(100).into(),
             created_at: at(0),
             deposit: None,
             released: false,
@@ -262,8 +271,8 @@ mod tests {
         for (step, (op, answer, total, spent, released)) in table.into_iter().enumerate() {
             let got = match op {
                 Op::Charge(amount) => allocation.charge(purpose(), glm(amount)),
-                Op::Total(total) => allocation.amend(Some(glm(total)), None, at(10)),
-                Op::Timeout(second) => allocation.amend(None, Some(at(second)), at(10)),
+                Op::Total(total) => allocation.amend(Some(glm(total).into()), None, at(10)),
+                Op::Timeout(second) => allocation.amend(None, Some(at(second).into()), at(10)),
                 Op::Release => allocation.release(),
             };
             assert_eq!(got, answer, "step {step}");

@@ -2,10 +2,12 @@
 //!
 //! Does not own: the accounts that they bind (`account`), the rules of a single one (`allocation`).
 
+use std::collections::BTreeMap;
+
 use golem_wire::payment::{
     self as wire_payment, AllocationUpdate, DecorationProperty, DemandDecoration, Deposit,
 };
-use golem_wire::{AllocationId, Glm, NodeId};
+use golem_wire::{AllocationId, GivenAmount, GivenTime, Glm, NodeId};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -27,8 +29,8 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
 pub(crate) struct AllocationSpec {
     pub(crate) address: Option<String>,
     pub(crate) platform: Option<PlatformRequest>,
-    pub(crate) total: Glm,
-    pub(crate) timeout: Option<Timestamp>,
+    pub(crate) total: GivenAmount,
+    pub(crate) timeout: Option<GivenTime>,
     pub(crate) deposit: Option<Deposit>,
 }
 
@@ -39,7 +41,7 @@ pub(crate) enum FundsError {
     Platform(#[from] PlatformError),
     #[error("the timeout {timeout} is in the past")]
     TimeoutPassed {
-        timeout: Timestamp,
+        timeout: GivenTime,
         address: String,
         platform: String,
     },
@@ -74,9 +76,11 @@ impl Payments {
         spec: AllocationSpec,
     ) -> Result<wire_payment::Allocation, FundsError> {
         let platform = platform::resolve(&ports.config.platforms, spec.platform.as_ref())?;
-        let (driver, platform) = (platform.driver.clone(), platform.name());
+        let (platform, driver) = (platform.name(), platform.driver);
+        let total = spec.total.glm();
         let address = spec.address.unwrap_or_else(|| owner.to_string());
-        if let Some(timeout) = spec.timeout.filter(|timeout| *timeout <= ports.now) {
+        let passed = |timeout: &GivenTime| timeout.at() <= ports.now;
+        if let Some(timeout) = spec.timeout.clone().filter(passed) {
             return Err(FundsError::TimeoutPassed {
                 timeout,
                 address,
@@ -91,10 +95,10 @@ impl Payments {
                 platform,
             });
         }
-        self.check_funds(ports.config.funds, owner, &address, &platform, spec.total)?;
+        self.check_funds(ports.config.funds, owner, &address, &platform, total)?;
         let id = ports.ids.allocation();
-        let timeout = spec.timeout.or_else(|| ports.now.checked_add(LIFE).ok());
-        let timeout = timeout.unwrap_or(Timestamp::MAX);
+        let life = || ports.now.checked_add(LIFE).unwrap_or(Timestamp::MAX).into();
+        let timeout = spec.timeout.unwrap_or_else(life);
         let due = Action::Payment(PaymentDue::ReleaseAllocation(id.clone()));
         let allocation = Allocation {
             id: id.clone(),
@@ -102,13 +106,14 @@ impl Payments {
             address,
             platform,
             spent: Glm::ZERO,
-            remaining: spec.total,
+            remaining: total,
+            given: Some(spec.total),
+            ticket: Some(ports.timeline.schedule(timeout.at(), due)),
             timeout,
             created_at: ports.now,
             deposit: spec.deposit,
             released: false,
             expenditures: IndexMap::new(),
-            ticket: Some(ports.timeline.schedule(timeout, due)),
         };
         let key = (owner.clone(), allocation.platform.clone());
         let account = self.accounts.entry(key).or_default();
@@ -123,14 +128,14 @@ impl Payments {
         let fact = Fact::Allocated {
             allocation: id.clone(),
             owner: owner.clone(),
-            total: spec.total,
+            total,
         };
         ports.post(actor.clone(), fact);
         ports.record(
             actor,
             Event::AllocationCreated {
                 allocation: id,
-                amount: spec.total,
+                amount: total,
             },
         );
         Ok(created)
@@ -153,7 +158,7 @@ impl Payments {
         live.into_iter()
             .flatten()
             .filter_map(|id| self.allocations.get(id))
-            .filter(|allocation| after.is_none_or(|after| allocation.timeout > after))
+            .filter(|allocation| after.is_none_or(|after| allocation.timeout.at() > after))
             .take(max.unwrap_or(usize::MAX))
             .collect()
     }
@@ -167,11 +172,15 @@ impl Payments {
         update: AllocationUpdate,
     ) -> Result<wire_payment::Allocation, FundsError> {
         let allocation = self.allocation(owner, id).ok_or(FundsError::Unknown)?;
-        allocation.check_amend(update.total_amount, update.timeout, ports.now)?;
+        let (total, timeout) = (
+            update.total_amount.as_ref().map(GivenAmount::glm),
+            update.timeout.as_ref().map(GivenTime::at),
+        );
+        allocation.check_amend(total, timeout, ports.now)?;
         if update.deposit.is_some() && allocation.deposit.is_none() {
             return Err(AllocationError::NoDeposit.into());
         }
-        if let Some(total) = update.total_amount {
+        if let Some(total) = total {
             let more = total - allocation.total();
             self.check_funds(
                 ports.config.funds,
@@ -190,7 +199,7 @@ impl Payments {
             Ok((allocation.to_wire(), allocation.ticket))
         })?;
         let allocation = amended.allocation_id.clone();
-        if let Some(timeout) = update.timeout {
+        if let Some(timeout) = timeout {
             if let Some(ticket) = ticket {
                 ports.timeline.cancel(ticket);
             }
@@ -200,7 +209,7 @@ impl Payments {
                 allocation.ticket = Some(ticket);
             }
         }
-        let total = amended.total_amount;
+        let total = amended.total_amount.glm();
         let event = Event::AllocationAmended {
             allocation: allocation.clone(),
             amount: total,
@@ -277,36 +286,35 @@ impl Payments {
         owner: &NodeId,
         ids: impl Iterator<Item = &'a str>,
     ) -> Option<DemandDecoration> {
-        let mut properties = Vec::new();
-        let mut keys = Vec::new();
-        let mut deposit = false;
-        let mut ids: Vec<_> = ids.collect();
-        ids.sort_unstable();
-        // The daemon counts what it found, and misses one that was named twice.
-        if ids.windows(2).any(|two| two[0] == two[1]) {
+        // The daemon's tables have them in the order of their ids, and each once.
+        let ids: Vec<&str> = ids.collect();
+        let mut found = BTreeMap::new();
+        for id in &ids {
+            let allocation = self.allocation(owner, id)?;
+            found.insert(&allocation.id, allocation);
+        }
+        if found.len() < ids.len() {
             return None;
         }
-        for id in ids {
-            let allocation = self.allocation(owner, id)?;
+        let property = |key: &str, value: &str| DecorationProperty {
+            key: key.to_owned(),
+            value: Value::String(value.to_owned()),
+        };
+        let (mut properties, mut keys, mut deposit) = (Vec::new(), Vec::new(), false);
+        for allocation in found.values() {
             let key = format!("golem.com.payment.platform.{}.address", allocation.platform);
+            properties.push(property(&key, &allocation.address));
             keys.push(format!("({key}=*)"));
-            properties.push((key, allocation.address.clone()));
             deposit |= allocation.deposit.is_some();
         }
-        properties.push(("golem.com.payment.protocol.version".into(), "3".into()));
+        properties.push(property("golem.com.payment.protocol.version", "3"));
         let platforms = match keys.as_slice() {
             [only] => only.clone(),
-            several => format!("(|\n  {}\n)", several.join("\n  ")),
+            keys => format!("(|\n  {}\n)", keys.join("\n  ")),
         };
         let version = if deposit { 2 } else { 1 };
         Some(DemandDecoration {
-            properties: properties
-                .into_iter()
-                .map(|(key, value)| DecorationProperty {
-                    key,
-                    value: Value::String(value),
-                })
-                .collect(),
+            properties,
             constraints: vec![
                 platforms,
                 format!("(golem.com.payment.protocol.version>{version})"),

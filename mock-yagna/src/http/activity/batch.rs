@@ -18,7 +18,7 @@ use super::{DEFAULT_TIMEOUT, Wait, or_silence, own};
 use crate::config::Operation;
 use crate::daemon::activity::{Activity, ActivityError};
 use crate::http::error::ApiError;
-use crate::http::extract::{ApiQuery, Caller, TextJson};
+use crate::http::extract::{ApiQuery, Caller, TextJson, wants_stream};
 use crate::world::{State as Network, Topic, World};
 
 /// Silence after which the event stream sends a ping.
@@ -43,7 +43,8 @@ async fn exec(
     ApiQuery(wait): ApiQuery<Wait>,
     TextJson(body): TextJson<ExeScriptRequest>,
 ) -> Result<Json<BatchId>, ApiError> {
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT);
+    let known = world.with(|state| own(state, &caller.node, &id));
+    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let sent = world.with(|state| {
         own(state, &caller.node, &id)?;
         state
@@ -67,16 +68,13 @@ async fn results(
     ApiQuery(query): ApiQuery<ResultsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let deadline = Wait {
-        timeout: query.timeout,
-    }
-    .deadline(&world, 0.0);
     let asked = world.with(|state| own(state, &caller.node, &id));
+    let wait = Wait {
+        timeout: query.timeout,
+    };
+    let deadline = wait.deadline(&world, 0.0, asked.clone())?;
     or_silence(&world, asked, deadline).await?;
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+    if wants_stream(&headers) {
         // What happened before the connection is not told, but for what was under way.
         let from = world.with(|state| {
             let under_way = state.ports.config.latency.under_way;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
-use golem_wire::Glm;
 use golem_wire::payment::{Allocation, AllocationUpdate, DemandDecoration, Deposit};
+use golem_wire::{GivenAmount, GivenTime};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use super::unknown;
 use crate::daemon::payment::{AllocationError, AllocationSpec, FundsError, Order, PlatformRequest};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
-use crate::http::time::{optional_stamp, stamp};
+use crate::http::time::optional_stamp;
 use crate::world::World;
 
 /// Common prefix of the types of problems.
@@ -27,40 +27,12 @@ const PROBLEMS: &str = "/payment-api/v1/allocations";
 pub(super) struct NewAllocation {
     address: Option<String>,
     payment_platform: Option<PlatformRequest>,
-    #[serde(deserialize_with = "amount")]
-    total_amount: Glm,
-    #[serde(default, deserialize_with = "nullable_stamp")]
-    timeout: Option<Timestamp>,
+    total_amount: GivenAmount,
+    timeout: Option<GivenTime>,
     #[serde(default)]
     make_deposit: bool,
     deposit: Option<Deposit>,
     extend_timeout: Option<u64>,
-}
-
-/// A text keeps its digits; a number that is not whole is read as a float, to sixteen digits.
-fn amount<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Glm, D::Error> {
-    use serde::de::Error;
-    let value = Value::deserialize(de)?;
-    let float = value.as_f64().filter(|_| value.is_f64());
-    match float {
-        Some(number) => sixteen_digits(number).parse().map_err(D::Error::custom),
-        None => Glm::deserialize(value).map_err(D::Error::custom),
-    }
-}
-
-fn sixteen_digits(number: f64) -> String {
-    let scientific = format!("{number:.15e}");
-    let exponent = scientific
-        .split_once('e')
-        .and_then(|(_, exponent)| exponent.parse::<i32>().ok());
-    let decimals = 15_i32.saturating_sub(exponent.unwrap_or_default()).max(0);
-    format!("{number:.*}", usize::try_from(decimals).unwrap_or_default())
-}
-
-fn nullable_stamp<'de, D: serde::Deserializer<'de>>(de: D) -> Result<Option<Timestamp>, D::Error> {
-    #[derive(Deserialize)]
-    struct Stamp(#[serde(deserialize_with = "stamp")] Timestamp);
-    Ok(Option::<Stamp>::deserialize(de)?.map(|Stamp(at)| at))
 }
 
 /// createAllocation.
@@ -75,7 +47,7 @@ pub(super) async fn create(
         "extendTimeout": body.extend_timeout,
         "makeDeposit": body.make_deposit,
         "paymentPlatform": body.payment_platform,
-        "timeout": body.timeout.map(golem_wire::stamp::shortest),
+        "timeout": body.timeout,
         "totalAmount": body.total_amount,
     });
     let spec = AllocationSpec {
@@ -100,7 +72,7 @@ pub(super) async fn create(
 pub(super) struct ListQuery {
     #[serde(default, deserialize_with = "optional_stamp")]
     after_timestamp: Option<Timestamp>,
-    max_items: Option<usize>,
+    max_items: Option<u32>,
 }
 
 /// getAllocations; `afterTimestamp` compares with the timeouts, not with the creation.
@@ -110,9 +82,11 @@ pub(super) async fn list(
     ApiQuery(query): ApiQuery<ListQuery>,
 ) -> Json<Vec<Allocation>> {
     Json(world.with(|state| {
-        let live = state
-            .payments
-            .allocations(&me.node, query.after_timestamp, query.max_items);
+        let live = state.payments.allocations(
+            &me.node,
+            query.after_timestamp,
+            query.max_items.map(super::count),
+        );
         live.into_iter()
             .map(|allocation| allocation.to_wire())
             .collect()
@@ -166,17 +140,17 @@ pub(super) async fn release(
         .map_err(|error| refusal(error, Value::Null))
 }
 
-/// What the payment driver was told to pay with an allocation.
+/// What the payment driver was told to pay with an allocation; nothing for one that is not there.
 pub(super) async fn orders(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
-) -> Result<Json<Vec<Order>>, ApiError> {
+) -> Json<Vec<Order>> {
     let found = world.with(|state| {
         let allocation = state.payments.allocation(&me.node, &id)?;
         Some(state.payments.orders(&allocation.id).to_vec())
     });
-    found.map(Json).ok_or_else(unknown)
+    Json(found.unwrap_or_default())
 }
 
 /// For what an allocation was charged, the latest purpose first.
@@ -184,7 +158,7 @@ pub(super) async fn expenditures(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
-) -> Result<Json<Vec<Value>>, ApiError> {
+) -> Json<Vec<Value>> {
     let found = world.with(|state| {
         let allocation = state.payments.allocation(&me.node, &id)?;
         let rows = allocation
@@ -205,7 +179,7 @@ pub(super) async fn expenditures(
             });
         Some(rows.collect())
     });
-    found.map(Json).ok_or_else(unknown)
+    Json(found.unwrap_or_default())
 }
 
 /// getDemandDecorations. The ids are read from the raw query: the daemon cannot decode them.
@@ -221,10 +195,10 @@ pub(super) async fn decorations(
         )
     };
     let pairs = uri.query().unwrap_or_default().split('&');
-    let mut given = pairs.filter_map(|pair| pair.strip_prefix("allocationIds="));
-    let ids = given.next();
+    let mut named = pairs.filter_map(|pair| pair.strip_prefix("allocationIds="));
+    let ids = named.next();
     let ids = ids.ok_or_else(|| bad("missing field `allocationIds`".into()))?;
-    if given.next().is_some() {
+    if named.next().is_some() {
         return Err(bad("duplicate field `allocationIds`".into()));
     }
     if ids.contains(['%', '+']) {
@@ -290,7 +264,7 @@ fn refusal(error: FundsError, request: Value) -> ApiError {
                 "address": address,
                 "paymentPlatform": platform,
                 "requestBody": request,
-                "requestedTimeout": golem_wire::stamp::shortest(timeout).replace('Z', "+00:00"),
+                "requestedTimeout": timeout.to_string().replace('Z', "+00:00"),
             });
             let detail = "Requested allocation timeout is in the past";
             ApiError::problem(

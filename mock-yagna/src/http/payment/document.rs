@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::signed::{SignedPayment, signed};
-use super::{DEFAULT_TIMEOUT, check_timeout, unknown};
+use super::{DEFAULT_TIMEOUT, count, unknown};
 use crate::daemon::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
-use crate::http::time::{deadline, optional_stamp};
+use crate::http::time::{optional_stamp, strict_deadline};
 use crate::world::{State as Network, Topic, World};
 
 /// Seconds that the provider's node may take to hear of a decision if the request does not say.
@@ -32,12 +32,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct ListQuery {
     #[serde(default, deserialize_with = "optional_stamp")]
     after_timestamp: Option<Timestamp>,
-    max_items: Option<usize>,
+    max_items: Option<u32>,
 }
 
 impl ListQuery {
     fn page<'a, T: Clone + 'a>(&self, later: impl Iterator<Item = &'a T>) -> Vec<T> {
-        let max = self.max_items.unwrap_or(usize::MAX);
+        let max = self.max_items.map_or(usize::MAX, count);
         later.take(max).cloned().collect()
     }
 }
@@ -107,6 +107,16 @@ pub(super) struct AckQuery {
     timeout: Option<f64>,
 }
 
+impl AckQuery {
+    /// The daemon looks at the time once it knows that there is something to decide on.
+    fn check(&self, world: &World, is_known: bool) -> Result<(), ApiError> {
+        if is_known {
+            strict_deadline(world.now(), self.timeout, ACK_TIMEOUT)?;
+        }
+        Ok(())
+    }
+}
+
 /// acceptInvoice.
 pub(super) async fn accept_invoice(
     State(world): State<World>,
@@ -115,7 +125,8 @@ pub(super) async fn accept_invoice(
     ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
-    check_timeout(query.timeout)?;
+    let known = world.with(|state| state.payments.invoice(&me.node, &id).is_some());
+    query.check(&world, known)?;
     let outcome = world.with(|state| {
         state
             .payments
@@ -132,7 +143,8 @@ pub(super) async fn accept_debit_note(
     ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
-    check_timeout(query.timeout)?;
+    let known = world.with(|state| state.payments.debit_note(&me.node, &id).is_some());
+    query.check(&world, known)?;
     let outcome = world.with(|state| {
         state
             .payments
@@ -151,7 +163,7 @@ enum RejectionReason {
 
 /// A rejection; unlike a client, the daemon knows three reasons only.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename = "Rejection", rename_all = "camelCase")]
 pub(super) struct StrictRejection {
     rejection_reason: RejectionReason,
     total_amount_accepted: Glm,
@@ -166,7 +178,8 @@ pub(super) async fn reject_invoice(
     ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<StrictRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    check_timeout(query.timeout)?;
+    let known = world.with(|state| state.payments.invoice(&me.node, &id).is_some());
+    query.check(&world, known)?;
     let reason = match body.rejection_reason {
         RejectionReason::UnsolicitedService => "UNSOLICITED_SERVICE",
         RejectionReason::BadService => "BAD_SERVICE",
@@ -183,6 +196,15 @@ pub(super) async fn reject_invoice(
             .reject_invoice(&mut state.ports, &me.node, &id, rejection)
     });
     decided(&world, outcome, &query, "rejecting Invoice").await
+}
+
+/// rejectDebitNote: the daemon has none, once it has read what it would be.
+pub(super) async fn reject_debit_note(
+    Path(_): Path<String>,
+    ApiQuery(_): ApiQuery<AckQuery>,
+    TextJson(_): TextJson<StrictRejection>,
+) -> ApiError {
+    ApiError::null(StatusCode::NOT_IMPLEMENTED)
 }
 
 /// The answer to a decision: if there is somebody to be told of it, not before that is done.
@@ -212,7 +234,8 @@ async fn decided(
 /// Waits until the node of a provider can be reached; false when `timeout` seconds have passed. Cancel
 /// safe: there is nothing to undo. No time at all is too little for any node, as with the daemon.
 async fn is_told(world: &World, provider: &NodeId, timeout: Option<f64>) -> bool {
-    let end = deadline(world.now(), timeout, ACK_TIMEOUT);
+    // What is no time was refused before.
+    let end = strict_deadline(world.now(), timeout, ACK_TIMEOUT).unwrap_or(Timestamp::MAX);
     loop {
         let now = world.now();
         if now >= end || world.is_stopping() {
@@ -232,7 +255,7 @@ pub(super) struct EventsQuery {
     timeout: Option<f64>,
     #[serde(default, deserialize_with = "optional_stamp")]
     after_timestamp: Option<Timestamp>,
-    max_events: Option<usize>,
+    max_events: Option<u32>,
     app_session_id: Option<String>,
 }
 
@@ -248,7 +271,7 @@ impl EventsQuery {
         };
         EventFilter {
             after: self.after_timestamp,
-            max: self.max_events,
+            max: self.max_events.map(count),
             session: self.app_session_id.clone(),
             words,
         }
@@ -287,9 +310,8 @@ pub(super) async fn invoice_events(
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<EventsQuery>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    check_timeout(query.timeout)?;
     let filter = query.filter(&headers);
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let deadline = strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     let topics = [Topic::InvoiceEvents(me.node.clone())];
     let found = look(&world, &topics, deadline, |state| {
         let found = state.payments.invoice_events(&me.node, &filter);
@@ -311,9 +333,8 @@ pub(super) async fn debit_note_events(
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<EventsQuery>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    check_timeout(query.timeout)?;
     let filter = query.filter(&headers);
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT);
+    let deadline = strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     let topics = [Topic::DebitNoteEvents(me.node.clone())];
     let found = look(&world, &topics, deadline, |state| {
         let found = state.payments.debit_note_events(&me.node, &filter);

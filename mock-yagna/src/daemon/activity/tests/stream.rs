@@ -99,6 +99,55 @@ async fn events_since_the_connection_are_told_and_the_stream_stays_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_reads_the_events_of_a_command_learns_that_its_activity_was_ended() {
+    for by_agreement in [false, true] {
+        let api = Api::start();
+        let activity = api.ready().await;
+        let batch = api
+            .exec(&activity, json!([sh("sleep 900"), sh("echo never")]))
+            .await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut stream = Stream::open(&api, &activity, &batch).await;
+        let path = format!("{ACTIVITY}/{activity}");
+        if by_agreement {
+            let agreement = api.get(&format!("{path}/agreement")).await.id();
+            api.terminate(&agreement).await;
+        } else {
+            assert_eq!(api.delete(&path).await.status, 200);
+        }
+        let text = stream.read(Duration::from_secs(5)).await;
+        let message = "ExeScript command exited with code -1";
+        let finished = json!({ "finished": { "return_code": -1, "message": message } });
+        assert_eq!(events(&text), [(0, finished)]);
+        // As ever, it stays open.
+        let text = stream.read(Duration::from_secs(60)).await;
+        assert!(text.starts_with(":ping\n\n"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_activity_that_is_being_destroyed_takes_no_work() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    let path = format!("{ACTIVITY}/{activity}");
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let state = api.state(&activity).await;
+        assert_eq!(state, json!({ "state": ["Ready", "Terminated"] }));
+        let batch = api.exec(&activity, json!([sh("true")])).await;
+        let results = api.results(&activity, &batch, "?timeout=0.3").await.json();
+        let busy = "Local service error: State error: Busy: StatePair(Ready, Some(Terminated))";
+        assert_eq!(results[0]["message"], json!(busy), "{results}");
+    };
+    let (destroyed, ()) = tokio::join!(api.delete(&path), meanwhile);
+    assert_eq!(destroyed.status, 200);
+    assert_eq!(
+        api.state(&activity).await["state"],
+        json!(["Terminated", null])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_asks_at_once_misses_nothing_of_a_quick_command() {
     let api = Api::start();
     let activity = api.ready().await;

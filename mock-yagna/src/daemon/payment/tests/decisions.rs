@@ -284,7 +284,7 @@ fn funds_are_never_promised_twice() {
         (glm("4.000000000000000001"), glm("4"), glm("6"))
     );
     let amend = |total: &str| AllocationUpdate {
-        total_amount: Some(glm(total)),
+        total_amount: Some(glm(total).into()),
         ..Default::default()
     };
     assert!(
@@ -316,7 +316,8 @@ fn an_allocation_releases_itself_at_its_amended_timeout() {
     let mut desk = Desk::new("10");
     let me = desk.me.clone();
     let id = desk.allocate(glm("1")).expect("enough");
-    let timeout = Some(desk.state.ports.now + SignedDuration::from_secs(5));
+    let timeout = desk.state.ports.now + SignedDuration::from_secs(5);
+    let timeout = Some(timeout.into());
     let update = AllocationUpdate {
         timeout,
         ..Default::default()

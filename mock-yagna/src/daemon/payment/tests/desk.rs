@@ -69,7 +69,7 @@ impl Desk {
         let spec = AllocationSpec {
             address: None,
             platform: None,
-            total,
+            total: total.into(),
             timeout: None,
             deposit: None,
         };

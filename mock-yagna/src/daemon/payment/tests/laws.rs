@@ -61,7 +61,7 @@ fn perform(desk: &mut Desk, op: Op) {
         Op::Allocate(milli) => drop(desk.allocate(money(milli))),
         Op::Amend(nth, milli) => {
             let update = AllocationUpdate {
-                total_amount: Some(money(milli)),
+                total_amount: Some(money(milli).into()),
                 ..Default::default()
             };
             drop(desk.state.payments.amend_allocation(
