@@ -156,6 +156,68 @@ async fn the_doctor_names_a_clock_that_is_hours_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_set_aside_for_ever_or_to_too_many_digits_hides_nothing() {
+    const STRANGE: [(&str, &str); 3] = [
+        ("9999-12-31T23:59:59Z", "1"),
+        (
+            "+10000-01-01T00:00:00Z",
+            "0.00000000000000000000000000000000001",
+        ),
+        ("9999-12-31T23:59:60Z", "1e-40"),
+    ];
+    let (network, timebase, kept) = dirty().await;
+    let send = async |method: &str, body: String| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/payment-api/v1/allocations");
+        let request = request.header("authorization", format!("Bearer {KEY}"));
+        let request = request.header("content-type", "application/json");
+        let request = request
+            .body(axum::body::Body::from(body))
+            .expect("a request");
+        let answer = network.router().oneshot(request).await.expect("infallible");
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+        String::from_utf8(body.expect("a body").to_vec()).expect("text")
+    };
+    for (timeout, total) in STRANGE {
+        let body = format!(
+            r#"{{"totalAmount": "{total}", "makeDeposit": false, "timeout": "{timeout}"}}"#
+        );
+        send("POST", body).await;
+    }
+    let listed = send("GET", String::new()).await;
+    for (timeout, _) in STRANGE {
+        assert!(
+            listed.contains(&format!(r#""timeout":"{timeout}""#)),
+            "{listed}"
+        );
+    }
+    let tasks = TaskGroup::new("test");
+    let doctor = Doctor::builder()
+        .app_key(KEY)
+        .api_url("http://memory.invalid")
+        .transport(in_memory(&network, &tasks))
+        .clock(Virtual(timebase))
+        .connect();
+    let found = doctor.await.expect("a doctor").examine().await;
+    let found = found.expect("findings");
+    assert_eq!(found.allocations.len(), 4, "{found}");
+    assert_eq!(found.agreements.len(), 2, "{found}");
+    let golem = engine("http://memory.invalid")
+        .transport(in_memory(&network, &tasks))
+        .clock(Virtual(timebase))
+        .seed(golem_engine::rng::Seed::from_u64(2))
+        .journal(kept)
+        .recovery(Recovery::Settle)
+        .start();
+    let golem = golem.await.expect("an engine");
+    let report = golem.recovered();
+    let agreements = report.found.iter().filter(|it| it.kind == Kind::Agreement);
+    assert_eq!(agreements.count(), 2, "{report}");
+    golem.abort().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn recovery_settles_or_only_names_what_is_open_as_the_policy_says() {
     for policy in [Recovery::Adopt, Recovery::Settle, Recovery::Report] {
         let (network, timebase, kept) = dirty().await;
