@@ -155,7 +155,7 @@ fn findings(open_state: &OpenState, seen: &Observed) -> Findings {
                 agreement_id: id.clone(),
                 session: observe::session_of(document).map(str::to_owned),
                 provider_name: offer.provider_name().to_owned(),
-                expires: document.valid_to,
+                expires: document.valid_to.at(),
             });
         } else if matches!(standing(document), Standing::Waiting | Standing::InForce) {
             findings.agreements.push(agreement(id, known, &notes));

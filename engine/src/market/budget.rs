@@ -216,15 +216,18 @@ impl Budget {
         (own, exhausted): (&Allocation, bool),
     ) -> Self {
         let used_up = || BudgetExhausted {
-            total: own.total_amount,
-            accepted: own.spent_amount,
-            promised: own.spent_amount,
+            total: own.total_amount.glm(),
+            accepted: own.spent_amount.glm(),
+            promised: own.spent_amount.glm(),
             needed: None,
         };
         Budget {
             context,
             rentals,
-            allocation: (own.allocation_id.clone(), own.timeout),
+            allocation: (
+                own.allocation_id.clone(),
+                own.timeout.as_ref().map(|timeout| timeout.at()),
+            ),
             inner: Mutex::new(Inner {
                 total: own.total_amount.glm(),
                 before: own.spent_amount.glm(),

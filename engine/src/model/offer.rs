@@ -157,6 +157,9 @@ fn price(value: &Value) -> Result<Decimal, OfferFault> {
     if price < Glm::ZERO {
         return Err(senseless("is below zero"));
     }
+    if price.get() == Decimal::MAX {
+        return Err(senseless("is no price"));
+    }
     Ok(price.get())
 }
 

@@ -125,7 +125,7 @@ impl Budgets {
     /// What is to be remembered of a budget that is kept: as how much it is asked for now, if that is
     /// another amount than `before`.
     pub(crate) fn kept_as(&self, asked: Glm, before: &OpenState) -> Option<Fact> {
-        let timeout = self.own.timeout.filter(|_| self.is_kept)?;
+        let timeout = self.own.timeout.as_ref().filter(|_| self.is_kept)?.at();
         let id = &self.own.allocation_id;
         let known = before.allocations.get(id);
         let is_new = known.is_none_or(|known| known.total != asked);
@@ -155,7 +155,9 @@ pub(crate) async fn begin(
         let asked = before.allocations.get(&last.allocation_id);
         let (total, exhausted) = match asked {
             // It may have been amended since: that was after it had been asked for as it is now.
-            Some(asked) if asked.total == config.budget => (last.total_amount, asked.exhausted),
+            Some(asked) if asked.total == config.budget => {
+                (last.total_amount.glm(), asked.exhausted)
+            }
             _ => (config.budget, false),
         };
         match take_over(rest, config, seed, now, (&last, total)).await {

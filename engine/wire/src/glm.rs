@@ -21,9 +21,23 @@ use crate::GivenAmount;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glm(Decimal);
 
+/// A text that is not an amount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseGlmError {
+    text: String,
+}
+
+impl fmt::Display for ParseGlmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not an amount of GLM", self.text)
+    }
+}
+
+impl std::error::Error for ParseGlmError {}
+
 /// Why a text is not an amount, in the daemon's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParseGlmError {
+enum NoAmount {
     /// There is nothing.
     Empty,
     /// There is a sign, a point or an exponent without digits.
@@ -34,18 +48,16 @@ pub enum ParseGlmError {
     TooLarge,
 }
 
-impl fmt::Display for ParseGlmError {
+impl fmt::Display for NoAmount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ParseGlmError::Empty => "Failed to parse empty string",
-            ParseGlmError::NoDigits => "cannot parse integer from empty string",
-            ParseGlmError::NoDigit => "invalid digit found in string",
-            ParseGlmError::TooLarge => "number too large to fit in target type",
+            NoAmount::Empty => "Failed to parse empty string",
+            NoAmount::NoDigits => "cannot parse integer from empty string",
+            NoAmount::NoDigit => "invalid digit found in string",
+            NoAmount::TooLarge => "number too large to fit in target type",
         })
     }
 }
-
-impl std::error::Error for ParseGlmError {}
 
 impl Glm {
     /// Nothing.
@@ -113,7 +125,10 @@ impl fmt::Display for Glm {
 impl FromStr for Glm {
     type Err = ParseGlmError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Digits::read(text)?.nearest())
+        let digits = Digits::read(text).map_err(|_| ParseGlmError {
+            text: text.chars().take(80).collect(),
+        })?;
+        Ok(digits.nearest())
     }
 }
 
@@ -131,27 +146,27 @@ struct Digits {
 
 impl Digits {
     /// Reads what the daemon reads: signs, underscores, exponents, a point before or after all digits.
-    fn read(text: &str) -> Result<Self, ParseGlmError> {
+    fn read(text: &str) -> Result<Self, NoAmount> {
         let (base, exponent) = match text.split_once(['e', 'E']) {
             Some((base, exponent)) => (base, Self::exponent(exponent)?),
             None => (text, 0),
         };
         if base.is_empty() {
-            return Err(ParseGlmError::Empty);
+            return Err(NoAmount::Empty);
         }
         let (whole, part) = base.split_once('.').unwrap_or((base, ""));
         let joined = [whole, part].concat();
         let negative = joined.starts_with('-');
         let unsigned = joined.strip_prefix(['-', '+']).unwrap_or(&joined);
         if unsigned.is_empty() {
-            return Err(ParseGlmError::NoDigits);
+            return Err(NoAmount::NoDigits);
         }
         if unsigned.starts_with('_') || !unsigned.bytes().all(|b| b.is_ascii_digit() || b == b'_') {
-            return Err(ParseGlmError::NoDigit);
+            return Err(NoAmount::NoDigit);
         }
         let digits = unsigned.replace('_', "");
         let digits = digits.trim_start_matches('0').to_owned();
-        let scale = i64::try_from(part.len()).map_err(|_| ParseGlmError::TooLarge)? - exponent;
+        let scale = i64::try_from(part.len()).map_err(|_| NoAmount::TooLarge)? - exponent;
         let is_zero = digits.is_empty();
         Ok(Digits {
             negative: negative && !is_zero,
@@ -160,19 +175,19 @@ impl Digits {
         })
     }
 
-    fn exponent(text: &str) -> Result<i64, ParseGlmError> {
+    fn exponent(text: &str) -> Result<i64, NoAmount> {
         let text = text.strip_prefix('+').unwrap_or(text);
         if text.is_empty() {
-            return Err(ParseGlmError::NoDigits);
+            return Err(NoAmount::NoDigits);
         }
         let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(ParseGlmError::NoDigit);
+            return Err(NoAmount::NoDigit);
         }
         let exponent = text.parse::<i64>().ok();
         exponent
             .filter(|exponent| exponent.abs() <= MAX_EXPONENT)
-            .ok_or(ParseGlmError::TooLarge)
+            .ok_or(NoAmount::TooLarge)
     }
 
     /// All digits, without an exponent.
@@ -233,7 +248,7 @@ impl Serialize for Glm {
 }
 
 /// Reads an amount as the daemon does: text with all its digits, whole numbers, and others as floats, to
-/// sixteen digits.
+/// sixteen digits. Its words are the daemon's, too.
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GivenAmount, D::Error> {
     struct AmountVisitor;
     impl Visitor<'_> for AmountVisitor {
@@ -260,7 +275,27 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GivenAm
 
 impl<'de> Deserialize<'de> for Glm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer).map(|amount| amount.glm())
+        struct AmountVisitor;
+        impl Visitor<'_> for AmountVisitor {
+            type Value = Glm;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount as a decimal string or a number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Glm, E> {
+                text.parse().map_err(E::custom)
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Glm, E> {
+                Ok(Glm(Decimal::from(value)))
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Glm, E> {
+                Ok(Glm(Decimal::from(value)))
+            }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Glm, E> {
+                // The shortest text that reads back as this float is what the sender wrote.
+                value.to_string().parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(AmountVisitor)
     }
 }
 

@@ -52,8 +52,10 @@ impl Tariff {
             Value::Number(number) => number
                 .to_string()
                 .parse::<Glm>()
+                .ok()
                 .map(Glm::get)
-                .map_err(|_| TariffError::NotAPrice(number.to_string())),
+                .filter(|price| price.abs() != Decimal::MAX)
+                .ok_or_else(|| TariffError::NotAPrice(number.to_string())),
             other => Err(TariffError::NotAPrice(other.to_string())),
         };
         let mut coefficients = listed.iter().map(price).collect::<Result<Vec<_>, _>>()?;

@@ -154,16 +154,16 @@ mod tests {
     #[tokio::test]
     async fn each_missing_header_is_named() {
         let headers = [
-            ("connection", "keep-alive, Upgrade"),
             ("upgrade", "WebSocket"),
-            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("connection", "keep-alive, Upgrade"),
             ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
         let refusals = [
-            NoUpgrade::Connection,
             NoUpgrade::Protocol,
+            NoUpgrade::Connection,
+            NoUpgrade::NoVersion,
             NoUpgrade::Key,
-            NoUpgrade::Version,
             NoUpgrade::Connectionless,
         ];
         for (present, refused) in refusals.into_iter().enumerate() {
