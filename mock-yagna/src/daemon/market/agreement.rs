@@ -173,14 +173,14 @@ impl Market {
         if draft.state == Initial {
             return Err(MarketError::PromotedInitial(proposal.clone()));
         }
+        if draft.state == Rejected {
+            return Err(MarketError::PromotedRejected(proposal.clone()));
+        }
         if draft.agreement.is_some() {
             return Err(MarketError::PromotedTwice(proposal.clone()));
         }
         if draft.countered {
             return Err(MarketError::PromotedCountered(proposal.clone()));
-        }
-        if draft.state == Rejected {
-            return Err(MarketError::PromotedRejected(proposal.clone()));
         }
         let counter = draft
             .previous

@@ -123,12 +123,24 @@ pub(crate) enum MarketError {
     NotTerminated(AgreementId),
     #[error("Invalid maxEvents '{0}', should be between 1 and {1}.")]
     MaxEvents(i32, usize),
-    #[error("Iterator with id \"{0}\" not found")]
+    #[error("Iterator with id \"{}\" not found", Number(.0))]
     NoScan(String),
     #[error("Timeout while attempting to fetch data from a peer")]
     NoPeer,
     #[error("Invalid constraint. {}", .0.in_daemons_words())]
     Constraint(#[from] ParseError),
+}
+
+/// A number as it is written without signs and needless zeros; anything else as it is.
+struct Number<'a>(&'a str);
+
+impl std::fmt::Display for Number<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.parse::<u64>() {
+            Ok(number) => write!(f, "{number}"),
+            Err(_) => f.write_str(self.0),
+        }
+    }
 }
 
 /// A subscription as the daemon's debug output shows it.

@@ -162,9 +162,6 @@ impl Market {
                     demand: demand.clone(),
                 })?;
         self.check_answerable(ports.now, previous)?;
-        if previous.countered {
-            return Err(MarketError::AlreadyCountered(id.clone()));
-        }
         let terms = self.counter_terms(demand, properties, constraints);
         let counter = ports.ids.proposal();
         let previous = &self.proposals[id];
@@ -188,6 +185,9 @@ impl Market {
                 offer: of_offer.unwrap_or_default(),
                 demand: of_demand.unwrap_or_default(),
             });
+        }
+        if previous.countered {
+            return Err(MarketError::AlreadyCountered(id.clone()));
         }
         let provider = previous.provider.clone();
         if !providers.get(&provider).is_some_and(|p| p.online) {
