@@ -79,8 +79,8 @@ pub async fn start(network: &Network) -> (Golem, Arc<(AtomicUsize, Notify)>) {
         .seed(Seed::from_u64(1))
         // What is measured is how fast agreements come about, not how long offers are waited for.
         .configure(|config| config.market.collect_offers = Duration::ZERO)
-        .event_consumer(move |event| {
-            if matches!(event.kind, EventKind::AgreementConfirmed { .. }) {
+        .event_observer(move |event| {
+            if matches!(event.kind, EventKind::AgreementConfirmed(_)) {
                 count.0.fetch_add(1, Ordering::Relaxed);
                 count.1.notify_one();
             }

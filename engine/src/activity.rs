@@ -9,8 +9,8 @@ mod tests;
 mod unfinished;
 mod watch;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use golem_wire::common::Reason;
@@ -23,8 +23,9 @@ pub(crate) use unfinished::Unfinished;
 pub(crate) use watch::ActivityHealth;
 
 use crate::api::{ApiError, Outcome};
+use crate::cause::Cause;
 use crate::context::Context;
-use crate::event::EventKind;
+use crate::event::{ActivityCreateFailed, ActivityCreated, ActivityDestroyed, EventContext};
 use crate::market::{AgreementEnd, DemandSubscription, Rental, SignError};
 use crate::model::JobId;
 use crate::retry::{self, Attempt, Backoff, Policy};
@@ -97,13 +98,14 @@ pub(crate) enum RentError {
 }
 
 impl Machine {
-    /// Rents a machine and creates its activity. It will be given back in a task of `giving_back`.
+    /// Rents a machine and creates its activity, for whom `about` names. It will be given back in a task of
+    /// `giving_back`.
     ///
     /// # Cancel safety
     /// Cancel-safe: what was rented already is given back.
     pub(crate) async fn rent(
         context: &Arc<Context>,
-        job: &JobId,
+        about: &EventContext,
         demand: &Arc<DemandSubscription>,
         avoid: &[NodeId],
         giving_back: &TaskGroup,
@@ -115,7 +117,7 @@ impl Machine {
             activity: None,
             giving_back: giving_back.clone(),
         };
-        let creating = Self::with_activity(parts, job.clone());
+        let creating = Self::with_activity(parts, about.clone());
         let created = context.tasks().run("create-activity", creating).await;
         created.unwrap_or_else(|lost| {
             Err(RentError::Activity {
@@ -134,7 +136,7 @@ impl Machine {
         giving_back: &TaskGroup,
     ) -> Machine {
         rental.adopt_for(job);
-        let activity = Activity::adopt(context, job, &rental, activity);
+        let activity = Activity::adopt(context, &rental, activity);
         Machine(Some(Parts {
             context: Arc::clone(context),
             rental,
@@ -144,8 +146,8 @@ impl Machine {
     }
 
     /// Without a waiter the machine is dropped by its task, and so given back.
-    async fn with_activity(mut parts: Parts, job: JobId) -> Result<Machine, RentError> {
-        match Activity::create(&parts.context, &job, &parts.rental).await {
+    async fn with_activity(mut parts: Parts, about: EventContext) -> Result<Machine, RentError> {
+        match Activity::create(&parts.context, &about, &parts.rental).await {
             Ok(activity) => {
                 parts.activity = Some(activity);
                 Ok(Machine(Some(parts)))
@@ -204,7 +206,7 @@ impl Drop for Machine {
 pub(crate) struct Activity {
     context: Arc<Context>,
     rental: Arc<Rental>,
-    job: JobId,
+    about: std::sync::Mutex<Arc<EventContext>>,
     id: ActivityId,
     watch: watch::Watch,
     session: Mutex<Session>,
@@ -233,13 +235,14 @@ impl Activity {
     /// Not safe: to be called in an owned task (see [`Machine`]).
     async fn create(
         context: &Arc<Context>,
-        job: &JobId,
+        about: &EventContext,
         rental: &Arc<Rental>,
     ) -> Result<Arc<Self>, ActivityError> {
+        let about = rental.about().at_work_for(about);
         let activity = Activity {
             context: Arc::clone(context),
             rental: Arc::clone(rental),
-            job: job.clone(),
+            about: std::sync::Mutex::new(Arc::new(about)),
             id: ActivityId::new(""),
             watch: watch::Watch::default(),
             session: Mutex::default(),
@@ -249,12 +252,8 @@ impl Activity {
     }
 
     /// An activity of an earlier life that still answers, and was started then. Watches over it.
-    fn adopt(
-        context: &Arc<Context>,
-        job: &JobId,
-        rental: &Arc<Rental>,
-        id: ActivityId,
-    ) -> Arc<Self> {
+    fn adopt(context: &Arc<Context>, rental: &Arc<Rental>, id: ActivityId) -> Arc<Self> {
+        let about = rental.about();
         let session = Session {
             started: true,
             unfinished: None,
@@ -263,7 +262,7 @@ impl Activity {
         let activity = Arc::new(Activity {
             context: Arc::clone(context),
             rental: Arc::clone(rental),
-            job: job.clone(),
+            about: std::sync::Mutex::new(Arc::new(about.with_activity(&id))),
             id,
             watch: watch::Watch::default(),
             session: Mutex::new(session),
@@ -291,12 +290,9 @@ impl Activity {
                 if source.outcome() == Outcome::Unknown {
                     self.destroy_strays(&agreement_id).await;
                 }
-                let reason = crate::api::chain(&source);
-                self.context.emit(EventKind::ActivityCreateFailed {
-                    job: self.job.clone(),
-                    agreement_id: agreement_id.clone(),
-                    reason,
-                });
+                let reason = Cause::new(source.clone());
+                self.context
+                    .emit(self.about(), ActivityCreateFailed { reason });
                 return Err(ActivityError::Create {
                     agreement_id,
                     provider_name: self.rental.provider_name.clone(),
@@ -304,11 +300,9 @@ impl Activity {
                 });
             }
         }
-        self.context.emit(EventKind::ActivityCreated {
-            job: self.job.clone(),
-            agreement_id,
-            activity_id: self.id.clone(),
-        });
+        let id = self.id.clone();
+        self.concerns(|about| about.with_activity(&id));
+        self.context.emit(self.about(), ActivityCreated {});
         self.rental.activity_created(&self.id);
         let activity = Arc::new(self);
         watch::spawn(&activity);
@@ -384,11 +378,7 @@ impl Activity {
             return;
         }
         self.watch.heard();
-        self.context.emit(EventKind::ActivityDestroyed {
-            job: self.job.clone(),
-            agreement_id: self.rental.agreement_id.clone(),
-            activity_id: self.id.clone(),
-        });
+        self.context.emit(self.about(), ActivityDestroyed {});
     }
 
     fn backoff(&self, label: &str) -> Backoff {
@@ -399,8 +389,16 @@ impl Activity {
         &self.context
     }
 
-    pub(crate) fn job(&self) -> &JobId {
-        &self.job
+    /// What events of it are about.
+    pub(crate) fn about(&self) -> Arc<EventContext> {
+        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&about)
+    }
+
+    /// Changes what events of it are about: whoever is at work on it.
+    pub(crate) fn concerns(&self, change: impl FnOnce(EventContext) -> EventContext) {
+        let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        *about = Arc::new(change((**about).clone()));
     }
 
     pub(crate) fn id(&self) -> &ActivityId {

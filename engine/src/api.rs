@@ -19,4 +19,4 @@ pub(crate) use activity::ActivityFault;
 pub(crate) use call::Call;
 pub use error::{ApiError, ApiErrorKind, Outcome};
 pub(crate) use gsb::{GsbApi, Socket};
-pub(crate) use rest::{Limits, Rest, chain};
+pub(crate) use rest::{Limits, Rest};

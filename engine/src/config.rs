@@ -248,13 +248,6 @@ impl Overrides {
                 reason,
             })?;
         let subnet = pick(self.subnet, "YAGNA_SUBNET", "public");
-        if subnet.contains(['(', ')', '=', '*', '\\']) {
-            return Err(ConfigError::BadValue {
-                name: "YAGNA_SUBNET",
-                value: subnet,
-                reason: "a subnet is a plain word: `(`, `)`, `=`, `*` and `\\` would change the demand's constraints".into(),
-            });
-        }
         let durability = pick(None, "GOLEM_JOURNAL_DURABILITY", "process");
         let journal_durability = match durability.trim() {
             "process" => Durability::Process,
@@ -272,14 +265,7 @@ impl Overrides {
             value.map(PathBuf::from)
         });
         let budget = self.budget.unwrap_or(Glm::from(1));
-        if budget <= Glm::ZERO {
-            return Err(ConfigError::BadValue {
-                name: "budget",
-                value: budget.to_string(),
-                reason: "machines cost money: the budget must be above zero".into(),
-            });
-        }
-        Ok(Config {
+        let config = Config {
             api_url,
             api_urls,
             app_key,
@@ -300,7 +286,96 @@ impl Overrides {
             payment: PaymentLimits::default(),
             recovery: RecoveryLimits::default(),
             shutdown: ShutdownLimits::default(),
-        })
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// Whether an engine can work with it: asked of what comes from the environment and the builder, and again
+    /// when the program has [changed](crate::GolemBuilder::configure) it.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let bad = |name, value: String, reason: &str| {
+            Err(ConfigError::BadValue {
+                name,
+                value,
+                reason: reason.into(),
+            })
+        };
+        if self.subnet.contains(['(', ')', '=', '*', '\\']) {
+            let reason = "a subnet is a plain word: `(`, `)`, `=`, `*` and `\\` would change the demand's constraints";
+            return bad("YAGNA_SUBNET", self.subnet.clone(), reason);
+        }
+        if self.budget <= Glm::ZERO {
+            let reason = "machines cost money: the budget must be above zero";
+            return bad("budget", self.budget.to_string(), reason);
+        }
+        for (name, value) in [
+            ("payment_driver", &self.payment_driver),
+            ("payment_network", &self.payment_network),
+        ] {
+            if value.trim().is_empty() {
+                return bad(
+                    name,
+                    value.clone(),
+                    "it is empty, and names no platform to pay on",
+                );
+            }
+        }
+        for (name, time, reason) in [
+            (
+                "poll",
+                self.poll,
+                "the daemon would be asked without a pause",
+            ),
+            (
+                "allocation_timeout",
+                self.allocation_timeout,
+                "the budget would be gone before the first machine",
+            ),
+            (
+                "market.no_offers_timeout",
+                self.market.no_offers_timeout,
+                "there would be no time for any offer to come",
+            ),
+            (
+                "market.approval_timeout",
+                self.market.approval_timeout,
+                "no provider could approve an agreement in time",
+            ),
+            (
+                "activity.change_timeout",
+                self.activity.change_timeout,
+                "no provider could create an activity in time",
+            ),
+            (
+                "activity.health_interval",
+                self.activity.health_interval,
+                "providers would be asked without a pause",
+            ),
+        ] {
+            if time.is_zero() {
+                return bad(name, "0s".into(), reason);
+            }
+        }
+        for (name, number, reason) in [
+            (
+                "market.max_proposals",
+                self.market.max_proposals,
+                "no offer would be kept",
+            ),
+            (
+                "market.concurrent_counters",
+                self.market.concurrent_counters,
+                "no offer would be answered",
+            ),
+        ] {
+            if number == 0 {
+                return bad(name, "0".into(), reason);
+            }
+        }
+        Ok(())
     }
 }
 

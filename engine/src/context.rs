@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
-use crate::event::{Emitter, EventKind};
+use crate::event::{Emitter, EventContext, EventKind};
 use crate::journal::Log;
 use crate::model::JobId;
 use crate::retry::{self, Backoff, Policy};
@@ -50,7 +50,7 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) seed: Seed,
     pub(crate) emitter: Emitter,
-    pub(crate) strategy: Guarded,
+    pub(crate) strategy: Arc<Guarded>,
     pub(crate) tasks: TaskGroup,
     pub(crate) loops: TaskGroup,
     pub(crate) signing: TaskGroup,
@@ -77,11 +77,17 @@ impl Context {
         self.clock.now()
     }
 
-    pub(crate) fn emit(&self, kind: EventKind) {
-        self.emitter.emit(kind);
+    /// Tells of something that happened, and what it is about.
+    pub(crate) fn emit(&self, about: impl Into<Arc<EventContext>>, kind: impl Into<EventKind>) {
+        self.emitter.emit(about, kind);
     }
 
-    pub(crate) fn strategy(&self) -> &Guarded {
+    /// Tells of something that is about the engine as a whole.
+    pub(crate) fn tell(&self, kind: impl Into<EventKind>) {
+        self.emit(EventContext::default(), kind);
+    }
+
+    pub(crate) fn strategy(&self) -> &Arc<Guarded> {
         &self.strategy
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::api::{ApiError, ApiErrorKind, Rest};
-use crate::event::{Emitter, EventKind};
+use crate::event::{DaemonAway, DaemonBack, Emitter, EventContext};
 use crate::lifecycle::daemon_health::{Answers, Standing};
 use crate::retry::Backoff;
 
@@ -67,7 +67,7 @@ impl DaemonHealth {
             let asked = Instant::now();
             let answer = timeout(ANSWER_WITHIN, rest.me()).await;
             let absence = match answer {
-                Ok(Err(error)) if is_absence(&error) => Some(crate::api::chain(&error)),
+                Ok(Err(error)) if is_absence(&error) => Some(crate::cause::chain(&error)),
                 Ok(_) => None,
                 Err(_) => Some(format!("no answer within {ANSWER_WITHIN:?}")),
             };
@@ -117,10 +117,11 @@ impl DaemonHealth {
             loop {
                 let seconds = since.elapsed().as_secs();
                 tracing::warn!(seconds, reason, "the daemon is away");
-                emitter.emit(EventKind::DaemonAway {
+                let away = DaemonAway {
                     reason: reason.clone(),
                     seconds,
-                });
+                };
+                emitter.emit(EventContext::default(), away);
                 if self.is_back_within(pause, rest).await {
                     break;
                 }
@@ -128,7 +129,7 @@ impl DaemonHealth {
             }
             let seconds = since.elapsed().as_secs();
             tracing::info!(seconds, "the daemon is back");
-            emitter.emit(EventKind::DaemonBack { seconds });
+            emitter.emit(EventContext::default(), DaemonBack { seconds });
         }
     }
 

@@ -1,13 +1,22 @@
-//! The error users meet. Owns: [`Error`], which takes in the narrower enum of each area.
+//! The errors users meet. Owns: [`Error`], which takes in the narrower enum of each area.
+//!
+//! Each error says what it is about itself; what is behind it is its [`source`](std::error::Error::source), and says
+//! each thing once. [`chain`] gives an error and what is behind it in one line, [`find`] looks for a type among
+//! them. What several are told of, an event, an instance, a task, is shared as a [`Cause`].
+
+use std::sync::Arc;
 
 use golem_wire::Glm;
 
-use crate::api::ApiError;
+pub use crate::api::{ApiError, ApiErrorKind, Outcome};
+pub use crate::cause::{Cause, chain, find};
 pub use crate::config::ConfigError;
-use crate::journal::JournalError;
-use crate::market::{SignError, SubscribeError};
-use crate::rng::NoEntropy;
-use crate::tasks::TaskLost;
+pub use crate::journal::JournalError;
+use crate::market::SubscribeError;
+pub use crate::payload::PayloadError;
+pub use crate::rng::NoEntropy;
+use crate::strategy::HookPanic;
+pub use crate::tasks::TaskLost;
 
 /// Why the engine could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +28,6 @@ pub enum Error {
     /// The daemon did not answer, or not as it should.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// No machine could be rented.
-    #[error(transparent)]
-    Sign(#[from] SignError),
     /// A task inside the engine failed.
     #[error(transparent)]
     Task(#[from] TaskLost),
@@ -57,17 +63,37 @@ pub enum Error {
     /// There is nothing to draw names from that nobody may guess.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
-    /// The payload cannot be resolved.
-    #[error("payload: {message}")]
-    Payload {
-        /// What is wrong, and where.
-        message: String,
+    /// The payload cannot be published.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// Nothing says what a service runs.
+    #[error(
+        "the service names no payload: implement `Service::payload` or call `payload()` on the builder"
+    )]
+    NoPayload,
+    /// More instances are wanted than there are parameters for.
+    #[error("{wanted} instances are wanted, but parameters are given for {given}")]
+    TooFewParams {
+        /// Instances.
+        wanted: usize,
+        /// Parameters.
+        given: usize,
+    },
+    /// Two services are resumed under one name.
+    #[error("a service named `{name}` is resumed already; each needs a name of its own")]
+    NameInUse {
+        /// The name.
+        name: String,
     },
     /// Code of the user's that the engine calls panicked.
-    #[error("{message}")]
+    #[error("{callback} panicked: {message}{}", at(place))]
     Callback {
-        /// Which, what it said, and where.
+        /// Which, `MarketStrategy::decorate_demand` for one.
+        callback: String,
+        /// What it said.
         message: String,
+        /// File, line and column, where they are known.
+        place: Option<String>,
     },
     /// What is to expire then cannot be rented: it is over, or too near for any provider.
     #[error(
@@ -87,9 +113,19 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The system has no thread for an event consumer.
+    #[error("the system has no thread for an event consumer")]
+    NoThread(#[source] Arc<std::io::Error>),
     /// The engine is stopping or stopped.
     #[error("the engine is stopped; start a new `Golem`")]
     Stopped,
+}
+
+fn at(place: &Option<String>) -> String {
+    place
+        .as_ref()
+        .map(|place| format!(" (at {place})"))
+        .unwrap_or_default()
 }
 
 impl From<SubscribeError> for Error {
@@ -97,7 +133,14 @@ impl From<SubscribeError> for Error {
         match error {
             SubscribeError::Stopped => Error::Stopped,
             SubscribeError::Api(error) => Error::Api(error),
-            SubscribeError::Callback(message) => Error::Callback { message },
+            SubscribeError::Callback(HookPanic { hook, panic }) => Error::Callback {
+                callback: hook.to_owned(),
+                message: panic.message,
+                place: panic.place,
+            },
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,255 +1,170 @@
 //! The typed, timestamped feed of everything that happens: what users watch and rehearsals assert
-//! on. Owns: event names and delivery order. Names are those of the Golem Python API reference.
+//! on. Names and groups are those of the Golem Python API reference.
+//!
+//! An [`Event`] is a time, what happened ([`EventKind`], a struct for each kind) and what it is about
+//! ([`EventContext`]): whatever is known of job, demand, proposal, agreement, provider, activity, instance
+//! and task. It is heard in one of four ways:
+//!
+//! | by | when it is called | for |
+//! |---|---|---|
+//! | [`Golem::events`](crate::Golem::events) | read as a stream, whenever its reader wants to | programs that react |
+//! | [`Golem::add_event_consumer`](crate::Golem::add_event_consumer), [`GolemBuilder::event_consumer`](crate::GolemBuilder::event_consumer) | on a thread of its own: it may wait, sleep or panic | logs, metrics |
+//! | [`MarketStrategy::on_event`](crate::strategy::MarketStrategy::on_event) | where it happens, before the engine goes on | strategies that learn |
+//! | [`GolemBuilder::event_observer`](crate::GolemBuilder::event_observer) | where it happens, before the engine goes on | rehearsals and tests, in which each run must be like the other |
+//!
+//! The first two hold nobody up: each has a queue with an end, and counts what a slow one missed. All hear
+//! the same order.
+//!
+//! Events are written as JSON objects: `at`, `event` (the name), what the kind tells, and the context, each
+//! only where it is known.
+//!
+//! Does not own: who counts them (`summary.rs`), who emits them.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod context;
+mod custom;
+mod emitter;
+mod filter;
+mod kinds;
+mod receivers;
+#[cfg(test)]
+mod tests;
 
-use golem_wire::{
-    ActivityId, AgreementId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId, ProposalId,
-};
+use std::sync::Arc;
+
+use golem_wire::{ActivityId, AgreementId, DemandId, ProposalId};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::clock::{Clock, ClockDifference};
-use crate::lifecycle::agreement::EndedBy;
-use crate::lifecycle::negotiation::RefusedBy;
-use crate::lifecycle::service::ServiceState;
-use crate::model::{DocumentId, JobId};
-use crate::panics::{Panic, caught};
+pub use context::{EventContext, EventInstance, EventProvider, EventTask};
+pub use custom::Custom;
+pub(crate) use emitter::Emitter;
+pub use filter::{EventFilter, UnknownEvent};
+pub use kinds::*;
+pub use receivers::{EventConsumer, Events};
 
-/// Something that happened, and when.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+use crate::cause::Cause;
+use crate::model::JobId;
+
+/// Hears events where they happen, in order; must not block. One that panics gets the next event all
+/// the same.
+pub(crate) type EventObserver = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Something that happened: when, what, and what it is about. Cheap to clone, as far as its kind is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Event {
-    /// When, on the engine's [`Clock`].
+    /// When, on the engine's [`Clock`](crate::clock::Clock).
     pub at: Timestamp,
     /// What.
-    #[serde(flatten)]
     pub kind: EventKind,
+    /// What it is about.
+    pub context: Arc<EventContext>,
 }
 
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }),+ $(,)?) => {
-        /// What happened.
-        #[derive(Clone, Debug, PartialEq, Serialize)]
-        #[serde(tag = "event")]
-        #[non_exhaustive]
-        pub enum EventKind {
-            $($(#[$doc])* $name { $($(#[$field_doc])* #[doc = concat!("`", stringify!($field), "`")] $field: $type,)* },)+
-        }
-
-        impl EventKind {
-            /// The names of all events.
-            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
-
-            /// The name of the event.
-            pub fn name(&self) -> &'static str {
-                match self { $(Self::$name { .. } => stringify!($name),)+ }
-            }
-        }
-    };
-}
-
-events! {
-    /// A job began.
-    JobStarted { job: JobId },
-    /// A job is done; `error` says why it failed.
-    JobFinished { job: JobId, error: Option<String> },
-    /// This computer's clock and the daemon's differ: the engine goes by the daemon's.
-    ClockDiffers { difference: ClockDifference },
-    /// A demand is published.
-    SubscriptionCreated { job: JobId, demand_id: DemandId },
-    /// A demand could not be published.
-    SubscriptionFailed { job: JobId, reason: String },
-    /// Offers could not be collected; it is tried again.
-    CollectFailed { job: JobId, demand_id: DemandId, reason: String },
-    /// An offer of a provider arrived.
-    ProposalReceived { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
-    /// A proposal was refused.
-    ProposalRejected { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String, by: RefusedBy, reason: String },
-    /// A counter-proposal went out.
-    ProposalResponded { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
-    /// The provider agreed to a draft.
-    ProposalConfirmed { job: JobId, proposal_id: ProposalId, provider_id: NodeId, provider_name: String },
-    /// A counter-proposal could not be sent, or got no answer.
-    ProposalFailed { job: JobId, proposal_id: ProposalId, provider_id: NodeId, reason: String },
-    /// More offers came than are kept (`MarketLimits::max_proposals`); the worst are dropped.
-    OffersDropped { job: JobId, kept: usize },
-    /// Nothing was confirmed within the deadline.
-    NoProposalsConfirmed { job: JobId, offers_seen: u64, summary: String },
-    /// A draft became an agreement, not confirmed yet.
-    AgreementCreated { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String },
-    /// The provider approved: the machine is ours.
-    AgreementConfirmed { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String },
-    /// The provider refused, or did not approve in time.
-    AgreementRejected { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, reason: String },
-    /// An agreement ended.
-    AgreementTerminated { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, by: EndedBy, reason: String },
-    /// A debit note arrived.
-    DebitNoteReceived { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, debit_note_id: DebitNoteId, amount: Glm },
-    /// A debit note was accepted.
-    DebitNoteAccepted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, debit_note_id: DebitNoteId, amount: Glm },
-    /// A document is not paid.
-    PaymentFailed { job: JobId, agreement_id: AgreementId, document: DocumentId, reason: String },
-    /// An invoice arrived.
-    InvoiceReceived { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
-    /// An invoice was accepted: the daemon pays it.
-    InvoiceAccepted { job: JobId, agreement_id: AgreementId, invoice_id: InvoiceId, provider_name: String, amount: Glm },
-    /// Four fifths of the budget are accepted, or may still be asked for by the machines that run.
-    BudgetLow { total: Glm, accepted: Glm, promised: Glm },
-    /// The budget is used up once the machines that run are stopped: no more are rented, and those are
-    /// stopped. `promised` is what it comes to by then.
-    BudgetExhausted { total: Glm, accepted: Glm, promised: Glm },
-    /// The budget was raised or lowered.
-    BudgetAmended { total: Glm },
-    /// A provider asked for more than can be right, and is not rented again by this engine.
-    ProviderDistrusted { job: JobId, agreement_id: AgreementId, provider_id: NodeId, provider_name: String, reason: String },
-    /// Work on an agreement began.
-    WorkerStarted { job: JobId, agreement_id: AgreementId, provider_name: String },
-    /// Work on an agreement ended; `error` says why if badly.
-    WorkerFinished { job: JobId, agreement_id: AgreementId, activity_id: Option<ActivityId>, error: Option<String> },
-    /// An activity is up.
-    ActivityCreated { job: JobId, agreement_id: AgreementId, activity_id: ActivityId },
-    /// An activity could not be created.
-    ActivityCreateFailed { job: JobId, agreement_id: AgreementId, reason: String },
-    /// An activity is gone.
-    ActivityDestroyed { job: JobId, agreement_id: AgreementId, activity_id: ActivityId },
-    /// A task was given to a provider.
-    TaskStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String },
-    /// A task's worker function ended.
-    TaskFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String },
-    /// A task's result was accepted.
-    TaskAccepted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String },
-    /// A task's result was refused.
-    TaskRejected { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, task: String, reason: String },
-    /// A service instance changed its state.
-    ServiceStateChanged { job: JobId, service: String, old: ServiceState, new: ServiceState, agreement_id: Option<AgreementId>, activity_id: Option<ActivityId>, provider_name: Option<String>, error: Option<String> },
-    /// A service instance reached its end.
-    ServiceFinished { job: JobId, service: String, error: Option<String> },
-    /// A script went to the provider.
-    ScriptSent { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, batch_id: BatchId, commands: u32 },
-    /// Results of a script are being waited for.
-    GettingResults { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64 },
-    /// A script ended; `error` names the command that failed.
-    ScriptFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, error: Option<String> },
-    /// A command began.
-    CommandStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, text: String },
-    /// A command wrote to its standard output.
-    CommandStdOut { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, output: String },
-    /// A command wrote to its standard error.
-    CommandStdErr { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, output: String },
-    /// A command ended.
-    CommandExecuted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, text: String, success: bool, message: Option<String>, stdout: Option<String>, stderr: Option<String> },
-    /// A file is about to come.
-    DownloadStarted { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String },
-    /// A file came.
-    DownloadFinished { job: JobId, agreement_id: AgreementId, activity_id: ActivityId, script: u64, command: u32, path: String, bytes: u64 },
-    /// Code of the user's that the engine calls panicked; `place` is the file, line and column.
-    CallbackPanicked { callback: String, message: String, place: Option<String> },
-    /// The daemon did something its protocol forbids; the safe path was taken.
-    ProtocolViolation { what: String },
-    /// The daemon has not answered for so long, as `reason` says. Told soon after the beginning of an
-    /// absence, and again at growing intervals while it lasts.
-    DaemonAway { reason: String, seconds: u64 },
-    /// The daemon answers again, after an absence of so long.
-    DaemonBack { seconds: u64 },
-    /// The journal was damaged; it is kept at `path`, and a new one was begun.
-    JournalSetAside { path: PathBuf, reason: String },
-    /// What an earlier run left open is being looked up.
-    RecoveryStarted { open: usize },
-    /// What an earlier run left open is gone on with, settled, or left.
-    RecoveryFinished { adopted: usize, settled: usize, left: usize },
-    /// The engine was stopped by an error it could not deal with.
-    ExecutionInterrupted { reason: String },
-    /// The engine is stopped; `open` counts what was left behind.
-    ShutdownFinished { open: usize },
-}
-
-/// Receives events, synchronously and in order; must not block. One that panics gets the next event
-/// all the same.
-pub type Consumer = Arc<dyn Fn(&Event) + Send + Sync>;
-
-/// Hands events to the consumers. Cheap to clone.
-#[derive(Clone)]
-pub struct Emitter(Arc<Inner>);
-
-struct Inner {
-    clock: Arc<dyn Clock>,
-    consumers: Vec<(&'static str, Consumer)>,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    events: VecDeque<Event>,
-    draining: bool,
-}
-
-impl Emitter {
-    /// An emitter for these consumers, each with a name for its panics.
-    pub fn new(clock: Arc<dyn Clock>, consumers: Vec<(&'static str, Consumer)>) -> Self {
-        Emitter(Arc::new(Inner {
-            clock,
-            consumers,
-            queue: Mutex::default(),
-        }))
-    }
-
-    /// Stamps an event and hands it on. All consumers see all events in one order, also when
-    /// several threads emit, or when a consumer emits itself.
-    pub fn emit(&self, kind: EventKind) {
-        let event = Event {
-            at: self.0.clock.now(),
-            kind,
-        };
-        tracing::debug!(event = event.kind.name(), kind = ?event.kind);
-        let mut queue = self.0.queue();
-        queue.events.push_back(event);
-        if queue.draining {
-            return;
-        }
-        queue.draining = true;
-        drop(queue);
-        while let Some(event) = self.0.next() {
-            for (callback, consumer) in &self.0.consumers {
-                if let Err(panic) = caught(|| consumer(&event)) {
-                    self.panicked(callback, panic, &event);
-                }
-            }
+impl Event {
+    /// An event of these parts, for tests of what hears them.
+    pub fn new(
+        at: Timestamp,
+        context: impl Into<Arc<EventContext>>,
+        kind: impl Into<EventKind>,
+    ) -> Self {
+        Event {
+            at,
+            kind: kind.into(),
+            context: context.into(),
         }
     }
 
-    /// A panic over the news of a panic is no news.
-    fn panicked(&self, callback: &str, panic: Panic, over: &Event) {
-        tracing::error!(callback, %panic, event = over.kind.name(), "a callback panicked");
-        if !matches!(over.kind, EventKind::CallbackPanicked { .. }) {
-            self.emit(EventKind::CallbackPanicked {
-                callback: callback.to_owned(),
-                message: panic.message,
-                place: panic.place,
-            });
+    /// Its name, `AgreementConfirmed` and the like; `Custom` for all that are users' own.
+    pub fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// Its group.
+    pub fn group(&self) -> EventGroup {
+        self.kind.group()
+    }
+
+    /// Whether it belongs to a group, or to one below it.
+    pub fn is_in(&self, group: EventGroup) -> bool {
+        self.group().is_in(group)
+    }
+
+    /// What it tells, if it is of this kind.
+    pub fn get<T: EventType>(&self) -> Option<&T> {
+        T::of(&self.kind)
+    }
+
+    /// The value of a user's own event, if it is one and of this type.
+    pub fn custom<T: 'static>(&self) -> Option<&T> {
+        match &self.kind {
+            EventKind::Custom(custom) => custom.get(),
+            _ => None,
         }
     }
-}
 
-impl Inner {
-    /// The next event, or the end of draining.
-    fn next(&self) -> Option<Event> {
-        let mut queue = self.queue();
-        let next = queue.events.pop_front();
-        queue.draining = next.is_some();
-        next
+    /// The error that it tells of, if it does.
+    pub fn error(&self) -> Option<&Cause> {
+        self.kind.error()
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        // The queue is consistent after every statement.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The piece of work.
+    pub fn job(&self) -> Option<&JobId> {
+        self.context.job.as_ref()
+    }
+
+    /// The demand.
+    pub fn demand(&self) -> Option<&DemandId> {
+        self.context.demand.as_ref()
+    }
+
+    /// The provider's proposal.
+    pub fn proposal(&self) -> Option<&ProposalId> {
+        self.context.proposal.as_ref()
+    }
+
+    /// The agreement.
+    pub fn agreement(&self) -> Option<&AgreementId> {
+        self.context.agreement.as_ref()
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> Option<&EventProvider> {
+        self.context.provider.as_ref()
+    }
+
+    /// The provider's name; empty when there is none.
+    pub fn provider_name(&self) -> &str {
+        self.provider().map_or("", |provider| &provider.name)
+    }
+
+    /// The activity.
+    pub fn activity(&self) -> Option<&ActivityId> {
+        self.context.activity.as_ref()
+    }
+
+    /// The instance of a service.
+    pub fn instance(&self) -> Option<&EventInstance> {
+        self.context.instance.as_ref()
+    }
+
+    /// The task.
+    pub fn task(&self) -> Option<&EventTask> {
+        self.context.task.as_ref()
     }
 }
 
-impl fmt::Debug for Emitter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Emitter").finish_non_exhaustive()
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            at: &'a Timestamp,
+            #[serde(flatten)]
+            kind: &'a EventKind,
+            #[serde(flatten)]
+            context: &'a EventContext,
+        }
+        let Event { at, kind, context } = self;
+        Line { at, kind, context }.serialize(serializer)
     }
 }

@@ -2,25 +2,31 @@
 //! and noticing that its last handle is gone.
 
 mod builder;
+mod scope;
 mod start;
 
 use std::fmt;
 use std::sync::Arc;
 
 use golem_wire::{Glm, NodeId};
+use serde::Serialize;
 
 pub use builder::GolemBuilder;
+pub use scope::{RunError, WorkFailed};
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
+use crate::event::{Custom, Event, EventConsumer, EventContext, EventFilter, Events};
 use crate::market::{BudgetStatus, Market};
 use crate::payment::Payments;
 use crate::recovery::{self, Recovered, RecoveryReport};
 use crate::shutdown::{Shutdown, ShutdownReport, Urgency};
+use crate::strategy::MarketStrategy;
 use crate::summary::{Summary, SummaryLogger};
 
-/// A running engine. Cheap to clone; ended by [`stop`](Self::stop). When the last handle is dropped
+/// A running engine. Cheap to clone; ended by [`stop`](Self::stop), or by [`run`](Self::run) in every
+/// case. When the last handle is dropped
 /// without it, everything is cut off, and what was rented stays rented until the daemon's timeouts.
 #[derive(Clone)]
 pub struct Golem {
@@ -87,6 +93,21 @@ impl Golem {
         self.recovered()
     }
 
+    /// The strategy that is in use.
+    pub fn strategy(&self) -> Arc<dyn MarketStrategy> {
+        self.context().strategy().in_use().get()
+    }
+
+    /// Uses another strategy from now on, for all jobs, and hands out the one before. Demands that are
+    /// published keep their decoration, offers that were scored keep their scores, and what the one before was
+    /// [told](MarketStrategy::ask) about providers is asked anew.
+    pub fn set_strategy(&self, strategy: impl MarketStrategy + 'static) -> Arc<dyn MarketStrategy> {
+        self.context()
+            .strategy()
+            .in_use()
+            .replace(Arc::new(strategy))
+    }
+
     /// What happened so far, and what it costs: accepted, and used but not accepted yet.
     pub fn summary(&self) -> Summary {
         let owed = self.market().budget().owed();
@@ -122,6 +143,55 @@ impl Golem {
         Ok(self.budget())
     }
 
+    /// What happens from now on, as a stream that ends with the engine. `filter` is an
+    /// [`EventFilter`] or a group of events.
+    ///
+    /// ```no_run
+    /// # use golem_engine::Golem;
+    /// use golem_engine::event::{EventGroup, EventKind};
+    ///
+    /// # async fn example(golem: Golem) {
+    /// let mut events = golem.events(EventGroup::Agreement);
+    /// while let Some(event) = events.next().await {
+    ///     if let EventKind::AgreementTerminated(ended) = &event.kind {
+    ///         println!("{} is gone, ended by {:?}: {}", event.provider_name(), ended.by, ended.reason);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self, filter: impl Into<EventFilter>) -> Events {
+        self.context().emitter.events(filter.into())
+    }
+
+    /// Calls a function for each event from now on, one after the other, on a thread of its own that ends
+    /// with the engine. It holds nobody up, whether it waits, sleeps or panics: events wait for it in a
+    /// [queue](EventFilter::queue), what is too much is counted as [missed](EventConsumer::missed), and a
+    /// panic is told by [`CallbackPanicked`](crate::event::CallbackPanicked).
+    /// [`stop`](Self::stop) waits until it has heard all, but no longer than a second of real time.
+    ///
+    /// # Errors
+    /// [`Error::NoThread`].
+    pub fn add_event_consumer(
+        &self,
+        filter: impl Into<EventFilter>,
+        consumer: impl FnMut(&Event) + Send + 'static,
+    ) -> Result<EventConsumer, Error> {
+        let emitter = &self.context().emitter;
+        let added = emitter.consume(filter.into(), Box::new(consumer));
+        added.map_err(start::no_thread)
+    }
+
+    /// Tells everybody who hears events of one of the user's own; see [`Custom`]. With
+    /// [`WorkContext::emit`](crate::WorkContext::emit) it is about the machine at work as well.
+    pub fn emit<T: Serialize + fmt::Debug + Send + Sync + 'static>(&self, event: T) {
+        self.context().tell(Custom::new(event));
+    }
+
+    /// The same of an event with a name, or a context, of its own.
+    pub fn emit_about(&self, context: impl Into<Arc<EventContext>>, event: Custom) {
+        self.context().emit(context, event);
+    }
+
     /// Stops everything, stage by stage, each with its own deadline: no new work is taken; services
     /// and tasks end by themselves, handlers included; activities are destroyed, agreements
     /// terminated, final invoices accepted, demands withdrawn, the budget released. It has ended
@@ -150,7 +220,9 @@ impl Golem {
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn stopped(&self) -> ShutdownReport {
-        self.engine.shutdown.over().await
+        let report = self.engine.shutdown.over().await;
+        self.context().emitter.consumed().await;
+        report
     }
 
     async fn end(&self, urgency: Urgency) -> ShutdownReport {

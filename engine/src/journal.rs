@@ -147,6 +147,7 @@ impl<J: Journal + ?Sized> Journal for Arc<J> {
 
 /// What a journal holds, read without disturbing who writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Inspection {
     /// All entries, oldest first.
     pub entries: Vec<Entry>,

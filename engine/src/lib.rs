@@ -51,7 +51,8 @@ mod readme {}
 mod activity;
 mod address;
 mod agreement_record;
-pub mod api;
+mod api;
+mod cause;
 pub mod clock;
 pub mod config;
 mod context;
@@ -82,6 +83,7 @@ mod signal;
 pub mod strategy;
 mod summary;
 pub mod task;
+#[doc(hidden)]
 pub mod tasks;
 #[cfg(test)]
 mod testing;
@@ -90,10 +92,10 @@ pub mod transport;
 mod work_context;
 
 pub use config::{ApiUrls, AppKey, Config};
-pub use error::{ConfigError, Error};
-pub use event::{Event, EventKind};
+pub use error::{Cause, ConfigError, Error};
+pub use event::{Event, EventFilter, EventGroup, EventKind};
 pub use gauges::Gauges;
-pub use golem::{Golem, GolemBuilder};
+pub use golem::{Golem, GolemBuilder, RunError, WorkFailed};
 pub use golem_wire as wire;
 pub use golem_wire::Glm;
 pub use market::{

@@ -26,19 +26,21 @@ use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 pub use crate::lifecycle::negotiation::RefusedBy;
+pub use crate::model::{MarketSummary, Refusal};
 pub(crate) use agreement_events::follow_agreements;
 pub(crate) use budget::{Budget, watch_over};
 pub use budget::{BudgetExhausted, BudgetStatus};
 pub(crate) use demand::SHORTEST_RENTAL;
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
-pub use refusals::{MarketSummary, Refusal};
 pub(crate) use rental::{RECOVERED, Rental};
 pub use rentals::OpenAgreement;
 pub(crate) use rentals::Rentals;
 pub(crate) use subscription::DemandSubscription;
 
 use crate::api::ApiError;
+use crate::cause::Cause;
 use crate::context::Context;
+use crate::strategy::HookPanic;
 
 /// Longest that anything is waited for here: "for ever" in a setting is no reason to panic.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -70,7 +72,7 @@ pub enum SignError {
 }
 
 /// Why no demand was published.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum SubscribeError {
     /// The engine is stopping or stopped.
     #[error("the engine is stopped")]
@@ -80,7 +82,17 @@ pub(crate) enum SubscribeError {
     Api(#[from] ApiError),
     /// Code of the user's panicked.
     #[error("{0}")]
-    Callback(String),
+    Callback(HookPanic),
+}
+
+impl SubscribeError {
+    /// It, as the error that it is.
+    fn cause(&self) -> Cause {
+        match self {
+            SubscribeError::Api(error) => Cause::new(error.clone()),
+            SubscribeError::Stopped | SubscribeError::Callback(_) => Cause::new(self.clone()),
+        }
+    }
 }
 
 /// The demands of an engine, and the agreements that came of them.

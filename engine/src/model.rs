@@ -2,6 +2,7 @@
 //! them.
 
 mod instance_info;
+mod market_summary;
 mod offer;
 #[cfg(test)]
 pub(crate) use offer::tests;
@@ -13,6 +14,8 @@ use golem_wire::{DebitNoteId, InvoiceId};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use instance_info::InstanceInfo;
+pub(crate) use market_summary::NAMED;
+pub use market_summary::{MarketSummary, Refusal};
 pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 

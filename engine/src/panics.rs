@@ -57,6 +57,41 @@ pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Pan
     done.map_err(|payload| found(&*payload))
 }
 
+/// A panic that was caught, and may go on.
+pub(crate) struct Unwinding {
+    panic: Panic,
+    payload: Box<dyn Any + Send>,
+}
+
+impl Unwinding {
+    /// Lets it go on. The program's panic hook was told already.
+    pub(crate) fn resume(self) -> ! {
+        panic::resume_unwind(self.payload)
+    }
+}
+
+impl fmt::Display for Unwinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.panic.fmt(f)
+    }
+}
+
+/// Runs users' code, and keeps its panic for later.
+///
+/// # Errors
+/// Its panic.
+///
+/// # Cancel safety
+/// As `work` is.
+pub(crate) async fn unwinding<T>(work: impl Future<Output = T>) -> Result<T, Unwinding> {
+    note_places();
+    let done = AssertUnwindSafe(work).catch_unwind().await;
+    done.map_err(|payload| Unwinding {
+        panic: found(&*payload),
+        payload,
+    })
+}
+
 fn found(payload: &(dyn Any + Send)) -> Panic {
     let message = payload
         .downcast_ref::<&str>()

@@ -35,6 +35,7 @@ const MAX_UNSETTLED: usize = 10_000;
 /// A document of a provider that is not accepted although its agreement was used, or that is
 /// accepted and not settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct OpenDocument {
     /// Its agreement.
     pub agreement_id: AgreementId,

@@ -25,7 +25,7 @@ pub(crate) use resumable_instances::{ResumableInstances, watch_over};
 
 use crate::api::Rest;
 use crate::deadline;
-use crate::event::EventKind;
+use crate::event::{ActivityDestroyed, RecoveryFinished, RecoveryStarted};
 use crate::journal::{Change, Fact, InstanceRecord, Log, OpenState};
 use crate::market::{AgreementEnd, EndedBy, Rental};
 use crate::payment;
@@ -51,7 +51,7 @@ async fn run(recovered: &Arc<Recovered>, earlier: OpenState, policy: Recovery, s
         return;
     }
     let deadline = deadline::within(recovered.context.config().recovery.within);
-    recovered.context.emit(EventKind::RecoveryStarted {
+    recovered.context.tell(RecoveryStarted {
         open: count(&earlier),
     });
     recovered.begin(&earlier);
@@ -71,7 +71,7 @@ async fn run(recovered: &Arc<Recovered>, earlier: OpenState, policy: Recovery, s
     } else {
         tracing::info!(%report, "recovery");
     }
-    recovered.context.emit(EventKind::RecoveryFinished {
+    recovered.context.tell(RecoveryFinished {
         adopted: report.adopted.len(),
         settled: report.settled.len(),
         left: report.awaited.len() + report.left.len(),
@@ -358,7 +358,7 @@ async fn withdraw(recovered: &Recovered, ender: &Ender<'_>, id: &DemandId) {
         Ok(()) => recovered.settled(item("withdrawn".into())),
         Err(error) => {
             let note = format!("not withdrawn, it stays until it expires: {error}");
-            recovered.left(item(note));
+            recovered.left(item(note).because(error));
         }
     }
 }
@@ -367,7 +367,10 @@ async fn unbind(recovered: &Recovered, ender: &Ender<'_>, id: &str) {
     let item = |note: String| Item::new(Kind::BusService, id, note);
     match ender.unbind(id).await {
         Ok(()) => recovered.settled(item("withdrawn".into())),
-        Err(error) => recovered.left(item(format!("not withdrawn: {error}"))),
+        Err(error) => {
+            let note = format!("not withdrawn: {error}");
+            recovered.left(item(note).because(error));
+        }
     }
 }
 
@@ -443,11 +446,8 @@ async fn destroy_all(
         match ender.destroy(id, within).await {
             Ok(()) => {
                 if let Some(rental) = rental {
-                    recovered.context.emit(EventKind::ActivityDestroyed {
-                        job: rental.job().clone(),
-                        agreement_id: planned.id.clone(),
-                        activity_id: id.clone(),
-                    });
+                    let about = rental.about().with_activity(id);
+                    recovered.context.emit(about, ActivityDestroyed {});
                 }
                 recovered.settled(Item::new(Kind::Activity, id, "destroyed"));
             }
@@ -481,10 +481,12 @@ async fn cancel(recovered: &Recovered, ender: &Ender<'_>, planned: &AgreementPla
             payment::catch_up(&recovered.payments).await;
         }
         Cancelled::Waiting(error) => {
-            recovered.left(item(format!("not cancelled, it expires: {error}")));
+            let note = format!("not cancelled, it expires: {error}");
+            recovered.left(item(note).because(error));
         }
         Cancelled::Unknown(error) => {
-            recovered.left(item(format!("whether it is in force is unknown: {error}")));
+            let note = format!("whether it is in force is unknown: {error}");
+            recovered.left(item(note).because(error));
         }
     }
 }

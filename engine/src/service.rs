@@ -84,11 +84,7 @@ pub trait Service: Send + Sized + 'static {
 
     /// The payload, unless [`RunService::payload`] gives one.
     fn payload() -> impl Future<Output = Result<Payload, Error>> + Send {
-        async {
-            Err(Error::Payload {
-                message: "the service names none: implement `Service::payload` or call `payload()` on the builder".into(),
-            })
-        }
+        async { Err(Error::NoPayload) }
     }
 
     /// Brings the service up on a fresh machine. By default `deploy` and `start`.

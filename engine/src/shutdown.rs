@@ -33,7 +33,7 @@ pub(crate) use stop_request::{StopRequest, Urgency};
 use crate::config::UNUSED_GRACE;
 use crate::context::Context;
 use crate::deadline;
-use crate::event::EventKind;
+use crate::event::ShutdownFinished;
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Again, InvoiceState};
 use crate::market::{Market, OpenAgreement, Rental};
@@ -191,7 +191,8 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     let open = report.open_count();
     shutdown.context.log().fact(Fact::Stopped { open });
     shutdown.context.log().close();
-    shutdown.context.emit(EventKind::ShutdownFinished { open });
+    shutdown.context.tell(ShutdownFinished { open });
+    shutdown.context.emitter.close();
     report
 }
 

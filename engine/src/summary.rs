@@ -7,12 +7,14 @@ use golem_wire::{ActivityId, AgreementId, Glm, InvoiceId};
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::event::{Consumer, Event, EventKind};
-use crate::market::RefusedBy;
+use crate::api::ApiError;
+use crate::event::{DaemonAway, DaemonBack, Event, EventKind, InvoiceAccepted, PaymentFailed};
+use crate::lifecycle::negotiation::RefusedBy;
 use crate::model::DocumentId;
 
 /// What one provider did for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ProviderSummary {
     /// The provider's node id.
     pub provider_id: String,
@@ -43,8 +45,8 @@ impl Absences {
     /// Counts an event, if it is about an absence.
     pub fn count(&mut self, kind: &EventKind) {
         let (seconds, next) = match *kind {
-            EventKind::DaemonAway { seconds, .. } => (seconds, Some(seconds)),
-            EventKind::DaemonBack { seconds } => (seconds, None),
+            EventKind::DaemonAway(DaemonAway { seconds, .. }) => (seconds, Some(seconds)),
+            EventKind::DaemonBack(DaemonBack { seconds }) => (seconds, None),
             _ => return,
         };
         self.times += u64::from(self.current.is_none());
@@ -102,37 +104,36 @@ pub struct UnpaidInvoices {
 impl UnpaidInvoices {
     /// Counts an event, if it is about an invoice. Of more than a hundred thousand the first are
     /// forgotten.
-    pub fn count(&mut self, kind: &EventKind) {
-        match kind {
-            EventKind::InvoiceReceived {
-                agreement_id,
-                invoice_id,
-                provider_name,
-                amount,
-                ..
-            } => {
+    pub fn count(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::InvoiceReceived(received) => {
+                let Some(agreement) = event.agreement() else {
+                    return;
+                };
+                let id = &received.invoice_id;
                 let invoice = UnpaidInvoice {
-                    provider_name: provider_name.clone(),
-                    agreement_id: agreement_id.clone(),
-                    invoice_id: invoice_id.clone(),
-                    amount: *amount,
+                    provider_name: event.provider_name().to_owned(),
+                    agreement_id: agreement.clone(),
+                    invoice_id: id.clone(),
+                    amount: received.amount,
                     reason: String::new(),
                 };
-                self.invoices.insert(invoice_id.clone(), invoice);
+                self.invoices.insert(id.clone(), invoice);
                 if self.invoices.len() > MAX_ROWS {
                     self.invoices.shift_remove_index(0);
                 }
             }
-            EventKind::InvoiceAccepted { invoice_id, .. } => {
-                self.invoices.shift_remove(invoice_id);
+            EventKind::InvoiceAccepted(accepted) => {
+                self.invoices.shift_remove(&accepted.invoice_id);
             }
-            EventKind::PaymentFailed {
+            EventKind::PaymentFailed(PaymentFailed {
                 document: DocumentId::Invoice(invoice),
                 reason,
-                ..
-            } => {
+            }) => {
                 if let Some(invoice) = self.invoices.get_mut(invoice) {
-                    invoice.reason.clone_from(reason);
+                    // The daemon's own words, if it refused.
+                    let said = reason.find().and_then(ApiError::message);
+                    invoice.reason = said.map_or_else(|| format!("{reason:#}"), str::to_owned);
                 }
             }
             _ => {}
@@ -234,9 +235,9 @@ impl SummaryLogger {
     }
 
     /// To be given to [`GolemBuilder::event_consumer`](crate::GolemBuilder::event_consumer).
-    pub fn consumer(&self) -> Consumer {
+    pub fn consumer(&self) -> impl Fn(&Event) + Send + Sync + use<> {
         let this = self.clone();
-        Arc::new(move |event: &Event| this.log(event))
+        move |event: &Event| this.log(event)
     }
 
     /// What happened so far.
@@ -251,34 +252,34 @@ impl SummaryLogger {
     /// Counts an event.
     pub fn log(&self, event: &Event) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.count(&event.kind);
+        state.count(event);
     }
 }
 
 impl State {
-    fn count(&mut self, kind: &EventKind) {
-        self.unpaid.count(kind);
+    fn count(&mut self, event: &Event) {
+        self.unpaid.count(event);
         let summary = &mut self.summary;
-        summary.daemon_away.count(kind);
-        match kind {
-            EventKind::ProposalReceived { .. } => summary.offers += 1,
-            EventKind::ProposalRejected { by, .. } => {
+        summary.daemon_away.count(&event.kind);
+        match &event.kind {
+            EventKind::ProposalReceived(_) => summary.offers += 1,
+            EventKind::ProposalRejected(rejected) => {
                 summary.offers_refused += 1;
-                summary.offers_refused_by_providers += u64::from(*by == RefusedBy::Provider);
+                let by_provider = rejected.by == RefusedBy::Provider;
+                summary.offers_refused_by_providers += u64::from(by_provider);
             }
-            EventKind::AgreementConfirmed {
-                agreement_id,
-                provider_id,
-                provider_name,
-                ..
-            } => {
+            EventKind::AgreementConfirmed(_) => {
                 summary.agreements += 1;
+                let (Some(agreement), Some(provider)) = (event.agreement(), event.provider())
+                else {
+                    return;
+                };
                 let next = summary.providers.len();
-                let row = *self.rows.entry(provider_id.to_string()).or_insert(next);
+                let row = *self.rows.entry(provider.id.to_string()).or_insert(next);
                 if row == next {
                     summary.providers.push(ProviderSummary {
-                        provider_id: provider_id.to_string(),
-                        name: provider_name.clone(),
+                        provider_id: provider.id.to_string(),
+                        name: provider.name.clone(),
                         ..ProviderSummary::default()
                     });
                 }
@@ -287,47 +288,41 @@ impl State {
                     provider: row,
                     ..Row::default()
                 };
-                self.row_of.insert(agreement_id.clone(), row);
+                self.row_of.insert(agreement.clone(), row);
                 if self.row_of.len() > MAX_ROWS {
                     self.row_of.swap_remove_index(0);
                 }
             }
-            EventKind::AgreementRejected { .. } => summary.agreements_rejected += 1,
-            EventKind::ActivityCreated { .. } => summary.activities += 1,
-            EventKind::ScriptFinished { error: None, .. } => summary.scripts += 1,
-            EventKind::ScriptFinished { .. } => summary.scripts_failed += 1,
-            EventKind::TaskAccepted { agreement_id, .. } => {
+            EventKind::AgreementRejected(_) => summary.agreements_rejected += 1,
+            EventKind::ActivityCreated(_) => summary.activities += 1,
+            EventKind::ScriptFinished(script) if script.error.is_none() => summary.scripts += 1,
+            EventKind::ScriptFinished(_) => summary.scripts_failed += 1,
+            EventKind::TaskAccepted(_) => {
                 summary.tasks += 1;
-                if let Some(provider) = self.provider(agreement_id) {
+                let agreement = event.agreement();
+                if let Some(provider) = agreement.and_then(|id| self.provider(id)) {
                     provider.tasks += 1;
                 }
             }
-            EventKind::DebitNoteAccepted {
-                agreement_id,
-                activity_id,
-                amount,
-                ..
-            } => {
+            EventKind::DebitNoteAccepted(note) => {
                 summary.debit_notes += 1;
-                let Some(row) = self.row_of.get_mut(agreement_id) else {
+                let row = event.agreement().and_then(|id| self.row_of.get_mut(id));
+                let (Some(row), Some(activity)) = (row, event.activity()) else {
                     return;
                 };
                 // Notes are cumulative.
-                let noted = row.notes.entry(activity_id.clone()).or_default();
-                let more = (*amount - *noted).max(Glm::ZERO);
+                let noted = row.notes.entry(activity.clone()).or_default();
+                let more = (note.amount - *noted).max(Glm::ZERO);
                 *noted = *noted + more;
                 row.accepted = row.accepted + more;
                 let provider = row.provider;
                 self.spend(provider, more);
             }
-            EventKind::InvoiceAccepted {
-                agreement_id,
-                amount,
-                ..
-            } => {
+            EventKind::InvoiceAccepted(InvoiceAccepted { amount, .. }) => {
                 summary.invoices += 1;
                 // The last that is heard of an agreement; it covers the notes.
-                match self.row_of.swap_remove(agreement_id) {
+                let row = event.agreement();
+                match row.and_then(|id| self.row_of.swap_remove(id)) {
                     Some(row) => {
                         let more = (*amount - row.accepted).max(Glm::ZERO);
                         self.spend(row.provider, more);
@@ -335,7 +330,7 @@ impl State {
                     None => summary.cost = summary.cost + *amount,
                 }
             }
-            EventKind::PaymentFailed { .. } => summary.payments_failed += 1,
+            EventKind::PaymentFailed(_) => summary.payments_failed += 1,
             _ => {}
         }
     }
@@ -412,31 +407,22 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::JobId;
+    use crate::event::{AgreementConfirmed, EventContext, InvoiceReceived};
 
     #[test]
     fn the_cost_of_each_provider_is_the_sum_of_its_invoices() {
         let logger = SummaryLogger::new();
-        let log = |kind| {
-            logger.log(&Event {
-                at: Timestamp::UNIX_EPOCH,
-                kind,
-            })
-        };
         for agreement in ["a", "b"] {
-            log(EventKind::AgreementConfirmed {
-                job: JobId::new("j"),
-                agreement_id: agreement.into(),
-                provider_id: "0xp".into(),
-                provider_name: "bob".into(),
-            });
-            log(EventKind::InvoiceAccepted {
-                job: JobId::new("j"),
-                agreement_id: agreement.into(),
+            let about = EventContext::default()
+                .with_agreement(&agreement.into())
+                .with_provider(&"0xp".into(), "bob");
+            let accepted = InvoiceAccepted {
                 invoice_id: "i".into(),
-                provider_name: "bob".into(),
                 amount: "0.1".parse().expect("literal"),
-            });
+            };
+            let at = Timestamp::UNIX_EPOCH;
+            logger.log(&Event::new(at, about.clone(), AgreementConfirmed {}));
+            logger.log(&Event::new(at, about, accepted));
         }
         let summary = logger.summary();
         assert_eq!(summary.providers[0].cost.to_string(), "0.2");
@@ -450,35 +436,31 @@ mod tests {
     #[test]
     fn an_invoice_that_is_refused_is_named_with_its_provider_and_both_amounts_until_it_is_paid() {
         let logger = SummaryLogger::new();
-        let log = |kind| {
-            let at = Timestamp::UNIX_EPOCH;
-            logger.log(&Event { at, kind });
+        let log = |provider: &str, kind: EventKind| {
+            let about = EventContext::default()
+                .with_agreement(&"a".into())
+                .with_provider(&"0xp".into(), provider);
+            logger.log(&Event::new(Timestamp::UNIX_EPOCH, about, kind));
         };
         for (invoice, provider, amount) in [("i", "bob", "0.5"), ("j", "eve", "2")] {
-            log(EventKind::InvoiceReceived {
-                job: JobId::new("j"),
-                agreement_id: "a".into(),
+            let received = InvoiceReceived {
                 invoice_id: invoice.into(),
-                provider_name: provider.into(),
                 amount: amount.parse().expect("literal"),
-            });
+            };
+            log(provider, received.into());
         }
         assert_eq!(logger.summary().unpaid_invoices, []);
-        let failed = |invoice: &str| EventKind::PaymentFailed {
-            job: JobId::new("j"),
-            agreement_id: "a".into(),
+        let failed = |invoice: &str| PaymentFailed {
             document: DocumentId::Invoice(invoice.into()),
             reason: "0.1 GLM is owed".into(),
         };
-        log(failed("i"));
-        log(failed("j"));
-        log(EventKind::InvoiceAccepted {
-            job: JobId::new("j"),
-            agreement_id: "a".into(),
+        log("bob", failed("i").into());
+        log("eve", failed("j").into());
+        let accepted = InvoiceAccepted {
             invoice_id: "j".into(),
-            provider_name: "eve".into(),
             amount: "2".parse().expect("literal"),
-        });
+        };
+        log("eve", accepted.into());
         let summary = logger.summary().to_string();
         assert!(
             summary.contains("an invoice of bob over 0.5 GLM is not paid: 0.1 GLM is owed"),

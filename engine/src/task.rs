@@ -22,10 +22,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::WorkContext;
+use crate::cause::Cause;
 use crate::context::JobName;
 use crate::deadline;
 use crate::error::Error;
-use crate::event::EventKind;
 use crate::golem::Golem;
 use crate::market::{BudgetExhausted, DemandSubscription, SHORTEST_RENTAL};
 use crate::model::{JobId, ResolvedPayload};
@@ -71,7 +71,7 @@ pub struct TaskResult<D, R> {
 
 /// A task that was not done, for good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("task {index} was not done ({attempts} attempts): {reason}")]
+#[error("task {index} was not done ({attempts} attempts)")]
 #[non_exhaustive]
 pub struct TaskError {
     /// Position in the input, from 0.
@@ -79,6 +79,7 @@ pub struct TaskError {
     /// How often it was tried.
     pub attempts: u32,
     /// Why.
+    #[source]
     pub reason: TaskFailure,
 }
 
@@ -87,27 +88,30 @@ pub struct TaskError {
 #[non_exhaustive]
 pub enum TaskFailure {
     /// Its attempts are used up.
-    #[error("the last attempt, on provider {provider_name}, failed: {reason}")]
+    #[error("the last attempt, on provider {provider_name}, failed")]
     Failed {
         /// Who tried last.
         provider_name: String,
-        /// What happened.
-        reason: String,
+        /// What happened; [`Cause::find`] tells its type.
+        #[source]
+        cause: Cause,
     },
     /// The worker said that trying again is of no use.
-    #[error("rejected: {reason}")]
+    #[error("the worker rejected it")]
     Rejected {
-        /// The worker's words.
-        reason: String,
+        /// The worker's error.
+        #[source]
+        cause: Cause,
     },
     /// The machine could not be set up: the last one of several in a row, or for a reason that would
     /// hold on any.
-    #[error("the set-up on provider {provider_name} failed: {reason}")]
+    #[error("the set-up on provider {provider_name} failed")]
     SetupFailed {
         /// Who rents the machine out.
         provider_name: String,
         /// What happened.
-        reason: String,
+        #[source]
+        cause: Cause,
     },
     /// The input panicked; what would have come after is not known.
     #[error("the input of tasks panicked: {reason}")]
@@ -116,10 +120,11 @@ pub enum TaskFailure {
         reason: String,
     },
     /// No machine could be rented.
-    #[error("no machine: {reason}")]
+    #[error("no machine could be rented")]
     NoMachine {
-        /// What happened.
-        reason: String,
+        /// What happened: a `SignError` where the market had none.
+        #[source]
+        cause: Cause,
     },
     /// The budget is used up, or has no room for a machine.
     #[error(transparent)]
@@ -407,10 +412,7 @@ where
             _ => {
                 let registry = Registry::of(&context);
                 let resolving = self.settings.payload.resolve(&registry);
-                let resolved = resolving.await.map_err(|error| Error::Payload {
-                    message: error.to_string(),
-                })?;
-                Some(resolved)
+                Some(resolving.await?)
             }
         };
         // Whoever waits may go away; `Tasks` that are dropped give everything up.
@@ -453,20 +455,8 @@ where
         }
         let lifetime = settings.timeout.saturating_add(SHORTEST_RENTAL);
         let expiration = *expiration.get_or_insert_with(|| deadline::date_after(now, lifetime));
-        context.emit(EventKind::JobStarted { job: id.clone() });
         let market = settings.golem.market();
-        let opening = DemandSubscription::open(market, id.clone(), &resolved, expiration);
-        let demand = match opening.await.map_err(Error::from) {
-            Ok(demand) => demand,
-            Err(error) => {
-                let text = Some(error.to_string());
-                context.emit(EventKind::JobFinished {
-                    job: id,
-                    error: text,
-                });
-                return Err(error);
-            }
-        };
+        let demand = DemandSubscription::begin(market, &id, resolved, expiration).await?;
         let workers = known_length.map_or(settings.max_workers, |length| {
             settings.max_workers.min(length)
         });

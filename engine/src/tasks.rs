@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::panics::caught_in;
 /// An owned task that did not give its result: it panicked, or the engine was torn down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the engine's task `{name}` ended without a result (it panicked, or the engine is gone)")]
+#[non_exhaustive]
 pub struct TaskLost {
     /// Name of the task.
     pub name: String,
@@ -221,6 +223,36 @@ impl Group {
         // The map is consistent after every statement, so a poisoned lock is as good as any.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs users' code that may block, on a thread that nobody waits for; it ends when `work` does. Time is the
+/// runtime's there, too.
+///
+/// # Errors
+/// The system has no thread to give.
+pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    // It is detached: who hangs in it must not keep the program.
+    thread
+        .spawn(move || {
+            let _time = runtime.as_ref().map(tokio::runtime::Handle::enter);
+            work();
+        })
+        .map(drop)
+}
+
+/// Waits for `work` on a thread of the runtime's; virtual time stands still meanwhile.
+///
+/// # Cancel safety
+/// Dropping the caller does not stop it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "virtual time is meant to stand still: what is waited for is another thread"
+)]
+pub(crate) async fn on_a_thread(work: impl FnOnce() + Send + 'static) {
+    // It fails only by a panic of `work`, which has ended then, or with the runtime.
+    let _ = tokio::task::spawn_blocking(work).await;
 }
 
 struct Exit(Vec<(Arc<Group>, u64)>);

@@ -108,7 +108,7 @@ impl Daemon {
         };
         let golem = self
             .builder()
-            .event_consumer(consumer)
+            .event_observer(consumer)
             .start()
             .await
             .expect("an engine");

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use golem_wire::activity::{ActivityStatus, ActivityUsage};
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use indexmap::IndexMap;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::Activity;
 use crate::api::ApiError;
+use crate::event::Custom;
 use crate::mailbox::{Mailbox, MessageError, Post, no_mailbox};
 use crate::model::{InstanceInfo, JobId, OfferProposal};
 use crate::script::{Args, CommandExecuted, RunCommand, Script, ScriptError};
@@ -151,6 +153,13 @@ impl WorkContext {
     /// Cancel-safe.
     pub async fn stop_requested(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Tells everybody who hears events of one of the user's own, about this machine and who is at work on
+    /// it; see [`Custom`].
+    pub fn emit<T: Serialize + fmt::Debug + Send + Sync + 'static>(&self, event: T) {
+        let context = self.activity.context();
+        context.emit(self.activity.about(), Custom::new(event));
     }
 
     /// The usage vector as the daemon tells it.

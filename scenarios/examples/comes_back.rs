@@ -45,7 +45,9 @@ impl Service for Clock {
 /// Every event is a line.
 fn told(event: &Event) {
     match &event.kind {
-        EventKind::ServiceStateChanged { old, new, .. } => say(&format!("event {old} → {new}")),
+        EventKind::ServiceStateChanged(change) => {
+            say(&format!("event {} → {}", change.old, change.new));
+        }
         kind => say(&format!("event {}", kind.name())),
     }
 }
@@ -78,7 +80,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let golem = Golem::builder()
         .budget(Glm::from(1))
-        .event_consumer(told)
+        .event_observer(told)
         .start()
         .await?;
     golem.stop_on_signals()?;

@@ -4,6 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 
+pub(crate) use golem_engine::error::chain as error_chain;
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -86,20 +88,6 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
-}
-
-/// An error with everything that caused it.
-pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(feature = "files")]

@@ -17,7 +17,7 @@
 //!     });
 //!     let tasks = tasks.start().await.expect("the tasks start");
 //!     let results: Vec<_> = tasks.try_collect().await.expect("all are done");
-//!     golem.stop().await;
+//!     println!("{}", golem.stop().await);
 //!     (results, stage.network().summary())
 //! });
 //! assert_eq!(results.len(), 3);

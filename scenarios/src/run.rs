@@ -155,7 +155,7 @@ async fn perform(plan: Plan<'_>, interrupt: &CancellationToken) -> Result<Remain
     let observer = setting.observer.clone();
     let engine = setting
         .golem()
-        .event_consumer(move |event| observer.event(event));
+        .event_observer(move |event| observer.event(event));
     let work = Work {
         setting: &setting,
         files: setting.output.files(),

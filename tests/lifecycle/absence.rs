@@ -121,7 +121,7 @@ fn a_provider_that_is_silent_while_the_daemon_is_there_is_given_up_as_before() {
         let silence = golem.config().activity.silence;
         assert!(began.elapsed() <= 2 * silence, "{:?}", began.elapsed());
         silent.lift();
-        golem.stop().await;
+        drop(golem.stop().await);
         assert_clean(stage);
     });
 }
@@ -137,10 +137,10 @@ fn an_absence_is_told_while_it_lasts_and_when_it_is_over() {
         network(seed, &["alice"]).run(async |stage| {
             let told = Arc::new(Mutex::new(Vec::new()));
             let noted = Arc::clone(&told);
-            let golem = stage.golem().event_consumer(move |event| {
+            let golem = stage.golem().event_observer(move |event| {
                 let seconds = match event.kind {
-                    EventKind::DaemonAway { seconds, .. } => (false, seconds),
-                    EventKind::DaemonBack { seconds } => (true, seconds),
+                    EventKind::DaemonAway(ref away) => (false, away.seconds),
+                    EventKind::DaemonBack(ref back) => (true, back.seconds),
                     _ => return,
                 };
                 let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,7 +184,7 @@ fn an_absence_is_told_while_it_lasts_and_when_it_is_over() {
             assert_eq!(summary.daemon_away.seconds, seconds);
             assert!((500..=620).contains(&seconds), "{effect:?}: {seconds}");
             assert!(summary.to_string().contains("away 1 time"), "{summary}");
-            golem.stop().await;
+            drop(golem.stop().await);
         });
     }
 }

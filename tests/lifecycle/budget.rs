@@ -69,7 +69,8 @@ fn instances_are_stopped_in_order_before_the_budget_is_used_up_and_name_it() {
             let diary = Diary::default();
             let ended = tick::<Ticker>(&golem, vec![diary.clone(); 2]).await;
             for instance in &ended {
-                let failure = instance.failure.as_deref().unwrap_or_default();
+                let failure = instance.failure.as_ref();
+                let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
                 assert!(failure.contains("the budget of 0.5 GLM"), "{instance:?}");
                 assert_eq!(instance.state, ServiceState::Terminated);
             }
@@ -90,7 +91,9 @@ fn a_machine_that_costs_the_budget_in_a_minute_is_stopped_in_time() {
         let failures: Vec<_> = ended.iter().filter_map(|it| it.failure.clone()).collect();
         assert_eq!(failures.len(), 2, "{ended:?}");
         assert!(
-            failures.iter().all(|why| why.contains("budget")),
+            failures
+                .iter()
+                .all(|why| format!("{why:#}").contains("budget")),
             "{failures:?}"
         );
         assert_within(&golem, stage, "0.5").await;
@@ -109,7 +112,8 @@ fn usage_that_no_debit_note_tells_of_is_asked_for() {
             let golem = engine(stage, "0.2").await;
             let began = Instant::now();
             let ended = tick::<Ticker>(&golem, vec![Diary::default()]).await;
-            let failure = ended[0].failure.as_deref().unwrap_or_default();
+            let failure = ended[0].failure.as_ref();
+            let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
             assert!(failure.contains("budget"), "{ended:?}");
             // 0.00005 GLM for a second.
             let used = began.elapsed();
@@ -154,7 +158,8 @@ fn a_budget_too_small_for_one_machine_is_said_at_once_with_numbers() {
         let golem = engine(stage, "0.2").await;
         let began = Instant::now();
         let ended = tick::<Ticker>(&golem, vec![Diary::default()]).await;
-        let failure = ended[0].failure.as_deref().unwrap_or_default();
+        let failure = ended[0].failure.as_ref();
+        let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
         assert!(
             failure.contains("the budget of 0.2 GLM is too small for a machine")
                 && failure.contains("0.21 GLM"),
@@ -173,7 +178,8 @@ fn several_jobs_share_one_budget() {
         let jobs = (1..=3).map(|_| tick::<Ticker>(&golem, vec![Diary::default(); 2]));
         for ended in futures::future::join_all(jobs).await {
             for instance in ended {
-                let failure = instance.failure.as_deref().unwrap_or_default();
+                let failure = instance.failure.as_ref();
+                let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
                 assert!(failure.contains("budget"), "{instance:?}");
             }
         }
@@ -237,7 +243,7 @@ fn a_budget_is_not_raised_above_the_wallet_nor_lowered_below_what_is_spent() {
         let refused = golem.amend_budget(glm("11")).await.expect_err("too much");
         assert!(matches!(refused, Error::BudgetTooSmall { .. }), "{refused}");
         assert_eq!(golem.budget().total, glm("1"));
-        golem.stop().await;
+        drop(golem.stop().await);
     });
 }
 
@@ -271,7 +277,8 @@ fn a_run_without_end_does_not_outlive_its_budget_by_a_handler_that_does_not_end(
     network(1, 1, "0.005").run(async |stage| {
         let golem = engine(stage, "0.5").await;
         let ended = tick::<Stubborn>(&golem, vec![()]).await;
-        let failure = ended[0].failure.as_deref().unwrap_or_default();
+        let failure = ended[0].failure.as_ref();
+        let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
         assert!(failure.contains("budget"), "{ended:?}");
         assert_within(&golem, stage, "0.5").await;
     });
@@ -373,7 +380,8 @@ fn an_engine_that_comes_back_to_a_budget_that_is_used_up_rents_nothing_and_says_
         let agreements = golem.summary().agreements;
         let golem = engine.crashes_and_comes_back("0.5").await;
         let ended = tick::<Ticker>(&golem, vec![Diary::default(); 1]).await;
-        let failure = ended[0].failure.as_deref().unwrap_or_default();
+        let failure = ended[0].failure.as_ref();
+        let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
         assert!(failure.contains("the budget of 0.5 GLM"), "{failure}");
         assert!(agreements > 0);
         assert_eq!(golem.summary().agreements, 0, "nothing is rented");

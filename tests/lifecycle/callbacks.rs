@@ -30,6 +30,7 @@ enum Hook {
     Note,
     Invoice,
     Event,
+    Observer,
     Consumer,
 }
 
@@ -83,19 +84,18 @@ fn odd(stage: &OfflineStage, hook: Hook) -> (GolemBuilder, Panics) {
     let builder = stage
         .golem()
         .strategy(strategy)
-        .event_consumer(move |event: &Event| {
-            if let EventKind::CallbackPanicked {
-                callback,
-                message,
-                place,
-            } = &event.kind
-            {
+        .event_observer(move |event: &Event| {
+            if let EventKind::CallbackPanicked(panic) = &event.kind {
                 let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                told.push((callback.clone(), message.clone(), place.clone()));
+                let panic = panic.clone();
+                told.push((panic.callback, panic.message, panic.place));
             }
-            let odd = hook == Hook::Consumer
-                && matches!(event.kind, EventKind::AgreementConfirmed { .. });
-            assert!(!odd, "my Consumer is wrong");
+            let confirmed = matches!(event.kind, EventKind::AgreementConfirmed(_));
+            assert!(hook != Hook::Observer || !confirmed, "my Observer is wrong");
+        })
+        .event_consumer(move |event: &Event| {
+            let confirmed = matches!(event.kind, EventKind::AgreementConfirmed(_));
+            assert!(hook != Hook::Consumer || !confirmed, "my Consumer is wrong");
         });
     (builder, panics)
 }
@@ -118,6 +118,7 @@ fn a_panic_in_a_callback_is_told_and_disturbs_nothing_else() {
         (Hook::Score, "score_offer"),
         (Hook::Respond, "respond_to_offer"),
         (Hook::Event, "on_event"),
+        (Hook::Observer, "event observer"),
         (Hook::Consumer, "event consumer"),
     ] {
         network(3, &["alice", "bob", "carol"]).run(async |stage| {
@@ -255,7 +256,8 @@ fn an_instance_that_fails_for_a_reason_of_its_own_is_alone_and_is_not_tried_else
                 all[0].state == ServiceState::Terminated && all[1].state == ServiceState::Running
             });
             let instances = timeout(10 * MINUTE, settled).await.expect("in time");
-            let failure = instances[0].failure.as_deref().unwrap_or_default();
+            let failure = instances[0].failure.as_ref();
+            let failure = failure.map(|why| format!("{why:#}")).unwrap_or_default();
             assert!(failure.contains(words), "{fault}: {failure}");
             assert_eq!(instances[0].attempts, attempts, "{fault}: {failure}");
             cluster.stop();
@@ -286,7 +288,7 @@ fn a_task_whose_file_is_missing_here_is_not_tried_on_other_machines() {
         assert_eq!((done.len(), failed.len()), (2, 1), "{done:?}");
         assert_eq!(failed[0].attempts, 1, "{}", failed[0]);
         assert!(
-            failed[0].to_string().contains("/nowhere/frame.bin"),
+            golem_engine::error::chain(failed[0]).contains("/nowhere/frame.bin"),
             "{}",
             failed[0]
         );

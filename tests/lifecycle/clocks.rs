@@ -34,8 +34,9 @@ fn a_clock_that_is_hours_off_is_named_and_everything_works() {
             let told: Arc<Mutex<Vec<ClockDifference>>> = Arc::default();
             let listener = Arc::clone(&told);
             let golem = stage.golem().clock(Own(Timebase::starting_at(here)));
-            let golem = golem.event_consumer(move |event: &Event| {
-                if let EventKind::ClockDiffers { difference } = event.kind {
+            let golem = golem.event_observer(move |event: &Event| {
+                if let EventKind::ClockDiffers(told) = &event.kind {
+                    let difference = told.difference;
                     let mut told = listener.lock().unwrap_or_else(PoisonError::into_inner);
                     told.push(difference);
                 }

@@ -47,11 +47,11 @@ fn the_next_machine_is_rented_before_the_lost_one_is_given_back() {
         losses += offline.run(async |stage| {
             let times = Arc::new(Mutex::new((Vec::new(), Vec::new())));
             let noted = Arc::clone(&times);
-            let golem = stage.golem().event_consumer(move |event| {
+            let golem = stage.golem().event_observer(move |event| {
                 let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
                 match &event.kind {
-                    EventKind::AgreementConfirmed { .. } => noted.0.push(Instant::now()),
-                    EventKind::WorkerFinished { error: Some(_), .. } => {
+                    EventKind::AgreementConfirmed(_) => noted.0.push(Instant::now()),
+                    EventKind::WorkerFinished(worker) if worker.error.is_some() => {
                         noted.1.push(Instant::now());
                     }
                     _ => {}
@@ -73,7 +73,7 @@ fn the_next_machine_is_rented_before_the_lost_one_is_given_back() {
                 done += 1;
             }
             assert_eq!(done, 2, "seed {seed}");
-            golem.stop().await;
+            drop(golem.stop().await);
             let (rented, lost) = times.lock().unwrap_or_else(PoisonError::into_inner).clone();
             for (before, lost) in lost.iter().enumerate() {
                 // It may be there already: another one is looked for while one is silent.

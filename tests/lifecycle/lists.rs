@@ -127,7 +127,7 @@ fn attempts_that_all_take_too_long_are_used_up_and_say_so() {
             .attempt_timeout(10 * SECOND)
             .max_retries(1);
         let done: Vec<_> = tasks.start().await.expect("tasks").collect().await;
-        let error = done[0].as_ref().expect_err("it never ends").to_string();
+        let error = golem_engine::error::chain(done[0].as_ref().expect_err("it never ends"));
         assert!(
             error.contains("2 attempts") && error.contains("did not end within 10s"),
             "{error}"

@@ -46,7 +46,7 @@ fn the_least_expensive_of_a_hundred_providers_is_rented() {
                 });
             let paid = f64::from(rented.expect("one is rented"));
             assert!(paid <= 1.3, "seed {seed}: {paid} times the cheapest");
-            golem.stop().await;
+            drop(golem.stop().await);
             assert_clean(stage);
         });
     }
@@ -77,7 +77,7 @@ fn each_fails_once(seed: u64, providers: u32, tasks: u32, workers: usize) -> Dur
         let done: Vec<_> = list.take(tasks as usize).collect().await;
         let took = began.elapsed();
         assert!(done.iter().all(Result::is_ok), "seed {seed}: {done:?}");
-        golem.stop().await;
+        drop(golem.stop().await);
         assert_clean(stage);
         took
     })
@@ -142,7 +142,7 @@ fn providers_that_had_no_room_are_asked_again_by_a_demand_that_starves() {
                 3,
                 "offers again: {brings_offers}"
             );
-            golem.stop().await;
+            drop(golem.stop().await);
             assert_clean(stage);
         });
     }
@@ -160,7 +160,7 @@ fn as_many_machines_are_rented_as_there_are_providers_whatever_is_kept_of_offers
         };
         let (golem, cluster, _) = running(stage, 300, few).await;
         assert_eq!(count(&cluster, ServiceState::Running), 300);
-        golem.stop().await;
+        drop(golem.stop().await);
         assert_clean(stage);
     });
 }

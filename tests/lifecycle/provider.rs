@@ -48,7 +48,7 @@ fn no_work_is_sent_under_an_agreement_that_is_known_to_have_ended() {
                 }
             }
             assert_eq!(diary.count("worked"), 0, "seed {seed}");
-            golem.stop().await;
+            drop(golem.stop().await);
             assert_clean(stage);
         });
     }
@@ -94,7 +94,7 @@ fn a_provider_is_not_signed_again_before_its_invoice_is_accepted() {
                 _ => assert_ne!(entry.actor, Actor::Scenario),
             }
         }
-        golem.stop().await;
+        drop(golem.stop().await);
         assert_clean(stage);
     });
 }
@@ -118,7 +118,7 @@ fn a_draft_of_an_offer_that_ended_meanwhile_costs_no_time() {
         });
         let in_time = tokio::time::timeout(Duration::from_secs(10), both).await;
         assert!(in_time.is_ok(), "{:?}", cluster.instances());
-        golem.stop().await;
+        drop(golem.stop().await);
         let journal = stage.network().journal_since(0);
         let count = |wanted: fn(&Event) -> bool| {
             journal.iter().filter(|entry| wanted(&entry.event)).count()

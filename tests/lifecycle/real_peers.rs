@@ -93,7 +93,7 @@ fn asked(network: Offline, way: Way) -> Instance {
         let instance = cluster.instances().remove(0);
         cluster.stop();
         cluster.join().await;
-        golem.stop().await;
+        drop(golem.stop().await);
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_clean(stage);
         instance
@@ -104,7 +104,10 @@ fn asked(network: Offline, way: Way) -> Instance {
 fn a_real_request_whose_time_is_over_at_once_names_virtual_time() {
     for way in [Way::WithALimit, Way::WithoutALimit] {
         let instance = asked(network(1, &["alice"]), way);
-        let failure = instance.failure.unwrap_or_default();
+        let failure = instance
+            .failure
+            .map(|why| format!("{why:#}"))
+            .unwrap_or_default();
         assert_eq!(instance.state, ServiceState::Terminated, "{way:?}");
         assert!(
             failure.contains("time is virtual here"),

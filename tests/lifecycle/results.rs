@@ -40,7 +40,7 @@ where
         let done = tokio::time::timeout(FOR_EVER, tasks.next()).await;
         let done = done.expect("in time").expect("a result");
         done.expect("the task is done");
-        golem.abort().await;
+        drop(golem.abort().await);
     };
     tokio::select! {
         served = network.serve(listener) => panic!("the daemon stopped: {served:?}"),

@@ -144,7 +144,7 @@ fn a_provider_that_dies_is_noticed_when_its_silence_has_been_waited_out() {
             let took = began.elapsed();
             let a_little = Duration::from_secs(20);
             assert!(took >= silence && took <= silence + a_little, "{took:?}");
-            golem.stop().await;
+            drop(golem.stop().await);
         });
     }
 }
@@ -173,7 +173,7 @@ fn what_the_daemon_knows_to_have_ended_is_not_waited_for() {
                 "{seed}: {:?}",
                 began.elapsed()
             );
-            golem.stop().await;
+            drop(golem.stop().await);
         });
     }
 }

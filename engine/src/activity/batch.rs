@@ -21,7 +21,8 @@ use super::watch::Unanswered;
 use super::{Activity, ActivityHealth};
 use crate::api::activity::Polled;
 use crate::api::{ActivityFault, ApiError, ApiErrorKind, Outcome};
-use crate::event::EventKind;
+use crate::cause::Cause;
+use crate::event::ProtocolViolation;
 use crate::retry::{Backoff, Pace};
 
 /// An exe-unit that is missing on the bus although its state is fine may still come.
@@ -256,14 +257,14 @@ impl<'a> Batch<'a> {
     fn open_for_work(&self) -> Result<(), BatchError> {
         self.lost()?;
         match self.activity.rental().ended_by() {
-            Some(end) => Err(self.activity.lost_error(end.to_string())),
+            Some(end) => Err(self.activity.lost_error(&Cause::new(end))),
             None => Ok(()),
         }
     }
 
     fn lost(&self) -> Result<(), BatchError> {
         match self.activity.watch().health() {
-            ActivityHealth::Lost { reason } => Err(self.activity.lost_error(reason)),
+            ActivityHealth::Lost { reason } => Err(self.activity.lost_error(&reason)),
             _ => Ok(()),
         }
     }
@@ -277,9 +278,10 @@ impl<'a> Batch<'a> {
 
     fn violation(&self, what: String) -> BatchError {
         let what = format!("activity {}: {what}", self.activity.id());
-        self.activity
-            .context()
-            .emit(EventKind::ProtocolViolation { what: what.clone() });
+        self.activity.context().emit(
+            self.activity.about(),
+            ProtocolViolation { what: what.clone() },
+        );
         BatchError::Protocol { what }
     }
 }
@@ -411,7 +413,7 @@ impl Patience<'_> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(BatchError::Cancelled),
-            reason = self.activity.watch().lost() => Err(self.activity.lost_error(reason)),
+            reason = self.activity.watch().lost() => Err(self.activity.lost_error(&reason)),
             done = future => Ok(done),
             timeout = deadline => Err(BatchError::Timeout {
                 activity_id: self.activity.id().clone(),
@@ -422,11 +424,11 @@ impl Patience<'_> {
 }
 
 impl Activity {
-    fn lost_error(&self, reason: String) -> BatchError {
+    fn lost_error(&self, reason: &Cause) -> BatchError {
         BatchError::ActivityLost {
             activity_id: self.id().clone(),
             provider_name: self.rental().provider_name.clone(),
-            reason,
+            reason: format!("{reason:#}"),
         }
     }
 }

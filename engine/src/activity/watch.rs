@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Activity;
 use crate::api::{ActivityFault, ApiError};
+use crate::cause::Cause;
 use crate::deadline;
-use crate::market::{AgreementEnd, EndedBy};
 
 /// Where an activity stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub(crate) enum ActivityHealth {
     #[default]
     Alive,
     /// Its agreement ended; it still answers.
-    AgreementEnded { reason: String },
+    AgreementEnded { reason: Cause },
     /// It is gone.
-    Lost { reason: String },
+    Lost { reason: Cause },
 }
 
 impl ActivityHealth {
@@ -79,10 +79,12 @@ impl Watch {
     }
 
     /// Waits until it is lost, and says why.
-    pub(crate) async fn lost(&self) -> String {
+    pub(crate) async fn lost(&self) -> Cause {
         match self.until(ActivityHealth::is_lost).await {
             ActivityHealth::Lost { reason } => reason,
-            ActivityHealth::Alive | ActivityHealth::AgreementEnded { .. } => String::new(),
+            ActivityHealth::Alive | ActivityHealth::AgreementEnded { .. } => {
+                std::future::pending().await
+            }
         }
     }
 
@@ -173,7 +175,7 @@ impl Watch {
     }
 
     /// It is gone; the first reason stays.
-    pub(crate) fn lose(&self, reason: impl Into<String>) {
+    pub(crate) fn lose(&self, reason: impl Into<Cause>) {
         self.health.send_if_modified(|health| {
             let change = !health.is_lost();
             if change {
@@ -185,7 +187,7 @@ impl Watch {
         });
     }
 
-    fn agreement_ended(&self, reason: String) {
+    fn agreement_ended(&self, reason: Cause) {
         self.health.send_if_modified(|health| {
             let change = *health == ActivityHealth::Alive;
             if change {
@@ -294,7 +296,9 @@ async fn follow(activity: &Activity) {
     let mut ended = activity.rental.ended();
     let ended = async {
         match ended.wait_for(Option::is_some).await {
-            Ok(end) => end.as_ref().map_or_else(String::new, in_words),
+            Ok(end) => end
+                .clone()
+                .map_or_else(|| "it has ended".into(), Cause::new),
             Err(_) => "the agreement is not followed any more".into(),
         }
     };
@@ -309,16 +313,6 @@ async fn follow(activity: &Activity) {
         }
         () = check_health(activity) => {}
     }
-}
-
-fn in_words(end: &AgreementEnd) -> String {
-    let by = match end.by {
-        EndedBy::Provider => "the provider ended the agreement",
-        EndedBy::Requestor => "the agreement was ended by us",
-        EndedBy::Expired => "the agreement expired",
-        EndedBy::Lost => "the machine was given up",
-    };
-    format!("{by}: {}", end.reason)
 }
 
 /// Returns when the activity is lost.

@@ -1,5 +1,6 @@
 //! Why a call to the daemon failed, and whether it may have taken effect all the same.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::transport::TransportError;
 
 /// Whether a failed request changed the daemon's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// It never reached the daemon.
     NotSent,
@@ -20,17 +22,34 @@ pub enum Outcome {
     Unknown,
 }
 
-/// A failed call.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{operation} ({path}): {kind}")]
+/// A failed call. Its words are the operation's and the kind's; what is behind the kind is its source.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ApiError {
     /// Name of the daemon's operation.
     pub operation: &'static str,
     /// Path of the request, without the query.
     pub path: String,
     /// What happened.
-    #[source]
     pub kind: Box<ApiErrorKind>,
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ApiError {
+            operation,
+            path,
+            kind,
+        } = self;
+        write!(f, "{operation} ({path}): {kind}")
+    }
+}
+
+impl std::error::Error for ApiError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // Not the kind: it is told above.
+        std::error::Error::source(&*self.kind)
+    }
 }
 
 /// What happened to a failed call.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::base::Base;
 use super::{ApiError, ApiErrorKind, Call, Outcome};
+use crate::cause::chain;
 use crate::clock::DaemonClock;
 use crate::config::AppKey;
 use crate::deadline;
@@ -394,16 +395,4 @@ fn created(bytes: &[u8]) -> Option<String> {
             .find_map(|key| Some(answer.get(*key)?.as_str()?.to_owned())),
         _ => None,
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -15,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::rest::chain;
+use crate::cause::chain;
 use crate::transport::Io;
 
 /// An answer's head is a few hundred bytes.

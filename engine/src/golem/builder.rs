@@ -8,11 +8,11 @@ use golem_wire::Glm;
 use tokio::sync::oneshot;
 
 use super::Golem;
-use super::start::Parts;
+use super::start::{Consumer, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Overrides};
 use crate::error::Error;
-use crate::event::{Consumer, Event};
+use crate::event::{Event, EventFilter, EventObserver};
 use crate::journal::Journal;
 use crate::recovery::Recovery;
 use crate::rng::Seed;
@@ -22,12 +22,15 @@ use crate::transport::Transport;
 
 type Change = Box<dyn FnOnce(&mut Config) + Send>;
 
-/// Puts a [`Golem`] together.
+/// Puts a [`Golem`] together, one: [`start`](Self::start) uses it up, since consumers, journals and clocks are
+/// one engine's. A program that starts several makes a function of its builder.
+#[must_use = "nothing starts before `start()`, or `Golem::run`"]
 #[derive(Default)]
 pub struct GolemBuilder {
     overrides: Overrides,
     strategy: Option<Arc<dyn MarketStrategy>>,
-    consumers: Vec<Consumer>,
+    observers: Vec<EventObserver>,
+    consumers: Vec<(EventFilter, Consumer)>,
     clock: Option<Arc<dyn Clock>>,
     seed: Option<Seed>,
     transport: Option<Transport>,
@@ -72,9 +75,29 @@ impl GolemBuilder {
         self
     }
 
-    /// Receives all events, after the consumers added before; must not block.
-    pub fn event_consumer(mut self, consumer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.consumers.push(Arc::new(consumer));
+    /// Hears all events, from the very first; see
+    /// [`Golem::add_event_consumer`](Golem::add_event_consumer) for what that means.
+    pub fn event_consumer(self, consumer: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.event_consumer_of(EventFilter::all(), consumer)
+    }
+
+    /// Hears the events that a filter lets through, from the very first; see
+    /// [`Golem::add_event_consumer`](Golem::add_event_consumer).
+    pub fn event_consumer_of(
+        mut self,
+        filter: impl Into<EventFilter>,
+        consumer: impl FnMut(&Event) + Send + 'static,
+    ) -> Self {
+        self.consumers.push((filter.into(), Box::new(consumer)));
+        self
+    }
+
+    /// Hears all events where they happen, before the engine goes on, so that two runs of a rehearsal are
+    /// alike: whatever is done here holds the engine up, and must not block. For all else there are
+    /// [consumers](Self::event_consumer). A panic ends here, and is told by
+    /// [`CallbackPanicked`](crate::event::CallbackPanicked).
+    pub fn event_observer(mut self, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.observers.push(Arc::new(observer));
         self
     }
 
@@ -143,6 +166,7 @@ impl GolemBuilder {
         for change in self.configure {
             change(&mut config);
         }
+        config.check()?;
         config.bound_polls();
         let tasks = TaskGroup::new("golem");
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -152,6 +176,7 @@ impl GolemBuilder {
         let seed = self.seed.map_or_else(Seed::from_os, Ok)?;
         let parts = Parts {
             strategy,
+            observers: self.observers,
             consumers: self.consumers,
             clock,
             seed,

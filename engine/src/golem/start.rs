@@ -14,23 +14,27 @@ use crate::config::ConfigError;
 use crate::context::Context;
 use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
-use crate::event::{Consumer, Emitter, Event, EventKind};
+use crate::event::{ClockDiffers, Emitter, Event, EventFilter, EventObserver, JournalSetAside};
 use crate::journal::{Journal, Log, MemoryJournal, OpenState};
 use crate::market::{self, Budget, Market, Rentals, follow_agreements};
 use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
 use crate::rng::Seed;
 use crate::shutdown::{Shutdown, StopRequest};
-use crate::strategy::{Guarded, MarketStrategy};
+use crate::strategy::{Guarded, MarketStrategy, Strategy};
 use crate::summary::SummaryLogger;
 use crate::tasks::TaskGroup;
 use crate::transport::Transport;
+
+/// Hears events on a thread of its own.
+pub(super) type Consumer = Box<dyn FnMut(&Event) + Send>;
 
 /// What an engine is put together from.
 pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) strategy: Arc<dyn MarketStrategy>,
-    pub(super) consumers: Vec<Consumer>,
+    pub(super) observers: Vec<EventObserver>,
+    pub(super) consumers: Vec<(EventFilter, Consumer)>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) seed: Seed,
     pub(super) transport: Transport,
@@ -44,6 +48,7 @@ impl Parts {
         let Parts {
             config,
             strategy,
+            observers,
             consumers,
             clock,
             seed,
@@ -82,18 +87,22 @@ impl Parts {
             log.fact(fact);
         }
         let summary = SummaryLogger::new();
+        let strategy = Arc::new(Strategy::new(strategy));
         let learning = Arc::clone(&strategy);
-        let learn: Consumer = Arc::new(move |event: &Event| learning.on_event(event));
+        let learn: EventObserver = Arc::new(move |event: &Event| learning.get().on_event(event));
         let own = [
             ("MarketStrategy::on_event", learn),
-            ("the engine's summary", summary.consumer()),
+            ("the engine's summary", Arc::new(summary.consumer())),
         ];
-        let consumers = consumers.into_iter();
-        let consumers = consumers.map(|consumer| ("an event consumer", consumer));
-        let consumers = own.into_iter().chain(consumers).collect();
-        let emitter = Emitter::new(Arc::clone(&clock), consumers);
+        let observers = observers.into_iter();
+        let observers = observers.map(|observer| ("an event observer", observer));
+        let observers = own.into_iter().chain(observers).collect();
+        let emitter = Emitter::new(Arc::clone(&clock), observers);
+        for (filter, consumer) in consumers {
+            emitter.consume(filter, consumer).map_err(no_thread)?;
+        }
         let context = Arc::new(Context {
-            strategy: Guarded::new(strategy, emitter.clone()),
+            strategy: Arc::new(Guarded::new(strategy, emitter.clone())),
             emitter,
             rest,
             transport,
@@ -113,11 +122,11 @@ impl Parts {
             job_names: std::sync::Mutex::default(),
         });
         if let Some(difference) = difference {
-            context.emit(EventKind::ClockDiffers { difference });
+            context.tell(ClockDiffers { difference });
         }
         if let Some(damaged) = context.log().set_aside() {
             let (path, reason) = (damaged.path, damaged.reason);
-            context.emit(EventKind::JournalSetAside { path, reason });
+            context.tell(JournalSetAside { path, reason });
         }
         let engine = assemble(context, &budgets, before, summary);
         let recovered = &engine.recovered;
@@ -135,6 +144,10 @@ impl Parts {
             engine: Arc::new(engine),
         })
     }
+}
+
+pub(super) fn no_thread(error: std::io::Error) -> Error {
+    Error::NoThread(Arc::new(error))
 }
 
 /// Puts the parts together: each is handed those that it needs.

@@ -7,6 +7,7 @@ use super::Owner;
 
 /// A journal that was broken, and where it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetAside {
     /// Where it is kept, with its `-wal` and `-shm`.
     pub path: PathBuf,

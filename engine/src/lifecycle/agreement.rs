@@ -22,6 +22,7 @@ use super::IllegalTransition;
 
 /// Who ended an agreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum EndedBy {
     /// We did.
     Requestor,
@@ -35,6 +36,7 @@ pub enum EndedBy {
 
 /// How an agreement ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AgreementEnd {
     /// Who ended it.
     pub by: EndedBy,
@@ -51,13 +53,15 @@ impl AgreementEnd {
     }
 }
 
+impl std::error::Error for AgreementEnd {}
+
 impl fmt::Display for AgreementEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match self.by {
-            EndedBy::Requestor => "ended by us",
-            EndedBy::Provider => "ended by the provider",
-            EndedBy::Expired => "expired",
-            EndedBy::Lost => "lost",
+            EndedBy::Provider => "the provider ended the agreement",
+            EndedBy::Requestor => "the agreement was ended by us",
+            EndedBy::Expired => "the agreement expired",
+            EndedBy::Lost => "the machine was given up",
         };
         write!(f, "{by}: {}", self.reason)
     }

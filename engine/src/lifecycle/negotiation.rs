@@ -21,6 +21,7 @@ use super::IllegalTransition;
 
 /// Who refused a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum RefusedBy {
     /// We did: our strategy, or what the engine needs of an offer.
     Requestor,

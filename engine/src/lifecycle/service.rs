@@ -41,6 +41,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::IllegalTransition;
+use crate::cause::Cause;
 
 /// Where a service instance is in its life, as users see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,10 +101,10 @@ pub(crate) enum State {
     Suspended,
     /// `failure`: what `run` failed with.
     Stopping {
-        failure: Option<String>,
+        failure: Option<Cause>,
     },
     Terminated {
-        failure: Option<String>,
+        failure: Option<Cause>,
     },
 }
 
@@ -121,9 +122,9 @@ impl State {
         }
     }
 
-    pub(crate) fn failure(&self) -> Option<&str> {
+    pub(crate) fn failure(&self) -> Option<&Cause> {
         match self {
-            State::Stopping { failure } | State::Terminated { failure } => failure.as_deref(),
+            State::Stopping { failure } | State::Terminated { failure } => failure.as_ref(),
             State::Pending { .. } | State::Starting { .. } | State::Running | State::Suspended => {
                 None
             }
@@ -140,13 +141,13 @@ pub(crate) enum Event {
     /// `stopping`, else in `run`.
     Resumed { stopping: bool },
     /// An agreement was in force, but its activity could not be created.
-    ActivityFailed { reason: String },
+    ActivityFailed { reason: Cause },
     /// No machine can be had at all.
-    RentFailed { reason: String },
+    RentFailed { reason: Cause },
     /// The active handler returned well.
     HandlerFinished,
     /// The active handler returned an error, or panicked; `is_final`: it would on any machine.
-    HandlerFailed { reason: String, is_final: bool },
+    HandlerFailed { reason: Cause, is_final: bool },
     /// The user, or the end of the engine, wants it to stop.
     StopRequested,
     /// The user wants it to end at once.
@@ -156,11 +157,11 @@ pub(crate) enum Event {
     /// The user wants it to go on.
     ResumeRequested,
     /// The activity is gone: nothing can be sent to it any more.
-    Lost { reason: String },
+    Lost { reason: Cause },
     /// The agreement ended, the activity still answers.
-    AgreementEnded { reason: String },
+    AgreementEnded { reason: Cause },
     /// The budget is used up: it stops; told again while it does, it is cut off.
-    BudgetExhausted { reason: String },
+    BudgetExhausted { reason: Cause },
 }
 
 /// A handler of the service.
@@ -348,7 +349,7 @@ pub(crate) fn step(
     })
 }
 
-fn retry(attempt: u32, reason: String, policy: Policy) -> (State, Vec<Effect>) {
+fn retry(attempt: u32, reason: Cause, policy: Policy) -> (State, Vec<Effect>) {
     let release = Effect::Release { failed: true };
     if policy.respawn && attempt < policy.max_attempts {
         let attempt = attempt + 1;

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Rentals;
 use crate::context::Context;
-use crate::event::EventKind;
+use crate::event::{self, BudgetAmended, BudgetLow};
 use crate::journal::Fact;
 use crate::model::LinearPrices;
 use crate::settle::spending::{Reserve, Spending};
@@ -464,7 +464,7 @@ impl Budget {
             }
             self.set(Level::Open);
         }
-        self.context.emit(EventKind::BudgetAmended { total });
+        self.context.tell(BudgetAmended { total });
         self.news.notify_one();
     }
 
@@ -489,7 +489,7 @@ impl Budget {
 
     fn tell_exhausted(&self, why: &BudgetExhausted) {
         tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
-        self.context.emit(EventKind::BudgetExhausted {
+        self.context.tell(event::BudgetExhausted {
             total: why.total,
             accepted: why.accepted,
             promised: why.promised,
@@ -562,7 +562,7 @@ impl Budget {
             inner.told_low = true;
             inner.total
         };
-        self.context.emit(EventKind::BudgetLow {
+        self.context.tell(BudgetLow {
             total,
             accepted: spending.accepted,
             promised: spending.promised,

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Market, SubscribeError};
 use crate::api::{ApiError, Outcome};
+use crate::cause::Cause;
 use crate::context::Context;
-use crate::event::EventKind;
+use crate::event::{EventContext, SubscriptionCreated, SubscriptionFailed};
 use crate::journal::Fact;
 use crate::model::{JobId, ResolvedPayload};
 use crate::retry::{self, Attempt, Backoff, Policy};
@@ -77,7 +78,7 @@ impl Demand {
         let session = json!(context.app_session());
         draft.properties.insert(SESSION_PROPERTY.into(), session);
         let decorated = context.strategy().decorate_demand(&mut draft);
-        decorated.map_err(|panicked| SubscribeError::Callback(panicked.to_string()))?;
+        decorated.map_err(SubscribeError::Callback)?;
         Ok(Demand {
             context: Arc::clone(context),
             job,
@@ -138,15 +139,14 @@ impl Demand {
         match &published {
             Ok(demand) => {
                 self.lock().id = Some(demand.clone());
-                self.context.emit(EventKind::SubscriptionCreated {
-                    job: self.job.clone(),
-                    demand_id: demand.clone(),
-                });
+                let about = EventContext::of_job(&self.job).with_demand(demand);
+                self.context.emit(about, SubscriptionCreated {});
             }
-            Err(error) => self.context.emit(EventKind::SubscriptionFailed {
-                job: self.job.clone(),
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                let reason = Cause::new(error.clone());
+                let about = EventContext::of_job(&self.job);
+                self.context.emit(about, SubscriptionFailed { reason });
+            }
         }
         published
     }

@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::proposal_index::{Entry, ProposalIndex};
 use super::provider_history::ProviderHistory;
-use super::refusals::{MarketSummary, Refusals};
+use super::refusals::Refusals;
 use super::starvation::Starvation;
 use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};
 use crate::config::MarketLimits;
 use crate::deadline;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
-use crate::model::OfferProposal;
+use crate::model::{MarketSummary, OfferProposal};
 
 /// Rejections remembered that came before the answer to our own counter-proposal.
 const EARLY: usize = 256;

@@ -19,7 +19,7 @@ pub(crate) use restored::RECOVERED;
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
 use crate::agreement_record::{AgreementRecord, KnownCost, Usage};
 use crate::context::Context;
-use crate::event::EventKind;
+use crate::event::{AgreementTerminated, EventContext, ProtocolViolation};
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::lifecycle::payment::{self, Account, Again, InvoiceState};
@@ -105,6 +105,13 @@ impl Rental {
     /// What the provider offered, and was agreed on.
     pub(crate) fn offer(&self) -> &OfferProposal {
         &self.offer
+    }
+
+    /// What events of it are about.
+    pub(crate) fn about(&self) -> EventContext {
+        EventContext::of_job(self.job())
+            .with_agreement(&self.agreement_id)
+            .with_provider(&self.provider_id, &self.provider_name)
     }
 
     /// What the machine costs; the usage counters stand in the daemon's order.
@@ -323,7 +330,7 @@ impl Rental {
                 Err(illegal) => {
                     drop(inner);
                     let what = format!("agreement {}: {illegal}", self.agreement_id);
-                    return self.context.emit(EventKind::ProtocolViolation { what });
+                    return self.context.emit(self.about(), ProtocolViolation { what });
                 }
             };
             let ended = matches!(inner.state, State::Ended(_));
@@ -381,14 +388,11 @@ impl Rental {
                 reason: end.to_string(),
             });
         }
-        self.context.emit(EventKind::AgreementTerminated {
-            job: self.job().clone(),
-            agreement_id: self.agreement_id.clone(),
-            provider_id: self.provider_id.clone(),
-            provider_name: self.provider_name.clone(),
+        let terminated = AgreementTerminated {
             by: end.by,
             reason: end.reason.clone(),
-        });
+        };
+        self.context.emit(self.about(), terminated);
         self.ended.send_replace(Some(end));
     }
 

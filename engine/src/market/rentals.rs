@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{AgreementEnd, ProviderDebts, Rental};
 use crate::context::Context;
-use crate::event::EventKind;
+use crate::event::ProviderDistrusted;
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Again, InvoiceState};
 use crate::settle::spending::{Reserve, Spending};
@@ -31,6 +31,7 @@ const MAX_DISTRUSTED: usize = 10_000;
 
 /// An agreement with something left to do, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct OpenAgreement {
     /// Its id.
     pub agreement_id: AgreementId,
@@ -332,13 +333,10 @@ impl Rentals {
             inner.distrusted.shift_remove_index(0);
         }
         drop(inner);
-        self.context.emit(EventKind::ProviderDistrusted {
-            job: rental.job().clone(),
-            agreement_id: rental.agreement_id.clone(),
-            provider_id: rental.provider_id.clone(),
-            provider_name: rental.provider_name.clone(),
+        let distrusted = ProviderDistrusted {
             reason: reason.to_owned(),
-        });
+        };
+        self.context.emit(rental.about(), distrusted);
     }
 
     /// Why a provider is not rented again, if it is not.

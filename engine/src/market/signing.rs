@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use golem_wire::AgreementId;
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementState, Party};
+use golem_wire::{AgreementId, DemandId};
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,9 @@ use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
 use crate::context::Context;
 use crate::deadline;
-use crate::event::EventKind;
+use crate::event::{
+    AgreementConfirmed, AgreementCreated, AgreementRejected, EventContext, ProtocolViolation,
+};
 use crate::journal::Fact;
 use crate::lifecycle::signing::{Effect, Event, State, step};
 use crate::model::{JobId, OfferProposal};
@@ -53,6 +55,7 @@ pub(super) struct Signing {
     pub(super) context: Arc<Context>,
     pub(super) rentals: Arc<Rentals>,
     pub(super) job: JobId,
+    pub(super) demand: DemandId,
     pub(super) offer: OfferProposal,
     /// When the engine's budget was set aside, in the daemon's time: older agreements are not ours.
     pub(super) since: Timestamp,
@@ -71,12 +74,7 @@ impl Signing {
                 return Err(self.failure(reason, fatal));
             }
         };
-        self.context.emit(EventKind::AgreementCreated {
-            job: self.job.clone(),
-            agreement_id: id.clone(),
-            provider_id: self.offer.provider_id().clone(),
-            provider_name: self.offer.provider_name().to_owned(),
-        });
+        self.context.emit(self.about(&id), AgreementCreated {});
         self.rentals.expect(&id);
         match self.sign(&id).await {
             Ok(rental) => Ok(rental),
@@ -93,17 +91,23 @@ impl Signing {
                         agreement: id.clone(),
                     });
                 }
-                self.context.emit(EventKind::AgreementRejected {
-                    job: self.job.clone(),
-                    agreement_id: id,
-                    provider_id: self.offer.provider_id().clone(),
-                    provider_name: self.offer.provider_name().to_owned(),
+                let rejected = AgreementRejected {
+                    by: end.by,
                     reason: end.reason.clone(),
-                });
+                };
+                self.context.emit(self.about(&id), rejected);
                 let reason = format!("the agreement came to nothing: {}", end.reason);
                 Err(self.failure(reason, None))
             }
         }
+    }
+
+    fn about(&self, id: &AgreementId) -> EventContext {
+        EventContext::of_job(&self.job)
+            .with_demand(&self.demand)
+            .with_proposal(self.offer.proposal_id())
+            .with_agreement(id)
+            .with_provider(self.offer.provider_id(), self.offer.provider_name())
     }
 
     fn failure(self, reason: String, fatal: Option<ApiError>) -> Failure {
@@ -204,8 +208,8 @@ impl Signing {
                 Err(illegal) => {
                     // Cannot be: every event below answers the effect that was asked for.
                     let what = illegal.to_string();
-                    self.context
-                        .emit(EventKind::ProtocolViolation { what: what.clone() });
+                    let violation = ProtocolViolation { what: what.clone() };
+                    self.context.emit(self.about(id), violation);
                     return Err(self.left_open(id, what));
                 }
             };
@@ -299,12 +303,7 @@ impl Signing {
         rentals.prune();
         let rental = Rental::new(rentals, self.job.clone(), id.clone(), &self.offer);
         let rental = Arc::new(rental);
-        context.emit(EventKind::AgreementConfirmed {
-            job: self.job.clone(),
-            agreement_id: id.clone(),
-            provider_id: self.offer.provider_id().clone(),
-            provider_name: self.offer.provider_name().to_owned(),
-        });
+        context.emit(self.about(id), AgreementConfirmed {});
         if let Some(end) = rentals.insert(Arc::clone(&rental)) {
             rental.heard_end(end);
         }

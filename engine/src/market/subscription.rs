@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::BoxFuture;
 use golem_wire::common::Reason;
 use golem_wire::market::{DemandEvent, DemandOfferBase, Proposal, ProposalState};
 use golem_wire::{DemandId, NodeId};
@@ -19,16 +20,20 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{Budget, Claim};
 use super::demand::{self, Demand};
 use super::pool::{Draft, Pool, PoolEvent};
-use super::refusals::MarketSummary;
 use super::signing::{Failure, Signing};
 use super::{Market, Rental, SignError, SubscribeError};
 use crate::api::market::CounterFault;
 use crate::api::{ApiError, ApiErrorKind};
+use crate::cause::Cause;
 use crate::context::Context;
 use crate::deadline;
-use crate::event::EventKind;
+use crate::event::{
+    CollectFailed, EventContext, EventKind, JobFinished, JobStarted, NoProposalsConfirmed,
+    OffersDropped, ProposalConfirmed, ProposalFailed, ProposalReceived, ProposalRejected,
+    ProposalResponded, ProtocolViolation,
+};
 use crate::lifecycle::negotiation::{RefusedBy, Verdict};
-use crate::model::{JobId, OfferProposal, ResolvedPayload};
+use crate::model::{JobId, MarketSummary, OfferProposal, ResolvedPayload};
 use crate::retry::{self, Backoff, Pace, Policy};
 use crate::strategy::Score;
 
@@ -62,6 +67,45 @@ struct State {
 }
 
 impl DemandSubscription {
+    /// Begins a job: tells of it, and publishes its demand. A job whose demand is not published, or for whom
+    /// nobody waits any more, is over.
+    ///
+    /// # Errors
+    /// [`SubscribeError`], when nothing was published.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: a demand without a waiter is withdrawn in an owned task.
+    pub(crate) async fn begin(
+        market: &Arc<Market>,
+        job: &JobId,
+        payload: ResolvedPayload,
+        expiration: Timestamp,
+    ) -> Result<Arc<Self>, SubscribeError> {
+        let context = Arc::clone(&market.context);
+        let begun = Begun {
+            context: Arc::clone(&context),
+            job: job.clone(),
+            demand: None,
+        };
+        context.emit(EventContext::of_job(job), JobStarted {});
+        let (market, job) = (Arc::clone(market), job.clone());
+        let beginning = context.tasks().run("begin-job", async move {
+            let mut begun = begun;
+            match Self::open(&market, job, &payload, expiration).await {
+                Ok(demand) => {
+                    begun.demand = Some(demand);
+                    Ok(begun)
+                }
+                Err(error) => {
+                    begun.over(error.cause());
+                    Err(error)
+                }
+            }
+        });
+        let begun = beginning.await.unwrap_or(Err(SubscribeError::Stopped))?;
+        begun.claim()
+    }
+
     /// Publishes a demand for the payload and begins to collect and counter proposals.
     ///
     /// # Errors
@@ -199,11 +243,9 @@ impl DemandSubscription {
                     backoff.keep(pace).await;
                 }
                 Some(Err(error)) if !error.is_status(StatusCode::NOT_FOUND) => {
-                    self.context.emit(EventKind::CollectFailed {
-                        job: self.job.clone(),
-                        demand_id: demand.clone(),
-                        reason: error.to_string(),
-                    });
+                    let reason = Cause::new(error.clone());
+                    let about = EventContext::of_job(&self.job).with_demand(&demand);
+                    self.context.emit(about, CollectFailed { reason });
                     if error.is_status(StatusCode::UNAUTHORIZED) {
                         return self.fail(error);
                     }
@@ -265,7 +307,7 @@ impl DemandSubscription {
         self.tell(events);
     }
 
-    fn proposal_arrived(&self, demand: &DemandId, proposal: Proposal) -> Vec<PoolEvent> {
+    fn proposal_arrived(self: &Arc<Self>, demand: &DemandId, proposal: Proposal) -> Vec<PoolEvent> {
         let is_initial =
             proposal.state == ProposalState::Initial && proposal.prev_proposal_id.is_none();
         let offer = OfferProposal::new(proposal);
@@ -273,16 +315,50 @@ impl DemandSubscription {
         if !is_initial {
             return self.lock().pool.answered(offer, verdict, Instant::now());
         }
-        self.context.emit(EventKind::ProposalReceived {
-            job: self.job.clone(),
-            proposal_id: offer.proposal_id().clone(),
-            provider_id: offer.provider_id().clone(),
-            provider_name: offer.provider_name().to_owned(),
-        });
+        let about = self.about(&offer).with_demand(demand);
+        let received = ProposalReceived {
+            offer: offer.clone(),
+        };
+        self.context.emit(about, received);
+        if let Verdict::Good(_) = verdict
+            && let Some(asking) = self.context.strategy().ask(&offer)
+        {
+            self.offer_once_known(demand.clone(), offer, verdict, asking);
+            return Vec::new();
+        }
         let now = Instant::now();
         self.lock()
             .pool
             .offered(demand.clone(), offer, verdict, now)
+    }
+
+    /// Looks at an offer once the strategy was told about its provider, in an owned task: others are not
+    /// held up.
+    fn offer_once_known(
+        self: &Arc<Self>,
+        demand: DemandId,
+        offer: OfferProposal,
+        verdict: Verdict,
+        asking: BoxFuture<'static, Option<String>>,
+    ) {
+        let owned = Arc::clone(self);
+        let looking = async move {
+            let refused = owned.closed.run_until_cancelled(asking).await;
+            // Once it is closed no offer is wanted.
+            let Some(refused) = refused else { return };
+            if !owned.demand.is_published_as(&demand) {
+                // It comes to the demand in its place as well.
+                return;
+            }
+            let verdict = refused.map_or(verdict, Verdict::Bad);
+            let events = owned
+                .lock()
+                .pool
+                .offered(demand, offer, verdict, Instant::now());
+            owned.tell(events);
+            owned.changed.notify_one();
+        };
+        self.context.tasks().spawn("ask-about-provider", looking);
     }
 
     fn verdict(&self, offer: &OfferProposal) -> Verdict {
@@ -367,12 +443,8 @@ impl DemandSubscription {
         );
         match sending.await {
             Ok(own) => {
-                self.context.emit(EventKind::ProposalResponded {
-                    job: self.job.clone(),
-                    proposal_id: id.clone(),
-                    provider_id: offer.provider_id().clone(),
-                    provider_name: offer.provider_name().to_owned(),
-                });
+                let about = self.about(offer).with_demand(demand);
+                self.context.emit(about, ProposalResponded {});
                 self.lock().pool.sent(id, own, Instant::now())
             }
             Err(error) => match CounterFault::of(&error, demand) {
@@ -398,50 +470,49 @@ impl DemandSubscription {
 
     /// Tells of what became of proposals: the feed of events, and providers that are refused.
     fn tell(self: &Arc<Self>, events: Vec<PoolEvent>) {
-        let job = || self.job.clone();
         for event in events {
-            let kind = match event {
+            let (about, kind): (_, EventKind) = match event {
                 PoolEvent::Reject {
                     demand,
                     offer,
                     reason,
                 } => {
+                    let by = RefusedBy::Requestor;
+                    let about = self.about(&offer).with_demand(&demand);
                     self.tell_provider(demand, &offer, &reason);
-                    self.rejected(&offer, RefusedBy::Requestor, reason)
+                    (about, ProposalRejected { by, reason, offer }.into())
                 }
                 PoolEvent::Rejected { offer, reason } => {
-                    self.rejected(&offer, RefusedBy::Provider, reason)
+                    let by = RefusedBy::Provider;
+                    let about = self.about(&offer);
+                    (about, ProposalRejected { by, reason, offer }.into())
                 }
-                PoolEvent::Confirmed { offer } => EventKind::ProposalConfirmed {
-                    job: job(),
-                    proposal_id: offer.proposal_id().clone(),
-                    provider_id: offer.provider_id().clone(),
-                    provider_name: offer.provider_name().to_owned(),
-                },
-                PoolEvent::Failed { offer, reason } => EventKind::ProposalFailed {
-                    job: job(),
-                    proposal_id: offer.proposal_id().clone(),
-                    provider_id: offer.provider_id().clone(),
-                    reason,
-                },
-                PoolEvent::Dropped { kept } => EventKind::OffersDropped { job: job(), kept },
-                PoolEvent::Violation(illegal) => EventKind::ProtocolViolation {
-                    what: illegal.to_string(),
-                },
+                PoolEvent::Confirmed { offer } => {
+                    let about = self.about(&offer);
+                    (about, ProposalConfirmed { offer }.into())
+                }
+                PoolEvent::Failed { offer, reason } => {
+                    (self.about(&offer), ProposalFailed { reason }.into())
+                }
+                PoolEvent::Dropped { kept } => {
+                    let about = EventContext::of_job(&self.job);
+                    (about, OffersDropped { kept }.into())
+                }
+                PoolEvent::Violation(illegal) => {
+                    let what = illegal.to_string();
+                    let about = EventContext::of_job(&self.job);
+                    (about, ProtocolViolation { what }.into())
+                }
             };
-            self.context.emit(kind);
+            self.context.emit(about, kind);
         }
     }
 
-    fn rejected(&self, offer: &OfferProposal, by: RefusedBy, reason: String) -> EventKind {
-        EventKind::ProposalRejected {
-            job: self.job.clone(),
-            proposal_id: offer.proposal_id().clone(),
-            provider_id: offer.provider_id().clone(),
-            provider_name: offer.provider_name().to_owned(),
-            by,
-            reason,
-        }
+    /// What events of a proposal are about.
+    fn about(&self, offer: &OfferProposal) -> EventContext {
+        EventContext::of_job(&self.job)
+            .with_proposal(offer.proposal_id())
+            .with_provider(offer.provider_id(), offer.provider_name())
     }
 
     /// Tells a provider that we do not want its proposal: a courtesy, so failures do not matter, and a
@@ -542,13 +613,15 @@ impl DemandSubscription {
 
     fn no_offers(&self) -> SignError {
         let summary = self.summary();
-        self.context.emit(EventKind::NoProposalsConfirmed {
-            job: self.job.clone(),
+        let within = self.context.config().market.no_offers_timeout;
+        let none = NoProposalsConfirmed {
             offers_seen: summary.offers_seen,
-            summary: summary.to_string(),
-        });
+            timeout_secs: within.as_secs(),
+            summary: summary.clone(),
+        };
+        self.context.emit(EventContext::of_job(&self.job), none);
         SignError::NoOffers {
-            within: self.context.config().market.no_offers_timeout,
+            within,
             summary: Box::new(summary),
         }
     }
@@ -622,6 +695,7 @@ impl DemandSubscription {
                 context: Arc::clone(&owned.context),
                 rentals: Arc::clone(&owned.market.rentals),
                 job: owned.job.clone(),
+                demand: draft.demand,
                 offer: draft.offer,
                 since: owned.market.allocation.timestamp,
                 closed: owned.closed.clone(),
@@ -684,6 +758,37 @@ impl Drop for Held<'_> {
         if let Some(draft) = self.draft.take() {
             self.subscription.put_back(draft);
         }
+    }
+}
+
+/// A job on its way to the one who began it; over if it never arrives.
+struct Begun {
+    context: Arc<Context>,
+    job: JobId,
+    demand: Option<Arc<DemandSubscription>>,
+}
+
+impl Begun {
+    fn claim(mut self) -> Result<Arc<DemandSubscription>, SubscribeError> {
+        // There is one until it is claimed.
+        self.demand.take().ok_or(SubscribeError::Stopped)
+    }
+
+    fn over(&self, why: Cause) {
+        let error = Some(why);
+        let about = EventContext::of_job(&self.job);
+        self.context.emit(about, JobFinished { error });
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let Some(demand) = self.demand.take() else {
+            return;
+        };
+        self.over(Cause::from("given up before it had begun"));
+        let closing = async move { demand.close().await };
+        self.context.tasks().spawn("give-job-up", closing);
     }
 }
 

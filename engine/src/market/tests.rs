@@ -58,7 +58,7 @@ async fn an_agreement_not_approved_in_time_is_cancelled_and_the_next_draft_taken
             .to_string()
             .contains("not approved in time (alice)")
     );
-    golem.stop().await;
+    drop(golem.stop().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +79,7 @@ async fn an_offer_that_is_over_is_not_waited_for() {
         let refusals = market.summary().to_string();
         let said = "its offer is no longer on the market (alice)";
         assert!(refusals.contains(said), "{refusals}");
-        golem.stop().await;
+        drop(golem.stop().await);
     }
 }
 
@@ -164,7 +164,7 @@ async fn a_providers_termination_reaches_the_renter_at_once() {
         (EndedBy::Provider, "had enough")
     );
     assert_eq!(before.elapsed(), Duration::ZERO);
-    golem.stop().await;
+    drop(golem.stop().await);
     assert_eq!(daemon.calls("/terminate"), 0, "it was over");
 }
 
@@ -175,7 +175,7 @@ async fn without_offers_the_error_counts_them_after_the_deadline() {
     assert!(matches!(&error, SignError::NoOffers { summary, .. } if summary.offers_seen == 0));
     assert!(error.to_string().contains("0 offers seen"), "{error}");
     assert_eq!(count(&events, "NoProposalsConfirmed"), 1);
-    golem.stop().await;
+    drop(golem.stop().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +186,7 @@ async fn a_demand_that_is_gone_is_published_again() {
     let (golem, market, events) = open(&daemon).await;
     market.sign(&[]).await.expect("a machine");
     assert_eq!(count(&events, "SubscriptionCreated"), 2);
-    golem.stop().await;
+    drop(golem.stop().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +196,7 @@ async fn a_demand_is_replaced_before_its_hour_is_over() {
     sleep(Duration::from_secs(59 * 60)).await;
     assert_eq!(count(&events, "SubscriptionCreated"), 2);
     assert_eq!(daemon.calls("DELETE /market-api/v1/demands/demand"), 1);
-    golem.stop().await;
+    drop(golem.stop().await);
     assert_eq!(daemon.calls("DELETE /market-api/v1/demands/demand"), 2);
 }
 
@@ -219,7 +219,7 @@ async fn a_demand_that_starves_is_renewed_so_that_providers_are_asked_again() {
         said.contains("the only provider is rented by us already (alice)"),
         "{said}"
     );
-    golem.stop().await;
+    drop(golem.stop().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +229,7 @@ async fn a_refused_key_ends_the_wait_for_drafts_with_its_reason() {
     let (golem, market, _) = open(&daemon).await;
     let error = market.sign(&[]).await.expect_err("refused");
     assert!(error.to_string().contains("YAGNA_APPKEY"), "{error}");
-    golem.stop().await;
+    drop(golem.stop().await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,5 +252,5 @@ async fn a_closed_market_rents_nothing_more() {
     market.close().await;
     assert!(matches!(market.sign(&[]).await, Err(SignError::Closed)));
     assert_eq!(daemon.calls("DELETE /market-api/v1/demands/demand"), 1);
-    golem.stop().await;
+    drop(golem.stop().await);
 }

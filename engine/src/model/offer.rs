@@ -1,6 +1,7 @@
 //! An offer as a strategy sees it: who, what, and what it costs. Owns: reading a provider's
 //! properties without trusting them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,15 +165,26 @@ fn price(value: &Value) -> Result<Decimal, OfferFault> {
 }
 
 /// A provider's proposal. Cheap to clone: copies share it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OfferProposal(Arc<Read>);
 
 /// A proposal, and what was read in it.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 struct Read {
     proposal: Proposal,
     name: String,
     prices: Result<LinearPrices, OfferFault>,
+}
+
+/// Who and what it costs; its properties are many.
+impl fmt::Debug for OfferProposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OfferProposal")
+            .field("proposal_id", self.proposal_id())
+            .field("provider", &self.provider_name())
+            .field("prices", &self.0.prices)
+            .finish_non_exhaustive()
+    }
 }
 
 impl OfferProposal {

@@ -10,7 +10,11 @@ use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
 use super::Payments;
 use crate::api::payment::lacks_funds;
 use crate::api::{ApiError, Outcome};
-use crate::event::EventKind;
+use crate::cause::Cause;
+use crate::event::{
+    DebitNoteAccepted, DebitNoteReceived, InvoiceAccepted, InvoiceReceived, PaymentFailed,
+    ProtocolViolation,
+};
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Again, Effect, Event};
 use crate::market::Rental;
@@ -35,13 +39,11 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
     let Some(rental) = owner(&payments, &invoice.agreement_id, &invoice.issuer_id) else {
         return;
     };
-    payments.context.emit(EventKind::InvoiceReceived {
-        job: rental.job().clone(),
-        agreement_id: rental.agreement_id.clone(),
+    let received = InvoiceReceived {
         invoice_id: id.clone(),
-        provider_name: rental.provider_name.clone(),
         amount: invoice.amount,
-    });
+    };
+    payments.context.emit(rental.about(), received);
     payments.context.log().fact(Fact::InvoiceSeen {
         agreement: rental.agreement_id.clone(),
         invoice: id.clone(),
@@ -83,13 +85,12 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
     let Some(rental) = owner(&payments, &note.agreement_id, &note.issuer_id) else {
         return;
     };
-    payments.context.emit(EventKind::DebitNoteReceived {
-        job: rental.job().clone(),
-        agreement_id: rental.agreement_id.clone(),
-        activity_id: note.activity_id.clone(),
+    let received = DebitNoteReceived {
         debit_note_id: id.clone(),
         amount: note.total_amount_due,
-    });
+    };
+    let about = rental.about().with_activity(&note.activity_id);
+    payments.context.emit(about, received);
     rental.sign_of_life();
     let ceiling = rental.ceiling(Some(&note.activity_id));
     let usage = rental.check_usage(&note);
@@ -137,7 +138,9 @@ fn owner(
         Some(rental) if rental.provider_id != *issuer => {
             let what =
                 format!("{issuer} sent a document for agreement {agreement} of another provider");
-            payments.context.emit(EventKind::ProtocolViolation { what });
+            payments
+                .context
+                .emit(rental.about(), ProtocolViolation { what });
             return None;
         }
         Some(_) => {}
@@ -195,12 +198,9 @@ pub(super) async fn perform(
 ) {
     let api = || payments.context.rest().payment();
     let ender = Ender::of(&payments.context, "accept");
-    let (job, agreement_id) = (rental.job().clone(), rental.agreement_id.clone());
-    let failed = |document: DocumentId, reason: String| EventKind::PaymentFailed {
-        job: job.clone(),
-        agreement_id: agreement_id.clone(),
-        document,
-        reason,
+    let failed = |document: DocumentId, reason: Cause| {
+        let failed = PaymentFailed { document, reason };
+        payments.context.emit(rental.about(), failed);
     };
     match effect {
         Effect::AcceptNote {
@@ -223,20 +223,18 @@ pub(super) async fn perform(
                         // Notes are cumulative: this one covers those that failed before.
                         rental.owes_nothing();
                     }
-                    payments.context.emit(EventKind::DebitNoteAccepted {
-                        job,
-                        agreement_id,
-                        activity_id: activity,
+                    let accepted = DebitNoteAccepted {
                         debit_note_id: id,
                         amount,
-                    });
+                    };
+                    let about = rental.about().with_activity(&activity);
+                    payments.context.emit(about, accepted);
                 }
                 Err(error) => {
                     rental.owe();
-                    payments
-                        .context
-                        .emit(failed(DocumentId::DebitNote(id), said(&error)));
-                    if lacks_funds(&error) {
+                    let lacks_funds = lacks_funds(&error);
+                    failed(DocumentId::DebitNote(id), Cause::new(error));
+                    if lacks_funds {
                         payments.budget.refused();
                     }
                 }
@@ -249,9 +247,6 @@ pub(super) async fn perform(
                 Ok(()) => invoice_accepted(payments, rental, id, amount),
                 Err(error) => {
                     let reason = said(&error);
-                    payments
-                        .context
-                        .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));
                     let again = if lacks_funds(&error) {
                         Again::Funded
                     } else if error.is_retryable() || error.outcome() == Outcome::Unknown {
@@ -259,8 +254,8 @@ pub(super) async fn perform(
                     } else {
                         Again::Never
                     };
-                    let failed = Event::InvoiceFailed { id, reason, again };
-                    payments.apply(rental, failed);
+                    failed(DocumentId::Invoice(id.clone()), Cause::new(error));
+                    payments.apply(rental, Event::InvoiceFailed { id, reason, again });
                     if again == Again::Funded {
                         payments.budget.refused();
                     }
@@ -276,9 +271,7 @@ pub(super) async fn perform(
             if overbilled {
                 payments.rentals.distrust(rental, &reason);
             }
-            payments
-                .context
-                .emit(failed(DocumentId::DebitNote(id), reason));
+            failed(DocumentId::DebitNote(id), reason.into());
         }
         Effect::RejectInvoice {
             id,
@@ -288,9 +281,7 @@ pub(super) async fn perform(
             if overbilled {
                 payments.rentals.distrust(rental, &reason);
             }
-            payments
-                .context
-                .emit(failed(DocumentId::Invoice(id.clone()), reason.clone()));
+            failed(DocumentId::Invoice(id.clone()), reason.as_str().into());
             let rejection = Rejection {
                 rejection_reason: "INCORRECT_AMOUNT".into(),
                 total_amount_accepted: Glm::ZERO,
@@ -316,14 +307,11 @@ fn acceptance(payments: &Payments, rental: &Rental, amount: Glm) -> Acceptance {
 
 /// Everything that follows from an accepted invoice.
 pub(super) fn invoice_accepted(payments: &Payments, rental: &Rental, id: InvoiceId, amount: Glm) {
-    let agreement_id = rental.agreement_id.clone();
-    payments.context.emit(EventKind::InvoiceAccepted {
-        job: rental.job().clone(),
-        agreement_id: agreement_id.clone(),
+    let accepted = InvoiceAccepted {
         invoice_id: id.clone(),
-        provider_name: rental.provider_name.clone(),
         amount,
-    });
+    };
+    payments.context.emit(rental.about(), accepted);
     if payments.context.config().shutdown.settlement.is_some() {
         payments.expect_settlement(rental, &id, amount);
     }

@@ -154,7 +154,7 @@ async fn a_second_invoice_of_an_agreement_is_not_paid() {
     let (golem, rental) = used(&daemon).await;
     let invoices = [("i", "/invoices/i", "0.01"), ("j", "/invoices/j", "0.02")];
     deliver(&daemon, rental.agreement_id.as_str(), &invoices);
-    golem.stop().await;
+    drop(golem.stop().await);
     assert_eq!(daemon.calls("/accept"), 1);
     assert_eq!(daemon.calls("/reject"), 1);
 }
@@ -220,7 +220,7 @@ async fn the_budget_of_a_long_job_is_kept_alive() {
     let (golem, _) = daemon.golem().await;
     sleep(Duration::from_secs(40 * 3600)).await;
     assert_eq!(daemon.calls("PUT /payment-api/v1/allocations/a"), 3);
-    golem.stop().await;
+    drop(golem.stop().await);
 }
 
 #[tokio::test(start_paused = true)]

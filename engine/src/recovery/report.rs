@@ -305,7 +305,7 @@ impl Recovered {
                 Err(error) => {
                     tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved until its timeout");
                     let note = format!("not released: {error}");
-                    self.left(Item::new(Kind::Allocation, &id, note));
+                    self.left(Item::new(Kind::Allocation, &id, note).because(error));
                 }
             }
         }

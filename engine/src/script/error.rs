@@ -92,7 +92,7 @@ pub enum ScriptError {
     )]
     NotExecuted,
     /// A command that did not run because one before it failed.
-    #[error("an earlier command of the script failed: {0}")]
+    #[error("an earlier command of the script failed")]
     Skipped(#[source] Box<ScriptError>),
     /// A task inside the engine failed.
     #[error(transparent)]

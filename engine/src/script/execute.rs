@@ -20,7 +20,7 @@ use super::{BatchResults, CommandExecuted, Script, ScriptError};
 use crate::activity::{Activity, Batch, BatchError, Patience, Session, Unfinished};
 use crate::api::activity::is_turned_away;
 use crate::deadline;
-use crate::event::EventKind;
+use crate::event::{GettingResults, ScriptSent};
 use crate::retry::Backoff;
 use file::File;
 use step::Step;
@@ -204,24 +204,13 @@ impl<'a> Execution<'a> {
             batch: batch_id.clone(),
             commands: commands.len(),
         });
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::ScriptSent {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-                batch_id: batch_id.clone(),
-                commands: u32::try_from(commands.len()).unwrap_or(u32::MAX),
-            },
-        );
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::GettingResults {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-            },
-        );
+        let script = self.number;
+        self.emit(ScriptSent {
+            script,
+            batch_id: batch_id.clone(),
+            commands: u32::try_from(commands.len()).unwrap_or(u32::MAX),
+        });
+        self.emit(GettingResults { script });
         self.started(0);
         let mut results = batch.results(batch_id);
         let mut output = 0usize;

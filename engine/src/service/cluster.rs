@@ -23,10 +23,11 @@ use super::{
     ClusterError, Instance, InstanceHandle, InstanceId, InstanceInfo, Service, ServiceState,
     default_name,
 };
+use crate::cause::Cause;
 use crate::context::{Context, JobName};
 use crate::deadline;
 use crate::error::Error;
-use crate::event::EventKind;
+use crate::event::{CallbackPanicked, EventContext, JobFinished, ServiceStateChanged};
 use crate::golem::Golem;
 use crate::lifecycle::service::Policy;
 use crate::mailbox::Post;
@@ -230,8 +231,8 @@ impl<S: Service, I> RunService<S, I> {
     /// Publishes the demand and begins to start the instances, all at once.
     ///
     /// # Errors
-    /// [`Error::Payload`] when payload or parameters do not fit, [`Error::ExpiresTooSoon`],
-    /// [`Error::JobName`], and what the market refuses.
+    /// [`Error::Payload`] and [`Error::NoPayload`], [`Error::TooFewParams`], [`Error::NameInUse`],
+    /// [`Error::ExpiresTooSoon`], [`Error::JobName`], and what the market refuses.
     ///
     /// # Cancel safety
     /// Cancel-safe: a cluster that nobody waits for any more is stopped as soon as it is there.
@@ -260,12 +261,7 @@ impl<S: Service, I> RunService<S, I> {
             None => S::payload().await?,
         };
         let registry = Registry::of(&context);
-        let resolved = payload
-            .resolve(&registry)
-            .await
-            .map_err(|error| Error::Payload {
-                message: error.to_string(),
-            })?;
+        let resolved = payload.resolve(&registry).await?;
         let opening = Opening {
             golem: self.golem,
             job_id: self.job_id,
@@ -334,18 +330,9 @@ impl<S: Service> Opening<S> {
             }
             None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
         };
-        context.emit(EventKind::JobStarted { job: job.clone() });
         let market = golem.market();
         let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
-        let opening = DemandSubscription::open(market, job.clone(), &resolved, rentable);
-        let demand = match opening.await.map_err(Error::from) {
-            Ok(demand) => demand,
-            Err(error) => {
-                let text = Some(error.to_string());
-                context.emit(EventKind::JobFinished { job, error: text });
-                return Err(error);
-            }
-        };
+        let demand = DemandSubscription::begin(market, &job, resolved, rentable).await?;
         let shared = Arc::new(Shared {
             context,
             _name: name,
@@ -511,7 +498,7 @@ impl<S: Service> Cluster<S> {
         let (params, resumed, ended) = match begin {
             Begin::Fresh(params) => (params, None, false),
             Begin::Ended(params, why) => {
-                failure = why;
+                failure = why.map(Cause::from);
                 (params, None, true)
             }
             Begin::Going {
@@ -521,11 +508,8 @@ impl<S: Service> Cluster<S> {
             } => (params, Some((machine, stopping)), false),
         };
         let name = caught(|| S::name(&params, index)).unwrap_or_else(|panic| {
-            shared.context.emit(EventKind::CallbackPanicked {
-                callback: "Service::name".into(),
-                message: panic.message,
-                place: panic.place,
-            });
+            let told = CallbackPanicked::of("Service::name", panic);
+            shared.context.emit(EventContext::of_job(&shared.job), told);
             default_name(index)
         });
         {
@@ -544,7 +528,7 @@ impl<S: Service> Cluster<S> {
             };
             let instance = Instance {
                 id: id.clone(),
-                name,
+                name: name.clone(),
                 state: match ended {
                     true => ServiceState::Terminated,
                     false => ServiceState::Pending,
@@ -574,16 +558,13 @@ impl<S: Service> Cluster<S> {
             if ended {
                 post.close();
                 // Whether its end was told of in the life in which it ended is not known.
-                shared.context.emit(EventKind::ServiceStateChanged {
-                    job: shared.job.clone(),
-                    service: id.to_string(),
+                let about = EventContext::of_job(&shared.job).with_instance(&id, &name);
+                let changed = ServiceStateChanged {
                     old: ServiceState::Pending,
                     new: ServiceState::Terminated,
-                    agreement_id: None,
-                    activity_id: None,
-                    provider_name: None,
                     error: failure,
-                });
+                };
+                shared.context.emit(about, changed);
                 shared.touch();
                 return Ok(handle);
             }
@@ -810,6 +791,15 @@ impl<S: Service> Drop for Alive<S> {
     }
 }
 
+/// Why a cluster failed: the failure of its only instance that did, or the words of all.
+fn joined(mut failures: Vec<Cause>) -> Option<Cause> {
+    if failures.len() > 1 {
+        let words: Vec<_> = failures.iter().map(|it| format!("{it:#}")).collect();
+        return Some(words.join("; ").into());
+    }
+    failures.pop()
+}
+
 /// Ends the cluster when it is stopped, expires, or the engine stops.
 async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Instant) {
     tokio::select! {
@@ -826,8 +816,7 @@ async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Instant) {
         .into_iter()
         .filter_map(|instance| instance.failure)
         .collect();
-    shared.context.emit(EventKind::JobFinished {
-        job: shared.job.clone(),
-        error: (!failures.is_empty()).then(|| failures.join("; ")),
-    });
+    let error = joined(failures);
+    let about = EventContext::of_job(&shared.job);
+    shared.context.emit(about, JobFinished { error });
 }

@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use super::{Instance, ServiceState};
 use crate::activity::Activity;
+use crate::cause::{Cause, causes};
 use crate::model::InstanceId;
 use crate::script::{ScriptError, TransferError};
 use crate::transport::BoxError;
-
-/// Causes behind an error that are looked at: a chain may be a circle.
-const MAX_CAUSES: usize = 32;
 
 /// Why a handler or a worker failed. Whatever turns into a boxed error turns into one by `?`: errors of
 /// the engine, of the standard library and of one's own, boxed ones, `anyhow::Error`, and plain words
@@ -81,14 +79,19 @@ impl HandlerError {
         self.again != Again::Elsewhere
     }
 
-    /// The error and its causes in words, with a hint at what may be behind a time limit that was over.
-    pub(crate) fn told(&self, activity: &Activity) -> String {
+    /// The error, with a hint at what may be behind a time limit that was over.
+    pub(crate) fn told(self, activity: &Activity) -> Cause {
         let hint = if self.is_timeout() {
             activity.hint()
         } else {
             ""
         };
-        format!("{self}{hint}")
+        self.into_cause().with_hint(hint)
+    }
+
+    /// The error, to be shared.
+    pub(crate) fn into_cause(self) -> Cause {
+        Cause::new(self.source)
     }
 
     /// Whether it is, or was caused by, a time limit of the user's own: one of tokio, or of a client of
@@ -147,13 +150,6 @@ fn boxed<E: Into<BoxError> + 'static>(error: E) -> BoxError {
     }
 }
 
-/// An error and what caused it.
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source()).take(MAX_CAUSES)
-}
-
 /// Whether an error, or a cause of it, is of this computer or of the program, so that no provider can
 /// do better.
 fn is_own(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -188,7 +184,7 @@ fn is_about_files(kind: io::ErrorKind) -> bool {
 /// The error and its causes in one line.
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::api::chain(&*self.source))
+        f.write_str(&crate::cause::chain(&*self.source))
     }
 }
 
@@ -246,7 +242,7 @@ pub(super) fn describe(instances: &[Instance]) -> String {
         }
         text.push_str(&format!("{} is {}", instance.name, instance.state));
         if let Some(failure) = &instance.failure {
-            text.push_str(&format!(" ({failure})"));
+            text.push_str(&format!(" ({failure:#})"));
         }
     }
     text

@@ -14,7 +14,11 @@ use super::cluster::Shared;
 use super::{HandlerError, InstanceInfo, Service, ServiceState};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
-use crate::event::EventKind;
+use crate::cause::Cause;
+use crate::event::{
+    EventContext, ProtocolViolation, ServiceFinished, ServiceStateChanged, WorkerFinished,
+    WorkerStarted,
+};
 use crate::lifecycle::service::{Effect, Event, Handler, State, step};
 use crate::mailbox::Post;
 use crate::market::BudgetExhausted;
@@ -42,7 +46,10 @@ pub struct Instance {
     /// Activity it runs in.
     pub activity_id: Option<ActivityId>,
     /// What went wrong: the reason of its end, or of the last failed start.
-    pub failure: Option<String>,
+    ///
+    /// [`Cause::find`] tells its type: a `SignError` where no machine was found, an `AgreementEnd` where the
+    /// agreement ended, a `ScriptError` or whatever else a handler failed with.
+    pub failure: Option<Cause>,
     /// Machines it was tried on.
     pub attempts: u32,
     /// Whether it has been running in this life of the program.
@@ -178,22 +185,21 @@ impl<S: Service> Runner<S> {
                 Err(illegal) => {
                     // Only a fault of this loop leads here: end it safely.
                     let what = format!("service {id}: {illegal}");
-                    self.shared
-                        .context
-                        .emit(EventKind::ProtocolViolation { what: what.clone() });
+                    let violation = ProtocolViolation { what: what.clone() };
+                    self.shared.context.emit(self.about(), violation);
                     state = State::Terminated {
-                        failure: Some(what),
+                        failure: Some(what.into()),
                     };
                     vec![Effect::Release { failed: true }, Effect::Finish]
                 }
             };
-            self.publish(old, &state, why);
+            self.publish(old, &state, why.clone());
             for effect in effects {
                 match effect {
                     Effect::Handle(next) => handler = Some(next),
                     // A handler that did not end by itself was dropped by `handle`.
                     Effect::CancelHandler => handler = None,
-                    Effect::Release { failed } => self.release(failed),
+                    Effect::Release { failed } => self.release(failed, why.clone()),
                     Effect::Rent { attempt } => {
                         self.info.attempt = attempt;
                         service = self.make();
@@ -202,18 +208,17 @@ impl<S: Service> Runner<S> {
                 }
             }
         }
-        self.shared.context.emit(EventKind::ServiceFinished {
-            job: self.shared.job.clone(),
-            service: id.to_string(),
-            error: state.failure().map(str::to_owned),
-        });
+        let error = state.failure().cloned();
+        self.shared
+            .context
+            .emit(self.about(), ServiceFinished { error });
     }
 
     /// The service value; one that cannot be made is rented no machine.
-    fn make(&self) -> Result<S, String> {
+    fn make(&self) -> Result<S, Cause> {
         match caught(|| S::new(&self.params, &self.info)) {
-            Ok(made) => made.map_err(|error| format!("`Service::new` failed: {error}")),
-            Err(panic) => Err(format!("`Service::new` panicked: {panic}")),
+            Ok(made) => made.map_err(|error| error.into_cause().within("`Service::new` failed")),
+            Err(panic) => Err(format!("`Service::new` panicked: {panic}").into()),
         }
     }
 
@@ -222,6 +227,24 @@ impl<S: Service> Runner<S> {
         if let Some((machine, _)) = self.resumed.take() {
             machine.give_back("the service failed");
         }
+    }
+
+    /// The instance, as events name it.
+    fn own(&self) -> EventContext {
+        let instance = self.status.borrow();
+        EventContext::of_job(&self.shared.job).with_instance(&instance.id, &instance.name)
+    }
+
+    /// What events of it are about: the instance, and the machine that it had last.
+    fn about(&self) -> EventContext {
+        let mut about = self.own();
+        let instance = self.status.borrow();
+        if let (Some(id), Some(name)) = (&instance.provider_id, &instance.provider_name) {
+            about = about.with_provider(id, name);
+        }
+        about.agreement.clone_from(&instance.agreement_id);
+        about.activity.clone_from(&instance.activity_id);
+        about
     }
 
     /// Goes on with the machine of an earlier life.
@@ -239,6 +262,9 @@ impl<S: Service> Runner<S> {
         let activity = Arc::clone(machine.activity());
         self.machine = Some(machine);
         let rental = activity.rental();
+        let own = self.own();
+        activity.concerns(|about| about.at_work_for(&own));
+        self.shared.context.emit(activity.about(), WorkerStarted {});
         self.status.send_modify(|instance| {
             instance.provider_name = Some(rental.provider_name.clone());
             instance.provider_id = Some(rental.provider_id.clone());
@@ -249,13 +275,13 @@ impl<S: Service> Runner<S> {
     }
 
     async fn rent(&mut self, pause: Option<Duration>) -> Event {
-        let (shared, avoid) = (Arc::clone(&self.shared), &self.avoid);
+        let (shared, own, avoid) = (Arc::clone(&self.shared), self.own(), &self.avoid);
         let renting = async {
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
             }
             let (demand, giving_back) = (&shared.demand, &shared.giving_back);
-            Machine::rent(&shared.context, &shared.job, demand, avoid, giving_back).await
+            Machine::rent(&shared.context, &own, demand, avoid, giving_back).await
         };
         let budget = Arc::clone(shared.demand.budget());
         let rented = tokio::select! {
@@ -270,13 +296,13 @@ impl<S: Service> Runner<S> {
                 Event::Rented
             }
             Err(RentError::Sign(error)) => Event::RentFailed {
-                reason: error.to_string(),
+                reason: Cause::new(error),
             },
             Err(RentError::Activity { provider_id, error }) => {
                 self.avoid(provider_id);
                 self.status.send_modify(|instance| instance.attempts += 1);
                 Event::ActivityFailed {
-                    reason: crate::api::chain(&error),
+                    reason: Cause::new(error),
                 }
             }
         }
@@ -382,10 +408,12 @@ impl<S: Service> Runner<S> {
     }
 
     /// Gives the machine back; the next one may be rented meanwhile.
-    fn release(&mut self, failed: bool) {
+    fn release(&mut self, failed: bool, error: Option<Cause>) {
         let Some(machine) = self.machine.take() else {
             return;
         };
+        let about = machine.activity().about();
+        self.shared.context.emit(about, WorkerFinished { error });
         if failed {
             self.avoid(machine.activity().rental().provider_id.clone());
         }
@@ -402,9 +430,9 @@ impl<S: Service> Runner<S> {
         }
     }
 
-    fn publish(&self, old: ServiceState, state: &State, why: Option<String>) {
+    fn publish(&self, old: ServiceState, state: &State, why: Option<Cause>) {
         let new = state.public();
-        let failure = state.failure().map(str::to_owned).or(why);
+        let failure = state.failure().cloned().or(why);
         self.status.send_modify(|instance| {
             instance.state = new;
             instance.has_run |= new == ServiceState::Running;
@@ -422,21 +450,17 @@ impl<S: Service> Runner<S> {
         let instance = self.status.borrow().clone();
         self.shared
             .write_down(self.info.index, &self.params, &instance);
-        self.shared.context.emit(EventKind::ServiceStateChanged {
-            job: self.shared.job.clone(),
-            service: instance.id.to_string(),
+        let changed = ServiceStateChanged {
             old,
             new,
-            agreement_id: instance.agreement_id,
-            activity_id: instance.activity_id,
-            provider_name: instance.provider_name,
             error: failure,
-        });
+        };
+        self.shared.context.emit(self.about(), changed);
         self.shared.touch();
     }
 }
 
-fn reason_of(event: &Event) -> Option<String> {
+fn reason_of(event: &Event) -> Option<Cause> {
     match event {
         Event::ActivityFailed { reason }
         | Event::RentFailed { reason }
@@ -456,7 +480,7 @@ fn reason_of(event: &Event) -> Option<String> {
 
 fn budget_exhausted(why: &BudgetExhausted) -> Event {
     Event::BudgetExhausted {
-        reason: why.to_string(),
+        reason: Cause::new(why.clone()),
     }
 }
 
@@ -471,7 +495,9 @@ async fn trouble(activity: &Activity, handler: Handler) -> Event {
             () = activity.watch().silent_for(limit) => {
                 let reason = format!("no answer for {limit:?} while it was to stop");
                 activity.lose(&reason);
-                return Event::Lost { reason };
+                return Event::Lost {
+                    reason: reason.into(),
+                };
             }
         }
     }
@@ -484,7 +510,7 @@ async fn trouble(activity: &Activity, handler: Handler) -> Event {
 
 /// How a handler failed, and whether it would on any machine.
 struct Failure {
-    reason: String,
+    reason: Cause,
     is_final: bool,
 }
 
@@ -505,16 +531,16 @@ async fn guarded(
             Err(_) => {
                 let hint = activity.hint();
                 let reason = format!("the handler did not end within {limit:?}{hint}");
-                return Err(passing(reason));
+                return Err(passing(reason.into()));
             }
         },
         None => work.await,
     };
     match result {
         Ok(result) => result.map_err(|error| Failure {
-            reason: error.told(activity),
             is_final: !error.is_retryable(),
+            reason: error.told(activity),
         }),
-        Err(panic) => Err(passing(format!("the handler panicked: {panic}"))),
+        Err(panic) => Err(passing(format!("the handler panicked: {panic}").into())),
     }
 }

@@ -55,11 +55,9 @@ impl<P> InstanceParams<P> for Given<P> {
         let mut params = self.0;
         if let Some(number) = number {
             if number > params.len() {
-                return Err(Error::Payload {
-                    message: format!(
-                        "{number} instances are wanted, but parameters are given for {}",
-                        params.len()
-                    ),
+                return Err(Error::TooFewParams {
+                    wanted: number,
+                    given: params.len(),
                 });
             }
             params.truncate(number);

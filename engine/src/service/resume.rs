@@ -13,7 +13,7 @@ use super::{Instance, Service};
 use crate::activity::Machine;
 use crate::context::Context;
 use crate::error::Error;
-use crate::event::EventKind;
+use crate::event::{CallbackPanicked, EventContext};
 use crate::journal::{Fact, InstanceRecord};
 use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
@@ -62,7 +62,7 @@ impl<P> Resume<P> {
     /// Instances to begin with, by index: those of the earlier life, and those of `given` beyond.
     ///
     /// # Errors
-    /// [`Error::Payload`] when the name is in use.
+    /// [`Error::NameInUse`].
     pub(super) fn begin(
         &self,
         recovered: &Recovered,
@@ -73,11 +73,8 @@ impl<P> Resume<P> {
         let claimed = recovered
             .resumable
             .take(&self.name)
-            .ok_or_else(|| Error::Payload {
-                message: format!(
-                    "a service named `{}` is resumed already; each needs a name of its own",
-                    self.name
-                ),
+            .ok_or_else(|| Error::NameInUse {
+                name: self.name.clone(),
             })?;
         let mut begin = BTreeMap::new();
         let mut given: BTreeMap<_, _> = given.into_iter().enumerate().collect();
@@ -97,11 +94,8 @@ impl<P> Resume<P> {
                 })
             });
             let kept = kept.unwrap_or_else(|panicked| {
-                context.emit(EventKind::CallbackPanicked {
-                    callback: "complete_params".into(),
-                    message: panicked.message,
-                    place: panicked.place,
-                });
+                let told = CallbackPanicked::of("complete_params", panicked);
+                context.emit(EventContext::of_job(job), told);
                 None
             });
             let machine = claim.machine.map(|(rental, activity)| {
@@ -152,7 +146,7 @@ pub(super) fn write_down<S: Service>(
         resumable: goes_on && resume.is_some(),
         agreement: instance.agreement_id.clone().filter(|_| machine),
         activity: instance.activity_id.clone().filter(|_| machine),
-        failure: instance.failure.clone(),
+        failure: instance.failure.as_ref().map(|why| format!("{why:#}")),
     };
     context.log().fact(Fact::Instance { instance: record });
 }

@@ -191,8 +191,8 @@ async fn a_panicking_handler_fails_its_instance_only() {
     assert!(
         instances[0]
             .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("on purpose"))
+            .as_ref()
+            .is_some_and(|why| format!("{why:#}").contains("on purpose"))
     );
     cluster.stop();
     cluster.join().await;
@@ -249,7 +249,7 @@ async fn every_change_of_state_is_told_in_order() {
     let states: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            EventKind::ServiceStateChanged { new, .. } => Some(new.as_str()),
+            EventKind::ServiceStateChanged(change) => Some(change.new.as_str()),
             _ => None,
         })
         .collect();

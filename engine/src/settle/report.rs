@@ -6,6 +6,9 @@ use std::fmt;
 use golem_wire::Glm;
 use serde::Serialize;
 
+use crate::api::ApiError;
+use crate::cause::Cause;
+
 /// What something is that was left open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,6 +64,9 @@ pub struct Item {
     pub amount: Option<Glm>,
     /// What was found out about it, or done.
     pub note: String,
+    /// The error behind the note, with its type, where it is one.
+    #[serde(skip)]
+    pub cause: Option<Cause>,
 }
 
 impl Item {
@@ -70,7 +76,13 @@ impl Item {
             id: id.to_string(),
             amount: None,
             note: note.into(),
+            cause: None,
         }
+    }
+
+    pub(crate) fn because(mut self, error: ApiError) -> Self {
+        self.cause = Some(Cause::new(error));
+        self
     }
 
     pub(crate) fn of(mut self, amount: Glm) -> Self {

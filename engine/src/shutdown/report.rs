@@ -11,6 +11,7 @@ use crate::payment::OpenDocument;
 
 /// How a stage of stopping went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct StageReport {
     /// `jobs`, `activities`, `agreements`, `invoices`, `demands`, `settlement`, `leftovers`,
     /// `allocation` or `tasks`.
@@ -22,6 +23,7 @@ pub struct StageReport {
 }
 
 /// What stopping achieved, and what it left behind.
+#[must_use = "it names what was left behind; `is_clean()` tells whether anything was"]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {

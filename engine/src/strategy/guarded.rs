@@ -2,27 +2,71 @@
 //! Does not own: what a hook that did not answer means for an offer, a demand or a document.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use golem_wire::Glm;
 use golem_wire::payment::{DebitNote, Invoice};
 
-use super::{Decision, DemandDraft, MarketStrategy, Score};
-use crate::event::{Emitter, EventKind};
+use super::verdicts::{Unanswered, Verdicts};
+use super::{Decision, DemandDraft, MarketStrategy, Score, Verdict};
+use crate::event::{CallbackPanicked, Emitter, EventContext};
 use crate::model::OfferProposal;
 use crate::panics::{Panic, caught};
 
+/// The strategy that is in use; another one may take its place.
+pub(crate) struct Strategy(RwLock<Arc<InUse>>);
+
+/// A strategy, and what it was told.
+struct InUse {
+    strategy: Arc<dyn MarketStrategy>,
+    verdicts: Verdicts,
+}
+
+impl Strategy {
+    pub(crate) fn new(strategy: Arc<dyn MarketStrategy>) -> Self {
+        Strategy(RwLock::new(Arc::new(InUse::new(strategy))))
+    }
+
+    fn in_use(&self) -> Arc<InUse> {
+        let in_use = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&in_use)
+    }
+
+    /// The strategy.
+    pub(crate) fn get(&self) -> Arc<dyn MarketStrategy> {
+        Arc::clone(&self.in_use().strategy)
+    }
+
+    /// Puts another one in its place, and hands out the one before.
+    pub(crate) fn replace(&self, strategy: Arc<dyn MarketStrategy>) -> Arc<dyn MarketStrategy> {
+        let mut in_use = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *in_use, Arc::new(InUse::new(strategy)));
+        Arc::clone(&before.strategy)
+    }
+}
+
+impl InUse {
+    fn new(strategy: Arc<dyn MarketStrategy>) -> Self {
+        InUse {
+            strategy,
+            verdicts: Verdicts::default(),
+        }
+    }
+}
+
 /// Calls the hooks of a strategy.
 pub(crate) struct Guarded {
-    strategy: Arc<dyn MarketStrategy>,
+    strategy: Arc<Strategy>,
     emitter: Emitter,
 }
 
 /// A hook that panicked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HookPanic {
-    hook: &'static str,
-    panic: Panic,
+    pub(crate) hook: &'static str,
+    pub(crate) panic: Panic,
 }
 
 impl fmt::Display for HookPanic {
@@ -32,8 +76,41 @@ impl fmt::Display for HookPanic {
 }
 
 impl Guarded {
-    pub(crate) fn new(strategy: Arc<dyn MarketStrategy>, emitter: Emitter) -> Self {
+    pub(crate) fn new(strategy: Arc<Strategy>, emitter: Emitter) -> Self {
         Guarded { strategy, emitter }
+    }
+
+    /// The strategy that is in use.
+    pub(crate) fn in_use(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    /// What the strategy has to ask elsewhere about an offer's provider, if it has: why it is refused, or
+    /// nothing, if it is allowed. It asks when it is awaited.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        offer: &OfferProposal,
+    ) -> Option<BoxFuture<'static, Option<String>>> {
+        const HOOK: &str = "MarketStrategy::ask";
+        let in_use = self.strategy.in_use();
+        let question = || caught(|| in_use.strategy.ask(offer));
+        let provider = offer.provider_id().clone();
+        let asked = in_use.verdicts.of(&provider, question)?;
+        let guarded = Arc::clone(self);
+        let refusal = async move {
+            match asked.await {
+                Ok(Verdict::Allow) => None,
+                Ok(Verdict::Refuse(reason)) => Some(reason),
+                Err(unanswered) => {
+                    in_use.verdicts.forget(&provider);
+                    if let Unanswered::Panicked(panic) = &unanswered {
+                        guarded.told(HOOK, panic.clone());
+                    }
+                    Some(unanswered.reason())
+                }
+            }
+        };
+        Some(refusal.boxed())
     }
 
     /// A demand that was not decorated to its end must not be published.
@@ -82,13 +159,13 @@ impl Guarded {
         hook: &'static str,
         call: impl FnOnce(&dyn MarketStrategy) -> T,
     ) -> Result<T, HookPanic> {
-        caught(|| call(&*self.strategy)).map_err(|panic| {
-            self.emitter.emit(EventKind::CallbackPanicked {
-                callback: hook.into(),
-                message: panic.message.clone(),
-                place: panic.place.clone(),
-            });
-            HookPanic { hook, panic }
-        })
+        let strategy = self.strategy.get();
+        caught(|| call(&*strategy)).map_err(|panic| self.told(hook, panic))
+    }
+
+    fn told(&self, hook: &'static str, panic: Panic) -> HookPanic {
+        let told = CallbackPanicked::of(hook, panic.clone());
+        self.emitter.emit(EventContext::default(), told);
+        HookPanic { hook, panic }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use golem_wire::payment::{DebitNote, Invoice};
-use golem_wire::{Glm, NodeId};
+use golem_wire::NodeId;
 use indexmap::IndexSet;
 
-use super::{Decision, DemandDraft, MarketStrategy, Score};
+use super::{MarketStrategy, Score};
 use crate::event::{Event, EventKind};
 use crate::model::OfferProposal;
 
@@ -39,8 +38,8 @@ impl<S: MarketStrategy> DecreaseScoreForUnconfirmedAgreement<S> {
 }
 
 impl<S: MarketStrategy> MarketStrategy for DecreaseScoreForUnconfirmedAgreement<S> {
-    fn decorate_demand(&self, demand: &mut DemandDraft) {
-        self.base.decorate_demand(demand);
+    fn base(&self) -> Option<&dyn MarketStrategy> {
+        Some(&self.base)
     }
 
     fn score_offer(&self, offer: &OfferProposal) -> Score {
@@ -52,31 +51,21 @@ impl<S: MarketStrategy> MarketStrategy for DecreaseScoreForUnconfirmedAgreement<
         }
     }
 
-    fn respond_to_offer(&self, offer: &OfferProposal, counter: &mut DemandDraft) {
-        self.base.respond_to_offer(offer, counter);
-    }
-
-    fn accept_debit_note(&self, note: &DebitNote, ceiling: Glm) -> Decision {
-        self.base.accept_debit_note(note, ceiling)
-    }
-
-    fn accept_invoice(&self, invoice: &Invoice, ceiling: Glm) -> Decision {
-        self.base.accept_invoice(invoice, ceiling)
-    }
-
     fn on_event(&self, event: &Event) {
-        match &event.kind {
-            EventKind::AgreementRejected { provider_id, .. } => {
-                let mut rejecting = self.rejecting();
-                rejecting.insert(provider_id.clone());
-                if rejecting.len() > MEMORY {
-                    rejecting.shift_remove_index(0);
+        if let Some(provider) = event.provider() {
+            match &event.kind {
+                EventKind::AgreementRejected(_) => {
+                    let mut rejecting = self.rejecting();
+                    rejecting.insert(provider.id.clone());
+                    if rejecting.len() > MEMORY {
+                        rejecting.shift_remove_index(0);
+                    }
                 }
+                EventKind::AgreementConfirmed(_) => {
+                    self.rejecting().shift_remove(&provider.id);
+                }
+                _ => {}
             }
-            EventKind::AgreementConfirmed { provider_id, .. } => {
-                self.rejecting().shift_remove(provider_id);
-            }
-            _ => {}
         }
         self.base.on_event(event);
     }
@@ -88,7 +77,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::JobId;
+    use crate::event::{AgreementConfirmed, AgreementRejected, EventContext};
+    use crate::lifecycle::agreement::EndedBy;
     use crate::model::tests::offer;
     use crate::strategy::LeastExpensiveLinearPayu;
 
@@ -98,25 +88,15 @@ mod tests {
             DecreaseScoreForUnconfirmedAgreement::new(LeastExpensiveLinearPayu::new(), 0.5);
         let offer = offer("p", json!([0.0, 0.0, 0.0]));
         let before = strategy.score_offer(&offer);
-        let (job, agreement_id) = (JobId::new("j"), "a".into());
-        let (provider_id, provider_name) = (offer.provider_id().clone(), "p".into());
-        let rejected = EventKind::AgreementRejected {
-            job: job.clone(),
-            agreement_id,
-            provider_id: provider_id.clone(),
-            provider_name,
+        let about = EventContext::default().with_provider(offer.provider_id(), "p");
+        let rejected = AgreementRejected {
+            by: EndedBy::Provider,
             reason: String::new(),
         };
         let at = Timestamp::UNIX_EPOCH;
-        strategy.on_event(&Event { at, kind: rejected });
+        strategy.on_event(&Event::new(at, about.clone(), rejected));
         assert_ne!(strategy.score_offer(&offer), before);
-        let kind = EventKind::AgreementConfirmed {
-            job,
-            agreement_id: "b".into(),
-            provider_id,
-            provider_name: "p".into(),
-        };
-        strategy.on_event(&Event { at, kind });
+        strategy.on_event(&Event::new(at, about, AgreementConfirmed {}));
         assert_eq!(strategy.score_offer(&offer), before);
     }
 }

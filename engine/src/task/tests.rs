@@ -167,7 +167,7 @@ async fn a_result_that_is_refused_every_time_fails_after_its_last_attempt() {
         panic!("one error: {results:?}")
     };
     assert_eq!(error.attempts, 3);
-    assert!(error.to_string().contains("blurred"), "{error}");
+    assert!(crate::cause::chain(error).contains("blurred"), "{error}");
     assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
     assert!(daemon.is_empty());
 }
@@ -191,7 +191,7 @@ async fn a_panicking_worker_fails_its_task_only() {
         .collect();
     assert_eq!(failed.len(), 1);
     assert!(
-        failed[0].to_string().contains("on purpose"),
+        crate::cause::chain(failed[0]).contains("on purpose"),
         "{}",
         failed[0]
     );

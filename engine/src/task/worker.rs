@@ -18,9 +18,13 @@ use super::queue::{Entry, Queue, Taker};
 use super::{Task, TaskError, TaskFailure, TaskResult};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
+use crate::cause::Cause;
 use crate::context::{Context, JobName};
 use crate::deadline;
-use crate::event::EventKind;
+use crate::event::{
+    EventContext, JobFinished, TaskAccepted, TaskFinished, TaskRejected, TaskStarted,
+    WorkerFinished, WorkerStarted,
+};
 use crate::market::{DemandSubscription, SignError};
 use crate::model::{InstanceId, InstanceInfo, JobId};
 use crate::panics::caught_in;
@@ -94,12 +98,12 @@ struct Unfit {
 /// How an attempt at a task ended.
 enum Attempt<R> {
     Done(R),
-    Failed(String),
+    Failed(Cause),
     /// Its machine is silent, and here is another one.
-    Replaced(String, Machine),
-    Rejected(String),
+    Replaced(Cause, Machine),
+    Rejected(Cause),
     /// The result is not good enough, the machine is.
-    Refused(String),
+    Refused(Cause),
     /// The job is over.
     GivenUp,
 }
@@ -210,13 +214,13 @@ where
                 Err(RentError::Sign(SignError::Budget(why))) => {
                     return self.no_machine(TaskFailure::BudgetExhausted(why));
                 }
-                Err(RentError::Sign(error)) => return self.found_none(error.to_string()),
+                Err(RentError::Sign(error)) => return self.found_none(Cause::new(error)),
                 Err(RentError::Activity { provider_id, error }) => {
                     drop(taker);
                     self.queue.avoid(&provider_id);
                     failures += 1;
                     if failures >= MAX_RENT_FAILURES {
-                        return self.found_none(crate::api::chain(&error));
+                        return self.found_none(Cause::new(error));
                     }
                     tokio::select! {
                         biased;
@@ -230,7 +234,8 @@ where
 
     async fn rent(&self, avoid: &[NodeId]) -> Result<Machine, RentError> {
         let giving_back = &self.giving_back;
-        Machine::rent(&self.context, &self.id, &self.demand, avoid, giving_back).await
+        let about = EventContext::of_job(&self.id);
+        Machine::rent(&self.context, &about, &self.demand, avoid, giving_back).await
     }
 
     /// Sets a machine up and does tasks on it until one fails or none is left, and gives it back; the
@@ -243,11 +248,7 @@ where
     ) -> Used {
         let activity = Arc::clone(machine.activity());
         let rental = Arc::clone(activity.rental());
-        self.context.emit(EventKind::WorkerStarted {
-            job: self.id.clone(),
-            agreement_id: rental.agreement_id.clone(),
-            provider_name: rental.provider_name.clone(),
-        });
+        self.context.emit(activity.about(), WorkerStarted {});
         let mut used = Used::default();
         let (mut failure, mut reason) = (None, "all tasks are done");
         match self.set_up(&activity, identity).await {
@@ -274,17 +275,13 @@ where
             Ok(None) => {}
             Err(unfit) => {
                 self.queue.avoid(&rental.provider_id);
-                failure = Some(unfit.failure.to_string());
+                failure = Some(Cause::new(unfit.failure.clone()));
                 reason = "its set-up failed";
                 used.unfit = Some(unfit);
             }
         }
-        self.context.emit(EventKind::WorkerFinished {
-            job: self.id.clone(),
-            agreement_id: rental.agreement_id.clone(),
-            activity_id: Some(activity.id().clone()),
-            error: failure,
-        });
+        self.context
+            .emit(activity.about(), WorkerFinished { error: failure });
         machine.give_back(reason);
         used
     }
@@ -302,25 +299,29 @@ where
             .map(|limit| (deadline::within(limit), limit));
         // The call itself is user code too, so it is made inside.
         let mut work = pin!(caught_in(async { (self.setup)(ctx).await }));
-        let (reason, is_final) = tokio::select! {
+        let (cause, is_final) = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Ok(None),
             _ = self.demand.budget().beyond(1) => return Ok(None),
             health = activity.watch().troubled() => (words_of(health), false),
             result = &mut work => match result {
                 Ok(Ok(state)) => return Ok(Some(Arc::new(state))),
-                Ok(Err(error)) => (error.told(activity), !error.is_retryable()),
-                Err(panic) => (format!("it panicked: {panic}"), false),
+                Ok(Err(error)) => {
+                    let is_final = !error.is_retryable();
+                    (error.told(activity), is_final)
+                }
+                Err(panic) => (format!("it panicked: {panic}").into(), false),
             },
             limit = over(limit) => {
-                (format!("it did not end within {limit:?}{}", activity.hint()), false)
+                let hint = activity.hint();
+                (format!("it did not end within {limit:?}{hint}").into(), false)
             }
         };
         let provider_name = activity.rental().provider_name.clone();
         Err(Unfit {
             failure: TaskFailure::SetupFailed {
                 provider_name,
-                reason,
+                cause,
             },
             is_final,
         })
@@ -351,17 +352,12 @@ where
         machine: (&Arc<Identity>, &Arc<M>),
         entry: Entry<D>,
         used: &mut Used,
-    ) -> Option<String> {
+    ) -> Option<Cause> {
         let provider = activity.rental();
-        let label = format!("{}/{}", self.id, entry.task.index + 1);
-        self.emit(activity, &label, |job, agreement_id, activity_id, task| {
-            EventKind::TaskStarted {
-                job,
-                agreement_id,
-                activity_id,
-                task,
-            }
-        });
+        let (index, number) = (entry.task.index, entry.task.attempt);
+        activity.concerns(|about| about.with_task(&self.id, index, number));
+        let about = activity.about();
+        self.context.emit(Arc::clone(&about), TaskStarted {});
         let began = Instant::now();
         let attempt = match self.attempt(activity, machine, entry.task.clone()).await {
             Attempt::Replaced(reason, machine) => {
@@ -370,36 +366,16 @@ where
             }
             attempt => attempt,
         };
-        self.emit(activity, &label, |job, agreement_id, activity_id, task| {
-            EventKind::TaskFinished {
-                job,
-                agreement_id,
-                activity_id,
-                task,
-            }
-        });
-        let rejected = |reason: &str| {
-            let reason = reason.to_owned();
-            self.emit(activity, &label, |job, agreement_id, activity_id, task| {
-                EventKind::TaskRejected {
-                    job,
-                    agreement_id,
-                    activity_id,
-                    task,
-                    reason,
-                }
-            });
+        activity.concerns(EventContext::without_task);
+        self.context.emit(Arc::clone(&about), TaskFinished {});
+        let rejected = |cause: &Cause| {
+            let reason = cause.clone();
+            self.context
+                .emit(Arc::clone(&about), TaskRejected { reason });
         };
         match attempt {
             Attempt::Done(result) => {
-                self.emit(activity, &label, |job, agreement_id, activity_id, task| {
-                    EventKind::TaskAccepted {
-                        job,
-                        agreement_id,
-                        activity_id,
-                        task,
-                    }
-                });
+                self.context.emit(Arc::clone(&about), TaskAccepted {});
                 self.deliver(Ok(TaskResult {
                     task: entry.task,
                     result,
@@ -410,40 +386,40 @@ where
                 .await;
                 None
             }
-            Attempt::Rejected(reason) => {
-                rejected(&reason);
+            Attempt::Rejected(cause) => {
+                rejected(&cause);
                 self.give_up(
                     (entry.task.index, entry.task.attempt),
-                    TaskFailure::Rejected { reason },
+                    TaskFailure::Rejected { cause },
                 )
                 .await;
                 None
             }
-            Attempt::Refused(reason) => {
-                rejected(&reason);
+            Attempt::Refused(cause) => {
+                rejected(&cause);
                 if let Some(task) = self.queue.refused(entry, &provider.provider_id) {
                     let provider_name = provider.provider_name.clone();
                     self.give_up(
                         (task.index, task.attempt),
                         TaskFailure::Failed {
                             provider_name,
-                            reason,
+                            cause,
                         },
                     )
                     .await;
                 }
                 None
             }
-            Attempt::Failed(reason) => {
-                rejected(&reason);
+            Attempt::Failed(cause) => {
+                rejected(&cause);
                 if let Some(task) = self.queue.failed(entry, &provider.provider_id) {
                     let failure = TaskFailure::Failed {
                         provider_name: provider.provider_name.clone(),
-                        reason: reason.clone(),
+                        cause: cause.clone(),
                     };
                     self.give_up((task.index, task.attempt), failure).await;
                 }
-                Some(reason)
+                Some(cause)
             }
             Attempt::GivenUp | Attempt::Replaced(..) => {
                 self.queue.put_back(entry);
@@ -476,21 +452,22 @@ where
             result = &mut work => result,
             limit = over(limit) => {
                 let hint = activity.hint();
-                return Attempt::Failed(format!("the attempt did not end within {limit:?}{hint}"));
+                return Attempt::Failed(format!("the attempt did not end within {limit:?}{hint}").into());
             }
             replaced = self.replacement(activity) => return replaced,
         };
         match result {
             Ok(Ok(result)) => Attempt::Done(result),
             Ok(Err(error)) => {
-                let reason = error.told(activity);
-                match (error.is_retryable(), error.keeps_machine()) {
-                    (true, false) => Attempt::Failed(reason),
-                    (true, true) => Attempt::Refused(reason),
-                    (false, _) => Attempt::Rejected(reason),
+                let again = (error.is_retryable(), error.keeps_machine());
+                let cause = error.told(activity);
+                match again {
+                    (true, false) => Attempt::Failed(cause),
+                    (true, true) => Attempt::Refused(cause),
+                    (false, _) => Attempt::Rejected(cause),
                 }
             }
-            Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}")),
+            Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}").into()),
         }
     }
 
@@ -525,7 +502,8 @@ where
                 () = watch.answered() => {}
                 machine = renting => {
                     let silent = since.elapsed();
-                    return Attempt::Replaced(format!("no answer for {silent:.0?}"), machine);
+                    let cause = format!("no answer for {silent:.0?}").into();
+                    return Attempt::Replaced(cause, machine);
                 }
             }
         }
@@ -547,12 +525,13 @@ where
         }
     }
 
-    fn found_none(&self, reason: String) {
-        self.no_machine(TaskFailure::NoMachine { reason });
+    fn found_none(&self, cause: Cause) {
+        self.no_machine(TaskFailure::NoMachine { cause });
     }
 
     fn no_machine(&self, reason: TaskFailure) {
-        tracing::warn!(job = %self.id, %reason, "a worker has no machine");
+        let why = crate::cause::chain(&reason);
+        tracing::warn!(job = %self.id, why, "a worker has no machine");
         *self
             .no_machine
             .lock()
@@ -587,7 +566,7 @@ where
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
             said.unwrap_or_else(|| TaskFailure::NoMachine {
-                reason: "all workers ended".into(),
+                cause: "all workers ended".into(),
             })
         });
         let open = self.queue.drain();
@@ -601,13 +580,11 @@ where
         };
         let count = open.len() + unread.len();
         let error = (count > 0).then(|| match &failed {
-            Some(panic) => format!("the input of tasks panicked: {panic}"),
-            None => format!("{count} tasks not done: {reason}"),
+            Some(panic) => Cause::new(format!("the input of tasks panicked: {panic}")),
+            None => Cause::new(reason.clone()).within(format!("{count} tasks not done")),
         });
-        self.context.emit(EventKind::JobFinished {
-            job: self.id.clone(),
-            error,
-        });
+        self.context
+            .emit(EventContext::of_job(&self.id), JobFinished { error });
         for task in open {
             self.give_up((task.index, task.attempt), reason.clone())
                 .await;
@@ -620,26 +597,12 @@ where
             self.give_up((index, 0), reason.clone()).await;
         }
     }
-
-    fn emit(
-        &self,
-        activity: &Activity,
-        label: &str,
-        event: impl FnOnce(JobId, golem_wire::AgreementId, golem_wire::ActivityId, String) -> EventKind,
-    ) {
-        self.context.emit(event(
-            self.id.clone(),
-            activity.rental().agreement_id.clone(),
-            activity.id().clone(),
-            label.to_owned(),
-        ));
-    }
 }
 
-fn words_of(health: ActivityHealth) -> String {
+fn words_of(health: ActivityHealth) -> Cause {
     match health {
         ActivityHealth::Lost { reason } | ActivityHealth::AgreementEnded { reason } => reason,
-        ActivityHealth::Alive => String::new(),
+        ActivityHealth::Alive => "the activity is in trouble".into(),
     }
 }
 

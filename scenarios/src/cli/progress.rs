@@ -113,71 +113,58 @@ impl Progress {
 impl View {
     fn follow(&mut self, since: Duration, event: &Event) {
         match &event.kind {
-            EventKind::ServiceStateChanged {
-                service,
-                new,
-                provider_name,
-                error,
-                ..
-            } => {
-                self.states.insert(service.clone(), *new);
-                let on = provider_name
-                    .as_ref()
-                    .map(|name| format!(" on {name}"))
+            EventKind::ServiceStateChanged(change) => {
+                let service = event.instance().map_or("", |it| it.id.as_str());
+                self.states.insert(service.to_owned(), change.new);
+                let on = event
+                    .provider()
+                    .map(|provider| format!(" on {}", provider.name))
                     .unwrap_or_default();
-                let why = error
+                let why = change
+                    .error
                     .as_ref()
-                    .map(|why| format!(" ({why})"))
+                    .map(|why| format!(" ({why:#})"))
                     .unwrap_or_default();
                 if self.states.len() <= TOLD {
-                    self.tell(since, &format!("{service} {new}{on}{why}"));
+                    self.tell(since, &format!("{service} {}{on}{why}", change.new));
                 }
             }
-            EventKind::AgreementConfirmed { provider_name, .. } => {
-                *self.providers.entry(provider_name.clone()).or_default() += 1;
+            EventKind::AgreementConfirmed(_) => {
+                let provider = event.provider_name().to_owned();
+                *self.providers.entry(provider).or_default() += 1;
             }
-            EventKind::AgreementTerminated {
-                provider_name,
-                by,
-                reason,
-                ..
-            } if *by != EndedBy::Requestor => {
+            EventKind::AgreementTerminated(ended) if ended.by != EndedBy::Requestor => {
+                let (provider, reason) = (event.provider_name(), &ended.reason);
+                self.tell(since, &format!("agreement with {provider} ended: {reason}"));
+            }
+            EventKind::NoProposalsConfirmed(none) => {
+                let (seen, summary) = (none.offers_seen, &none.summary);
                 self.tell(
                     since,
-                    &format!("agreement with {provider_name} ended: {reason}"),
+                    &format!("no agreement; {seen} offers seen: {summary}"),
                 );
             }
-            EventKind::NoProposalsConfirmed {
-                offers_seen,
-                summary,
-                ..
-            } => {
-                self.tell(
-                    since,
-                    &format!("no agreement; {offers_seen} offers seen: {summary}"),
-                );
+            EventKind::DebitNoteAccepted(note) => {
+                if let Some(activity) = event.activity() {
+                    self.due.insert(activity.clone(), note.amount);
+                }
             }
-            EventKind::DebitNoteAccepted {
-                activity_id,
-                amount,
-                ..
-            } => {
-                self.due.insert(activity_id.clone(), *amount);
+            EventKind::ActivityDestroyed(_) => {
+                if let Some(activity) = event.activity() {
+                    self.due.remove(activity);
+                }
             }
-            EventKind::ActivityDestroyed { activity_id, .. } => {
-                self.due.remove(activity_id);
-            }
-            EventKind::InvoiceAccepted { amount, .. } => self.billed = self.billed + *amount,
-            EventKind::TaskAccepted { .. } => self.tasks += 1,
-            EventKind::DaemonAway { reason, seconds } => {
-                let away = Duration::from_secs(*seconds);
+            EventKind::InvoiceAccepted(invoice) => self.billed = self.billed + invoice.amount,
+            EventKind::TaskAccepted(_) => self.tasks += 1,
+            EventKind::DaemonAway(away) => {
+                let (reason, away) = (&away.reason, Duration::from_secs(away.seconds));
                 self.away = Some(away);
                 let text = format!("the daemon has been away for {}: {reason}", Span(away));
                 self.tell(since, &text);
             }
-            EventKind::DaemonBack { seconds } => {
+            EventKind::DaemonBack(back) => {
                 self.away = None;
-                let away = Span(Duration::from_secs(*seconds));
+                let away = Span(Duration::from_secs(back.seconds));
                 self.tell(since, &format!("the daemon is back after {away}"));
             }
             _ => {}

@@ -81,7 +81,7 @@ fn documented(path: &str, item: &str) -> Vec<String> {
         let line = line.trim();
         if let Some(doc) = line.strip_prefix("///").filter(|_| depth == 1) {
             said = format!("{said} {}", doc.trim());
-        } else if line.contains("serde(skip)") {
+        } else if depth == 1 && line.contains("serde(skip)") {
             skipped = true;
         } else if depth == 1 && line.starts_with(|c: char| c.is_alphabetic()) && !skipped {
             all.push(std::mem::take(&mut said));
@@ -95,6 +95,13 @@ fn documented(path: &str, item: &str) -> Vec<String> {
         }
     }
     all
+}
+
+/// What the source says of the engine's events; users' own have no place in the list of its own.
+fn engine_events() -> Vec<String> {
+    let mut said = documented("engine/src/event/kinds.rs", "events! {");
+    said.push("An event of the program's own.".to_owned());
+    said
 }
 
 /// A table of names and what the source says of them.
@@ -215,7 +222,7 @@ fn page() -> String {
         table(
             "Events of the engine",
             golem_engine::EventKind::NAMES,
-            &documented("engine/src/event.rs", "events! {"),
+            &engine_events(),
         ),
         table(
             "Events of the network",

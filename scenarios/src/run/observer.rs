@@ -7,8 +7,7 @@ use std::time::Duration;
 use golem_engine::EndedBy;
 use golem_engine::clock::Clock;
 use golem_engine::event::{Event, EventKind};
-use golem_engine::service::ServiceState;
-use golem_wire::AgreementId;
+use golem_engine::service::{InstanceId, ServiceState};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_yagna::{DemandMatches, MockYagna};
@@ -109,10 +108,11 @@ impl Observer {
     pub(crate) fn event(&self, event: &Event) {
         self.0.journal.engine(event);
         let mut event = event.clone();
-        if let EventKind::ServiceStateChanged { service, .. } = &mut event.kind
-            && let Some(name) = self.facts().names.get(service)
+        if let Some(instance) = event.instance()
+            && let Some(name) = self.facts().names.get(instance.id.as_str())
+            && let Some(instance) = &mut Arc::make_mut(&mut event.context).instance
         {
-            service.clone_from(name);
+            instance.id = InstanceId::new(name.as_str());
         }
         if let Some(Listener { hear, told }) = &self.0.listener {
             let since = self.since(event.at);
@@ -121,10 +121,10 @@ impl Observer {
             }
             hear(since, &event);
         }
-        if let EventKind::NoProposalsConfirmed { .. } = event.kind {
+        if let EventKind::NoProposalsConfirmed(_) = event.kind {
             self.compare_offers();
         }
-        self.facts().take(&event.kind);
+        self.facts().take(&event);
     }
 
     fn since(&self, at: Timestamp) -> Duration {
@@ -275,124 +275,95 @@ impl WorkLog for Observer {
 
 impl Facts {
     /// Remembers why an agreement came to nothing; what comes after the first reason follows from it.
-    fn cause(&mut self, agreement: &AgreementId, provider: Option<&str>, reason: &str) {
-        let agreement = agreement.to_string();
-        let known = self.outcome.agreement_providers.get(&agreement);
-        let provider = provider.or(known.map(String::as_str)).unwrap_or("-");
-        let cause = (provider.to_owned(), reason.to_owned());
-        self.causes.entry(agreement).or_insert(cause);
+    fn cause(&mut self, event: &Event, reason: String) {
+        let Some(agreement) = event.agreement() else {
+            return;
+        };
+        let provider = match event.provider_name() {
+            "" => "-",
+            name => name,
+        };
+        let cause = (provider.to_owned(), reason);
+        self.causes.entry(agreement.to_string()).or_insert(cause);
     }
 
-    fn take(&mut self, event: &EventKind) {
+    fn take(&mut self, event: &Event) {
         self.take_cause(event);
         let outcome = &mut self.outcome;
-        outcome.daemon_away.count(event);
+        outcome.daemon_away.count(&event.kind);
         outcome.unpaid_invoices.count(event);
-        match event {
-            EventKind::ServiceStateChanged {
-                service,
-                old,
-                new,
-                provider_name,
-                error,
-                ..
-            } => {
-                let instance = self.instances.entry(service.clone()).or_default();
+        let agreement = || event.agreement().map(ToString::to_string);
+        match &event.kind {
+            EventKind::ServiceStateChanged(change) => {
+                let service = event.instance().map_or("", |it| it.id.as_str());
+                let instance = self.instances.entry(service.to_owned()).or_default();
                 if instance.states.is_empty() {
-                    instance.name.clone_from(service);
-                    instance.states.push(old.to_string());
+                    service.clone_into(&mut instance.name);
+                    instance.states.push(change.old.to_string());
                 }
-                instance.states.push(new.to_string());
-                if provider_name.is_some() {
-                    instance.provider.clone_from(provider_name);
+                instance.states.push(change.new.to_string());
+                if let Some(provider) = event.provider() {
+                    instance.provider = Some(provider.name.clone());
                 }
                 // A failed start that is tried again is not the instance's failure.
-                let terminated = *new == ServiceState::Terminated;
-                instance.failure = error.clone().filter(|_| terminated);
+                let failure = change.error.as_ref();
+                let terminated = change.new == ServiceState::Terminated;
+                instance.failure = failure
+                    .filter(|_| terminated)
+                    .map(|error| format!("{error:#}"));
             }
-            EventKind::AgreementConfirmed {
-                provider_name,
-                agreement_id,
-                ..
-            } => {
-                outcome
-                    .agreement_providers
-                    .insert(agreement_id.to_string(), provider_name.clone());
+            EventKind::AgreementConfirmed(_) => {
+                let provider = event.provider_name().to_owned();
+                if let Some(agreement) = agreement() {
+                    outcome
+                        .agreement_providers
+                        .insert(agreement, provider.clone());
+                }
                 outcome.agreements += 1;
-                outcome
-                    .providers
-                    .entry(provider_name.clone())
-                    .or_default()
-                    .agreements += 1;
+                outcome.providers.entry(provider).or_default().agreements += 1;
             }
-            EventKind::ActivityCreated {
-                agreement_id,
-                activity_id,
-                ..
-            } => {
+            EventKind::ActivityCreated(_) => {
                 outcome.activities += 1;
-                outcome
-                    .parts_of_agreements
-                    .insert(activity_id.to_string(), agreement_id.to_string());
+                if let (Some(agreement), Some(activity)) = (agreement(), event.activity()) {
+                    outcome
+                        .parts_of_agreements
+                        .insert(activity.to_string(), agreement);
+                }
             }
-            EventKind::InvoiceReceived {
-                agreement_id,
-                invoice_id,
-                ..
-            } => {
-                outcome
-                    .parts_of_agreements
-                    .insert(invoice_id.to_string(), agreement_id.to_string());
+            EventKind::InvoiceReceived(invoice) => {
+                if let Some(agreement) = agreement() {
+                    outcome
+                        .parts_of_agreements
+                        .insert(invoice.invoice_id.to_string(), agreement);
+                }
             }
-            EventKind::InvoiceAccepted {
-                provider_name,
-                amount,
-                ..
-            } => {
+            EventKind::InvoiceAccepted(invoice) => {
                 outcome.invoices_paid += 1;
-                outcome.cost = outcome.cost + *amount;
-                let provider = outcome.providers.entry(provider_name.clone()).or_default();
-                provider.accepted = provider.accepted + *amount;
+                outcome.cost = outcome.cost + invoice.amount;
+                let provider = event.provider_name().to_owned();
+                let provider = outcome.providers.entry(provider).or_default();
+                provider.accepted = provider.accepted + invoice.amount;
             }
             _ => {}
         }
     }
 
-    fn take_cause(&mut self, event: &EventKind) {
-        match event {
-            EventKind::AgreementRejected {
-                agreement_id,
-                provider_name,
-                reason,
-                ..
-            } => self.cause(agreement_id, Some(provider_name), reason),
-            EventKind::AgreementTerminated {
-                agreement_id,
-                provider_name,
-                by: EndedBy::Provider,
-                reason,
-                ..
-            } => self.cause(agreement_id, Some(provider_name), reason),
-            EventKind::ActivityCreateFailed {
-                agreement_id,
-                reason,
-                ..
+    fn take_cause(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::AgreementRejected(rejected) => {
+                self.cause(event, rejected.reason.clone());
             }
-            | EventKind::TaskRejected {
-                agreement_id,
-                reason,
-                ..
-            } => self.cause(agreement_id, None, reason),
-            EventKind::WorkerFinished {
-                agreement_id,
-                error: Some(reason),
-                ..
+            EventKind::AgreementTerminated(ended) if ended.by == EndedBy::Provider => {
+                self.cause(event, ended.reason.clone());
             }
-            | EventKind::ServiceStateChanged {
-                agreement_id: Some(agreement_id),
-                error: Some(reason),
-                ..
-            } => self.cause(agreement_id, None, reason),
+            EventKind::ActivityCreateFailed(_)
+            | EventKind::TaskRejected(_)
+            | EventKind::WorkerFinished(_)
+            | EventKind::ServiceStateChanged(_) => {
+                if let Some(error) = event.error() {
+                    self.cause(event, format!("{error:#}"));
+                }
+            }
             _ => {}
         }
     }

@@ -28,7 +28,7 @@ use crate::backend::{Backend, EPOCH};
 ///
 /// let summary = Offline::new(7).run(async |stage| {
 ///     let golem = stage.golem().start().await.expect("the engine starts");
-///     golem.stop().await;
+///     println!("{}", golem.stop().await);
 ///     stage.network().summary()
 /// });
 /// assert!(summary.violations.is_empty() && summary.open.is_empty());

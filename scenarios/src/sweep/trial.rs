@@ -223,7 +223,7 @@ impl EngineRun<'_> {
                 &url,
                 tasks,
             ))
-            .event_consumer(move |event| {
+            .event_observer(move |event| {
                 if switch.event(event.kind.name()) {
                     observer.event(event);
                 }

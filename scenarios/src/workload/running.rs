@@ -48,7 +48,8 @@ impl<S: Service, P: FnMut() -> S::Params + Send> Running for RunningService<S, P
             let mut failures = instances.into_iter().map(|instance| instance.failure);
             // When nothing ever worked, that is what the run has to say.
             let first = failures.next().flatten();
-            let error = first.filter(|_| failures.all(|failure| failure.is_some()));
+            let first = first.filter(|_| failures.all(|failure| failure.is_some()));
+            let error = first.map(|why| format!("{why:#}"));
             Ended {
                 error,
                 task_results: Vec::new(),

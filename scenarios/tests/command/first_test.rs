@@ -33,7 +33,7 @@ fn two_clockworks_run_and_nothing_is_left_open() {
         cluster.wait_running(Duration::from_secs(60)).await.unwrap();
         cluster.stop();
         cluster.join().await;
-        golem.stop().await;
+        drop(golem.stop().await);
         stage.network().summary()
     });
     assert_eq!(summary.agreements, 2);

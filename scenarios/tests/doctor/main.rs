@@ -214,7 +214,7 @@ async fn what_others_set_aside_for_ever_or_to_too_many_digits_hides_nothing() {
     let report = golem.recovered();
     let agreements = report.found.iter().filter(|it| it.kind == Kind::Agreement);
     assert_eq!(agreements.count(), 2, "{report}");
-    golem.abort().await;
+    drop(golem.abort().await);
 }
 
 #[tokio::test(start_paused = true)]

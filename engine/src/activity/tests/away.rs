@@ -56,8 +56,8 @@ async fn an_exe_unit_that_stays_away_is_lost() {
     assert!(
         ended[0]
             .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("bus")),
+            .as_ref()
+            .is_some_and(|why| format!("{why:#}").contains("bus")),
         "{ended:?}"
     );
     assert!(daemon.is_empty());

@@ -76,7 +76,7 @@ async fn without_a_place_to_write_nothing_is_opened_and_what_is_open_is_closed()
     let golem = daemon
         .builder()
         .journal(journal.clone())
-        .event_consumer(into(&events));
+        .event_observer(into(&events));
     let golem = golem.start().await.expect("an engine");
     let idle = || golem.run_service::<Idle>().instance_params([()]);
     let cluster = idle().start().await.expect("a cluster");
@@ -90,12 +90,12 @@ async fn without_a_place_to_write_nothing_is_opened_and_what_is_open_is_closed()
     sleep(minute).await;
     assert_eq!(opening.map(|path| daemon.calls(path)), before);
     assert_eq!(daemon.calls("POST /market-api/v1/demands"), demands);
-    let said = format!("{:?}", events.lock().expect("events"));
+    let said = serde_json::to_string(&*events.lock().expect("events")).expect("JSON");
     assert!(
         said.contains("make room") && said.contains("still ended and paid for"),
         "{said}"
     );
-    golem.stop().await;
+    drop(golem.stop().await);
     assert!(daemon.is_empty(), "everything is given back");
     assert!(daemon.calls("/terminate") > 0, "{said}");
     drop(second);
@@ -127,7 +127,7 @@ mod files {
                 matches!(error, Error::Journal(JournalError::Locked { .. })),
                 "{error}"
             );
-            golem.stop().await;
+            drop(golem.stop().await);
         }
         assert!(sessions.iter().all(|session| *session == sessions[0]));
         let open_state = OpenState::of(&SqliteJournal::inspect(&path).expect("readable").entries);
@@ -142,7 +142,7 @@ mod files {
         let golem = daemon.builder().journal_file(&path).start().await;
         let golem = golem.expect("an engine");
         let session = golem.context().app_session().to_owned();
-        golem.stop().await;
+        drop(golem.stop().await);
         let mut bytes = std::fs::read(&path).expect("readable");
         bytes[..100].fill(7);
         std::fs::write(&path, bytes).expect("written");
@@ -150,16 +150,16 @@ mod files {
         let golem = daemon
             .builder()
             .journal_file(&path)
-            .event_consumer(into(&events));
+            .event_observer(into(&events));
         let golem = golem.start().await.expect("an engine");
         assert_eq!(golem.context().app_session(), session);
         let events = events.lock().expect("events").clone();
         let kept = events.iter().find_map(|event| match event {
-            EventKind::JournalSetAside { path, .. } => Some(path.clone()),
+            EventKind::JournalSetAside(aside) => Some(aside.path.clone()),
             _ => None,
         });
         assert!(kept.expect("an event").exists());
-        golem.stop().await;
+        drop(golem.stop().await);
     }
 }
 

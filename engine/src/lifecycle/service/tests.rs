@@ -9,7 +9,7 @@ const ONCE: Policy = Policy {
     max_attempts: 3,
 };
 
-fn why() -> String {
+fn why() -> Cause {
     "why".into()
 }
 

@@ -8,7 +8,10 @@ use golem_wire::activity::CommandResult;
 use super::Execution;
 use super::file::File;
 use crate::activity::Session;
-use crate::event::EventKind;
+use crate::cause::Cause;
+use crate::event::{
+    self, CommandStarted, DownloadFinished, DownloadStarted, EventKind, ScriptFinished,
+};
 use crate::script::command::{Command, Kind};
 use crate::script::handle::{Done, Reply};
 use crate::script::{BatchResults, CommandExecuted, ScriptError};
@@ -30,28 +33,18 @@ impl Execution<'_> {
             return;
         };
         let command = u32::try_from(index).unwrap_or(u32::MAX);
-        let text = step.command.text();
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::CommandStarted {
-                job,
-                agreement_id,
-                activity_id,
+        let (script, text) = (self.number, step.command.text());
+        self.emit(CommandStarted {
+            script,
+            command,
+            text,
+        });
+        if let Kind::Download { from, .. } = &step.command.0 {
+            self.emit(DownloadStarted {
                 script,
                 command,
-                text,
-            },
-        );
-        if let Kind::Download { from, .. } = &step.command.0 {
-            self.emit(
-                |job, agreement_id, activity_id, script| EventKind::DownloadStarted {
-                    job,
-                    agreement_id,
-                    activity_id,
-                    script,
-                    command,
-                    path: from.clone(),
-                },
-            );
+                path: from.clone(),
+            });
         }
     }
 
@@ -85,36 +78,25 @@ impl Execution<'_> {
         let outputs = [executed.stdout_text(), executed.stderr_text()]
             .map(|text| (!text.is_empty()).then(|| text.chars().take(MAX_EVENT_OUTPUT).collect()));
         let [stdout, stderr] = outputs;
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::CommandExecuted {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-                command,
-                text,
-                success,
-                message,
-                stdout,
-                stderr,
-            },
-        );
+        self.emit(event::CommandExecuted {
+            script: self.number,
+            command,
+            text,
+            success,
+            message,
+            stdout,
+            stderr,
+        });
         let file = file.close(success).await;
         if let Ok(Some(received)) = &file
             && let Kind::Download { from, .. } = &self.steps[index].command.0
         {
-            let bytes = received.size;
-            self.emit(
-                |job, agreement_id, activity_id, script| EventKind::DownloadFinished {
-                    job,
-                    agreement_id,
-                    activity_id,
-                    script,
-                    command,
-                    path: from.clone(),
-                    bytes,
-                },
-            );
+            self.emit(DownloadFinished {
+                script: self.number,
+                command,
+                path: from.clone(),
+                bytes: received.size,
+            });
         }
         let outcome = match file {
             Err(error) => Err(ScriptError::Transfer(error)),
@@ -160,34 +142,13 @@ impl Execution<'_> {
                 let _ = reply.send(Err(error));
             }
         }
-        let error = result.as_ref().err().map(ToString::to_string);
-        self.emit(
-            |job, agreement_id, activity_id, script| EventKind::ScriptFinished {
-                job,
-                agreement_id,
-                activity_id,
-                script,
-                error,
-            },
-        );
+        let error = result.as_ref().err().cloned().map(Cause::new);
+        let script = self.number;
+        self.emit(ScriptFinished { script, error });
         result.map(|()| BatchResults(self.done))
     }
 
-    pub(super) fn emit(
-        &self,
-        event: impl FnOnce(
-            crate::model::JobId,
-            golem_wire::AgreementId,
-            golem_wire::ActivityId,
-            u64,
-        ) -> EventKind,
-    ) {
-        let activity = self.activity;
-        activity.context().emit(event(
-            activity.job().clone(),
-            activity.rental().agreement_id.clone(),
-            activity.id().clone(),
-            self.number,
-        ));
+    pub(super) fn emit(&self, kind: impl Into<EventKind>) {
+        self.activity.context().emit(self.activity.about(), kind);
     }
 }

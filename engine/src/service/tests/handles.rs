@@ -217,7 +217,7 @@ async fn a_suspended_instance_is_stopped_through_its_shutdown() {
         .expect("suspended counts");
     let waiting = cluster.wait_until(|all| all[0].state == ServiceState::Suspended);
     waiting.await;
-    golem.stop().await;
+    drop(golem.stop().await);
     assert_eq!(noted(&script).last().map(String::as_str), Some("shut down"));
     assert!(daemon.is_empty());
 }

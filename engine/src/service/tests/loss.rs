@@ -28,8 +28,8 @@ async fn a_terminated_agreement_that_takes_the_activity_along_skips_shutdown() {
     assert!(
         ended[0]
             .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("had enough"))
+            .as_ref()
+            .is_some_and(|why| format!("{why:#}").contains("had enough"))
     );
     assert_eq!(noted(&script), ["start on alice", "run"]);
 }
@@ -65,8 +65,8 @@ async fn an_activity_that_dies_silently_is_noticed_by_its_health_check() {
     assert!(
         ended[0]
             .failure
-            .as_deref()
-            .is_some_and(|why| why.contains("Terminated")),
+            .as_ref()
+            .is_some_and(|why| format!("{why:#}").contains("Terminated")),
         "{ended:?}"
     );
     assert_eq!(noted(&script), ["start on alice", "run"]);
