@@ -2,6 +2,7 @@
 //! showing the instances, what they share, and the end of all of them. Does not own: the life of an
 //! instance (`instance.rs`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -274,8 +275,7 @@ impl<S: Service, I> RunService<S, I> {
         };
         // Whoever waits may go away: a demand is published, machines of an earlier life are claimed.
         let opened = context.tasks().run("start-service", opening.open()).await;
-        let mut unclaimed = opened.map_err(|_| Error::Stopped)??;
-        unclaimed.0.take().ok_or(Error::Stopped)
+        Ok(opened.map_err(|_| Error::Stopped)??.claim())
     }
 }
 
@@ -291,14 +291,36 @@ struct Opening<S: Service> {
     resume: Option<Resume<S::Params>>,
 }
 
-/// A cluster on its way to whoever started it; it is stopped if it does not get there.
-struct Unclaimed<S: Service>(Option<Cluster<S>>);
+/// A cluster on its way to whoever started it, who has its instances begin. If it does not get there it is
+/// stopped; of its instances only those begin, and end, that have a machine of an earlier life.
+struct Unclaimed<S: Service> {
+    cluster: Cluster<S>,
+    begin: BTreeMap<usize, Begin<S::Params>>,
+    claimed: bool,
+}
+
+impl<S: Service> Unclaimed<S> {
+    fn claim(mut self) -> Cluster<S> {
+        for (index, instance) in std::mem::take(&mut self.begin) {
+            // Where the engine stops meanwhile, nothing begins any more.
+            let _ = self.cluster.spawn(index, instance);
+        }
+        self.claimed = true;
+        self.cluster.clone()
+    }
+}
 
 impl<S: Service> Drop for Unclaimed<S> {
     fn drop(&mut self) {
-        if let Some(cluster) = &self.0 {
-            cluster.stop();
+        if self.claimed {
+            return;
         }
+        for (index, instance) in std::mem::take(&mut self.begin) {
+            if matches!(instance, Begin::Going { .. }) {
+                let _ = self.cluster.spawn(index, instance);
+            }
+        }
+        self.cluster.stop();
     }
 }
 
@@ -354,11 +376,11 @@ impl<S: Service> Opening<S> {
         let supervising = supervise(Arc::clone(&shared), deadline);
         shared.tasks.spawn("supervise", supervising);
         let cluster = Cluster { shared, payload };
-        for (index, instance) in begin {
-            // It was made here, so it cannot have been stopped yet.
-            let _ = cluster.spawn(index, instance);
-        }
-        Ok(Unclaimed(Some(cluster)))
+        Ok(Unclaimed {
+            cluster,
+            begin,
+            claimed: false,
+        })
     }
 }
 
