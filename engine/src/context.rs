@@ -14,7 +14,6 @@ use crate::api::{ApiError, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon_health::DaemonHealth;
-use crate::error::Error;
 use crate::event::{Emitter, EventContext, EventKind};
 use crate::journal::Log;
 use crate::model::JobId;
@@ -32,6 +31,12 @@ pub(crate) struct JobName {
     pub(crate) id: JobId,
     /// Where it is kept, if it is not one of the engine's own.
     context: Option<Arc<Context>>,
+}
+
+/// Why a job cannot be called so.
+pub(crate) struct NotAJobName {
+    pub(crate) name: String,
+    pub(crate) reason: &'static str,
 }
 
 impl Drop for JobName {
@@ -146,12 +151,12 @@ impl Context {
     /// The name of a job: the one that was asked for, or the next one of its kind.
     ///
     /// # Errors
-    /// [`Error::JobName`].
+    /// When it cannot be called so.
     pub(crate) fn job_name(
         self: &Arc<Self>,
         wanted: Option<&str>,
         kind: &str,
-    ) -> Result<JobName, Error> {
+    ) -> Result<JobName, NotAJobName> {
         match wanted {
             Some(name) => self.named_job(name),
             None => Ok(JobName {
@@ -164,9 +169,9 @@ impl Context {
     /// The id of a job with a name of its own, which no other job of this engine has meanwhile.
     ///
     /// # Errors
-    /// [`Error::JobName`] when the name is taken, or is none.
-    pub(crate) fn named_job(self: &Arc<Self>, name: &str) -> Result<JobName, Error> {
-        let refused = |reason| Error::JobName {
+    /// When the name is taken, or is none.
+    pub(crate) fn named_job(self: &Arc<Self>, name: &str) -> Result<JobName, NotAJobName> {
+        let refused = |reason| NotAJobName {
             name: name.chars().take(MAX_JOB_NAME).collect(),
             reason,
         };

@@ -11,6 +11,7 @@ use golem_wire::Glm;
 pub use crate::api::{ApiError, ApiErrorKind, Outcome};
 pub use crate::cause::{Cause, chain, find};
 pub use crate::config::ConfigError;
+use crate::context::NotAJobName;
 pub use crate::journal::JournalError;
 use crate::market::SubscribeError;
 pub use crate::payload::PayloadError;
@@ -139,6 +140,12 @@ impl From<SubscribeError> for Error {
                 place: panic.place,
             },
         }
+    }
+}
+
+impl From<NotAJobName> for Error {
+    fn from(NotAJobName { name, reason }: NotAJobName) -> Self {
+        Error::JobName { name, reason }
     }
 }
 

@@ -144,7 +144,8 @@ fn a_run_that_is_dropped_half_way_stops_its_engine_by_itself() {
 fn an_engine_that_cannot_start_does_no_work_and_says_why() {
     network(5, &["alice"]).run(async |stage| {
         let never = async |_: Golem| -> Result<(), Error> { unreachable!("it did not start") };
-        let changes: [(&str, fn(&mut golem_engine::Config)); 5] = [
+        type Change = fn(&mut golem_engine::Config);
+        let changes: [(&str, Change); 5] = [
             ("budget", |config| config.budget = golem_engine::Glm::ZERO),
             ("YAGNA_SUBNET", |config| config.subnet = "a)(b=*".into()),
             ("payment_network", |config| config.payment_network.clear()),

@@ -1,5 +1,7 @@
 //! The amount type: GLM as an exact decimal, a JSON string on the wire.
 
+mod given_amount;
+
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, Sub};
@@ -9,7 +11,7 @@ use rust_decimal::Decimal;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::GivenAmount;
+pub use given_amount::GivenAmount;
 
 /// An amount of GLM (or tGLM), exact to 28 significant digits; never a float.
 ///

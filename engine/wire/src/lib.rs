@@ -19,7 +19,6 @@ pub mod activity;
 pub mod common;
 pub mod constraint;
 pub mod flex;
-mod given;
 mod glm;
 pub mod gsb;
 pub mod identity;
@@ -28,9 +27,9 @@ pub mod market;
 pub mod payment;
 pub mod stamp;
 
-pub use given::{GivenAmount, GivenTime, TimeError};
-pub use glm::{Glm, ParseGlmError};
+pub use glm::{GivenAmount, Glm, ParseGlmError};
 pub use ids::{
     ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, InvoiceId, NetworkId,
     NodeId, OfferId, ProposalId,
 };
+pub use stamp::{GivenTime, TimeError};

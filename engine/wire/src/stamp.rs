@@ -1,9 +1,13 @@
 //! How the daemon prints points in time: so many fractional digits, by field, and always a `Z`.
 //!
-//! Owns the printing only; whatever has an offset and any year is read ([`GivenTime`](crate::GivenTime)).
+//! Owns the printing; whatever has an offset and any year is read (`given_time.rs`).
 //! The modules are for `#[serde(with)]`.
 
+mod given_time;
+
 use jiff::Timestamp;
+
+pub use given_time::{GivenTime, TimeError};
 
 /// RFC 3339 with exactly `digits` fractional digits (at most nine).
 pub fn fixed(at: Timestamp, digits: u8) -> String {
@@ -44,7 +48,7 @@ macro_rules! format {
             /// # Errors
             /// When the text is none.
             pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-                crate::GivenTime::deserialize(deserializer).map(|given| given.at())
+                crate::stamp::GivenTime::deserialize(deserializer).map(|given| given.at())
             }
 
             /// The same for an optional member.
@@ -72,7 +76,7 @@ macro_rules! format {
                 pub fn deserialize<'de, D: Deserializer<'de>>(
                     deserializer: D,
                 ) -> Result<Option<Timestamp>, D::Error> {
-                    let given = Option::<crate::GivenTime>::deserialize(deserializer)?;
+                    let given = Option::<crate::stamp::GivenTime>::deserialize(deserializer)?;
                     Ok(given.map(|given| given.at()))
                 }
             }

@@ -38,7 +38,7 @@ pub(super) fn strict_deadline(
     default: f64,
 ) -> Result<Timestamp, ApiError> {
     let seconds = timeout.unwrap_or(default);
-    if seconds.is_nan() || seconds < 0.0 || seconds >= NO_DURATION {
+    if !(0.0..NO_DURATION).contains(&seconds) {
         return Err(ApiError::hang_up());
     }
     Ok(after(now, seconds))

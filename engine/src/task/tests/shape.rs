@@ -187,10 +187,7 @@ async fn a_machine_without_tasks_for_long_is_given_back_and_another_one_rented_l
 async fn input_that_panics_ends_the_list_after_what_came_before() {
     let daemon = Daemon::new(&["a"], |_, commands| all_well(commands));
     let (golem, _) = daemon.golem().await;
-    let numbers = (0u32..).map(|number| {
-        assert!(number < 3, "no more numbers");
-        number
-    });
+    let numbers = (0u32..).inspect(|number| assert!(*number < 3, "no more numbers"));
     let tasks = golem
         .execute_tasks(Payload::new())
         .data(numbers)

@@ -127,6 +127,7 @@ impl Payments {
                 self.settle_documents(ports, &agreement);
             }
         }
+        self.forget_covered_notes(ports);
     }
 
     fn pay(&mut self, ports: &mut Ports, transfer: Transfer, charges: Vec<Charge>, order_id: &str) {

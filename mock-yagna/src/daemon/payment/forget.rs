@@ -2,7 +2,8 @@
 //! hour after it was issued, with its events. So what is kept grows with the machines that live, and not
 //! with how long they do.
 //!
-//! A note that is payable by itself stays until it is settled. What a note had accrued goes to the next one
+//! A note that is payable by itself stays until it is settled, and one that the driver is about to pay until
+//! that is done. What a note had accrued goes to the next one
 //! of the same allocation, so that the invoice pays as much as before. The real daemon forgets nothing.
 
 use std::collections::VecDeque;
@@ -47,8 +48,12 @@ impl Aging {
 }
 
 impl Payments {
-    /// Forgets the notes whose time is over. Costs as much as there are of them.
+    /// Forgets the notes whose time is over. Costs as much as there are of them. While the driver has
+    /// something to pay, which may be for one of them, this waits for it.
     pub(super) fn forget_covered_notes(&mut self, ports: &mut Ports) {
+        if !self.charges.is_empty() {
+            return;
+        }
         // Each is looked at once: what stays is put behind the others.
         for _ in 0..self.aging.notes.len() {
             let Some(id) = self.aging.next(ports.now) else {

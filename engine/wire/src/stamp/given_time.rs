@@ -1,8 +1,8 @@
-//! What somebody else gave and the daemon tells back: points in time of any year, amounts of any length.
+//! A point in time of any year that somebody else gave and the daemon tells back.
 //!
-//! Owns: reading them as the daemon does, with its words for what is none, and telling them back unchanged.
-//! A value that our own types cannot hold is kept as text; whoever reckons with it gets the nearest one they
-//! can. Somebody's strange object is so never unreadable.
+//! Owns: reading it as the daemon does, with its words for what is none, and telling it back unchanged.
+//! What our own type cannot hold is kept as text; whoever reckons with it gets the nearest time it can hold.
+//! Somebody's strange object is so never unreadable.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
-use crate::{Glm, stamp};
+use super::shortest;
 
 /// Why a text is no point in time, in the daemon's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl fmt::Display for GivenTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.text {
             Some(text) => f.write_str(text),
-            None => f.write_str(&stamp::shortest(self.at)),
+            None => f.write_str(&shortest(self.at)),
         }
     }
 }
@@ -316,59 +316,12 @@ fn date(days: i64) -> (i64, i64, i64) {
     (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
-/// An amount of any length, as somebody gave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GivenAmount {
-    value: Glm,
-    /// How the daemon tells it, where `value` does not say the same.
-    text: Option<Box<str>>,
-}
-
-impl GivenAmount {
-    /// The amount; the nearest one that [`Glm`] can hold.
-    pub fn glm(&self) -> Glm {
-        self.value
-    }
-
-    pub(crate) fn exact(value: Glm, plain: String) -> Self {
-        let text = (value.to_string() != plain).then(|| plain.into_boxed_str());
-        GivenAmount { value, text }
-    }
-}
-
-impl From<Glm> for GivenAmount {
-    fn from(value: Glm) -> Self {
-        GivenAmount { value, text: None }
-    }
-}
-
-impl fmt::Display for GivenAmount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.text {
-            Some(text) => f.write_str(text),
-            None => self.value.fmt(f),
-        }
-    }
-}
-
-impl Serialize for GivenAmount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for GivenAmount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::glm::read(deserializer)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Each line: a text, and how the daemon told it back, or its words for it.
-    const TIMES: &str = include_str!("given/times.jsonl");
+    const TIMES: &str = include_str!("times.jsonl");
 
     #[test]
     fn every_time_is_read_told_back_and_refused_as_the_daemon_does() {
