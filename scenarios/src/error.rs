@@ -4,8 +4,6 @@
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) use golem_engine::error::chain as error_chain;
-
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

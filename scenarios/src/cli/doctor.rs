@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use golem_engine::doctor::{Doctor, Findings, Settled};
+use golem_engine::error::chain as error_chain;
 use golem_engine::journal::SqliteJournal;
 use serde::Serialize;
 
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::error::error_chain;
 use crate::stage;
 
 /// Arguments of `rehearse doctor`.

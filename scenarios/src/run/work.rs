@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use golem_engine::error::chain as error_chain;
 use golem_engine::{Golem, GolemBuilder, ShutdownReport};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::setting::{Setting, WorkResult};
 use super::timeline::{self, Order, Timeline};
-use crate::error::error_chain;
 use crate::language::Step;
 use crate::language::values::Span;
 use crate::workload::{Job, Running};

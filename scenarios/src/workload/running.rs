@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
+use golem_engine::error::chain as error_chain;
 use golem_engine::service::{Cluster, Instance, InstanceId, Service};
 use golem_engine::task::Tasks;
 
 use super::{Ended, Running};
-use crate::error::error_chain;
 
 /// A service that was started. `more` makes the parameters of one more instance.
 pub fn running_service<S: Service>(
