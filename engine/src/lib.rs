@@ -69,6 +69,7 @@ mod lifecycle;
 mod mailbox;
 mod market;
 pub mod model;
+mod news;
 mod panics;
 pub mod payload;
 mod payment;

@@ -7,9 +7,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
-
 use crate::model::InstanceId;
+use crate::news::News;
 
 /// Messages that wait in one direction; a sender waits for room beyond that.
 pub const MAILBOX_CAPACITY: usize = 64;
@@ -79,8 +78,8 @@ impl Post {
 pub(crate) struct Queue {
     instance: InstanceId,
     inner: Mutex<Inner>,
-    /// Counts what was put in, taken out and closed.
-    changed: watch::Sender<u64>,
+    /// What was put in, taken out and closed.
+    changed: News,
 }
 
 #[derive(Default)]
@@ -95,18 +94,13 @@ impl Queue {
         Queue {
             instance: instance.clone(),
             inner: Mutex::default(),
-            changed: watch::Sender::new(0),
+            changed: News::default(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every statement leaves the queue consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn touch(&self) {
-        self.changed
-            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn close(&self, forget: bool) {
@@ -121,7 +115,7 @@ impl Queue {
         };
         // Users' `Drop` runs without the lock.
         drop(unread);
-        self.touch();
+        self.changed.tell();
     }
 
     fn gone(&self) -> MessageError {
@@ -157,7 +151,7 @@ impl Queue {
             }
             inner.waiting.push_back(Box::new(message));
         }
-        self.touch();
+        self.changed.tell();
         Ok(None)
     }
 
@@ -171,7 +165,7 @@ impl Queue {
                 None => return Ok(None),
             }
         };
-        self.touch();
+        self.changed.tell();
         // Its type was checked when it was put in.
         Ok(taken.downcast().ok().map(|message| *message))
     }
@@ -187,17 +181,16 @@ impl Queue {
     }
 
     pub(crate) async fn send<M: Send + 'static>(&self, message: M) -> Result<(), MessageError> {
-        let mut changed = self.changed.subscribe();
-        let mut message = message;
-        loop {
-            changed.mark_unchanged();
-            match self.put(message)? {
-                None => return Ok(()),
-                Some(back) => message = back,
+        let mut message = Some(message);
+        let sent = self.changed.until(|| match self.put(message.take()?) {
+            Ok(None) => Some(Ok(())),
+            Ok(back) => {
+                message = back;
+                None
             }
-            // The sender lives in `self`.
-            let _ = changed.changed().await;
-        }
+            Err(error) => Some(Err(error)),
+        });
+        sent.await
     }
 
     pub(crate) fn try_receive<M: Send + 'static>(&self) -> Result<Option<M>, MessageError> {
@@ -205,15 +198,7 @@ impl Queue {
     }
 
     pub(crate) async fn receive<M: Send + 'static>(&self) -> Result<M, MessageError> {
-        let mut changed = self.changed.subscribe();
-        loop {
-            changed.mark_unchanged();
-            if let Some(message) = self.take()? {
-                return Ok(message);
-            }
-            // The sender lives in `self`.
-            let _ = changed.changed().await;
-        }
+        self.changed.until(|| self.take().transpose()).await
     }
 }
 

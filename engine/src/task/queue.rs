@@ -5,17 +5,15 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use golem_wire::NodeId;
-use tokio::sync::watch;
-
 use super::Task;
+use crate::news::News;
+use golem_wire::NodeId;
 
 /// Waiting tasks. New ones go first in, first out; failed ones go before them.
 pub(super) struct Queue<D> {
     state: Mutex<State<D>>,
     max_attempts: u32,
-    /// Counts changes.
-    changed: watch::Sender<u64>,
+    changed: News,
 }
 
 struct State<D> {
@@ -49,7 +47,7 @@ impl<D> Drop for Taker<'_, D> {
 impl<D> Queue<D> {
     pub(super) fn new(max_attempts: u32) -> Self {
         Queue {
-            changed: watch::Sender::new(0),
+            changed: News::default(),
             max_attempts,
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -68,22 +66,13 @@ impl<D> Queue<D> {
 
     fn change<T>(&self, change: impl FnOnce(&mut State<D>) -> T) -> T {
         let done = change(&mut self.state());
-        self.changed
-            .send_modify(|count| *count = count.wrapping_add(1));
+        self.changed.tell();
         done
     }
 
     /// Waits until there is an answer.
     async fn until<T>(&self, mut answer: impl FnMut(&mut State<D>) -> Option<T>) -> T {
-        let mut changed = self.changed.subscribe();
-        loop {
-            changed.mark_unchanged();
-            if let Some(answer) = answer(&mut self.state()) {
-                return answer;
-            }
-            // The sender lives in `self`.
-            let _ = changed.changed().await;
-        }
+        self.changed.until(|| answer(&mut self.state())).await
     }
 
     /// A new task, unless the queue is closed.
