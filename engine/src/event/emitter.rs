@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::receivers::{Mailbox, consume};
+use super::receivers::{EventQueue, consume};
 use super::{
     CallbackPanicked, Event, EventConsumer, EventContext, EventFilter, EventKind, EventObserver,
     Events,
@@ -40,9 +40,9 @@ struct Queue {
 
 #[derive(Default)]
 struct Receivers {
-    all: Vec<Arc<Mailbox>>,
+    all: Vec<Arc<EventQueue>>,
     /// Those of them that are consumers.
-    consumers: Vec<Arc<Mailbox>>,
+    consumers: Vec<Arc<EventQueue>>,
     closed: bool,
 }
 
@@ -89,7 +89,7 @@ impl Emitter {
             let receivers = self.0.receivers().all.clone();
             if !receivers.is_empty() {
                 let event = Arc::new(event);
-                receivers.iter().for_each(|mailbox| mailbox.put(&event));
+                receivers.iter().for_each(|queue| queue.put(&event));
             }
         }
     }
@@ -119,24 +119,24 @@ impl Emitter {
         filter: EventFilter,
         consumer: Box<dyn FnMut(&Event) + Send>,
     ) -> std::io::Result<EventConsumer> {
-        let mailbox = self.register(filter, true);
-        consume(&mailbox, self, consumer)
+        let queue = self.register(filter, true);
+        consume(&queue, self, consumer)
     }
 
-    fn register(&self, filter: EventFilter, is_consumer: bool) -> Arc<Mailbox> {
-        let mailbox = Mailbox::new(filter);
+    fn register(&self, filter: EventFilter, is_consumer: bool) -> Arc<EventQueue> {
+        let queue = EventQueue::new(filter);
         let mut receivers = self.0.receivers();
-        receivers.all.retain(|mailbox| !mailbox.is_gone());
-        receivers.consumers.retain(|mailbox| !mailbox.is_gone());
+        receivers.all.retain(|queue| !queue.is_gone());
+        receivers.consumers.retain(|queue| !queue.is_gone());
         if receivers.closed {
-            mailbox.close();
-            return mailbox;
+            queue.close();
+            return queue;
         }
-        receivers.all.push(Arc::clone(&mailbox));
+        receivers.all.push(Arc::clone(&queue));
         if is_consumer {
-            receivers.consumers.push(Arc::clone(&mailbox));
+            receivers.consumers.push(Arc::clone(&queue));
         }
-        mailbox
+        queue
     }
 
     /// The engine has told its last event: streams and consumers end with what waits for them.
@@ -151,13 +151,13 @@ impl Emitter {
     /// Cancel-safe.
     pub(crate) async fn consumed(&self) {
         let consumers = self.0.receivers().consumers.clone();
-        if consumers.iter().all(|mailbox| mailbox.is_gone()) {
+        if consumers.iter().all(|queue| queue.is_gone()) {
             return;
         }
         tasks::on_a_thread(move || {
             let share = u32::try_from(consumers.len()).unwrap_or(u32::MAX).max(1);
-            for mailbox in &consumers {
-                mailbox.wait_for_end(LAST_WORDS / share);
+            for queue in &consumers {
+                queue.wait_for_end(LAST_WORDS / share);
             }
         })
         .await;
@@ -197,7 +197,7 @@ impl Inner {
             receivers.closed = true;
             std::mem::take(&mut receivers.all)
         };
-        all.iter().for_each(|mailbox| mailbox.close());
+        all.iter().for_each(|queue| queue.close());
     }
 }
 

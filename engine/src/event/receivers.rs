@@ -21,7 +21,7 @@ use crate::tasks;
 const CONSUMER: &str = "an event consumer";
 
 /// Events that wait for one receiver.
-pub(super) struct Mailbox {
+pub(super) struct EventQueue {
     filter: EventFilter,
     inner: Mutex<Inner>,
     /// Something came, or the end did; told to a consumer's thread.
@@ -42,9 +42,9 @@ struct Inner {
     waker: Option<Waker>,
 }
 
-impl Mailbox {
+impl EventQueue {
     pub(super) fn new(filter: EventFilter) -> Arc<Self> {
-        Arc::new(Mailbox {
+        Arc::new(EventQueue {
             filter,
             inner: Mutex::default(),
             changed: Condvar::new(),
@@ -143,7 +143,6 @@ impl Mailbox {
     }
 
     /// Waits on this thread until the receiver has ended, but no longer than `within`, in real time.
-    /// Returns what is left of that.
     pub(super) fn wait_for_end(&self, within: Duration) {
         let inner = self.lock();
         let waiting = self
@@ -159,11 +158,11 @@ impl Mailbox {
 /// It waits for nobody: who reads too slowly misses the oldest events, and [`missed`](Self::missed) counts
 /// them.
 #[must_use = "nobody hears the events that nobody reads"]
-pub struct Events(Arc<Mailbox>);
+pub struct Events(Arc<EventQueue>);
 
 impl Events {
-    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
-        Events(mailbox)
+    pub(super) fn new(queue: Arc<EventQueue>) -> Self {
+        Events(queue)
     }
 
     /// The next event; `None` after the engine's last one.
@@ -207,7 +206,7 @@ impl fmt::Debug for Events {
 /// [`Golem::add_event_consumer`](crate::Golem::add_event_consumer). Dropping it changes nothing: the
 /// consumer goes on until the engine's end, or [`stop`](Self::stop).
 #[derive(Clone)]
-pub struct EventConsumer(Arc<Mailbox>);
+pub struct EventConsumer(Arc<EventQueue>);
 
 impl EventConsumer {
     /// How many events were dropped because the function was too slow.
@@ -235,26 +234,27 @@ impl fmt::Debug for EventConsumer {
 /// # Errors
 /// The system has no thread to give.
 pub(super) fn consume(
-    mailbox: &Arc<Mailbox>,
+    queue: &Arc<EventQueue>,
     emitter: &Emitter,
     mut consumer: Box<dyn FnMut(&Event) + Send>,
 ) -> io::Result<EventConsumer> {
-    let (mailbox, emitter): (_, WeakEmitter) = (Arc::clone(mailbox), emitter.downgrade());
-    let handle = EventConsumer(Arc::clone(&mailbox));
+    let (queue, emitter): (_, WeakEmitter) = (Arc::clone(queue), emitter.downgrade());
+    let handle = EventConsumer(Arc::clone(&queue));
     tasks::thread("golem-events", move || {
-        let _left = Left(&mailbox);
-        while let Some(event) = mailbox.wait() {
+        let _left = Left(&queue);
+        while let Some(event) = queue.wait() {
             let called = caught(|| consumer(&event));
             if let (Err(panic), Some(emitter)) = (called, emitter.upgrade()) {
                 emitter.panicked(CONSUMER, panic, &event);
             }
         }
-    })?;
+    })
+    .inspect_err(|_| handle.stop())?;
     Ok(handle)
 }
 
 /// Tells that a consumer's thread has ended, also by a panic in a destructor of the user's.
-struct Left<'a>(&'a Mailbox);
+struct Left<'a>(&'a EventQueue);
 
 impl Drop for Left<'_> {
     fn drop(&mut self) {
