@@ -3,6 +3,8 @@
 //! who is answered and who gets which draft (`pool.rs`), the way from a draft to an agreement
 //! (`signing.rs`).
 
+mod guards;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
@@ -17,6 +19,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use guards::{Begun, Held, Place, Unclaimed};
+
 use super::budget::{Budget, Claim};
 use super::demand::{self, Demand};
 use super::pool::{Draft, Pool, PoolEvent};
@@ -28,9 +32,9 @@ use crate::cause::Cause;
 use crate::context::Context;
 use crate::deadline;
 use crate::event::{
-    CollectFailed, EventContext, EventKind, JobFinished, JobStarted, NoProposalsConfirmed,
-    OffersDropped, ProposalConfirmed, ProposalFailed, ProposalReceived, ProposalRejected,
-    ProposalResponded, ProtocolViolation,
+    CollectFailed, EventContext, EventKind, JobStarted, NoProposalsConfirmed, OffersDropped,
+    ProposalConfirmed, ProposalFailed, ProposalReceived, ProposalRejected, ProposalResponded,
+    ProtocolViolation,
 };
 use crate::lifecycle::negotiation::{RefusedBy, Verdict};
 use crate::model::{JobId, MarketSummary, OfferProposal, ResolvedPayload};
@@ -718,97 +722,5 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// A place in the queue for drafts; a draft that came too late goes back.
-struct Place<'a> {
-    subscription: &'a DemandSubscription,
-    id: u64,
-    draft: Option<oneshot::Receiver<Draft>>,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.subscription.lock().pool.leave(self.id);
-        if let Some(Ok(draft)) = self.draft.as_mut().map(oneshot::Receiver::try_recv) {
-            self.subscription.put_back(draft);
-        }
-    }
-}
-
-/// A draft whose machine waits for room in the budget; it goes back if there is none.
-struct Held<'a> {
-    subscription: &'a DemandSubscription,
-    draft: Option<Draft>,
-}
-
-impl Held<'_> {
-    fn offer(&self) -> Option<&OfferProposal> {
-        self.draft.as_ref().map(|draft| &draft.offer)
-    }
-
-    fn keep(mut self) -> Draft {
-        self.draft.take().expect("held until it is dropped")
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        if let Some(draft) = self.draft.take() {
-            self.subscription.put_back(draft);
-        }
-    }
-}
-
-/// A job on its way to the one who began it; over if it never arrives.
-struct Begun {
-    context: Arc<Context>,
-    job: JobId,
-    demand: Option<Arc<DemandSubscription>>,
-}
-
-impl Begun {
-    fn claim(mut self) -> Result<Arc<DemandSubscription>, SubscribeError> {
-        // There is one until it is claimed.
-        self.demand.take().ok_or(SubscribeError::Stopped)
-    }
-
-    fn over(&self, why: Cause) {
-        let error = Some(why);
-        let about = EventContext::of_job(&self.job);
-        self.context.emit(about, JobFinished { error });
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        let Some(demand) = self.demand.take() else {
-            return;
-        };
-        self.over(Cause::from("given up before it had begun"));
-        let closing = async move { demand.close().await };
-        self.context.tasks().spawn("give-job-up", closing);
-    }
-}
-
-/// A machine on its way to the one who wanted it; terminated if it never arrives.
-struct Unclaimed(Option<Arc<Rental>>);
-
-impl Unclaimed {
-    fn new(rental: Arc<Rental>) -> Self {
-        Unclaimed(Some(rental))
-    }
-
-    fn claim(mut self) -> Arc<Rental> {
-        self.0.take().expect("claimed once")
-    }
-}
-
-impl Drop for Unclaimed {
-    fn drop(&mut self) {
-        if let Some(rental) = self.0.take() {
-            rental.give_up("no waiter is left for this machine");
-        }
     }
 }
