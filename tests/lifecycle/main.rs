@@ -3,6 +3,7 @@
 //! rented of many; results over a real socket.
 
 mod absence;
+mod background;
 mod bills;
 mod budget;
 mod callbacks;
