@@ -4,6 +4,7 @@
 //! agreements are signed (`market/`).
 
 mod batch;
+mod live;
 #[cfg(test)]
 mod tests;
 mod unfinished;
@@ -19,6 +20,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 pub(crate) use batch::{Batch, BatchError, Patience};
+pub(crate) use live::Told;
 pub(crate) use unfinished::Unfinished;
 pub(crate) use watch::ActivityHealth;
 

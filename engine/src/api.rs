@@ -5,6 +5,7 @@ mod base;
 mod call;
 mod error;
 mod rest;
+mod server_events;
 mod upgrade;
 
 pub(crate) mod activity;
@@ -20,3 +21,4 @@ pub(crate) use call::Call;
 pub use error::{ApiError, ApiErrorKind, Outcome};
 pub(crate) use gsb::{GsbApi, Socket};
 pub(crate) use rest::{Limits, Rest};
+pub(crate) use server_events::ServerEvents;

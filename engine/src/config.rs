@@ -92,6 +92,9 @@ pub struct Config {
     /// What its entries survive. `GOLEM_JOURNAL_DURABILITY` (`process` or `power`), else the end of
     /// the process.
     pub journal_durability: Durability,
+    /// Whether events tell what commands write while they run; see
+    /// [`GolemBuilder::stream_output`](crate::GolemBuilder::stream_output).
+    pub stream_output: bool,
     /// Using machines.
     pub activity: ActivityLimits,
     /// Renting.
@@ -281,6 +284,7 @@ impl Overrides {
             registry_url,
             journal_file,
             journal_durability,
+            stream_output: false,
             activity: ActivityLimits::default(),
             market: MarketLimits::default(),
             payment: PaymentLimits::default(),

@@ -4,6 +4,7 @@
 mod instance_info;
 mod market_summary;
 mod offer;
+mod progress;
 #[cfg(test)]
 pub(crate) use offer::tests;
 
@@ -18,6 +19,7 @@ pub(crate) use market_summary::NAMED;
 pub use market_summary::{MarketSummary, Refusal};
 pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
+pub use progress::Progress;
 
 /// A name that is a text.
 macro_rules! name {

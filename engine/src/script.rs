@@ -7,6 +7,7 @@ mod command;
 mod error;
 mod execute;
 mod handle;
+mod live;
 mod result;
 mod run;
 #[cfg(test)]
@@ -26,9 +27,11 @@ pub use capture::Capture;
 pub use command::Command;
 pub use error::ScriptError;
 pub use handle::{CommandHandle, DownloadHandle, JsonHandle};
+pub use live::{OutputLines, OutputStream, ProgressStream};
 pub use result::{BatchResults, CommandExecuted};
 pub use run::{Run, RunCommand, RunningCommand};
 
+pub use crate::model::Progress;
 pub use crate::transfer::TransferError;
 
 use crate::activity::Activity;
@@ -58,18 +61,24 @@ pub struct Script {
     timeout: Option<Duration>,
     max_result_bytes: usize,
     repeatable: bool,
+    stream_output: bool,
+    lossy: bool,
     begun: Begun,
 }
 
 impl Script {
     pub(crate) fn new(activity: Arc<Activity>) -> Self {
-        let max_result_bytes = activity.context().config().activity.max_result_bytes;
+        let config = activity.context().config();
+        let (max_result_bytes, stream_output) =
+            (config.activity.max_result_bytes, config.stream_output);
         Script {
             activity,
             commands: Vec::new(),
             timeout: None,
             max_result_bytes,
             repeatable: false,
+            stream_output,
+            lossy: false,
             begun: Begun::default(),
         }
     }
@@ -91,6 +100,24 @@ impl Script {
     /// [`ScriptError::OutcomeUnknown`].
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Whether events tell what its commands write while they run
+    /// ([`CommandStdOut`](crate::event::CommandStdOut), [`CommandStdErr`](crate::event::CommandStdErr)) and how far
+    /// they have come ([`CommandProgress`](crate::event::CommandProgress)); as
+    /// [`GolemBuilder::stream_output`](crate::GolemBuilder::stream_output) says unless set. The daemon's stream is
+    /// opened for it, beside the wait for the results.
+    pub fn stream_output(mut self, wanted: bool) -> Self {
+        self.stream_output = wanted;
+        self
+    }
+
+    /// Says that whoever reads the outputs of its commands while they run would rather miss something than wait
+    /// for it: where the daemon's stream has a gap they go on with what follows, and are not told of the gap.
+    /// Results are whole all the same.
+    pub fn lossy(mut self) -> Self {
+        self.lossy = true;
         self
     }
 

@@ -13,6 +13,7 @@ mod events;
 mod given_up;
 mod limits;
 mod lists;
+mod live_output;
 mod many;
 mod market;
 mod provider;

@@ -156,3 +156,23 @@ async fn a_program_sees_the_environment_of_its_command() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_output_of_a_program_is_there_while_it_runs() {
+    over_http(&network(), |ctx: WorkContext| async move {
+        let mut program = ctx
+            .command(SH)
+            .args(["-c", "echo first; sleep 3600"])
+            .spawn();
+        let mut lines = program.take_stdout().expect("its output").lines();
+        let first = lines.next().await.expect("a line")?;
+        assert_eq!(first, "first");
+        drop(program);
+        assert!(matches!(
+            lines.next().await,
+            Some(Err(ScriptError::Cancelled))
+        ));
+        Ok(())
+    })
+    .await;
+}

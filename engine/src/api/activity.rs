@@ -10,7 +10,7 @@ use golem_wire::{ActivityId, AgreementId, BatchId};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::{ApiError, ApiErrorKind, Call, Rest};
+use super::{ApiError, ApiErrorKind, Call, Rest, ServerEvents};
 use crate::journal::Change;
 
 /// The operations on activities.
@@ -221,6 +221,19 @@ impl ActivityApi {
     ) -> Result<Vec<CommandResult>, ApiError> {
         let call = Self::results_call(activity, batch, Duration::ZERO, max_bytes);
         self.0.send(call).await
+    }
+
+    /// `getExecBatchResults` as a stream: what happens to the commands from now on, while it happens. It
+    /// does not end by itself, also after the batch.
+    pub(crate) async fn events(
+        &self,
+        activity: &ActivityId,
+        batch: &BatchId,
+        max_bytes: usize,
+    ) -> Result<ServerEvents, ApiError> {
+        let path = path(&[activity.as_str(), "exec", batch.as_str()]);
+        let call = Call::get("getExecBatchResults", &path).max_bytes(max_bytes);
+        self.0.events(call).await
     }
 
     fn results_call(

@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(super) body: Option<Bytes>,
     pub(super) wait: Duration,
     pub(super) max_bytes: Option<usize>,
+    /// What kind of answer is wanted.
+    pub(super) accept: &'static str,
     /// What it changes at the daemon; `None` for calls that only read.
     pub(super) change: Option<Change>,
 }
@@ -42,6 +44,7 @@ impl Call {
             body: None,
             wait: Duration::ZERO,
             max_bytes: None,
+            accept: "application/json",
             change,
         }
     }
@@ -95,6 +98,12 @@ impl Call {
     /// Reads answers longer than the usual limit.
     pub(crate) fn max_bytes(mut self, limit: usize) -> Self {
         self.max_bytes = Some(limit);
+        self
+    }
+
+    /// Asks for another kind of answer than JSON.
+    pub(crate) fn accept(mut self, kind: &'static str) -> Self {
+        self.accept = kind;
         self
     }
 

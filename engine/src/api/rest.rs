@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::base::Base;
+use super::server_events::{self, ServerEvents};
 use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::cause::chain;
 use crate::clock::DaemonClock;
@@ -214,18 +215,53 @@ impl Rest {
         log.outcome(ticket, outcome);
     }
 
+    /// Opens the stream of events that the call asks for; `max_bytes` of the call is the most that one of
+    /// them may have. How long the next one takes has no limit.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: the connection is closed.
+    pub(crate) async fn events(&self, call: Call) -> Result<ServerEvents, ApiError> {
+        let call = call.accept(server_events::KIND);
+        let total = self.0.limits.total;
+        let (response, deadline) = self.response(&call, total).await?;
+        let limit = call.max_bytes.unwrap_or(self.0.limits.max_bytes);
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_stream =
+            kind.is_some_and(|kind| kind.as_bytes().starts_with(server_events::KIND.as_bytes()));
+        let status = response.status();
+        if status.is_success() && is_stream {
+            return Ok(ServerEvents::new(call, response.into_body(), limit));
+        }
+        let bytes = self.read(&call, response, deadline, limit).await?;
+        Err(call.error(if status.is_success() {
+            ApiErrorKind::Malformed {
+                reason: "it is no stream of events".into(),
+                excerpt: excerpt(&bytes),
+            }
+        } else {
+            refusal(status, &bytes)
+        }))
+    }
+
+    /// The head of the answer, and until when all of it is waited for.
+    async fn response(
+        &self,
+        call: &Call,
+        total: Duration,
+    ) -> Result<(Response<Body>, Instant), ApiError> {
+        let deadline = deadline::within(total);
+        let request = self.request(call)?;
+        match timeout_at(deadline, self.0.transport.call(request)).await {
+            Ok(Ok(response)) => Ok((response, deadline)),
+            Ok(Err(error)) => Err(self.transport_error(call, error)),
+            Err(_) => Err(call.error(ApiErrorKind::Timeout { after: total })),
+        }
+    }
+
     async fn bytes(&self, call: &Call) -> Result<Bytes, ApiError> {
-        let started = Instant::now();
         let total = self.0.limits.total.saturating_add(call.wait);
-        let timeout = || call.error(ApiErrorKind::Timeout { after: total });
-        let deadline = deadline::after(started, total);
         let sent = self.0.clock.as_ref().map(|clock| clock.own());
-        let response = match timeout_at(deadline, self.0.transport.call(self.request(call)?)).await
-        {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.transport_error(call, error)),
-            Err(_) => return Err(timeout()),
-        };
+        let (response, deadline) = self.response(call, total).await?;
         // A long poll takes its time on purpose.
         if call.wait.is_zero()
             && let Some(sent) = sent
@@ -300,7 +336,7 @@ impl Rest {
             .method(call.method.clone())
             .uri(self.0.base.url(call))
             .header(header::AUTHORIZATION, self.0.authorization.clone())
-            .header(header::ACCEPT, "application/json");
+            .header(header::ACCEPT, call.accept);
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

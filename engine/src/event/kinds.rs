@@ -12,7 +12,7 @@ use crate::clock::ClockDifference;
 use crate::lifecycle::agreement::EndedBy;
 use crate::lifecycle::negotiation::RefusedBy;
 use crate::lifecycle::service::ServiceState;
-use crate::model::{DocumentId, MarketSummary, OfferProposal};
+use crate::model::{DocumentId, MarketSummary, OfferProposal, Progress};
 use crate::panics::Panic;
 
 /// What events are about, as a tree: an event of a group is one of the groups above as well.
@@ -293,6 +293,12 @@ events! {
         script: u64 = "Which script of the activity, from 1.",
         command: u32 = "Which command of the script, from 0, those put in front included.",
         output: String = "What it wrote.",
+    }
+    /// How far a `deploy` or a transfer has come, where that is asked for.
+    CommandProgress in Command {
+        script: u64 = "Which script of the activity, from 1.",
+        command: u32 = "Which command of the script, from 0, those put in front included.",
+        progress: Progress = "How far.",
     }
     /// A command ended.
     CommandExecuted in Command {

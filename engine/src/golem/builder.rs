@@ -141,6 +141,15 @@ impl GolemBuilder {
         self
     }
 
+    /// Whether events tell what commands write while they run
+    /// ([`CommandStdOut`](crate::event::CommandStdOut), [`CommandStdErr`](crate::event::CommandStdErr)), and how far
+    /// `deploy` and transfers have come ([`CommandProgress`](crate::event::CommandProgress)); not unless set. Each
+    /// script then costs one more connection to the daemon. Results carry the output all the same. A script can
+    /// decide for itself by [`Script::stream_output`](crate::script::Script::stream_output).
+    pub fn stream_output(self, wanted: bool) -> Self {
+        self.configure(move |config| config.stream_output = wanted)
+    }
+
     /// Changes any other setting.
     pub fn configure(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.configure.push(Box::new(change));

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use golem_wire::activity::{
-    Capture as Captures, Deploy, Empty, ExeScriptCommand, Run, Start, Transfer,
+    Capture as Captures, CaptureMode, Deploy, Empty, ExeScriptCommand, Run, Start, Transfer,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use super::{Args, Capture, ScriptError};
 use crate::transfer::{Source, Target, TransferError};
@@ -19,7 +21,14 @@ const MAX_TEXT: usize = 300;
 /// One command, to be added with [`Script::add`](super::Script::add) or
 /// [`Script::then`](super::Script::then).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Command(pub(super) Kind);
+pub struct Command(pub(super) Kind, Updates);
+
+/// How often progress is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Updates {
+    every: Option<Duration>,
+    step: Option<u64>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
@@ -48,6 +57,10 @@ pub(super) enum Kind {
 const SHELL: &str = "/bin/sh";
 
 impl Command {
+    fn of(kind: Kind) -> Self {
+        Command(kind, Updates::default())
+    }
+
     /// Puts the payload in place.
     pub fn deploy() -> Self {
         Self::deploy_with(Deploy::default())
@@ -55,13 +68,13 @@ impl Command {
 
     /// Puts the payload in place, with networks, volumes or environment.
     pub fn deploy_with(deploy: Deploy) -> Self {
-        Command(Kind::Deploy(deploy))
+        Self::of(Kind::Deploy(deploy))
     }
 
     /// Starts the payload.
     pub fn start(args: impl Args) -> Self {
         let args = args.into_args();
-        Command(Kind::Start(Start { args }))
+        Self::of(Kind::Start(Start { args }))
     }
 
     /// Runs a program by its absolute path; both outputs are captured as text. The short form of
@@ -79,7 +92,7 @@ impl Command {
     ) -> Self {
         let (stdout, stderr) = (stdout.wire(), stderr.wire());
         let captures = stdout.is_some() || stderr.is_some();
-        Command(Kind::Run(Run {
+        Self::of(Kind::Run(Run {
             entry_point,
             args,
             capture: captures.then_some(Captures { stdout, stderr }),
@@ -110,8 +123,110 @@ impl Command {
         self
     }
 
+    /// Wants to be told how far a `deploy` or a transfer has come, so often; see
+    /// [`CommandHandle::progress`](super::CommandHandle::progress) and the event
+    /// [`CommandProgress`](crate::event::CommandProgress). Of another command it makes the script fail before it
+    /// is sent, with [`ScriptError::NoProgress`].
+    pub fn progress_every(mut self, time: Duration) -> Self {
+        self.1.every = Some(time);
+        self
+    }
+
+    /// Like [`progress_every`](Self::progress_every), whenever so many more bytes have come.
+    pub fn progress_step(mut self, bytes: u64) -> Self {
+        self.1.step = Some(bytes);
+        self
+    }
+
+    /// Wants to be told of progress every second, where there is any and nothing else was said.
+    pub(super) fn tell_progress(&mut self) {
+        if self.tells_progress() && self.1 == Updates::default() {
+            self.1.every = Some(Duration::from_secs(1));
+        }
+    }
+
+    /// Whether events of it are wanted.
+    pub(super) fn wants_progress(&self) -> bool {
+        self.1 != Updates::default()
+    }
+
+    fn tells_progress(&self) -> bool {
+        !matches!(self.bare(), Kind::Start(_) | Kind::Run(_) | Kind::Terminate)
+    }
+
+    /// Whether it can be done as it was said.
+    pub(super) fn check(&self) -> Result<(), ScriptError> {
+        if self.wants_progress() && !self.tells_progress() {
+            return Err(ScriptError::NoProgress {
+                command: self.text(),
+            });
+        }
+        self.check_env()
+    }
+
+    /// Has outputs told as bytes that are told while they come, so that no character is cut in two. Answers
+    /// which of the two are to be text in the end.
+    pub(super) fn tell_as_bytes(&mut self, stdout: bool, stderr: bool) -> [bool; 2] {
+        let kind = match &mut self.0 {
+            Kind::WithEnv(kind, _) => &mut **kind,
+            kind => kind,
+        };
+        let Kind::Run(Run {
+            capture: Some(captures),
+            ..
+        }) = kind
+        else {
+            return [false; 2];
+        };
+        let outputs = [
+            (&mut captures.stdout, stdout),
+            (&mut captures.stderr, stderr),
+        ];
+        outputs.map(|(mode, wanted)| match mode {
+            Some(CaptureMode::Stream {
+                format: format @ None,
+                ..
+            }) if wanted => {
+                *format = Some("bin".to_owned());
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// How long its results may be on the wire for each byte of its output.
+    pub(super) fn bytes_on_wire(&self) -> usize {
+        let Kind::Run(Run {
+            capture: Some(captures),
+            ..
+        }) = self.bare()
+        else {
+            return 1;
+        };
+        let is_binary = |mode: &Option<CaptureMode>| {
+            matches!(
+                mode,
+                Some(
+                    CaptureMode::Stream {
+                        format: Some(_),
+                        ..
+                    } | CaptureMode::AtEnd {
+                        format: Some(_),
+                        ..
+                    }
+                )
+            )
+        };
+        // Bytes are numbers with commas, text has its line ends escaped.
+        if is_binary(&captures.stdout) || is_binary(&captures.stderr) {
+            4
+        } else {
+            2
+        }
+    }
+
     /// Whether its environment can be set at all.
-    pub(super) fn check_env(&self) -> Result<(), ScriptError> {
+    fn check_env(&self) -> Result<(), ScriptError> {
         let Kind::WithEnv(kind, env) = &self.0 else {
             return Ok(());
         };
@@ -142,12 +257,12 @@ impl Command {
 
     /// Stops the payload; a new `deploy` is possible afterwards.
     pub fn terminate() -> Self {
-        Command(Kind::Terminate)
+        Self::of(Kind::Terminate)
     }
 
     /// Lets the provider move a file between two URLs (`container:/path`, `https://…`).
     pub fn transfer(from: impl Into<String>, to: impl Into<String>) -> Self {
-        Command(Kind::Transfer {
+        Self::of(Kind::Transfer {
             from: from.into(),
             to: to.into(),
         })
@@ -177,7 +292,7 @@ impl Command {
     }
 
     fn upload(source: Result<Source, TransferError>, to: impl Into<String>) -> Self {
-        Command(Kind::Upload {
+        Self::of(Kind::Upload {
             source,
             to: to.into(),
         })
@@ -186,7 +301,7 @@ impl Command {
     /// Fetches a file of the provider into a local one. Directories above it are made; a file that
     /// is there already is replaced at the end.
     pub fn download_file(from: impl Into<String>, to: impl Into<PathBuf>) -> Self {
-        Command(Kind::Download {
+        Self::of(Kind::Download {
             from: from.into(),
             target: Target::File(to.into()),
             limit: None,
@@ -194,7 +309,7 @@ impl Command {
     }
 
     pub(super) fn download(from: impl Into<String>, limit: Option<u64>) -> Self {
-        Command(Kind::Download {
+        Self::of(Kind::Download {
             from: from.into(),
             target: Target::Memory,
             limit,
@@ -225,7 +340,18 @@ impl Command {
 
     /// What goes to the provider; `url` is the place of an upload's or download's local side.
     pub(super) fn wire(&self, url: Option<&str>) -> ExeScriptCommand {
-        wire(&self.0, url.unwrap_or_default())
+        let mut wire = wire(&self.0, url.unwrap_or_default());
+        if let ExeScriptCommand::Deploy(Deploy { progress, .. })
+        | ExeScriptCommand::Transfer(Transfer { progress, .. }) = &mut wire
+            && self.wants_progress()
+        {
+            let every = self
+                .1
+                .every
+                .map(|every| format!("{}ms", every.as_millis().max(1)));
+            *progress = Some(json!({ "updateInterval": every, "updateStep": self.1.step }));
+        }
+        wire
     }
 
     /// Whether the payload must have been started before.
@@ -293,8 +419,6 @@ fn container(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::script;
 

@@ -73,6 +73,21 @@ pub enum ScriptError {
         /// Why.
         reason: &'static str,
     },
+    /// Progress was asked for of a command that has none to tell.
+    #[error("`{command}` tells no progress: only `deploy` and transfers do")]
+    NoProgress {
+        /// The command, as shown in events.
+        command: String,
+    },
+    /// Only [`OutputStream`](super::OutputStream) gives it: part of the output was not told while the program
+    /// ran, and what was told cannot be gone on with. The program's result has all of it.
+    #[error(
+        "part of the output on activity {activity_id} was not told while the program ran; its result has all of it"
+    )]
+    OutputMissing {
+        /// Where.
+        activity_id: ActivityId,
+    },
     /// A file did not travel.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -104,7 +119,9 @@ impl ScriptError {
     pub(crate) fn is_own(&self) -> bool {
         match self {
             ScriptError::Transfer(error) => error.is_own(),
-            ScriptError::NotExecuted | ScriptError::Environment { .. } => true,
+            ScriptError::NotExecuted
+            | ScriptError::Environment { .. }
+            | ScriptError::NoProgress { .. } => true,
             ScriptError::Skipped(earlier) => earlier.is_own(),
             _ => false,
         }

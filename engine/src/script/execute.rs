@@ -4,10 +4,13 @@
 //! (`execute/file.rs`).
 
 mod file;
+mod hearing;
 mod step;
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt};
 use golem_wire::BatchId;
 use golem_wire::activity::{ActivityState, ExeScriptCommand};
 use tokio::time::Instant;
@@ -22,7 +25,6 @@ use crate::api::activity::is_turned_away;
 use crate::deadline;
 use crate::event::{GettingResults, ScriptSent};
 use crate::retry::Backoff;
-use file::File;
 use step::Step;
 
 /// What JSON adds to the output itself, at the least.
@@ -52,6 +54,7 @@ pub(super) async fn execute(script: Script) -> Result<BatchResults, ScriptError>
         };
         let max_result_bytes = script.max_result_bytes;
         let mut run = Execution::new(&activity, script.commands, script.repeatable);
+        run.listen(script.stream_output, script.lossy);
         let result = run.run(&patience, max_result_bytes).await;
         run.finish(result).await
     };
@@ -66,15 +69,17 @@ struct Execution<'a> {
     prologue: usize,
     repeatable: bool,
     done: Vec<CommandExecuted>,
+    /// Whether events tell all that its commands tell.
+    stream_output: bool,
+    /// Whether it is listened to while it runs.
+    is_followed: bool,
+    /// How much its commands wrote while they were listened to.
+    live_bytes: usize,
 }
 
 impl<'a> Execution<'a> {
     fn new(activity: &'a Arc<Activity>, commands: Vec<(Command, Reply)>, repeatable: bool) -> Self {
-        let step = |(command, reply)| Step {
-            command,
-            reply: Some(reply),
-            file: File::None,
-        };
+        let step = |(command, reply)| Step::new(command, Some(reply));
         Execution {
             activity,
             number: activity.next_script(),
@@ -82,6 +87,27 @@ impl<'a> Execution<'a> {
             prologue: 0,
             repeatable,
             done: Vec::new(),
+            stream_output: false,
+            is_followed: false,
+            live_bytes: 0,
+        }
+    }
+
+    /// Decides whether it is listened to while it runs.
+    fn listen(&mut self, stream_output: bool, lossy: bool) {
+        self.stream_output = stream_output;
+        self.is_followed = stream_output;
+        for step in &mut self.steps {
+            let Some(live) = step.reply.as_ref().map(Reply::live) else {
+                continue;
+            };
+            step.hearing.lossy = lossy;
+            let (stdout, stderr) = (live.stdout.is_wanted(), live.stderr.is_wanted());
+            step.as_text = step.command.tell_as_bytes(stdout, stderr);
+            if stream_output || live.wants_progress() {
+                step.command.tell_progress();
+            }
+            self.is_followed |= live.is_wanted() || step.command.wants_progress();
         }
     }
 
@@ -91,7 +117,7 @@ impl<'a> Execution<'a> {
         max_result_bytes: usize,
     ) -> Result<(), ScriptError> {
         for step in &self.steps {
-            step.command.check_env()?;
+            step.command.check()?;
         }
         let activity = Arc::clone(self.activity);
         let mut session = patience.or_end(activity.session()).await?;
@@ -192,7 +218,10 @@ impl<'a> Execution<'a> {
         tell_busy: bool,
     ) -> Result<bool, ScriptError> {
         let activity = Arc::clone(self.activity);
-        let max_bytes = max_result_bytes.saturating_add(RESULT_OVERHEAD);
+        let on_wire = self.steps.iter().map(|step| step.command.bytes_on_wire());
+        let max_bytes = max_result_bytes
+            .saturating_mul(on_wire.max().unwrap_or(1))
+            .saturating_add(RESULT_OVERHEAD);
         let (commands, batch_id) = self.send(patience, session, max_bytes).await?;
         let batch = Batch {
             patience,
@@ -212,10 +241,27 @@ impl<'a> Execution<'a> {
         });
         self.emit(GettingResults { script });
         self.started(0);
+        let mut told = match self.is_followed {
+            true => activity.follow(&batch_id, max_bytes),
+            false => stream::empty().boxed(),
+        };
         let mut results = batch.results(batch_id);
         let mut output = 0usize;
         let mut failure = None;
-        while let Some(news) = results.next().await? {
+        loop {
+            let news = {
+                let mut next = pin!(results.next());
+                loop {
+                    tokio::select! {
+                        biased;
+                        Some(told) = told.next() => self.heard(told, max_result_bytes)?,
+                        news = &mut next => break news,
+                    }
+                }
+            };
+            let Some(news) = news.map_err(|error| too_large(error, max_result_bytes))? else {
+                break;
+            };
             for result in news {
                 if tell_busy && is_turned_away(&result) {
                     session.unfinished = None;
@@ -290,12 +336,24 @@ impl<'a> Execution<'a> {
         self.prologue = prologue.len();
         self.steps.splice(
             0..0,
-            prologue.map(|command| Step {
-                command,
-                reply: None,
-                file: File::None,
+            prologue.map(|mut command| {
+                if self.stream_output {
+                    command.tell_progress();
+                }
+                Step::new(command, None)
             }),
         );
+    }
+}
+
+/// The limit that is meant is the one of the output.
+fn too_large(error: BatchError, max_result_bytes: usize) -> BatchError {
+    match error {
+        BatchError::ResultTooLarge { activity_id, .. } => BatchError::ResultTooLarge {
+            activity_id,
+            limit: max_result_bytes,
+        },
+        other => other,
     }
 }
 

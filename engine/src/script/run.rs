@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Capture, Command, CommandExecuted, Script, ScriptError};
+use super::{Capture, Command, CommandExecuted, OutputStream, Script, ScriptError};
 use crate::activity::Activity;
 
 /// A program to be run, as a command of a script: [`Script::add`] and [`Script::then`] take it.
@@ -157,6 +157,18 @@ impl RunCommand {
         self
     }
 
+    /// Says that a live output may leave something out rather than wait for it; see [`Script::lossy`].
+    pub fn lossy(mut self) -> Self {
+        self.script = self.script.lossy();
+        self
+    }
+
+    /// Whether events tell its output while it runs; see [`Script::stream_output`].
+    pub fn stream_output(mut self, wanted: bool) -> Self {
+        self.script = self.script.stream_output(wanted);
+        self
+    }
+
     /// Runs the program and waits for its end.
     ///
     /// # Errors
@@ -171,21 +183,46 @@ impl RunCommand {
         handle.await
     }
 
-    /// Runs the program in the background, also while nobody waits for it. Other scripts of the machine
-    /// wait for its end. Dropping what is returned gives the program up.
+    /// Runs the program in the background, also while nobody waits for it, and gives its output while it
+    /// runs. Other scripts of the machine wait for its end. Dropping what is returned gives the program up.
+    ///
+    /// ```no_run
+    /// # use futures::TryStreamExt;
+    /// # use golem_engine::script::ScriptError;
+    /// # async fn example(ctx: &golem_engine::WorkContext) -> Result<(), ScriptError> {
+    /// let mut build = ctx.command("/bin/sh").args(["-c", "make all"]).spawn();
+    /// if let Some(stdout) = build.take_stdout() {
+    ///     let mut lines = stdout.lines();
+    ///     while let Some(line) = lines.try_next().await? {
+    ///         println!("{line}");
+    ///     }
+    /// }
+    /// let built = build.output().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn spawn(self) -> RunningCommand {
+        let RunCommand { run, mut script } = self;
         let (reply, result) = oneshot::channel();
         let cancel = CancellationToken::new();
-        let tasks = self.script.activity().context().tasks().clone();
+        let tasks = script.activity().context().tasks().clone();
+        let mut handle = script.add(run);
+        let (stdout, stderr) = (handle.take_stdout(), handle.take_stderr());
         let stop = cancel.clone();
         tasks.spawn("command", async move {
-            if let Some(result) = stop.run_until_cancelled(self.output()).await {
+            let running = async {
+                script.execute().await?;
+                handle.await
+            };
+            if let Some(result) = stop.run_until_cancelled(running).await {
                 // Whoever was to get it may have gone in this moment.
                 let _ = reply.send(result);
             }
         });
         RunningCommand {
             result,
+            stdout,
+            stderr,
             _cancel: cancel.drop_guard(),
         }
     }
@@ -204,11 +241,24 @@ impl fmt::Debug for RunCommand {
 #[derive(Debug)]
 pub struct RunningCommand {
     result: oneshot::Receiver<Result<CommandExecuted, ScriptError>>,
+    stdout: Option<OutputStream>,
+    stderr: Option<OutputStream>,
     _cancel: DropGuard,
 }
 
 impl RunningCommand {
-    /// Waits for its end.
+    /// What it writes to its standard output, from the beginning; `None` when it was taken before. It can be
+    /// read after the program's end, and after this is dropped, which ends it with [`ScriptError::Cancelled`].
+    pub fn take_stdout(&mut self) -> Option<OutputStream> {
+        self.stdout.take()
+    }
+
+    /// What it writes to its standard error; as [`take_stdout`](Self::take_stdout).
+    pub fn take_stderr(&mut self) -> Option<OutputStream> {
+        self.stderr.take()
+    }
+
+    /// Waits for its end; what was not taken of its outputs is in the result only.
     ///
     /// # Errors
     /// As [`RunCommand::output`]; [`ScriptError::Cancelled`] when the engine was torn down before.
@@ -217,6 +267,7 @@ impl RunningCommand {
     /// Not safe: it owns the program, which is given up when this is dropped. `&mut` waits by
     /// [`wait`](Self::wait) go on.
     pub async fn output(mut self) -> Result<CommandExecuted, ScriptError> {
+        (self.stdout, self.stderr) = (None, None);
         self.wait().await
     }
 

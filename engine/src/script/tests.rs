@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::TryStreamExt;
+
 use crate::payload::Payload;
 use crate::script::ScriptError;
 use crate::service::{HandlerError, InstanceInfo, Service};
@@ -60,6 +62,40 @@ async fn a_failed_command_is_told_by_script_and_handles_alike() {
     let ended = cluster.join().await;
     assert_eq!(ended[0].failure, None);
     assert_eq!(SCRIPTS.load(Ordering::SeqCst), 1);
+}
+
+/// Reads a program's output while it runs, of a daemon that cannot tell it.
+struct Listening;
+
+impl Service for Listening {
+    type Params = ();
+
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Listening)
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(Payload::new())
+    }
+
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        let mut program = ctx.command("/fine").args(["a", "b"]).spawn();
+        let stdout = program.take_stdout().expect("not taken yet");
+        let pieces: Vec<_> = stdout.try_collect().await?;
+        assert_eq!(pieces, ["a b"]);
+        assert_eq!(program.output().await?.stdout_text(), "a b");
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_daemon_without_streams_tells_the_output_at_the_end() {
+    let daemon = Daemon::new(&["alice"], |_, commands| all_well(commands));
+    let (golem, _) = daemon.golem().await;
+    let service = golem.run_service::<Listening>().num_instances(1);
+    let cluster = service.start().await.expect("a cluster");
+    let ended = cluster.join().await;
+    assert_eq!(ended[0].failure, None);
 }
 
 /// Awaits results before their script is executed, beside it, and without it.

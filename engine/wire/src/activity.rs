@@ -273,3 +273,112 @@ pub struct CommandResult {
     /// Whether nothing follows.
     pub is_batch_finished: bool,
 }
+
+/// One event of a batch while it runs: the `data` of an event of the stream that
+/// `GET /activity/{id}/exec/{batch}` is for who accepts `text/event-stream`. Snake case, unlike the rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RuntimeEvent {
+    /// Which batch.
+    #[serde(default)]
+    pub batch_id: String,
+    /// Which command of it, from 0.
+    pub index: u32,
+    /// When it happened, on the provider's clock: UTC without a zone.
+    #[serde(default)]
+    pub timestamp: String,
+    /// What happened.
+    pub kind: RuntimeEventKind,
+}
+
+/// What happened to a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RuntimeEventKind {
+    /// It began.
+    Started {
+        /// The command, as it was sent.
+        #[serde(default)]
+        command: Value,
+    },
+    /// It wrote to its standard output.
+    Stdout(Output),
+    /// It wrote to its standard error.
+    Stderr(Output),
+    /// It ended.
+    Finished {
+        /// 0 if it worked.
+        #[serde(default)]
+        return_code: i32,
+        /// What failed.
+        #[serde(default)]
+        message: Option<String>,
+    },
+    /// How far it has come.
+    Progress(CommandProgress),
+    /// A kind that daemons of today do not have.
+    #[serde(untagged)]
+    Other(Value),
+}
+
+/// How far a command has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CommandProgress {
+    /// Which step it is at, from 0, and how many there are.
+    #[serde(default)]
+    pub step: (u64, u64),
+    /// In words.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// How much of the step is done, and of how much, if that is known.
+    #[serde(default)]
+    pub progress: (u64, Option<u64>),
+    /// What is counted: `Bytes`.
+    #[serde(default)]
+    pub unit: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_of_a_batch_are_read_as_the_daemon_writes_them_and_unknown_kinds_too() {
+        let of = |kind: Value| {
+            let event = json!({"batch_id": "b", "index": 1,
+                "timestamp": "2026-11-22T01:14:03.616985654", "kind": kind});
+            let event: RuntimeEvent = serde_json::from_value(event).expect("an event");
+            event.kind
+        };
+        let finished = RuntimeEventKind::Finished {
+            return_code: 0,
+            message: None,
+        };
+        assert_eq!(
+            of(json!({"finished": {"return_code": 0, "message": null}})),
+            finished
+        );
+        let text = RuntimeEventKind::Stdout(Output::Text("hello\n".into()));
+        assert_eq!(of(json!({"stdout": "hello\n"})), text);
+        let bytes = RuntimeEventKind::Stderr(Output::Bytes(vec![1, 2]));
+        assert_eq!(of(json!({"stderr": [1, 2]})), bytes);
+        let progress = CommandProgress {
+            step: (0, 1),
+            progress: (10, None),
+            unit: Some("Bytes".into()),
+            ..CommandProgress::default()
+        };
+        let told =
+            json!({"step": [0, 1], "message": null, "progress": [10, null], "unit": "Bytes"});
+        assert_eq!(
+            of(json!({"progress": told})),
+            RuntimeEventKind::Progress(progress)
+        );
+        let unknown = json!({"paused": {"until": "later"}});
+        assert_eq!(of(unknown.clone()), RuntimeEventKind::Other(unknown));
+    }
+}

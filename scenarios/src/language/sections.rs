@@ -80,6 +80,8 @@ pub struct Requestor {
     pub daemon_away: Option<Span>,
     /// How long offers are collected before the first of them is answered; absent: the engine's second.
     pub collect_offers: Option<Span>,
+    /// Whether events tell what commands write while they run.
+    pub stream_output: bool,
     /// The key it shows to the simulated daemon, which knows `rehearsal` only.
     pub app_key: Spanned<String>,
 }
@@ -94,6 +96,7 @@ impl Default for Requestor {
             silence: None,
             daemon_away: None,
             collect_offers: None,
+            stream_output: false,
             app_key: unwritten(APP_KEY.into()),
         }
     }

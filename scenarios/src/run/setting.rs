@@ -142,6 +142,7 @@ impl<'a> Setting<'a> {
             requestor.silence,
             requestor.daemon_away,
         );
+        let builder = builder.stream_output(requestor.stream_output);
         builder.configure(move |config| {
             for (setting, wanted) in [
                 (&mut config.market.no_offers_timeout, no_offers),

@@ -3,10 +3,11 @@
 
 use std::mem;
 
-use golem_wire::activity::CommandResult;
+use golem_wire::activity::{CommandResult, Output};
 
 use super::Execution;
 use super::file::File;
+use super::hearing::Hearing;
 use crate::activity::Session;
 use crate::cause::Cause;
 use crate::event::{
@@ -25,6 +26,25 @@ pub(super) struct Step {
     /// `None` for a command that was put in front, or whose handle has its answer.
     pub(super) reply: Option<Reply>,
     pub(super) file: File,
+    /// What is heard of it while it runs.
+    pub(super) hearing: Hearing,
+    /// Which of its outputs come as bytes, but are text.
+    pub(super) as_text: [bool; 2],
+    /// Whether its result is there.
+    pub(super) is_over: bool,
+}
+
+impl Step {
+    pub(super) fn new(command: Command, reply: Option<Reply>) -> Self {
+        Step {
+            command,
+            reply,
+            file: File::None,
+            hearing: Hearing::default(),
+            as_text: [false; 2],
+            is_over: false,
+        }
+    }
 }
 
 impl Execution<'_> {
@@ -51,7 +71,7 @@ impl Execution<'_> {
     /// A command ended: its events, its file, its handle.
     pub(super) async fn ended(
         &mut self,
-        result: CommandResult,
+        mut result: CommandResult,
         session: &mut Session,
     ) -> Result<(), ScriptError> {
         let command = result.index;
@@ -61,7 +81,17 @@ impl Execution<'_> {
         else {
             return Ok(());
         };
+        self.heard_all(index, &result);
         let step = &mut self.steps[index];
+        step.is_over = true;
+        for (output, as_text) in [&mut result.stdout, &mut result.stderr]
+            .into_iter()
+            .zip(step.as_text)
+        {
+            if as_text && let Some(Output::Bytes(bytes)) = output {
+                *output = Some(Output::Text(String::from_utf8_lossy(bytes).into_owned()));
+            }
+        }
         let file = mem::replace(&mut step.file, File::None);
         let reply = step.reply.take();
         let text = step.command.text();
@@ -111,8 +141,7 @@ impl Execution<'_> {
             Err(error) => Err(error.clone()),
         };
         if let Some(reply) = reply {
-            // Handles may be dropped.
-            let _ = reply.send(answer);
+            reply.send(answer);
         }
         outcome?;
         if index >= self.prologue {
@@ -139,7 +168,7 @@ impl Execution<'_> {
                     Err(first) => first.clone(),
                     Ok(()) => ScriptError::NotExecuted,
                 };
-                let _ = reply.send(Err(error));
+                reply.send(Err(error));
             }
         }
         let error = result.as_ref().err().cloned().map(Cause::new);
