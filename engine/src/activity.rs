@@ -58,6 +58,21 @@ pub(crate) enum ActivityError {
         #[source]
         source: ApiError,
     },
+    /// The activity before it could not be ended, and an agreement carries one at a time.
+    #[error(
+        "activity {activity_id} of agreement {agreement_id} with provider {provider_name} could not be ended for another one"
+    )]
+    Destroy {
+        /// The activity before.
+        activity_id: ActivityId,
+        /// Which agreement.
+        agreement_id: AgreementId,
+        /// Who rents it out.
+        provider_name: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
     /// The agreement ended before.
     #[error(
         "agreement {agreement_id} with provider {provider_name} ended before its activity: {end}"
@@ -170,6 +185,35 @@ impl Machine {
             .expect("a machine is handed out with its activity and until it is released")
     }
 
+    /// Ends the activity and creates another one on the same agreement, for the one who is at work:
+    /// nothing that ran on the machine is left.
+    ///
+    /// # Errors
+    /// The machine is given back then.
+    ///
+    /// # Cancel safety
+    /// Not safe: to be called in an owned task.
+    pub(crate) async fn restart(mut self) -> Result<Machine, RentError> {
+        let activity = Arc::clone(self.activity());
+        let mut parts = self.0.take().expect("it has its activity");
+        parts.activity = None;
+        let about = (*activity.about()).clone();
+        if let Err(source) = Arc::clone(&activity).destroy().await {
+            let rental = Arc::clone(&parts.rental);
+            parts.give_back("its activity could not be ended");
+            return Err(RentError::Activity {
+                provider_id: rental.provider_id.clone(),
+                error: ActivityError::Destroy {
+                    activity_id: activity.id.clone(),
+                    agreement_id: rental.agreement_id.clone(),
+                    provider_name: rental.provider_name.clone(),
+                    source,
+                },
+            });
+        }
+        Self::with_activity(parts, about).await
+    }
+
     /// Destroys the activity and terminates the agreement, in an owned task: `giving_back` is idle when
     /// that is done. The termination of a machine that is lost is not waited for there.
     pub(crate) fn give_back(mut self, reason: &str) {
@@ -185,7 +229,8 @@ impl Parts {
         let group = self.giving_back.clone();
         group.spawn("give-back", async move {
             if let Some(activity) = self.activity {
-                activity.destroy().await;
+                // The end of the agreement ends it as well.
+                let _ = activity.destroy().await;
             }
             if self.rental.is_lost() {
                 self.rental.give_up(&reason.message);
@@ -338,7 +383,10 @@ impl Activity {
     }
 
     /// Ends the activity. Its agreement stays.
-    async fn destroy(self: Arc<Self>) {
+    ///
+    /// # Errors
+    /// The last call's, when the activity may still be there.
+    async fn destroy(self: Arc<Self>) -> Result<(), ApiError> {
         /// A provider that is gone answers none of them.
         const ATTEMPTS: u32 = 3;
         let is_lost = || {
@@ -372,15 +420,15 @@ impl Activity {
             },
         );
         if let Err(error) = destroying.await {
-            // The end of the agreement ends it as well.
             tracing::warn!(activity = %self.id, %error, "the activity was not destroyed");
             if self.watch.silent_since().is_some() {
                 self.lose("no answer when it was to be given back");
             }
-            return;
+            return Err(error);
         }
         self.watch.heard();
         self.context.emit(self.about(), ActivityDestroyed {});
+        Ok(())
     }
 
     fn backoff(&self, label: &str) -> Backoff {

@@ -181,7 +181,7 @@ impl Context {
                 "a name is 1 to 64 letters, digits, `.`, `_` and `-`",
             ));
         }
-        let number = ["service-", "tasks-"]
+        let number = ["service-", "tasks-", "pool-", "rental-"]
             .into_iter()
             .find_map(|kind| name.strip_prefix(kind));
         if number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())) {

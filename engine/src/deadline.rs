@@ -27,6 +27,28 @@ pub(crate) fn date_after(start: Timestamp, time: Duration) -> Timestamp {
     start.saturating_add(time).unwrap_or(Timestamp::MAX)
 }
 
+/// When a job ends, as users say it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expiration {
+    /// So long after its start.
+    After(Duration),
+    /// Then, by the daemon's clock.
+    At(Timestamp),
+}
+
+impl Expiration {
+    /// How long it is until then; an error with the date if it has passed.
+    pub(crate) fn left(self, now: Timestamp) -> Result<Duration, Timestamp> {
+        match self {
+            Expiration::After(time) => Ok(time),
+            Expiration::At(at) => match Duration::try_from(at.duration_since(now)) {
+                Ok(left) if !left.is_zero() => Ok(left),
+                _ => Err(at),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -114,6 +114,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A pool cannot have these sizes.
+    #[error("a pool cannot keep {min} machines ready when it may rent {max} at the most")]
+    PoolSize {
+        /// Machines that are kept ready.
+        min: usize,
+        /// Machines at a time.
+        max: usize,
+    },
     /// The system has no thread for an event consumer.
     #[error("the system has no thread for an event consumer")]
     NoThread(#[source] Arc<std::io::Error>),

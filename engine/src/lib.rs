@@ -1,7 +1,8 @@
 //! A production requestor engine for the Golem Network.
 //!
 //! Start at [`Golem`]: it owns the connection to a yagna daemon, the budget and everything that was
-//! rented. [`Golem::run_service`] keeps services running, [`Golem::execute_tasks`] works off a list.
+//! rented. [`Golem::run_service`] keeps services running, [`Golem::execute_tasks`] works off a list,
+//! [`Golem::one_of`] and [`Golem::many_of`] rent machines to be used from the program's own code.
 //! Names follow the Golem Python API reference; inside, the daemon's nouns and verbs.
 //!
 //! ```no_run
@@ -73,6 +74,7 @@ mod news;
 mod panics;
 pub mod payload;
 mod payment;
+pub mod pool;
 pub mod recovery;
 mod retry;
 pub mod rng;

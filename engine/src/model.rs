@@ -50,12 +50,13 @@ macro_rules! name {
 }
 
 name!(
-    /// One piece of work of a [`Golem`](crate::Golem): a cluster or a list of tasks.
+    /// One piece of work of a [`Golem`](crate::Golem): a cluster, a list of tasks, or a pool.
     JobId,
     "A job named by its owner."
 );
 name!(
-    /// An instance of a service, or a worker of a task list: its job and a number, `service-1/2`.
+    /// An instance of a service, a worker of a task list, or a machine of a pool: its job and a number,
+    /// `service-1/2`.
     InstanceId,
     "An instance, as events and reports name it."
 );

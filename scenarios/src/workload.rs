@@ -4,6 +4,7 @@
 //! call it. [`Workloads`] holds those that a run knows: the built-in ones, or your own. Owns: the
 //! names, the images that they stand for. Does not own: when a workload starts and ends (`run`).
 
+mod hello_pool;
 pub mod hello_tasks;
 mod image;
 mod running;
@@ -140,6 +141,7 @@ impl Default for Workloads {
     fn default() -> Self {
         Workloads(vec![
             Arc::new(hello_tasks::HelloTasks),
+            Arc::new(hello_pool::HelloPool),
             #[cfg(feature = "simple-service")]
             Arc::new(simple_service::SimpleServiceWorkload),
         ])

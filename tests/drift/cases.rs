@@ -77,6 +77,14 @@ pub(crate) const CASES: &[Case] = &[
         behaviour: r#"{"terminate_after": "5s"}"#,
         expect: r#"[{"all_reached": "running"}, "all_terminated", {"failed_instances": 2}, {"error_contains": "the provider ended the agreement"}]"#,
     },
+    Case {
+        name: "rental-pool",
+        scenario: "rental-pool",
+        providers: 5,
+        options: &[],
+        behaviour: "{}",
+        expect: r#"[{"tasks": 9}, {"cost_at_most": 0.1}]"#,
+    },
 ];
 
 /// Scenarios that a devnet cannot play.

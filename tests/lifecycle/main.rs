@@ -1,6 +1,6 @@
 //! The engine's ends and absences on a simulated network in virtual time: stopping, a daemon that is
 //! away, answers that are lost, providers that end, cannot be reached, or are owed something; who is
-//! rented of many; results over a real socket.
+//! rented of many; pools; results over a real socket.
 
 mod absence;
 mod background;
@@ -16,6 +16,7 @@ mod lists;
 mod live_output;
 mod many;
 mod market;
+mod pools;
 mod provider;
 mod real_peers;
 mod results;

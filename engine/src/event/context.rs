@@ -28,7 +28,7 @@ pub struct EventContext {
     /// The activity.
     #[serde(rename = "activity_id", skip_serializing_if = "Option::is_none")]
     pub activity: Option<ActivityId>,
-    /// The instance of a service.
+    /// The instance of a service, or the machine of a pool.
     #[serde(flatten)]
     pub instance: Option<EventInstance>,
     /// The task.
@@ -48,11 +48,11 @@ pub struct EventProvider {
     pub name: String,
 }
 
-/// An instance of a service, as events name it.
+/// An instance of a service, or a machine of a pool, as events name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EventInstance {
-    /// Unique within the engine: the job and a number, `service-1/2`.
+    /// Unique within the engine: the job and a number, `service-1/2`, or `pool-1/machine-2`.
     #[serde(rename = "service")]
     pub id: InstanceId,
     /// For people; see [`Service::name`](crate::service::Service::name).

@@ -27,12 +27,14 @@ pub enum EventGroup {
     Proposal,
     /// An agreement; above activities, invoices and debit notes.
     Agreement,
-    /// An activity; above tasks, services and scripts.
+    /// An activity; above tasks, services, machines of pools and scripts.
     Activity,
     /// A task.
     Task,
     /// An instance of a service.
     Service,
+    /// A machine of a rental pool.
+    Pool,
     /// A script; above commands.
     Script,
     /// A command of a script.
@@ -55,7 +57,7 @@ impl EventGroup {
         match self {
             Self::Subscription | Self::Proposal | Self::Agreement => Some(Self::Job),
             Self::Activity | Self::Invoice | Self::DebitNote => Some(Self::Agreement),
-            Self::Task | Self::Service | Self::Script => Some(Self::Activity),
+            Self::Task | Self::Service | Self::Pool | Self::Script => Some(Self::Activity),
             Self::Command => Some(Self::Script),
             Self::Job | Self::Budget | Self::Engine | Self::Custom => None,
         }
@@ -263,6 +265,16 @@ events! {
     }
     /// A service instance reached its end.
     ServiceFinished in Service { error: Option<Cause> = "Why it failed, if it did." }
+    /// A machine of a pool is set up, and waits for somebody who uses it.
+    MachineReady in Pool {}
+    /// A machine of a pool was handed out.
+    MachineAcquired in Pool {}
+    /// A machine of a pool came back from whoever used it.
+    MachineReleased in Pool {}
+    /// A machine of a pool is not handed out: its set-up or its validation failed.
+    MachineUnfit in Pool { reason: Cause = "Why." }
+    /// A machine of a pool is given back to its provider.
+    MachineRetired in Pool { reason: String = "Why, in words." }
     /// A script went to the provider.
     ScriptSent in Script {
         script: u64 = "Which of the activity, from 1.",
@@ -376,6 +388,7 @@ impl EventKind {
             | EventKind::PaymentFailed(PaymentFailed { reason, .. })
             | EventKind::ActivityCreateFailed(ActivityCreateFailed { reason })
             | EventKind::TaskRejected(TaskRejected { reason })
+            | EventKind::MachineUnfit(MachineUnfit { reason })
             | EventKind::ExecutionInterrupted(ExecutionInterrupted { reason }) => Some(reason),
             _ => None,
         }

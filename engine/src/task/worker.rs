@@ -1,7 +1,6 @@
 //! Workers: each rents a machine, keeps it while there are tasks for it, and rents another one when
 //! it fails. Owns: their loop and the end of the job.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tracing::Instrument;
 use super::queue::{Entry, Queue, Taker};
 use super::{Task, TaskError, TaskFailure, TaskResult};
 use crate::WorkContext;
-use crate::activity::{Activity, ActivityHealth, Machine, RentError};
+use crate::activity::{Activity, Machine, RentError};
 use crate::cause::Cause;
 use crate::context::{Context, JobName};
 use crate::deadline;
@@ -28,6 +27,7 @@ use crate::event::{
 use crate::market::{DemandSubscription, SignError};
 use crate::model::{InstanceId, InstanceInfo, JobId};
 use crate::panics::caught_in;
+use crate::pool::{Called, call};
 use crate::retry::Backoff;
 use crate::service::HandlerError;
 use crate::tasks::TaskGroup;
@@ -293,30 +293,18 @@ where
         identity: &Arc<Identity>,
     ) -> Result<Option<Arc<M>>, Unfit> {
         let ctx = self.ctx(activity, identity);
-        let limit = self
-            .limits
-            .setup
-            .map(|limit| (deadline::within(limit), limit));
         // The call itself is user code too, so it is made inside.
-        let mut work = pin!(caught_in(async { (self.setup)(ctx).await }));
-        let (cause, is_final) = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Ok(None),
-            _ = self.demand.budget().beyond(1) => return Ok(None),
-            health = activity.watch().troubled() => (words_of(health), false),
-            result = &mut work => match result {
-                Ok(Ok(state)) => return Ok(Some(Arc::new(state))),
-                Ok(Err(error)) => {
-                    let is_final = !error.is_retryable();
-                    (error.told(activity), is_final)
-                }
-                Err(panic) => (format!("it panicked: {panic}").into(), false),
-            },
-            limit = over(limit) => {
-                let hint = activity.hint();
-                (format!("it did not end within {limit:?}{hint}").into(), false)
-            }
-        };
+        let work = async { (self.setup)(ctx).await };
+        let (cause, is_final) =
+            match call(activity, "it", self.limits.setup, self.given_up(), work).await {
+                Called::Done(state) => return Ok(Some(Arc::new(state))),
+                Called::GivenUp => return Ok(None),
+                Called::Failed {
+                    cause,
+                    is_retryable,
+                    ..
+                } => (cause, !is_retryable),
+            };
         let provider_name = activity.rental().provider_name.clone();
         Err(Unfit {
             failure: TaskFailure::SetupFailed {
@@ -436,38 +424,34 @@ where
     ) -> Attempt<R> {
         let (ctx, state) = (self.ctx(activity, identity), Arc::clone(state));
         // The call itself is user code too, so it is made inside.
-        let limit = self
-            .limits
-            .attempt
-            .map(|limit| (deadline::within(limit), limit));
-        let mut work = pin!(caught_in(async { (self.work)(state, ctx, task).await }));
-        let result = tokio::select! {
+        let work = async { (self.work)(state, ctx, task).await };
+        let limit = self.limits.attempt;
+        let called = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Attempt::GivenUp,
-            // What ends in time is not lost.
-            _ = self.demand.budget().beyond(1) => return Attempt::GivenUp,
-            health = activity.watch().troubled() => {
-                return Attempt::Failed(words_of(health));
-            }
-            result = &mut work => result,
-            limit = over(limit) => {
-                let hint = activity.hint();
-                return Attempt::Failed(format!("the attempt did not end within {limit:?}{hint}").into());
-            }
+            called = call(activity, "the worker", limit, self.given_up(), work) => called,
             replaced = self.replacement(activity) => return replaced,
         };
-        match result {
-            Ok(Ok(result)) => Attempt::Done(result),
-            Ok(Err(error)) => {
-                let again = (error.is_retryable(), error.keeps_machine());
-                let cause = error.told(activity);
-                match again {
-                    (true, false) => Attempt::Failed(cause),
-                    (true, true) => Attempt::Refused(cause),
-                    (false, _) => Attempt::Rejected(cause),
-                }
-            }
-            Err(panic) => Attempt::Failed(format!("the worker panicked: {panic}").into()),
+        match called {
+            Called::Done(result) => Attempt::Done(result),
+            Called::GivenUp => Attempt::GivenUp,
+            Called::Failed {
+                cause,
+                is_retryable,
+                keeps_machine,
+            } => match (is_retryable, keeps_machine) {
+                (true, false) => Attempt::Failed(cause),
+                (true, true) => Attempt::Refused(cause),
+                (false, _) => Attempt::Rejected(cause),
+            },
+        }
+    }
+
+    /// Waits until nothing more is to be done: what ends in time is not lost.
+    async fn given_up(&self) {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {}
+            _ = self.demand.budget().beyond(1) => {}
         }
     }
 
@@ -596,24 +580,6 @@ where
             }
             self.give_up((index, 0), reason.clone()).await;
         }
-    }
-}
-
-fn words_of(health: ActivityHealth) -> Cause {
-    match health {
-        ActivityHealth::Lost { reason } | ActivityHealth::AgreementEnded { reason } => reason,
-        ActivityHealth::Alive => "the activity is in trouble".into(),
-    }
-}
-
-/// Waits for the end of the time of something; for ever, if it has none.
-async fn over(limit: Option<(Instant, Duration)>) -> Duration {
-    match limit {
-        Some((deadline, limit)) => {
-            tokio::time::sleep_until(deadline).await;
-            limit
-        }
-        None => std::future::pending().await,
     }
 }
 

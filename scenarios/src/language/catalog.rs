@@ -26,6 +26,7 @@ catalog! {
     "stop-while-starting",
     "task-hangs",
     "budget-runs-out",
+    "rental-pool",
 }
 
 /// Names of all scenarios of the catalog.

@@ -16,7 +16,7 @@ use super::super::Service;
 use super::super::params::{ByDefault, Given, InstanceParams};
 use super::super::resume::{Begin, Resume};
 use super::{Cluster, Shared, Treatment, supervise};
-use crate::deadline;
+use crate::deadline::{self, Expiration};
 use crate::error::Error;
 use crate::golem::Golem;
 use crate::lifecycle::service::Policy;
@@ -26,14 +26,6 @@ use crate::payload::{Payload, Registry};
 
 /// Instances are stopped this long before the cluster expires, so that `shutdown` can run.
 const STOP_BEFORE: Duration = Duration::from_secs(60);
-
-/// When a cluster ends.
-#[derive(Clone, Copy, Debug)]
-enum Expiration {
-    /// So long after its start.
-    After(Duration),
-    At(Timestamp),
-}
 
 /// Sets a cluster up; made by [`Golem::run_service`]. `I` says where the parameters of the instances
 /// come from.
@@ -221,19 +213,11 @@ impl<S: Service, I> RunService<S, I> {
         let params = self.source.into_params(self.num_instances)?;
         let context = Arc::clone(self.golem.context());
         let now = context.now();
-        let lifetime = match self.expiration {
-            Expiration::After(lifetime) => lifetime,
-            Expiration::At(at) => {
-                let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-                if left.is_zero() {
-                    return Err(Error::ExpiresTooSoon {
-                        expires_at: at,
-                        earliest: now,
-                    });
-                }
-                left
-            }
+        let too_soon = |expires_at| Error::ExpiresTooSoon {
+            expires_at,
+            earliest: now,
         };
+        let lifetime = self.expiration.left(now).map_err(too_soon)?;
         let payload = match self.payload {
             Some(payload) => payload,
             None => S::payload().await?,

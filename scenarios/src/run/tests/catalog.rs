@@ -92,3 +92,8 @@ fn another_seed_gives_another_journal() {
 fn a_budget_that_runs_out_passes_twice_alike() {
     passes_twice_alike("budget-runs-out");
 }
+
+#[test]
+fn a_rental_pool_passes_twice_alike() {
+    passes_twice_alike("rental-pool");
+}

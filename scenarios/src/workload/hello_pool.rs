@@ -1,0 +1,127 @@
+//! A rental pool at work: each of its users says hello from the machine that it was handed.
+
+use futures::StreamExt;
+use futures::future::{FutureExt, LocalBoxFuture};
+use futures::stream::FuturesUnordered;
+use golem_engine::Golem;
+use golem_engine::error::chain as error_chain;
+use golem_engine::pool::MachinePool;
+use golem_engine::service::HandlerError;
+
+use super::hello_tasks::{hello, payload};
+use super::{Ended, Job, Running, Section, StartError, Workload};
+use crate::language::values::Span;
+
+/// How often a user tries again, on another machine.
+const ATTEMPTS: u32 = 10;
+
+/// The pool as a workload: so many users as the scenario wants tasks, on so many machines as it wants workers.
+pub(crate) struct HelloPool;
+
+impl Workload for HelloPool {
+    fn name(&self) -> &'static str {
+        "hello-pool"
+    }
+
+    fn section(&self) -> Section {
+        Section::Tasks
+    }
+
+    fn start<'a>(
+        &'a self,
+        golem: &'a Golem,
+        job: &'a Job<'a>,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
+        async {
+            let section = job.scenario.tasks.as_ref();
+            let section = section.ok_or("the scenario has no `tasks` section")?;
+            let mut pool = golem
+                .many_of(payload())
+                .min(1)
+                .max(section.max_workers.value as usize)
+                .fresh(true);
+            if let Some(Span(timeout)) = section.timeout {
+                pool = pool.acquire_timeout(timeout);
+            }
+            let users = section.count.value;
+            let running = RunningPool {
+                pool: pool.start().await?,
+                users: None,
+                open: (1..=users).collect(),
+                said: Vec::new(),
+                error: None,
+            };
+            Ok(Box::new(running) as Box<dyn Running>)
+        }
+        .boxed_local()
+    }
+}
+
+type Said = (u32, Result<String, String>);
+
+struct RunningPool {
+    pool: MachinePool,
+    users: Option<FuturesUnordered<LocalBoxFuture<'static, Said>>>,
+    /// Users that have not said anything.
+    open: Vec<u32>,
+    said: Vec<(u32, String)>,
+    error: Option<String>,
+}
+
+/// Says hello from a machine; from another one if that one is lost.
+async fn use_machine(pool: MachinePool, number: u32) -> Said {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let machine = match pool.acquire().await {
+            Ok(machine) => machine,
+            Err(error) => return (number, Err(error_chain(&error))),
+        };
+        let said = tokio::select! {
+            biased;
+            said = hello(&machine, number) => said,
+            why = machine.lost() => Err(HandlerError::from(why)),
+        };
+        match said {
+            Ok(said) => {
+                machine.release().await;
+                return (number, Ok(said));
+            }
+            Err(error) if attempt >= ATTEMPTS => return (number, Err(error.to_string())),
+            Err(error) => machine.discard(error).await,
+        }
+    }
+}
+
+impl Running for RunningPool {
+    fn stop(&mut self) {
+        self.open.clear();
+        self.users = None;
+    }
+
+    fn join(&mut self) -> LocalBoxFuture<'_, Ended> {
+        async {
+            let pool = &self.pool;
+            let waiting = || {
+                let users = self.open.iter();
+                users.map(|number| use_machine(pool.clone(), *number).boxed_local())
+            };
+            // Dropped before its end, they are there still when it is called again.
+            let users = self.users.get_or_insert_with(|| waiting().collect());
+            while let Some((number, said)) = users.next().await {
+                match said {
+                    Ok(said) => self.said.push((number, said)),
+                    Err(error) => drop(self.error.get_or_insert(error)),
+                }
+            }
+            self.pool.drain().await;
+            self.said.sort();
+            let said = std::mem::take(&mut self.said);
+            Ended {
+                error: self.error.take(),
+                task_results: said.into_iter().map(|(_, said)| said).collect(),
+            }
+        }
+        .boxed_local()
+    }
+}
