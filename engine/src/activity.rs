@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use golem_wire::common::Reason;
 use golem_wire::{ActivityId, AgreementId, NodeId};
 use tokio::sync::{Mutex, MutexGuard};
@@ -120,7 +121,18 @@ impl Machine {
     ///
     /// # Cancel safety
     /// Cancel-safe: what was rented already is given back.
-    pub(crate) async fn rent(
+    pub(crate) fn rent<'a>(
+        context: &'a Arc<Context>,
+        about: &'a EventContext,
+        demand: &'a Arc<DemandSubscription>,
+        avoid: &'a [NodeId],
+        giving_back: &'a TaskGroup,
+    ) -> BoxFuture<'a, Result<Machine, RentError>> {
+        // Boxed, so that it is compiled with the engine and not with each program that rents.
+        Box::pin(Self::rented(context, about, demand, avoid, giving_back))
+    }
+
+    async fn rented(
         context: &Arc<Context>,
         about: &EventContext,
         demand: &Arc<DemandSubscription>,

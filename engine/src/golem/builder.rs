@@ -165,6 +165,12 @@ impl GolemBuilder {
     /// # Cancel safety
     /// Runs to completion in an owned task; an engine without a waiter is stopped again.
     pub async fn start(self) -> Result<Golem, Error> {
+        self.begin()?.await.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Begins to start in an owned task. Not async: what an async function does is compiled once more with each
+    /// program that awaits it, and this is half of the engine.
+    fn begin(self) -> Result<oneshot::Receiver<Result<Golem, Error>>, Error> {
         let transport = self.transport.unwrap_or_else(Transport::http);
         let simulated = transport.is_in_memory();
         let mut config = self.overrides.resolve(|name| match name {
@@ -202,6 +208,6 @@ impl GolemBuilder {
                 tracing::warn!(%report, "started for nobody, and stopped again");
             }
         });
-        started.await.unwrap_or(Err(Error::Stopped))
+        Ok(started)
     }
 }

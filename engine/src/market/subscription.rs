@@ -79,7 +79,17 @@ impl DemandSubscription {
     ///
     /// # Cancel safety
     /// Cancel-safe: a demand without a waiter is withdrawn in an owned task.
-    pub(crate) async fn begin(
+    pub(crate) fn begin<'a>(
+        market: &'a Arc<Market>,
+        job: &'a JobId,
+        payload: ResolvedPayload,
+        expiration: Timestamp,
+    ) -> BoxFuture<'a, Result<Arc<Self>, SubscribeError>> {
+        // Boxed, so that it is compiled with the engine and not with each program that starts something.
+        Box::pin(Self::begun(market, job, payload, expiration))
+    }
+
+    async fn begun(
         market: &Arc<Market>,
         job: &JobId,
         payload: ResolvedPayload,
