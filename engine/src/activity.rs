@@ -10,7 +10,7 @@ mod tests;
 mod unfinished;
 mod watch;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -270,6 +270,8 @@ pub(crate) struct Activity {
     watch: watch::Watch,
     session: Mutex<Session>,
     next_script: AtomicU64,
+    /// Whether work may be saved from it after the provider ended the agreement.
+    recovers: AtomicBool,
 }
 
 /// What holds between two batches.
@@ -306,6 +308,7 @@ impl Activity {
             watch: watch::Watch::default(),
             session: Mutex::default(),
             next_script: AtomicU64::new(1),
+            recovers: AtomicBool::new(false),
         };
         activity.created().await
     }
@@ -326,6 +329,7 @@ impl Activity {
             watch: watch::Watch::default(),
             session: Mutex::new(session),
             next_script: AtomicU64::new(1),
+            recovers: AtomicBool::new(false),
         });
         watch::spawn(&activity);
         activity
@@ -489,6 +493,16 @@ impl Activity {
             return "";
         }
         VIRTUAL_TIME
+    }
+
+    /// From now on scripts are sent also when the provider has ended the agreement, as long as the activity
+    /// lives: what is left there is to be saved.
+    pub(crate) fn may_recover(&self) {
+        self.recovers.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn recovers(&self) -> bool {
+        self.recovers.load(Ordering::Relaxed)
     }
 
     /// Numbers scripts from 1.

@@ -21,6 +21,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Pauses between attempts, longer each time.
 #[derive(Debug)]
 pub(crate) struct Backoff {
+    first: Duration,
+    longest: Duration,
     delays: ExponentialBackoff,
     rng: ChaCha8Rng,
 }
@@ -28,20 +30,27 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Pauses drawn from `seed`, which must be a fork of the caller's own.
     pub(crate) fn new(seed: Seed) -> Self {
+        Self::between(FIRST, LONGEST, seed)
+    }
+
+    /// Pauses that begin with `first` and grow to `longest`.
+    pub(crate) fn between(first: Duration, longest: Duration, seed: Seed) -> Self {
         Backoff {
-            delays: delays(),
+            first,
+            longest,
+            delays: delays(first, longest),
             rng: seed.rng(),
         }
     }
 
     /// Starts over after a success.
     pub(crate) fn reset(&mut self) {
-        self.delays = delays();
+        self.delays = delays(self.first, self.longest);
     }
 
     /// The next pause: between half and the whole of an exponentially growing time.
     pub(crate) fn next_delay(&mut self) -> Duration {
-        let longest = self.delays.next().unwrap_or(LONGEST);
+        let longest = self.delays.next().unwrap_or(self.longest);
         longest.mul_f64(self.rng.random_range(0.5..1.0))
     }
 
@@ -168,10 +177,10 @@ impl Pace {
     }
 }
 
-fn delays() -> ExponentialBackoff {
+fn delays(first: Duration, longest: Duration) -> ExponentialBackoff {
     ExponentialBuilder::default()
-        .with_min_delay(FIRST)
-        .with_max_delay(LONGEST)
+        .with_min_delay(first)
+        .with_max_delay(longest)
         .with_factor(2.0)
         .without_max_times()
         .build()

@@ -6,8 +6,10 @@ mod closure;
 mod cluster;
 mod error;
 mod handle;
+mod health;
 mod instance;
 mod params;
+mod restart;
 mod resume;
 #[cfg(test)]
 mod tests;
@@ -18,8 +20,10 @@ pub use closure::{FnParams, FnService};
 pub use cluster::{Cluster, RunService};
 pub use error::{ClusterError, HandlerError};
 pub use handle::InstanceHandle;
+pub use health::{HealthCheck, HealthCheckFailed, Unhealthy};
 pub use instance::Instance;
 pub use params::{ByDefault, Given, InstanceParams, Same};
+pub use restart::{EndedLife, Restart};
 
 pub use crate::lifecycle::service::ServiceState;
 pub use crate::mailbox::{MAILBOX_CAPACITY, Mailbox, MessageError};
@@ -125,6 +129,9 @@ pub trait Service: Send + Sized + 'static {
     }
 
     /// Cleans up while the machine is still there; skipped when it is lost. By default `terminate`.
+    ///
+    /// When the provider ended the agreement and the activity still lives, scripts of this handler are sent all
+    /// the same, so that results can be saved.
     fn shutdown(
         &mut self,
         ctx: &WorkContext,

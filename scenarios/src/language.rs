@@ -25,8 +25,8 @@ use crate::error::Error;
 pub use self::validate::size::Size;
 
 pub use self::sections::{
-    ImageSource, PlotKind, RealTime, Requestor, ServiceSection, Step, Swept, TasksSection, Time,
-    TimeMode, Verb,
+    ImageSource, PlotKind, RealTime, Requestor, RestartKind, ServiceSection, Step, Swept,
+    TasksSection, Time, TimeMode, Verb,
 };
 
 /// A rehearsal: a network, what is run on it, what happens meanwhile, what is expected.

@@ -19,6 +19,7 @@ mod market;
 mod pools;
 mod provider;
 mod real_peers;
+mod restarts;
 mod results;
 mod scope;
 mod severable;

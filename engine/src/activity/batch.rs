@@ -23,6 +23,7 @@ use crate::api::activity::Polled;
 use crate::api::{ActivityFault, ApiError, ApiErrorKind, Outcome};
 use crate::cause::Cause;
 use crate::event::ProtocolViolation;
+use crate::lifecycle::agreement::EndedBy;
 use crate::retry::{Backoff, Pace};
 
 /// An exe-unit that is missing on the bus although its state is fine may still come.
@@ -253,10 +254,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Nothing is sent under an agreement that is known to have ended, even if its activity still
-    /// answers: it would not be paid for.
+    /// answers: it would not be paid for. But what is left there may be saved, if the provider ended it.
     fn open_for_work(&self) -> Result<(), BatchError> {
         self.lost()?;
         match self.activity.rental().ended_by() {
+            Some(end) if end.by == EndedBy::Provider && self.activity.recovers() => Ok(()),
             Some(end) => Err(self.activity.lost_error(&Cause::new(end))),
             None => Ok(()),
         }

@@ -263,6 +263,17 @@ events! {
         new: ServiceState = "The state now.",
         error: Option<Cause> = "What went wrong, if that is why.",
     }
+    /// A service instance begins anew on another machine after it has run.
+    ServiceRestarted in Service {
+        restarts: u32 = "How often it did, this time included.",
+        error: Option<Cause> = "What its life before ended with, if that was a failure.",
+    }
+    /// The health check of a service instance says otherwise than before, or for the first time.
+    ServiceHealthChanged in Service {
+        healthy: bool = "Whether it is well.",
+        failures: u32 = "How often in a row the check failed.",
+        error: Option<Cause> = "With what the last time.",
+    }
     /// A service instance reached its end.
     ServiceFinished in Service { error: Option<Cause> = "Why it failed, if it did." }
     /// A machine of a pool is set up, and waits for somebody who uses it.
@@ -381,6 +392,8 @@ impl EventKind {
             EventKind::JobFinished(JobFinished { error })
             | EventKind::WorkerFinished(WorkerFinished { error })
             | EventKind::ServiceStateChanged(ServiceStateChanged { error, .. })
+            | EventKind::ServiceRestarted(ServiceRestarted { error, .. })
+            | EventKind::ServiceHealthChanged(ServiceHealthChanged { error, .. })
             | EventKind::ServiceFinished(ServiceFinished { error })
             | EventKind::ScriptFinished(ScriptFinished { error, .. }) => error.as_ref(),
             EventKind::SubscriptionFailed(SubscriptionFailed { reason })

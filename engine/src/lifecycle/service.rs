@@ -15,9 +15,11 @@
 //! | starting   | stop                     | terminated | cancel handler, release, finish |
 //! | running    | handler finished, failed | stopping   | run `shutdown`                 |
 //! | running    | stop, agreement ended    | stopping   | cancel handler, run `shutdown` |
-//! | running    | lost                     | terminated | cancel handler, release, finish |
-//! | stopping   | handler finished, failed | terminated | release, finish                |
-//! | stopping   | stop, lost               | terminated | cancel handler, release, finish |
+//! | running    | unhealthy                | stopping   | cancel handler, run `shutdown` |
+//! | running    | lost, to be replaced     | terminated ² | cancel handler, release, finish |
+//! | stopping   | handler finished, failed | terminated ² | release, finish                |
+//! | stopping   | lost                     | terminated ² | cancel handler, release, finish |
+//! | stopping   | stop                     | terminated | cancel handler, release, finish |
 //! | stopping   | agreement ended          | stopping   |                                |
 //! | pending    | budget used up           | terminated | finish                         |
 //! | starting   | budget used up           | terminated | cancel handler, release, finish |
@@ -26,15 +28,18 @@
 //! | running    | suspend                  | suspended  | cancel handler                 |
 //! | suspended  | resume                   | running    | run `resume`, then `run`       |
 //! | suspended  | stop, agreement ended, budget used up | stopping | run `shutdown`      |
-//! | suspended  | lost                     | terminated | release, finish                |
+//! | suspended  | lost                     | terminated ² | release, finish              |
 //! | any        | terminate                | terminated | cancel handler, release, finish |
 //!
 //! ¹ terminated, with `release, finish`, when the policy allows no further attempt.
 //!
+//! ² pending, with `release, rent another machine`, when the policy has what ran begin anew, unless its end
+//! was wanted: by a stop, the end of the budget, or a failure that would be the same on any machine.
+//!
 //! # Guarantees
-//! `shutdown` runs at most once, and never on a machine that is lost. A machine that was rented is
-//! released exactly once. What has run is not started again: `running` is entered anew from `suspended`
-//! only, on the same machine.
+//! In each life, `shutdown` runs at most once, and never on a machine that is lost; `running` is entered
+//! anew from `suspended` only, on the same machine. A machine that was rented is released exactly once. A
+//! new life begins from `pending`, on another machine, and only as the policy says.
 
 use std::fmt;
 
@@ -99,9 +104,10 @@ pub(crate) enum State {
     },
     Running,
     Suspended,
-    /// `failure`: what `run` failed with.
+    /// `failure`: what `run` failed with; `wanted`: nothing is to follow.
     Stopping {
         failure: Option<Cause>,
+        wanted: bool,
     },
     Terminated {
         failure: Option<Cause>,
@@ -124,7 +130,7 @@ impl State {
 
     pub(crate) fn failure(&self) -> Option<&Cause> {
         match self {
-            State::Stopping { failure } | State::Terminated { failure } => failure.as_ref(),
+            State::Stopping { failure, .. } | State::Terminated { failure } => failure.as_ref(),
             State::Pending { .. } | State::Starting { .. } | State::Running | State::Suspended => {
                 None
             }
@@ -160,6 +166,8 @@ pub(crate) enum Event {
     Lost { reason: Cause },
     /// The agreement ended, the activity still answers.
     AgreementEnded { reason: Cause },
+    /// Its own health check failed for too long: it stops, or its machine is as good as lost if `replace`.
+    Unhealthy { reason: Cause, replace: bool },
     /// The budget is used up: it stops; told again while it does, it is cut off.
     BudgetExhausted { reason: Cause },
 }
@@ -189,13 +197,15 @@ pub(crate) enum Effect {
     Finish,
 }
 
-/// Whether an instance that could not start is tried again.
+/// Whether an instance begins anew on another machine, if this is its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// The `respawn_unstarted_instances` flag.
+    /// One that could not start.
     pub(crate) respawn: bool,
-    /// Attempts in all.
+    /// Attempts to start in all.
     pub(crate) max_attempts: u32,
+    /// One that has run.
+    pub(crate) restart: bool,
 }
 
 /// One step of an instance's life.
@@ -215,10 +225,9 @@ pub(crate) fn step(
         (S::Pending { .. }, E::Resumed { stopping: false }) => {
             (S::Running, vec![Handle(Handler::Resume)])
         }
-        (S::Pending { .. }, E::Resumed { stopping: true }) => (
-            S::Stopping { failure: None },
-            vec![Handle(Handler::Shutdown)],
-        ),
+        (S::Pending { .. }, E::Resumed { stopping: true }) => {
+            (stopping(None, true), vec![Handle(Handler::Shutdown)])
+        }
         (S::Pending { attempt }, E::ActivityFailed { reason }) => retry(attempt, reason, policy),
         (S::Pending { .. }, E::RentFailed { reason }) => (ended(Some(reason)), vec![Finish]),
         (S::Pending { .. }, E::StopRequested) => (ended(None), vec![Finish]),
@@ -229,12 +238,10 @@ pub(crate) fn step(
             vec![CancelHandler, Release { failed: false }, Finish],
         ),
         (S::Running, E::BudgetExhausted { reason }) => (
-            S::Stopping {
-                failure: Some(reason),
-            },
+            stopping(Some(reason), true),
             vec![CancelHandler, Handle(Handler::Shutdown)],
         ),
-        (S::Stopping { failure }, E::BudgetExhausted { reason }) => (
+        (S::Stopping { failure, .. }, E::BudgetExhausted { reason }) => (
             ended(failure.or(Some(reason))),
             vec![CancelHandler, Release { failed: false }, Finish],
         ),
@@ -258,76 +265,78 @@ pub(crate) fn step(
 
         (S::Running, E::SuspendRequested) => (S::Suspended, vec![CancelHandler]),
         (S::Suspended, E::ResumeRequested) => (S::Running, vec![Handle(Handler::Resume)]),
-        (S::Suspended, E::StopRequested) => (
-            S::Stopping { failure: None },
+        (S::Suspended, E::StopRequested) => (stopping(None, true), vec![Handle(Handler::Shutdown)]),
+        (S::Suspended, E::BudgetExhausted { reason }) => (
+            stopping(Some(reason), true),
             vec![Handle(Handler::Shutdown)],
         ),
-        (S::Suspended, E::AgreementEnded { reason } | E::BudgetExhausted { reason }) => (
-            S::Stopping {
-                failure: Some(reason),
-            },
+        (S::Suspended, E::AgreementEnded { reason }) => (
+            stopping(Some(reason), false),
             vec![Handle(Handler::Shutdown)],
         ),
-        (S::Suspended, E::Lost { reason }) => {
-            (ended(Some(reason)), vec![Release { failed: true }, Finish])
-        }
+        (S::Suspended, E::Lost { reason }) => over(Some(reason), true, policy.restart),
 
         (S::Pending { .. }, E::TerminateRequested) => (ended(None), vec![Finish]),
         (S::Starting { .. } | S::Running | S::Suspended, E::TerminateRequested) => (
             ended(None),
             vec![CancelHandler, Release { failed: false }, Finish],
         ),
-        (S::Stopping { failure }, E::TerminateRequested) => (
+        (S::Stopping { failure, .. }, E::TerminateRequested) => (
             ended(failure),
             vec![CancelHandler, Release { failed: false }, Finish],
         ),
 
-        (S::Running, E::HandlerFinished) => (
-            S::Stopping { failure: None },
-            vec![Handle(Handler::Shutdown)],
-        ),
-        (S::Running, E::HandlerFailed { reason, .. }) => (
-            S::Stopping {
-                failure: Some(reason),
-            },
+        (S::Running, E::HandlerFinished) => {
+            (stopping(None, false), vec![Handle(Handler::Shutdown)])
+        }
+        (S::Running, E::HandlerFailed { reason, is_final }) => (
+            stopping(Some(reason), is_final),
             vec![Handle(Handler::Shutdown)],
         ),
         (S::Running, E::StopRequested) => (
-            S::Stopping { failure: None },
+            stopping(None, true),
             vec![CancelHandler, Handle(Handler::Shutdown)],
         ),
-        (S::Running, E::AgreementEnded { reason }) => (
-            S::Stopping {
-                failure: Some(reason),
+        (
+            S::Running,
+            E::AgreementEnded { reason }
+            | E::Unhealthy {
+                reason,
+                replace: false,
             },
+        ) => (
+            stopping(Some(reason), false),
             vec![CancelHandler, Handle(Handler::Shutdown)],
         ),
-        (S::Running, E::Lost { reason }) => (
-            ended(Some(reason)),
-            vec![CancelHandler, Release { failed: true }, Finish],
-        ),
+        (
+            S::Running,
+            E::Lost { reason }
+            | E::Unhealthy {
+                reason,
+                replace: true,
+            },
+        ) => cut(over(Some(reason), true, policy.restart)),
 
-        (S::Stopping { failure }, E::HandlerFinished) => {
+        (S::Stopping { failure, wanted }, E::HandlerFinished) => {
             let failed = failure.is_some();
-            (ended(failure), vec![Release { failed }, Finish])
+            over(failure, failed, policy.restart && !wanted)
         }
         // The first failure explains the ones that follow it.
-        (S::Stopping { failure }, E::HandlerFailed { reason, .. }) => (
-            ended(failure.or(Some(reason))),
-            vec![Release { failed: true }, Finish],
+        (S::Stopping { failure, wanted }, E::HandlerFailed { reason, is_final }) => over(
+            failure.or(Some(reason)),
+            true,
+            policy.restart && !wanted && !is_final,
         ),
-        (S::Stopping { failure }, E::StopRequested) => {
+        (S::Stopping { failure, .. }, E::StopRequested) => {
             let failed = failure.is_some();
-            (
-                ended(failure),
-                vec![CancelHandler, Release { failed }, Finish],
-            )
+            cut(over(failure, failed, false))
         }
-        (S::Stopping { failure }, E::Lost { reason }) => (
-            ended(failure.or(Some(reason))),
-            vec![CancelHandler, Release { failed: true }, Finish],
-        ),
-        (S::Stopping { failure }, E::AgreementEnded { .. }) => (S::Stopping { failure }, vec![]),
+        (S::Stopping { failure, wanted }, E::Lost { reason }) => cut(over(
+            failure.or(Some(reason)),
+            true,
+            policy.restart && !wanted,
+        )),
+        (state @ S::Stopping { .. }, E::AgreementEnded { .. }) => (state, vec![]),
 
         // Late words about a machine that was given back, and a stop that comes too late.
         (state @ S::Pending { .. }, E::Lost { .. } | E::AgreementEnded { .. }) => (state, vec![]),
@@ -347,6 +356,30 @@ pub(crate) fn step(
             });
         }
     })
+}
+
+fn stopping(failure: Option<Cause>, wanted: bool) -> State {
+    State::Stopping { failure, wanted }
+}
+
+/// The end of a life, and the beginning of the next one if there is one.
+fn over(failure: Option<Cause>, failed: bool, again: bool) -> (State, Vec<Effect>) {
+    let release = Effect::Release { failed };
+    if again {
+        let attempt = 1;
+        (
+            State::Pending { attempt },
+            vec![release, Effect::Rent { attempt }],
+        )
+    } else {
+        (State::Terminated { failure }, vec![release, Effect::Finish])
+    }
+}
+
+/// With a handler that is still active.
+fn cut((state, mut effects): (State, Vec<Effect>)) -> (State, Vec<Effect>) {
+    effects.insert(0, Effect::CancelHandler);
+    (state, effects)
 }
 
 fn retry(attempt: u32, reason: Cause, policy: Policy) -> (State, Vec<Effect>) {

@@ -21,13 +21,12 @@ use super::error::describe;
 use super::instance::{Runner, StopSignal};
 use super::resume::{Begin, Resume, write_down};
 use super::{
-    ClusterError, Instance, InstanceHandle, InstanceId, InstanceInfo, Service, ServiceState,
-    default_name,
+    ClusterError, HealthCheck, Instance, InstanceHandle, InstanceId, InstanceInfo, Restart,
+    Service, ServiceState, default_name,
 };
 use crate::cause::Cause;
 use crate::context::{Context, JobName};
 use crate::event::{CallbackPanicked, EventContext, JobFinished, ServiceStateChanged};
-use crate::lifecycle::service::Policy;
 use crate::mailbox::Post;
 use crate::market::DemandSubscription;
 use crate::model::JobId;
@@ -36,9 +35,11 @@ use crate::payload::Payload;
 use crate::tasks::TaskGroup;
 
 /// How instances of a cluster are treated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Treatment {
-    pub(super) policy: Policy,
+    pub(super) restart: Restart,
+    pub(super) max_attempts: u32,
+    pub(super) health: Option<HealthCheck>,
     pub(super) start_timeout: Option<Duration>,
     pub(super) shutdown_timeout: Option<Duration>,
     pub(super) stop_grace: Duration,
@@ -166,6 +167,17 @@ impl<S: Service> Cluster<S> {
         Ok(spawned)
     }
 
+    /// Starts so many more instances with default parameters; none if it is 0.
+    ///
+    /// # Errors
+    /// As [`spawn_instances`](Self::spawn_instances).
+    pub fn spawn_number(&self, number: usize) -> Result<Vec<InstanceHandle>, ClusterError>
+    where
+        S::Params: Default,
+    {
+        self.spawn_instances((0..number).map(|_| S::Params::default()))
+    }
+
     fn spawn(&self, index: usize, begin: Begin<S::Params>) -> Result<InstanceHandle, ClusterError> {
         let shared = &self.shared;
         let mut failure = None;
@@ -214,6 +226,8 @@ impl<S: Service> Cluster<S> {
                 failure: failure.clone(),
                 attempts: 0,
                 has_run: false,
+                restarts: 0,
+                healthy: None,
             };
             if resumed.is_none() {
                 // One that goes on is written down already, with its machine.
@@ -255,6 +269,7 @@ impl<S: Service> Cluster<S> {
                 budget_heard: 0,
                 avoid: Vec::new(),
                 machine: None,
+                began: Instant::now(),
             };
             let alive = Alive(Arc::clone(shared), post);
             let span = tracing::info_span!("service", job = %shared.job, instance = index + 1);

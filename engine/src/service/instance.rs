@@ -8,18 +8,20 @@ use std::time::Duration;
 
 use golem_wire::{ActivityId, AgreementId, NodeId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Shared;
+use super::restart::EndedLife;
 use super::{HandlerError, InstanceInfo, Service, ServiceState};
 use crate::WorkContext;
 use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::cause::Cause;
 use crate::event::{
-    EventContext, ProtocolViolation, ServiceFinished, ServiceStateChanged, WorkerFinished,
-    WorkerStarted,
+    CallbackPanicked, EventContext, ProtocolViolation, ServiceFinished, ServiceHealthChanged,
+    ServiceRestarted, ServiceStateChanged, WorkerFinished, WorkerStarted,
 };
-use crate::lifecycle::service::{Effect, Event, Handler, State, step};
+use crate::lifecycle::service::{Effect, Event, Handler, Policy, State, step};
 use crate::mailbox::Post;
 use crate::market::BudgetExhausted;
 use crate::model::InstanceId;
@@ -54,6 +56,10 @@ pub struct Instance {
     pub attempts: u32,
     /// Whether it has been running in this life of the program.
     pub has_run: bool,
+    /// How often it began anew after it had run, as its [`Restart`](super::Restart) says.
+    pub restarts: u32,
+    /// What its [`HealthCheck`](super::HealthCheck) said last; `None` before it said anything.
+    pub healthy: Option<bool>,
 }
 
 /// What is wanted of an instance.
@@ -138,12 +144,19 @@ pub(super) struct Runner<S: Service> {
     pub(super) budget_heard: u8,
     pub(super) avoid: Vec<NodeId>,
     pub(super) machine: Option<Machine>,
+    /// When it got its machine.
+    pub(super) began: Instant,
 }
 
 impl<S: Service> Runner<S> {
     pub(super) async fn run(mut self) {
         let id = self.info.id.clone();
-        let mut backoff = Backoff::new(self.shared.context.seed().fork(&format!("respawn/{id}")));
+        let seed = self.shared.context.seed();
+        let mut backoff = Backoff::new(seed.fork(&format!("respawn/{id}")));
+        let (first, longest) = self.shared.treatment.restart.pauses();
+        let mut between_lives =
+            Backoff::between(first, longest, seed.fork(&format!("restart/{id}")));
+        let mut begins_anew = false;
         let mut service = self.make();
         let mut state = State::FIRST;
         let mut handler = None;
@@ -158,7 +171,11 @@ impl<S: Service> Runner<S> {
                     }
                     None if self.resumed.is_some() => self.resume(),
                     None => {
-                        let pause = (*attempt > 1).then(|| backoff.next_delay());
+                        let pause = match *attempt > 1 {
+                            true => Some(backoff.next_delay()),
+                            false => begins_anew.then(|| between_lives.next_delay()),
+                        };
+                        begins_anew = false;
                         self.rent(pause).await
                     }
                 },
@@ -177,7 +194,8 @@ impl<S: Service> Runner<S> {
             }
             let why = reason_of(&event);
             let old = state.public();
-            let effects = match step(state.clone(), event, self.shared.treatment.policy) {
+            let policy = self.policy(&state, &event);
+            let effects = match step(state.clone(), event, policy) {
                 Ok((next, effects)) => {
                     state = next;
                     effects
@@ -193,7 +211,28 @@ impl<S: Service> Runner<S> {
                     vec![Effect::Release { failed: true }, Effect::Finish]
                 }
             };
+            if old != ServiceState::Starting
+                && old.is_available()
+                && matches!(state, State::Pending { .. })
+            {
+                begins_anew = true;
+                if self.began.elapsed() >= longest {
+                    between_lives.reset();
+                }
+                self.status.send_modify(|instance| {
+                    instance.restarts += 1;
+                    instance.healthy = None;
+                });
+            }
             self.publish(old, &state, why.clone());
+            if begins_anew {
+                let (restarts, error) = {
+                    let instance = self.status.borrow();
+                    (instance.restarts, instance.failure.clone())
+                };
+                let told = ServiceRestarted { restarts, error };
+                self.shared.context.emit(self.about(), told);
+            }
             for effect in effects {
                 match effect {
                     Effect::Handle(next) => handler = Some(next),
@@ -212,6 +251,52 @@ impl<S: Service> Runner<S> {
         self.shared
             .context
             .emit(self.about(), ServiceFinished { error });
+    }
+
+    /// Whether it begins anew if this event is the end of its life.
+    fn policy(&self, state: &State, event: &Event) -> Policy {
+        let treatment = &self.shared.treatment;
+        let (has_run, attempt) = match state {
+            State::Pending { attempt } | State::Starting { attempt } => (false, *attempt),
+            State::Running | State::Suspended | State::Stopping { .. } => (true, 1),
+            State::Terminated { .. } => (true, 1),
+        };
+        let is_end = match (state, event) {
+            (State::Stopping { wanted, .. }, Event::HandlerFinished) => !wanted,
+            (State::Stopping { wanted, .. }, Event::HandlerFailed { is_final, .. }) => {
+                !wanted && !is_final
+            }
+            (State::Stopping { wanted, .. }, Event::Lost { .. }) => !wanted,
+            (State::Running | State::Suspended, Event::Lost { .. }) => true,
+            (State::Running, Event::Unhealthy { replace, .. }) => *replace,
+            (State::Pending { .. }, Event::ActivityFailed { .. }) => true,
+            (State::Starting { .. }, Event::HandlerFailed { is_final, .. }) => !is_final,
+            (State::Starting { .. }, Event::Lost { .. } | Event::AgreementEnded { .. }) => true,
+            _ => false,
+        };
+        let again = is_end && {
+            let mut instance = self.status.borrow().clone();
+            let failure = state.failure().cloned().or_else(|| reason_of(event));
+            instance.failure.clone_from(&failure);
+            let ended = EndedLife {
+                restarts: instance.restarts,
+                instance,
+                failure,
+                has_run,
+                attempt,
+                lasted: self.began.elapsed(),
+            };
+            caught(|| treatment.restart.allows(&ended)).unwrap_or_else(|panic| {
+                let told = CallbackPanicked::of("Restart::when", panic);
+                self.shared.context.emit(self.about(), told);
+                false
+            })
+        };
+        Policy {
+            respawn: again,
+            restart: again,
+            max_attempts: treatment.max_attempts,
+        }
     }
 
     /// The service value; one that cannot be made is rented no machine.
@@ -261,6 +346,7 @@ impl<S: Service> Runner<S> {
     fn take(&mut self, machine: Machine) {
         let activity = Arc::clone(machine.activity());
         self.machine = Some(machine);
+        self.began = Instant::now();
         let rental = activity.rental();
         let own = self.own();
         activity.concerns(|about| about.at_work_for(&own));
@@ -310,7 +396,14 @@ impl<S: Service> Runner<S> {
 
     /// Calls a handler and waits for its end, or for what ends it.
     async fn handle(&mut self, handler: Handler, service: &mut S) -> Event {
-        let treatment = self.shared.treatment;
+        let (start_timeout, shutdown_timeout, stop_grace) = {
+            let treatment = &self.shared.treatment;
+            (
+                treatment.start_timeout,
+                treatment.shutdown_timeout,
+                treatment.stop_grace,
+            )
+        };
         let Some(machine) = &self.machine else {
             return Event::Lost {
                 reason: "there is no machine".into(),
@@ -324,10 +417,13 @@ impl<S: Service> Runner<S> {
         };
         let ctx = WorkContext::new(Arc::clone(&activity), stopping.clone(), identity);
         let limit = match handler {
-            Handler::Start => treatment.start_timeout,
+            Handler::Start => start_timeout,
             Handler::Resume | Handler::Run => None,
-            Handler::Shutdown => treatment.shutdown_timeout,
+            Handler::Shutdown => shutdown_timeout,
         };
+        if handler == Handler::Shutdown {
+            activity.may_recover();
+        }
         let work = async {
             match handler {
                 Handler::Start => service.start(&ctx).await,
@@ -339,7 +435,8 @@ impl<S: Service> Runner<S> {
                 Handler::Shutdown => service.shutdown(&ctx).await,
             }
         };
-        let budget = Arc::clone(self.shared.demand.budget());
+        let (shared, about) = (Arc::clone(&self.shared), self.about());
+        let budget = Arc::clone(shared.demand.budget());
         // An end that is under way is only cut off.
         let least = u8::from(handler == Handler::Shutdown);
         let budget_heard = self.budget_heard.max(least);
@@ -356,7 +453,7 @@ impl<S: Service> Runner<S> {
                 tokio::select! {
                     biased;
                     () = self.stop.terminated() => return Event::TerminateRequested,
-                    _ = tokio::time::timeout(treatment.stop_grace, &mut work) => {}
+                    _ = tokio::time::timeout(stop_grace, &mut work) => {}
                 }
                 return Event::StopRequested;
             }
@@ -367,7 +464,7 @@ impl<S: Service> Runner<S> {
                 self.budget_heard = budget_heard + 1;
                 if handler != Handler::Shutdown {
                     stopping.cancel();
-                    let ending = tokio::time::timeout(treatment.stop_grace, &mut work);
+                    let ending = tokio::time::timeout(stop_grace, &mut work);
                     tokio::select! {
                         biased;
                         _ = budget.beyond(1) => {}
@@ -377,6 +474,7 @@ impl<S: Service> Runner<S> {
                 return budget_exhausted(&why);
             }
             health = trouble(&activity, handler) => return health,
+            event = Self::unhealthy(&shared, &self.status, handler, &ctx, &about) => return event,
             result = &mut work => result,
         };
         match (result, activity.watch().health()) {
@@ -384,6 +482,33 @@ impl<S: Service> Runner<S> {
             (Err(_), ActivityHealth::Lost { reason }) => Event::Lost { reason },
             (Err(Failure { reason, is_final }), _) => Event::HandlerFailed { reason, is_final },
         }
+    }
+
+    /// Waits until the service's own health check wants an end of `run`.
+    async fn unhealthy(
+        shared: &Shared<S>,
+        status: &watch::Sender<Instance>,
+        handler: Handler,
+        ctx: &WorkContext,
+        about: &EventContext,
+    ) -> Event {
+        let health = shared.treatment.health.as_ref();
+        let Some(health) = health.filter(|_| matches!(handler, Handler::Run | Handler::Resume))
+        else {
+            return std::future::pending().await;
+        };
+        let tell = |healthy, failures, error| {
+            status.send_modify(|instance| instance.healthy = Some(healthy));
+            let told = ServiceHealthChanged {
+                healthy,
+                failures,
+                error,
+            };
+            shared.context.emit(about.clone(), told);
+            shared.touch();
+        };
+        let (reason, replace) = health.watch(ctx, tell).await;
+        Event::Unhealthy { reason, replace }
     }
 
     /// Keeps the machine until something is wanted or goes wrong.
@@ -414,7 +539,7 @@ impl<S: Service> Runner<S> {
         };
         let about = machine.activity().about();
         self.shared.context.emit(about, WorkerFinished { error });
-        if failed {
+        if failed && self.shared.treatment.restart.avoids() {
             self.avoid(machine.activity().rental().provider_id.clone());
         }
         machine.give_back(if failed {
@@ -467,6 +592,7 @@ fn reason_of(event: &Event) -> Option<Cause> {
         | Event::HandlerFailed { reason, .. }
         | Event::Lost { reason }
         | Event::AgreementEnded { reason }
+        | Event::Unhealthy { reason, .. }
         | Event::BudgetExhausted { reason } => Some(reason.clone()),
         Event::Rented
         | Event::Resumed { .. }

@@ -125,6 +125,9 @@ pub struct ServiceSection {
     /// Whether an instance whose start failed begins again on another provider.
     #[serde(default = "yes")]
     pub respawn: bool,
+    /// When an instance begins again on another provider, also after it has run; absent: as `respawn` says.
+    #[serde(default)]
+    pub restart: Option<RestartKind>,
     /// Time between two polls of an instance.
     #[serde(default = "ten_seconds")]
     pub stats_every: Spanned<Span>,
@@ -134,6 +137,20 @@ pub struct ServiceSection {
     /// Which plot.
     #[serde(default)]
     pub plot: PlotKind,
+}
+
+/// When an instance begins again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartKind {
+    /// Never.
+    Never,
+    /// When its start failed.
+    Unstarted,
+    /// Whenever it failed.
+    OnFailure,
+    /// Also when it ended well, but for its stop.
+    Always,
 }
 
 /// Which plot is asked for.

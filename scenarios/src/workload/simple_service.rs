@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use golem_engine::Golem;
+use golem_engine::service::Restart;
 use mock_yagna::Image;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ pub use self::service::{Observer, Parameters, Plot, Received, SimpleService, pay
 
 use self::program::SimpleServiceProgram;
 use super::{Job, Running, Section, StartError, WorkLog, Workload, running_service};
-use crate::language::{PlotKind, ServiceSection};
+use crate::language::{PlotKind, RestartKind, ServiceSection};
 
 /// What agreements may last beyond the time the service is kept, unless the scenario says.
 const SPARE: Duration = Duration::from_secs(1800);
@@ -90,7 +91,12 @@ async fn start(
             ..parameters
         })
         .expiration(expiration)
-        .respawn_unstarted_instances(section.respawn)
+        .restart(match (section.restart, section.respawn) {
+            (Some(RestartKind::Always), _) => Restart::always(),
+            (Some(RestartKind::OnFailure), _) => Restart::on_failure(),
+            (Some(RestartKind::Unstarted), _) | (None, true) => Restart::unstarted(),
+            (Some(RestartKind::Never), _) | (None, false) => Restart::never(),
+        })
         .start()
         .await?;
     let mut number = instances;

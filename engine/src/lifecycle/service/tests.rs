@@ -3,10 +3,16 @@ use super::*;
 const RESPAWN: Policy = Policy {
     respawn: true,
     max_attempts: 3,
+    restart: false,
+};
+const ALWAYS: Policy = Policy {
+    restart: true,
+    ..RESPAWN
 };
 const ONCE: Policy = Policy {
     respawn: false,
     max_attempts: 3,
+    restart: false,
 };
 
 fn why() -> Cause {
@@ -26,6 +32,11 @@ fn lost() -> Event {
 
 fn agreement_ended() -> Event {
     Event::AgreementEnded { reason: why() }
+}
+
+fn unhealthy(replace: bool) -> Event {
+    let reason = why();
+    Event::Unhealthy { reason, replace }
 }
 
 fn run(policy: Policy, events: impl IntoIterator<Item = Event>) -> (State, Vec<Effect>) {
@@ -136,7 +147,8 @@ fn an_activity_that_cannot_be_created_counts_as_a_failed_start() {
 fn the_end_of_run_leads_to_shutdown_well_or_badly() {
     for (event, failure) in [(Event::HandlerFinished, None), (failed(), Some(why()))] {
         let (state, effects) = run(RESPAWN, [running(), vec![event]].concat());
-        assert_eq!(state, State::Stopping { failure });
+        let wanted = false;
+        assert_eq!(state, State::Stopping { failure, wanted });
         assert_eq!(effects, [Effect::Handle(Handler::Shutdown)]);
     }
 }
@@ -144,7 +156,8 @@ fn the_end_of_run_leads_to_shutdown_well_or_badly() {
 #[test]
 fn a_stop_while_running_leads_to_shutdown() {
     let (state, effects) = run(RESPAWN, [running(), vec![Event::StopRequested]].concat());
-    assert_eq!(state, State::Stopping { failure: None });
+    let (failure, wanted) = (None, true);
+    assert_eq!(state, State::Stopping { failure, wanted });
     assert_eq!(
         effects,
         [Effect::CancelHandler, Effect::Handle(Handler::Shutdown)]
@@ -220,6 +233,8 @@ fn every_machine_is_released_once_and_shutdown_runs_at_most_once() {
         Event::ResumeRequested,
         lost(),
         agreement_ended(),
+        unhealthy(false),
+        unhealthy(true),
     ];
     let mut front = vec![(State::FIRST, Vec::<Effect>::new(), 0usize)];
     for _ in 0..8 {
@@ -312,4 +327,45 @@ fn a_suspended_instance_keeps_its_machine_until_it_goes_on_or_stops() {
     assert_eq!(state.public(), ServiceState::Terminated);
     assert_eq!(effects, [Effect::Release { failed: true }, Effect::Finish]);
     assert!(step(State::FIRST, Event::SuspendRequested, RESPAWN).is_err());
+}
+
+#[test]
+fn what_ran_begins_anew_on_another_machine_only_if_the_policy_says_so_and_nobody_wanted_its_end() {
+    let shut_down = |event| [running(), vec![event, Event::HandlerFinished]].concat();
+    let begins_anew = [
+        shut_down(Event::HandlerFinished),
+        shut_down(failed()),
+        shut_down(agreement_ended()),
+        shut_down(unhealthy(false)),
+        [running(), vec![unhealthy(true)]].concat(),
+        [running(), vec![lost()]].concat(),
+        [running(), vec![Event::SuspendRequested, lost()]].concat(),
+        [stopping(), vec![failed()]].concat(),
+        [stopping(), vec![lost()]].concat(),
+    ];
+    for events in begins_anew {
+        let (state, effects) = run(ALWAYS, events.clone());
+        assert_eq!(state, State::Pending { attempt: 1 }, "{events:?}");
+        assert_eq!(effects.last(), Some(&Effect::Rent { attempt: 1 }));
+        let (state, effects) = run(RESPAWN, events);
+        assert_eq!(state.public(), ServiceState::Terminated);
+        assert_eq!(effects.last(), Some(&Effect::Finish));
+    }
+    let is_final = |reason| Event::HandlerFailed {
+        reason,
+        is_final: true,
+    };
+    let exhausted = Event::BudgetExhausted { reason: why() };
+    let ends = [
+        shut_down(Event::StopRequested),
+        shut_down(is_final(why())),
+        shut_down(exhausted),
+        [stopping(), vec![is_final(why())]].concat(),
+        [stopping(), vec![Event::StopRequested]].concat(),
+        [running(), vec![Event::TerminateRequested]].concat(),
+    ];
+    for events in ends {
+        let (state, _) = run(ALWAYS, events.clone());
+        assert_eq!(state.public(), ServiceState::Terminated, "{events:?}");
+    }
 }

@@ -12,14 +12,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::super::Service;
 use super::super::params::{ByDefault, Given, InstanceParams};
 use super::super::resume::{Begin, Resume};
+use super::super::{HealthCheck, Restart, Service};
 use super::{Cluster, Shared, Treatment, supervise};
 use crate::deadline::{self, Expiration};
 use crate::error::Error;
 use crate::golem::Golem;
-use crate::lifecycle::service::Policy;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::model::ResolvedPayload;
 use crate::payload::{Payload, Registry};
@@ -70,10 +69,9 @@ impl Golem {
             payload: None,
             expiration: Expiration::After(Duration::from_secs(180 * 60)),
             treatment: Treatment {
-                policy: Policy {
-                    respawn: true,
-                    max_attempts: 10,
-                },
+                restart: Restart::default(),
+                max_attempts: 10,
+                health: None,
                 start_timeout: Some(Duration::from_secs(15 * 60)),
                 shutdown_timeout: Some(Duration::from_secs(5 * 60)),
                 stop_grace: Duration::ZERO,
@@ -138,15 +136,31 @@ impl<S: Service, I> RunService<S, I> {
         self
     }
 
-    /// Whether an instance that fails to start is tried again on another provider; true unless set.
-    pub fn respawn_unstarted_instances(mut self, respawn: bool) -> Self {
-        self.treatment.policy.respawn = respawn;
+    /// Whether an instance that fails to start is tried again on another provider; true unless set. The short
+    /// form of [`restart`](Self::restart) with [`Restart::unstarted`] or [`Restart::never`].
+    pub fn respawn_unstarted_instances(self, respawn: bool) -> Self {
+        self.restart(match respawn {
+            true => Restart::unstarted(),
+            false => Restart::never(),
+        })
+    }
+
+    /// When an instance whose life ended begins anew on another machine; [`Restart::unstarted`] unless set.
+    pub fn restart(mut self, policy: Restart) -> Self {
+        self.treatment.restart = policy;
         self
     }
 
-    /// How often an instance is tried to start at the most; 10 unless set.
+    /// Looks after each instance while its `run` handler is active; nothing is checked unless set, but that the
+    /// machine is there.
+    pub fn health_check(mut self, check: HealthCheck) -> Self {
+        self.treatment.health = Some(check);
+        self
+    }
+
+    /// How often an instance is tried to start at the most, in each of its lives; 10 unless set.
     pub fn max_start_attempts(mut self, attempts: u32) -> Self {
-        self.treatment.policy.max_attempts = attempts.max(1);
+        self.treatment.max_attempts = attempts.max(1);
         self
     }
 

@@ -1,0 +1,397 @@
+//! Instances that begin anew, that are looked after, and that save what is left.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use golem_engine::event::{CallbackPanicked, ServiceHealthChanged, ServiceRestarted};
+use golem_engine::payload::Payload;
+use golem_engine::service::{
+    Cluster, HandlerError, HealthCheck, HealthCheckFailed, Instance, InstanceInfo, Restart,
+    RunService, Service, ServiceState, Unhealthy,
+};
+use golem_engine::{AgreementEnd, EndedBy, Error, Golem, SignError, WorkContext};
+use golem_scenarios::workload::hello_tasks;
+use golem_scenarios::{Offline, OfflineStage};
+use mock_yagna::{Behaviour, ProviderSpec};
+use tokio::time::{Instant, sleep};
+
+use crate::ticker::{assert_clean, network};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How each `run` ends, and what was done.
+#[derive(Default)]
+struct Book {
+    /// How `run` ends after a minute; for ever without an entry.
+    ends: Mutex<Vec<Result<(), &'static str>>>,
+    notes: Mutex<Vec<String>>,
+    saved: Mutex<Option<String>>,
+    well: AtomicBool,
+}
+
+impl Book {
+    fn ending(ends: &[Result<(), &'static str>]) -> Arc<Self> {
+        let ends = ends.iter().rev().copied().collect();
+        Arc::new(Book {
+            ends: Mutex::new(ends),
+            well: AtomicBool::new(true),
+            ..Book::default()
+        })
+    }
+
+    fn note(&self, what: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.push(what);
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.clone()
+    }
+}
+
+struct Life(Arc<Book>);
+
+impl Service for Life {
+    type Params = Arc<Book>;
+
+    fn new(book: &Arc<Book>, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Life(Arc::clone(book)))
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(hello_tasks::payload())
+    }
+
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        self.0.note(format!("run on {}", ctx.provider_name()));
+        ctx.run("/bin/sh", ["-c", "echo found > /golem/output/it"])
+            .await?;
+        let end = {
+            let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+            ends.pop()
+        };
+        let Some(end) = end else {
+            ctx.stop_requested().await;
+            return Ok(());
+        };
+        sleep(MINUTE).await;
+        Ok(end?)
+    }
+
+    async fn shutdown(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        self.0.note("shutdown".to_owned());
+        let mut script = ctx.script();
+        let file = script.download_bytes("/golem/output/it");
+        script.execute().await?;
+        let text = String::from_utf8_lossy(&file.await?).into_owned();
+        let mut saved = self.0.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        *saved = Some(text);
+        Ok(())
+    }
+}
+
+/// Providers, some of which misbehave.
+fn providers(seed: u64, providers: Vec<(&str, Behaviour)>) -> Offline {
+    let specs = providers.into_iter().map(|(name, behaviour)| {
+        let mut spec = ProviderSpec::new(name);
+        spec.behaviour = behaviour;
+        spec
+    });
+    Offline::new(seed).providers(specs.collect())
+}
+
+/// Runs one instance to its end, or until `until` is satisfied, and stops everything.
+async fn live(
+    stage: &OfflineStage,
+    book: &Arc<Book>,
+    setup: impl FnOnce(RunService<Life>) -> RunService<Life>,
+    until: impl FnMut(&[Instance]) -> bool,
+) -> (Instance, Golem) {
+    let golem = stage.golem().start().await.expect("an engine");
+    let service = setup(golem.run_service::<Life>()).expiration(3600 * 6 * Duration::from_secs(1));
+    let service = service.instance_params([Arc::clone(book)]);
+    let cluster: Cluster<Life> = service.start().await.expect("a cluster");
+    let reached = tokio::time::timeout(120 * MINUTE, cluster.wait_until(until)).await;
+    let reached = reached.expect("in time");
+    cluster.stop();
+    cluster.join().await;
+    (reached[0].clone(), golem)
+}
+
+fn is_over(all: &[Instance]) -> bool {
+    all[0].state == ServiceState::Terminated
+}
+
+async fn end(stage: &OfflineStage, golem: Golem) {
+    let report = golem.stop().await;
+    assert!(report.is_clean(), "{report}");
+    assert_clean(stage);
+}
+
+#[test]
+fn a_service_that_always_begins_anew_does_so_as_often_as_its_limit_says() {
+    network(1, &["alice", "bob"]).run(async |stage| {
+        let book = Book::ending(&[Ok(()), Err("broken"), Ok(()), Ok(())]);
+        let restart = Restart::always().limit(2);
+        let (ended, golem) = live(stage, &book, |it| it.restart(restart), is_over).await;
+        assert_eq!((ended.restarts, ended.attempts), (2, 3));
+        assert_eq!(ended.failure, None, "its last life ended well");
+        let notes = book.notes();
+        assert_eq!(notes.len(), 6, "{notes:?}");
+        // The one on which it failed is passed over.
+        assert_eq!(notes[4], format!("run on {}", other(&notes[2])));
+        end(stage, golem).await;
+    });
+}
+
+fn other(note: &str) -> &'static str {
+    match note.ends_with("alice") {
+        true => "bob",
+        false => "alice",
+    }
+}
+
+#[test]
+fn what_is_lost_begins_anew_on_failure_and_what_ended_well_does_not() {
+    let dying = Behaviour {
+        kill_activity_after: Some(MINUTE),
+        ..Behaviour::default()
+    };
+    let providers = providers(2, vec![("alice", dying), ("bob", Behaviour::default())]);
+    providers.run(async |stage| {
+        let book = Book::ending(&[]);
+        let is_elsewhere = |all: &[Instance]| {
+            all[0].state == ServiceState::Running
+                && all[0].provider_name.as_deref() == Some("bob")
+                && book.notes().len() > 1
+        };
+        let golem = stage.golem();
+        let restarted: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let seen = Arc::clone(&restarted);
+        let golem = golem.event_observer(move |event| {
+            if let Some(told) = event.get::<ServiceRestarted>() {
+                assert!(told.error.is_some());
+                seen.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(told.restarts);
+            }
+        });
+        let golem = golem.strategy(Cheap).start().await.expect("an engine");
+        let service = golem.run_service::<Life>().restart(Restart::on_failure());
+        let cluster = service.instance_params([Arc::clone(&book)]);
+        let cluster = cluster.start().await.expect("a cluster");
+        cluster.wait_until(is_elsewhere).await;
+        assert_eq!(book.notes(), ["run on alice", "run on bob"]);
+        assert_eq!(*restarted.lock().expect("no panic"), [1]);
+        cluster.stop();
+        cluster.join().await;
+        end(stage, golem).await;
+
+        let book = Book::ending(&[Ok(())]);
+        let setup = |it: RunService<Life>| it.restart(Restart::on_failure());
+        let (ended, golem) = live(stage, &book, setup, is_over).await;
+        assert_eq!((ended.restarts, ended.failure), (0, None));
+        end(stage, golem).await;
+    });
+}
+
+/// Prefers alice.
+struct Cheap;
+
+impl golem_engine::strategy::MarketStrategy for Cheap {
+    fn score_offer(
+        &self,
+        offer: &golem_engine::model::OfferProposal,
+    ) -> golem_engine::strategy::Score {
+        golem_engine::strategy::Score::accept(match offer.provider_name() {
+            "alice" => 2.0,
+            _ => 1.0,
+        })
+    }
+}
+
+#[test]
+fn a_rule_of_ones_own_decides_and_one_that_panics_is_a_no() {
+    network(3, &["alice", "bob", "carol"]).run(async |stage| {
+        let book = Book::ending(&[Err("first"), Err("second"), Err("third")]);
+        let rule = Restart::when(|ended| {
+            assert!(ended.has_run && ended.lasted >= MINUTE);
+            ended
+                .failure
+                .as_ref()
+                .is_some_and(|why| why.to_string() != "second")
+        });
+        let (ended, golem) = live(stage, &book, |it| it.restart(rule), is_over).await;
+        assert_eq!(ended.restarts, 1);
+        assert_eq!(ended.failure.expect("it failed").to_string(), "second");
+        end(stage, golem).await;
+
+        let panics: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&panics);
+        let golem = stage.golem().event_observer(move |event| {
+            if let Some(told) = event.get::<CallbackPanicked>() {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.push(format!("{}: {}", told.callback, told.message));
+            }
+        });
+        let golem = golem.start().await.expect("an engine");
+        let restart = Restart::when(|_| panic!("no idea"));
+        let service = golem.run_service::<Life>().restart(restart);
+        let service = service.instance_params([Book::ending(&[Err("first")])]);
+        let cluster = service.start().await.expect("a cluster");
+        let ended = cluster.all()[0].wait().await;
+        assert_eq!(ended.restarts, 0);
+        cluster.stop();
+        cluster.join().await;
+        end(stage, golem).await;
+        assert_eq!(
+            *panics.lock().expect("no panic"),
+            ["Restart::when: no idea"]
+        );
+    });
+}
+
+#[test]
+fn what_never_begins_anew_ends_with_its_first_start_and_what_waits_can_be_stopped() {
+    let failing = || Behaviour {
+        fail_start_first: 5,
+        ..Behaviour::default()
+    };
+    providers(4, vec![("alice", failing()), ("bob", failing())]).run(async |stage| {
+        let book = Book::ending(&[]);
+        let never = |it: RunService<Life>| it.restart(Restart::never());
+        let (ended, golem) = live(stage, &book, never, is_over).await;
+        assert_eq!((ended.attempts, ended.has_run), (1, false));
+        assert!(ended.failure.is_some());
+        end(stage, golem).await;
+    });
+    network(5, &["alice"]).run(async |stage| {
+        let book = Book::ending(&[Ok(())]);
+        let hour = 60 * MINUTE;
+        let patient = Restart::always().backoff(hour, hour);
+        let waits = |all: &[Instance]| all[0].restarts == 1;
+        let began = Instant::now();
+        let (waiting, golem) = live(stage, &book, |it| it.restart(patient), waits).await;
+        assert_eq!(waiting.state, ServiceState::Pending);
+        assert!(began.elapsed() < 10 * MINUTE);
+        end(stage, golem).await;
+    });
+}
+
+#[test]
+fn a_health_check_that_fails_for_too_long_ends_the_life_of_an_instance() {
+    for (then, notes) in [
+        (Unhealthy::Stop, vec!["run", "shutdown", "run"]),
+        (Unhealthy::Replace, vec!["run", "run"]),
+        (Unhealthy::Report, vec!["run"]),
+    ] {
+        network(6, &["alice", "bob"]).run(async move |stage| {
+            let book = Book::ending(&[]);
+            let told: Arc<Mutex<Vec<(bool, u32)>>> = Arc::default();
+            let seen = Arc::clone(&told);
+            let golem = stage.golem().event_observer(move |event| {
+                if let Some(told) = event.get::<ServiceHealthChanged>() {
+                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    seen.push((told.healthy, told.failures));
+                }
+            });
+            let golem = golem.start().await.expect("an engine");
+            let looked_at = Arc::clone(&book);
+            let check = HealthCheck::new(move |ctx| {
+                let book = Arc::clone(&looked_at);
+                async move {
+                    ctx.run("/bin/sh", ["-c", "test -f /golem/output/it"])
+                        .await?;
+                    match book.well.load(Ordering::Relaxed) {
+                        true => Ok(()),
+                        false => Err(HandlerError::msg("it is not well")),
+                    }
+                }
+            });
+            let check = check.every(MINUTE).threshold(3).then(then);
+            let service = golem.run_service::<Life>().health_check(check);
+            let service = service.restart(Restart::on_failure());
+            let service = service.instance_params([Arc::clone(&book)]);
+            let cluster = service.start().await.expect("a cluster");
+            cluster.wait_until(|all| all[0].healthy == Some(true)).await;
+            book.well.store(false, Ordering::Relaxed);
+            let began = Instant::now();
+            cluster.wait_until(|all| all[0].healthy != Some(true)).await;
+            assert!((2 * MINUTE..4 * MINUTE).contains(&began.elapsed()));
+            let failure = cluster.instances()[0].failure.clone();
+            if then != Unhealthy::Report {
+                let failure = failure.expect("why it ended");
+                let failed = failure.find::<HealthCheckFailed>().expect("its type");
+                assert_eq!(failed.failures, 3);
+                assert_eq!(failed.last.to_string(), "it is not well");
+            }
+            book.well.store(true, Ordering::Relaxed);
+            cluster.wait_until(|all| all[0].healthy == Some(true)).await;
+            let seen: Vec<_> = book
+                .notes()
+                .iter()
+                .map(|note| note.split(' ').next().unwrap_or_default().to_owned())
+                .collect();
+            assert_eq!(seen, notes);
+            cluster.stop();
+            cluster.join().await;
+            end(stage, golem).await;
+            let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            assert_eq!(*told, [(true, 0), (false, 3), (true, 0)]);
+        });
+    }
+}
+
+#[test]
+fn shutdown_saves_what_is_left_after_the_provider_ended_the_agreement() {
+    let leaving = Behaviour {
+        terminate_after: Some(MINUTE),
+        activities_linger: 5 * MINUTE,
+        ..Behaviour::default()
+    };
+    providers(7, vec![("alice", leaving)]).run(async |stage| {
+        let book = Book::ending(&[]);
+        let (ended, golem) = live(stage, &book, |it| it, is_over).await;
+        assert_eq!(book.notes(), ["run on alice", "shutdown"]);
+        let saved = book.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(saved.as_deref(), Some("found\n"));
+        let failure = ended.failure.expect("why it ended");
+        let by = failure.find::<AgreementEnd>().expect("its type").by;
+        assert_eq!(by, EndedBy::Provider);
+        drop(saved);
+        end(stage, golem).await;
+    });
+}
+
+#[test]
+fn a_machine_that_nobody_rents_out_is_a_typed_cause_of_the_instances_end() {
+    network(8, &[]).run(async |stage| {
+        let book = Book::ending(&[]);
+        let (ended, golem) = live(stage, &book, |it| it, is_over).await;
+        let failure = ended.failure.expect("why it ended");
+        let sign = failure.find::<SignError>().expect("its type");
+        assert!(matches!(sign, SignError::NoOffers { .. }), "{sign}");
+        end(stage, golem).await;
+    });
+}
+
+#[test]
+fn more_instances_are_spawned_by_their_number() {
+    network(9, &["alice", "bob", "carol"]).run(async |stage| {
+        let golem = stage.golem().start().await.expect("an engine");
+        let service = golem.run_service::<Life>();
+        let cluster = service.start().await.expect("a cluster");
+        let more = cluster.spawn_number(2).expect("it is not stopped");
+        assert_eq!(more.len(), 2);
+        assert!(cluster.spawn_number(0).expect("none").is_empty());
+        let running = cluster.wait_running(10 * MINUTE).await.expect("they run");
+        assert_eq!(running.len(), 3);
+        cluster.terminate();
+        let ended = cluster.join().await;
+        assert!(ended.iter().all(|it| it.state == ServiceState::Terminated));
+        assert!(cluster.spawn_number(1).is_err());
+        end(stage, golem).await;
+    });
+}
