@@ -2,6 +2,7 @@
 //! and noticing that its last handle is gone.
 
 mod builder;
+mod scan;
 mod scope;
 mod start;
 
@@ -12,6 +13,7 @@ use golem_wire::{Glm, NodeId};
 use serde::Serialize;
 
 pub use builder::GolemBuilder;
+pub use scan::ScanOffers;
 pub use scope::{RunError, WorkFailed};
 
 use crate::config::Config;

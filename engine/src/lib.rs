@@ -98,12 +98,12 @@ pub use config::{ApiUrls, AppKey, Config};
 pub use error::{Cause, ConfigError, Error};
 pub use event::{Event, EventFilter, EventGroup, EventKind};
 pub use gauges::Gauges;
-pub use golem::{Golem, GolemBuilder, RunError, WorkFailed};
+pub use golem::{Golem, GolemBuilder, RunError, ScanOffers, WorkFailed};
 pub use golem_wire as wire;
 pub use golem_wire::Glm;
 pub use market::{
     AgreementEnd, BudgetExhausted, BudgetStatus, EndedBy, MarketSummary, OpenAgreement, Refusal,
-    RefusedBy, SignError,
+    RefusedBy, Scan, SignError,
 };
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};

@@ -12,6 +12,7 @@ mod provider_history;
 mod refusals;
 mod rental;
 mod rentals;
+mod scan;
 mod signing;
 mod starvation;
 mod subscription;
@@ -35,6 +36,8 @@ pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
 pub(crate) use rental::{RECOVERED, Rental};
 pub use rentals::OpenAgreement;
 pub(crate) use rentals::Rentals;
+pub use scan::Scan;
+pub(crate) use scan::{Filter as ScanFilter, begin as begin_scan};
 pub(crate) use subscription::DemandSubscription;
 
 use crate::api::ApiError;

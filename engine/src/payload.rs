@@ -78,16 +78,24 @@ impl Payload {
             let package = registry.task_package(image).await?;
             properties.insert("golem.srv.comp.task_package".into(), package.into());
         }
+        Ok(ResolvedPayload {
+            properties,
+            constraints: self.checked_constraints()?,
+        })
+    }
+
+    /// Its constraints.
+    ///
+    /// # Errors
+    /// [`PayloadError`] names one that no provider can meet.
+    pub(crate) fn checked_constraints(&self) -> Result<Vec<String>, PayloadError> {
         for constraint in &self.constraints {
             check(constraint).map_err(|why| PayloadError::Constraint {
                 text: constraint.clone(),
                 why,
             })?;
         }
-        Ok(ResolvedPayload {
-            properties,
-            constraints: self.constraints.clone(),
-        })
+        Ok(self.constraints.clone())
     }
 }
 

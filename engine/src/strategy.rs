@@ -2,10 +2,13 @@
 //! stock implementations. Its hooks are synchronous, so that no strategy can hold up the market; what has to be
 //! asked elsewhere is asked by [`MarketStrategy::ask`], once for each provider.
 
+mod combined;
 mod filter;
 mod guarded;
 mod history;
 mod linear;
+mod lists;
+mod reputation;
 mod verdicts;
 
 use std::sync::Arc;
@@ -15,10 +18,13 @@ use golem_wire::Glm;
 use golem_wire::market::Properties;
 use golem_wire::payment::{DebitNote, Invoice};
 
+pub use combined::CombinedScore;
 pub use filter::{AskingProviderFilter, ProviderFilter};
 pub(crate) use guarded::{Guarded, HookPanic, Strategy};
 pub use history::DecreaseScoreForUnconfirmedAgreement;
-pub use linear::{DummyStrategy, LeastExpensiveLinearPayu};
+pub use linear::{DummyStrategy, LeastExpensiveLinearPayu, PriceLimit};
+pub use lists::ProviderLists;
+pub use reputation::Reputation;
 
 use crate::event::Event;
 use crate::model::OfferProposal;

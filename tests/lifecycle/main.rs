@@ -21,6 +21,7 @@ mod provider;
 mod real_peers;
 mod restarts;
 mod results;
+mod scans;
 mod scope;
 mod severable;
 mod silence;

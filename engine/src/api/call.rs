@@ -59,6 +59,12 @@ impl Call {
         Self::new(Method::POST, operation, segments, None)
     }
 
+    /// A request that opens or closes a view of what the daemon knows. It costs nothing and the daemon forgets it
+    /// by itself, so there is nothing to be written down.
+    pub(crate) fn view(method: Method, operation: &'static str, segments: &[&str]) -> Self {
+        Self::new(method, operation, segments, None)
+    }
+
     /// A `POST` that changes something: there is no way to send one that the journal does not see.
     pub(crate) fn post(operation: &'static str, segments: &[&str], change: Change) -> Self {
         Self::new(Method::POST, operation, segments, Some(change))

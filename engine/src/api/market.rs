@@ -5,11 +5,12 @@ use std::time::Duration;
 use golem_wire::common::Reason;
 use golem_wire::market::{
     Agreement, AgreementEvent, AgreementListEntry, AgreementProposal, AgreementState, Demand,
-    DemandEvent, DemandOfferBase,
+    DemandEvent, DemandOfferBase, Offer,
 };
 use golem_wire::{AgreementId, DemandId, ProposalId};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{ApiError, Call, Outcome, Rest};
 use crate::journal::Change;
@@ -120,6 +121,35 @@ impl MarketApi<'_> {
         .long_poll(wait)
         .query("maxEvents", MAX_EVENTS);
         self.0.send(call).await
+    }
+
+    /// `beginScan`: of offers, kept for `kept` since it was last read.
+    pub(crate) async fn begin_scan(
+        self,
+        constraints: &str,
+        kept: Duration,
+    ) -> Result<String, ApiError> {
+        let wanted = json!({
+            "type": "offer",
+            "constraints": constraints,
+            "timeout": kept.as_secs(),
+        });
+        let call = Call::view(Method::POST, "beginScan", &path(&["scan"]));
+        self.0.send(call.json(&wanted)?).await
+    }
+
+    /// `collectScan`: waits up to `wait` for offers that it has not shown yet.
+    pub(crate) async fn scanned(self, scan: &str, wait: Duration) -> Result<Vec<Offer>, ApiError> {
+        let call = Call::get("collectScan", &path(&["scan", scan, "events"]));
+        self.0
+            .send(call.long_poll(wait).query("maxEvents", MAX_EVENTS))
+            .await
+    }
+
+    /// `endScan`.
+    pub(crate) async fn end_scan(self, scan: &str) -> Result<(), ApiError> {
+        let call = Call::view(Method::DELETE, "endScan", &path(&["scan", scan]));
+        self.0.send_unit(call).await
     }
 
     /// `counterProposalDemand`.

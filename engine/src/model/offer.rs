@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golem_wire::market::{Agreement, Properties, Proposal, ProposalState};
+use golem_wire::market::{Agreement, Offer, Properties, Proposal, ProposalState};
 use golem_wire::{Glm, NodeId, ProposalId};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
@@ -211,6 +211,19 @@ impl OfferProposal {
             prices,
             proposal,
         }))
+    }
+
+    /// An offer as a scan of the market shows it; its own id takes the place of a proposal's.
+    pub(crate) fn of_offer(offer: Offer) -> Self {
+        OfferProposal::new(Proposal {
+            properties: offer.properties,
+            constraints: offer.constraints,
+            proposal_id: ProposalId::new(offer.offer_id.as_str()),
+            issuer_id: offer.provider_id,
+            state: ProposalState::Initial,
+            timestamp: offer.timestamp,
+            prev_proposal_id: None,
+        })
     }
 
     /// The offer that an agreement was made of.

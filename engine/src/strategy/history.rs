@@ -12,7 +12,7 @@ use crate::model::OfferProposal;
 /// Providers remembered at the most; the oldest is forgotten first.
 const MEMORY: usize = 10_000;
 
-/// Multiplies the score of providers whose last agreement was not confirmed.
+/// Multiplies the score, if it is above zero, of providers whose last agreement was not confirmed.
 pub struct DecreaseScoreForUnconfirmedAgreement<S> {
     base: S,
     factor: f64,
@@ -44,7 +44,10 @@ impl<S: MarketStrategy> MarketStrategy for DecreaseScoreForUnconfirmedAgreement<
 
     fn score_offer(&self, offer: &OfferProposal) -> Score {
         match self.base.score_offer(offer) {
-            Score::Accept(score) if self.rejecting().contains(offer.provider_id()) => {
+            // Less of what is bad would be better.
+            Score::Accept(score)
+                if score > 0.0 && self.rejecting().contains(offer.provider_id()) =>
+            {
                 Score::Accept(score * self.factor)
             }
             other => other,
