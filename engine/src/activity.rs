@@ -11,7 +11,7 @@ mod unfinished;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -31,6 +31,7 @@ use crate::context::Context;
 use crate::event::{ActivityCreateFailed, ActivityCreated, ActivityDestroyed, EventContext};
 use crate::market::{AgreementEnd, DemandSubscription, Rental, SignError};
 use crate::model::JobId;
+use crate::network::{NetworkError, Node, Place, Reserved};
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::tasks::{TaskGroup, TaskLost};
 
@@ -99,6 +100,8 @@ struct Parts {
     context: Arc<Context>,
     rental: Arc<Rental>,
     activity: Option<Arc<Activity>>,
+    /// Where it is in a virtual network.
+    node: Option<Node>,
     /// Where it is given back.
     giving_back: TaskGroup,
 }
@@ -108,6 +111,8 @@ struct Parts {
 pub(crate) enum RentError {
     /// No agreement; trying again is of no use.
     Sign(SignError),
+    /// The machine could not join its network.
+    Network(NetworkError),
     /// An agreement, but no activity: another provider may do better.
     Activity {
         provider_id: NodeId,
@@ -126,10 +131,12 @@ impl Machine {
         about: &'a EventContext,
         demand: &'a Arc<DemandSubscription>,
         avoid: &'a [NodeId],
+        place: Option<&'a Place>,
         giving_back: &'a TaskGroup,
     ) -> BoxFuture<'a, Result<Machine, RentError>> {
         // Boxed, so that it is compiled with the engine and not with each program that rents.
-        Box::pin(Self::rented(context, about, demand, avoid, giving_back))
+        let renting = Self::rented(context, about, demand, avoid, place, giving_back);
+        Box::pin(renting)
     }
 
     async fn rented(
@@ -137,16 +144,22 @@ impl Machine {
         about: &EventContext,
         demand: &Arc<DemandSubscription>,
         avoid: &[NodeId],
+        place: Option<&Place>,
         giving_back: &TaskGroup,
     ) -> Result<Machine, RentError> {
+        let reserved = match place {
+            Some(place) => Some(place.reserve().await.map_err(RentError::Network)?),
+            None => None,
+        };
         let rental = demand.sign(avoid).await.map_err(RentError::Sign)?;
         let parts = Parts {
             context: Arc::clone(context),
             rental: Arc::clone(&rental),
             activity: None,
+            node: None,
             giving_back: giving_back.clone(),
         };
-        let creating = Self::with_activity(parts, about.clone());
+        let creating = Self::with_activity(parts, about.clone(), reserved);
         let created = context.tasks().run("create-activity", creating).await;
         created.unwrap_or_else(|lost| {
             Err(RentError::Activity {
@@ -170,15 +183,40 @@ impl Machine {
             context: Arc::clone(context),
             rental,
             activity: Some(activity),
+            node: None,
             giving_back: giving_back.clone(),
         }))
     }
 
+    /// The machine of an earlier life is a node of its network again.
+    pub(crate) fn is_at(&mut self, node: Node) {
+        self.activity().at(node.clone());
+        if let Some(parts) = &mut self.0 {
+            parts.node = Some(node);
+        }
+    }
+
     /// Without a waiter the machine is dropped by its task, and so given back.
-    async fn with_activity(mut parts: Parts, about: EventContext) -> Result<Machine, RentError> {
+    async fn with_activity(
+        mut parts: Parts,
+        about: EventContext,
+        reserved: Option<Reserved>,
+    ) -> Result<Machine, RentError> {
         match Activity::create(&parts.context, &about, &parts.rental).await {
             Ok(activity) => {
-                parts.activity = Some(activity);
+                parts.activity = Some(Arc::clone(&activity));
+                if let Some(reserved) = reserved {
+                    match reserved.join(parts.rental.provider_id.clone()).await {
+                        Ok(node) => parts.node = Some(node),
+                        Err(error) => {
+                            parts.give_back("the machine could not join its network");
+                            return Err(RentError::Network(error));
+                        }
+                    }
+                }
+                if let Some(node) = &parts.node {
+                    activity.at(node.clone());
+                }
                 Ok(Machine(Some(parts)))
             }
             Err(error) => {
@@ -223,7 +261,7 @@ impl Machine {
                 },
             });
         }
-        Self::with_activity(parts, about).await
+        Self::with_activity(parts, about, None).await
     }
 
     /// Destroys the activity and terminates the agreement, in an owned task: `giving_back` is idle when
@@ -243,6 +281,11 @@ impl Parts {
             if let Some(activity) = self.activity {
                 // The end of the agreement ends it as well.
                 let _ = activity.destroy().await;
+            }
+            if let Some(node) = self.node
+                && let Err(error) = node.leave().await
+            {
+                tracing::warn!(?node, %error, "the node is left in its network");
             }
             if self.rental.is_lost() {
                 self.rental.give_up(&reason.message);
@@ -267,6 +310,8 @@ pub(crate) struct Activity {
     rental: Arc<Rental>,
     about: std::sync::Mutex<Arc<EventContext>>,
     id: ActivityId,
+    /// Where it is in a virtual network.
+    node: OnceLock<Node>,
     watch: watch::Watch,
     session: Mutex<Session>,
     next_script: AtomicU64,
@@ -279,6 +324,8 @@ pub(crate) struct Activity {
 pub(crate) struct Session {
     /// Whether `start` has succeeded: `run` is possible.
     pub(crate) started: bool,
+    /// Of how many nodes of its network the machine was told when it was deployed.
+    pub(crate) known_nodes: u64,
     /// A batch that was given up, but may still run.
     pub(crate) unfinished: Option<Unfinished>,
     /// A batch of an earlier life may still run.
@@ -305,6 +352,7 @@ impl Activity {
             rental: Arc::clone(rental),
             about: std::sync::Mutex::new(Arc::new(about)),
             id: ActivityId::new(""),
+            node: OnceLock::new(),
             watch: watch::Watch::default(),
             session: Mutex::default(),
             next_script: AtomicU64::new(1),
@@ -318,6 +366,7 @@ impl Activity {
         let about = rental.about();
         let session = Session {
             started: true,
+            known_nodes: 0,
             unfinished: None,
             inherited: true,
         };
@@ -326,6 +375,7 @@ impl Activity {
             rental: Arc::clone(rental),
             about: std::sync::Mutex::new(Arc::new(about.with_activity(&id))),
             id,
+            node: OnceLock::new(),
             watch: watch::Watch::default(),
             session: Mutex::new(session),
             next_script: AtomicU64::new(1),
@@ -465,6 +515,17 @@ impl Activity {
     pub(crate) fn concerns(&self, change: impl FnOnce(EventContext) -> EventContext) {
         let mut about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
         *about = Arc::new(change((**about).clone()));
+    }
+
+    /// Where it is in a virtual network, if it is in one.
+    pub(crate) fn node(&self) -> Option<&Node> {
+        self.node.get()
+    }
+
+    /// It is in a network, from now to its end.
+    pub(crate) fn at(&self, node: Node) {
+        // An activity has one place.
+        let _ = self.node.set(node);
     }
 
     pub(crate) fn id(&self) -> &ActivityId {

@@ -7,11 +7,13 @@ mod error;
 mod rest;
 mod server_events;
 mod upgrade;
+mod websocket;
 
 pub(crate) mod activity;
 pub(crate) mod gsb;
 pub(crate) mod identity;
 pub(crate) mod market;
+pub(crate) mod net;
 pub(crate) mod payment;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ mod tests;
 pub(crate) use activity::ActivityFault;
 pub(crate) use call::Call;
 pub use error::{ApiError, ApiErrorKind, Outcome};
-pub(crate) use gsb::{GsbApi, Socket};
+pub(crate) use gsb::GsbApi;
 pub(crate) use rest::{Limits, Rest};
 pub(crate) use server_events::ServerEvents;
+pub(crate) use websocket::{Socket, SocketRequest};

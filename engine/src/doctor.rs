@@ -11,8 +11,8 @@ use std::sync::Arc;
 use golem_wire::NodeId;
 
 pub use findings::{
-    Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice, FoundNote,
-    FoundUnconfirmed,
+    Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice,
+    FoundNetwork, FoundNote, FoundUnconfirmed,
 };
 pub use settle::Settled;
 

@@ -14,6 +14,7 @@ pub use crate::config::ConfigError;
 use crate::context::NotAJobName;
 pub use crate::journal::JournalError;
 use crate::market::SubscribeError;
+pub use crate::network::NetworkError;
 pub use crate::payload::PayloadError;
 pub use crate::rng::NoEntropy;
 use crate::strategy::HookPanic;
@@ -125,6 +126,9 @@ pub enum Error {
     /// The system has no thread for an event consumer.
     #[error("the system has no thread for an event consumer")]
     NoThread(#[source] Arc<std::io::Error>),
+    /// Something about a virtual network is not possible.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The engine is stopping or stopped.
     #[error("the engine is stopped; start a new `Golem`")]
     Stopped,

@@ -17,8 +17,8 @@ pub struct Gauges {
     pub markets: usize,
     /// Tasks of the engine: loops, requests under way, handlers.
     pub tasks: usize,
-    /// Open things of the journal: budgets, demands, agreements, bound services, instances, requests
-    /// of unknown outcome.
+    /// Open things of the journal: budgets, demands, agreements, bound services, networks, instances,
+    /// requests of unknown outcome.
     pub journaled: usize,
 }
 
@@ -36,6 +36,7 @@ impl Golem {
                     + open_state.demands.len()
                     + open_state.agreements.len()
                     + open_state.services.len()
+                    + open_state.networks.len()
                     + open_state.instances.len()
                     + open_state.unresolved.len()
             }),

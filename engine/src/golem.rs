@@ -2,6 +2,7 @@
 //! and noticing that its last handle is gone.
 
 mod builder;
+mod create_network;
 mod scan;
 mod scope;
 mod start;
@@ -13,6 +14,7 @@ use golem_wire::{Glm, NodeId};
 use serde::Serialize;
 
 pub use builder::GolemBuilder;
+pub use create_network::CreateNetwork;
 pub use scan::ScanOffers;
 pub use scope::{RunError, WorkFailed};
 
@@ -21,6 +23,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::event::{Custom, Event, EventConsumer, EventContext, EventFilter, Events};
 use crate::market::{BudgetStatus, Market};
+use crate::network::Networks;
 use crate::payment::Payments;
 use crate::recovery::{self, Recovered, RecoveryReport};
 use crate::shutdown::{Shutdown, ShutdownReport, Urgency};
@@ -41,6 +44,7 @@ pub(crate) struct Engine {
     pub(crate) market: Arc<Market>,
     pub(crate) payments: Arc<Payments>,
     pub(crate) recovered: Arc<Recovered>,
+    pub(crate) networks: Arc<Networks>,
     pub(crate) shutdown: Arc<Shutdown>,
     summary: SummaryLogger,
 }

@@ -49,7 +49,7 @@ use http::Uri;
 
 pub use crate::config::Durability;
 pub(crate) use change::services_at;
-pub use change::{Change, Fact, Feed, InstanceRecord, Outcome};
+pub use change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, NodeRecord, Outcome};
 pub use entry::{Entry, FORMAT, Record};
 pub use memory::MemoryJournal;
 pub use open_state::{AllocationEntry, OpenState, Owner, Unresolved};

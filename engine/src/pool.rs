@@ -103,6 +103,8 @@ struct Settings {
     acquire: Option<Duration>,
     idle: Duration,
     fresh: bool,
+    /// Where machines are to be in a virtual network.
+    place: Option<crate::network::Place>,
     setup: Option<Hook>,
     setup_timeout: Option<Duration>,
     validation: Option<Hook>,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, join_all};
 use golem_wire::common::Reason;
 use golem_wire::payment::{Allocation, DebitNote, Invoice};
-use golem_wire::{ActivityId, AgreementId, DemandId};
+use golem_wire::{ActivityId, AgreementId, DemandId, NetworkId};
 use indexmap::{IndexMap, IndexSet};
 use tokio::time::{Instant, timeout_at};
 
@@ -145,6 +145,10 @@ pub(crate) async fn again(recovered: &Arc<Recovered>) {
     open_state
         .services
         .retain(|id| before.services.contains(id));
+    open_state.networks.retain(|id, _| {
+        // Those that are gone on with are this life's.
+        before.networks.contains_key(id) && recovered.networks.get(id).is_none()
+    });
     open_state.agreements.retain(|id, _| {
         // Registered ones are being settled, or go on.
         before.agreements.contains_key(id) && recovered.rentals.get(id).is_none()
@@ -202,6 +206,7 @@ fn count(open_state: &OpenState) -> usize {
         + open_state.demands.len()
         + open_state.agreements.len()
         + open_state.services.len()
+        + open_state.networks.len()
 }
 
 /// Releases the budgets of earlier runs once nothing has to be paid from them.
@@ -268,6 +273,10 @@ fn register(
         recovered.track(&rental);
         registered.insert(planned.id.clone(), rental);
     }
+    for (id, record) in &plan.keep_networks {
+        recovered.network_kept(id, record);
+        recovered.networks.wait(id.clone(), record.clone());
+    }
     for instance in earlier.instances.values() {
         if adopt && instance.resumable {
             let machine = machine_of(plan, &registered, instance);
@@ -333,6 +342,9 @@ async fn perform_plan(
         work.push(Box::pin(end(recovered, ender, earlier, planned, rental)));
     }
     join_all(work).await;
+    for id in &plan.remove_networks {
+        remove_network(recovered, ender, id, "removed").await;
+    }
     for op in plan.resolved {
         recovered.context.log().fact(Fact::Resolved { op });
     }
@@ -358,6 +370,17 @@ async fn withdraw(recovered: &Recovered, ender: &Ender<'_>, id: &DemandId) {
         Ok(()) => recovered.settled(item("withdrawn".into())),
         Err(error) => {
             let note = format!("not withdrawn, it stays until it expires: {error}");
+            recovered.left(item(note).because(error));
+        }
+    }
+}
+
+async fn remove_network(recovered: &Recovered, ender: &Ender<'_>, id: &NetworkId, why: &str) {
+    let item = |note: String| Item::new(Kind::Network, id, note);
+    match ender.remove_network(id).await {
+        Ok(()) => recovered.settled(item(why.into())),
+        Err(error) => {
+            let note = format!("not removed: {error}");
             recovered.left(item(note).because(error));
         }
     }

@@ -12,6 +12,7 @@
 //! | how does a cancellation end that races an approval? | [`Ender::cancel`] |
 //! | did a termination of unknown outcome work? | [`Ender::terminate`] |
 //! | did an acceptance of unknown outcome work? | [`Ender::accept`] |
+//! | which network is it whose creation had no answer? | [`unanswered_network`] |
 
 pub(crate) mod ceiling;
 pub(crate) mod observe;
@@ -22,7 +23,9 @@ pub(crate) mod spending;
 pub(crate) mod usage;
 
 pub(crate) use ceiling::ceiling;
-pub(crate) use observe::{Documents, OPEN_STATES, Observed, Observer, Owner, Scope, is_accepted};
+pub(crate) use observe::{
+    Documents, OPEN_STATES, Observed, Observer, Owner, Scope, is_accepted, unanswered_network,
+};
 pub(crate) use perform::{Cancelled, Document, Ender};
 pub(crate) use plan::{AgreementAction, AgreementPlan, Plan, Standing, standing};
 

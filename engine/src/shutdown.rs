@@ -7,6 +7,7 @@
 //! | jobs | no new work; services and tasks end by themselves | `jobs` | cut off at once |
 //! | activities | what still lives is destroyed | `activities` | not waited for: agreements end them |
 //! | agreements | strays are adopted, all are terminated | `agreements` | `abort`, strays are not looked for |
+//! | networks | virtual networks are removed, if there are any | `cleanup` | `abort` |
 //! | invoices | final invoices are accepted | `invoices` | not waited for |
 //! | demands | withdrawn | `cleanup` | `abort` |
 //! | settlement | the driver settles what was accepted | `settlement`, if set | not waited for |
@@ -37,6 +38,7 @@ use crate::event::ShutdownFinished;
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Again, InvoiceState};
 use crate::market::{Market, OpenAgreement, Rental};
+use crate::network::Networks;
 use crate::payment::{self, Payments};
 use crate::recovery::Recovered;
 use crate::settle::perform;
@@ -53,6 +55,7 @@ pub(crate) struct Shutdown {
     pub(crate) context: Arc<Context>,
     pub(crate) market: Arc<Market>,
     pub(crate) payments: Arc<Payments>,
+    pub(crate) networks: Arc<Networks>,
     pub(crate) recovered: Arc<Recovered>,
     pub(crate) request: StopRequest,
 }
@@ -121,6 +124,18 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     stages
         .run("agreements", limits.agreements, abort, terminating)
         .await;
+
+    if !shutdown.networks.live().is_empty() {
+        let removing = remove_networks(&shutdown);
+        let removed = stages.run("networks", cleanup, abort, removing).await;
+        let live = shutdown.networks.live();
+        let late = live.iter().map(|network| {
+            let id = network.id();
+            format!("network {id} may be left: removing it took too long")
+        });
+        let left = removed.unwrap_or_else(|| late.collect());
+        report.leftovers.extend(left);
+    }
 
     let rentals = shutdown.market.rentals().all();
     let settling = settle(&shutdown, &rentals, limits.invoices);
@@ -230,6 +245,16 @@ async fn destroy_activities(shutdown: &Arc<Shutdown>) {
             leftovers::destroy_activities(shutdown, &id).await;
         })
         .await;
+}
+
+/// Removes all networks, in an owned task; answers what may be left, in words.
+async fn remove_networks(shutdown: &Arc<Shutdown>) -> Vec<String> {
+    let networks = Arc::clone(&shutdown.networks);
+    let removing = async move { networks.remove_all().await };
+    let removed = shutdown.context.tasks().run("remove-networks", removing);
+    let left = removed.await.unwrap_or_default().into_iter();
+    left.map(|(id, error)| format!("network {id} may be left: {error}"))
+        .collect()
 }
 
 /// What is being signed now is cancelled, or becomes an agreement to terminate.

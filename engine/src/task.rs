@@ -29,6 +29,7 @@ use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{BudgetExhausted, DemandSubscription, SHORTEST_RENTAL};
 use crate::model::{JobId, ResolvedPayload};
+use crate::network::{Network, Place};
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
 
@@ -154,6 +155,7 @@ struct Settings {
     golem: Golem,
     payload: Payload,
     job_id: Option<String>,
+    network: Option<Network>,
     max_workers: usize,
     timeout: Duration,
     expires_at: Option<Timestamp>,
@@ -216,6 +218,7 @@ impl Golem {
                 golem: self.clone(),
                 payload: payload.into(),
                 job_id: None,
+                network: None,
                 max_workers: 5,
                 timeout: Duration::from_secs(15 * 60),
                 expires_at: None,
@@ -330,6 +333,13 @@ impl<I, M, W> ExecuteTasks<I, M, W> {
     /// `.`, `_` and `-`, and no other job's name.
     pub fn job_id(mut self, id: impl Into<String>) -> Self {
         self.settings.job_id = Some(id.into());
+        self
+    }
+
+    /// Makes the machines nodes of a virtual network: each gets an address there before it is deployed; see
+    /// [`WorkContext::network_node`]. The payload has to ask for runtimes that can: `capabilities(["vpn"])`.
+    pub fn network(mut self, network: &Network) -> Self {
+        self.settings.network = Some(network.clone());
         self
     }
 
@@ -465,6 +475,10 @@ where
             context,
             id,
             _name: name,
+            place: settings.network.map(|network| Place {
+                network,
+                claim: None,
+            }),
             demand,
             setup,
             work,

@@ -1,6 +1,7 @@
 //! What handlers and workers hold: a rented machine to use, not to own, and who they are.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use golem_wire::activity::{ActivityStatus, ActivityUsage};
@@ -14,6 +15,7 @@ use crate::api::ApiError;
 use crate::event::Custom;
 use crate::mailbox::{Mailbox, MessageError, Post, no_mailbox};
 use crate::model::{InstanceInfo, JobId, OfferProposal};
+use crate::network::{Network, Node};
 use crate::script::{Args, CommandExecuted, RunCommand, Script, ScriptError};
 
 /// A machine of a provider with our activity on it, and the instance or worker that it works for. Cheap
@@ -54,6 +56,22 @@ impl WorkContext {
     /// The job: the cluster or the task list, as in events.
     pub fn job(&self) -> &JobId {
         &self.identity.info.job
+    }
+
+    /// The virtual network that this machine is in, if its service or tasks were started with one.
+    pub fn network(&self) -> Option<&Network> {
+        self.network_node().map(Node::network)
+    }
+
+    /// Where this machine is in its virtual network: its address, connections to its ports, what `deploy` is
+    /// told. `None` without a network.
+    pub fn network_node(&self) -> Option<&Node> {
+        self.activity.node()
+    }
+
+    /// The address of this machine in its virtual network; `None` without one.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.network_node().map(Node::ip)
     }
 
     /// The provider's offer as it was agreed on: its properties, prices and threads.

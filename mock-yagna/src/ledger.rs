@@ -13,7 +13,7 @@ mod book;
 use std::fmt;
 
 use golem_wire::{
-    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
+    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NetworkId, NodeId,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -110,6 +110,13 @@ pub enum OpenItem {
         /// Whose.
         owner: NodeId,
     },
+    /// A virtual network that was not removed.
+    Network {
+        /// Which.
+        id: NetworkId,
+        /// Whose.
+        owner: NodeId,
+    },
     /// An agreement that has not ended.
     Agreement {
         /// Which.
@@ -159,6 +166,9 @@ impl fmt::Display for OpenItem {
         match self {
             OpenItem::Demand { id, owner } => {
                 write!(f, "demand {id} of {owner} is still published")
+            }
+            OpenItem::Network { id, owner } => {
+                write!(f, "network {} of {}", id.short(), owner.short())
             }
             OpenItem::Agreement { id, owner, since } => {
                 write!(f, "agreement {id} of {owner} is in force since {since}")

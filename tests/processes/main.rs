@@ -5,6 +5,7 @@
 //! With `GOLEM_TESTS=whole` each kind of end is tried at several lines, otherwise at the first that is
 //! drawn.
 
+mod examples;
 mod program;
 
 use std::path::Path;

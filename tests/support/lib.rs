@@ -77,6 +77,8 @@ pub enum Program {
     Mock,
     /// The example whose requestor may be killed.
     ComesBack,
+    /// An example of the engine.
+    Example(&'static str),
 }
 
 impl Program {
@@ -98,6 +100,7 @@ impl Program {
         let name = match self {
             Program::Mock => "mock-yagna",
             Program::ComesBack => "comes_back",
+            Program::Example(name) => name,
         };
         let marker = "\"executable\":\"";
         let path = messages
@@ -113,7 +116,7 @@ impl Program {
 fn build() -> Result<String> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--message-format=json", "--workspace"])
-        .args(["--bin", "mock-yagna", "--example", "comes_back"])
+        .args(["--bin", "mock-yagna", "--examples"])
         .current_dir(root())
         .stderr(Stdio::inherit())
         .output()?;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::base::Base;
+use super::net::is_no_network;
 use super::server_events::{self, ServerEvents};
 use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::cause::chain;
@@ -409,6 +410,7 @@ fn is_over(change: &Change, error: &ApiError) -> bool {
         | Change::Unsubscribe { .. }
         | Change::DestroyActivity { .. }
         | Change::Unbind { .. } => error.is_gone(),
+        Change::RemoveNetwork { .. } | Change::RemoveNode { .. } => is_no_network(error),
         _ => false,
     }
 }
@@ -426,7 +428,7 @@ fn excerpt(bytes: &[u8]) -> String {
 fn created(bytes: &[u8]) -> Option<String> {
     match serde_json::from_slice(bytes).ok()? {
         serde_json::Value::String(id) => Some(id),
-        serde_json::Value::Object(answer) => ["allocationId", "servicesId", "activityId"]
+        serde_json::Value::Object(answer) => ["allocationId", "servicesId", "activityId", "id"]
             .iter()
             .find_map(|key| Some(answer.get(*key)?.as_str()?.to_owned())),
         _ => None,

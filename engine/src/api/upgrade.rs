@@ -42,7 +42,8 @@ pub(super) enum UpgradeError {
 pub(super) struct Upgrade<'a> {
     pub(super) url: &'a Uri,
     pub(super) authorization: HeaderValue,
-    pub(super) subprotocol: &'static str,
+    /// What both sides must name, if anything.
+    pub(super) subprotocol: Option<&'static str>,
     /// 16 bytes that differ from handshake to handshake.
     pub(super) nonce: [u8; 16],
     pub(super) config: WebSocketConfig,
@@ -93,13 +94,16 @@ impl Upgrade<'_> {
 
     fn request(&self, key: &str) -> Result<Request<Empty<Bytes>>, UpgradeError> {
         let host = self.url.authority().map_or("", |host| host.as_str());
-        Request::get(self.url.path())
+        let mut request = Request::get(self.url.path());
+        if let Some(subprotocol) = self.subprotocol {
+            request = request.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        request
             .header(header::HOST, host)
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, key)
-            .header(header::SEC_WEBSOCKET_PROTOCOL, self.subprotocol)
             .header(header::AUTHORIZATION, self.authorization.clone())
             .body(Empty::new())
             .map_err(|error| UpgradeError::Unsendable(error.to_string()))
@@ -117,7 +121,7 @@ impl From<hyper::Error> for UpgradeError {
     }
 }
 
-fn check(headers: &HeaderMap, key: &str, subprotocol: &str) -> Result<(), UpgradeError> {
+fn check(headers: &HeaderMap, key: &str, subprotocol: Option<&str>) -> Result<(), UpgradeError> {
     let says = |name, text: &str| headers.get(name).is_some_and(|value| value == text);
     if !says(
         header::SEC_WEBSOCKET_ACCEPT,
@@ -127,7 +131,7 @@ fn check(headers: &HeaderMap, key: &str, subprotocol: &str) -> Result<(), Upgrad
             "its `Sec-WebSocket-Accept` does not fit".into(),
         ));
     }
-    if !says(header::SEC_WEBSOCKET_PROTOCOL, subprotocol) {
+    if subprotocol.is_some_and(|wanted| !says(header::SEC_WEBSOCKET_PROTOCOL, wanted)) {
         return Err(UpgradeError::Malformed(
             "it names another subprotocol, or none".into(),
         ));
@@ -153,7 +157,7 @@ mod tests {
         let upgrade = Upgrade {
             url: &url,
             authorization: HeaderValue::from_static("Bearer secret"),
-            subprotocol: "p",
+            subprotocol: Some("p"),
             nonce: *b"the sample nonce",
             config: WebSocketConfig::default(),
         };

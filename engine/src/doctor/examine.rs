@@ -11,7 +11,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::{
     Doctor, Findings, FoundActivity, FoundAgreement, FoundAllocation, FoundDemand, FoundInvoice,
-    FoundNote, FoundUnconfirmed,
+    FoundNetwork, FoundNote, FoundUnconfirmed,
 };
 use crate::error::Error;
 use crate::journal::OpenState;
@@ -146,6 +146,13 @@ fn findings(open_state: &OpenState, seen: &Observed) -> Findings {
             since: demand.timestamp,
         });
     }
+    let networks = seen.networks.iter().flatten().chain(&seen.stray_networks);
+    findings.networks = networks
+        .map(|network| FoundNetwork {
+            network_id: network.id.clone(),
+            address: network.ip.clone(),
+        })
+        .collect();
     let notes: Vec<&DebitNote> = seen.notes.iter().flatten().collect();
     for (id, known) in seen.here() {
         let document = &known.agreement;

@@ -7,7 +7,7 @@ use golem_wire::activity::ActivityState;
 use golem_wire::market::AgreementState;
 use golem_wire::payment::DocumentStatus;
 use golem_wire::{
-    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
+    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NetworkId, NodeId,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,6 +20,8 @@ use crate::clock::ClockDifference;
 pub struct Findings {
     /// Demands on the market.
     pub demands: Vec<FoundDemand>,
+    /// Virtual networks. They cost nothing, and end with the daemon.
+    pub networks: Vec<FoundNetwork>,
     /// Agreements in force, or on their way.
     pub agreements: Vec<FoundAgreement>,
     /// Agreements that were never confirmed: their providers do not know of them, the daemon cannot cancel them, and they
@@ -56,6 +58,16 @@ pub struct FoundDemand {
     pub session: Option<String>,
     /// When it was published.
     pub since: Timestamp,
+}
+
+/// A virtual network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FoundNetwork {
+    /// Its id.
+    pub network_id: NetworkId,
+    /// Its address with the length of the mask.
+    pub address: String,
 }
 
 /// An agreement.
@@ -153,6 +165,7 @@ impl Findings {
     /// How many things are open.
     pub fn count(&self) -> usize {
         self.demands.len()
+            + self.networks.len()
             + self.agreements.len()
             + self.invoices.len()
             + self.debit_notes.len()
@@ -216,6 +229,9 @@ impl fmt::Display for Findings {
                     write!(f, "\n    activity {} {state}", activity.activity_id)?;
                 }
             }
+        }
+        for it in &self.networks {
+            write!(f, "\nnetwork {} {}", it.network_id, it.address)?;
         }
         for it in &self.invoices {
             write!(

@@ -120,6 +120,11 @@ impl Doctor {
             steps.step(format!("demand {id} withdrawn"), ender.withdraw(id).await);
         }
         let mut owed = self.end_agreements(&ender, &snapshot, &mut steps).await;
+        for network in &snapshot.findings.networks {
+            let id = &network.network_id;
+            let done = ender.remove_network(id).await;
+            steps.step(format!("network {id} removed"), done);
+        }
         // Ended by an earlier run, and not paid.
         owed.extend(snapshot.findings.awaited.iter().cloned());
         let snapshot = self.await_invoices(snapshot, owed).await?;
@@ -242,6 +247,12 @@ impl Doctor {
         for id in open_state.demands.keys() {
             if !left.demands.iter().any(|it| it.demand_id == *id) {
                 self.fact(Fact::DemandGone { demand: id.clone() });
+            }
+        }
+        for id in open_state.networks.keys() {
+            if !left.networks.iter().any(|it| it.network_id == *id) {
+                let network = id.clone();
+                self.fact(Fact::NetworkGone { network });
             }
         }
         for instance in open_state.instances.values() {

@@ -1,9 +1,10 @@
 //! What can happen: a struct for each kind, and its group. Owns: names, groups, and what each kind
 //! tells beside its context.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use golem_wire::{BatchId, DebitNoteId, Glm, InvoiceId};
+use golem_wire::{BatchId, DebitNoteId, Glm, InvoiceId, NetworkId, NodeId};
 use serde::{Serialize, Serializer};
 
 use super::Custom;
@@ -43,6 +44,8 @@ pub enum EventGroup {
     Invoice,
     /// A debit note.
     DebitNote,
+    /// A virtual network.
+    Network,
     /// The budget of the engine.
     Budget,
     /// The engine, its daemon, its journal.
@@ -59,7 +62,7 @@ impl EventGroup {
             Self::Activity | Self::Invoice | Self::DebitNote => Some(Self::Agreement),
             Self::Task | Self::Service | Self::Pool | Self::Script => Some(Self::Activity),
             Self::Command => Some(Self::Script),
-            Self::Job | Self::Budget | Self::Engine | Self::Custom => None,
+            Self::Job | Self::Network | Self::Budget | Self::Engine | Self::Custom => None,
         }
     }
 
@@ -147,6 +150,25 @@ events! {
     JobFinished in Job { error: Option<Cause> = "Why it failed, if it did." }
     /// This computer's clock and the daemon's differ: the engine goes by the daemon's.
     ClockDiffers in Engine { difference: ClockDifference = "By how much." }
+    /// A virtual network was created.
+    NetworkCreated in Network {
+        network_id: NetworkId = "The network.",
+        address: String = "Its address with the length of the mask, `192.168.0.0/24`.",
+    }
+    /// A virtual network was removed.
+    NetworkRemoved in Network { network_id: NetworkId = "The network." }
+    /// A machine became a node of a network.
+    NodeAdded in Network {
+        network_id: NetworkId = "The network.",
+        node_id: NodeId = "The machine's provider.",
+        ip: IpAddr = "The machine's address in the network.",
+    }
+    /// A machine of a network is gone.
+    NodeRemoved in Network {
+        network_id: NetworkId = "The network.",
+        node_id: NodeId = "The machine's provider.",
+        ip: IpAddr = "The machine's address in the network.",
+    }
     /// A demand is published.
     SubscriptionCreated in Subscription {}
     /// A demand could not be published.

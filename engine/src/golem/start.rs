@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::event::{ClockDiffers, Emitter, Event, EventFilter, EventObserver, JournalSetAside};
 use crate::journal::{Journal, Log, MemoryJournal, OpenState};
 use crate::market::{self, Budget, Market, Rentals, follow_agreements};
+use crate::network::Networks;
 use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
 use crate::rng::Seed;
@@ -177,16 +178,19 @@ fn assemble(
         own.clone(),
         budget,
     ));
+    let networks = Arc::new(Networks::new(Arc::clone(&context)));
     let recovered = Arc::new(Recovered::new(
         Arc::clone(&context),
         rentals,
         Arc::clone(&payments),
+        Arc::clone(&networks),
         before,
     ));
     let shutdown = Arc::new(Shutdown {
         context: Arc::clone(&context),
         market: Arc::clone(&market),
         payments: Arc::clone(&payments),
+        networks: Arc::clone(&networks),
         recovered: Arc::clone(&recovered),
         request: StopRequest::default(),
     });
@@ -195,6 +199,7 @@ fn assemble(
         market,
         payments,
         recovered,
+        networks,
         shutdown,
         summary,
     }

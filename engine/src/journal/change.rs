@@ -3,11 +3,12 @@
 //! own: what they mean together (`open_state.rs`), nor how they lie in a file (`disk.rs`).
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use golem_wire::{
-    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NodeId,
-    ProposalId,
+    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, Glm, InvoiceId, NetworkId,
+    NodeId, ProposalId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,38 @@ pub enum Change {
     Bind { address: String },
     /// `unbindServices`.
     Unbind { services: String },
+    /// `createNetwork`. The daemon gives a network no name of ours; `others` are those that there were
+    /// before it.
+    CreateNetwork {
+        #[serde(flatten)]
+        record: NetworkRecord,
+        others: Vec<NetworkId>,
+    },
+    /// `removeNetwork`.
+    RemoveNetwork { network: NetworkId },
+    /// `addNetworkAddress`.
+    AddAddress { network: NetworkId, ip: String },
+    /// `addNetworkNode`. It ends with its network.
+    AddNode {
+        network: NetworkId,
+        node: NodeId,
+        ip: String,
+    },
+    /// `removeNetworkNode`.
+    RemoveNode { network: NetworkId, node: NodeId },
+}
+
+/// What is kept of a virtual network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRecord {
+    /// Its address with the prefix, `192.168.0.0/24`.
+    pub address: String,
+    /// Its gateway, if one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// The name under which a later run may go on with it, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Change {
@@ -77,6 +110,9 @@ impl Change {
             | Change::Confirm { .. }
             | Change::CreateActivity { .. }
             | Change::Exec { .. }
+            | Change::CreateNetwork { .. }
+            | Change::AddAddress { .. }
+            | Change::AddNode { .. }
             | Change::Bind { .. } => false,
             Change::ReleaseAllocation { .. }
             | Change::Unsubscribe { .. }
@@ -87,7 +123,20 @@ impl Change {
             | Change::AcceptDebitNote { .. }
             | Change::AcceptInvoice { .. }
             | Change::RejectInvoice { .. }
+            | Change::RemoveNetwork { .. }
+            | Change::RemoveNode { .. }
             | Change::Unbind { .. } => true,
+        }
+    }
+
+    /// The network that it is about, and that has an end.
+    pub(super) fn network(&self) -> Option<&NetworkId> {
+        match self {
+            Change::RemoveNetwork { network }
+            | Change::AddAddress { network, .. }
+            | Change::AddNode { network, .. }
+            | Change::RemoveNode { network, .. } => Some(network),
+            _ => None,
         }
     }
 }
@@ -154,9 +203,21 @@ pub struct InstanceRecord {
     pub agreement: Option<AgreementId>,
     /// The activity it runs in.
     pub activity: Option<ActivityId>,
+    /// The network that its machine is a node of, and its address there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeRecord>,
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+/// Where a machine is in a virtual network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Which network.
+    pub network: NetworkId,
+    /// The machine's address there.
+    pub ip: IpAddr,
 }
 
 /// For members that are left out where they say nothing.
@@ -232,6 +293,13 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "is_false")]
         exhausted: bool,
     },
+    /// A network was found at the daemon whose creation had an unknown outcome.
+    NetworkFound {
+        network: NetworkId,
+        record: NetworkRecord,
+    },
+    /// A network is known to be gone.
+    NetworkGone { network: NetworkId },
     /// An allocation is known to be gone.
     AllocationGone { allocation: AllocationId },
     /// What a request of unknown outcome did is settled.
@@ -278,6 +346,19 @@ impl fmt::Display for Change {
             Change::RejectInvoice { invoice } => write!(f, "reject invoice {invoice}"),
             Change::Bind { address } => write!(f, "offer files at {address}"),
             Change::Unbind { services } => write!(f, "withdraw the files of service {services}"),
+            Change::CreateNetwork { record, .. } => {
+                write!(f, "create the network {}", record.address)
+            }
+            Change::RemoveNetwork { network } => write!(f, "remove network {network}"),
+            Change::AddAddress { network, ip } => {
+                write!(f, "take the address {ip} in network {network}")
+            }
+            Change::AddNode { network, node, ip } => {
+                write!(f, "add node {node} with {ip} to network {network}")
+            }
+            Change::RemoveNode { network, node } => {
+                write!(f, "remove node {node} from network {network}")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Records as they lie on disk: the JSON of a row's `record`, in format 3 and in those before it.
+//! Records as they lie on disk: the JSON of a row's `record`, in format 4 and in those before it.
 //! Owns: types of its own for a snapshot, so that what the engine folds entries into may change
 //! without the files. Does not own: tables and checksums (`schema.rs`), the steps of a migration
 //! (`migrate.rs`).
@@ -7,17 +7,18 @@
 //! |---|---|
 //! | 1, 2 | the fold of that time under `book`: maps by id |
 //! | 3 | lists under `open`, in the order in which things were opened |
+//! | 4 | the same with `networks` |
 //!
-//! Intents, outcomes and facts are alike in all of them.
+//! Intents, outcomes and facts are alike in all of them; those about virtual networks came with format 4.
 
 #[cfg(feature = "sqlite")]
 mod format_2;
 
-use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, InvoiceId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, InvoiceId, NetworkId};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::change::{Change, Fact, Feed, InstanceRecord, Outcome, is_false};
+use super::change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, Outcome, is_false};
 use super::entry::Record;
 use super::open_state::{AllocationEntry, OpenState, Owner, Unresolved};
 use crate::agreement_record::{AgreementRecord, Lifetime};
@@ -32,7 +33,7 @@ impl Serialize for Record {
             Record::Fact { fact } => Row::Fact { fact },
             Record::Snapshot { open_state } => {
                 let open = Box::new(Snapshot::from(*open_state));
-                Row::Snapshot(Format3 { open })
+                Row::Snapshot(Lists { open })
             }
         };
         row.serialize(serializer)
@@ -41,7 +42,7 @@ impl Serialize for Record {
 
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Row::<Format3>::deserialize(deserializer).map(Record::from)
+        Row::<Lists>::deserialize(deserializer).map(Record::from)
     }
 }
 
@@ -68,7 +69,7 @@ enum Row<S> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Format3 {
+struct Lists {
     open: Box<Snapshot>,
 }
 
@@ -85,8 +86,8 @@ impl<S: Into<OpenState>> From<Row<S>> for Record {
     }
 }
 
-impl From<Format3> for OpenState {
-    fn from(snapshot: Format3) -> Self {
+impl From<Lists> for OpenState {
+    fn from(snapshot: Lists) -> Self {
         (*snapshot.open).into()
     }
 }
@@ -105,9 +106,17 @@ struct Snapshot {
     demands: Vec<Demand>,
     agreements: Vec<Agreement>,
     services: Vec<String>,
+    networks: Vec<Network>,
     instances: Vec<InstanceRecord>,
     cursors: Vec<(Feed, Timestamp)>,
     stopped: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Network {
+    id: NetworkId,
+    #[serde(flatten)]
+    record: NetworkRecord,
 }
 
 /// A request of unknown outcome.
@@ -190,6 +199,7 @@ impl From<OpenState> for Snapshot {
                 }),
             }
         });
+        let networks = open.networks.into_iter();
         Snapshot {
             next_op: open.next_op,
             first_op: open.first_op,
@@ -199,6 +209,9 @@ impl From<OpenState> for Snapshot {
             demands: demands.map(|(id, job)| Demand { id, job }).collect(),
             agreements: agreements.collect(),
             services: open.services,
+            networks: networks
+                .map(|(id, record)| Network { id, record })
+                .collect(),
             instances: open.instances.into_values().collect(),
             cursors: open.cursors.into_iter().collect(),
             stopped: open.stopped,
@@ -238,6 +251,7 @@ impl From<Snapshot> for OpenState {
             (agreement.id, record)
         });
         let instances = disk.instances.into_iter();
+        let networks = disk.networks.into_iter();
         OpenState {
             next_op: disk.next_op,
             first_op: disk.first_op,
@@ -247,6 +261,9 @@ impl From<Snapshot> for OpenState {
             demands: demands.map(|Demand { id, job }| (id, job)).collect(),
             agreements: agreements.collect(),
             services: disk.services,
+            networks: networks
+                .map(|Network { id, record }| (id, record))
+                .collect(),
             instances: instances.map(|it| (it.name(), it)).collect(),
             cursors: disk.cursors.into_iter().collect(),
             stopped: disk.stopped,
@@ -279,10 +296,16 @@ mod tests {
                 .journal_invoice("i".into(), amount, accepted);
             open.agreements.insert(id.into(), record);
         }
+        let network = NetworkRecord {
+            address: "192.168.0.0/24".into(),
+            gateway: None,
+            name: Some("n".into()),
+        };
+        open.networks.insert("0123".into(), network);
         let open_state = Box::new(open);
         let record = Record::Snapshot { open_state };
         let text = serde_json::to_string(&record).expect("written");
-        assert_eq!(from_text(3, &text).expect("read"), record);
+        assert_eq!(from_text(4, &text).expect("read"), record);
         assert!(from_text(2, &text).is_err(), "the formats are told apart");
     }
 }

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, NodeId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, NetworkId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Fact, Feed, InstanceRecord, Outcome, services_at};
+use super::change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, Outcome, services_at};
 use crate::agreement_record::AgreementRecord;
 use crate::config::UNUSED_GRACE;
 use crate::lifecycle::service::ServiceState;
@@ -33,6 +33,8 @@ pub struct OpenState {
     pub agreements: IndexMap<AgreementId, AgreementRecord>,
     /// Services bound to the daemon's bus.
     pub services: Vec<String>,
+    /// Virtual networks; their nodes end with them.
+    pub networks: IndexMap<NetworkId, NetworkRecord>,
     /// Instances by `cluster/index`, as long as one of their cluster has not ended.
     pub instances: BTreeMap<String, InstanceRecord>,
     /// How far feeds were read.
@@ -80,6 +82,7 @@ impl OpenState {
             && self.demands.is_empty()
             && self.agreements.is_empty()
             && self.services.is_empty()
+            && self.networks.is_empty()
     }
 
     /// How many things a snapshot has.
@@ -89,6 +92,7 @@ impl OpenState {
             + self.demands.len()
             + self.agreements.len()
             + self.services.len()
+            + self.networks.len()
             + self.instances.len()
     }
 
@@ -149,6 +153,13 @@ impl OpenState {
                 )
             });
         }
+    }
+
+    /// Its nodes and addresses ended with it.
+    fn network_gone(&mut self, network: &NetworkId) {
+        self.networks.shift_remove(network);
+        self.unresolved
+            .retain(|_, left| left.change.network() != Some(network));
     }
 
     /// Nothing more can come of an agreement, nor of what was asked for it.
@@ -215,6 +226,10 @@ impl OpenState {
                 }
             }
             (Change::Bind { .. }, Some(id)) => self.services.push(id.to_owned()),
+            (Change::CreateNetwork { record, .. }, Some(id)) => {
+                self.networks.insert(id.into(), record);
+            }
+            (Change::RemoveNetwork { network }, _) => self.network_gone(&network),
             (Change::Unbind { services }, _) => self.services.retain(|known| *known != services),
             _ => {}
         }
@@ -275,6 +290,10 @@ impl OpenState {
                 };
                 self.allocations.insert(allocation.clone(), entry);
             }
+            Fact::NetworkFound { network, record } => {
+                self.networks.insert(network.clone(), record.clone());
+            }
+            Fact::NetworkGone { network } => self.network_gone(network),
             Fact::AllocationGone { allocation } => {
                 self.allocations.shift_remove(allocation);
             }

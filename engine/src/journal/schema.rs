@@ -23,7 +23,7 @@ use super::{Entry, FORMAT, JournalError, Owner, Record, disk};
 /// `PRAGMA application_id`: "GJNL".
 pub(super) const APPLICATION: i32 = 0x474A_4E4C;
 
-/// The tables of formats 2 and 3.
+/// The tables of formats 2 to 4.
 pub(super) const TABLES: &str = "
     CREATE TABLE entries(
         seq INTEGER PRIMARY KEY, at TEXT NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL);

@@ -16,6 +16,7 @@ use crate::deadline::{self, Expiration};
 use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
+use crate::network::{Network, Place};
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
 
@@ -93,6 +94,7 @@ impl Golem {
                 acquire: None,
                 idle: Duration::from_secs(60),
                 fresh: false,
+                place: None,
                 setup: None,
                 setup_timeout: quarter,
                 validation: None,
@@ -129,6 +131,16 @@ impl ManyOf {
     /// `.`, `_` and `-`, and no other job's name.
     pub fn job_id(mut self, id: impl Into<String>) -> Self {
         self.job_id = Some(id.into());
+        self
+    }
+
+    /// Makes the machines nodes of a virtual network: each gets an address there before it is set up; see
+    /// [`WorkContext::network_node`]. The payload has to ask for runtimes that can: `capabilities(["vpn"])`.
+    pub fn network(mut self, network: &Network) -> Self {
+        self.settings.place = Some(Place {
+            network: network.clone(),
+            claim: None,
+        });
         self
     }
 
@@ -300,6 +312,12 @@ impl OneOf {
     /// What the job is called in events and reports, instead of `rental-N`; see [`ManyOf::job_id`].
     pub fn job_id(mut self, id: impl Into<String>) -> Self {
         self.0 = self.0.job_id(id);
+        self
+    }
+
+    /// Makes the machine a node of a virtual network; see [`ManyOf::network`].
+    pub fn network(mut self, network: &Network) -> Self {
+        self.0 = self.0.network(network);
         self
     }
 

@@ -97,7 +97,7 @@ impl Pool {
             let rented = tokio::select! {
                 biased;
                 () = self.unwanted() => return None,
-                rented = Machine::rent(&self.context, &about, &self.demand, &avoid, &self.giving_back) => rented,
+                rented = Machine::rent(&self.context, &about, &self.demand, &avoid, self.settings.place.as_ref(), &self.giving_back) => rented,
             };
             let failure = match rented {
                 Ok(machine) => {
@@ -117,6 +117,17 @@ impl Pool {
                     }
                 }
                 Err(RentError::Sign(error)) => return Some(Err(self.no_machine(error))),
+                Err(RentError::Network(error)) => {
+                    let is_final = !error.is_retryable();
+                    let failure = AcquireError::NoMachine {
+                        pool: self.job.clone(),
+                        cause: Cause::new(error),
+                    };
+                    if is_final {
+                        return Some(Err(failure));
+                    }
+                    failure
+                }
                 Err(RentError::Activity { provider_id, error }) => {
                     self.avoid(&provider_id);
                     AcquireError::NoMachine {
@@ -395,6 +406,7 @@ impl Pool {
                     return Err(lost(Cause::new(error)));
                 }
                 Err(RentError::Sign(error)) => return Err(lost(Cause::new(error))),
+                Err(RentError::Network(error)) => return Err(lost(Cause::new(error))),
             }
         }
         let set_up = self.set_up(slot, &self.taken_away).await;

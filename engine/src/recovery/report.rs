@@ -5,16 +5,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::AgreementId;
 use golem_wire::payment::Allocation;
+use golem_wire::{AgreementId, NetworkId};
 use serde::Serialize;
 
 use super::ResumableInstances;
 use crate::context::Context;
-use crate::journal::{OpenState, SetAside};
+use crate::journal::{NetworkRecord, OpenState, SetAside};
 use crate::lifecycle::payment::InvoiceState;
 use crate::lifecycle::service::ServiceState;
 use crate::market::{Rental, Rentals};
+use crate::network::Networks;
 use crate::payment::{Budgets, Payments, PreviousBudget};
 use crate::settle::observe::Question;
 use crate::settle::report::{Item, Kind};
@@ -103,6 +104,7 @@ pub(crate) struct Recovered {
     pub(super) context: Arc<Context>,
     pub(super) rentals: Arc<Rentals>,
     pub(super) payments: Arc<Payments>,
+    pub(super) networks: Arc<Networks>,
     /// Instances that wait for their service.
     pub(crate) resumable: ResumableInstances,
     /// What was open when this run began; requests with smaller numbers than its next one are
@@ -132,12 +134,14 @@ impl Recovered {
         context: Arc<Context>,
         rentals: Arc<Rentals>,
         payments: Arc<Payments>,
+        networks: Arc<Networks>,
         before: OpenState,
     ) -> Self {
         Recovered {
             context,
             rentals,
             payments,
+            networks,
             resumable: ResumableInstances::default(),
             before,
             state: Mutex::default(),
@@ -193,7 +197,11 @@ impl Recovered {
             .agreements
             .keys()
             .map(|id| Item::new(Kind::Agreement, id, why));
-        let items: Vec<Item> = demands.chain(agreements).collect();
+        let networks = open_state
+            .networks
+            .keys()
+            .map(|id| Item::new(Kind::Network, id, why));
+        let items: Vec<Item> = demands.chain(agreements).chain(networks).collect();
         state.report.found.extend(items.iter().cloned());
         state.report.left.extend(items);
     }
@@ -275,6 +283,20 @@ impl Recovered {
             used: rental.was_used(),
             adopted: false,
         });
+    }
+
+    /// A network waits for its name.
+    pub(super) fn network_kept(&self, id: &NetworkId, record: &NetworkRecord) {
+        let name = record.name.as_deref().unwrap_or_default();
+        let note = format!("{} is kept for `{name}`", record.address);
+        let item = Item::new(Kind::Network, id, note);
+        self.lock().report.adopted.push(item);
+    }
+
+    /// Nothing went on with it.
+    pub(super) fn network_not_kept(&self, id: &NetworkId) {
+        let is_it = |item: &Item| item.kind == Kind::Network && item.id == id.as_str();
+        self.lock().report.adopted.retain(|item| !is_it(item));
     }
 
     /// An instance can go on with its machine.
@@ -407,6 +429,10 @@ fn found(plan: &Plan, seen: &Observed) -> Vec<Item> {
     let mut items = Vec::new();
     for id in &plan.withdraw {
         items.push(Item::new(Kind::Demand, id, "on the market"));
+    }
+    let kept = plan.keep_networks.iter().map(|(id, _)| id);
+    for id in plan.remove_networks.iter().chain(kept) {
+        items.push(Item::new(Kind::Network, id, "there"));
     }
     for planned in &plan.agreements {
         let note = match seen.known(&planned.id) {

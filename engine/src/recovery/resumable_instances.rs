@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::ActivityId;
 use tokio::time::sleep;
 
-use super::{Recovered, instance_ended};
+use super::{Recovered, instance_ended, remove_network};
 use crate::activity::Machine;
 use crate::journal::InstanceRecord;
 use crate::market::Rental;
 use crate::model::JobId;
+use crate::settle::Ender;
 use crate::settle::report::{Item, Kind};
 use crate::tasks::TaskGroup;
 
@@ -65,7 +66,7 @@ impl ResumableInstances {
 
 /// Gives back what is not claimed in time, or when the engine stops.
 pub(crate) fn watch_over(recovered: &Arc<Recovered>) {
-    if recovered.resumable.is_empty() {
+    if recovered.resumable.is_empty() && !recovered.networks.has_waiting() {
         return;
     }
     let owned = Arc::clone(recovered);
@@ -81,6 +82,11 @@ pub(crate) fn watch_over(recovered: &Arc<Recovered>) {
             give_back(&owned, claim, &giving_back);
         }
         giving_back.idle().await;
+        let ender = Ender::of(&owned.context, "unclaimed-networks");
+        for id in owned.networks.unclaimed() {
+            owned.network_not_kept(&id);
+            remove_network(&owned, &ender, &id, "no program went on with it").await;
+        }
     });
 }
 

@@ -300,7 +300,8 @@ impl<'a> Execution<'a> {
         loop {
             attempt += 1;
             let wire = |step: &Step| step.command.wire(step.file.url());
-            let commands: Vec<_> = self.steps.iter().map(wire).collect();
+            let mut commands: Vec<_> = self.steps.iter().map(wire).collect();
+            join_network(&activity, &mut commands, session);
             let batch = Batch {
                 patience,
                 activity: &activity,
@@ -354,6 +355,20 @@ fn too_large(error: BatchError, max_result_bytes: usize) -> BatchError {
             limit: max_result_bytes,
         },
         other => other,
+    }
+}
+
+/// A machine with a place in a network joins it when it is deployed, unless its `deploy` names networks by itself.
+fn join_network(activity: &Activity, commands: &mut [ExeScriptCommand], session: &mut Session) {
+    let Some(node) = activity.node() else { return };
+    for command in commands {
+        if let ExeScriptCommand::Deploy(deploy) = command
+            && deploy.net.is_empty()
+        {
+            let (args, known) = node.deployment();
+            deploy.net.push(args);
+            session.known_nodes = known;
+        }
     }
 }
 

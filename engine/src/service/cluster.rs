@@ -4,6 +4,7 @@
 
 mod run_service;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::event::{CallbackPanicked, EventContext, JobFinished, ServiceStateChan
 use crate::mailbox::Post;
 use crate::market::DemandSubscription;
 use crate::model::JobId;
+use crate::network::{Claim, Network, NetworkError, Place};
 use crate::panics::caught;
 use crate::payload::Payload;
 use crate::tasks::TaskGroup;
@@ -162,7 +164,7 @@ impl<S: Service> Cluster<S> {
         let mut spawned = Vec::new();
         for params in params {
             let index = shared.entries().next;
-            spawned.push(self.spawn(index, Begin::Fresh(params))?);
+            spawned.push(self.spawn(index, Begin::Fresh(params), None)?);
         }
         Ok(spawned)
     }
@@ -178,8 +180,42 @@ impl<S: Service> Cluster<S> {
         self.spawn_instances((0..number).map(|_| S::Params::default()))
     }
 
-    fn spawn(&self, index: usize, begin: Begin<S::Params>) -> Result<InstanceHandle, ClusterError> {
+    /// Starts more instances, each with an address of its own in the cluster's network.
+    ///
+    /// # Errors
+    /// [`ClusterError::Stopped`]; [`ClusterError::Network`] when an address cannot be had, or the cluster has
+    /// no network: none is started then.
+    pub fn spawn_instances_at<A: ToString>(
+        &self,
+        instances: impl IntoIterator<Item = (S::Params, A)>,
+    ) -> Result<Vec<InstanceHandle>, ClusterError> {
         let shared = &self.shared;
+        let network = shared.network.as_ref().ok_or(NetworkError::NoNetwork)?;
+        let claimed: Result<Vec<_>, NetworkError> = instances
+            .into_iter()
+            .map(|(params, address)| Ok((params, network.claim(&address.to_string())?)))
+            .collect();
+        let claimed = claimed?;
+        shared.forget_failures();
+        let mut spawned = Vec::new();
+        for (params, claim) in claimed {
+            let index = shared.entries().next;
+            spawned.push(self.spawn(index, Begin::Fresh(params), Some(claim))?);
+        }
+        Ok(spawned)
+    }
+
+    fn spawn(
+        &self,
+        index: usize,
+        begin: Begin<S::Params>,
+        claim: Option<Arc<Claim>>,
+    ) -> Result<InstanceHandle, ClusterError> {
+        let shared = &self.shared;
+        let place = shared.network.as_ref().map(|network| Place {
+            network: network.clone(),
+            claim: claim.or_else(|| shared.claims().remove(&index)),
+        });
         let mut failure = None;
         let (params, resumed, ended) = match begin {
             Begin::Fresh(params) => (params, None, false),
@@ -223,6 +259,7 @@ impl<S: Service> Cluster<S> {
                 provider_id: None,
                 agreement_id: None,
                 activity_id: None,
+                node: None,
                 failure: failure.clone(),
                 attempts: 0,
                 has_run: false,
@@ -263,6 +300,7 @@ impl<S: Service> Cluster<S> {
                 info,
                 post: Arc::clone(&post),
                 resumed,
+                place,
                 status,
                 stop,
                 heard: 0,
@@ -328,6 +366,15 @@ impl<S: Service> Cluster<S> {
         &self.payload
     }
 
+    /// The virtual network of the instances, if they have one.
+    pub fn network(&self) -> Option<&Network> {
+        self.shared.network.as_ref()
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.shared.context
+    }
+
     /// The job of this cluster in events.
     pub fn job(&self) -> &JobId {
         &self.shared.job
@@ -359,6 +406,9 @@ pub(super) struct Shared<S: Service> {
     _name: JobName,
     pub(super) demand: Arc<DemandSubscription>,
     pub(super) treatment: Treatment,
+    network: Option<Network>,
+    /// Addresses that are kept for instances to come, by their index.
+    claims: Mutex<BTreeMap<usize, Arc<Claim>>>,
     resume: Option<Resume<S::Params>>,
     expiration: Timestamp,
     tasks: TaskGroup,
@@ -391,6 +441,11 @@ impl<S: Service> Shared<S> {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // Every statement leaves the list consistent.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Claim>>> {
+        // Every statement leaves the map consistent.
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn snapshot(&self) -> Vec<Instance> {

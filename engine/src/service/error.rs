@@ -9,6 +9,7 @@ use super::{Instance, ServiceState};
 use crate::activity::Activity;
 use crate::cause::{Cause, causes};
 use crate::model::InstanceId;
+use crate::network::NetworkError;
 use crate::script::{ScriptError, TransferError};
 use crate::transport::BoxError;
 
@@ -228,9 +229,23 @@ pub enum ClusterError {
         /// Where it is in its life.
         state: ServiceState,
     },
+    /// The address of an instance cannot be had.
+    #[error("an instance cannot have the address that is wanted for it")]
+    Network {
+        /// Why; [`Cause::find`] tells the [`NetworkError`](crate::network::NetworkError).
+        #[source]
+        cause: Cause,
+    },
     /// The cluster was stopped.
     #[error("the cluster is stopped; start a new one")]
     Stopped,
+}
+
+impl From<NetworkError> for ClusterError {
+    fn from(error: NetworkError) -> Self {
+        let cause = Cause::new(error);
+        ClusterError::Network { cause }
+    }
 }
 
 /// Where each instance stands, in words.

@@ -2,6 +2,7 @@
 //! it. Does not own: its life (`instance.rs`), its queues (`mailbox.rs` of the crate).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::instance::{StopSignal, Wishes};
 use super::{ClusterError, Instance, MessageError, ServiceState};
 use crate::mailbox::Post;
 use crate::model::InstanceId;
+use crate::network::{NetworkError, Node, TcpConnection};
 
 /// An instance of a cluster, also after its end. Cheap to clone; dropping it changes nothing.
 #[derive(Clone)]
@@ -56,6 +58,43 @@ impl InstanceHandle {
     /// Where it is in its life.
     pub fn state(&self) -> ServiceState {
         self.status.borrow().state
+    }
+
+    /// Where its machine is in its virtual network; `None` without a network, and while it has no machine.
+    pub fn network_node(&self) -> Option<Node> {
+        self.status.borrow().node.clone()
+    }
+
+    /// The address of its machine in its virtual network; `None` without a network, and while it has no machine.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.status.borrow().node.as_ref().map(Node::ip)
+    }
+
+    fn node(&self) -> Result<Node, NetworkError> {
+        self.network_node().ok_or_else(|| NetworkError::NoAddress {
+            who: format!("instance {}", self.id),
+        })
+    }
+
+    /// Where a websocket to a port of its machine is opened; see
+    /// [`Network::connection_uri`](crate::network::Network::connection_uri).
+    ///
+    /// # Errors
+    /// [`NetworkError::NoAddress`].
+    pub fn connection_uri(&self, port: u16) -> Result<String, NetworkError> {
+        Ok(self.node()?.connection_uri(port))
+    }
+
+    /// Connects to a port of its machine; see
+    /// [`Network::connect_tcp`](crate::network::Network::connect_tcp).
+    ///
+    /// # Errors
+    /// [`NetworkError::NoAddress`], [`NetworkError::Unreachable`], and as `connect_tcp` of the network.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: dropping it closes the connection.
+    pub async fn connect_tcp(&self, port: u16) -> Result<TcpConnection, NetworkError> {
+        self.node()?.connect_tcp(port).await
     }
 
     /// All that is known of it.

@@ -25,6 +25,7 @@ use crate::lifecycle::service::{Effect, Event, Handler, Policy, State, step};
 use crate::mailbox::Post;
 use crate::market::BudgetExhausted;
 use crate::model::InstanceId;
+use crate::network::{Node, Place};
 use crate::panics::{caught, caught_in};
 use crate::retry::Backoff;
 use crate::work_context::Identity;
@@ -47,6 +48,8 @@ pub struct Instance {
     pub agreement_id: Option<AgreementId>,
     /// Activity it runs in.
     pub activity_id: Option<ActivityId>,
+    /// Where its machine is in its virtual network, as long as it has one.
+    pub node: Option<Node>,
     /// What went wrong: the reason of its end, or of the last failed start.
     ///
     /// [`Cause::find`] tells its type: a `SignError` where no machine was found, an `AgreementEnd` where the
@@ -137,6 +140,8 @@ pub(super) struct Runner<S: Service> {
     pub(super) post: Arc<Post>,
     /// The machine of an earlier life, and whether the instance was stopping on it.
     pub(super) resumed: Option<(Machine, bool)>,
+    /// Where its machines are to be in a virtual network.
+    pub(super) place: Option<Place>,
     pub(super) status: watch::Sender<Instance>,
     pub(super) stop: StopSignal,
     pub(super) heard: u32,
@@ -356,6 +361,7 @@ impl<S: Service> Runner<S> {
             instance.provider_id = Some(rental.provider_id.clone());
             instance.agreement_id = Some(rental.agreement_id.clone());
             instance.activity_id = Some(activity.id().clone());
+            instance.node = activity.node().cloned();
             instance.attempts += 1;
         });
     }
@@ -367,7 +373,8 @@ impl<S: Service> Runner<S> {
                 tokio::time::sleep(pause).await;
             }
             let (demand, giving_back) = (&shared.demand, &shared.giving_back);
-            Machine::rent(&shared.context, &own, demand, avoid, giving_back).await
+            let place = self.place.as_ref();
+            Machine::rent(&shared.context, &own, demand, avoid, place, giving_back).await
         };
         let budget = Arc::clone(shared.demand.budget());
         let rented = tokio::select! {
@@ -382,6 +389,12 @@ impl<S: Service> Runner<S> {
                 Event::Rented
             }
             Err(RentError::Sign(error)) => Event::RentFailed {
+                reason: Cause::new(error),
+            },
+            Err(RentError::Network(error)) if error.is_retryable() => Event::ActivityFailed {
+                reason: Cause::new(error),
+            },
+            Err(RentError::Network(error)) => Event::RentFailed {
                 reason: Cause::new(error),
             },
             Err(RentError::Activity { provider_id, error }) => {
@@ -537,6 +550,7 @@ impl<S: Service> Runner<S> {
         let Some(machine) = self.machine.take() else {
             return;
         };
+        self.status.send_modify(|instance| instance.node = None);
         let about = machine.activity().about();
         self.shared.context.emit(about, WorkerFinished { error });
         if failed && self.shared.treatment.restart.avoids() {

@@ -17,6 +17,7 @@ use crate::event::{CallbackPanicked, EventContext};
 use crate::journal::{Fact, InstanceRecord};
 use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
+use crate::network::{Network, Node};
 use crate::panics::caught;
 use crate::recovery::Recovered;
 use crate::tasks::TaskGroup;
@@ -67,7 +68,7 @@ impl<P> Resume<P> {
         &self,
         recovered: &Recovered,
         context: &Arc<Context>,
-        (job, giving_back): (&JobId, &TaskGroup),
+        (job, giving_back, network): (&JobId, &TaskGroup, Option<&Network>),
         given: Vec<P>,
     ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
         let claimed = recovered
@@ -84,8 +85,14 @@ impl<P> Resume<P> {
                 params,
                 state,
                 failure,
+                node,
                 ..
             } = claim.record;
+            // One whose network is gone cannot be reached: it starts anew.
+            let place = network.map(|network| {
+                let there = node.filter(|node| node.network == *network.id());
+                there.map(|node| (network, node.ip))
+            });
             let kept = caught(|| {
                 let params = (self.decode)(params).ok()?;
                 Some(match &self.complete {
@@ -98,8 +105,18 @@ impl<P> Resume<P> {
                 context.emit(EventContext::of_job(job), told);
                 None
             });
-            let machine = claim.machine.map(|(rental, activity)| {
-                Machine::adopt(context, job, rental, activity, giving_back)
+            let machine = claim.machine.and_then(|(rental, activity)| {
+                let provider = rental.provider_id.clone();
+                let mut machine = Machine::adopt(context, job, rental, activity, giving_back);
+                match place {
+                    None => Some(machine),
+                    Some(Some((network, ip))) => {
+                        machine.is_at(network.rejoin(&provider, ip));
+                        Some(machine)
+                    }
+                    // Dropping the machine gives it back.
+                    Some(None) => None,
+                }
             });
             let Some(params) = kept.or_else(|| given.remove(&index)) else {
                 // Dropping the machine gives it back.
@@ -146,6 +163,7 @@ pub(super) fn write_down<S: Service>(
         resumable: goes_on && resume.is_some(),
         agreement: instance.agreement_id.clone().filter(|_| machine),
         activity: instance.activity_id.clone().filter(|_| machine),
+        node: instance.node.as_ref().filter(|_| machine).map(Node::record),
         failure: instance.failure.as_ref().map(|why| format!("{why:#}")),
     };
     context.log().fact(Fact::Instance { instance: record });

@@ -8,8 +8,9 @@ use golem_wire::activity::ActivityState;
 use golem_wire::market::{
     Agreement, AgreementListEntry, AgreementState, Demand, Party, Properties,
 };
+use golem_wire::net::NetworkInfo;
 use golem_wire::payment::{Allocation, DebitNote, DocumentStatus, Invoice};
-use golem_wire::{ActivityId, AgreementId};
+use golem_wire::{ActivityId, AgreementId, NetworkId};
 use http::StatusCode;
 use indexmap::{IndexMap, IndexSet};
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Daemon;
 use crate::api::{ApiError, Rest};
 use crate::context::Context;
-use crate::journal::OpenState;
+use crate::journal::{Change, NetworkRecord, OpenState};
 use crate::retry::Backoff;
 use crate::rng::Seed;
 
@@ -117,6 +118,10 @@ pub(crate) struct Observed {
     pub(crate) demands: Option<Vec<Demand>>,
     /// Agreements of the journal, and others of the owner that may be in force.
     pub(crate) agreements: IndexMap<AgreementId, Seen>,
+    /// Networks of the journal, or all; `None` when the daemon did not say, or was not asked.
+    pub(crate) networks: Option<Vec<NetworkInfo>>,
+    /// Those whose creation had no answer.
+    pub(crate) stray_networks: Vec<NetworkInfo>,
     /// Whether agreements that the journal does not know were asked for with success.
     pub(crate) strays_known: bool,
     /// Invoices for these agreements.
@@ -136,6 +141,8 @@ pub(crate) enum Question {
     Agreements(AgreementState),
     /// What it has of an agreement.
     Agreement(AgreementId),
+    /// Which virtual networks there are.
+    Networks,
     /// Which invoices came.
     Invoices,
     /// Which debit notes came.
@@ -155,6 +162,7 @@ impl fmt::Display for Unanswered {
             Question::Demands => f.write_str("which demands there are")?,
             Question::Agreements(state) => write!(f, "which agreements are in state {state}")?,
             Question::Agreement(id) => write!(f, "agreement {id}")?,
+            Question::Networks => f.write_str("which networks there are")?,
             Question::Invoices => f.write_str("which invoices came")?,
             Question::DebitNotes => f.write_str("which debit notes came")?,
         }
@@ -248,6 +256,7 @@ impl<'a> Observer<'a> {
         if scope.demands {
             self.demands(&mut seen, scope).await;
         }
+        self.networks(&mut seen, scope).await;
         let listed = self.list(&mut seen, scope).await;
         self.agreements(&mut seen, scope, listed).await;
         if scope.documents != Documents::None {
@@ -277,6 +286,46 @@ impl<'a> Observer<'a> {
             }
             Err(error) => seen.unanswered(Question::Demands, error),
         }
+    }
+
+    /// A network tells neither its session nor whose it is: those of the journal are asked for, and those
+    /// whose creation had no answer.
+    async fn networks(&mut self, seen: &mut Observed, scope: &Scope<'_>) {
+        let journal = scope.journal;
+        let about_networks = |change: &Change| matches!(change, Change::CreateNetwork { .. });
+        let unanswered = journal.unresolved.values();
+        let unanswered = unanswered.filter(|open| about_networks(&open.change));
+        let unanswered: Vec<&Change> = unanswered.map(|open| &open.change).collect();
+        let all = scope.owner == Owner::Anybody;
+        if journal.networks.is_empty() && unanswered.is_empty() && !all {
+            seen.networks = Some(Vec::new());
+            return;
+        }
+        let api = self.daemon.rest.net();
+        let listed = match self.ask(|| api.list()).await {
+            Ok(listed) => listed,
+            Err(error) => return seen.unanswered(Question::Networks, error),
+        };
+        for change in unanswered {
+            let Change::CreateNetwork { record, others } = change else {
+                continue;
+            };
+            let known = |id: &NetworkId| journal.networks.contains_key(id);
+            let found = find_unanswered((self.daemon, &mut self.backoff), &listed, record, |id| {
+                others.contains(id) || known(id)
+            });
+            match found.await {
+                Ok(Some(found)) if !seen.stray_networks.contains(&found) => {
+                    seen.stray_networks.push(found);
+                }
+                Ok(_) => {}
+                Err(error) => return seen.unanswered(Question::Networks, error),
+            }
+        }
+        let ours = listed
+            .into_iter()
+            .filter(|network| all || journal.networks.contains_key(&network.id));
+        seen.networks = Some(ours.collect());
     }
 
     /// Ids of the journal, and of agreements that may be in force although it does not know them,
@@ -434,6 +483,62 @@ impl<'a> Observer<'a> {
         let api = self.daemon.rest.payment();
         self.ask(|| api.allocations()).await
     }
+}
+
+/// The network whose creation had no answer, if it was made: one of that address which is not known,
+/// and of which nothing is a node yet. Of several nobody can tell which it is, and none is taken.
+///
+/// # Errors
+/// The daemon's.
+async fn find_unanswered(
+    (daemon, backoff): (Daemon<'_>, &mut Backoff),
+    listed: &[NetworkInfo],
+    record: &NetworkRecord,
+    is_known: impl Fn(&NetworkId) -> bool,
+) -> Result<Option<NetworkInfo>, ApiError> {
+    let mut found = None;
+    for network in listed {
+        let gateway = record.gateway.is_none() || record.gateway == network.gateway;
+        if network.ip != record.address || !gateway || is_known(&network.id) {
+            continue;
+        }
+        let api = daemon.rest.net();
+        let nodes = daemon
+            .insist(backoff, ATTEMPTS, || api.nodes(&network.id))
+            .await?;
+        if !nodes.is_empty() {
+            continue;
+        }
+        if found.is_some() {
+            return Ok(None);
+        }
+        found = Some(network.clone());
+    }
+    Ok(found)
+}
+
+/// The same for an engine at work; `others` are those that there were before.
+///
+/// # Errors
+/// The daemon's.
+pub(crate) async fn unanswered_network(
+    context: &Context,
+    record: &NetworkRecord,
+    others: &[NetworkId],
+) -> Result<Option<NetworkId>, ApiError> {
+    let daemon = Daemon {
+        rest: context.rest(),
+        engine: Some(context),
+    };
+    let mut backoff = Backoff::new(context.seed().fork("unanswered-network"));
+    let api = daemon.rest.net();
+    let listed = daemon.insist(&mut backoff, ATTEMPTS, || api.list()).await?;
+    let known = |id: &NetworkId| {
+        let ours = |open: &OpenState| open.networks.contains_key(id);
+        others.contains(id) || context.log().read(ours)
+    };
+    let found = find_unanswered((daemon, &mut backoff), &listed, record, known).await?;
+    Ok(found.map(|network| network.id))
 }
 
 /// Whether a document is accepted, by whomever.

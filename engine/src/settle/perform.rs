@@ -9,13 +9,16 @@ use std::time::Duration;
 use golem_wire::common::Reason;
 use golem_wire::market::{Agreement, AgreementState};
 use golem_wire::payment::{Acceptance, DocumentStatus};
-use golem_wire::{ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, InvoiceId};
+use golem_wire::{
+    ActivityId, AgreementId, AllocationId, DebitNoteId, DemandId, InvoiceId, NetworkId,
+};
 use http::StatusCode;
 use serde_json::Value;
 
 use super::Daemon;
 use super::observe::is_accepted;
 use super::plan::{Standing, standing};
+use crate::api::net::is_no_network;
 use crate::api::{ApiError, Outcome, Rest};
 use crate::context::Context;
 use crate::journal::{Fact, Log};
@@ -145,6 +148,23 @@ impl<'a> Ender<'a> {
         unless_gone(self.daemon.insist(&mut backoff, ATTEMPTS, send).await)?;
         let services = services.to_owned();
         self.fact(Fact::ServiceGone { services });
+        Ok(())
+    }
+
+    /// Removes a virtual network, with its nodes.
+    ///
+    /// # Errors
+    /// Why it may still be there.
+    pub(crate) async fn remove_network(&self, id: &NetworkId) -> Result<(), ApiError> {
+        let mut backoff = self.backoff(id.as_str());
+        let api = self.daemon.rest.net();
+        let send = || api.remove(id);
+        match self.daemon.insist(&mut backoff, ATTEMPTS, send).await {
+            Err(error) if !is_no_network(&error) => return Err(error),
+            _ => {}
+        }
+        let network = id.clone();
+        self.fact(Fact::NetworkGone { network });
         Ok(())
     }
 

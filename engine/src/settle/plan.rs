@@ -14,13 +14,15 @@
 use golem_wire::activity::ActivityState;
 use golem_wire::market::{Agreement, AgreementState};
 use golem_wire::payment::Allocation;
-use golem_wire::{ActivityId, AgreementId, DemandId, Glm};
+use golem_wire::{ActivityId, AgreementId, DemandId, Glm, NetworkId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::observe::{Known, Observed, Seen};
 use crate::agreement_record::{AgreementRecord, Lifetime};
-use crate::journal::{Change, Fact, InstanceRecord, OpenState, Unresolved, services_at};
+use crate::journal::{
+    Change, Fact, InstanceRecord, NetworkRecord, OpenState, Unresolved, services_at,
+};
 use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 use crate::lifecycle::service::ServiceState;
 
@@ -66,6 +68,10 @@ pub(crate) struct Plan {
     pub(crate) withdraw: Vec<DemandId>,
     /// Bus services to unbind.
     pub(crate) unbind: Vec<String>,
+    /// Networks to remove, once nothing runs in them.
+    pub(crate) remove_networks: Vec<NetworkId>,
+    /// Networks that a program may go on with by their name.
+    pub(crate) keep_networks: Vec<(NetworkId, NetworkRecord)>,
     /// Agreements, one by one.
     pub(crate) agreements: Vec<AgreementPlan>,
     /// Requests whose effect is known once all of the above is done.
@@ -112,6 +118,7 @@ pub(crate) fn plan(
     let mut plan = Plan::default();
     demands(open_state, seen, &mut plan);
     plan.unbind = services(open_state, before);
+    networks(open_state, seen, adopt, &mut plan);
     for (id, found) in &seen.agreements {
         let entry = open_state.agreements.get(id);
         match found {
@@ -153,6 +160,23 @@ fn demands(open_state: &OpenState, seen: &Observed, plan: &mut Plan) {
     plan.facts.extend(gone.map(|demand| Fact::DemandGone {
         demand: demand.clone(),
     }));
+}
+
+fn networks(open_state: &OpenState, seen: &Observed, adopt: bool, plan: &mut Plan) {
+    let Some(there) = &seen.networks else { return };
+    for (id, record) in &open_state.networks {
+        if !there.iter().any(|network| network.id == *id) {
+            let network = id.clone();
+            plan.facts.push(Fact::NetworkGone { network });
+        } else if adopt && record.name.is_some() {
+            plan.keep_networks.push((id.clone(), record.clone()));
+        } else {
+            plan.remove_networks.push(id.clone());
+        }
+    }
+    for stray in &seen.stray_networks {
+        plan.remove_networks.push(stray.id.clone());
+    }
 }
 
 /// The bus names a service after its address, so that one of unknown outcome is known as well.
@@ -300,6 +324,12 @@ fn is_resolved(open_state: &OpenState, seen: &Observed, open: &Unresolved) -> bo
         Change::AcceptDebitNote { .. } => seen.notes.is_some(),
         Change::AcceptInvoice { .. } | Change::RejectInvoice { .. } => seen.invoices.is_some(),
         Change::Bind { .. } | Change::Unbind { .. } => true,
+        // Nodes and addresses end with their network.
+        Change::CreateNetwork { .. }
+        | Change::RemoveNetwork { .. }
+        | Change::AddAddress { .. }
+        | Change::AddNode { .. }
+        | Change::RemoveNode { .. } => seen.networks.is_some(),
     }
 }
 

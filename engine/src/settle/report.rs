@@ -22,6 +22,8 @@ pub enum Kind {
     Demand,
     /// Files offered on the daemon's bus.
     BusService,
+    /// A virtual network.
+    Network,
     /// An agreement.
     Agreement,
     /// An activity.
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Allocation => "allocation",
             Kind::Demand => "demand",
             Kind::BusService => "bus service",
+            Kind::Network => "network",
             Kind::Agreement => "agreement",
             Kind::Activity => "activity",
             Kind::Instance => "instance",

@@ -13,7 +13,7 @@ use golem_wire::market::AgreementState;
 use indexmap::{IndexMap, IndexSet};
 
 use super::Shutdown;
-use crate::journal::OpenState;
+use crate::journal::{Change, OpenState};
 use crate::market::Rental;
 use crate::settle::observe::{OPEN_STATES, Question};
 use crate::settle::plan::is_budget;
@@ -35,6 +35,7 @@ pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
     for unanswered in &seen.unanswered {
         let what = match unanswered.question {
             Question::Demands => "a demand",
+            Question::Networks => "a network",
             _ => "an agreement",
         };
         note(what, unanswered);
@@ -54,6 +55,13 @@ pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
             note("an agreement", &why);
         }
     }
+    for network in &seen.stray_networks {
+        let id = &network.id;
+        tracing::warn!(network = %id, "removing a network whose creation had no answer");
+        if let Err(error) = ender.remove_network(id).await {
+            note("a network", &error);
+        }
+    }
     if let Err(error) = release_twins(shutdown, &ender).await {
         note("an allocation", &error);
     }
@@ -66,8 +74,19 @@ async fn look(
     states: &[AgreementState],
     except: IndexSet<AgreementId>,
 ) -> Observed {
+    // Networks have no session: the journal tells which may be there.
+    let mut journal = OpenState::default();
+    if states.len() > 1 {
+        shutdown.context.log().read(|open_state| {
+            journal.networks.clone_from(&open_state.networks);
+            let unresolved = open_state.unresolved.iter();
+            let unresolved =
+                unresolved.filter(|(_, open)| matches!(open.change, Change::CreateNetwork { .. }));
+            journal.unresolved = unresolved.map(|(op, open)| (*op, open.clone())).collect();
+        });
+    }
     let scope = Scope {
-        journal: &OpenState::default(),
+        journal: &journal,
         owner: Owner::Session(shutdown.context.app_session()),
         states,
         except,

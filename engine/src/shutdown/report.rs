@@ -13,7 +13,7 @@ use crate::payment::OpenDocument;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StageReport {
-    /// `jobs`, `activities`, `agreements`, `invoices`, `demands`, `settlement`, `leftovers`,
+    /// `jobs`, `activities`, `agreements`, `networks`, `invoices`, `demands`, `settlement`, `leftovers`,
     /// `allocation` or `tasks`.
     pub name: &'static str,
     /// How long it took.

@@ -26,6 +26,7 @@ use crate::event::{
 };
 use crate::market::{DemandSubscription, SignError};
 use crate::model::{InstanceId, InstanceInfo, JobId};
+use crate::network::Place;
 use crate::panics::caught_in;
 use crate::pool::{Called, call};
 use crate::retry::Backoff;
@@ -52,6 +53,8 @@ pub(super) struct Job<D, R, M> {
     pub(super) id: JobId,
     pub(super) _name: Arc<JobName>,
     pub(super) demand: Arc<DemandSubscription>,
+    /// Where machines are to be in a virtual network.
+    pub(super) place: Option<Place>,
     pub(super) setup: Setup<M>,
     pub(super) work: Work<M, D, R>,
     pub(super) limits: Limits,
@@ -215,6 +218,17 @@ where
                     return self.no_machine(TaskFailure::BudgetExhausted(why));
                 }
                 Err(RentError::Sign(error)) => return self.found_none(Cause::new(error)),
+                Err(RentError::Network(error)) => {
+                    failures += 1;
+                    if !error.is_retryable() || failures >= MAX_RENT_FAILURES {
+                        return self.found_none(Cause::new(error));
+                    }
+                    tokio::select! {
+                        biased;
+                        () = self.cancel.cancelled() => return,
+                        () = backoff.pause() => {}
+                    }
+                }
                 Err(RentError::Activity { provider_id, error }) => {
                     drop(taker);
                     self.queue.avoid(&provider_id);
@@ -235,7 +249,16 @@ where
     async fn rent(&self, avoid: &[NodeId]) -> Result<Machine, RentError> {
         let giving_back = &self.giving_back;
         let about = EventContext::of_job(&self.id);
-        Machine::rent(&self.context, &about, &self.demand, avoid, giving_back).await
+        let place = self.place.as_ref();
+        Machine::rent(
+            &self.context,
+            &about,
+            &self.demand,
+            avoid,
+            place,
+            giving_back,
+        )
+        .await
     }
 
     /// Sets a machine up and does tasks on it until one fails or none is left, and gives it back; the

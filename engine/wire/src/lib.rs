@@ -24,6 +24,7 @@ pub mod gsb;
 pub mod identity;
 mod ids;
 pub mod market;
+pub mod net;
 pub mod payment;
 pub mod stamp;
 

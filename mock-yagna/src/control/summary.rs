@@ -52,7 +52,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Counts what the journal tells, and asks the ledger and the market what is open.
+/// Counts what the journal tells, and asks the ledger, the market and the networks what is open.
 pub(crate) fn summary(state: &State) -> Summary {
     let totals = state.ports.journal.totals();
     let mut summary = Summary {
@@ -80,5 +80,12 @@ pub(crate) fn summary(state: &State) -> Summary {
                 }),
         );
     }
+    let networks = state.networks.all();
+    summary
+        .open
+        .extend(networks.map(|(owner, id)| OpenItem::Network {
+            id: id.clone(),
+            owner: owner.clone(),
+        }));
     summary
 }

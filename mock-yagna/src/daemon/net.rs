@@ -154,6 +154,12 @@ impl Networks {
         own.filter_map(|id| self.by_id.get(id))
     }
 
+    /// All of them, with their owners.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&NodeId, &NetworkId)> {
+        let by_owner = self.by_owner.iter();
+        by_owner.flat_map(|(owner, own)| own.iter().map(move |id| (owner, id)))
+    }
+
     /// Whether `owner` may touch the network: the daemon tells those who have none that it does not
     /// exist, and others nothing.
     fn check_network(&self, owner: &NodeId, id: &NetworkId) -> Result<(), NetError> {

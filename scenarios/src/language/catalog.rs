@@ -27,6 +27,7 @@ catalog! {
     "task-hangs",
     "budget-runs-out",
     "rental-pool",
+    "services-on-a-network",
 }
 
 /// Names of all scenarios of the catalog.

@@ -2,6 +2,7 @@
 //! once, the result of the undisturbed run. Owns: the claims, and the few that a disturbance excuses.
 
 use mock_yagna::fault::{Effect, WhichAnswer};
+use mock_yagna::ledger::OpenItem;
 
 use super::point::{Disturbance, Point};
 use super::trial::Trace;
@@ -36,7 +37,8 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
         claim(false, format!("wrong in the books: {violation}"));
     }
     for item in &network.open {
-        claim(false, format!("left open: {item}"));
+        let excused = is_twin(point, trace, item);
+        claim(excused, format!("left open: {item}"));
     }
     claim(
         network.invoices == network.invoices_paid && network.invoiced == network.paid,
@@ -56,6 +58,18 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
         }
     }
     verdict
+}
+
+/// A network that was made twice: the daemon gives it no name of its owner's, so that nothing tells it from one
+/// that another program of the same owner made at that moment. It costs nothing.
+fn is_twin(point: &Point, trace: &Trace, item: &OpenItem) -> bool {
+    let [Disturbance::Fault(Effect::Twice(_), number)] = point.0.as_slice() else {
+        return false;
+    };
+    let run = trace.runs.first();
+    let request = run.and_then(|run| run.counts.named.get(number));
+    let created = request.is_some_and(|request| request == "POST /net-api/v1/net");
+    created && matches!(item, OpenItem::Network { .. })
 }
 
 fn still_open(trace: &Trace) -> String {
@@ -87,6 +101,10 @@ fn still_open(trace: &Trace) -> String {
         ids(&mut open_state.agreements.keys().map(ToString::to_string)),
     );
     add("services", open_state.services.clone());
+    add(
+        "networks",
+        ids(&mut open_state.networks.keys().map(ToString::to_string)),
+    );
     items.join("; ")
 }
 

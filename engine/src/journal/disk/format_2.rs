@@ -98,6 +98,7 @@ impl From<Book> for OpenState {
             demands: demands.map(|(id, job)| Demand { id, job }).collect(),
             agreements: agreements.collect(),
             services: book.services,
+            networks: Vec::new(),
             instances: book.instances.into_values().collect(),
             cursors: book.cursors.into_iter().collect(),
             stopped: book.stopped,

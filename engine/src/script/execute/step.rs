@@ -99,7 +99,12 @@ impl Execution<'_> {
             CommandExecuted::new(index.saturating_sub(self.prologue), text.clone(), result);
         if executed.success {
             match &step.command.0 {
-                Kind::Start(_) => session.started = true,
+                Kind::Start(_) => {
+                    session.started = true;
+                    if let Some(node) = self.activity.node() {
+                        node.started(session.known_nodes);
+                    }
+                }
                 Kind::Terminate => session.started = false,
                 _ => {}
             }

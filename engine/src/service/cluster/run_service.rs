@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::model::ResolvedPayload;
+use crate::network::{Claim, Network, NetworkError};
 use crate::payload::{Payload, Registry};
 
 /// Instances are stopped this long before the cluster expires, so that `shutdown` can run.
@@ -37,6 +38,8 @@ pub struct RunService<S: Service, I = ByDefault> {
     payload: Option<Payload>,
     expiration: Expiration,
     treatment: Treatment,
+    network: Option<Network>,
+    network_addresses: Vec<String>,
     resume: Option<Resume<S::Params>>,
 }
 
@@ -76,6 +79,8 @@ impl Golem {
                 shutdown_timeout: Some(Duration::from_secs(5 * 60)),
                 stop_grace: Duration::ZERO,
             },
+            network: None,
+            network_addresses: Vec::new(),
             resume: None,
         }
     }
@@ -91,6 +96,8 @@ impl<S: Service, I> RunService<S, I> {
             payload: self.payload,
             expiration: self.expiration,
             treatment: self.treatment,
+            network: self.network,
+            network_addresses: self.network_addresses,
             resume: self.resume,
         }
     }
@@ -121,6 +128,27 @@ impl<S: Service, I> RunService<S, I> {
     /// Overrides [`Service::payload`].
     pub fn payload(mut self, payload: impl Into<Payload>) -> Self {
         self.payload = Some(payload.into());
+        self
+    }
+
+    /// Makes the instances nodes of a virtual network: each machine gets an address there before it is deployed,
+    /// `deploy` is told of the network by itself, and the node goes with the machine. The
+    /// payload has to ask for runtimes that can: `capabilities(["vpn"])`.
+    pub fn network(mut self, network: &Network) -> Self {
+        self.network = Some(network.clone());
+        self
+    }
+
+    /// Addresses in the [`network`](Self::network), one for each instance in the order of their indexes, those
+    /// that are [spawned](Cluster::spawn_instances) later included. An instance keeps its own from
+    /// machine to machine. Where there are too few, the rest get free ones, which may change from machine to
+    /// machine.
+    pub fn network_addresses<A: ToString>(
+        mut self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let addresses = addresses.into_iter().map(|address| address.to_string());
+        self.network_addresses = addresses.collect();
         self
     }
 
@@ -216,7 +244,8 @@ impl<S: Service, I> RunService<S, I> {
     ///
     /// # Errors
     /// [`Error::Payload`] and [`Error::NoPayload`], [`Error::TooFewParams`], [`Error::NameInUse`],
-    /// [`Error::ExpiresTooSoon`], [`Error::JobName`], and what the market refuses.
+    /// [`Error::ExpiresTooSoon`], [`Error::JobName`], [`Error::Network`] for addresses that cannot be had,
+    /// and what the market refuses.
     ///
     /// # Cancel safety
     /// Cancel-safe: a cluster that nobody waits for any more is stopped as soon as it is there.
@@ -246,6 +275,8 @@ impl<S: Service, I> RunService<S, I> {
             resolved,
             lifetime,
             treatment: self.treatment,
+            claims: claims(self.network.as_ref(), &self.network_addresses)?,
+            network: self.network,
             resume: self.resume,
         };
         // Whoever waits may go away: a demand is published, machines of an earlier life are claimed.
@@ -263,7 +294,26 @@ struct Opening<S: Service> {
     resolved: ResolvedPayload,
     lifetime: Duration,
     treatment: Treatment,
+    network: Option<Network>,
+    claims: BTreeMap<usize, Arc<Claim>>,
     resume: Option<Resume<S::Params>>,
+}
+
+/// Keeps the addresses of a cluster.
+fn claims(
+    network: Option<&Network>,
+    addresses: &[String],
+) -> Result<BTreeMap<usize, Arc<Claim>>, NetworkError> {
+    let Some(network) = network else {
+        return match addresses {
+            [] => Ok(BTreeMap::new()),
+            _ => Err(NetworkError::NoNetwork),
+        };
+    };
+    let claims = addresses.iter().enumerate();
+    claims
+        .map(|(index, address)| Ok((index, network.claim(address)?)))
+        .collect()
 }
 
 /// A cluster on its way to whoever started it, who has its instances begin. If it does not get there it is
@@ -278,7 +328,7 @@ impl<S: Service> Unclaimed<S> {
     fn claim(mut self) -> Cluster<S> {
         for (index, instance) in std::mem::take(&mut self.begin) {
             // Where the engine stops meanwhile, nothing begins any more.
-            let _ = self.cluster.spawn(index, instance);
+            let _ = self.cluster.spawn(index, instance, None);
         }
         self.claimed = true;
         self.cluster.clone()
@@ -292,7 +342,7 @@ impl<S: Service> Drop for Unclaimed<S> {
         }
         for (index, instance) in std::mem::take(&mut self.begin) {
             if matches!(instance, Begin::Going { .. }) {
-                let _ = self.cluster.spawn(index, instance);
+                let _ = self.cluster.spawn(index, instance, None);
             }
         }
         self.cluster.stop();
@@ -309,6 +359,8 @@ impl<S: Service> Opening<S> {
             resolved,
             lifetime,
             treatment,
+            network,
+            claims,
             resume,
         } = self;
         let context = Arc::clone(golem.context());
@@ -323,7 +375,8 @@ impl<S: Service> Opening<S> {
         let begin = match &resume {
             Some(resume) => {
                 let recovered = &golem.engine().recovered;
-                resume.begin(recovered, &context, (&job, &giving_back), params)?
+                let on = (&job, &giving_back, network.as_ref());
+                resume.begin(recovered, &context, on, params)?
             }
             None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
         };
@@ -336,6 +389,8 @@ impl<S: Service> Opening<S> {
             job,
             demand,
             treatment,
+            network,
+            claims: Mutex::new(claims),
             resume,
             expiration,
             tasks,

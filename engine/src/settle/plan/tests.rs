@@ -2,15 +2,18 @@
 
 use golem_wire::activity::ActivityState;
 use golem_wire::market::{Agreement, AgreementState};
+use golem_wire::net::NetworkInfo;
 use golem_wire::payment::Allocation;
-use golem_wire::{ActivityId, AgreementId, Glm};
+use golem_wire::{ActivityId, AgreementId, Glm, NetworkId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::super::observe::{Known, Observed, Seen};
 use super::{AgreementAction, Plan, budgets, plan};
-use crate::journal::{Change, Entry, Fact, InstanceRecord, OpenState, Outcome, Record};
+use crate::journal::{
+    Change, Entry, Fact, InstanceRecord, NetworkRecord, OpenState, Outcome, Record,
+};
 use crate::lifecycle::service::ServiceState;
 
 fn at(second: i64) -> Timestamp {
@@ -87,6 +90,8 @@ pub(in crate::settle) fn document(state: &AgreementState, approved: bool) -> Agr
 fn seen(found: Seen) -> Observed {
     Observed {
         demands: Some(Vec::new()),
+        networks: Some(Vec::new()),
+        stray_networks: Vec::new(),
         agreements: [(AgreementId::new("a"), found)].into_iter().collect(),
         strays_known: true,
         invoices: Some(Vec::new()),
@@ -156,6 +161,7 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
             resumable,
             agreement: Some("a".into()),
             activity: Some("x".into()),
+            node: None,
             failure: None,
         };
         story.fact(Fact::Instance { instance });
@@ -245,4 +251,54 @@ fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
     assert!(facts.contains(&Fact::Resolved { op }));
     let allocation = "gone".into();
     assert!(facts.contains(&Fact::AllocationGone { allocation }));
+}
+
+#[test]
+fn a_network_is_removed_unless_a_program_may_go_on_with_it_by_its_name() {
+    let record = |name: Option<&str>| NetworkRecord {
+        address: "192.168.0.0/24".into(),
+        gateway: None,
+        name: name.map(str::to_owned),
+    };
+    let info = |id: &str| NetworkInfo {
+        id: id.into(),
+        ip: "192.168.0.0/24".into(),
+        mask: None,
+        gateway: None,
+    };
+    let mut story = Story::default();
+    for (id, name) in [("plain", None), ("named", Some("n")), ("gone", Some("g"))] {
+        let (record, others) = (record(name), Vec::new());
+        story.done(1, Change::CreateNetwork { record, others }, Some(id));
+    }
+    let (lost, others) = (record(None), Vec::new());
+    let op = story.asked(
+        2,
+        Change::CreateNetwork {
+            record: lost,
+            others,
+        },
+    );
+    let observed = Observed {
+        networks: Some(vec![info("plain"), info("named")]),
+        stray_networks: vec![info("stray")],
+        ..Observed::default()
+    };
+    let planned = story.plan(&observed, true);
+    let removed: Vec<_> = planned
+        .remove_networks
+        .iter()
+        .map(NetworkId::as_str)
+        .collect();
+    assert_eq!(removed, ["plain", "stray"]);
+    assert_eq!(planned.keep_networks, [("named".into(), record(Some("n")))]);
+    let network = "gone".into();
+    assert!(planned.facts.contains(&Fact::NetworkGone { network }));
+    assert!(planned.resolved.contains(&op));
+    let planned = story.plan(&observed, false);
+    assert_eq!(planned.remove_networks.len(), 3);
+    assert!(planned.keep_networks.is_empty());
+    // What the daemon does not tell stays open.
+    let planned = story.plan(&Observed::default(), true);
+    assert!(planned.remove_networks.is_empty() && !planned.resolved.contains(&op));
 }

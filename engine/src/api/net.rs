@@ -1,0 +1,173 @@
+//! net-api (`/net-api/v1`): virtual networks, their addresses and nodes, and the websockets that carry
+//! TCP connections through them. Owns: the operations, and that a network which is not this identity's,
+//! or not any more, is told by 403 as well. Does not own: which addresses are free (`network/`).
+
+use golem_wire::net::{Address, NetworkInfo, NetworkNode, NewNetwork};
+use golem_wire::{NetworkId, NodeId};
+use http::StatusCode;
+
+use super::{ApiError, Call, Rest, Socket, SocketRequest};
+use crate::address;
+use crate::journal::{Change, NetworkRecord};
+
+/// The operations on virtual networks.
+#[derive(Clone, Debug)]
+pub(crate) struct NetApi(Rest);
+
+const API: [&str; 3] = ["net-api", "v1", "net"];
+
+/// Largest message that is taken from the daemon, in bytes; its own are 64 KiB.
+const MAX_FRAME: usize = 16 << 20;
+
+impl Rest {
+    /// The operations on virtual networks.
+    pub(crate) fn net(&self) -> NetApi {
+        NetApi(self.clone())
+    }
+}
+
+/// Whether the daemon does not have a network any more: to whoever owns others it says that this one is
+/// not theirs.
+pub(crate) fn is_no_network(error: &ApiError) -> bool {
+    error.is_gone() || error.is_status(StatusCode::FORBIDDEN)
+}
+
+impl NetApi {
+    /// `createNetwork`. `others` are the networks that this identity had before: what tells a network
+    /// whose creation had no answer.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn create(
+        &self,
+        new: &NewNetwork,
+        record: NetworkRecord,
+        others: Vec<NetworkId>,
+    ) -> Result<NetworkInfo, ApiError> {
+        let change = Change::CreateNetwork { record, others };
+        self.0
+            .send(Call::post("createNetwork", &API, change).json(new)?)
+            .await
+    }
+
+    /// `getNetworks`.
+    pub(crate) async fn list(&self) -> Result<Vec<NetworkInfo>, ApiError> {
+        self.0.get("getNetworks", &API).await
+    }
+
+    /// `removeNetwork`, with its nodes and connections.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn remove(&self, id: &NetworkId) -> Result<(), ApiError> {
+        let path = [&API[..], &[id.as_str()]].concat();
+        let network = id.clone();
+        let change = Change::RemoveNetwork { network };
+        self.0
+            .send_unit(Call::delete("removeNetwork", &path, change))
+            .await
+    }
+
+    /// `getNetworkAddresses`: the owner's own, with the network's prefix.
+    pub(crate) async fn addresses(&self, id: &NetworkId) -> Result<Vec<Address>, ApiError> {
+        let path = [&API[..], &[id.as_str(), "addresses"]].concat();
+        self.0.get("getNetworkAddresses", &path).await
+    }
+
+    /// `addNetworkAddress`: one more of the owner's; the same again is no error.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn add_address(&self, id: &NetworkId, ip: &str) -> Result<(), ApiError> {
+        let path = [&API[..], &[id.as_str(), "addresses"]].concat();
+        let change = Change::AddAddress {
+            network: id.clone(),
+            ip: ip.to_owned(),
+        };
+        let body = Address { ip: ip.to_owned() };
+        let call = Call::post("addNetworkAddress", &path, change).json(&body)?;
+        self.0.send_unit(call).await
+    }
+
+    /// `getNetworkNodes`.
+    pub(crate) async fn nodes(&self, id: &NetworkId) -> Result<Vec<NetworkNode>, ApiError> {
+        let path = [&API[..], &[id.as_str(), "nodes"]].concat();
+        self.0.get("getNetworkNodes", &path).await
+    }
+
+    /// `addNetworkNode`; the same again is no error, and tells the other nodes of it once more.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn add_node(
+        &self,
+        id: &NetworkId,
+        node: &NodeId,
+        ip: &str,
+    ) -> Result<(), ApiError> {
+        let path = [&API[..], &[id.as_str(), "nodes"]].concat();
+        let change = Change::AddNode {
+            network: id.clone(),
+            node: node.clone(),
+            ip: ip.to_owned(),
+        };
+        let body = NetworkNode {
+            id: node.clone(),
+            ip: ip.to_owned(),
+        };
+        let call = Call::post("addNetworkNode", &path, change).json(&body)?;
+        self.0.send_unit(call).await
+    }
+
+    /// `removeNetworkNode`, with all its addresses; there need not be one.
+    ///
+    /// # Cancel safety
+    /// Not safe: run it in an owned task.
+    pub(crate) async fn remove_node(&self, id: &NetworkId, node: &NodeId) -> Result<(), ApiError> {
+        let path = [&API[..], &[id.as_str(), "nodes", node.as_str()]].concat();
+        let change = Change::RemoveNode {
+            network: id.clone(),
+            node: node.clone(),
+        };
+        self.0
+            .send_unit(Call::delete("removeNetworkNode", &path, change))
+            .await
+    }
+
+    /// Where a websocket to a port of a node is opened: for programs that do it by themselves, with the
+    /// app key in the header `Authorization`.
+    pub(crate) fn connection_uri(&self, id: &NetworkId, ip: &str, port: u16) -> String {
+        let port = port.to_string();
+        let path = [&API[..], &[id.as_str(), "tcp", ip, &port]].concat();
+        let url = address::below::<_, &str>(self.0.base_url(), &path, &[]);
+        match url.split_once("://") {
+            Some(("https", rest)) => format!("wss://{rest}"),
+            Some((_, rest)) => format!("ws://{rest}"),
+            None => url,
+        }
+    }
+
+    /// `connectTcp`: a connection to a port of a node, once that has taken it; the daemon gives up
+    /// after 5 s, with 504. `nonce` must differ from websocket to websocket.
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the connection.
+    pub(crate) async fn connect(
+        &self,
+        id: &NetworkId,
+        ip: &str,
+        port: u16,
+        nonce: [u8; 16],
+    ) -> Result<Socket, ApiError> {
+        let port = port.to_string();
+        let path = [&API[..], &[id.as_str(), "tcp", ip, &port]].concat();
+        let wanted = SocketRequest {
+            operation: "connectTcp",
+            path: &path,
+            subprotocol: None,
+            nonce,
+            max_frame: MAX_FRAME,
+        };
+        self.0.websocket(wanted).await
+    }
+}

@@ -1,0 +1,101 @@
+//! Websockets of the daemon. Owns: opening one within its time, and what a failure of that is called.
+//! Does not own: the handshake (`upgrade.rs`), what is said on the socket.
+
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::InvalidUri;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::upgrade::{Upgrade, UpgradeError};
+use super::{ApiError, ApiErrorKind, Rest};
+use crate::address;
+use crate::transport::Io;
+
+/// A websocket of the daemon.
+pub(crate) type Socket = WebSocketStream<Box<dyn Io>>;
+
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Which websocket is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct SocketRequest<'a> {
+    pub(crate) operation: &'static str,
+    pub(crate) path: &'a [&'a str],
+    /// What both sides must name, if anything.
+    pub(crate) subprotocol: Option<&'static str>,
+    /// It must differ from websocket to websocket.
+    pub(crate) nonce: [u8; 16],
+    /// Longer messages, in bytes, close it.
+    pub(crate) max_frame: usize,
+}
+
+impl Rest {
+    /// Opens a websocket.
+    ///
+    /// The app key travels in a header, not in the query as browsers must do it: queries end up in
+    /// access logs.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a daemon that answers anything but a websocket is [`ApiErrorKind::Refused`].
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the stream.
+    pub(crate) async fn websocket(&self, wanted: SocketRequest<'_>) -> Result<Socket, ApiError> {
+        let fail = |kind| {
+            let path = format!("/{}", wanted.path.join("/"));
+            ApiError::new(wanted.operation, path, kind)
+        };
+        let connecting = self.handshake(wanted, &fail);
+        tokio::time::timeout(HANDSHAKE_DEADLINE, connecting)
+            .await
+            .unwrap_or_else(|_| {
+                let after = HANDSHAKE_DEADLINE;
+                Err(fail(ApiErrorKind::Timeout { after }))
+            })
+    }
+
+    async fn handshake(
+        &self,
+        wanted: SocketRequest<'_>,
+        fail: &(impl Fn(ApiErrorKind) -> ApiError + Sync),
+    ) -> Result<Socket, ApiError> {
+        let url = address::below::<_, &str>(self.base_url(), wanted.path, &[]);
+        let unsendable = |error: InvalidUri| {
+            let reason = error.to_string();
+            fail(ApiErrorKind::Unsendable { reason })
+        };
+        let url: Uri = url.parse().map_err(unsendable)?;
+        let stream = self.transport().connect(&url).await.map_err(|source| {
+            fail(ApiErrorKind::Unreachable {
+                base: self.base_url().to_string(),
+                source: source.into(),
+            })
+        })?;
+        let upgrade = Upgrade {
+            url: &url,
+            authorization: self.authorization(),
+            subprotocol: wanted.subprotocol,
+            nonce: wanted.nonce,
+            config: WebSocketConfig::default()
+                .max_message_size(Some(wanted.max_frame))
+                .max_frame_size(Some(wanted.max_frame)),
+        };
+        upgrade.perform(stream).await.map_err(|error| {
+            fail(match error {
+                UpgradeError::Unsendable(reason) => ApiErrorKind::Unsendable { reason },
+                UpgradeError::Broken(reason) => ApiErrorKind::Broken { reason },
+                UpgradeError::Refused(status) => ApiErrorKind::Refused {
+                    status,
+                    message: "no websocket here".into(),
+                    body: None,
+                },
+                UpgradeError::Malformed(reason) => ApiErrorKind::Malformed {
+                    reason,
+                    excerpt: String::new(),
+                },
+            })
+        })
+    }
+}

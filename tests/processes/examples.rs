@@ -1,0 +1,45 @@
+//! The engine's examples, as programs: each ends well on the embedded network, in virtual time and behind a port.
+
+use std::process::Command;
+
+use workspace_tests::Program;
+
+/// Runs an example on a backend; what it printed.
+fn ran(name: &'static str, backend: &str) -> String {
+    let program = Program::Example(name).path().expect("it is built");
+    let output = Command::new(program)
+        .env_remove("YAGNA_APPKEY")
+        .env("EXAMPLE_BACKEND", backend)
+        .env("RUST_LOG", "off")
+        .output()
+        .expect("it runs");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name} on {backend}: {printed}{said}"
+    );
+    assert!(
+        printed.contains("nothing left open"),
+        "{name} on {backend}: {printed}"
+    );
+    printed
+}
+
+macro_rules! examples {
+    ($($test:ident: $name:literal says $words:literal;)+) => {$(
+        #[test]
+        fn $test() {
+            for backend in ["memory", "http"] {
+                let printed = ran($name, backend);
+                assert!(printed.contains($words), "{} on {backend}: {printed}", $name);
+            }
+        }
+    )+};
+}
+
+examples! {
+    a_local_port_leads_to_the_web_servers_of_two_machines_in_turn: "http_proxy" says "200 OK: Hello from instance-2";
+    a_tcp_client_speaks_to_the_ssh_daemon_of_each_machine: "socket_proxy" says "SSH-2.0-OpenSSH";
+    two_services_on_one_network_are_told_of_each_other: "webapp" says "The store has three apples";
+}
