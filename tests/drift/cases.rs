@@ -107,6 +107,10 @@ pub(crate) const NOT_THERE: &[(&str, &str)] = &[
         "a devnet's prices are fixed, and a GLM lasts for hours",
     ),
     (
+        "services-on-a-network",
+        "a devnet's exe-units join no network: nothing in them can be connected to",
+    ),
+    (
         "simple-service-live",
         "the same as simple-service, whose devnet runs real processes",
     ),

@@ -6,17 +6,21 @@ use std::time::Duration;
 use futures::StreamExt;
 use golem_engine::error::Cause;
 use golem_engine::event::{EventGroup, NodeAdded, NodeRemoved};
+use golem_engine::journal::{Journal, MemoryJournal};
 use golem_engine::network::{Network, NetworkError, ReservedFor};
 use golem_engine::payload::Payload;
+use golem_engine::recovery::{Item, Kind};
 use golem_engine::service::{
     Cluster, ClusterError, HandlerError, InstanceHandle, InstanceInfo, Service, ServiceState,
 };
+use golem_engine::tasks::TaskGroup;
 use golem_engine::{Error, Golem};
 use golem_scenarios::workload::echo_service;
 use golem_scenarios::{Offline, OfflineStage};
 use mock_yagna::ProviderSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::severable::{Cut, severable};
 use crate::ticker::{assert_clean, network};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -425,7 +429,7 @@ fn a_machine_of_a_pool_keeps_its_place_when_it_is_restarted() {
         let network = created(&golem).await;
         let pool = golem.many_of(payload()).network(&network).start().await;
         let pool = pool.expect("a pool");
-        let machine = pool.acquire().await.expect("a machine");
+        let mut machine = pool.acquire().await.expect("a machine");
         let address = machine.address();
         assert_eq!(address, Some(ip("192.168.0.2")));
         machine.restart().await.expect("another activity");
@@ -480,17 +484,9 @@ fn a_network_that_nobody_waits_for_any_more_is_removed() {
             assert!(futures::poll!(creating.as_mut()).is_pending());
         }
         tokio::time::sleep(MINUTE).await;
-        assert_clean_of_networks(stage);
+        assert_eq!(at_the_daemon(stage), 0);
         end(&golem, stage).await;
     });
-}
-
-fn assert_clean_of_networks(stage: &OfflineStage) {
-    let open = stage.network().summary().open;
-    let is_network = |item: &&mock_yagna::ledger::OpenItem| {
-        matches!(item, mock_yagna::ledger::OpenItem::Network { .. })
-    };
-    assert_eq!(open.iter().filter(is_network).count(), 0, "{open:?}");
 }
 
 #[test]
@@ -553,6 +549,121 @@ fn removing_a_network_ends_its_connections_and_refuses_what_comes_later() {
             "{:?}",
             ended.failure
         );
+        end(&golem, stage).await;
+    });
+}
+
+/// The networks at the daemon.
+fn at_the_daemon(stage: &OfflineStage) -> usize {
+    let open = stage.network().summary().open;
+    let is_network = |item: &&mock_yagna::ledger::OpenItem| {
+        matches!(item, mock_yagna::ledger::OpenItem::Network { .. })
+    };
+    open.iter().filter(is_network).count()
+}
+
+/// What a journal holds now; an engine that is cut off goes on to write into its own.
+fn left_by_the_crash(journal: &MemoryJournal) -> MemoryJournal {
+    let kept = MemoryJournal::new();
+    for entry in journal.load().expect("entries") {
+        kept.append(&entry).expect("memory");
+    }
+    kept
+}
+
+/// An instance on a network, both with a name.
+async fn named(golem: &Golem) -> (Network, Cluster<Idle>) {
+    let network = golem.create_network("192.168.0.0/24").resume("web");
+    let network = network.create().await.expect("a network");
+    let service = golem.run_service::<Idle>().network(&network).resume("web");
+    let cluster = service.start().await.expect("a cluster");
+    cluster.wait_running(5 * MINUTE).await.expect("it runs");
+    (network, cluster)
+}
+
+#[test]
+fn after_a_crash_a_program_goes_on_with_its_network_and_instances_are_where_they_were() {
+    network(14, &["alice", "bob"]).run(async |stage| {
+        let tasks = TaskGroup::new("ways to the daemon");
+        let (journal, cut) = (MemoryJournal::new(), Cut::default());
+        let golem = stage.golem().journal(journal.clone());
+        let golem = golem.transport(severable(stage, &tasks, &cut, |_| ()));
+        let golem = golem.start().await.expect("an engine");
+        let (first, cluster) = named(&golem).await;
+        let address = cluster.live()[0].address();
+        let unnamed = golem.create_network("10.0.0.0/24").create().await;
+        let unnamed = unnamed.expect("another network");
+        cut.now();
+        let journal = left_by_the_crash(&journal);
+        drop((cluster, golem));
+        tokio::time::sleep(MINUTE).await;
+        assert_eq!(at_the_daemon(stage), 2);
+
+        let golem = stage.golem().journal(journal.clone());
+        let golem = golem.start().await.expect("an engine");
+        let report = golem.recovered();
+        let told = |items: &[Item], network: &Network| {
+            let is_it =
+                |item: &&Item| item.kind == Kind::Network && item.id == network.id().as_str();
+            items.iter().filter(is_it).count()
+        };
+        assert_eq!(
+            (
+                told(&report.adopted, &first),
+                told(&report.settled, &unnamed)
+            ),
+            (1, 1),
+            "{report}"
+        );
+        assert_eq!(at_the_daemon(stage), 1);
+        let (network, cluster) = named(&golem).await;
+        assert_eq!(network, first);
+        let instance = cluster.live().remove(0);
+        assert_eq!(
+            (instance.address(), instance.snapshot().attempts),
+            (address, 1)
+        );
+        assert_eq!(
+            stage.network().summary().agreements,
+            1,
+            "the machine is the same"
+        );
+        assert_eq!(echoed(&instance, "still here").await, "still here");
+        // The next one is told of it, and has another address.
+        let more = cluster.spawn_instances([()]).expect("one more");
+        more[0].wait_running(5 * MINUTE).await.expect("it runs");
+        assert_ne!(more[0].address(), address);
+        let error = golem
+            .create_network("192.168.0.0/24")
+            .resume("web")
+            .create()
+            .await;
+        assert!(
+            matches!(error, Err(NetworkError::NameInUse { .. })),
+            "{error:?}"
+        );
+        end(&golem, stage).await;
+    });
+}
+
+#[test]
+fn a_network_that_no_program_goes_on_with_is_removed() {
+    network(15, &["alice"]).run(async |stage| {
+        let tasks = TaskGroup::new("ways to the daemon");
+        let (journal, cut) = (MemoryJournal::new(), Cut::default());
+        let golem = stage.golem().journal(journal.clone());
+        let golem = golem.transport(severable(stage, &tasks, &cut, |_| ()));
+        let golem = golem.start().await.expect("an engine");
+        drop(named(&golem).await);
+        cut.now();
+        let journal = left_by_the_crash(&journal);
+        drop(golem);
+        tokio::time::sleep(MINUTE).await;
+        let golem = stage.golem().journal(journal.clone());
+        let golem = golem.start().await.expect("an engine");
+        assert_eq!(at_the_daemon(stage), 1);
+        tokio::time::sleep(60 * MINUTE).await;
+        assert_eq!(at_the_daemon(stage), 0);
         end(&golem, stage).await;
     });
 }

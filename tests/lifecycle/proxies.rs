@@ -194,9 +194,8 @@ fn what_cannot_be_listened_on_is_refused_by_name() {
     network(3, &["alice"]).run(async |stage| {
         let golem = stage.golem().start().await.expect("an engine");
         let (_network, cluster) = web(&golem, 1).await;
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let taken = taken.local_addr().expect("an address");
-        let held = std::net::TcpListener::bind(taken).expect("held");
+        let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let taken = held.local_addr().expect("an address");
         let error = LocalHttpProxy::new(&cluster, taken.port())
             .run()
             .await

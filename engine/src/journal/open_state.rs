@@ -129,14 +129,15 @@ impl OpenState {
     /// Earlier attempts of the same, whose outcomes are unknown, no longer matter.
     fn settles(&mut self, done: &Change) {
         // What opens something is not done twice, but for this; and much may be under way.
-        if !done.is_closing() && !matches!(done, Change::Bind { .. }) {
+        let again = matches!(done, Change::Bind { .. } | Change::CreateNetwork { .. });
+        if !done.is_closing() && !again {
             return;
         }
         let same = |change: &Change| match (change, done) {
             (Change::Bind { address }, Change::Unbind { services }) => {
                 services_at(address) == *services
             }
-            (Change::Bind { .. }, _) => change == done,
+            (Change::Bind { .. } | Change::CreateNetwork { .. }, _) => change == done,
             _ => change.is_closing() && change == done,
         };
         self.unresolved.retain(|_, left| !same(&left.change));
@@ -292,6 +293,10 @@ impl OpenState {
             }
             Fact::NetworkFound { network, record } => {
                 self.networks.insert(network.clone(), record.clone());
+                self.unresolved.retain(|_, left| match &left.change {
+                    Change::CreateNetwork { record: asked, .. } => asked != record,
+                    _ => true,
+                });
             }
             Fact::NetworkGone { network } => self.network_gone(network),
             Fact::AllocationGone { allocation } => {

@@ -11,7 +11,7 @@ mod sqlite;
 #[cfg(feature = "sqlite")]
 mod version;
 
-use golem_wire::{AgreementId, Glm};
+use golem_wire::{AgreementId, Glm, NetworkId, NodeId};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -272,4 +272,39 @@ fn nothing_unresolved_outlives_its_agreement_or_demand() {
     done(&log, Change::Unsubscribe { demand }, None);
     let left = log.open_state().unresolved;
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_network_is_open_until_it_is_removed_and_takes_what_is_asked_of_it_along() {
+    let journal = MemoryJournal::new();
+    let log = log(&journal);
+    let record = || NetworkRecord {
+        address: "192.168.0.0/24".into(),
+        gateway: None,
+        name: None,
+    };
+    let create = || Change::CreateNetwork {
+        record: record(),
+        others: vec!["theirs".into()],
+    };
+    // The first attempt came to nothing, as was looked up before the second.
+    unknown(&log, create());
+    done(&log, create(), Some("one"));
+    assert!(log.open_state().unresolved.is_empty());
+    unknown(&log, create());
+    let network = NetworkId::new("two");
+    let (found, told) = (network.clone(), record());
+    log.fact(Fact::NetworkFound {
+        network: found,
+        record: told,
+    });
+    assert!(log.open_state().unresolved.is_empty());
+    assert_eq!(log.open_state().networks.len(), 2);
+    assert!(!log.open_state().is_settled());
+    let (node, ip) = (NodeId::new("0xa"), "192.168.0.2".to_owned());
+    unknown(&log, Change::AddNode { network, node, ip });
+    for network in ["one", "two"].map(NetworkId::new) {
+        done(&log, Change::RemoveNetwork { network }, None);
+    }
+    assert!(log.open_state().is_settled(), "{:?}", log.open_state());
 }

@@ -553,6 +553,7 @@ async fn supervise<S: Service>(shared: Arc<Shared<S>>, deadline: Instant) {
         () = tokio::time::sleep_until(deadline) => {}
     }
     shared.stop_all();
+    shared.claims().clear();
     shared.all_ended().await;
     shared.demand.close().await;
     let failures: Vec<_> = shared

@@ -97,3 +97,8 @@ fn a_budget_that_runs_out_passes_twice_alike() {
 fn a_rental_pool_passes_twice_alike() {
     passes_twice_alike("rental-pool");
 }
+
+#[test]
+fn services_on_a_network_pass_twice_alike() {
+    passes_twice_alike("services-on-a-network");
+}
