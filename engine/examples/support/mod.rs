@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// Where an example runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ground {
+pub(crate) enum Ground {
     /// Everything is in this process, and time is virtual: there are no sockets.
     Memory,
     /// There are sockets, and time is real.
@@ -23,7 +23,7 @@ pub enum Ground {
 impl Ground {
     /// A client's connection: to a local port, or what stands for one in virtual time.
     #[allow(dead_code, reason = "not every example listens")]
-    pub async fn client<E>(
+    pub(crate) async fn client<E>(
         self,
         port: std::net::SocketAddr,
         in_memory: impl Future<Output = Result<impl Io + 'static, E>>,
@@ -42,7 +42,7 @@ impl Ground {
 ///
 /// # Errors
 /// The example's; or that it left something open on the embedded network.
-pub fn run(
+pub(crate) fn run(
     example: impl AsyncFnOnce(GolemBuilder, Ground) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if std::env::var_os("YAGNA_APPKEY").is_some() {
@@ -69,7 +69,7 @@ pub fn run(
 }
 
 /// Prints a line; whoever reads may have gone.
-pub fn say(line: impl std::fmt::Display) {
+pub(crate) fn say(line: impl std::fmt::Display) {
     use std::io::Write as _;
     drop(writeln!(std::io::stdout(), "{line}"));
 }
