@@ -16,6 +16,7 @@ mod scan;
 mod signing;
 mod starvation;
 mod subscription;
+mod terms;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ mod guarded;
 mod history;
 mod linear;
 mod lists;
+mod ranges;
 mod reputation;
 mod verdicts;
 
@@ -24,6 +25,11 @@ pub(crate) use guarded::{Guarded, HookPanic, Strategy};
 pub use history::DecreaseScoreForUnconfirmedAgreement;
 pub use linear::{DummyStrategy, LeastExpensiveLinearPayu, PriceLimit};
 pub use lists::ProviderLists;
+pub use ranges::{
+    AcceptableRanges, DEBIT_NOTE_ACCEPT_TIMEOUT, DEBIT_NOTE_INTERVAL, EmptyRange, PAYMENT_TIMEOUT,
+    PropValueRange, PropValueRanges, default_prop_value_ranges,
+};
+pub(crate) use ranges::{answer as answer_negotiable, check as check_negotiable};
 pub use reputation::Reputation;
 
 use crate::event::Event;
@@ -71,9 +77,23 @@ pub enum Decision {
     Accept,
     /// Do not pay it, and why.
     Refuse(String),
+    /// Do not pay it as it is: the provider is told how much of it would be paid, and may send another one for
+    /// that. A debit note has no such answer, and is refused.
+    AcceptPart {
+        /// How much would be paid, in GLM.
+        amount: Glm,
+        /// Why not all.
+        reason: String,
+    },
 }
 
 impl Decision {
+    /// Pay no more than this, and why.
+    pub fn accept_part(amount: Glm, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Decision::AcceptPart { amount, reason }
+    }
+
     /// Do not pay it, and why.
     pub fn refuse(reason: impl Into<String>) -> Self {
         Decision::Refuse(reason.into())
@@ -176,7 +196,18 @@ pub trait MarketStrategy: Send + Sync {
             .map_or(Score::NEUTRAL, |base| base.score_offer(offer))
     }
 
-    /// Changes our answer to an offer.
+    /// Which values of negotiable properties are acceptable. An offer is answered with the nearest of them, a
+    /// provider whose final answer lies outside is refused, and one that breaks what was agreed (debit notes more
+    /// often than [`DEBIT_NOTE_INTERVAL`], or due sooner than [`PAYMENT_TIMEOUT`]) loses the agreement.
+    /// [`default_prop_value_ranges`] unless overridden, of which the payment timeout is only asked for by jobs of
+    /// five hours and more.
+    fn acceptable_prop_value_ranges(&self) -> PropValueRanges {
+        self.base().map_or_else(default_prop_value_ranges, |base| {
+            base.acceptable_prop_value_ranges()
+        })
+    }
+
+    /// Changes our answer to an offer, in which negotiable values are answered already.
     fn respond_to_offer(&self, offer: &OfferProposal, counter: &mut DemandDraft) {
         if let Some(base) = self.base() {
             base.respond_to_offer(offer, counter);
@@ -223,6 +254,9 @@ macro_rules! shared {
             }
             fn score_offer(&self, offer: &OfferProposal) -> Score {
                 (**self).score_offer(offer)
+            }
+            fn acceptable_prop_value_ranges(&self) -> PropValueRanges {
+                (**self).acceptable_prop_value_ranges()
             }
             fn respond_to_offer(&self, offer: &OfferProposal, counter: &mut DemandDraft) {
                 (**self).respond_to_offer(offer, counter);

@@ -29,6 +29,7 @@ mod severable;
 mod silence;
 mod stopping;
 mod strategies;
+mod terms;
 mod ticker;
 mod two_engines;
 mod unclear;

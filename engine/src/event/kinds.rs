@@ -259,7 +259,7 @@ events! {
     }
     /// The budget was raised or lowered.
     BudgetAmended in Budget { total: Glm = "The budget from now on, in GLM." }
-    /// A provider asked for more than can be right, and is not rented again by this engine.
+    /// A provider asked for more than can be right, or broke what was agreed, and is not rented again by this engine.
     ProviderDistrusted in Agreement { reason: String = "Why, in words." }
     /// Work on an agreement began.
     WorkerStarted in Agreement {}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use golem_wire::DemandId;
-use golem_wire::market::DemandOfferBase;
+use golem_wire::market::{DemandOfferBase, Properties};
 use golem_wire::payment::DemandDecoration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,7 +22,9 @@ use crate::model::{JobId, ResolvedPayload};
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::settle::Ender;
 use crate::settle::observe::{SESSION_PROPERTY, session_of_demand};
-use crate::strategy::DemandDraft;
+use crate::strategy::{
+    DEBIT_NOTE_ACCEPT_TIMEOUT, DEBIT_NOTE_INTERVAL, DemandDraft, PAYMENT_TIMEOUT,
+};
 
 /// How long a demand lives at the least, and how long after the last moment at which a machine is
 /// rented: providers take none that ends in less than five minutes, and one has to be found.
@@ -226,6 +228,11 @@ impl Demand {
         counter.properties.insert(NUMBER_PROPERTY.into(), job);
         counter
     }
+
+    /// What it says.
+    pub(super) fn properties(&self) -> &Properties {
+        &self.draft.properties
+    }
 }
 
 /// Puts a demand together.
@@ -245,11 +252,11 @@ fn compose(
     );
     set("golem.srv.caps.multi-activity", json!(true));
     set("golem.node.debug.subnet", json!(subnet));
-    set("golem.com.payment.debit-notes.accept-timeout?", json!(240));
-    set("golem.com.scheme.payu.debit-note.interval-sec?", json!(120));
+    set(DEBIT_NOTE_ACCEPT_TIMEOUT, json!(240));
+    set(DEBIT_NOTE_INTERVAL, json!(120));
     if expiration.as_second().saturating_sub(now.as_second()) >= LONG_JOB_SECS {
         // Providers that rent out for many hours want to be paid in between.
-        set("golem.com.scheme.payu.payment-timeout-sec?", json!(43_200));
+        set(PAYMENT_TIMEOUT, json!(43_200));
     }
     for property in &decoration.properties {
         set(&property.key, property.value.clone());

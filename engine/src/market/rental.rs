@@ -16,6 +16,7 @@ use tokio::time::error::Elapsed;
 
 pub(crate) use restored::RECOVERED;
 
+use super::terms::{Notes, Terms};
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
 use crate::agreement_record::{AgreementRecord, KnownCost, Usage};
 use crate::context::Context;
@@ -59,6 +60,7 @@ struct Inner {
     record: AgreementRecord,
     /// What an earlier run accepted for it.
     accepted_before: Glm,
+    notes: Notes,
 }
 
 impl Rental {
@@ -84,6 +86,7 @@ impl Rental {
                 state: State::Approved,
                 record,
                 accepted_before: Glm::ZERO,
+                notes: Notes::default(),
             }),
             ended: watch::Sender::new(None),
             over: watch::Sender::new(false),
@@ -213,6 +216,16 @@ impl Rental {
         checked.map(Some)
     }
 
+    /// How a debit note breaks what was agreed about them, if it does.
+    pub(crate) fn breach(&self, note: &DebitNote) -> Option<String> {
+        let ranges = self.context.strategy().acceptable_prop_value_ranges();
+        let terms = Terms::of(&self.offer, &ranges);
+        let now = self.context.now();
+        let mut inner = self.lock();
+        let since = inner.record.activities.get(&note.activity_id)?.from;
+        inner.notes.breach(&terms, note, since, now)
+    }
+
     /// A debit note that was right told of an activity's usage.
     pub(crate) fn usage_known(&self, id: &ActivityId, usage: Usage) {
         self.lock().record.usage_known(id, usage);
@@ -288,6 +301,12 @@ impl Rental {
     /// Ends the agreement without waiting for it.
     pub(crate) fn give_up(self: &Arc<Self>, why: &str) {
         self.apply(Event::TerminateWanted(why.to_owned()), None);
+    }
+
+    /// Its provider does not keep to what was agreed, and loses the agreement.
+    pub(crate) fn breaks_terms(self: &Arc<Self>, why: &str) {
+        let reason = Reason::from(why);
+        self.apply(Event::TerminateWanted(why.to_owned()), Some(reason));
     }
 
     /// The machine does not answer any more: whoever uses it is told, then the agreement is ended.

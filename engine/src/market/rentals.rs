@@ -320,7 +320,8 @@ impl Rentals {
         self.all().iter().map(|rental| rental.owed(now)).sum()
     }
 
-    /// Its provider asked for more than can be right: it is not rented again by this engine.
+    /// Its provider asked for more than can be right, or broke what was agreed: it is not rented again by this
+    /// engine.
     pub(crate) fn distrust(&self, rental: &Rental, reason: &str) {
         let mut inner = self.lock();
         let known = inner.distrusted.contains_key(&rental.provider_id);
@@ -342,7 +343,7 @@ impl Rentals {
     /// Why a provider is not rented again, if it is not.
     pub(super) fn distrusted(&self, provider: &NodeId) -> Option<String> {
         let reason = self.lock().distrusted.get(provider).cloned()?;
-        Some(format!("it billed more than can be right: {reason}"))
+        Some(format!("it is not trusted any more: {reason}"))
     }
 
     /// How many have documents.

@@ -39,7 +39,7 @@ use crate::event::{
 use crate::lifecycle::negotiation::{RefusedBy, Verdict};
 use crate::model::{JobId, MarketSummary, OfferProposal, ResolvedPayload};
 use crate::retry::{self, Backoff, Pace, Policy};
-use crate::strategy::Score;
+use crate::strategy::{Score, answer_negotiable, check_negotiable};
 
 /// Rejections sent to providers at the same time; beyond it they are only counted.
 const COURTESY: usize = 16;
@@ -327,6 +327,9 @@ impl DemandSubscription {
         let offer = OfferProposal::new(proposal);
         let verdict = self.verdict(&offer);
         if !is_initial {
+            let ranges = self.context.strategy().acceptable_prop_value_ranges();
+            let agreed = check_negotiable(&ranges, self.demand.properties(), &offer);
+            let verdict = agreed.map_or_else(Verdict::Bad, |()| verdict);
             return self.lock().pool.answered(offer, verdict, Instant::now());
         }
         let about = self.about(&offer).with_demand(demand);
@@ -423,10 +426,15 @@ impl DemandSubscription {
     /// Answers an offer, in an owned task.
     fn send_counter(self: &Arc<Self>, demand: DemandId, offer: OfferProposal) {
         let mut draft = self.demand.counter(self.platform());
-        let responded = self.context.strategy().respond_to_offer(&offer, &mut draft);
-        if let Err(panicked) = responded {
+        let strategy = self.context.strategy();
+        let ranges = strategy.acceptable_prop_value_ranges();
+        let answered = answer_negotiable(&ranges, &offer, &mut draft.properties).and_then(|()| {
+            let responded = strategy.respond_to_offer(&offer, &mut draft);
+            responded.map_err(|panicked| panicked.to_string())
+        });
+        if let Err(why) = answered {
             let id = offer.proposal_id();
-            let events = self.lock().pool.send_failed(id, panicked.to_string());
+            let events = self.lock().pool.send_failed(id, why);
             return self.tell(events);
         }
         let counter = demand::base(draft);

@@ -51,13 +51,15 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
     });
     rental.sign_of_life();
     let ceiling = rental.ceiling(None);
+    let mut part = Glm::ZERO;
     let refusal = wrong_invoice(&payments, &invoice).or_else(|| {
-        match payments
-            .context
-            .strategy()
-            .accept_invoice(&invoice, ceiling)
-        {
-            Decision::Accept => None,
+        let strategy = payments.context.strategy();
+        match strategy.accept_invoice(&invoice, ceiling) {
+            Decision::AcceptPart { amount, reason } if amount < invoice.amount => {
+                part = amount.max(Glm::ZERO).min(ceiling);
+                Some(reason)
+            }
+            Decision::Accept | Decision::AcceptPart { .. } => None,
             Decision::Refuse(reason) => Some(reason),
         }
     });
@@ -68,7 +70,12 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
         refusal,
     };
     for effect in payments.apply(&rental, event) {
-        perform(&payments, &rental, effect, &invoice.status, &mut backoff).await;
+        match effect {
+            Effect::RejectInvoice { id, reason, .. } if !part.is_zero() => {
+                reject(&payments, &rental, (&id, reason, part), &mut backoff).await;
+            }
+            effect => perform(&payments, &rental, effect, &invoice.status, &mut backoff).await,
+        }
     }
 }
 
@@ -95,15 +102,17 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
     let ceiling = rental.ceiling(Some(&note.activity_id));
     let usage = rental.check_usage(&note);
     let refusal = wrong_note(&payments, &note).or_else(|| {
-        match payments
-            .context
-            .strategy()
-            .accept_debit_note(&note, ceiling)
-        {
+        let strategy = payments.context.strategy();
+        match strategy.accept_debit_note(&note, ceiling) {
             Decision::Accept => None,
+            Decision::AcceptPart { amount, .. } if amount >= note.total_amount_due => None,
+            Decision::AcceptPart { amount, reason } => {
+                Some(format!("no more than {amount} GLM would be paid: {reason}"))
+            }
             Decision::Refuse(reason) => Some(reason),
         }
     });
+    let breach = rental.breach(&note);
     let (activity, amount, status) = (note.activity_id, note.total_amount_due, note.status);
     let event = Event::Note {
         id,
@@ -121,6 +130,13 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
             }
         }
         perform(&payments, &rental, effect, &status, &mut backoff).await;
+    }
+    // What it is owed is paid all the same.
+    if let Some(reason) = breach
+        && rental.is_open()
+    {
+        payments.rentals.distrust(&rental, &reason);
+        rental.breaks_terms(&reason);
     }
 }
 
@@ -196,7 +212,6 @@ pub(super) async fn perform(
     status: &DocumentStatus,
     backoff: &mut Backoff,
 ) {
-    let api = || payments.context.rest().payment();
     let ender = Ender::of(&payments.context, "accept");
     let failed = |document: DocumentId, reason: Cause| {
         let failed = PaymentFailed { document, reason };
@@ -281,20 +296,35 @@ pub(super) async fn perform(
             if overbilled {
                 payments.rentals.distrust(rental, &reason);
             }
-            failed(DocumentId::Invoice(id.clone()), reason.as_str().into());
-            let rejection = Rejection {
-                rejection_reason: "INCORRECT_AMOUNT".into(),
-                total_amount_accepted: Glm::ZERO,
-                message: Some(reason),
-            };
-            // Rejecting twice leaves it rejected.
-            let rejecting = payments
-                .context
-                .insist(backoff, ATTEMPTS, || api().reject_invoice(&id, &rejection));
-            if let Err(error) = rejecting.await {
-                tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
-            }
+            reject(payments, rental, (&id, reason, Glm::ZERO), backoff).await;
         }
+    }
+}
+
+/// Tells the provider that its invoice is not paid, and how much would be.
+async fn reject(
+    payments: &Payments,
+    rental: &Rental,
+    (id, reason, part): (&InvoiceId, String, Glm),
+    backoff: &mut Backoff,
+) {
+    let failed = PaymentFailed {
+        document: DocumentId::Invoice(id.clone()),
+        reason: reason.as_str().into(),
+    };
+    payments.context.emit(rental.about(), failed);
+    let rejection = Rejection {
+        rejection_reason: "INCORRECT_AMOUNT".into(),
+        total_amount_accepted: part,
+        message: Some(reason),
+    };
+    let api = payments.context.rest().payment();
+    // Rejecting twice leaves it rejected.
+    let rejecting = payments
+        .context
+        .insist(backoff, ATTEMPTS, || api.reject_invoice(id, &rejection));
+    if let Err(error) = rejecting.await {
+        tracing::warn!(invoice = %id, %error, "the provider was not told that its invoice is refused");
     }
 }
 

@@ -10,7 +10,10 @@ use golem_wire::Glm;
 use golem_wire::payment::{DebitNote, Invoice};
 
 use super::verdicts::{Unanswered, Verdicts};
-use super::{Decision, DemandDraft, MarketStrategy, Score, Verdict};
+use super::{
+    Decision, DemandDraft, MarketStrategy, PropValueRanges, Score, Verdict,
+    default_prop_value_ranges,
+};
 use crate::event::{CallbackPanicked, Emitter, EventContext};
 use crate::model::OfferProposal;
 use crate::panics::{Panic, caught};
@@ -125,6 +128,13 @@ impl Guarded {
             strategy.score_offer(offer)
         });
         score.unwrap_or_else(|panicked| Score::Reject(panicked.to_string()))
+    }
+
+    /// The strategy's, or the usual ones if it panics.
+    pub(crate) fn acceptable_prop_value_ranges(&self) -> PropValueRanges {
+        let hook = "MarketStrategy::acceptable_prop_value_ranges";
+        let ranges = self.call(hook, |strategy| strategy.acceptable_prop_value_ranges());
+        ranges.unwrap_or_else(|_| default_prop_value_ranges())
     }
 
     /// An answer that was not changed to its end must not be sent.

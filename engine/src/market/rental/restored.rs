@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{Inner, Rental, Rentals};
+use super::{Inner, Notes, Rental, Rentals};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::lifecycle::agreement::{AgreementEnd, State};
 use crate::model::{JobId, OfferProposal};
@@ -52,6 +52,7 @@ impl Rental {
                 state,
                 record,
                 accepted_before: Glm::ZERO,
+                notes: Notes::default(),
             }),
             ended: watch::Sender::new(end.map(|(end, _)| end)),
             over: watch::Sender::new(over),
