@@ -255,6 +255,10 @@ impl Drop for Engine {
             tracing::error!(agreement = %rental.agreement_id, provider = %rental.provider_name,
                 "dropped without stop(): the agreement stays in force until the provider ends it");
         }
+        for network in self.networks.live() {
+            tracing::error!(network = %network.id(),
+                "dropped without stop(): the network stays until the daemon restarts");
+        }
         let allocation = &self.payments.allocation().allocation_id;
         tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
         self.context.jobs().cancel();

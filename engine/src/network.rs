@@ -36,6 +36,7 @@ use crate::api::net::is_no_network;
 use crate::context::Context;
 use crate::event::{EventContext, NetworkRemoved, NodeAdded, NodeRemoved};
 use crate::journal::{Fact, NodeRecord};
+use crate::model::ResolvedPayload;
 use crate::retry::Backoff;
 use crate::settle::Ender;
 use crate::tasks::TaskGroup;
@@ -51,8 +52,9 @@ const GATHER: Duration = Duration::from_secs(1);
 /// to clone; it lives until [`remove`](Self::remove) or the engine's end, also when every handle is dropped.
 ///
 /// Services and tasks join it by [`RunService::network`](crate::service::RunService::network) and
-/// [`ExecuteTasks::network`](crate::task::ExecuteTasks::network). Their payload must ask for runtimes that can:
-/// `capabilities(["vpn"])`.
+/// [`ExecuteTasks::network`](crate::task::ExecuteTasks::network), machines of a pool by
+/// [`ManyOf::network`](crate::pool::ManyOf::network). Their demand asks for runtimes that can (`vpn`), whether their
+/// payload does or not.
 ///
 /// ```no_run
 /// # use golem_engine::{Golem, payload::vm, service::Service};
@@ -60,7 +62,7 @@ const GATHER: Duration = Duration::from_secs(1);
 /// let network = golem.create_network("192.168.0.0/24").create().await?;
 /// let cluster = golem
 ///     .run_service::<S>()
-///     .payload(vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae").capabilities(["vpn"]))
+///     .payload(vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae"))
 ///     .network(&network)
 ///     .start()
 ///     .await?;
@@ -484,6 +486,15 @@ impl Network {
             self.tell_of(ip, node).await?;
         }
         Ok(())
+    }
+}
+
+/// Has a demand ask for runtimes that can join a network, unless it does already.
+pub(crate) fn require_vpn(payload: &mut ResolvedPayload) {
+    const VPN: &str = "golem.runtime.capabilities=vpn";
+    let asks = |constraint: &String| constraint.replace(char::is_whitespace, "").contains(VPN);
+    if !payload.constraints.iter().any(asks) {
+        payload.constraints.push(format!("({VPN})"));
     }
 }
 

@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{BudgetExhausted, DemandSubscription, SHORTEST_RENTAL};
 use crate::model::{JobId, ResolvedPayload};
-use crate::network::{Network, Place};
+use crate::network::{Network, Place, require_vpn};
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
 
@@ -337,7 +337,7 @@ impl<I, M, W> ExecuteTasks<I, M, W> {
     }
 
     /// Makes the machines nodes of a virtual network: each gets an address there before it is deployed; see
-    /// [`WorkContext::network_node`]. The payload has to ask for runtimes that can: `capabilities(["vpn"])`.
+    /// [`WorkContext::network_node`]. Only runtimes that can join one are rented.
     pub fn network(mut self, network: &Network) -> Self {
         self.settings.network = Some(network.clone());
         self
@@ -454,9 +454,12 @@ where
             _cancel: cancel.clone().drop_guard(),
         };
         let known_length = known_length(&input);
-        let Some(resolved) = resolved else {
+        let Some(mut resolved) = resolved else {
             return Ok(tasks);
         };
+        if settings.network.is_some() {
+            require_vpn(&mut resolved);
+        }
         let now = context.now();
         let (mut timeout, mut expiration) = (settings.timeout, settings.expires_at);
         if let Some(expiration) = expiration {

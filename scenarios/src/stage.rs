@@ -169,6 +169,11 @@ impl Stage {
             0 => "engine".to_owned(),
             earlier => format!("engine {}", earlier + 1),
         };
+        // The simulated daemon is an image registry as well; in memory every address leads to it.
+        let builder = match api_url == memory::MEMORY_URL {
+            true => builder,
+            false => builder.configure(|config| config.registry_url = config.api_url.clone()),
+        };
         builder
             .api_url(api_url)
             .app_key(APP_KEY)

@@ -1,15 +1,19 @@
 //! Virtual networks: who is where, what machines are told, and what is left when they go.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
+use golem_engine::doctor::Doctor;
 use golem_engine::error::Cause;
 use golem_engine::event::{EventGroup, NodeAdded, NodeRemoved};
 use golem_engine::journal::{Journal, MemoryJournal};
 use golem_engine::network::{Network, NetworkError, ReservedFor};
 use golem_engine::payload::Payload;
 use golem_engine::recovery::{Item, Kind};
+use golem_engine::rng::Seed;
 use golem_engine::service::{
     Cluster, ClusterError, HandlerError, InstanceHandle, InstanceInfo, Service, ServiceState,
 };
@@ -665,5 +669,101 @@ fn a_network_that_no_program_goes_on_with_is_removed() {
         tokio::time::sleep(60 * MINUTE).await;
         assert_eq!(at_the_daemon(stage), 0);
         end(&golem, stage).await;
+    });
+}
+
+#[test]
+fn machines_that_start_together_cost_one_request_each_and_no_more() {
+    const MACHINES: usize = 12;
+    let names: Vec<String> = (0..MACHINES).map(|n| format!("provider-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    network(16, &names).run(async |stage| {
+        let tasks = TaskGroup::new("ways to the daemon");
+        let added = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&added);
+        let way = severable(stage, &tasks, &Cut::default(), move |request| {
+            if request.method() == http::Method::POST && request.uri().path().ends_with("/nodes") {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let golem = stage
+            .golem()
+            .transport(way)
+            .start()
+            .await
+            .expect("an engine");
+        let network = created(&golem).await;
+        let cluster = idle(&golem, &network, MACHINES).await;
+        tokio::time::sleep(MINUTE).await;
+        // Each is added once; those that joined after another was deployed are told of once more.
+        let together = added.load(Ordering::Relaxed);
+        assert!((MACHINES..2 * MACHINES).contains(&together), "{together}");
+        // One that comes later knows of all; it is added, and nobody is told of again.
+        cluster.live()[0].stop();
+        cluster.live()[0].wait().await;
+        let more = cluster.spawn_instances([()]).expect("one more");
+        more[0].wait_running(5 * MINUTE).await.expect("it runs");
+        tokio::time::sleep(MINUTE).await;
+        assert_eq!(added.load(Ordering::Relaxed), together + 1);
+        cluster.stop();
+        cluster.join().await;
+        end(&golem, stage).await;
+    });
+}
+
+#[test]
+fn only_runtimes_that_can_join_a_network_are_rented_for_it() {
+    let mut alice = ProviderSpec::new("alice");
+    alice.capabilities = vec!["inet".into()];
+    Offline::new(17)
+        .providers(vec![alice, ProviderSpec::new("bob")])
+        .run(async |stage| {
+            let golem = engine(stage).await;
+            let network = created(&golem).await;
+            // This payload asks for none.
+            let plain = golem_scenarios::workload::hello_tasks::payload();
+            let service = golem.run_service::<Idle>().payload(plain).network(&network);
+            let cluster = service.start().await.expect("a cluster");
+            let running = cluster.wait_running(5 * MINUTE).await.expect("it runs");
+            assert_eq!(running[0].provider_name.as_deref(), Some("bob"));
+            cluster.stop();
+            cluster.join().await;
+            end(&golem, stage).await;
+        });
+}
+
+#[test]
+fn the_doctor_names_and_removes_networks_that_a_crash_left() {
+    network(18, &["alice"]).run(async |stage| {
+        let tasks = TaskGroup::new("ways to the daemon");
+        let (journal, cut) = (MemoryJournal::new(), Cut::default());
+        let golem = stage.golem().journal(journal.clone());
+        let golem = golem.transport(severable(stage, &tasks, &cut, |_| ()));
+        let golem = golem.start().await.expect("an engine");
+        let network = created(&golem).await;
+        cut.now();
+        let kept = left_by_the_crash(&journal);
+        drop(golem);
+        let doctor = Doctor::builder()
+            .api_url("http://memory.invalid")
+            .app_key("rehearsal")
+            .transport(golem_scenarios::in_memory(stage.network(), &tasks))
+            .seed(Seed::from_u64(1))
+            .journal(kept)
+            .connect()
+            .await
+            .expect("a doctor");
+        let found = doctor.examine().await.expect("answers");
+        let ids: Vec<_> = found
+            .networks
+            .iter()
+            .map(|found| &found.network_id)
+            .collect();
+        assert_eq!(ids, [network.id()]);
+        assert!(found.to_string().contains("192.168.0.0/24"), "{found}");
+        let settled = doctor.settle(&mut |_| ()).await.expect("settled");
+        assert!(settled.left.is_empty(), "{settled}");
+        assert_eq!(at_the_daemon(stage), 0);
+        assert_clean(stage);
     });
 }

@@ -16,7 +16,7 @@ use crate::deadline::{self, Expiration};
 use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
-use crate::network::{Network, Place};
+use crate::network::{Network, Place, require_vpn};
 use crate::payload::{Payload, Registry};
 use crate::service::HandlerError;
 
@@ -135,7 +135,7 @@ impl ManyOf {
     }
 
     /// Makes the machines nodes of a virtual network: each gets an address there before it is set up; see
-    /// [`WorkContext::network_node`]. The payload has to ask for runtimes that can: `capabilities(["vpn"])`.
+    /// [`WorkContext::network_node`]. Only runtimes that can join one are rented.
     pub fn network(mut self, network: &Network) -> Self {
         self.settings.place = Some(Place {
             network: network.clone(),
@@ -269,7 +269,10 @@ impl ManyOf {
         };
         let lifetime = self.expiration.left(now).map_err(too_soon)?;
         let registry = Registry::of(&context);
-        let resolved = self.payload.resolve(&registry).await?;
+        let mut resolved = self.payload.resolve(&registry).await?;
+        if self.settings.place.is_some() {
+            require_vpn(&mut resolved);
+        }
         // Whoever waits may go away; a pool without a handle ends.
         let opening = async move {
             let context = Arc::clone(self.golem.context());

@@ -23,6 +23,12 @@ use crate::backend::{Backend, EPOCH};
 /// whole program runs in [`real_time`](Self::real_time). What reads the computer's clock
 /// (`SystemTime`, `std::time::Instant`) sees none of the leaps.
 ///
+/// # Virtual private networks
+/// A machine that is a node of a network answers on port 7 (it says back what it hears), on port 80 (a page that names
+/// it, the files of `/golem/output`, and nginx's pages once `nginx` was started) and on port 22 (the greeting of
+/// `sshd`, once that was started). For any other program behind a port, let it listen on this computer, and
+/// lead the machine's port there with [`ProviderSpec::ports`], in [`real_time`](Self::real_time).
+///
 /// ```
 /// use golem_scenarios::Offline;
 ///

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::model::ResolvedPayload;
-use crate::network::{Claim, Network, NetworkError};
+use crate::network::{Claim, Network, NetworkError, require_vpn};
 use crate::payload::{Payload, Registry};
 
 /// Instances are stopped this long before the cluster expires, so that `shutdown` can run.
@@ -132,8 +132,8 @@ impl<S: Service, I> RunService<S, I> {
     }
 
     /// Makes the instances nodes of a virtual network: each machine gets an address there before it is deployed,
-    /// `deploy` is told of the network by itself, and the node goes with the machine. The
-    /// payload has to ask for runtimes that can: `capabilities(["vpn"])`.
+    /// `deploy` is told of the network by itself, and the node goes with the machine. Only runtimes
+    /// that can join one are rented.
     pub fn network(mut self, network: &Network) -> Self {
         self.network = Some(network.clone());
         self
@@ -266,7 +266,10 @@ impl<S: Service, I> RunService<S, I> {
             None => S::payload().await?,
         };
         let registry = Registry::of(&context);
-        let resolved = payload.resolve(&registry).await?;
+        let mut resolved = payload.resolve(&registry).await?;
+        if self.network.is_some() {
+            require_vpn(&mut resolved);
+        }
         let opening = Opening {
             golem: self.golem,
             job_id: self.job_id,
