@@ -42,4 +42,10 @@ examples! {
     a_local_port_leads_to_the_web_servers_of_two_machines_in_turn: "http_proxy" says "200 OK: Hello from instance-2";
     a_tcp_client_speaks_to_the_ssh_daemon_of_each_machine: "socket_proxy" says "SSH-2.0-OpenSSH";
     two_services_on_one_network_are_told_of_each_other: "webapp" says "The store has three apples";
+    six_users_share_the_machines_of_a_pool: "rental_pool" says "another activity on the same agreement: true";
+    offers_are_listed_without_renting: "scan" says "good enough";
+    a_strategy_is_put_together_of_parts: "market_strategy" says "rented from";
+    a_provider_on_the_black_list_is_not_rented_again: "provider_filter" says "then from another one: true";
+    a_search_in_parts_finds_all: "hash_search" says "found all";
+    the_counters_of_a_machine_are_read_while_it_works: "custom_usage_counter" says "the limit of the counter is reached";
 }
