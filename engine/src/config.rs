@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use golem_wire::Glm;
+use golem_wire::payment::Deposit;
+use golem_wire::{AllocationId, Glm};
 use http::{HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,12 @@ pub struct Config {
     pub payment_network: String,
     /// The most that may be spent.
     pub budget: Glm,
+    /// An allocation that the budget is taken from, instead of one that the engine makes; see
+    /// [`GolemBuilder::allocation`](crate::GolemBuilder::allocation).
+    pub allocation: Option<AllocationId>,
+    /// Where the money of the engine's allocation comes from, if not from the account; see
+    /// [`GolemBuilder::deposit`](crate::GolemBuilder::deposit).
+    pub deposit: Option<Deposit>,
     /// When the daemon releases the budget by itself if the engine never comes back.
     pub allocation_timeout: Duration,
     /// How long a single poll waits at the daemon; 59 s at the most, since daemons wait no longer
@@ -278,6 +285,8 @@ impl Overrides {
             payment_network: pick(self.payment_network, "YAGNA_PAYMENT_NETWORK", "hoodi")
                 .to_lowercase(),
             budget,
+            allocation: None,
+            deposit: None,
             allocation_timeout: Duration::from_secs(24 * 3600),
             poll: Duration::from_secs(30),
             daemon_away: Duration::from_secs(30 * 60),

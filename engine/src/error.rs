@@ -62,6 +62,14 @@ pub enum Error {
         /// Payment platform.
         platform: String,
     },
+    /// The allocation that the budget is to be taken from cannot be used.
+    #[error("allocation {id} cannot be used: {reason}")]
+    Allocation {
+        /// As given.
+        id: golem_wire::AllocationId,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// There is nothing to draw names from that nobody may guess.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),

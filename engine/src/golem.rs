@@ -210,6 +210,16 @@ impl Golem {
         self.end(Urgency::Drain).await
     }
 
+    /// Stops in order like [`stop`](Self::stop), but waits neither for final invoices nor for settlement, or ends
+    /// that wait of a stop under way. What is owed then is in the report and in the journal, and the budget for it is
+    /// kept, so that the next run of the journal, or `doctor`, pays it.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn stop_without_payments(&self) -> ShutdownReport {
+        self.end(Urgency::Leave).await
+    }
+
     /// Stops at once, or hurries a stop under way: handlers are cut off, agreements still get their
     /// terminate request, invoices are not waited for. What is owed then is in the report and in
     /// the journal, and the budget for it is kept.

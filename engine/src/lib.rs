@@ -96,6 +96,15 @@ mod transfer;
 pub mod transport;
 mod work_context;
 
+/// The version of this engine.
+///
+/// ```
+/// assert!(golem_engine::get_version().split('.').count() >= 3);
+/// ```
+pub fn get_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 pub use config::{ApiUrls, AppKey, Config};
 pub use error::{Cause, ConfigError, Error};
 pub use event::{Event, EventFilter, EventGroup, EventKind};

@@ -95,6 +95,11 @@ impl Payments {
         &self.allocation
     }
 
+    /// Whether somebody else made it: it is not ours to release.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.context.config().allocation.is_some()
+    }
+
     fn earlier(&self) -> MutexGuard<'_, Vec<PreviousBudget>> {
         // Every statement leaves the list consistent.
         self.earlier.lock().unwrap_or_else(PoisonError::into_inner)

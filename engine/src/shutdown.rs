@@ -139,6 +139,13 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
 
     let rentals = shutdown.market.rentals().all();
     let settling = settle(&shutdown, &rentals, limits.invoices);
+    let settling = async {
+        tokio::select! {
+            biased;
+            () = shutdown.request.left() => {}
+            _ = settling => {}
+        }
+    };
     stages
         .run("invoices", limits.invoices, Duration::ZERO, settling)
         .await;
@@ -152,7 +159,13 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
             .push("a demand may still be published: withdrawing it took too long".into());
     }
     if let Some(limit) = limits.settlement {
-        let settled = payment::settlement(&shutdown.payments);
+        let settled = async {
+            tokio::select! {
+                biased;
+                () = shutdown.request.left() => {}
+                () = payment::settlement(&shutdown.payments) => {}
+            }
+        };
         stages
             .run("settlement", limit, Duration::ZERO, settled)
             .await;
@@ -180,7 +193,8 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     report.refused = refused.map(|rental| rental.agreement_id.clone()).collect();
     report.debts = shutdown.payments.debts(&rentals);
     let later = |rental: &Arc<Rental>| rental.may_be_paid_later();
-    let kept = rentals.iter().any(later) || report.aborted && !report.unpaid.is_empty();
+    let cut_short = report.aborted || shutdown.request.is_left();
+    let kept = rentals.iter().any(later) || cut_short && !report.unpaid.is_empty();
     report.allocation = if kept {
         let id = &shutdown.payments.allocation().allocation_id;
         Some(format!("allocation {id} is kept to pay what is owed"))

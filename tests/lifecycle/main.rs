@@ -3,6 +3,7 @@
 //! rented of many; pools; results over a real socket.
 
 mod absence;
+mod allocations;
 mod background;
 mod bills;
 mod budget;

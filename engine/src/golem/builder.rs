@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use golem_wire::Glm;
+use golem_wire::payment::Deposit;
+use golem_wire::{AllocationId, Glm};
 use tokio::sync::oneshot;
 
 use super::Golem;
@@ -148,6 +149,21 @@ impl GolemBuilder {
     /// decide for itself by [`Script::stream_output`](crate::script::Script::stream_output).
     pub fn stream_output(self, wanted: bool) -> Self {
         self.configure(move |config| config.stream_output = wanted)
+    }
+
+    /// Takes the budget from an allocation that is there already, made by another program or another engine: what
+    /// remains of it is the budget, whatever [`budget`](Self::budget) says. Several engines may share one. It is
+    /// moved on while the engine lives, [amended](Golem::amend_budget) if that is asked for, and never
+    /// released. [`start`](Self::start) fails with [`Error::Allocation`] when the daemon does not have it for this
+    /// identity, when it pays on another platform, or when its time is over.
+    pub fn allocation(self, id: impl Into<AllocationId> + Send + 'static) -> Self {
+        self.configure(move |config| config.allocation = Some(id.into()))
+    }
+
+    /// Has the budget paid from a deposit that a contract holds for us, instead of the account. The daemon checks it;
+    /// where it does not exist, [`start`](Self::start) fails with the daemon's words.
+    pub fn deposit(self, deposit: Deposit) -> Self {
+        self.configure(move |config| config.deposit = Some(deposit))
     }
 
     /// Changes any other setting.

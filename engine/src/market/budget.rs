@@ -221,12 +221,17 @@ impl Budget {
             promised: own.spent_amount.glm(),
             needed: None,
         };
+        // Somebody else's is not written down: no later life releases it.
+        let is_shared = context.config().allocation.is_some();
         Budget {
             context,
             rentals,
             allocation: (
                 own.allocation_id.clone(),
-                own.timeout.as_ref().map(|timeout| timeout.at()),
+                own.timeout
+                    .as_ref()
+                    .filter(|_| !is_shared)
+                    .map(|timeout| timeout.at()),
             ),
             inner: Mutex::new(Inner {
                 total: own.total_amount.glm(),

@@ -73,7 +73,7 @@ pub(crate) async fn reserve(
         total_amount: config.budget,
         timeout: Some(timeout(config, seed, now)),
         make_deposit: false,
-        deposit: None,
+        deposit: config.deposit.clone(),
         extend_timeout: None,
     };
     let policy = Policy::new(&mut backoff, ATTEMPTS);
@@ -149,6 +149,14 @@ pub(crate) async fn begin(
     (before, mut earlier): (&OpenState, Vec<Allocation>),
     policy: Recovery,
 ) -> Result<Budgets, Error> {
+    if let Some(id) = &config.allocation {
+        return Ok(Budgets {
+            own: existing(rest, config, seed, now, id).await?,
+            is_kept: false,
+            exhausted: false,
+            earlier,
+        });
+    }
     if policy == Recovery::Adopt
         && let Some(last) = earlier.pop()
     {
@@ -195,6 +203,49 @@ pub(crate) async fn begin(
         exhausted: false,
         earlier,
     })
+}
+
+/// An allocation of somebody else's making.
+async fn existing(
+    rest: &Rest,
+    config: &Config,
+    seed: &Seed,
+    now: Timestamp,
+    id: &AllocationId,
+) -> Result<Allocation, Error> {
+    let refused = |reason: String| Error::Allocation {
+        id: id.clone(),
+        reason,
+    };
+    let mut backoff = Backoff::new(seed.fork("existing-allocation"));
+    let list = || rest.payment().allocations();
+    let all = backoff.read(ATTEMPTS, list).await?;
+    let Some(found) = all.iter().find(|it| it.allocation_id == *id) else {
+        let known: Vec<&str> = all.iter().map(|it| it.allocation_id.as_str()).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        return Err(refused(format!(
+            "the daemon has none of this id for this identity (it has: {known})"
+        )));
+    };
+    let wanted = format!("{}-{}-", config.payment_driver, config.payment_network);
+    let platform = &found.payment_platform;
+    if !platform.to_lowercase().starts_with(&wanted) {
+        return Err(refused(format!(
+            "it pays on {platform}, wanted is a platform of driver `{}` on network `{}`",
+            config.payment_driver, config.payment_network
+        )));
+    }
+    let timeout = found.timeout.as_ref().map(|timeout| timeout.at());
+    if let Some(over) = timeout
+        && over <= now
+    {
+        return Err(refused(format!("its time was over at {over}")));
+    }
+    Ok(found.clone())
 }
 
 /// Gives an earlier budget this size and the timeout of this life's.
@@ -270,10 +321,17 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
     let context = &payments.context;
     let half = context.config().allocation_timeout / 2;
     let mut backoff = Backoff::new(context.seed().fork("keep-alive"));
+    // One that somebody else made may live longer than we ask for, or for ever.
+    let lives = payments.allocation.timeout.as_ref();
+    let lives = lives.map_or(Timestamp::MAX, |timeout| timeout.at());
     loop {
         tokio::time::sleep(half).await;
+        let until = timeout(context.config(), context.seed(), context.now());
+        if payments.is_shared() && until <= lives {
+            continue;
+        }
         let update = AllocationUpdate {
-            timeout: Some(timeout(context.config(), context.seed(), context.now()).into()),
+            timeout: Some(until.into()),
             ..AllocationUpdate::default()
         };
         let id = &payments.allocation.allocation_id;
@@ -320,6 +378,9 @@ impl Payments {
     /// # Errors
     /// Why it may still be reserved.
     pub(crate) async fn release(&self) -> Result<(), ApiError> {
+        if self.is_shared() {
+            return Ok(());
+        }
         self.release_budget(&self.allocation.allocation_id).await
     }
 

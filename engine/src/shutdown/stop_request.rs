@@ -16,6 +16,8 @@ pub(crate) enum Urgency {
     Running,
     /// In order.
     Drain,
+    /// In order, but what is owed is not waited for.
+    Leave,
     /// At once; what is owed is named.
     Abort,
 }
@@ -54,6 +56,18 @@ impl StopRequest {
     /// Whether it was told to stop.
     pub(crate) fn is_wanted(&self) -> bool {
         *self.urgency.borrow() > Urgency::Running
+    }
+
+    /// Whether it was told not to wait for what is owed.
+    pub(crate) fn is_left(&self) -> bool {
+        *self.urgency.borrow() >= Urgency::Leave
+    }
+
+    /// Waits until it is told not to wait for what is owed.
+    pub(crate) async fn left(&self) {
+        let mut urgency = self.urgency.subscribe();
+        // The sender lives in `self`.
+        let _ = urgency.wait_for(|urgency| *urgency >= Urgency::Leave).await;
     }
 
     /// Whether it was told to hurry.
