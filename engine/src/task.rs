@@ -114,11 +114,12 @@ pub enum TaskFailure {
         #[source]
         cause: Cause,
     },
-    /// The input panicked; what would have come after is not known.
-    #[error("the input of tasks panicked: {reason}")]
+    /// The input failed; what would have come after is not known.
+    #[error("the input of tasks failed")]
     Input {
-        /// Its words.
-        reason: String,
+        /// What happened: an [`Error::Callback`] with the words and the place of its panic.
+        #[source]
+        cause: Cause,
     },
     /// No machine could be rented.
     #[error("no machine could be rented")]

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
 use golem_engine::event::{CallbackPanicked, ServiceHealthChanged, ServiceRestarted};
 use golem_engine::payload::Payload;
 use golem_engine::service::{
     Cluster, HandlerError, HealthCheck, HealthCheckFailed, Instance, InstanceInfo, Restart,
     RunService, Service, ServiceState, Unhealthy,
 };
+use golem_engine::task::TaskFailure;
 use golem_engine::{AgreementEnd, EndedBy, Error, Golem, SignError, WorkContext};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
@@ -124,7 +126,7 @@ fn is_over(all: &[Instance]) -> bool {
     all[0].state == ServiceState::Terminated
 }
 
-async fn end(stage: &OfflineStage, golem: Golem) {
+async fn end_of(stage: &OfflineStage, golem: Golem) {
     let report = golem.stop().await;
     assert!(report.is_clean(), "{report}");
     assert_clean(stage);
@@ -142,7 +144,7 @@ fn a_service_that_always_begins_anew_does_so_as_often_as_its_limit_says() {
         assert_eq!(notes.len(), 6, "{notes:?}");
         // The one on which it failed is passed over.
         assert_eq!(notes[4], format!("run on {}", other(&notes[2])));
-        end(stage, golem).await;
+        end_of(stage, golem).await;
     });
 }
 
@@ -187,13 +189,13 @@ fn what_is_lost_begins_anew_on_failure_and_what_ended_well_does_not() {
         assert_eq!(*restarted.lock().expect("no panic"), [1]);
         cluster.stop();
         cluster.join().await;
-        end(stage, golem).await;
+        end_of(stage, golem).await;
 
         let book = Book::ending(&[Ok(())]);
         let setup = |it: RunService<Life>| it.restart(Restart::on_failure());
         let (ended, golem) = live(stage, &book, setup, is_over).await;
         assert_eq!((ended.restarts, ended.failure), (0, None));
-        end(stage, golem).await;
+        end_of(stage, golem).await;
     });
 }
 
@@ -226,7 +228,7 @@ fn a_rule_of_ones_own_decides_and_one_that_panics_is_a_no() {
         let (ended, golem) = live(stage, &book, |it| it.restart(rule), is_over).await;
         assert_eq!(ended.restarts, 1);
         assert_eq!(ended.failure.expect("it failed").to_string(), "second");
-        end(stage, golem).await;
+        end_of(stage, golem).await;
 
         let panics: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&panics);
@@ -245,7 +247,7 @@ fn a_rule_of_ones_own_decides_and_one_that_panics_is_a_no() {
         assert_eq!(ended.restarts, 0);
         cluster.stop();
         cluster.join().await;
-        end(stage, golem).await;
+        end_of(stage, golem).await;
         assert_eq!(
             *panics.lock().expect("no panic"),
             ["Restart::when: no idea"]
@@ -265,7 +267,7 @@ fn what_never_begins_anew_ends_with_its_first_start_and_what_waits_can_be_stoppe
         let (ended, golem) = live(stage, &book, never, is_over).await;
         assert_eq!((ended.attempts, ended.has_run), (1, false));
         assert!(ended.failure.is_some());
-        end(stage, golem).await;
+        end_of(stage, golem).await;
     });
     network(5, &["alice"]).run(async |stage| {
         let book = Book::ending(&[Ok(())]);
@@ -276,7 +278,7 @@ fn what_never_begins_anew_ends_with_its_first_start_and_what_waits_can_be_stoppe
         let (waiting, golem) = live(stage, &book, |it| it.restart(patient), waits).await;
         assert_eq!(waiting.state, ServiceState::Pending);
         assert!(began.elapsed() < 10 * MINUTE);
-        end(stage, golem).await;
+        end_of(stage, golem).await;
     });
 }
 
@@ -337,7 +339,7 @@ fn a_health_check_that_fails_for_too_long_ends_the_life_of_an_instance() {
             assert_eq!(seen, notes);
             cluster.stop();
             cluster.join().await;
-            end(stage, golem).await;
+            end_of(stage, golem).await;
             let told = told.lock().unwrap_or_else(PoisonError::into_inner);
             assert_eq!(*told, [(true, 0), (false, 3), (true, 0)]);
         });
@@ -361,7 +363,7 @@ fn shutdown_saves_what_is_left_after_the_provider_ended_the_agreement() {
         let by = failure.find::<AgreementEnd>().expect("its type").by;
         assert_eq!(by, EndedBy::Provider);
         drop(saved);
-        end(stage, golem).await;
+        end_of(stage, golem).await;
     });
 }
 
@@ -373,7 +375,7 @@ fn a_machine_that_nobody_rents_out_is_a_typed_cause_of_the_instances_end() {
         let failure = ended.failure.expect("why it ended");
         let sign = failure.find::<SignError>().expect("its type");
         assert!(matches!(sign, SignError::NoOffers { .. }), "{sign}");
-        end(stage, golem).await;
+        end_of(stage, golem).await;
     });
 }
 
@@ -392,6 +394,32 @@ fn more_instances_are_spawned_by_their_number() {
         let ended = cluster.join().await;
         assert!(ended.iter().all(|it| it.state == ServiceState::Terminated));
         assert!(cluster.spawn_number(1).is_err());
-        end(stage, golem).await;
+        end_of(stage, golem).await;
+    });
+}
+
+#[test]
+fn a_task_whose_agreement_the_provider_ended_says_so_by_its_type() {
+    let leaving = Behaviour {
+        terminate_after: Some(MINUTE),
+        activities_linger: 5 * MINUTE,
+        ..Behaviour::default()
+    };
+    providers(10, vec![("alice", leaving)]).run(async |stage| {
+        let golem = stage.golem().start().await.expect("an engine");
+        let tasks = golem.execute_tasks(hello_tasks::payload()).data([()]);
+        let tasks = tasks.worker(|ctx, _| async move {
+            ctx.run("/bin/sh", ["-c", "sleep 3600"]).await?;
+            Ok(())
+        });
+        let mut tasks = tasks.max_retries(0).start().await.expect("a list");
+        let failed = tasks.next().await.expect("an end").expect_err("it fails");
+        let TaskFailure::Failed { cause, .. } = &failed.reason else {
+            panic!("{failed}")
+        };
+        let end = cause.find::<AgreementEnd>();
+        let end = end.unwrap_or_else(|| panic!("{cause:#}"));
+        assert_eq!(end.by, EndedBy::Provider);
+        end_of(stage, golem).await;
     });
 }

@@ -42,11 +42,12 @@ pub(crate) enum BatchError {
         timeout: Duration,
     },
     /// The activity is gone: nothing more can be sent to it.
-    #[error("activity {activity_id} on provider {provider_name} is lost: {reason}")]
+    #[error("activity {activity_id} on provider {provider_name} is lost")]
     ActivityLost {
         activity_id: ActivityId,
         provider_name: String,
-        reason: String,
+        #[source]
+        cause: Cause,
     },
     /// Whether the provider got it is unknown; it is not sent twice.
     #[error("it is not known whether activity {activity_id} got the script")]
@@ -426,11 +427,11 @@ impl Patience<'_> {
 }
 
 impl Activity {
-    fn lost_error(&self, reason: &Cause) -> BatchError {
+    fn lost_error(&self, cause: &Cause) -> BatchError {
         BatchError::ActivityLost {
             activity_id: self.id().clone(),
             provider_name: self.rental().provider_name.clone(),
-            reason: format!("{reason:#}"),
+            cause: cause.clone(),
         }
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::ApiErrorKind;
-use crate::cause::causes;
+use crate::cause::{Cause, causes};
 use crate::golem::{RunError, WorkFailed};
 use crate::market::{BudgetExhausted, SignError};
 use crate::model::MarketSummary;
@@ -89,7 +89,8 @@ fn script_errors(word: &str) -> Vec<ScriptError> {
         ScriptError::ActivityLost {
             activity_id: id.clone(),
             provider_name: word.into(),
-            reason: word.into(),
+            // Its own words name whose it was.
+            cause: Cause::new("its agreement is over"),
         },
         ScriptError::ResultTooLarge {
             activity_id: id.clone(),

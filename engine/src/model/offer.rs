@@ -28,6 +28,7 @@ pub enum OfferFault {
 
 /// Prices of the linear model: a price per unit of each usage counter, and a fixed one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LinearPrices {
     /// Counter (`golem.usage.duration_sec`, …) and its price, in the order of the usage vector.
     pub per_unit: Vec<(String, Decimal)>,
@@ -36,6 +37,18 @@ pub struct LinearPrices {
 }
 
 impl LinearPrices {
+    /// Prices per unit of each counter, in the order of the usage vector, and of a start.
+    pub fn new(
+        per_unit: impl IntoIterator<Item = (impl Into<String>, Decimal)>,
+        fixed: Decimal,
+    ) -> Self {
+        let per_unit = per_unit.into_iter();
+        LinearPrices {
+            per_unit: per_unit.map(|(name, price)| (name.into(), price)).collect(),
+            fixed,
+        }
+    }
+
     /// Reads the prices of an offer.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use golem_wire::ActivityId;
 use super::CommandExecuted;
 use crate::activity::BatchError;
 use crate::api::ApiError;
+use crate::cause::Cause;
 use crate::tasks::TaskLost;
 use crate::transfer::TransferError;
 
@@ -28,14 +29,15 @@ pub enum ScriptError {
         timeout: Duration,
     },
     /// The activity is gone: nothing more can be sent to it.
-    #[error("activity {activity_id} on provider {provider_name} is lost: {reason}")]
+    #[error("activity {activity_id} on provider {provider_name} is lost")]
     ActivityLost {
         /// Which.
         activity_id: ActivityId,
         /// Whose.
         provider_name: String,
-        /// What is known.
-        reason: String,
+        /// Why: an [`AgreementEnd`](crate::AgreementEnd) where its agreement ended.
+        #[source]
+        cause: Cause,
     },
     /// Whether the provider got the script is unknown; it is not sent twice.
     #[error("it is not known whether activity {activity_id} got the script")]
@@ -141,11 +143,11 @@ impl From<BatchError> for ScriptError {
             BatchError::ActivityLost {
                 activity_id,
                 provider_name,
-                reason,
+                cause,
             } => ScriptError::ActivityLost {
                 activity_id,
                 provider_name,
-                reason,
+                cause,
             },
             BatchError::OutcomeUnknown {
                 activity_id,

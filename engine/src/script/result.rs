@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 /// A command that ended, well or badly.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CommandExecuted {
     /// Position in the script, as its author counts.
     pub index: usize,

@@ -20,6 +20,7 @@ use crate::activity::{Activity, Machine, RentError};
 use crate::cause::Cause;
 use crate::context::{Context, JobName};
 use crate::deadline;
+use crate::error::Error;
 use crate::event::{
     EventContext, JobFinished, TaskAccepted, TaskFinished, TaskRejected, TaskStarted,
     WorkerFinished, WorkerStarted,
@@ -62,7 +63,7 @@ pub(super) struct Job<D, R, M> {
     /// How many tasks there are in all, if the input knows.
     pub(super) known_length: Option<usize>,
     /// The input's panic.
-    pub(super) input_failed: Mutex<Option<String>>,
+    pub(super) input_failed: Mutex<Option<Cause>>,
     pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
     pub(super) cancel: CancellationToken,
     /// Machines that are being given back.
@@ -137,7 +138,12 @@ where
                 Ok(None) => break,
                 Err(panic) => {
                     let failed = self.input_failed.lock();
-                    *failed.unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string());
+                    *failed.unwrap_or_else(PoisonError::into_inner) =
+                        Some(Cause::new(Error::Callback {
+                            callback: "the input of tasks".to_owned(),
+                            message: panic.message,
+                            place: panic.place,
+                        }));
                     break;
                 }
             }
@@ -587,7 +593,7 @@ where
         };
         let count = open.len() + unread.len();
         let error = (count > 0).then(|| match &failed {
-            Some(panic) => Cause::new(format!("the input of tasks panicked: {panic}")),
+            Some(panic) => panic.clone(),
             None => Cause::new(reason.clone()).within(format!("{count} tasks not done")),
         });
         self.context
@@ -596,7 +602,7 @@ where
             self.give_up((task.index, task.attempt), reason.clone())
                 .await;
         }
-        let reason = failed.map_or(reason, |reason| TaskFailure::Input { reason });
+        let reason = failed.map_or(reason, |cause| TaskFailure::Input { cause });
         for index in unread {
             if self.results.is_closed() {
                 return;

@@ -199,7 +199,10 @@ async fn input_that_panics_ends_the_list_after_what_came_before() {
     assert_eq!((results.len(), errors.len()), (4, 1));
     assert_eq!((errors[0].index, errors[0].attempts), (3, 0));
     assert!(
-        matches!(&errors[0].reason, TaskFailure::Input { reason } if reason.contains("no more numbers"))
+        matches!(&errors[0].reason, TaskFailure::Input { cause } if matches!(
+            cause.find(),
+            Some(Error::Callback { message, place: Some(_), .. }) if message.contains("no more numbers")
+        ))
     );
     assert!(daemon.is_empty());
 }
