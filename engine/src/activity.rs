@@ -30,7 +30,7 @@ use crate::cause::Cause;
 use crate::context::Context;
 use crate::event::{ActivityCreateFailed, ActivityCreated, ActivityDestroyed, EventContext};
 use crate::market::{AgreementEnd, DemandSubscription, Rental, SignError};
-use crate::model::JobId;
+use crate::model::{InstanceId, JobId};
 use crate::network::{NetworkError, Node, Place, Reserved};
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::tasks::{TaskGroup, TaskLost};
@@ -262,6 +262,13 @@ impl Machine {
             });
         }
         Self::with_activity(parts, about, None).await
+    }
+
+    /// Leaves the machine as it is to a later engine.
+    pub(crate) fn leave(mut self, instance: &InstanceId) {
+        if let Some(parts) = self.0.take() {
+            parts.rental.leave(instance.clone());
+        }
     }
 
     /// Destroys the activity and terminates the agreement, in an owned task: `giving_back` is idle when

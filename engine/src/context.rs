@@ -10,6 +10,8 @@ use golem_wire::NodeId;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::api::{ApiError, Rest};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -60,6 +62,10 @@ pub(crate) struct Context {
     pub(crate) loops: TaskGroup,
     pub(crate) signing: TaskGroup,
     pub(crate) jobs: TaskGroup,
+    /// Instances that can go on with a later engine are left to it.
+    pub(crate) leaving: CancellationToken,
+    /// Whether the journal outlives the engine.
+    pub(crate) is_journal_kept: bool,
     pub(crate) node_id: NodeId,
     pub(crate) app_session: String,
     pub(crate) log: Log,
@@ -115,6 +121,18 @@ impl Context {
     /// and still may use [`tasks`](Self::tasks).
     pub(crate) fn jobs(&self) -> &TaskGroup {
         &self.jobs
+    }
+
+    /// Cancelled when instances that can go on with a later engine are to be left to it.
+    pub(crate) fn leaving(&self) -> &CancellationToken {
+        &self.leaving
+    }
+
+    /// Leaves them, if a later engine can know of them.
+    pub(crate) fn leave(&self) {
+        if self.is_journal_kept {
+            self.leaving.cancel();
+        }
     }
 
     /// The way to the daemon, for websockets and registries.

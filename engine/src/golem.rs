@@ -220,6 +220,28 @@ impl Golem {
         self.end(Urgency::Leave).await
     }
 
+    /// Stops as [`stop`](Self::stop) does, but for the instances of services that were started with
+    /// [`RunService::resume`](crate::service::RunService::resume) and are running or suspended: they are left on
+    /// their machines as they are, and paid for, for a later engine with the same journal, in this process or
+    /// another, which goes on with them when it starts a service of the same name. Their handlers are dropped;
+    /// `shutdown` is not called. The budget stays reserved, and networks that have a name stay.
+    /// [`ShutdownReport::suspended`] names them.
+    ///
+    /// What nobody goes on with is given back by the next engine, which asks for it within
+    /// [`claim_within`](crate::recovery::RecoveryLimits::claim_within), or ends with its agreement: providers end
+    /// one whose debit notes nobody accepts, after a few minutes by default. Without a
+    /// [journal](crate::GolemBuilder::journal_file) that outlives the engine nothing can be gone on with, and all
+    /// is stopped.
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn suspend(&self) -> ShutdownReport {
+        if !self.engine.shutdown.request.is_wanted() {
+            self.context().leave();
+        }
+        self.stop().await
+    }
+
     /// Stops at once, or hurries a stop under way: handlers are cut off, agreements still get their
     /// terminate request, invoices are not waited for. What is owed then is in the report and in
     /// the journal, and the budget for it is kept.

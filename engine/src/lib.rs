@@ -118,7 +118,7 @@ pub use market::{
 };
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};
-pub use shutdown::{ShutdownReport, StageReport};
+pub use shutdown::{ShutdownReport, StageReport, SuspendedInstance};
 pub use summary::{
     Absences, ProviderSummary, Summary, SummaryLogger, UnpaidInvoice, UnpaidInvoices,
 };

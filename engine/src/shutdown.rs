@@ -28,7 +28,7 @@ use golem_wire::common::Reason;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
-pub use report::{ShutdownReport, StageReport};
+pub use report::{ShutdownReport, StageReport, SuspendedInstance};
 pub(crate) use stop_request::{StopRequest, Urgency};
 
 use crate::config::UNUSED_GRACE;
@@ -125,10 +125,10 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
         .run("agreements", limits.agreements, abort, terminating)
         .await;
 
-    if !shutdown.networks.live().is_empty() {
+    if !shutdown.networks.ending().is_empty() {
         let removing = remove_networks(&shutdown);
         let removed = stages.run("networks", cleanup, abort, removing).await;
-        let live = shutdown.networks.live();
+        let live = shutdown.networks.ending();
         let late = live.iter().map(|network| {
             let id = network.id();
             format!("network {id} may be left: removing it took too long")
@@ -137,7 +137,13 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
         report.leftovers.extend(left);
     }
 
-    let rentals = shutdown.market.rentals().all();
+    let (left, rentals): (Vec<_>, Vec<_>) = shutdown
+        .market
+        .rentals()
+        .all()
+        .into_iter()
+        .partition(|rental| rental.left_to().is_some());
+    report.suspended = left.iter().filter_map(SuspendedInstance::of).collect();
     let settling = settle(&shutdown, &rentals, limits.invoices);
     let settling = async {
         tokio::select! {
@@ -195,7 +201,10 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     let later = |rental: &Arc<Rental>| rental.may_be_paid_later();
     let cut_short = report.aborted || shutdown.request.is_left();
     let kept = rentals.iter().any(later) || cut_short && !report.unpaid.is_empty();
-    report.allocation = if kept {
+    report.allocation = if !left.is_empty() {
+        // It pays for them.
+        None
+    } else if kept {
         let id = &shutdown.payments.allocation().allocation_id;
         Some(format!("allocation {id} is kept to pay what is owed"))
     } else {
@@ -252,7 +261,7 @@ fn withdraw(shutdown: &Arc<Shutdown>) -> impl Future<Output = ()> + use<> {
 async fn destroy_activities(shutdown: &Arc<Shutdown>) {
     let mut open = shutdown.market.rentals().open();
     // Those that do not answer are not waited for: the end of their agreements ends them.
-    open.retain(|rental| !rental.is_lost());
+    open.retain(|rental| !rental.is_lost() && rental.left_to().is_none());
     futures::stream::iter(open)
         .for_each_concurrent(AT_ONCE, |rental| async move {
             let id = rental.agreement_id.clone();
@@ -277,7 +286,8 @@ async fn terminate(shutdown: &Arc<Shutdown>) {
     if !shutdown.request.is_hurried() {
         leftovers::adopt(shutdown).await;
     }
-    let rentals = shutdown.market.rentals().all();
+    let mut rentals = shutdown.market.rentals().all();
+    rentals.retain(|rental| rental.left_to().is_none());
     join_all(rentals.iter().map(|rental| rental.terminate(reason()))).await;
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use golem_engine::event::{CallbackPanicked, ServiceHealthChanged, ServiceRestarted};
+use golem_engine::journal::MemoryJournal;
 use golem_engine::payload::Payload;
 use golem_engine::service::{
     Cluster, HandlerError, HealthCheck, HealthCheckFailed, Instance, InstanceInfo, Restart,
@@ -421,5 +422,98 @@ fn a_task_whose_agreement_the_provider_ended_says_so_by_its_type() {
         let end = end.unwrap_or_else(|| panic!("{cause:#}"));
         assert_eq!(end.by, EndedBy::Provider);
         end_of(stage, golem).await;
+    });
+}
+
+/// Counts on, however often it is left.
+struct Counter;
+
+impl Service for Counter {
+    type Params = u32;
+
+    fn new(_: &u32, _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Counter)
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(hello_tasks::payload())
+    }
+
+    async fn start(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        ctx.run("/bin/sh", ["-c", "echo started > /golem/work/log"])
+            .await?;
+        Ok(())
+    }
+
+    async fn resume(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        ctx.run("/bin/sh", ["-c", "echo resumed >> /golem/work/log"])
+            .await?;
+        Ok(())
+    }
+
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        let log = ctx.run("/bin/cat", ["/golem/work/log"]).await?;
+        ctx.send(log.stdout_text().into_owned()).await?;
+        ctx.stop_requested().await;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_suspended_is_gone_on_with_by_a_later_engine_and_all_else_is_stopped() {
+    network(11, &["alice", "bob", "carol"]).run(async |stage| {
+        let journal = MemoryJournal::new();
+        let mut machine = None;
+        for log in [
+            "started\n",
+            "started\nresumed\n",
+            "started\nresumed\nresumed\n",
+        ] {
+            let golem = stage.golem().journal(journal.clone());
+            let golem = golem.start().await.expect("an engine");
+            let other = golem.run_service::<Counter>().instance_params([2]);
+            let other = other.start().await.expect("another cluster");
+            let service = golem.run_service::<Counter>().instance_params([1]);
+            let cluster = service.resume("counter").start().await.expect("a cluster");
+            let instance = &cluster.all()[0];
+            assert_eq!(instance.receive::<String>().await.expect("its log"), log);
+            other.wait_running(10 * MINUTE).await.expect("it runs");
+            let now = instance.snapshot().agreement_id;
+            assert_eq!(*machine.get_or_insert_with(|| now.clone()), now);
+            let report = golem.suspend().await;
+            assert!(report.is_clean(), "{report}");
+            let [left] = &report.suspended[..] else {
+                panic!("{report}")
+            };
+            assert_eq!(
+                (&left.id, Some(&left.agreement_id)),
+                (instance.id(), now.as_ref())
+            );
+            assert_eq!(instance.state(), ServiceState::Suspended);
+            let open = stage.network().summary().open;
+            assert!(!open.is_empty(), "its machine is kept");
+            sleep(2 * MINUTE).await;
+        }
+        let golem = stage.golem().journal(journal.clone());
+        let golem = golem.start().await.expect("an engine");
+        let service = golem.run_service::<Counter>().resume("counter");
+        let cluster = service.start().await.expect("a cluster");
+        cluster.wait_running(MINUTE).await.expect("it runs");
+        let report = golem.stop().await;
+        assert!(report.is_clean() && report.suspended.is_empty(), "{report}");
+        assert_clean(stage);
+    });
+}
+
+#[test]
+fn without_a_journal_that_is_kept_nothing_is_left() {
+    network(12, &["alice"]).run(async |stage| {
+        let golem = stage.golem().start().await.expect("an engine");
+        let service = golem.run_service::<Counter>().resume("counter");
+        let cluster = service.start().await.expect("a cluster");
+        cluster.wait_running(10 * MINUTE).await.expect("it runs");
+        let report = golem.suspend().await;
+        assert!(report.is_clean() && report.suspended.is_empty(), "{report}");
+        assert_clean(stage);
     });
 }

@@ -39,6 +39,11 @@ macro_rules! examples {
 }
 
 examples! {
+    three_machines_say_hello: "hello" says "Hello Carol from";
+    a_service_answers_its_owner: "hello_service" says "Hello Bob";
+    a_service_tells_the_date_of_its_machine: "date_service" says "UTC";
+    a_service_that_is_told_to_fail_begins_anew_and_answers: "restart_and_messages" says "Hello Bob";
+    a_transfer_tells_its_progress_and_a_program_is_read_while_it_runs: "transfer_progress" says "it says 1000000";
     a_local_port_leads_to_the_web_servers_of_two_machines_in_turn: "http_proxy" says "200 OK: Hello from instance-2";
     a_tcp_client_speaks_to_the_ssh_daemon_of_each_machine: "socket_proxy" says "SSH-2.0-OpenSSH";
     two_services_on_one_network_are_told_of_each_other: "webapp" says "The store has three apples";

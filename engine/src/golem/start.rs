@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Engine, Golem};
 use crate::api::{Limits, Rest};
 use crate::clock::{Clock, DaemonClock};
@@ -60,6 +62,7 @@ impl Parts {
         } = self;
         let seed = seed.of_engine(transport.count_engine());
         // First of all: without it nothing is to be asked of the daemon.
+        let is_journal_kept = journal.is_some() || config.journal_file.is_some();
         let journal = match journal {
             Some(journal) => journal,
             None => keep(&config, &clock, transport.is_in_memory())?,
@@ -112,6 +115,8 @@ impl Parts {
             signing: tasks.child("signing"),
             // Not below the others: jobs end first, and need them to do so.
             jobs: TaskGroup::new("jobs"),
+            leaving: CancellationToken::new(),
+            is_journal_kept,
             tasks,
             node_id: me.identity,
             app_session,

@@ -24,7 +24,7 @@ use crate::event::{AgreementTerminated, EventContext, ProtocolViolation};
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::lifecycle::payment::{self, Account, Again, InvoiceState};
-use crate::model::{JobId, LinearPrices, OfferProposal};
+use crate::model::{InstanceId, JobId, LinearPrices, OfferProposal};
 use crate::settle::spending::{self, Reserve, Spending};
 use crate::settle::usage::{self, Bounds};
 use crate::settle::{Ender, ceiling};
@@ -43,6 +43,8 @@ pub(crate) struct Rental {
     job: JobId,
     /// The job of this life that goes on with it.
     adopted_by: OnceLock<JobId>,
+    /// The instance that a later engine goes on with.
+    left_to: OnceLock<InstanceId>,
     pub(crate) agreement_id: AgreementId,
     pub(crate) provider_id: NodeId,
     pub(crate) provider_name: String,
@@ -76,6 +78,7 @@ impl Rental {
         Rental {
             job,
             adopted_by: OnceLock::new(),
+            left_to: OnceLock::new(),
             agreement_id,
             provider_id: offer.provider_id().clone(),
             provider_name: offer.provider_name().to_owned(),
@@ -330,6 +333,17 @@ impl Rental {
     }
 
     /// Whether its machine was given up, and it may still be in force: its provider may not be reached.
+    /// It is left to a later engine, with the activity of this instance.
+    pub(crate) fn leave(&self, instance: InstanceId) {
+        // The first one stays.
+        let _ = self.left_to.set(instance);
+    }
+
+    /// Whose machine it is that is left to a later engine, if it is.
+    pub(crate) fn left_to(&self) -> Option<&InstanceId> {
+        self.left_to.get()
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         let lost = |end: &AgreementEnd| end.by == EndedBy::Lost;
         match &self.lock().state {

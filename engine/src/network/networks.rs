@@ -137,9 +137,19 @@ impl Networks {
         !self.all().waiting.is_empty()
     }
 
-    /// Removes all; tells why some may be left. To be called in an owned task.
+    /// Those that end with the engine: all, unless machines are left to a later engine, which goes on with
+    /// the networks that have a name.
+    pub(crate) fn ending(&self) -> Vec<Network> {
+        let mut ending = self.live();
+        if self.context.leaving().is_cancelled() {
+            ending.retain(|network| network.name().is_none());
+        }
+        ending
+    }
+
+    /// Removes all that end; tells why some may be left. To be called in an owned task.
     pub(crate) async fn remove_all(&self) -> Vec<(NetworkId, ApiError)> {
-        let live = self.live();
+        let live = self.ending();
         let removing = live.iter().map(|network| async {
             let done = network.removed().await;
             Some((network.id().clone(), done.err()?))

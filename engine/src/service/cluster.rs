@@ -479,6 +479,11 @@ impl<S: Service> Shared<S> {
         }
     }
 
+    /// Whether a later engine can go on with its instances.
+    pub(super) fn is_resumable(&self) -> bool {
+        self.resume.is_some()
+    }
+
     /// Writes down where an instance stands.
     pub(super) fn write_down(&self, index: usize, params: &S::Params, instance: &Instance) {
         let cluster = (self.job.as_str(), self.resume.as_ref());

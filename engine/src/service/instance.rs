@@ -167,32 +167,45 @@ impl<S: Service> Runner<S> {
         let mut handler = None;
         loop {
             let unmade = service.as_ref().err().cloned();
-            let event = match (&state, handler) {
-                (State::Terminated { .. }, _) => break,
-                (State::Pending { attempt }, _) => match unmade {
-                    Some(reason) => {
-                        self.give_back_resumed();
-                        Event::RentFailed { reason }
-                    }
-                    None if self.resumed.is_some() => self.resume(),
-                    None => {
-                        let pause = match *attempt > 1 {
-                            true => Some(backoff.next_delay()),
-                            false => begins_anew.then(|| between_lives.next_delay()),
-                        };
-                        begins_anew = false;
-                        self.rent(pause).await
-                    }
-                },
-                (_, Some(handler)) => match &mut service {
-                    Ok(service) => self.handle(handler, service).await,
-                    Err(reason) => Event::HandlerFailed {
-                        reason: reason.clone(),
-                        is_final: true,
+            if matches!(state, State::Terminated { .. }) {
+                break;
+            }
+            let leaving = self.shared.context.leaving().clone();
+            let may_leave = self.shared.is_resumable()
+                && matches!(state, State::Running | State::Suspended)
+                && self.machine.is_some();
+            let next = async {
+                match (&state, handler) {
+                    (State::Pending { attempt }, _) => match unmade {
+                        Some(reason) => {
+                            self.give_back_resumed();
+                            Event::RentFailed { reason }
+                        }
+                        None if self.resumed.is_some() => self.resume(),
+                        None => {
+                            let pause = match *attempt > 1 {
+                                true => Some(backoff.next_delay()),
+                                false => begins_anew.then(|| between_lives.next_delay()),
+                            };
+                            begins_anew = false;
+                            self.rent(pause).await
+                        }
                     },
-                },
-                (State::Suspended, None) => self.rest().await,
-                (_, None) => Event::StopRequested,
+                    (_, Some(handler)) => match &mut service {
+                        Ok(service) => self.handle(handler, service).await,
+                        Err(reason) => Event::HandlerFailed {
+                            reason: reason.clone(),
+                            is_final: true,
+                        },
+                    },
+                    (State::Suspended, None) => self.rest().await,
+                    (_, None) => Event::StopRequested,
+                }
+            };
+            let event = tokio::select! {
+                biased;
+                () = leaving.cancelled(), if may_leave => return self.leave(&state),
+                event = next => event,
             };
             if event == Event::StopRequested {
                 self.heard += 1;
@@ -256,6 +269,25 @@ impl<S: Service> Runner<S> {
         self.shared
             .context
             .emit(self.about(), ServiceFinished { error });
+    }
+
+    /// Leaves its machine to a later engine. What stands in the journal stays.
+    fn leave(&mut self, state: &State) {
+        let Some(machine) = self.machine.take() else {
+            return;
+        };
+        machine.leave(&self.info.id);
+        self.status
+            .send_modify(|instance| instance.state = ServiceState::Suspended);
+        if state.public() != ServiceState::Suspended {
+            let changed = ServiceStateChanged {
+                old: state.public(),
+                new: ServiceState::Suspended,
+                error: None,
+            };
+            self.shared.context.emit(self.about(), changed);
+        }
+        self.shared.touch();
     }
 
     /// Whether it begins anew if this event is the end of its life.

@@ -7,6 +7,7 @@
 //! those of the others; everything else is ended last, when nothing new can come.
 
 use std::fmt;
+use std::sync::Arc;
 
 use golem_wire::AgreementId;
 use golem_wire::market::AgreementState;
@@ -23,9 +24,10 @@ use crate::settle::{
 
 /// Ends all of it; answers what may be left, in words.
 pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
-    // Those whose providers do not answer were tried, and are reported as open.
+    // Those whose providers do not answer were tried, and are reported as open; others are left on purpose.
     let lost = shutdown.market.rentals().all();
-    let lost = lost.iter().filter(|rental| rental.is_lost());
+    let excepted = |rental: &&Arc<Rental>| rental.is_lost() || rental.left_to().is_some();
+    let lost = lost.iter().filter(excepted);
     let lost = lost.map(|rental| rental.agreement_id.clone()).collect();
     let seen = look(shutdown, &OPEN_STATES, lost).await;
     let mut left = Vec::new();

@@ -1,12 +1,14 @@
 //! What stopping achieved, and what it left behind, for people and for programs.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::{AgreementId, Glm};
 use serde::Serialize;
 
-use crate::market::OpenAgreement;
+use crate::market::{OpenAgreement, Rental};
+use crate::model::InstanceId;
 use crate::payment::OpenDocument;
 
 /// How a stage of stopping went.
@@ -55,6 +57,31 @@ pub struct ShutdownReport {
     pub allocation: Option<String>,
     /// Services, task lists or requests that did not end in time and were cut off.
     pub cut_off: Vec<String>,
+    /// Instances that were left on their machines on purpose, by [`Golem::suspend`](crate::Golem::suspend). They
+    /// are not counted as left open.
+    pub suspended: Vec<SuspendedInstance>,
+}
+
+/// An instance that a later engine can go on with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SuspendedInstance {
+    /// Which.
+    pub id: InstanceId,
+    /// Whose machine it has.
+    pub provider_name: String,
+    /// The agreement, which is in force.
+    pub agreement_id: AgreementId,
+}
+
+impl SuspendedInstance {
+    pub(super) fn of(rental: &Arc<Rental>) -> Option<Self> {
+        Some(SuspendedInstance {
+            id: rental.left_to()?.clone(),
+            provider_name: rental.provider_name.clone(),
+            agreement_id: rental.agreement_id.clone(),
+        })
+    }
 }
 
 impl ShutdownReport {
@@ -132,6 +159,17 @@ impl fmt::Display for ShutdownReport {
         )?;
         if self.aborted {
             f.write_str("; hurried")?;
+        }
+        for left in &self.suspended {
+            let SuspendedInstance {
+                id,
+                provider_name,
+                agreement_id,
+            } = left;
+            write!(
+                f,
+                "; {id} is suspended on {provider_name}, agreement {agreement_id}"
+            )?;
         }
         let refused = |open: &&OpenAgreement| self.refused.contains(&open.agreement_id);
         let refused: Vec<_> = self.unpaid.iter().filter(refused).collect();

@@ -42,6 +42,7 @@ impl Rental {
             debts: Arc::clone(rentals.provider_debts()),
             job: JobId::new(RECOVERED),
             adopted_by: OnceLock::new(),
+            left_to: OnceLock::new(),
             agreement_id: document.agreement_id.clone(),
             provider_id: offer.provider_id().clone(),
             provider_name: offer.provider_name().to_owned(),
