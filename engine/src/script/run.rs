@@ -210,10 +210,10 @@ impl RunCommand {
         let (stdout, stderr) = (handle.take_stdout(), handle.take_stderr());
         let stop = cancel.clone();
         tasks.spawn("command", async move {
-            let running = async {
+            let running = Box::pin(async {
                 script.execute().await?;
                 handle.await
-            };
+            });
             if let Some(result) = stop.run_until_cancelled(running).await {
                 // Whoever was to get it may have gone in this moment.
                 let _ = reply.send(result);
