@@ -45,7 +45,10 @@ mod tests {
         let waiting = (0..32).map(|number| {
             let (news, left, order) = (&news, &left, &order);
             async move {
-                let look = || Some(left.set(left.get().checked_sub(1)?));
+                let look = || {
+                    left.set(left.get().checked_sub(1)?);
+                    Some(())
+                };
                 news.until(look).await;
                 order.borrow_mut().push(number);
             }

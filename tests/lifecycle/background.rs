@@ -27,7 +27,7 @@ where
         tasks.next().await.expect("a result").expect("it is done");
         let report = golem.stop().await;
         assert!(report.is_clean(), "{report}");
-        assert_clean(&stage);
+        assert_clean(stage);
     });
 }
 

@@ -358,12 +358,14 @@ fn shutdown_saves_what_is_left_after_the_provider_ended_the_agreement() {
         let book = Book::ending(&[]);
         let (ended, golem) = live(stage, &book, |it| it, is_over).await;
         assert_eq!(book.notes(), ["run on alice", "shutdown"]);
-        let saved = book.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = {
+            let saved = book.saved.lock().unwrap_or_else(PoisonError::into_inner);
+            saved.clone()
+        };
         assert_eq!(saved.as_deref(), Some("found\n"));
         let failure = ended.failure.expect("why it ended");
         let by = failure.find::<AgreementEnd>().expect("its type").by;
         assert_eq!(by, EndedBy::Provider);
-        drop(saved);
         end_of(stage, golem).await;
     });
 }
