@@ -240,7 +240,8 @@ impl Script {
     /// Cancel-safe: the script is sent in an owned task, its files are withdrawn, its results are
     /// dropped. The provider may go on with it.
     pub async fn execute(self) -> Result<BatchResults, ScriptError> {
-        execute::execute(self).await
+        // Boxed: whoever awaits it holds it in a future of its own.
+        Box::pin(execute::execute(self)).await
     }
 }
 
