@@ -213,6 +213,9 @@ pub enum ConfigError {
     },
 }
 
+/// The least that the daemon pays, by the variable that tells it.
+const MIN_PAYMENT: &str = "MIN_PAYMENT_AMOUNT_GLM";
+
 /// What the caller set; everything else comes from the environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
@@ -275,6 +278,19 @@ impl Overrides {
             value.map(PathBuf::from)
         });
         let budget = self.budget.unwrap_or(Glm::from(1));
+        let min_settled = pick(None, MIN_PAYMENT, "0");
+        let min_settled = min_settled
+            .trim()
+            .parse()
+            .map_err(|_| ConfigError::BadValue {
+                name: MIN_PAYMENT,
+                value: min_settled.clone(),
+                reason: "it is an amount in GLM".into(),
+            })?;
+        let payment = PaymentLimits {
+            min_settled,
+            ..PaymentLimits::default()
+        };
         let config = Config {
             api_url,
             api_urls,
@@ -296,7 +312,7 @@ impl Overrides {
             stream_output: false,
             activity: ActivityLimits::default(),
             market: MarketLimits::default(),
-            payment: PaymentLimits::default(),
+            payment,
             recovery: RecoveryLimits::default(),
             shutdown: ShutdownLimits::default(),
         };

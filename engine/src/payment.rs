@@ -13,7 +13,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::payment::Allocation;
-use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId};
+use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -56,7 +56,7 @@ pub(crate) struct Payments {
     /// Budgets of earlier lives, for their debts.
     earlier: Mutex<Vec<PreviousBudget>>,
     /// Accepted, and not known to be settled.
-    unsettled: Mutex<IndexMap<InvoiceId, OpenDocument>>,
+    unsettled: Mutex<IndexMap<InvoiceId, (NodeId, OpenDocument)>>,
     /// Counts changes, for those who wait for invoices.
     changed: watch::Sender<u64>,
     /// Documents accepted at the same time.
@@ -83,7 +83,7 @@ impl Payments {
         }
     }
 
-    fn lock_unsettled(&self) -> MutexGuard<'_, IndexMap<InvoiceId, OpenDocument>> {
+    fn lock_unsettled(&self) -> MutexGuard<'_, IndexMap<InvoiceId, (NodeId, OpenDocument)>> {
         // Every statement leaves the map consistent.
         self.unsettled
             .lock()
@@ -153,7 +153,8 @@ impl Payments {
     /// An invoice was accepted: the driver is to settle it.
     fn expect_settlement(&self, rental: &Rental, id: &InvoiceId, amount: Glm) {
         let mut unsettled = self.lock_unsettled();
-        unsettled.insert(id.clone(), document(rental, id, amount));
+        let payee = rental.provider_id.clone();
+        unsettled.insert(id.clone(), (payee, document(rental, id, amount)));
         if unsettled.len() > MAX_UNSETTLED {
             unsettled.shift_remove_index(0);
         }
@@ -163,9 +164,24 @@ impl Payments {
         self.lock_unsettled().shift_remove(id);
     }
 
-    /// Accepted invoices that are not known to be settled.
-    pub(crate) fn unsettled(&self) -> Vec<OpenDocument> {
-        self.lock_unsettled().values().cloned().collect()
+    /// Accepted invoices that are not known to be settled: those that are to be, and those that the daemon never
+    /// settles, since all together they do not come to enough for their provider.
+    pub(crate) fn unsettled(&self) -> (Vec<OpenDocument>, Vec<OpenDocument>) {
+        let least = self.context.config().payment.min_settled;
+        let unsettled = self.lock_unsettled();
+        let mut sums: IndexMap<&NodeId, Glm> = IndexMap::new();
+        for (payee, document) in unsettled.values() {
+            let sum = sums.entry(payee).or_insert(Glm::ZERO);
+            *sum = *sum + document.amount;
+        }
+        let is_below = |payee| !least.is_zero() && sums.get(payee).is_some_and(|sum| *sum <= least);
+        let (below, due): (Vec<_>, Vec<_>) =
+            unsettled.values().partition(|(payee, _)| is_below(payee));
+        let documents = |of: Vec<&(NodeId, OpenDocument)>| {
+            let documents = of.into_iter().map(|(_, document)| document.clone());
+            documents.collect()
+        };
+        (documents(due), documents(below))
     }
 
     /// Wakes when something happened to a document.

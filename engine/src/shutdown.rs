@@ -175,7 +175,7 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
         stages
             .run("settlement", limit, Duration::ZERO, settled)
             .await;
-        report.unsettled = shutdown.payments.unsettled();
+        (report.unsettled, report.below_minimum) = shutdown.payments.unsettled();
     }
     shutdown.context.loops().cancel();
     // Acceptances under way must not lose their budget.

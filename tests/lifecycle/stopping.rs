@@ -159,6 +159,28 @@ fn it_waits_for_settlement_when_told_to_and_names_what_is_not_settled() {
 }
 
 #[test]
+fn what_is_below_the_daemons_minimum_is_not_waited_for_and_the_report_says_so() {
+    for (least, below) in [("100", 1), ("0.0000001", 0)] {
+        network(1, &["alice"]).run(async |stage| {
+            let (golem, _cluster, _) = running(stage, 1, move |config| {
+                config.shutdown.settlement = Some(Duration::from_secs(3600));
+                config.payment.min_settled = least.parse().expect("an amount");
+            })
+            .await;
+            sleep(Duration::from_secs(30)).await;
+            let began = Instant::now();
+            let report = golem.stop().await;
+            assert_eq!(report.below_minimum.len(), below, "{report}");
+            assert!(report.is_clean() && report.unsettled.is_empty(), "{report}");
+            let says = report.to_string().contains("below what the daemon settles");
+            assert_eq!(says, below > 0, "{report}");
+            let at_once = began.elapsed() < Duration::from_secs(30);
+            assert!(at_once || below == 0, "{:?}", began.elapsed());
+        });
+    }
+}
+
+#[test]
 fn a_stop_in_order_leaves_nothing_and_says_so() {
     network(1, &["alice", "bob"]).run(async |stage| {
         let (golem, _cluster, diary) = running(stage, 2, |_| {}).await;

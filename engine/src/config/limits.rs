@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use golem_wire::Glm;
 use rust_decimal::Decimal;
 
 /// How long an invoice of an agreement is waited for on which nothing ever ran: it is usually zero.
@@ -113,6 +114,10 @@ pub struct PaymentLimits {
     /// How long an agreement that ended is remembered without an invoice; it is named as unpaid
     /// then, and forgotten.
     pub invoice_wait: Duration,
+    /// What the daemon never settles, in GLM: what is accepted for one provider and does not come to more than this
+    /// all together. It is the daemon's own setting, which it does not tell, by the same variable:
+    /// `MIN_PAYMENT_AMOUNT_GLM`, else 0.
+    pub min_settled: Glm,
 }
 
 /// Deadlines of stopping, stage by stage; see [`longest`](Self::longest) for all of them together.
@@ -181,6 +186,7 @@ impl Default for PaymentLimits {
             concurrent_acceptances: 8,
             remember: Duration::from_secs(10 * 60),
             invoice_wait: Duration::from_secs(24 * 3600),
+            min_settled: Glm::ZERO,
         }
     }
 }

@@ -17,11 +17,11 @@ use crate::settle::is_accepted;
 /// When they are begun anew.
 const AGAIN_AFTER: Duration = Duration::from_secs(300);
 
-/// Waits until the driver settled everything that was accepted. A requestor is not told, so it asks.
+/// Waits until the driver settled everything that was accepted and is to be settled. A requestor is not told, so it asks.
 pub(crate) async fn settlement(payments: &Payments) {
     let mut backoff = Backoff::new(payments.context.seed().fork("settlement"));
     let since = payments.allocation().timestamp;
-    while !payments.unsettled().is_empty() {
+    while !payments.unsettled().0.is_empty() {
         match payments
             .context
             .rest()
@@ -34,7 +34,7 @@ pub(crate) async fn settlement(payments: &Payments) {
                 for invoice in invoices.into_iter().filter(settled) {
                     payments.settled(&invoice.invoice_id);
                 }
-                if payments.unsettled().is_empty() {
+                if payments.unsettled().0.is_empty() {
                     return;
                 }
             }

@@ -51,6 +51,10 @@ pub struct ShutdownReport {
     /// Accepted documents that the payment driver has not settled; only told when settlement was
     /// waited for.
     pub unsettled: Vec<OpenDocument>,
+    /// Accepted documents that the daemon does not settle, since for their provider they do not come to more than
+    /// [`min_settled`](crate::config::PaymentLimits::min_settled); only told when settlement was waited for, and not
+    /// counted as left open: nothing more can be done.
+    pub below_minimum: Vec<OpenDocument>,
     /// Demands and other things that may still be at the daemon.
     pub leftovers: Vec<String>,
     /// Why the budget may still be reserved.
@@ -178,6 +182,14 @@ impl fmt::Display for ShutdownReport {
         }
         for open in refused {
             write!(f, "\n  {}", line("is not paid", open))?;
+        }
+        if !self.below_minimum.is_empty() {
+            let sum: Glm = self.below_minimum.iter().map(|it| it.amount).sum();
+            let (count, sum) = (self.below_minimum.len(), sum.normalized());
+            write!(
+                f,
+                "; {count} of {sum} GLM are below what the daemon settles, and are not waited for"
+            )?;
         }
         if self.is_clean() {
             return f.write_str("; nothing left open");
