@@ -9,6 +9,7 @@ mod dependencies;
 mod direction;
 mod documents;
 mod modules;
+mod parity;
 mod source;
 
 use std::collections::BTreeSet;
