@@ -8,6 +8,7 @@ mod error;
 mod handle;
 mod health;
 mod instance;
+mod move_on;
 mod params;
 mod restart;
 mod resume;

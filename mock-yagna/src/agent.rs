@@ -65,6 +65,12 @@ impl Agents {
                 net.market
                     .terminate_by_provider(net.ports, &agreement, reason);
             }
+            AgentDue::Announce(agreement, deadline, reason) => {
+                // One that has ended meanwhile needs no notice.
+                let _ = net
+                    .market
+                    .announce_end(net.ports, &agreement, deadline, Some(reason));
+            }
             AgentDue::ExpireOffer(provider) => self.offer_expired(net, &provider),
             AgentDue::Reconsider(provider) => self.reconsider(net, &provider),
             AgentDue::Silence(provider) => self.set_silent(net, &provider, true),

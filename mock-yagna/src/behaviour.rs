@@ -46,6 +46,9 @@ pub struct Behaviour {
     /// Terminates each agreement so long after approving it.
     #[serde(with = "duration::option")]
     pub terminate_after: Option<Duration>,
+    /// Announces the end of `terminate_after` so long before it (a daemon from 0.18 on tells the requestor).
+    #[serde(with = "duration::option")]
+    pub notice: Option<Duration>,
     /// Loses each activity so long after creating it.
     #[serde(with = "duration::option")]
     pub kill_activity_after: Option<Duration>,
@@ -120,6 +123,7 @@ impl Default for Behaviour {
             fail_activity: None,
             fail_start_first: 0,
             terminate_after: None,
+            notice: None,
             kill_activity_after: None,
             kill_exe_unit_after: None,
             silent: false,

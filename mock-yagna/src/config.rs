@@ -3,6 +3,7 @@
 //! Does not own: how it is written in files (`network_file`).
 
 mod app_key;
+mod daemon_version;
 mod fault;
 mod provider;
 mod target;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub use crate::behaviour::Behaviour;
 pub use app_key::AppKey;
+pub use daemon_version::DaemonVersion;
 pub use fault::{Effect, Fault, FaultError, Targets, WhichAnswer};
 pub(crate) use provider::OWN_COUNTERS;
 pub use provider::{Counter, Prices, ProviderSpec, Resources, impossible_amount};
@@ -40,6 +42,8 @@ pub(crate) const SUBSCRIPTION_LIFE: jiff::SignedDuration = jiff::SignedDuration:
 pub struct Config {
     /// Everything random comes from here.
     pub seed: Seed,
+    /// Which daemon it is.
+    pub daemon: DaemonVersion,
     /// Who may call; each key is an identity of its own.
     pub app_keys: Vec<AppKey>,
     /// Pages of these origins may call from a browser, whichever key they use: `scheme://host[:port]`
@@ -67,6 +71,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             seed: Seed::from_u64(1),
+            daemon: DaemonVersion::default(),
             app_keys: vec![AppKey::new("secret", "requestor")],
             allow_origins: Vec::new(),
             providers: Vec::new(),
@@ -112,6 +117,16 @@ pub enum ConfigError {
     /// An impossible fault.
     #[error(transparent)]
     Fault(#[from] FaultError),
+    /// A provider cannot announce the end of agreements there.
+    #[error(
+        "provider `{provider}` announces the end of its agreements (`{what}`), which daemons do from 0.18 on; choose the daemon `0.18`"
+    )]
+    NoNotices {
+        /// Its name.
+        provider: String,
+        /// What says so.
+        what: &'static str,
+    },
     /// Without one no provider could be paid.
     #[error("there is no payment platform; name at least one")]
     NoPlatform,
@@ -129,6 +144,12 @@ impl Config {
         let mut names = IndexSet::new();
         for spec in &self.providers {
             spec.check()?;
+            if spec.behaviour.notice.is_some() && !self.daemon.has_termination_notices() {
+                return Err(ConfigError::NoNotices {
+                    provider: spec.name.clone(),
+                    what: "notice",
+                });
+            }
             if !names.insert(&spec.name) {
                 return Err(ConfigError::SameProvider(spec.name.clone()));
             }

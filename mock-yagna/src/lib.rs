@@ -56,7 +56,8 @@ use http::listener::DaemonListener;
 
 pub use behaviour::Behaviour;
 pub use config::{
-    AppKey, Config, ConfigError, Counter, Image, MOST_PROVIDERS, ProviderSpec, WebContent, WebFile,
+    AppKey, Config, ConfigError, Counter, DaemonVersion, Image, MOST_PROVIDERS, ProviderSpec,
+    WebContent, WebFile,
 };
 pub use control::{Act, ActError, Summary};
 pub use daemon::market::{DemandMatches, Mismatch, UnmatchedOffer};

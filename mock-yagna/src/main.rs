@@ -15,7 +15,8 @@ use golem_wire::Glm;
 use mock_yagna::config::impossible_amount;
 use mock_yagna::network_file::{NetworkFile, NetworkFileError};
 use mock_yagna::{
-    AppKey, Config, ConfigError, Image, MOST_PROVIDERS, MockYagna, ProviderSpec, Seed, Timebase,
+    AppKey, Config, ConfigError, DaemonVersion, Image, MOST_PROVIDERS, MockYagna, ProviderSpec,
+    Seed, Timebase,
 };
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -91,6 +92,9 @@ struct Options {
     /// How many providers the network has.
     #[arg(long, default_value_t = 4, value_parser = fleet_size)]
     providers: usize,
+    /// Which daemon is simulated: 0.17, or 0.18 with its notices of termination.
+    #[arg(long, default_value_t = DaemonVersion::default(), value_name = "VERSION")]
+    daemon: DaemonVersion,
     /// Money on the account of each requestor, in GLM. Clients set aside what they may spend; golem-js does so
     /// for each of its pools.
     #[arg(long, default_value = "1000", value_name = "GLM", value_parser = funds)]
@@ -360,6 +364,7 @@ fn config(options: &Options) -> Result<Config, Failure> {
         }
     };
     let config = Config {
+        daemon: options.daemon,
         seed,
         app_keys,
         allow_origins: options.allow_origin.clone(),

@@ -40,7 +40,9 @@ pub use numbers::{Drawn, Number};
 pub use providers::{Prices, ProviderGroup, Resources, check, draw};
 pub use web::WebSource;
 
-use crate::config::{AppKey, Config, Latency, MOST_PROVIDERS, ProviderSpec, impossible_amount};
+use crate::config::{
+    AppKey, Config, DaemonVersion, Latency, MOST_PROVIDERS, ProviderSpec, impossible_amount,
+};
 use crate::fault::Fault;
 use crate::rng::Seed;
 
@@ -48,7 +50,7 @@ use crate::rng::Seed;
 const LIMIT: u64 = 4 * 1024 * 1024;
 
 /// The keys of a network file, for whoever gave something else.
-const KEYS: &str = "seed, app_keys, allow_origins, fleet, providers, faults, images, default_image, web, latency, funds";
+const KEYS: &str = "seed, daemon, app_keys, allow_origins, fleet, providers, faults, images, default_image, web, latency, funds";
 
 /// A network as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,6 +58,8 @@ const KEYS: &str = "seed, app_keys, allow_origins, fleet, providers, faults, ima
 pub struct NetworkFile {
     /// Seed of everything random; absent: the command line's.
     pub seed: Option<u64>,
+    /// Which daemon is simulated, 0.17 or 0.18; absent: the command line's.
+    pub daemon: Option<DaemonVersion>,
     /// Who may call; absent: the command line's keys.
     pub app_keys: Option<Vec<AppKey>>,
     /// Whose pages may call from a browser with any key; absent: the command line's.
@@ -208,6 +212,7 @@ impl NetworkFile {
         };
         Ok(Config {
             seed,
+            daemon: self.daemon.unwrap_or(base.daemon),
             app_keys: self.app_keys.unwrap_or(base.app_keys),
             allow_origins: self.allow_origins.unwrap_or(base.allow_origins),
             providers,

@@ -54,6 +54,8 @@ pub(crate) struct Provider {
     pub(crate) rng: ChaCha8Rng,
     /// How many agreements it still rejects, whatever they say.
     pub(crate) rejections_left: u32,
+    /// Whether it takes no more agreements, since it will stop.
+    pub(crate) draining: bool,
 }
 
 /// All providers.
@@ -71,7 +73,7 @@ impl Provider {
 
     /// Whether it is there and takes another agreement.
     pub(crate) fn has_room(&self) -> bool {
-        self.online && self.busy < self.spec.capacity
+        self.online && !self.draining && self.busy < self.spec.capacity
     }
 
     /// Whether its offer is on the market. A provider that has no room leaves it there, and refuses who
@@ -170,6 +172,7 @@ impl Providers {
                 constraint,
                 rng: seed.rng(),
                 rejections_left: spec.behaviour.reject_first,
+                draining: false,
                 base,
                 spec,
             };

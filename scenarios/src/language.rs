@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use mock_yagna::Fault;
 use mock_yagna::config::Latency;
 use mock_yagna::network_file::{self, Mistake, ProviderGroup, Unread};
-use mock_yagna::{ProviderSpec, Seed};
+use mock_yagna::{DaemonVersion, ProviderSpec, Seed};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
@@ -44,6 +44,9 @@ pub struct Scenario {
     /// Which clock.
     #[serde(default)]
     pub time: Time,
+    /// Which daemon is simulated, 0.17 or 0.18.
+    #[serde(default)]
+    pub daemon: DaemonVersion,
     /// The network's providers.
     #[serde(default)]
     pub providers: Vec<ProviderGroup>,

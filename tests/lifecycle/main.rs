@@ -18,6 +18,7 @@ mod live_output;
 mod many;
 mod market;
 mod networks;
+mod notices;
 mod pools;
 mod provider;
 mod proxies;

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use golem_engine::Glm;
 use golem_engine::service::ServiceState;
-use mock_yagna::Delay;
+use golem_scenarios::Offline;
 use mock_yagna::fault::{Effect, Fault};
+use mock_yagna::journal::{Actor, Event};
+use mock_yagna::{Delay, ProviderSpec};
 use tokio::time::sleep;
 
 use crate::ticker::{assert_clean, network, running};
@@ -57,6 +60,42 @@ fn whatever_is_lost_once_the_service_runs_and_nothing_is_left() {
             });
         }
     }
+}
+
+/// The daemon does not list an activity whose creation it gave up; the provider has it and bills for it, but the
+/// daemon never takes its invoice.
+#[test]
+fn a_machine_whose_activity_came_too_late_is_given_back_and_paid_no_longer_than_that() {
+    let mut alice = ProviderSpec::new("alice");
+    alice.behaviour.latency.activity = Some(Delay::Fixed(Duration::from_millis(30_500)));
+    let providers = vec![alice, ProviderSpec::new("bob")];
+    Offline::new(1).providers(providers).run(async |stage| {
+        // Its agreement lives on for a while.
+        let mut trouble = Fault::new("terminateAgreement", Effect::Refuse(500)).expect("a fault");
+        trouble.count = Some(4);
+        let _trouble = stage.network().inject(trouble).expect("possible");
+        let (golem, cluster, _) = running(stage, 1, |_| {}).await;
+        assert_eq!(cluster.instances()[0].provider_name.as_deref(), Some("bob"));
+        sleep(Duration::from_secs(3600)).await;
+        let report = golem.stop().await;
+        assert!(report.open_agreements.is_empty(), "{report}");
+        assert!(report.unpaid.is_empty(), "{report}");
+        let journal = stage.network().journal_since(0);
+        let late = Actor::Provider("alice".into());
+        let of_alice = journal.iter().filter(|entry| entry.actor == late);
+        let bills = of_alice.filter_map(|entry| match &entry.event {
+            Event::DebitNoteIssued { amount, .. } => Some(*amount),
+            Event::InvoiceIssued { .. } => panic!("the daemon takes none: {entry:?}"),
+            _ => None,
+        });
+        let billed = bills.max().expect("its activity came up and was billed");
+        let most: Glm = "0.01".parse().expect("an amount");
+        let paid = golem.summary().providers;
+        let paid = paid.iter().find(|it| it.name == "alice").expect("rented");
+        assert!(paid.cost <= billed && billed < most, "{billed} {paid:?}");
+        let summary = stage.network().summary();
+        assert!(summary.violations.is_empty(), "{summary}");
+    });
 }
 
 /// The daemon cannot cancel what was not confirmed.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use golem_wire::{BatchId, DebitNoteId, Glm, InvoiceId, NetworkId, NodeId};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::Custom;
@@ -214,6 +215,12 @@ events! {
         by: EndedBy = "Who ended it before it began.",
         reason: String = "Why, in words.",
     }
+    /// A provider announced that it will end an agreement. It is in force until then; what runs there is moved to
+    /// another provider. Daemons tell this from 0.18 on.
+    AgreementTerminationNotice in Agreement {
+        deadline: Timestamp = "When it ends, unless its provider ends it earlier.",
+        reason: String = "Why, in words.",
+    }
     /// An agreement ended.
     AgreementTerminated in Agreement {
         by: EndedBy = "Who ended it.",
@@ -289,6 +296,12 @@ events! {
     ServiceRestarted in Service {
         restarts: u32 = "How often it did, this time included.",
         error: Option<Cause> = "What its life before ended with, if that was a failure.",
+    }
+    /// A service instance runs on another machine from now on, since the provider of the one that it had announced
+    /// an end: it is started there already, and is stopped here.
+    ServiceMoved in Service {
+        from: String = "The name of the provider that it leaves.",
+        to: String = "The name of the provider to which it goes.",
     }
     /// The health check of a service instance says otherwise than before, or for the first time.
     ServiceHealthChanged in Service {

@@ -16,6 +16,7 @@
 //! | running    | handler finished, failed | stopping   | run `shutdown`                 |
 //! | running    | stop, agreement ended    | stopping   | cancel handler, run `shutdown` |
 //! | running    | unhealthy                | stopping   | cancel handler, run `shutdown` |
+//! | running    | moving                   | stopping   | cancel handler, run `shutdown` |
 //! | running    | lost, to be replaced     | terminated ² | cancel handler, release, finish |
 //! | stopping   | handler finished, failed | terminated ² | release, finish                |
 //! | stopping   | lost                     | terminated ² | cancel handler, release, finish |
@@ -168,6 +169,8 @@ pub(crate) enum Event {
     AgreementEnded { reason: Cause },
     /// Its own health check failed for too long: it stops, or its machine is as good as lost if `replace`.
     Unhealthy { reason: Cause, replace: bool },
+    /// It is started on another machine already: it stops on this one, and goes on there.
+    Moving,
     /// The budget is used up: it stops; told again while it does, it is cut off.
     BudgetExhausted { reason: Cause },
 }
@@ -292,6 +295,10 @@ pub(crate) fn step(
         (S::Running, E::HandlerFailed { reason, is_final }) => (
             stopping(Some(reason), is_final),
             vec![Handle(Handler::Shutdown)],
+        ),
+        (S::Running, E::Moving) => (
+            stopping(None, false),
+            vec![CancelHandler, Handle(Handler::Shutdown)],
         ),
         (S::Running, E::StopRequested) => (
             stopping(None, true),

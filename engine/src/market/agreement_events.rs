@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use golem_wire::common::Reason;
 use golem_wire::market::{AgreementEvent, AgreementEventKind, Party};
 
 use super::{AgreementEnd, EndedBy, Rentals};
@@ -23,6 +24,14 @@ pub(crate) async fn follow_agreements(rentals: Arc<Rentals>) {
         events
     };
     let take = |event: AgreementEvent, in_flight: InFlight| {
+        if let AgreementEventKind::AgreementTerminationNoticeEvent {
+            termination_deadline,
+            reason,
+        } = &event.kind
+        {
+            let why = in_words(reason.as_ref(), "no reason is given");
+            rentals.end_announced(&event.agreement_id, *termination_deadline, why);
+        }
         if let Some(end) = end(&event) {
             rentals.ended(&event.agreement_id, end);
         }
@@ -50,22 +59,23 @@ fn end(event: &AgreementEvent) -> Option<AgreementEnd> {
         AgreementEventKind::AgreementRejectedEvent { reason } => {
             (EndedBy::Provider, "rejected", reason)
         }
-        AgreementEventKind::AgreementApprovedEvent | AgreementEventKind::Other => return None,
+        AgreementEventKind::AgreementApprovedEvent
+        | AgreementEventKind::AgreementTerminationNoticeEvent { .. }
+        | AgreementEventKind::Other => return None,
     };
-    let text = match reason {
-        Some(reason) => {
-            let code = reason
-                .extra
-                .get("golem.provider.code")
-                .and_then(|code| code.as_str());
-            code.map_or_else(
-                || reason.message.clone(),
-                |code| format!("{} ({code})", reason.message),
-            )
-        }
-        None => word.to_owned(),
+    Some(AgreementEnd::new(by, in_words(reason.as_ref(), word)))
+}
+
+/// A reason with the code that providers give.
+fn in_words(reason: Option<&Reason>, without: &str) -> String {
+    let Some(reason) = reason else {
+        return without.to_owned();
     };
-    Some(AgreementEnd::new(by, text))
+    let code = reason.extra.get("golem.provider.code");
+    code.and_then(|code| code.as_str()).map_or_else(
+        || reason.message.clone(),
+        |code| format!("{} ({code})", reason.message),
+    )
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ use super::terms::{Notes, Terms};
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
 use crate::agreement_record::{AgreementRecord, KnownCost, Usage};
 use crate::context::Context;
-use crate::event::{AgreementTerminated, EventContext, ProtocolViolation};
+use crate::event::{
+    AgreementTerminated, AgreementTerminationNotice, EventContext, ProtocolViolation,
+};
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
 use crate::lifecycle::payment::{self, Account, Again, InvoiceState};
@@ -53,6 +55,8 @@ pub(crate) struct Rental {
     threads: u32,
     inner: Mutex<Inner>,
     ended: watch::Sender<Option<AgreementEnd>>,
+    /// When its provider will end it, if it said so.
+    announced_end: watch::Sender<Option<Timestamp>>,
     /// True once nothing more will be done about the agreement.
     over: watch::Sender<bool>,
 }
@@ -92,6 +96,7 @@ impl Rental {
                 notes: Notes::default(),
             }),
             ended: watch::Sender::new(None),
+            announced_end: watch::Sender::new(None),
             over: watch::Sender::new(false),
             debts: Arc::clone(rentals.provider_debts()),
             context,
@@ -133,6 +138,35 @@ impl Rental {
     /// How it ended, or was given up; `None` while it is in force as far as we know.
     pub(crate) fn ended_by(&self) -> Option<AgreementEnd> {
         self.ended.borrow().clone()
+    }
+
+    /// When its provider will end it, if it said so: no new work begins on it.
+    pub(crate) fn announced_end(&self) -> Option<Timestamp> {
+        *self.announced_end.borrow()
+    }
+
+    /// Waits until its provider announces an end.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn end_announced(&self) -> Timestamp {
+        let mut announced = self.announced_end.subscribe();
+        // The sender lives in `self`.
+        let heard = announced.wait_for(Option::is_some).await.map(|it| *it);
+        match heard {
+            Ok(Some(deadline)) => deadline,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// The event feed told of an announcement; the first one counts.
+    pub(super) fn heard_announcement(&self, deadline: Timestamp, reason: String) {
+        if !self.is_open() || self.announced_end().is_some() {
+            return;
+        }
+        let told = AgreementTerminationNotice { deadline, reason };
+        self.context.emit(self.about(), told);
+        self.announced_end.send_replace(Some(deadline));
     }
 
     /// When it ended or was given up, if it was.

@@ -144,6 +144,13 @@ impl Rentals {
         rental.heard_end(end);
     }
 
+    /// Hands an announcement from the event feed to the agreement it belongs to, if that is ours.
+    pub(super) fn end_announced(&self, id: &AgreementId, deadline: Timestamp, reason: String) {
+        if let Some(rental) = self.get(id) {
+            rental.heard_announcement(deadline, reason);
+        }
+    }
+
     /// The agreement, if it is or was ours.
     pub(crate) fn get(&self, id: &AgreementId) -> Option<Arc<Rental>> {
         match self.lock().slots.get(id) {

@@ -307,6 +307,9 @@ impl<S: Service> Cluster<S> {
                 budget_heard: 0,
                 avoid: Vec::new(),
                 machine: None,
+                successor: None,
+                leaving: None,
+                started_before: false,
                 began: Instant::now(),
             };
             let alive = Alive(Arc::clone(shared), post);

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Shared;
+use super::move_on::{self, Ahead, Successor};
 use super::restart::EndedLife;
 use super::{HandlerError, InstanceInfo, Service, ServiceState};
 use crate::WorkContext;
@@ -19,7 +20,7 @@ use crate::activity::{Activity, ActivityHealth, Machine, RentError};
 use crate::cause::Cause;
 use crate::event::{
     CallbackPanicked, EventContext, ProtocolViolation, ServiceFinished, ServiceHealthChanged,
-    ServiceRestarted, ServiceStateChanged, WorkerFinished, WorkerStarted,
+    ServiceMoved, ServiceRestarted, ServiceStateChanged, WorkerFinished, WorkerStarted,
 };
 use crate::lifecycle::service::{Effect, Event, Handler, Policy, State, step};
 use crate::mailbox::Post;
@@ -149,6 +150,12 @@ pub(super) struct Runner<S: Service> {
     pub(super) budget_heard: u8,
     pub(super) avoid: Vec<NodeId>,
     pub(super) machine: Option<Machine>,
+    /// The machine to which it goes, started there already.
+    pub(super) successor: Option<Successor<S>>,
+    /// The provider that it leaves, since that announced an end.
+    pub(super) leaving: Option<String>,
+    /// Whether `start` was done before it came to its machine.
+    pub(super) started_before: bool,
     /// When it got its machine.
     pub(super) began: Instant,
 }
@@ -162,7 +169,7 @@ impl<S: Service> Runner<S> {
         let mut between_lives =
             Backoff::between(first, longest, seed.fork(&format!("restart/{id}")));
         let mut begins_anew = false;
-        let mut service = self.make();
+        let mut service = make(&self.params, &self.info);
         let mut state = State::FIRST;
         let mut handler = None;
         loop {
@@ -176,6 +183,9 @@ impl<S: Service> Runner<S> {
                 && self.machine.is_some();
             let next = async {
                 match (&state, handler) {
+                    (State::Pending { .. }, _) if self.successor.is_some() => {
+                        self.go_over(&mut service)
+                    }
                     (State::Pending { attempt }, _) => match unmade {
                         Some(reason) => {
                             self.give_back_resumed();
@@ -210,6 +220,14 @@ impl<S: Service> Runner<S> {
             if event == Event::StopRequested {
                 self.heard += 1;
             }
+            let event = match event {
+                // How it ends on the machine that it leaves is no reason to end.
+                Event::HandlerFailed { reason, .. } if self.leaving.is_some() => {
+                    tracing::warn!(instance = %id, "`shutdown` failed on the machine it leaves: {reason:#}");
+                    Event::HandlerFinished
+                }
+                event => event,
+            };
             let why = reason_of(&event);
             let old = state.public();
             let policy = self.policy(&state, &event);
@@ -231,6 +249,7 @@ impl<S: Service> Runner<S> {
             };
             if old != ServiceState::Starting
                 && old.is_available()
+                && self.leaving.is_none()
                 && matches!(state, State::Pending { .. })
             {
                 begins_anew = true;
@@ -259,7 +278,9 @@ impl<S: Service> Runner<S> {
                     Effect::Release { failed } => self.release(failed, why.clone()),
                     Effect::Rent { attempt } => {
                         self.info.attempt = attempt;
-                        service = self.make();
+                        if self.successor.is_none() {
+                            service = make(&self.params, &self.info);
+                        }
                     }
                     Effect::Finish => {}
                 }
@@ -311,36 +332,29 @@ impl<S: Service> Runner<S> {
             (State::Starting { .. }, Event::Lost { .. } | Event::AgreementEnded { .. }) => true,
             _ => false,
         };
-        let again = is_end && {
-            let mut instance = self.status.borrow().clone();
-            let failure = state.failure().cloned().or_else(|| reason_of(event));
-            instance.failure.clone_from(&failure);
-            let ended = EndedLife {
-                restarts: instance.restarts,
-                instance,
-                failure,
-                has_run,
-                attempt,
-                lasted: self.began.elapsed(),
+        let again = self.leaving.is_some()
+            || is_end && {
+                let mut instance = self.status.borrow().clone();
+                let failure = state.failure().cloned().or_else(|| reason_of(event));
+                instance.failure.clone_from(&failure);
+                let ended = EndedLife {
+                    restarts: instance.restarts,
+                    instance,
+                    failure,
+                    has_run,
+                    attempt,
+                    lasted: self.began.elapsed(),
+                };
+                caught(|| treatment.restart.allows(&ended)).unwrap_or_else(|panic| {
+                    let told = CallbackPanicked::of("Restart::when", panic);
+                    self.shared.context.emit(self.about(), told);
+                    false
+                })
             };
-            caught(|| treatment.restart.allows(&ended)).unwrap_or_else(|panic| {
-                let told = CallbackPanicked::of("Restart::when", panic);
-                self.shared.context.emit(self.about(), told);
-                false
-            })
-        };
         Policy {
             respawn: again,
             restart: again,
             max_attempts: treatment.max_attempts,
-        }
-    }
-
-    /// The service value; one that cannot be made is rented no machine.
-    fn make(&self) -> Result<S, Cause> {
-        match caught(|| S::new(&self.params, &self.info)) {
-            Ok(made) => made.map_err(|error| error.into_cause().within("`Service::new` failed")),
-            Err(panic) => Err(format!("`Service::new` panicked: {panic}").into()),
         }
     }
 
@@ -352,7 +366,7 @@ impl<S: Service> Runner<S> {
     }
 
     /// The instance, as events name it.
-    fn own(&self) -> EventContext {
+    pub(super) fn own(&self) -> EventContext {
         let instance = self.status.borrow();
         EventContext::of_job(&self.shared.job).with_instance(&instance.id, &instance.name)
     }
@@ -367,6 +381,17 @@ impl<S: Service> Runner<S> {
         about.agreement.clone_from(&instance.agreement_id);
         about.activity.clone_from(&instance.activity_id);
         about
+    }
+
+    /// Goes on with the machine on which it was started ahead of the end of the one before.
+    fn go_over(&mut self, service: &mut Result<S, Cause>) -> Event {
+        let Some(successor) = self.successor.take() else {
+            return Event::StopRequested;
+        };
+        *service = Ok(successor.service);
+        self.started_before = true;
+        self.take(successor.machine);
+        Event::Rented
     }
 
     /// Goes on with the machine of an earlier life.
@@ -396,6 +421,11 @@ impl<S: Service> Runner<S> {
             instance.node = activity.node().cloned();
             instance.attempts += 1;
         });
+        if let Some(from) = self.leaving.take() {
+            let to = rental.provider_name.clone();
+            let told = ServiceMoved { from, to };
+            self.shared.context.emit(self.about(), told);
+        }
     }
 
     async fn rent(&mut self, pause: Option<Duration>) -> Event {
@@ -449,6 +479,9 @@ impl<S: Service> Runner<S> {
                 treatment.stop_grace,
             )
         };
+        if handler == Handler::Start && std::mem::take(&mut self.started_before) {
+            return Event::HandlerFinished;
+        }
         let Some(machine) = &self.machine else {
             return Event::Lost {
                 reason: "there is no machine".into(),
@@ -487,6 +520,15 @@ impl<S: Service> Runner<S> {
         let budget_heard = self.budget_heard.max(least);
         let work = guarded(work, limit, &activity);
         tokio::pin!(work);
+        let ahead = Ahead {
+            place: self.place.clone(),
+            shared: Arc::clone(&shared),
+            own: self.own(),
+            params: &mut self.params,
+            info: self.info.clone(),
+            post: Arc::clone(&self.post),
+            avoid: self.avoid.clone(),
+        };
         let result = tokio::select! {
             biased;
             wish = self.stop.after(self.heard) => {
@@ -519,6 +561,21 @@ impl<S: Service> Runner<S> {
                 return budget_exhausted(&why);
             }
             health = trouble(&activity, handler) => return health,
+            successor = move_on::successor(ahead, &activity, handler) => {
+                let rental = activity.rental();
+                self.leaving = Some(rental.provider_name.clone());
+                if successor.is_none() && !self.avoid.contains(&rental.provider_id) {
+                    self.avoid.push(rental.provider_id.clone());
+                }
+                self.successor = successor;
+                stopping.cancel();
+                tokio::select! {
+                    biased;
+                    wish = self.stop.after(self.heard) => return wish,
+                    _ = tokio::time::timeout(stop_grace, &mut work) => {}
+                }
+                return Event::Moving;
+            }
             event = Self::unhealthy(&shared, &self.status, handler, &ctx, &about) => return event,
             result = &mut work => result,
         };
@@ -631,7 +688,15 @@ impl<S: Service> Runner<S> {
     }
 }
 
-fn reason_of(event: &Event) -> Option<Cause> {
+/// The service value; one that cannot be made is rented no machine.
+pub(super) fn make<S: Service>(params: &S::Params, info: &InstanceInfo) -> Result<S, Cause> {
+    match caught(|| S::new(params, info)) {
+        Ok(made) => made.map_err(|error| error.into_cause().within("`Service::new` failed")),
+        Err(panic) => Err(format!("`Service::new` panicked: {panic}").into()),
+    }
+}
+
+pub(super) fn reason_of(event: &Event) -> Option<Cause> {
     match event {
         Event::ActivityFailed { reason }
         | Event::RentFailed { reason }
@@ -643,6 +708,7 @@ fn reason_of(event: &Event) -> Option<Cause> {
         Event::Rented
         | Event::Resumed { .. }
         | Event::HandlerFinished
+        | Event::Moving
         | Event::StopRequested
         | Event::TerminateRequested
         | Event::SuspendRequested
@@ -658,7 +724,7 @@ fn budget_exhausted(why: &BudgetExhausted) -> Event {
 
 /// What ends a handler from outside, besides a stop. The end of the agreement does not end
 /// `shutdown`: it is what that handler may be there for.
-async fn trouble(activity: &Activity, handler: Handler) -> Event {
+pub(super) async fn trouble(activity: &Activity, handler: Handler) -> Event {
     if handler == Handler::Shutdown {
         let limit = activity.context().config().activity.short_silence;
         tokio::select! {
@@ -681,13 +747,13 @@ async fn trouble(activity: &Activity, handler: Handler) -> Event {
 }
 
 /// How a handler failed, and whether it would on any machine.
-struct Failure {
-    reason: Cause,
-    is_final: bool,
+pub(super) struct Failure {
+    pub(super) reason: Cause,
+    pub(super) is_final: bool,
 }
 
 /// Runs user code: panics and overlong runs are failures in words.
-async fn guarded(
+pub(super) async fn guarded(
     work: impl Future<Output = Result<(), HandlerError>>,
     limit: Option<Duration>,
     activity: &Activity,

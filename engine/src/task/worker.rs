@@ -287,6 +287,10 @@ where
                     && !self.cancel.is_cancelled()
                     && self.demand.budget().exhausted().is_none()
                 {
+                    if rental.announced_end().is_some() {
+                        reason = "its provider announced an end";
+                        break;
+                    }
                     if let Some(entry) = self.queue.pop(&rental.provider_id) {
                         let doing = self.do_task(&activity, (identity, &state), entry, &mut used);
                         failure = doing.await;
@@ -352,6 +356,7 @@ where
             () = self.cancel.cancelled() => None,
             _ = self.demand.budget().beyond(0) => None,
             _ = activity.watch().troubled() => Some("the machine is lost"),
+            _ = activity.rental().end_announced() => None,
             () = self.queue.stirred() => None,
             () = tokio::time::sleep(self.limits.idle) => Some("no task came for a while"),
         }

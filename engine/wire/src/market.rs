@@ -257,6 +257,15 @@ pub enum AgreementEventKind {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<Reason>,
     },
+    /// The provider announced that it will end it; it is approved until then. Daemons tell this from 0.18 on.
+    #[serde(rename_all = "camelCase")]
+    AgreementTerminationNoticeEvent {
+        /// When, unless it ends earlier.
+        termination_deadline: Timestamp,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Reason>,
+    },
     /// A kind this version does not know.
     #[serde(other)]
     Other,

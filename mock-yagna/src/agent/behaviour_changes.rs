@@ -179,6 +179,10 @@ impl Agents {
         net.ports
             .record(net.ports.actor(id), Event::ProviderOnline { online });
         if online {
+            // One that comes back has begun anew.
+            if let Some(provider) = net.providers.get_mut(id) {
+                provider.draining = false;
+            }
             self.offer_anew(net, id);
             self.renew_offer(net, id);
         }

@@ -6,6 +6,7 @@
 use golem_wire::AgreementId;
 use golem_wire::common::Reason;
 use golem_wire::market::AgreementState;
+use jiff::SignedDuration;
 
 use super::{Agents, Network};
 use crate::behaviour::{Said, Step};
@@ -84,11 +85,19 @@ impl Agents {
             return;
         };
         let (terminate_after, silent_after) = (behaviour.terminate_after, behaviour.silent_after);
+        let notice = behaviour.notice;
         let end = terminate_after.and_then(|after| net.ports.now.checked_add(after).ok());
         if let Some(at) = end {
             let mut reason = Reason::from("provider needs its machine back");
             let code = "golem.provider.code".to_owned();
             reason.extra.insert(code, "Shutdown".into());
+            if let Some(ahead) = notice {
+                let announced =
+                    at.saturating_sub(SignedDuration::try_from(ahead).unwrap_or_default());
+                let announced = announced.unwrap_or(net.ports.now).max(net.ports.now);
+                let due = AgentDue::Announce(id.clone(), at, reason.clone());
+                net.ports.timeline.schedule(announced, Action::Agent(due));
+            }
             let due = Action::Agent(AgentDue::Terminate(id.clone(), reason));
             let ticket = net.ports.timeline.schedule(at, due);
             if let Some(bill) = self.bills.get_mut(id) {

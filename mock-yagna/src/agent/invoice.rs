@@ -33,6 +33,10 @@ impl Agents {
             if wanted.is_some_and(|p| p.spec.behaviour.invoices == 0) {
                 return;
             }
+            // The requestor's daemon takes no invoice over an activity that it does not know.
+            if net.activities.has_unlisted(agreement) {
+                return;
+            }
             let own = provider.and_then(|p| net.providers.own_latency(&p, |l| &l.invoice));
             let delay = own.unwrap_or(net.ports.config.latency.invoice);
             let ticket = after(net, delay, AgentDue::Invoice(agreement.clone()));

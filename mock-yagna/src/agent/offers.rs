@@ -3,7 +3,11 @@
 //! Does not own: one publication (`provider::publication`), what an offer says (`provider::offer`),
 //! to whom it is brought (`market::matching`).
 
+use std::time::Duration;
+
 use golem_wire::NodeId;
+use golem_wire::common::Reason;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Agents, Network};
 use crate::provider::{Provider, Publication};
@@ -48,7 +52,7 @@ impl Agents {
     /// Publishes the offer of a working provider anew if it stands no more.
     pub(super) fn renew_offer(&mut self, net: &mut Network<'_>, id: &NodeId) {
         let now = net.ports.now;
-        let ended = |p: &Provider| p.answers() && !p.publication.stands(now);
+        let ended = |p: &Provider| p.answers() && !p.draining && !p.publication.stands(now);
         if net.providers.get(id).is_some_and(ended) {
             self.publish(net, id);
             net.market.bring_offer(net.ports, net.providers, id);
@@ -67,6 +71,37 @@ impl Agents {
         let has_room = net.providers.get(id).is_some_and(Provider::has_room);
         if has_room && comes_back(net, id) {
             net.market.bring_offer(net.ports, net.providers, id);
+        }
+    }
+
+    /// A provider stops after its work: its offer leaves the market, the end of each agreement is announced, and
+    /// what is in force `within` then is ended.
+    pub(crate) fn drain(
+        &mut self,
+        net: &mut Network<'_>,
+        id: &NodeId,
+        within: Duration,
+        reason: &Reason,
+    ) {
+        let Some(provider) = net.providers.get_mut(id) else {
+            return;
+        };
+        provider.draining = true;
+        provider.publication.withdraw(net.ports.now);
+        net.ports.cancel(provider.renewal.take());
+        let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
+        let end = net
+            .ports
+            .now
+            .saturating_add(within)
+            .unwrap_or(Timestamp::MAX);
+        for agreement in net.market.in_force(id) {
+            // One whose end was announced before keeps to that.
+            let _ = net
+                .market
+                .announce_end(net.ports, &agreement, end, Some(reason.clone()));
+            let due = Action::Agent(AgentDue::Terminate(agreement, reason.clone()));
+            net.ports.timeline.schedule(end, due);
         }
     }
 

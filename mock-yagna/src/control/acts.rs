@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::behaviour::{BadChange, Said};
+use crate::config::DaemonVersion;
 use crate::daemon::activity::Activity;
 use crate::fault::{Fault, FaultError};
 use crate::world::State;
@@ -57,6 +58,18 @@ pub enum Act {
         /// Name of the provider.
         provider: String,
     },
+    /// The provider stops after its work: its offer vanishes, it announces the end of its agreements, and ends
+    /// what is in force then. Needs a daemon from 0.18 on.
+    Drain {
+        /// Name of the provider.
+        provider: String,
+        /// When it ends what is still in force.
+        #[serde(default = "five_minutes", with = "crate::duration")]
+        within: Duration,
+        /// What it says.
+        #[serde(default)]
+        reason: Option<Said>,
+    },
     /// The provider's agent stops or begins to answer.
     GoSilent {
         /// Name of the provider.
@@ -87,6 +100,10 @@ pub enum Act {
     },
 }
 
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+
 fn yes() -> bool {
     true
 }
@@ -109,6 +126,8 @@ pub enum ActName {
     KillExeUnit,
     /// The provider vanishes for good, with everything that runs on it.
     Die,
+    /// The provider announces the end of its agreements, offers no more, and ends them `within` 5m.
+    Drain,
     /// The provider's agent stops to answer.
     GoSilent,
     /// The provider's agent answers again.
@@ -124,7 +143,7 @@ pub enum ActName {
 }
 
 /// All of them as they are written.
-pub const ACTS: [(&str, ActName); 13] = [
+pub const ACTS: [(&str, ActName); 14] = [
     ("terminate-agreement", ActName::TerminateAgreement),
     ("offer", ActName::Offer),
     ("kill-activity", ActName::KillActivity),
@@ -132,6 +151,7 @@ pub const ACTS: [(&str, ActName); 13] = [
     ("go-online", ActName::GoOnline),
     ("kill-exe-unit", ActName::KillExeUnit),
     ("die", ActName::Die),
+    ("drain", ActName::Drain),
     ("go-silent", ActName::GoSilent),
     ("answer-again", ActName::AnswerAgain),
     ("behave", ActName::Behave),
@@ -153,6 +173,8 @@ pub struct ActDetails {
     pub name: Option<String>,
     /// `restart-daemon`: how long the daemon is down.
     pub down: Option<Duration>,
+    /// `drain`: when the provider ends what is still in force.
+    pub within: Option<Duration>,
 }
 
 impl ActName {
@@ -171,6 +193,7 @@ impl ActName {
             ActName::AddFault => Some(("fault", true)),
             ActName::LiftFault => Some(("name", true)),
             ActName::RestartDaemon => Some(("down", false)),
+            ActName::Drain => Some(("within", false)),
             _ => None,
         }
     }
@@ -194,6 +217,11 @@ impl ActName {
             ActName::KillActivity => Act::KillActivity { provider },
             ActName::KillExeUnit => Act::KillExeUnit { provider },
             ActName::Die => Act::Die { provider },
+            ActName::Drain => Act::Drain {
+                provider,
+                within: details.within.unwrap_or_else(five_minutes),
+                reason: None,
+            },
             ActName::GoOffline | ActName::GoOnline => Act::SetOnline {
                 provider,
                 online: self == ActName::GoOnline,
@@ -244,6 +272,16 @@ pub enum ActError {
         provider: String,
         /// Names that exist, the first few.
         known: String,
+    },
+    /// The daemon of that version knows no notice of an end.
+    #[error(
+        "provider `{provider}` cannot announce the end of its agreements to a daemon {daemon}; choose the daemon 0.18"
+    )]
+    NoNotices {
+        /// The name.
+        provider: String,
+        /// Which daemon it is.
+        daemon: DaemonVersion,
     },
     /// The provider has no agreement to end.
     #[error("provider `{provider}` has no approved agreement; it had {had} before")]
@@ -328,6 +366,26 @@ pub(crate) fn act(state: &mut State, act: &Act) -> Result<(), ActError> {
             let node = provider_named(state, provider)?;
             let (agents, mut net) = state.agents();
             agents.die(&mut net, &node, "as directed");
+        }
+        Act::Drain {
+            provider,
+            within,
+            reason,
+        } => {
+            let node = provider_named(state, provider)?;
+            let daemon = state.ports.config.daemon;
+            if !daemon.has_termination_notices() {
+                return Err(ActError::NoNotices {
+                    provider: provider.clone(),
+                    daemon,
+                });
+            }
+            let said = reason.as_ref().map(Said::reason);
+            let mut said = said.unwrap_or_else(|| Reason::from("the provider stops"));
+            let code = said.extra.entry("golem.provider.code");
+            code.or_insert_with(|| "Shutdown".into());
+            let (agents, mut net) = state.agents();
+            agents.drain(&mut net, &node, *within, &said);
         }
         Act::GoSilent { provider, silent } => {
             let node = provider_named(state, provider)?;

@@ -70,6 +70,8 @@ pub(crate) struct Activity {
     pub(crate) agreement: AgreementId,
     pub(crate) provider: NodeId,
     pub(crate) requestor: NodeId,
+    /// Whether the requestor's daemon gave its creation up (408): only the provider knows of it.
+    pub(crate) unlisted: bool,
     /// What its provider counts, in the order of the offer's usage vector.
     counters: Vec<String>,
     /// The image that the demand names.
@@ -119,6 +121,11 @@ fn inflated(truth: f64, factor: Factor) -> f64 {
 }
 
 impl Activity {
+    /// Whether a node's daemon knows of it.
+    pub(crate) fn is_known_to(&self, node: &NodeId) -> bool {
+        !self.unlisted || self.provider == *node
+    }
+
     /// Whether it has not come to its end.
     pub(crate) fn is_alive(&self) -> bool {
         self.state != ActivityState::Terminated

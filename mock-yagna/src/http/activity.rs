@@ -25,7 +25,7 @@ use super::operations::Operations;
 use super::paths::check_agreement_id;
 use super::time::{after, stamp, strict_deadline};
 use crate::config::Operation;
-use crate::daemon::activity::ActivityError;
+use crate::daemon::activity::{Activity, ActivityError};
 use crate::world::{State as Network, Topic, World};
 
 /// How long the daemon waits when it is not told.
@@ -98,12 +98,20 @@ fn agreement_id(text: &str) -> Result<AgreementId, ActivityError> {
     check_agreement_id(text).map_err(ActivityError::MalformedAgreement)
 }
 
+/// An activity that the caller's daemon knows.
+fn known<'a>(
+    state: &'a Network,
+    caller: &NodeId,
+    id: &ActivityId,
+) -> Result<&'a Activity, ActivityError> {
+    let activity = state.activities.get(id);
+    let activity = activity.filter(|activity| activity.is_known_to(caller));
+    activity.ok_or_else(|| ActivityError::NoActivity(id.clone()))
+}
+
 /// Only the requestor may use an activity; to others its agreement does not exist.
 fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
-    let activity = state
-        .activities
-        .get(id)
-        .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    let activity = known(state, caller, id)?;
     if activity.requestor != *caller {
         return Err(ActivityError::NoAgreement(activity.agreement.clone()));
     }
@@ -117,10 +125,7 @@ fn own(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), Activity
 /// Both sides may look at an activity; to others its agreement does not exist. The requestor's daemon
 /// asks the provider's, unless it knows that the activity has ended.
 fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), ActivityError> {
-    let activity = state
-        .activities
-        .get(id)
-        .ok_or_else(|| ActivityError::NoActivity(id.clone()))?;
+    let activity = known(state, caller, id)?;
     if activity.requestor != *caller && activity.provider != *caller {
         return Err(ActivityError::NoAgreement(activity.agreement.clone()));
     }
@@ -195,7 +200,10 @@ async fn create(
             _ => Some(Ok(())),
         }
     });
-    let up = up.await.unwrap_or_else(|| Err(in_vain(&world, &id)));
+    let up = up.await.unwrap_or_else(|| {
+        world.with(|state| state.activities.forget_unanswered(&id));
+        Err(in_vain(&world, &id))
+    });
     or_silence(&world, up, deadline).await?;
     Ok(if is_object {
         Json(CreatedActivity {
@@ -268,7 +276,12 @@ async fn list(
         if !party {
             return Err(ActivityError::NoAgreement(agreement.clone()).into());
         }
-        Ok(Json(state.activities.under(&agreement).to_vec()))
+        let all = state.activities.under(&agreement).iter();
+        let known = all.filter(|id| {
+            let activity = state.activities.get(id);
+            activity.is_some_and(|activity| activity.is_known_to(&caller.node))
+        });
+        Ok(Json(known.cloned().collect()))
     })
 }
 

@@ -130,6 +130,7 @@ impl From<MarketError> for ApiError {
             | E::NotTerminated(_)
             | E::MaxEvents(..)
             | E::Constraint(_)
+            | E::AnnouncedPast(..)
             | E::NotComparable { .. } => StatusCode::BAD_REQUEST,
             E::NoSubscription(_)
             | E::SubscriptionExpired(_)
@@ -140,7 +141,10 @@ impl From<MarketError> for ApiError {
             | E::NoScan(_) => StatusCode::NOT_FOUND,
             E::ApprovalTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             E::NoPeer => StatusCode::GATEWAY_TIMEOUT,
+            E::AnnouncedByRequestor(_) => StatusCode::FORBIDDEN,
             E::PromotedTwice(_)
+            | E::AnnouncedUnapproved(_)
+            | E::AnnouncedOtherwise(_)
             | E::Transition {
                 from: AgreementState::Proposal,
                 to: AgreementState::Terminated,
@@ -149,6 +153,7 @@ impl From<MarketError> for ApiError {
             | E::AlreadyCountered(_)
             | E::Transition { .. }
             | E::Expired(_)
+            | E::AnnouncedTooLate(_)
             | E::NotApproved(_) => StatusCode::GONE,
             // A rejection that finds nothing is the daemon's own mistake: 500, not 404.
             E::NoProposalToReject { .. }

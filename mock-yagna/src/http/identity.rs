@@ -14,9 +14,6 @@ use super::operations::Operations;
 use crate::config::Operation;
 use crate::world::World;
 
-/// The release whose behaviour was recorded.
-const VERSION: &str = "0.17.6";
-
 pub(super) fn routes() -> Router<World> {
     Router::new()
         .operation(Operation::GetIdentity, me)
@@ -34,10 +31,11 @@ async fn me(Caller(identity): Caller) -> Json<Identity> {
     })
 }
 
-async fn version() -> Json<VersionInfo> {
+async fn version(State(world): State<World>) -> Json<VersionInfo> {
+    let release = world.with(|state| state.ports.config.daemon.release());
     let naive = "2026-03-13T00:00:00".to_owned();
     let current = Release {
-        version: VERSION.into(),
+        version: release.into(),
         name: "mock".into(),
         seen: true,
         release_ts: naive.clone(),

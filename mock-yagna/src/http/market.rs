@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use golem_wire::common::Reason;
 use golem_wire::market::{
@@ -19,7 +19,7 @@ use super::operations::Operations;
 use super::paths::{
     DemandPath, ProposalPath, agreement_id, awaited_id, promoted_id, terminated_id,
 };
-use super::time::{deadline, optional_stamp};
+use super::time::{deadline, optional_stamp, stamp};
 use crate::config::Operation;
 use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
 use crate::world::{Topic, World};
@@ -50,6 +50,10 @@ pub(super) fn routes() -> Router<World> {
         .operation(O::GetTerminateReason, termination)
         .operation(O::CollectAgreementEvents, agreement_events)
         .route("/market-api/v1/offers", get(list_offers))
+        .route(
+            "/market-api/v1/agreements/{agreement}/terminationNotice",
+            post(give_notice),
+        )
 }
 
 /// How many events an answer may carry.
@@ -350,6 +354,38 @@ async fn terminate(
         )
     })?;
     Ok(StatusCode::OK)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Notice {
+    #[serde(deserialize_with = "stamp")]
+    termination_deadline: Timestamp,
+    #[serde(default)]
+    reason: Option<Reason>,
+}
+
+/// By a provider, from 0.18 on; before, there is nothing here.
+async fn give_notice(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(agreement): Path<String>,
+    ApiJson(notice): ApiJson<Notice>,
+) -> Result<StatusCode, ApiError> {
+    if !world.with(|state| state.ports.config.daemon.has_termination_notices()) {
+        return Err(ApiError::empty(StatusCode::NOT_FOUND));
+    }
+    let agreement = agreement_id(&agreement)?;
+    world.with(|state| {
+        state.market.announce_end_by(
+            &mut state.ports,
+            &me.node,
+            &agreement,
+            notice.termination_deadline,
+            notice.reason,
+        )
+    })?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn termination(

@@ -6,6 +6,7 @@ use golem_wire::{
     ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, Glm, InvoiceId,
     NetworkId, NodeId, ProposalId,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Something that happened.
@@ -90,6 +91,13 @@ pub enum Event {
         agreement: AgreementId,
         /// Why.
         reason: String,
+    },
+    /// A provider announced the end of an agreement.
+    TerminationAnnounced {
+        /// Which.
+        agreement: AgreementId,
+        /// When it will end.
+        deadline: Timestamp,
     },
     /// A provider came or went.
     ProviderOnline {
@@ -289,6 +297,7 @@ impl Event {
         "agreement_cancelled",
         "agreement_expired",
         "agreement_terminated",
+        "termination_announced",
         "provider_online",
         "provider_silent",
         "behaviour_changed",

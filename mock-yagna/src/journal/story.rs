@@ -111,6 +111,14 @@ fn tell(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 Because(reason)
             )
         }
+        E::TerminationAnnounced {
+            agreement,
+            deadline,
+        } => write!(
+            f,
+            "announces the end of agreement {} at {deadline}",
+            Short(agreement)
+        ),
         E::ProviderOnline { online: true } => f.write_str("comes online"),
         E::ProviderOnline { online: false } => f.write_str("goes offline"),
         E::ProviderSilent { silent: true } => f.write_str("goes silent"),

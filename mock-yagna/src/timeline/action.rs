@@ -6,6 +6,7 @@ use golem_wire::common::Reason;
 use golem_wire::{
     ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, NodeId, ProposalId,
 };
+use jiff::Timestamp;
 
 /// Something that will happen, by the noun that knows how.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +78,8 @@ pub(crate) enum AgentDue {
     Decide(AgreementId),
     /// It ends an approved agreement, as its behaviour says.
     Terminate(AgreementId, Reason),
+    /// It announces the end of an approved agreement.
+    Announce(AgreementId, Timestamp, Reason),
     /// Its offer reaches the end of its life time.
     ExpireOffer(NodeId),
     /// Its behaviour may change.

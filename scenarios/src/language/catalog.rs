@@ -28,6 +28,9 @@ catalog! {
     "budget-runs-out",
     "rental-pool",
     "services-on-a-network",
+    "provider-drains",
+    "live-output",
+    "restarts",
 }
 
 /// Names of all scenarios of the catalog.
@@ -85,6 +88,22 @@ mod tests {
             assert_eq!(scenario.name.value, name);
             assert!(!scenario.about.is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn every_file_of_the_catalog_is_in_its_list() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog");
+        let files = std::fs::read_dir(folder).expect("the catalog");
+        let mut files: Vec<_> = files
+            .map(|file| file.expect("a file").path())
+            .map(|path| {
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned())
+            })
+            .collect();
+        let mut listed: Vec<_> = names().map(|name| Some(name.to_owned())).collect();
+        (files.sort(), listed.sort());
+        assert_eq!(files, listed);
     }
 
     #[test]

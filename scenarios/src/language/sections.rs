@@ -210,6 +210,9 @@ pub struct Step {
     /// `restart-daemon`: how long its port is closed.
     #[serde(default)]
     pub down: Option<Span>,
+    /// `drain`: when the provider ends what is still in force; absent: after five minutes.
+    #[serde(default)]
+    pub within: Option<Span>,
 }
 
 /// What can happen.

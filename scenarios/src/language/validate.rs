@@ -11,11 +11,12 @@ mod step;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use mock_yagna::{Timebase, network_file};
+use mock_yagna::Timebase;
+use mock_yagna::network_file::{self, ActName, ProviderGroup};
 use serde_saphyr::{Location, Spanned};
 
 use super::values::Span;
-use super::{ImageSource, Scenario};
+use super::{ImageSource, Scenario, Verb};
 use crate::error::Error;
 
 /// Most instances or tasks of one scenario.
@@ -48,11 +49,31 @@ impl Scenario {
         }
         self.check_faults()?;
         let names = network_file::check(&self.providers).map_err(|mistake| self.told(mistake))?;
+        self.check_notices()?;
         self.check_size()?;
         self.check_expectations(&names)?;
         self.timeline
             .iter()
             .try_for_each(|step| self.check_step(step, &names))
+    }
+
+    /// What only a daemon of a later version can tell.
+    fn check_notices(&self) -> Result<(), Error> {
+        let daemon = self.daemon;
+        if daemon.has_termination_notices() {
+            return Ok(());
+        }
+        let needs = "needs a daemon that tells of announced ends: write `daemon: \"0.18\"`";
+        let announcing = |group: &&ProviderGroup| group.behaviour.notice.is_some();
+        if let Some(group) = self.providers.iter().find(announcing) {
+            let message = format!("`notice` of `{}` {needs}", group.name.value);
+            return Err(self.mistake(group.name.referenced, message));
+        }
+        let drain = Verb::Act(ActName::Drain);
+        match self.timeline.iter().find(|step| step.verb.value == drain) {
+            Some(step) => Err(self.mistake(step.verb.referenced, format!("`drain` {needs}"))),
+            None => Ok(()),
+        }
     }
 
     fn check_epoch(&self) -> Result<(), Error> {

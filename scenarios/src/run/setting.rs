@@ -211,6 +211,7 @@ fn network_config(scenario: &Scenario, seed: u64, image: &StagedImage) -> Config
     Config {
         providers: scenario.draw_providers(Seed::from_u64(seed)),
         default_image: image.image.clone(),
+        daemon: scenario.daemon,
         funds: scenario.requestor.funds.value,
         latency: scenario.latency.clone(),
         faults: faults.collect(),

@@ -124,6 +124,7 @@ pub(crate) fn perform(
         fault: step.fault.clone(),
         name: step.name.clone(),
         down: step.down.map(|down| down.0),
+        within: step.within.map(|within| within.0),
     };
     let act = act.with(details);
     let act = act.map_err(|missing| format!("this step needs `{missing}`"))?;

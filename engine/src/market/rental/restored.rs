@@ -56,6 +56,7 @@ impl Rental {
                 notes: Notes::default(),
             }),
             ended: watch::Sender::new(end.map(|(end, _)| end)),
+            announced_end: watch::Sender::new(None),
             over: watch::Sender::new(over),
         });
         rentals.insert(Arc::clone(&rental));

@@ -77,6 +77,7 @@ impl Activities {
             agreement: agreement.clone(),
             provider,
             requestor: requestor.clone(),
+            unlisted: false,
             state: ActivityState::New,
             pending: None,
             failure: None,
@@ -101,6 +102,20 @@ impl Activities {
             .timeline
             .schedule(up, Action::Activity(ActivityDue::Created(id.clone())));
         Ok(id)
+    }
+
+    /// The requestor's daemon waits no longer for the answer to a creation. What comes of it at the provider
+    /// it never learns.
+    pub(crate) fn forget_unanswered(&mut self, id: &ActivityId) {
+        if let Some(activity) = self.by_id.get_mut(id) {
+            activity.unlisted = true;
+        }
+    }
+
+    /// Whether the requestor's daemon does not know an activity of the agreement.
+    pub(crate) fn has_unlisted(&self, agreement: &AgreementId) -> bool {
+        let mut activities = self.under(agreement).iter().filter_map(|id| self.get(id));
+        activities.any(|activity| activity.unlisted)
     }
 
     /// When creating or destroying this activity is done.

@@ -17,6 +17,7 @@ mod termination;
 
 use std::sync::Arc;
 
+use golem_wire::common::Reason;
 use golem_wire::market::{self as wire, AgreementEvent, AgreementState, Party};
 use golem_wire::{AgreementId, GivenTime, NodeId, ProposalId};
 use jiff::Timestamp;
@@ -31,6 +32,13 @@ use crate::timeline::{Action, MarketDue, Ticket};
 
 /// The literal that stands for every signature.
 const SIGNATURE: &str = "NoSignature";
+
+/// An end that a provider announced.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AnnouncedEnd {
+    deadline: Timestamp,
+    reason: Option<Reason>,
+}
 
 /// One agreement.
 #[derive(Clone, Debug)]
@@ -52,6 +60,8 @@ pub(crate) struct Agreement {
     pub(crate) ended_at: Option<Timestamp>,
     /// Given at confirmation; filters events.
     pub(crate) app_session: Option<String>,
+    /// The end that its provider announced.
+    pub(crate) announced: Option<AnnouncedEnd>,
     /// The event that ended it.
     pub(crate) terminated: Option<AgreementEvent>,
     confirmed: bool,
@@ -211,6 +221,7 @@ impl Market {
             approved_at: None,
             ended_at: None,
             app_session: None,
+            announced: None,
             terminated: None,
             confirmed: false,
             promoted: proposal.clone(),

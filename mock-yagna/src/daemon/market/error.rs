@@ -121,6 +121,16 @@ pub(crate) enum MarketError {
     ApprovalTimeout(AgreementId),
     #[error("Agreement [R-{0}] not terminated yet.")]
     NotTerminated(AgreementId),
+    #[error("Agreement [{0}] is over.")]
+    AnnouncedTooLate(AgreementId),
+    #[error("Agreement [{0}] is not approved.")]
+    AnnouncedUnapproved(AgreementId),
+    #[error("Agreement [{0}] has another termination notice.")]
+    AnnouncedOtherwise(AgreementId),
+    #[error("Termination deadline {1} of Agreement [{0}] is not ahead.")]
+    AnnouncedPast(AgreementId, jiff::Timestamp),
+    #[error("Only the provider of Agreement [{0}] can give notice of its termination.")]
+    AnnouncedByRequestor(AgreementId),
     #[error("Invalid maxEvents '{0}', should be between 1 and {1}.")]
     MaxEvents(i32, usize),
     #[error("Iterator with id \"{}\" not found", Number(.0))]

@@ -4,6 +4,7 @@ mod agreements;
 mod demands;
 mod harness;
 mod negotiation;
+mod notices;
 mod offers;
 mod providers;
 mod shapes;

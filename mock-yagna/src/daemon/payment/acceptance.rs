@@ -32,6 +32,13 @@ pub(crate) enum DecisionError {
     Amount,
     #[error("Allocation {0} not found")]
     NoAllocation(AllocationId),
+    /// From 0.18 on.
+    #[error("Allocation {allocation} is of payment platform {of}, the document of {wanted}")]
+    OtherPlatform {
+        allocation: AllocationId,
+        of: String,
+        wanted: String,
+    },
     #[error("{0}")]
     Refused(AllocationError),
     #[error("Invoice accepted")]
@@ -111,6 +118,12 @@ impl Payments {
         if !is_undecided(acceptance, note.total_amount_due, &note.status, cancelled)? {
             return Ok(None);
         }
+        self.check_platform(
+            ports,
+            caller,
+            &acceptance.allocation_id,
+            &note.payment_platform,
+        )?;
         let tab = self
             .tabs
             .get(&note.agreement_id)
@@ -192,6 +205,12 @@ impl Payments {
         if !is_undecided(acceptance, invoice.amount, &invoice.status, cancelled)? {
             return Ok(None);
         }
+        self.check_platform(
+            ports,
+            caller,
+            &acceptance.allocation_id,
+            &invoice.payment_platform,
+        )?;
         let tab = self
             .tabs
             .get(&invoice.agreement_id)
@@ -303,6 +322,27 @@ impl Payments {
         };
         self.invoice_events.push(&invoice.recipient_id, event);
         ports.wake(&Topic::InvoiceEvents(invoice.recipient_id.clone()));
+    }
+
+    /// A daemon from 0.18 on pays from an allocation of the document's platform only.
+    fn check_platform(
+        &self,
+        ports: &Ports,
+        caller: &NodeId,
+        allocation: &AllocationId,
+        wanted: &str,
+    ) -> Result<(), DecisionError> {
+        if !ports.config.daemon.checks_payment_platforms() {
+            return Ok(());
+        }
+        match self.allocation(caller, allocation.as_str()) {
+            Some(found) if found.platform != wanted => Err(DecisionError::OtherPlatform {
+                allocation: allocation.clone(),
+                of: found.platform.clone(),
+                wanted: wanted.to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn charge(

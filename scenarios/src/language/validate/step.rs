@@ -69,6 +69,7 @@ impl Scenario {
             ("fault", step.fault.is_some()),
             ("name", step.name.is_some()),
             ("down", step.down.is_some()),
+            ("within", step.within.is_some()),
         ];
         let detail = match verb {
             Verb::Act(act) => act.detail(),

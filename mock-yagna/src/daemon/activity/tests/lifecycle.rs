@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::harness::{ACTIVITY, Api, sh};
+use crate::Delay;
 use crate::config::{Behaviour, Config, ProviderSpec};
 
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -405,4 +406,42 @@ async fn an_activity_of_a_silent_provider_is_a_timeout_but_can_still_be_looked_u
         "{destroy:?}"
     );
     assert_eq!(api.get(&format!("{one}/agreement")).await.status, 200);
+}
+
+/// The daemon writes an activity down when its provider has answered, and answers 408 before.
+#[tokio::test(start_paused = true)]
+async fn of_an_activity_whose_creation_timed_out_only_its_provider_knows() {
+    let mut alice = ProviderSpec::new("alice");
+    alice.behaviour.latency.activity = Some(Delay::Fixed(Duration::from_secs(10)));
+    let api = Api::with(Config {
+        providers: vec![alice],
+        ..Config::default()
+    });
+    let agreement = api.approved().await;
+    let body = json!(agreement).to_string();
+    let given_up = api.post(&format!("{ACTIVITY}?timeout=2"), &body).await;
+    assert_eq!(given_up.refusal(), (408, "Timeout".to_owned()));
+    // Now it is up.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let list = format!("{ACTIVITY}?agreementId={agreement}");
+    assert_eq!(api.get(&list).await.json(), json!([]));
+    api.terminate(&agreement).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let notes = api.get("/payment-api/v1/debitNotes").await.json();
+    let first = notes.as_array().and_then(|notes| notes.first().cloned());
+    let activity = first.expect("its provider bills for it")["activityId"].clone();
+    let activity = activity.as_str().expect("an id").to_owned();
+    // As of any activity that there never was.
+    for path in ["/state", "/usage", "/agreement"] {
+        let asked = async |id: &str| {
+            let answer = api.get(&format!("{ACTIVITY}/{id}{path}")).await;
+            let (status, message) = answer.refusal();
+            (status, message.replace(id, "ID"))
+        };
+        assert_eq!(asked(&activity).await, asked(UNKNOWN).await, "{path}");
+    }
+    let destroyed = async |id: &str| api.delete(&format!("{ACTIVITY}/{id}")).await.status;
+    assert_eq!(destroyed(&activity).await, destroyed(UNKNOWN).await);
+    let invoices = api.get("/payment-api/v1/invoices").await.json();
+    assert_eq!(invoices, json!([]), "the daemon takes no invoice over it");
 }

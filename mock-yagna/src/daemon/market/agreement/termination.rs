@@ -4,7 +4,9 @@ use golem_wire::common::Reason;
 use golem_wire::market::{AgreementEvent, AgreementEventKind, AgreementState, Party};
 use golem_wire::{AgreementId, NodeId};
 
-use super::{Market, MarketError};
+use jiff::Timestamp;
+
+use super::{AnnouncedEnd, Market, MarketError};
 use crate::journal::{Actor, Event};
 use crate::ports::{Notice, Ports};
 use crate::provider::Providers;
@@ -98,6 +100,67 @@ impl Market {
         }
         let actor = ports.actor(&self.agreements[id].provider);
         self.end_agreement(ports, id, Party::Provider, actor, Some(reason));
+    }
+
+    /// The provider announces that it will end an approved agreement at `deadline`; it stays approved, and may end
+    /// earlier. The same announcement again is fine, another one is not.
+    pub(crate) fn announce_end(
+        &mut self,
+        ports: &mut Ports,
+        id: &AgreementId,
+        deadline: Timestamp,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        let found = self.agreements.get_mut(id);
+        let agreement = found.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
+        match &agreement.state {
+            AgreementState::Approved => {}
+            AgreementState::Terminated | AgreementState::Expired | AgreementState::Cancelled => {
+                return Err(MarketError::AnnouncedTooLate(id.clone()));
+            }
+            _ => return Err(MarketError::AnnouncedUnapproved(id.clone())),
+        }
+        let announced = AnnouncedEnd { deadline, reason };
+        match &agreement.announced {
+            Some(before) if *before == announced => return Ok(()),
+            Some(_) => return Err(MarketError::AnnouncedOtherwise(id.clone())),
+            None if deadline <= ports.now => {
+                return Err(MarketError::AnnouncedPast(id.clone(), deadline));
+            }
+            None => {}
+        }
+        let reason = announced.reason.clone();
+        agreement.announced = Some(announced);
+        let actor = ports.actor(&agreement.provider);
+        let event = Event::TerminationAnnounced {
+            agreement: id.clone(),
+            deadline,
+        };
+        ports.record(actor, event);
+        let kind = AgreementEventKind::AgreementTerminationNoticeEvent {
+            termination_deadline: deadline,
+            reason,
+        };
+        self.log_agreement(ports, id, kind);
+        Ok(())
+    }
+
+    /// The same by a caller of the daemon: only the provider may.
+    pub(crate) fn announce_end_by(
+        &mut self,
+        ports: &mut Ports,
+        party: &NodeId,
+        id: &AgreementId,
+        deadline: Timestamp,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        let found = self.agreement(id);
+        let party_of = found.filter(|it| it.is_known_to(party) || it.requestor == *party);
+        let agreement = party_of.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
+        if agreement.provider != *party {
+            return Err(MarketError::AnnouncedByRequestor(id.clone()));
+        }
+        self.announce_end(ports, id, deadline, reason)
     }
 
     fn end_agreement(

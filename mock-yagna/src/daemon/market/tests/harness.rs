@@ -75,10 +75,15 @@ impl Api {
 
     /// The same network seen with the second app key.
     pub(super) fn as_other(&self) -> Api {
+        self.with_key("other")
+    }
+
+    /// The same network seen with this key.
+    pub(super) fn with_key(&self, key: &str) -> Api {
         Api {
             mock: self.mock.clone(),
             router: self.router.clone(),
-            key: "other".into(),
+            key: key.into(),
         }
     }
 
