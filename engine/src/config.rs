@@ -332,6 +332,10 @@ impl Config {
                 reason: reason.into(),
             })
         };
+        if self.subnet.trim().is_empty() {
+            let reason = "a subnet has a name: nobody is in one without; `public` is everybody's";
+            return bad("YAGNA_SUBNET", self.subnet.clone(), reason);
+        }
         if self.subnet.contains(['(', ')', '=', '*', '\\']) {
             let reason = "a subnet is a plain word: `(`, `)`, `=`, `*` and `\\` would change the demand's constraints";
             return bad("YAGNA_SUBNET", self.subnet.clone(), reason);

@@ -180,6 +180,15 @@ impl State {
     }
 }
 
+/// Which machines somebody who acquires one may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Among {
+    /// Those that are idle.
+    Idle,
+    /// Those to come as well.
+    All,
+}
+
 impl MachinePool {
     fn new(pool: Arc<Pool>) -> Self {
         let last = pool.draining.clone().drop_guard();
@@ -234,7 +243,7 @@ impl MachinePool {
         self.acquire_by(Some(limit)).await
     }
 
-    /// A machine that is idle, validated; it waits for no other, and none is rented.
+    /// A machine that is idle, once it is validated; it waits for no other, and none is rented.
     ///
     /// # Errors
     /// [`AcquireError::Exhausted`] when all are in use, [`AcquireError::Timeout`] when none is idle, and as
@@ -243,19 +252,24 @@ impl MachinePool {
     /// # Cancel safety
     /// As [`acquire`](Self::acquire).
     pub async fn try_acquire(&self) -> Result<RentedMachine, AcquireError> {
-        if self.pool.lock().idle.is_empty() && !self.pool.draining.is_cancelled() {
-            return Err(self.pool.late(Duration::ZERO));
-        }
-        self.acquire_by(Some(Duration::ZERO)).await
+        self.acquire_of(Among::Idle, None).await
     }
 
     async fn acquire_by(&self, limit: Option<Duration>) -> Result<RentedMachine, AcquireError> {
+        self.acquire_of(Among::All, limit).await
+    }
+
+    async fn acquire_of(
+        &self,
+        among: Among,
+        limit: Option<Duration>,
+    ) -> Result<RentedMachine, AcquireError> {
         let limit = limit.map(|limit| (deadline::within(limit), limit));
         let pool = &self.pool;
         tokio::select! {
             biased;
             () = pool.draining.cancelled() => Err(pool.ended()),
-            lease = pool.next_fit() => lease.map(RentedMachine::new),
+            lease = pool.next_fit(among) => lease.map(RentedMachine::new),
             (_, why) = pool.demand.budget().beyond(0) => Err(AcquireError::BudgetExhausted {
                 pool: pool.job.clone(),
                 source: why,
@@ -362,10 +376,10 @@ impl Pool {
     }
 
     /// The next machine that is validated.
-    async fn next_fit(self: &Arc<Self>) -> Result<Lease, AcquireError> {
+    async fn next_fit(self: &Arc<Self>, among: Among) -> Result<Lease, AcquireError> {
         let mut failures = 0;
         loop {
-            let lease = self.next().await?;
+            let lease = self.next(among).await?;
             let Err((error, is_final)) = self.validate(&lease).await else {
                 return Ok(lease.hand_out());
             };
@@ -378,13 +392,17 @@ impl Pool {
     }
 
     /// The next machine: an idle one, or one that is waited for.
-    async fn next(self: &Arc<Self>) -> Result<Lease, AcquireError> {
+    async fn next(self: &Arc<Self>, among: Among) -> Result<Lease, AcquireError> {
         let mut place = {
             let mut state = self.lock();
             // Where machines are idle, nobody waits. The one that was used last is taken, so that others
             // are idle for long enough to be given back.
             if let Some(idle) = state.idle.pop() {
                 return Ok(self.lend(&mut state, idle.slot));
+            }
+            if among == Among::Idle {
+                drop(state);
+                return Err(self.late(Duration::ZERO));
             }
             let id = state.next_waiter;
             state.next_waiter += 1;

@@ -165,7 +165,9 @@ impl WorkContext {
     }
 
     /// Completes when the service is wanted to stop, or the task list was given up. `run` handlers
-    /// that await it may finish what they are at.
+    /// that await it may finish what they are at, for as long as
+    /// [`RunService::stop_grace`](crate::service::RunService::stop_grace) allows; without one they are dropped
+    /// where they wait next.
     ///
     /// # Cancel safety
     /// Cancel-safe.

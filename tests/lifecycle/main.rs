@@ -23,6 +23,7 @@ mod pools;
 mod provider;
 mod proxies;
 mod real_peers;
+mod reference;
 mod restarts;
 mod results;
 mod scans;

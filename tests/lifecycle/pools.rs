@@ -182,6 +182,24 @@ fn without_offers_whoever_waits_is_told_why() {
 }
 
 #[test]
+fn an_idle_machine_is_had_at_once_as_soon_as_it_is_validated() {
+    network(2, &["alice"]).run(async |stage| {
+        let (golem, _) = engine(stage).await;
+        let validated = many(&golem).min(1).validate(async |ctx| {
+            ctx.run("/bin/sh", ["-c", "sleep 2"]).await?;
+            Ok(())
+        });
+        let pool = started(validated).await;
+        pool.wait_ready(5 * MINUTE).await.expect("one is ready");
+        let machine = pool.try_acquire().await.expect("the idle one");
+        let error = pool.try_acquire().await.expect_err("it is in use");
+        assert!(!error.to_string().is_empty());
+        machine.release().await;
+        stopped(golem, stage).await;
+    });
+}
+
+#[test]
 fn min_machines_are_kept_ready_and_a_lost_one_is_replaced() {
     network(2, &["alice", "bob", "carol"]).run(async |stage| {
         let (golem, story) = engine(stage).await;

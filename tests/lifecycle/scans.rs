@@ -1,7 +1,7 @@
 //! Looking at the market without renting: what is shown, how often, and until when; and strategies that say who
 //! is rented from.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use golem_engine::payload::Payload;
@@ -159,6 +159,36 @@ fn lists_reputation_and_scorers_say_who_is_rented_from() {
     let error = rented_with(dear).expect_err("all are too dear");
     let why = golem_engine::error::chain(&error);
     assert!(why.contains("all threads busy"), "{why}");
+}
+
+/// The reputation is asked for when an offer comes, and counts in the choice among the first ones already.
+#[test]
+fn who_has_the_best_reputation_is_rented_from_first() {
+    for best in 0..3 {
+        network(1, &["alice", "bob", "carol"]).run(async |stage| {
+            let asked = Arc::new(Mutex::new(Vec::new()));
+            let noted = Arc::clone(&asked);
+            let reputation = Reputation::new(LeastExpensiveLinearPayu::new(), move |provider| {
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                let known = noted.iter().position(|it| *it == provider);
+                let number = known.unwrap_or_else(|| {
+                    noted.push(provider);
+                    noted.len() - 1
+                });
+                async move { Some(if number == best { 0.9 } else { 0.3 }) }
+            });
+            let golem = stage.golem().strategy(reputation).start().await;
+            let golem = golem.expect("the engine starts");
+            let pool = golem.many_of(hello_tasks::payload()).start().await;
+            let pool = pool.expect("a pool");
+            let machine = pool.acquire().await.expect("a machine");
+            let rented = machine.context().provider_id().clone();
+            let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            assert_eq!(asked.iter().position(|it| *it == rented), Some(best));
+            drop(machine);
+            assert!(golem.stop().await.is_clean());
+        });
+    }
 }
 
 #[test]

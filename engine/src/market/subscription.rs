@@ -340,7 +340,7 @@ impl DemandSubscription {
         if let Verdict::Good(_) = verdict
             && let Some(asking) = self.context.strategy().ask(&offer)
         {
-            self.offer_once_known(demand.clone(), offer, verdict, asking);
+            self.offer_once_known(demand.clone(), offer, asking);
             return Vec::new();
         }
         let now = Instant::now();
@@ -355,7 +355,6 @@ impl DemandSubscription {
         self: &Arc<Self>,
         demand: DemandId,
         offer: OfferProposal,
-        verdict: Verdict,
         asking: BoxFuture<'static, Option<String>>,
     ) {
         let owned = Arc::clone(self);
@@ -367,7 +366,8 @@ impl DemandSubscription {
                 // It comes to the demand in its place as well.
                 return;
             }
-            let verdict = refused.map_or(verdict, Verdict::Bad);
+            // Its score may depend on what is known by now.
+            let verdict = refused.map_or_else(|| owned.verdict(&offer), Verdict::Bad);
             let events = owned
                 .lock()
                 .pool
