@@ -102,7 +102,8 @@ mod tests {
             })
             .collect();
         let mut listed: Vec<_> = names().map(|name| Some(name.to_owned())).collect();
-        (files.sort(), listed.sort());
+        files.sort();
+        listed.sort();
         assert_eq!(files, listed);
     }
 
