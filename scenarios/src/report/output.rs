@@ -16,8 +16,8 @@ const FILES: &str = "files";
 
 /// Locked while a run uses the folder; holds the names of the files that the run wrote.
 const MARK: &str = ".rehearse";
-/// How the first line of every journal begins.
-const FIRST_LINE: &[u8] = br#"{"from":"stage""#;
+/// How the first line of a journal may begin: the stage's own, or what the network recorded before it.
+const FIRST_LINES: [&[u8]; 2] = [br#"{"from":"stage""#, br#"{"from":"network""#];
 
 /// The output folder of one run, which is its own until this is dropped.
 #[derive(Debug)]
@@ -169,9 +169,9 @@ fn foreign_entry(folder: &Path) -> io::Result<Option<String>> {
 /// Whether it begins as journals do, or is one that nothing was written to.
 fn is_journal(path: &Path) -> io::Result<bool> {
     let mut begin = Vec::new();
-    let length = FIRST_LINE.len() as u64;
-    File::open(path)?.take(length).read_to_end(&mut begin)?;
-    Ok(begin.is_empty() || begin == FIRST_LINE)
+    File::open(path)?.take(64).read_to_end(&mut begin)?;
+    let mut known = FIRST_LINES.iter();
+    Ok(begin.is_empty() || known.any(|line| begin.starts_with(line)))
 }
 
 /// Whether it is a report, or one that could not be written.
@@ -299,14 +299,16 @@ mod tests {
 
     #[test]
     fn the_output_of_an_earlier_run_is_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let output = Output::prepare(folder.path()).expect("usable");
-        fs::write(output.files().join("old.png"), "old").expect("written");
-        fs::write(output.journal(), FIRST_LINE).expect("written");
-        drop(output);
-        let output = Output::prepare(folder.path()).expect("usable again");
-        assert_eq!(output.downloads().expect("a listing"), []);
-        assert!(!output.journal().exists());
+        for line in FIRST_LINES {
+            let folder = tempfile::tempdir().expect("a folder");
+            let output = Output::prepare(folder.path()).expect("usable");
+            fs::write(output.files().join("old.png"), "old").expect("written");
+            fs::write(output.journal(), line).expect("written");
+            drop(output);
+            let output = Output::prepare(folder.path()).expect("usable again");
+            assert_eq!(output.downloads().expect("a listing"), []);
+            assert!(!output.journal().exists());
+        }
     }
 
     #[test]
