@@ -131,6 +131,21 @@ fn a_deposit_is_sent_with_the_budget_and_a_bad_one_is_refused() {
         let error = stage.golem().deposit(deposit).start().await;
         assert!(matches!(error, Err(Error::Api(_))), "{error:?}");
         assert_eq!(allocations(stage, MADE), []);
+        let deposit = Deposit {
+            id: "0x10".into(),
+            contract: "0x6de1d8a3b1e6e7e0f4f1d5b7a0d7b6b1e5a4c3d2".into(),
+            validate: None,
+        };
+        let golem = stage.golem().deposit(deposit).start().await;
+        let golem = golem.expect("the daemon takes it");
+        assert_eq!(allocations(stage, MADE).len(), 1);
+        let renting = golem.one_of(hello_tasks::payload()).rent();
+        let machine = renting.await.expect("a machine");
+        hello_tasks::hello(&machine, 1).await.expect("words");
+        machine.release().await;
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert!(golem.summary().cost > Glm::ZERO, "it paid from it");
     });
 }
 
