@@ -141,3 +141,27 @@ fn a_machine_whose_end_is_announced_gets_no_further_task() {
         assert_clean(stage);
     });
 }
+
+#[test]
+fn a_pool_keeps_no_machine_whose_end_is_announced() {
+    network(6, &["alice", "bob"]).run(async |stage| {
+        let golem = stage.golem().start().await.expect("the engine starts");
+        let pool = golem.many_of(hello_tasks::payload()).min(1).max(1);
+        let pool = pool.start().await.expect("a pool");
+        let wait = Duration::from_secs(300);
+        pool.wait_ready(wait).await.expect("one is ready");
+        let first = pool.acquire().await.expect("a machine");
+        let leaver = first.provider_name().to_owned();
+        drain(stage.network(), &leaver, 600);
+        sleep(Duration::from_secs(60)).await;
+        // Who uses it may finish.
+        hello_tasks::hello(&first, 1).await.expect("in force");
+        first.release().await;
+        let second = pool.acquire().await.expect("another machine");
+        assert_ne!(second.provider_name(), leaver);
+        drop((second, pool));
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_clean(stage);
+    });
+}

@@ -27,6 +27,9 @@ use crate::retry::Backoff;
 /// How long no machine is rented that nobody waits for, after one was not to be had.
 const REST: Duration = Duration::from_secs(60);
 
+/// Why a machine is not handed out again.
+const ENDS_SOON: &str = "its provider announced an end";
+
 impl Pool {
     /// Rents what is wanted and not on its way.
     pub(super) fn rent_more(self: &Arc<Self>) {
@@ -310,6 +313,7 @@ impl Pool {
                 biased;
                 () = taken.cancelled() => return,
                 _ = activity.watch().troubled() => break "the machine is lost",
+                _ = activity.rental().end_announced() => break ENDS_SOON,
                 _ = self.demand.budget().beyond(0) => break "the budget is used up",
                 () = sleep(self.settings.idle) => {
                     if self.lock().total() > self.settings.min {
@@ -367,6 +371,9 @@ impl Pool {
         }
         if self.draining.is_cancelled() {
             return self.retire(slot, "the pool ends", None).await;
+        }
+        if activity.rental().announced_end().is_some() {
+            return self.retire(slot, ENDS_SOON, None).await;
         }
         if self.demand.budget().exhausted().is_some() {
             return self.retire(slot, "the budget is used up", None).await;
