@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::config::{AppKey, Config, Prices, ProviderSpec};
+use crate::config::{AppKey, Config, DaemonVersion, Prices, ProviderSpec};
 use crate::{MockYagna, Timebase};
 
 pub(super) const INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
@@ -34,12 +34,17 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) fn start() -> Self {
+        Self::of(DaemonVersion::default())
+    }
+
+    pub(super) fn of(version: DaemonVersion) -> Self {
         let prices = Prices {
             start: "0.01".parse().expect("amount"),
             cpu_sec: golem_wire::Glm::ZERO,
             duration_sec: "0.0001".parse().expect("amount"),
         };
         let config = Config {
+            daemon: version,
             providers: vec![ProviderSpec {
                 prices,
                 ..ProviderSpec::new("bob")

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::daemon::{Answer, Daemon, INTERVAL, PAYMENT_TIMEOUT, SHORT, seconds};
+use crate::config::DaemonVersion;
 
 fn text<'a>(document: &'a Value, member: &str) -> &'a str {
     document[member]
@@ -40,6 +41,30 @@ async fn accept(daemon: &Daemon, path: &str, amount: &Value, allocation: &str) -
     daemon
         .pay("POST", &format!("{path}/accept?timeout=5"), body)
         .await
+}
+
+/// Before 0.18 nobody asks.
+#[tokio::test(start_paused = true)]
+async fn from_0_18_on_a_document_is_paid_from_an_allocation_of_its_platform_only() {
+    for (version, status) in [(DaemonVersion::V0_17, 200), (DaemonVersion::V0_18, 400)] {
+        let daemon = Daemon::of(version);
+        let own = daemon.allocate("1").await;
+        let elsewhere = json!({ "totalAmount": "1", "paymentPlatform": { "network": "polygon" } });
+        let elsewhere = daemon.pay("POST", "/allocations", elsewhere).await.json();
+        let other = text(&elsewhere, "allocationId");
+        let invoice = billed(&daemon).await;
+        let path = format!("/invoices/{}", text(&invoice, "invoiceId"));
+        let answer = accept(&daemon, &path, &invoice["amount"], other).await;
+        assert_eq!(answer.status, status, "{version}: {}", answer.body);
+        if status == 400 {
+            // Nothing was booked: it is still to be decided, and the money is there.
+            assert_eq!(daemon.get(&path).await["status"], "RECEIVED");
+            let kept = daemon.get(&format!("/allocations/{other}")).await;
+            assert_eq!(kept["remainingAmount"], "1");
+            let answer = accept(&daemon, &path, &invoice["amount"], &own).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
