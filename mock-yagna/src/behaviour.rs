@@ -226,6 +226,12 @@ impl Behaviour {
                 "{invoices} invoices for one agreement; at most {MOST_INVOICES}"
             ));
         }
+        if self.notice.is_some() && self.terminate_after.is_none() && self.phases.is_empty() {
+            return Some(
+                "it announces an end (`notice`) that never comes: say when, with `terminate_after`"
+                    .into(),
+            );
+        }
         self.phases.iter().find_map(|phase| {
             if phase.change.contains_key("phases") {
                 return Some("a phase cannot contain phases".into());
@@ -244,6 +250,17 @@ impl Behaviour {
         })
     }
 }
+
+impl Behaviour {
+    /// Whether it announces the ends of agreements at any time.
+    pub fn announces_ends(&self) -> bool {
+        let announces = |phase: &Phase| phase.change.contains_key(NOTICE);
+        self.notice.is_some() || self.phases.iter().any(announces)
+    }
+}
+
+/// The member that announces ends.
+pub const NOTICE: &str = "notice";
 
 /// What a provider says: a sentence, or a whole reason with its codes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -119,13 +119,11 @@ pub enum ConfigError {
     Fault(#[from] FaultError),
     /// A provider cannot announce the end of agreements there.
     #[error(
-        "provider `{provider}` announces the end of its agreements (`{what}`), which daemons do from 0.18 on; choose the daemon `0.18`"
+        "provider `{provider}` announces the end of its agreements (`notice`), which daemons do from 0.18 on; choose the daemon `0.18`"
     )]
     NoNotices {
         /// Its name.
         provider: String,
-        /// What says so.
-        what: &'static str,
     },
     /// Without one no provider could be paid.
     #[error("there is no payment platform; name at least one")]
@@ -144,10 +142,9 @@ impl Config {
         let mut names = IndexSet::new();
         for spec in &self.providers {
             spec.check()?;
-            if spec.behaviour.notice.is_some() && !self.daemon.has_termination_notices() {
+            if spec.behaviour.announces_ends() && !self.daemon.has_termination_notices() {
                 return Err(ConfigError::NoNotices {
                     provider: spec.name.clone(),
-                    what: "notice",
                 });
             }
             if !names.insert(&spec.name) {

@@ -21,8 +21,9 @@ use golem_engine::tasks::TaskGroup;
 use golem_engine::{Error, Golem};
 use golem_scenarios::workload::echo_service;
 use golem_scenarios::{Offline, OfflineStage};
-use mock_yagna::ProviderSpec;
+use mock_yagna::{Act, DaemonVersion, ProviderSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
 
 use crate::severable::{Cut, severable};
 use crate::ticker::{assert_clean, network};
@@ -394,6 +395,38 @@ fn an_instance_keeps_its_address_from_machine_to_machine() {
             matches!(found, Some(NetworkError::AddressTaken { by: Some(_), .. })),
             "{cause:#}"
         );
+        cluster.stop();
+        cluster.join().await;
+        end(&golem, stage).await;
+    });
+}
+
+/// Its address cannot be in two places, so it is not started elsewhere before it stops.
+#[test]
+fn an_instance_with_an_address_of_its_own_takes_it_along_when_its_provider_announces_an_end() {
+    let offline = network(11, &["alice", "bob"]);
+    let offline = offline.configure(|config| config.daemon = DaemonVersion::V0_18);
+    offline.run(async |stage| {
+        let golem = engine(stage).await;
+        let network = created(&golem).await;
+        let service = golem.run_service::<Idle>().network(&network);
+        let cluster = service.network_addresses(["192.168.0.9"]).start().await;
+        let cluster = cluster.expect("a cluster");
+        cluster.wait_running(5 * MINUTE).await.expect("it runs");
+        let instance = &cluster.live()[0];
+        let first = instance.snapshot().provider_name.expect("a provider");
+        let drain = Act::Drain {
+            provider: first.clone(),
+            within: 10 * MINUTE,
+            reason: None,
+        };
+        stage.network().act(drain).expect("possible");
+        sleep(5 * MINUTE).await;
+        let moved = instance.snapshot();
+        assert_eq!(moved.state, ServiceState::Running, "{moved:?}");
+        assert_ne!(moved.provider_name, Some(first));
+        assert_eq!((moved.restarts, moved.failure), (0, None));
+        assert_eq!(instance.address(), Some(ip("192.168.0.9")));
         cluster.stop();
         cluster.join().await;
         end(&golem, stage).await;

@@ -174,6 +174,12 @@ fn a_client_is_told_why_nobody_answers() {
             told.contains("takes no connection") && told.contains(":8080"),
             "{told}"
         );
+        // Nor is one waited for longer than an answer may take.
+        let hasty = LocalHttpProxy::new(&cluster, 0).remote_port(8080);
+        let hasty = hasty.response_timeout(Duration::from_secs(2)).run().await;
+        let (status, _, told) = get(&hasty.expect("a proxy"), "/").await;
+        assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(told, "no instance took a connection within 2s\n");
         // An echo is no web server.
         let (status, _, told) = get(&to(ECHO).await, "/").await;
         assert_eq!(status, StatusCode::BAD_GATEWAY);
@@ -223,6 +229,11 @@ fn what_cannot_be_listened_on_is_refused_by_name() {
             matches!(error, ProxyError::InvalidAddress { .. }),
             "{error}"
         );
+        // Nor is the one of a server that was stopped.
+        servers[0].stop().await;
+        servers[0].stop().await;
+        let again = proxy.run_server(&cluster.live()[0], 80).await;
+        assert_eq!(again.expect("it is free again").local_addr(), taken);
         let error = proxy.run(&cluster, [22, 80]).await.expect_err("none left");
         assert!(
             matches!(

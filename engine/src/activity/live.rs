@@ -102,14 +102,15 @@ impl Following {
                 Ok(read) => read,
                 Err(error) => return Some(self.broke(&error)),
             };
-            self.attempts = 0;
-            self.backoff.reset();
             let number = event.id.and_then(|id| id.parse::<u64>().ok());
             let number = number.unwrap_or(self.next);
             if number < self.next || self.was_told(&read) {
                 self.next = self.next.max(number.saturating_add(1));
                 continue;
             }
+            // A stream that only says again what it said before is one that tells nothing.
+            self.attempts = 0;
+            self.backoff.reset();
             let is_missing = number > self.next;
             self.next = number.saturating_add(1);
             if is_missing {

@@ -180,7 +180,10 @@ impl Scanning {
                     }
                     backoff.keep(pace).await;
                 }
-                Err(error) if error.is_status(StatusCode::NOT_FOUND) => *scan = None,
+                Err(error) if error.is_status(StatusCode::NOT_FOUND) => {
+                    *scan = None;
+                    backoff.pause().await;
+                }
                 Err(error) if error.is_retryable() => backoff.pause().await,
                 Err(error) => return error,
             }

@@ -256,6 +256,8 @@ enum NoAnswer {
     Unreachable { instance: String, why: String },
     #[error("{instance} did not answer: {why}")]
     Broken { instance: String, why: String },
+    #[error("no instance took a connection within {after:?}")]
+    NoConnection { after: Duration },
     #[error("{instance} did not begin to answer within {after:?}")]
     Late { instance: String, after: Duration },
     #[error("the request's body is longer than {limit} bytes")]
@@ -270,7 +272,7 @@ impl NoAnswer {
             NoAnswer::NoInstance | NoAnswer::Unreachable { .. } | NoAnswer::Broken { .. } => {
                 StatusCode::BAD_GATEWAY
             }
-            NoAnswer::Late { .. } => StatusCode::GATEWAY_TIMEOUT,
+            NoAnswer::Late { .. } | NoAnswer::NoConnection { .. } => StatusCode::GATEWAY_TIMEOUT,
             NoAnswer::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             NoAnswer::Unsendable { .. } => StatusCode::BAD_REQUEST,
         }
@@ -331,7 +333,12 @@ impl Front {
         let upgrade = upgrade_of(request.headers());
         let theirs = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let request = self.passed_on(request, upgrade.as_ref(), peer)?;
-        let (instance, connection) = self.connect().await?;
+        let after = self.settings.response_timeout;
+        let deadline = deadline::after(Instant::now(), after);
+        let (instance, connection) = match timeout_at(deadline, self.connect()).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(NoAnswer::NoConnection { after }),
+        };
         let name = || instance.id().to_string();
         let broken = |error: &(dyn StdError + 'static)| match is_too_long(error) {
             true => NoAnswer::TooLarge { limit },
@@ -340,12 +347,10 @@ impl Front {
                 why: chain(error),
             },
         };
-        let after = self.settings.response_timeout;
         let late = || NoAnswer::Late {
             instance: name(),
             after,
         };
-        let deadline = deadline::after(Instant::now(), after);
         let io = TokioIo::new(connection);
         let (mut sender, carrying) = match timeout_at(deadline, client::handshake(io)).await {
             Ok(opened) => opened.map_err(|error| broken(&error))?,

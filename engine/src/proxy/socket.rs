@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -219,6 +219,7 @@ impl SocketProxy {
             port,
             remote_port,
             target,
+            proxy: Arc::downgrade(&self.shared),
         }));
         self.shared.servers().push(server.clone());
         if self.shared.stopped.load(Ordering::Acquire) {
@@ -386,6 +387,8 @@ struct Server {
     port: u16,
     remote_port: u16,
     target: ProxyTarget,
+    /// The proxy whose port it has.
+    proxy: Weak<Shared>,
 }
 
 impl SocketServer {
@@ -422,13 +425,24 @@ impl SocketServer {
         self.0.stop.cancel();
     }
 
-    /// Closes the port; connections are cut off. A second time does nothing.
+    /// Closes the port; connections are cut off. Its proxy may give the port to another machine then. A second
+    /// time does nothing.
     ///
     /// # Cancel safety
-    /// Cancel-safe.
+    /// Cancel-safe: the port is not given to another machine if it is dropped.
     pub async fn stop(&self) {
         self.close();
         self.0.listener.stop().await;
+        let Some(proxy) = self.0.proxy.upgrade() else {
+            return;
+        };
+        let mut servers = proxy.servers();
+        let before = servers.len();
+        servers.retain(|server| !Arc::ptr_eq(&server.0, &self.0));
+        if servers.len() < before {
+            drop(servers);
+            proxy.free().push(self.0.port);
+        }
     }
 }
 

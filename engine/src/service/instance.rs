@@ -564,8 +564,8 @@ impl<S: Service> Runner<S> {
             successor = move_on::successor(ahead, &activity, handler) => {
                 let rental = activity.rental();
                 self.leaving = Some(rental.provider_name.clone());
-                if successor.is_none() && !self.avoid.contains(&rental.provider_id) {
-                    self.avoid.push(rental.provider_id.clone());
+                if successor.is_none() {
+                    self.avoid(rental.provider_id.clone());
                 }
                 self.successor = successor;
                 stopping.cancel();

@@ -85,7 +85,8 @@ impl Agents {
             return;
         };
         let (terminate_after, silent_after) = (behaviour.terminate_after, behaviour.silent_after);
-        let notice = behaviour.notice;
+        let tells = net.ports.config.daemon.has_termination_notices();
+        let notice = behaviour.notice.filter(|_| tells);
         let end = terminate_after.and_then(|after| net.ports.now.checked_add(after).ok());
         if let Some(at) = end {
             let mut reason = Reason::from("provider needs its machine back");

@@ -96,7 +96,7 @@ impl Agents {
             .saturating_add(within)
             .unwrap_or(Timestamp::MAX);
         for agreement in net.market.in_force(id) {
-            // One whose end was announced before keeps to that.
+            // What was announced before stays announced; that it ends earlier is the provider's right.
             let _ = net
                 .market
                 .announce_end(net.ports, &agreement, end, Some(reason.clone()));

@@ -12,7 +12,7 @@ use golem_wire::{ActivityId, NodeId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::behaviour::{BadChange, Said};
+use crate::behaviour::{BadChange, NOTICE, Said};
 use crate::config::DaemonVersion;
 use crate::daemon::activity::Activity;
 use crate::fault::{Fault, FaultError};
@@ -373,13 +373,7 @@ pub(crate) fn act(state: &mut State, act: &Act) -> Result<(), ActError> {
             reason,
         } => {
             let node = provider_named(state, provider)?;
-            let daemon = state.ports.config.daemon;
-            if !daemon.has_termination_notices() {
-                return Err(ActError::NoNotices {
-                    provider: provider.clone(),
-                    daemon,
-                });
-            }
+            can_announce_ends(state, provider)?;
             let said = reason.as_ref().map(Said::reason);
             let mut said = said.unwrap_or_else(|| Reason::from("the provider stops"));
             let code = said.extra.entry("golem.provider.code");
@@ -394,6 +388,9 @@ pub(crate) fn act(state: &mut State, act: &Act) -> Result<(), ActError> {
         }
         Act::Behave { provider, change } => {
             let node = provider_named(state, provider)?;
+            if change.contains_key(NOTICE) {
+                can_announce_ends(state, provider)?;
+            }
             let bad = |change| ActError::Change {
                 provider: provider.clone(),
                 change,
@@ -422,6 +419,17 @@ pub(crate) fn act(state: &mut State, act: &Act) -> Result<(), ActError> {
         }
     }
     Ok(())
+}
+
+fn can_announce_ends(state: &State, provider: &str) -> Result<(), ActError> {
+    let daemon = state.ports.config.daemon;
+    if daemon.has_termination_notices() {
+        return Ok(());
+    }
+    Err(ActError::NoNotices {
+        provider: provider.to_owned(),
+        daemon,
+    })
 }
 
 fn activities_to_lose(

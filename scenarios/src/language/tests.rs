@@ -229,6 +229,11 @@ fn names_and_numbers_that_there_cannot_be_are_refused_where_they_stand() {
         ("requestor: {app_key: ''}\n", "15:22", "`app_key` is empty"),
         ("requestor: {subnet: ''}\n", "15:21", "`subnet` is empty"),
         (
+            "daemon: 0.16\n",
+            "15:9",
+            "there is no simulated daemon `0.16`; there are 0.17 and 0.18",
+        ),
+        (
             "faults:\n  - {name: slow, do: {delay: 1s}}\n  - {name: slow, do: reset}\n",
             "17:",
             "a second fault `slow`; the first is in line 16",
@@ -238,6 +243,36 @@ fn names_and_numbers_that_there_cannot_be_are_refused_where_they_stand() {
         assert!(error.starts_with(&format!("trial.yaml:{place}")), "{error}");
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn what_a_daemon_of_before_0_18_cannot_tell_is_refused_where_it_stands() {
+    for (from, to) in [
+        ("terminate-agreement", "drain"),
+        (
+            "{name: alice}",
+            "{name: alice, behaviour: {terminate_after: 1h, notice: 5m}}",
+        ),
+        (
+            "{name: alice}",
+            "{name: alice, behaviour: {terminate_after: 1h, phases: [{from: 1m, change: {notice: 5m}}]}}",
+        ),
+    ] {
+        let text = GOOD.replace(from, to);
+        let error = message(&text);
+        let words = "needs a daemon that tells of announced ends: write `daemon: \"0.18\"`";
+        assert!(
+            error.starts_with("trial.yaml:") && error.contains(words),
+            "{error}"
+        );
+        parse(&format!("{text}daemon: 0.18\n")).expect("it can");
+    }
+    let endless = GOOD.replace("{name: alice}", "{name: alice, behaviour: {notice: 5m}}");
+    let error = message(&format!("{endless}daemon: 0.18\n"));
+    assert!(
+        error.contains("an end (`notice`) that never comes"),
+        "{error}"
+    );
 }
 
 #[test]

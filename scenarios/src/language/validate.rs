@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use mock_yagna::Timebase;
+use mock_yagna::behaviour::NOTICE;
 use mock_yagna::network_file::{self, ActName, ProviderGroup};
 use serde_saphyr::{Location, Spanned};
 
@@ -64,16 +65,23 @@ impl Scenario {
             return Ok(());
         }
         let needs = "needs a daemon that tells of announced ends: write `daemon: \"0.18\"`";
-        let announcing = |group: &&ProviderGroup| group.behaviour.notice.is_some();
+        let announcing = |group: &&ProviderGroup| group.behaviour.announces_ends();
         if let Some(group) = self.providers.iter().find(announcing) {
             let message = format!("`notice` of `{}` {needs}", group.name.value);
             return Err(self.mistake(group.name.referenced, message));
         }
-        let drain = Verb::Act(ActName::Drain);
-        match self.timeline.iter().find(|step| step.verb.value == drain) {
-            Some(step) => Err(self.mistake(step.verb.referenced, format!("`drain` {needs}"))),
-            None => Ok(()),
+        for step in &self.timeline {
+            let change = step.change.as_ref();
+            let what = match step.verb.value {
+                Verb::Act(ActName::Drain) => "drain",
+                Verb::Act(ActName::Behave) if change.is_some_and(|it| it.contains_key(NOTICE)) => {
+                    NOTICE
+                }
+                _ => continue,
+            };
+            return Err(self.mistake(step.verb.referenced, format!("`{what}` {needs}")));
         }
+        Ok(())
     }
 
     fn check_epoch(&self) -> Result<(), Error> {

@@ -102,8 +102,16 @@ async fn a_daemon_0_17_knows_no_notices() {
         matches!(refused, Err(ActError::NoNotices { .. })),
         "{refused:?}"
     );
+    let change = json!({ "notice": "1m" }).as_object().expect("one").clone();
+    let provider = "alice".to_owned();
+    let refused = api.mock.act(Act::Behave { provider, change });
+    assert!(
+        matches!(refused, Err(ActError::NoNotices { .. })),
+        "{refused:?}"
+    );
     let mut spec = ProviderSpec::new("bob");
     spec.behaviour.notice = Some(Duration::from_secs(60));
+    spec.behaviour.terminate_after = Some(Duration::from_secs(600));
     let config = Config {
         providers: vec![spec],
         ..Config::default()
