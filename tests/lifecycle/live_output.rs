@@ -12,6 +12,7 @@ use golem_engine::{Event, EventFilter, Golem, GolemBuilder, WorkContext};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
 use mock_yagna::config::{WebContent, WebFile};
+use mock_yagna::journal::Event as Recorded;
 use mock_yagna::{Delay, Effect, Fault, FaultGuard};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::Instant;
@@ -138,6 +139,26 @@ fn after_a_break_the_rest_comes_at_the_end_and_what_may_be_lossy_goes_on() {
         let expected = [(0, "out 1"), (10, "out 2"), (20, "out 3"), (30, "end")];
         assert_eq!(seen, at(&expected));
         Ok(())
+    });
+}
+
+/// Each stream says the first event again, and ends.
+#[test]
+fn a_stream_that_only_repeats_itself_is_opened_a_few_times_and_the_output_comes_at_the_end() {
+    network(1, &["alice"]).run(async |stage| {
+        let _lasting = inject(stage, vec![Effect::CutStream(1)]);
+        work_on(stage, stage.golem(), |ctx| async move {
+            let (lines, _) = timed(&ctx).await?;
+            let texts: Vec<_> = lines.iter().map(|(_, line)| line.as_str()).collect();
+            assert_eq!(texts, ["out 1", "out 2", "out 3", "end"]);
+            Ok(())
+        })
+        .await;
+        let journal = stage.network().journal_since(0);
+
+        let is_hit = |event: &Recorded| matches!(event, Recorded::FaultHit { .. });
+        let hits = journal.iter().filter(|entry| is_hit(&entry.event)).count();
+        assert!((1..=32).contains(&hits), "{hits} streams were cut");
     });
 }
 
