@@ -137,6 +137,19 @@ impl View {
                 let (provider, reason) = (event.provider_name(), &ended.reason);
                 self.tell(since, &format!("agreement with {provider} ended: {reason}"));
             }
+            EventKind::AgreementTerminationNotice(notice) => {
+                let (provider, at) = (event.provider_name(), notice.deadline);
+                let why = &notice.reason;
+                self.tell(
+                    since,
+                    &format!("{provider} will end its agreement at {at}: {why}"),
+                );
+            }
+            EventKind::ServiceMoved(moved) => {
+                let service = event.instance().map_or("", |it| it.id.as_str());
+                let (from, to) = (&moved.from, &moved.to);
+                self.tell(since, &format!("{service} moves from {from} to {to}"));
+            }
             EventKind::NoProposalsConfirmed(none) => {
                 let (seen, summary) = (none.offers_seen, &none.summary);
                 self.tell(
