@@ -1,6 +1,6 @@
 //! The ceiling: the requests that a negotiation needs, sent by a bare loop with no engine.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::door::{APP_KEY, Network};
+use crate::now;
 
 const PLATFORM: &str = "erc20-hoodi-tglm";
 
@@ -150,14 +151,20 @@ impl<'a> Negotiation<'a> {
     }
 }
 
-/// Signs an agreement with each of `agreements` providers, as fast as the requests go.
+/// Rents a machine of each of `machines` providers, as fast as the requests go: an agreement, and an activity on it.
 ///
 /// # Panics
 /// When the network does not answer as it should.
-pub async fn negotiate(network: &Network, agreements: usize) {
+pub async fn rent(network: &Network, machines: usize) {
     let mut negotiation = Negotiation::publish(network, 100).await;
-    negotiation.collect(agreements).await;
-    negotiation.sign(agreements).await;
+    negotiation.collect(machines).await;
+    let drafts: Vec<_> = negotiation.drafts.drain(..machines).collect();
+    let rented = stream::iter(drafts).map(async |draft| {
+        let (agreement, _) = sign(network, &draft).await;
+        let activity = Some(json!({ "agreementId": agreement }));
+        call(network, Method::POST, "/activity-api/v1/activity", activity).await;
+    });
+    rented.buffer_unordered(100).collect::<()>().await;
 }
 
 /// Signs one draft; the agreement, and the slowest of its requests.
@@ -176,12 +183,15 @@ async fn sign(network: &Network, draft: &ProposalId) -> (AgreementId, Duration) 
 }
 
 /// How long something took on the wall's clock, whatever clock it lives in.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
-    let begin = Instant::now();
+    let begin = now();
     (work.await, begin.elapsed())
 }
 
-fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> T {
+/// What an answer says.
+///
+/// # Panics
+/// When it is something else.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &Bytes) -> T {
     serde_json::from_slice(body).expect("the daemon's JSON")
 }

@@ -8,7 +8,7 @@ use golem_engine::clock::Clock;
 use golem_engine::payload::{Payload, vm};
 use golem_engine::rng::Seed;
 use golem_engine::service::{HandlerError, InstanceInfo, Service};
-use golem_engine::{Error, EventKind, Glm, Golem, WorkContext};
+use golem_engine::{Error, EventKind, Glm, Golem, GolemBuilder, WorkContext};
 use jiff::Timestamp;
 use mock_yagna::Timebase;
 use tokio::sync::Notify;
@@ -31,9 +31,7 @@ impl Service for Polled {
     }
 
     async fn payload() -> Result<Payload, Error> {
-        Ok(vm::repo("00")
-            .image_url("http://bench.invalid/image")
-            .into())
+        Ok(payload())
     }
 
     async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
@@ -52,6 +50,26 @@ impl Service for Polled {
     }
 }
 
+/// A service of which only the machine is wanted: no script runs on it.
+#[derive(Debug)]
+struct Rented;
+
+impl Service for Rented {
+    type Params = ();
+
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Rented)
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(payload())
+    }
+
+    async fn start(&mut self, _: &WorkContext) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
 struct NetworkClock(Timebase);
 
 impl Clock for NetworkClock {
@@ -60,15 +78,16 @@ impl Clock for NetworkClock {
     }
 }
 
-/// An engine on `network`, and a count of its approved agreements that wakes whoever waits for it.
-///
-/// # Panics
-/// When it does not start.
-pub async fn start(network: &Network) -> (Golem, Arc<(AtomicUsize, Notify)>) {
-    let approved = Arc::new((AtomicUsize::new(0), Notify::new()));
-    let count = approved.clone();
-    let golem = Golem::builder()
-        .budget(Glm::from(900))
+/// What every benchmark asks for.
+pub fn payload() -> Payload {
+    let image = vm::repo("00").image_url("http://bench.invalid/image");
+    image.capabilities(["vpn"]).into()
+}
+
+/// An engine on `network`, to be started.
+pub fn builder(network: &Network) -> GolemBuilder {
+    Golem::builder()
+        .budget(Glm::from(1_000_000))
         .subnet("public")
         .payment_driver("erc20")
         .payment_network("hoodi")
@@ -79,8 +98,18 @@ pub async fn start(network: &Network) -> (Golem, Arc<(AtomicUsize, Notify)>) {
         .seed(Seed::from_u64(1))
         // What is measured is how fast agreements come about, not how long offers are waited for.
         .configure(|config| config.market.collect_offers = Duration::ZERO)
+}
+
+/// Starts it, and counts its machines; the count wakes whoever waits for it.
+///
+/// # Panics
+/// When it does not start.
+pub async fn start(engine: GolemBuilder) -> (Golem, Arc<(AtomicUsize, Notify)>) {
+    let machines = Arc::new((AtomicUsize::new(0), Notify::new()));
+    let count = machines.clone();
+    let golem = engine
         .event_observer(move |event| {
-            if matches!(event.kind, EventKind::AgreementConfirmed(_)) {
+            if matches!(event.kind, EventKind::WorkerStarted(_)) {
                 count.0.fetch_add(1, Ordering::Relaxed);
                 count.1.notify_one();
             }
@@ -88,19 +117,17 @@ pub async fn start(network: &Network) -> (Golem, Arc<(AtomicUsize, Notify)>) {
         .start()
         .await
         .expect("the engine starts");
-    (golem, approved)
+    (golem, machines)
 }
 
-/// Runs a service until `agreements` agreements are approved.
+/// Runs a service until it has so many machines.
 ///
 /// # Panics
 /// When the service cannot be started.
-pub async fn negotiate(golem: &Golem, approved: &(AtomicUsize, Notify), agreements: usize) {
-    let service = golem
-        .run_service::<Polled>()
-        .instance_params(vec![None; agreements]);
+pub async fn rent(golem: &Golem, rented: &(AtomicUsize, Notify), machines: usize) {
+    let service = golem.run_service::<Rented>().num_instances(machines);
     let _cluster = service.start().await.expect("the service starts");
-    while approved.0.load(Ordering::Relaxed) < agreements {
-        approved.1.notified().await;
+    while rented.0.load(Ordering::Relaxed) < machines {
+        rented.1.notified().await;
     }
 }

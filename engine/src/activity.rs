@@ -3,6 +3,7 @@
 //! is forgotten, whatever is dropped half-way. Does not own: what scripts say (`script/`), how
 //! agreements are signed (`market/`).
 
+mod attach_error;
 mod batch;
 mod live;
 #[cfg(test)]
@@ -20,7 +21,8 @@ use golem_wire::{ActivityId, AgreementId, NodeId};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-pub(crate) use batch::{Batch, BatchError, Patience};
+pub use attach_error::AttachError;
+pub(crate) use batch::{Batch, BatchError, Patience, WireCommand};
 pub(crate) use live::Told;
 pub(crate) use unfinished::Unfinished;
 pub(crate) use watch::ActivityHealth;
@@ -102,6 +104,8 @@ struct Parts {
     activity: Option<Arc<Activity>>,
     /// Where it is in a virtual network.
     node: Option<Node>,
+    /// Whether scripts bring `deploy` and `start` by themselves.
+    by_hand: bool,
     /// Where it is given back.
     giving_back: TaskGroup,
 }
@@ -157,6 +161,7 @@ impl Machine {
             rental: Arc::clone(&rental),
             activity: None,
             node: None,
+            by_hand: demand.is_by_hand(),
             giving_back: giving_back.clone(),
         };
         let creating = Self::with_activity(parts, about.clone(), reserved);
@@ -177,15 +182,67 @@ impl Machine {
         activity: ActivityId,
         giving_back: &TaskGroup,
     ) -> Machine {
+        Self::attach(context, (job, rental), (activity, true), giving_back)
+    }
+
+    /// A machine that is there already, to be used for a job that did not rent it. Whether its payload was
+    /// `started` says whether the first script begins with `deploy`.
+    pub(crate) fn attach(
+        context: &Arc<Context>,
+        (job, rental): (&JobId, Arc<Rental>),
+        (activity, started): (ActivityId, bool),
+        giving_back: &TaskGroup,
+    ) -> Machine {
         rental.adopt_for(job);
-        let activity = Activity::adopt(context, &rental, activity);
+        let activity = Activity::there(context, &rental, activity, started);
+        Self::with(context, rental, activity, giving_back)
+    }
+
+    fn with(
+        context: &Arc<Context>,
+        rental: Arc<Rental>,
+        activity: Arc<Activity>,
+        giving_back: &TaskGroup,
+    ) -> Machine {
         Machine(Some(Parts {
             context: Arc::clone(context),
             rental,
             activity: Some(activity),
             node: None,
+            by_hand: false,
             giving_back: giving_back.clone(),
         }))
+    }
+
+    /// Another activity on an agreement that is in force. It stays so when there is none.
+    ///
+    /// # Errors
+    /// [`RentError::Activity`].
+    ///
+    /// # Cancel safety
+    /// Not safe: to be called in an owned task.
+    pub(crate) async fn on(
+        context: &Arc<Context>,
+        rental: Arc<Rental>,
+        giving_back: &TaskGroup,
+    ) -> Result<Machine, RentError> {
+        let about = rental.about();
+        match Activity::create(context, &about, &rental).await {
+            Ok(activity) => Ok(Self::with(context, rental, activity, giving_back)),
+            Err(error) => Err(RentError::Activity {
+                provider_id: rental.provider_id.clone(),
+                error,
+            }),
+        }
+    }
+
+    /// Leaves the machine as it is to whoever uses it besides, and to the engine's end.
+    pub(crate) fn detach(mut self) {
+        if let Some(parts) = self.0.take()
+            && let Some(activity) = parts.activity
+        {
+            activity.watch.close();
+        }
     }
 
     /// The machine of an earlier life is a node of its network again.
@@ -204,6 +261,7 @@ impl Machine {
     ) -> Result<Machine, RentError> {
         match Activity::create(&parts.context, &about, &parts.rental).await {
             Ok(activity) => {
+                activity.bring_init(parts.by_hand);
                 parts.activity = Some(Arc::clone(&activity));
                 if let Some(reserved) = reserved {
                     match reserved.join(parts.rental.provider_id.clone()).await {
@@ -324,6 +382,8 @@ pub(crate) struct Activity {
     next_script: AtomicU64,
     /// Whether work may be saved from it after the provider ended the agreement.
     recovers: AtomicBool,
+    /// Whether scripts bring `deploy` and `start` by themselves.
+    by_hand: AtomicBool,
 }
 
 /// What holds between two batches.
@@ -364,15 +424,22 @@ impl Activity {
             session: Mutex::default(),
             next_script: AtomicU64::new(1),
             recovers: AtomicBool::new(false),
+            by_hand: AtomicBool::new(false),
         };
         activity.created().await
     }
 
-    /// An activity of an earlier life that still answers, and was started then. Watches over it.
-    fn adopt(context: &Arc<Context>, rental: &Arc<Rental>, id: ActivityId) -> Arc<Self> {
+    /// One that somebody else created, and may be using: an earlier life of this engine, or another program. Watches
+    /// over it.
+    fn there(
+        context: &Arc<Context>,
+        rental: &Arc<Rental>,
+        id: ActivityId,
+        started: bool,
+    ) -> Arc<Self> {
         let about = rental.about();
         let session = Session {
-            started: true,
+            started,
             known_nodes: 0,
             unfinished: None,
             inherited: true,
@@ -387,6 +454,7 @@ impl Activity {
             session: Mutex::new(session),
             next_script: AtomicU64::new(1),
             recovers: AtomicBool::new(false),
+            by_hand: AtomicBool::new(false),
         });
         watch::spawn(&activity);
         activity
@@ -404,6 +472,8 @@ impl Activity {
                 end,
             });
         }
+        // It may have begun long before the answer came.
+        let asked = self.context.now();
         match api.create(&agreement_id, wait).await {
             Ok(id) => self.id = id,
             Err(source) => {
@@ -423,7 +493,7 @@ impl Activity {
         let id = self.id.clone();
         self.concerns(|about| about.with_activity(&id));
         self.context.emit(self.about(), ActivityCreated {});
-        self.rental.activity_created(&self.id);
+        self.rental.activity_created(&self.id, asked);
         let activity = Arc::new(self);
         watch::spawn(&activity);
         Ok(activity)
@@ -533,6 +603,16 @@ impl Activity {
     pub(crate) fn at(&self, node: Node) {
         // An activity has one place.
         let _ = self.node.set(node);
+    }
+
+    /// Says whether scripts bring `deploy` and `start` by themselves.
+    pub(crate) fn bring_init(&self, by_hand: bool) {
+        self.by_hand.store(by_hand, Ordering::Relaxed);
+    }
+
+    /// Whether scripts bring `deploy` and `start` by themselves.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.by_hand.load(Ordering::Relaxed)
     }
 
     pub(crate) fn id(&self) -> &ActivityId {

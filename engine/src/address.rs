@@ -52,6 +52,9 @@ pub(crate) fn below<S: AsRef<str>, V: AsRef<str>>(
         let mut items = form_urlencoded::Serializer::for_suffix(address, start);
         items.extend_pairs(query);
         address = items.finish();
+        // Lists of the daemon are words between commas, which it does not read when they are escaped.
+        let query = address.split_off(start).replace("%2C", ",");
+        address.push_str(&query);
     }
     address
 }

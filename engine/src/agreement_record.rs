@@ -163,6 +163,12 @@ impl AgreementRecord {
         self.activities.get(id).unwrap_or(&whole).length(end)
     }
 
+    /// How long an activity would have lived if it were at work to this day.
+    pub(crate) fn lived_if_open(&self, id: &ActivityId, now: Timestamp) -> Duration {
+        let from = self.activities.get(id).map_or(self.since, |it| it.from);
+        Lifetime { from, to: None }.length(now)
+    }
+
     /// It ended, and its activities with it.
     pub(crate) fn end(&mut self, at: Timestamp) {
         self.ended.get_or_insert(at);

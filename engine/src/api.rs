@@ -6,6 +6,7 @@ mod call;
 mod error;
 mod rest;
 mod server_events;
+mod trace;
 mod upgrade;
 mod websocket;
 
@@ -22,6 +23,8 @@ pub(crate) use activity::ActivityFault;
 pub(crate) use call::Call;
 pub use error::{ApiError, ApiErrorKind, Outcome};
 pub(crate) use gsb::GsbApi;
-pub(crate) use rest::{Limits, Rest};
+pub(crate) use rest::{Limits, Page, Rest};
 pub(crate) use server_events::ServerEvents;
+#[cfg(feature = "logger")]
+pub(crate) use trace::target;
 pub(crate) use websocket::{Socket, SocketRequest};

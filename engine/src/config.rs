@@ -70,6 +70,9 @@ pub struct Config {
     pub app_key: AppKey,
     /// Part of the network to rent in. `YAGNA_SUBNET`, else `public`.
     pub subnet: String,
+    /// Whether offers of all subnets are taken. The demand names [`subnet`](Self::subnet) all the same: most providers
+    /// want requestors of their own.
+    pub any_subnet: bool,
     /// Payment driver. `YAGNA_PAYMENT_DRIVER`, else `erc20`.
     pub payment_driver: String,
     /// Payment network. `YAGNA_PAYMENT_NETWORK`, else `hoodi`.
@@ -126,6 +129,8 @@ pub struct ApiUrls {
     pub activity: Option<Uri>,
     /// `/payment-api/v1`. `YAGNA_PAYMENT_URL`.
     pub payment: Option<Uri>,
+    /// `/net-api/v1`, connections into networks included. `YAGNA_NET_URL`.
+    pub net: Option<Uri>,
 }
 
 /// Daemons wait no longer than a minute.
@@ -252,6 +257,7 @@ impl Overrides {
             market: of_its_own("YAGNA_MARKET_URL")?,
             activity: of_its_own("YAGNA_ACTIVITY_URL")?,
             payment: of_its_own("YAGNA_PAYMENT_URL")?,
+            net: of_its_own("YAGNA_NET_URL")?,
         };
         let registry_url = pick(None, "GOLEM_REGISTRY_URL", DEFAULT_REGISTRY_URL);
         let registry_url =
@@ -296,6 +302,7 @@ impl Overrides {
             api_urls,
             app_key,
             subnet,
+            any_subnet: false,
             payment_driver: pick(self.payment_driver, "YAGNA_PAYMENT_DRIVER", "erc20")
                 .to_lowercase(),
             payment_network: pick(self.payment_network, "YAGNA_PAYMENT_NETWORK", "hoodi")
@@ -482,6 +489,16 @@ mod tests {
         assert!(journal.ends_with("golem/journal.db"));
         assert_eq!(config.journal_durability, Durability::Power);
         assert_eq!(config.api_url, "http://127.0.0.1:7465/");
+    }
+
+    #[test]
+    fn what_nobody_says_is_one_glm_on_the_test_network_of_today() {
+        let config = Overrides::default()
+            .resolve(env(&[("YAGNA_APPKEY", "k")]))
+            .expect("complete");
+        assert_eq!(config.budget, Glm::from(1));
+        assert_eq!(config.payment_driver, "erc20");
+        assert_eq!(config.payment_network, "hoodi");
     }
 
     #[test]

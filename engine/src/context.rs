@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Rest};
+use crate::by_hand::ByHand;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon_health::DaemonHealth;
@@ -70,7 +71,11 @@ pub(crate) struct Context {
     pub(crate) app_session: String,
     pub(crate) log: Log,
     pub(crate) daemon_health: DaemonHealth,
+    /// What users opened by the daemon's own operations.
+    pub(crate) by_hand: ByHand,
     pub(crate) next_job: AtomicU64,
+    /// How many images of this computer were offered.
+    pub(crate) next_image: AtomicU64,
     /// Names of jobs that their owners chose, as long as they are in use.
     pub(crate) job_names: Mutex<BTreeSet<JobId>>,
 }
@@ -143,6 +148,11 @@ impl Context {
     /// The engine's seed; fork it by a label of your own.
     pub(crate) fn seed(&self) -> &Seed {
         &self.seed
+    }
+
+    /// The number of another image of this computer that is offered.
+    pub(crate) fn next_image(&self) -> u64 {
+        self.next_image.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn node_id(&self) -> &NodeId {

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::api::{ApiError, ApiErrorKind, Rest};
 use crate::event::{DaemonAway, DaemonBack, Emitter, EventContext};
 use crate::lifecycle::daemon_health::{Answers, Standing};
 use crate::retry::Backoff;
+use crate::watch;
 
 /// A daemon answers who we are from its memory; one that needs longer is as good as away.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use golem_wire::Glm;
 
+pub use crate::activity::AttachError;
 pub use crate::api::{ApiError, ApiErrorKind, Outcome};
 pub use crate::cause::{Cause, chain, find};
 pub use crate::config::ConfigError;
@@ -19,6 +20,7 @@ pub use crate::payload::PayloadError;
 pub use crate::rng::NoEntropy;
 use crate::strategy::HookPanic;
 pub use crate::tasks::TaskLost;
+use crate::within::GivenUp;
 
 /// Why the engine could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +139,22 @@ pub enum Error {
     /// Something about a virtual network is not possible.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// Nobody offers such machines at a price that can be reckoned with.
+    #[error(
+        "no offer with a price came within {within:?} ({seen} came in all): loosen the constraints, or name another subnet"
+    )]
+    NoOffers {
+        /// Offers that came.
+        seen: usize,
+        /// How long it was looked.
+        within: std::time::Duration,
+    },
+    /// A machine that is there already cannot be used.
+    #[error(transparent)]
+    Attach(Box<AttachError>),
+    /// A wait for it was [given up](crate::Within).
+    #[error(transparent)]
+    GivenUp(#[from] GivenUp),
     /// The engine is stopping or stopped.
     #[error("the engine is stopped; start a new `Golem`")]
     Stopped,
@@ -147,6 +165,16 @@ fn at(place: &Option<String>) -> String {
         .as_ref()
         .map(|place| format!(" (at {place})"))
         .unwrap_or_default()
+}
+
+impl From<AttachError> for Error {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Api(error) => Error::Api(error),
+            AttachError::Stopped => Error::Stopped,
+            other => Error::Attach(Box::new(other)),
+        }
+    }
 }
 
 impl From<SubscribeError> for Error {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 pub(crate) use cursor::InFlight;
 
-use crate::api::ApiError;
+use crate::api::{ApiError, Page};
 use crate::journal::{Feed, Log};
 use crate::retry::{Backoff, Pace};
 use crate::rng::Seed;
@@ -67,16 +67,19 @@ impl Follower {
         mut take: impl FnMut(E, InFlight) -> T,
     ) where
         E: Stamped,
-        R: Future<Output = Result<Vec<E>, ApiError>>,
+        R: Future<Output = Result<Page<E>, ApiError>>,
         T: Future<Output = ()>,
     {
         let mut after = self.cursor.start();
         loop {
             let started = Instant::now();
             match read(after, self.wait).await {
-                Ok(events) => {
-                    let pace = Pace::of(events.is_empty(), started, self.wait);
-                    for event in events {
+                Ok(page) => {
+                    // A page of nothing but nonsense that cannot be read on behind comes at once, again and again.
+                    let nothing = page.events.is_empty() && after >= page.passed_over;
+                    let pace = Pace::of(nothing, started, self.wait);
+                    after = after.max(page.passed_over);
+                    for event in page.events {
                         let stamp = event.stamp();
                         // A feed that goes back must not move us back.
                         after = after.max(Some(stamp));
@@ -153,7 +156,15 @@ mod tests {
                     let Some(answer) = answer else {
                         return std::future::pending().await;
                     };
-                    answer.map(|ticks| ticks.into_iter().map(Tick).collect())
+                    // What is below zero makes no sense.
+                    answer.map(|stamps| {
+                        let (ticks, nonsense): (Vec<_>, Vec<_>) =
+                            stamps.into_iter().partition(|it| *it >= 0);
+                        Page {
+                            events: ticks.into_iter().map(Tick).collect(),
+                            passed_over: nonsense.into_iter().map(|it| Tick(-it).stamp()).max(),
+                        }
+                    })
                 }
             },
             |Tick(at), in_flight| {
@@ -186,6 +197,14 @@ mod tests {
         follow(&log(&journal), vec![Ok(vec![1, 2, 3])], 2).await;
         let (asked, _) = follow(&log(&journal), vec![], 0).await;
         assert_eq!(asked, [Some(1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_feed_is_read_on_behind_events_that_make_no_sense() {
+        let answers = vec![Ok(vec![1, -2]), Ok(vec![-5, 4, 6, -7]), Ok(vec![-3])];
+        let (asked, taken) = follow(&log(&MemoryJournal::new()), answers, 0).await;
+        assert_eq!(asked, [None, Some(2), Some(7), Some(7)]);
+        assert_eq!(taken, [1, 4, 6]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,11 +1,15 @@
 //! The engine's handle, and the assembly of its parts. Owns: what can be asked of a running engine,
 //! and noticing that its last handle is gone.
 
+mod attach;
 mod builder;
 mod create_network;
+mod estimate;
+mod preview_demand;
 mod scan;
 mod scope;
 mod start;
+mod version;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,15 +17,19 @@ use std::sync::Arc;
 use golem_wire::{Glm, NodeId};
 use serde::Serialize;
 
+pub use attach::AttachedMachine;
 pub use builder::GolemBuilder;
 pub use create_network::CreateNetwork;
+pub use estimate::{BudgetEstimate, PriceSpan};
 pub use scan::ScanOffers;
 pub use scope::{RunError, WorkFailed};
+pub use version::DaemonVersion;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::Error;
 use crate::event::{Custom, Event, EventConsumer, EventContext, EventFilter, Events};
+use crate::low_level::LowLevel;
 use crate::market::{BudgetStatus, Market};
 use crate::network::Networks;
 use crate::payment::Payments;
@@ -112,6 +120,12 @@ impl Golem {
             .strategy()
             .in_use()
             .replace(Arc::new(strategy))
+    }
+
+    /// The daemon's own operations, typed, for what the engine does not wrap: see
+    /// [`low_level`](crate::low_level) for what they are and whose it is that they open.
+    pub fn low_level(&self) -> LowLevel {
+        LowLevel::new(self.context())
     }
 
     /// What happened so far, and what it costs: accepted, and used but not accepted yet.

@@ -53,6 +53,7 @@ mod activity;
 mod address;
 mod agreement_record;
 mod api;
+mod by_hand;
 mod cause;
 pub mod clock;
 pub mod config;
@@ -67,12 +68,17 @@ mod gauges;
 mod golem;
 pub mod journal;
 mod lifecycle;
+#[cfg(feature = "logger")]
+pub mod log;
+pub mod low_level;
 mod mailbox;
 mod market;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod model;
 pub mod network;
 mod news;
-mod panics;
+pub mod panics;
 pub mod payload;
 mod payment;
 pub mod pool;
@@ -94,6 +100,8 @@ pub mod tasks;
 mod testing;
 mod transfer;
 pub mod transport;
+mod watch;
+mod within;
 mod work_context;
 
 /// The version of this engine.
@@ -105,22 +113,29 @@ pub fn get_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+pub use activity::AttachError;
 pub use config::{ApiUrls, AppKey, Config};
 pub use error::{Cause, ConfigError, Error};
 pub use event::{Event, EventFilter, EventGroup, EventKind};
 pub use gauges::Gauges;
-pub use golem::{CreateNetwork, Golem, GolemBuilder, RunError, ScanOffers, WorkFailed};
+pub use golem::{
+    AttachedMachine, BudgetEstimate, CreateNetwork, DaemonVersion, Golem, GolemBuilder, PriceSpan,
+    RunError, ScanOffers, WorkFailed,
+};
 pub use golem_wire as wire;
-pub use golem_wire::Glm;
+pub use golem_wire::{Glm, props};
 pub use market::{
-    AgreementEnd, BudgetExhausted, BudgetStatus, EndedBy, MarketSummary, OpenAgreement, Refusal,
-    RefusedBy, Scan, SignError,
+    AgreementEnd, BudgetExhausted, BudgetStatus, DemandPreview, EndedBy, MarketSummary,
+    OpenAgreement, Refusal, RefusedBy, RefusedFor, Scan, SignError,
 };
 pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};
 pub use shutdown::{ShutdownReport, StageReport, SuspendedInstance};
 pub use summary::{
-    Absences, ProviderSummary, Summary, SummaryLogger, UnpaidInvoice, UnpaidInvoices,
+    Absences, ProviderSummary, Summary, SummaryLogger, UnpaidInvoice, UnpaidInvoices, log_summary,
 };
+/// A signal that ends waits, of `tokio_util`: see [`Within::unless`].
+pub use tokio_util::sync::CancellationToken;
 pub use transport::Transport;
-pub use work_context::WorkContext;
+pub use within::{GivenUp, Within};
+pub use work_context::{TimedUsage, WorkContext};

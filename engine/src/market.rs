@@ -27,12 +27,13 @@ use golem_wire::payment::Allocation;
 use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
-pub use crate::lifecycle::negotiation::RefusedBy;
+pub use crate::lifecycle::negotiation::{RefusedBy, RefusedFor};
 pub use crate::model::{MarketSummary, Refusal};
 pub(crate) use agreement_events::follow_agreements;
 pub(crate) use budget::{Budget, watch_over};
 pub use budget::{BudgetExhausted, BudgetStatus};
-pub(crate) use demand::SHORTEST_RENTAL;
+pub use demand::DemandPreview;
+pub(crate) use demand::{SHORTEST_RENTAL, of_subnet, preview};
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
 pub(crate) use rental::{RECOVERED, Rental};
 pub use rentals::OpenAgreement;

@@ -11,7 +11,7 @@ pub(crate) use offer::tests;
 use std::fmt;
 
 use golem_wire::market::Properties;
-use golem_wire::{DebitNoteId, InvoiceId};
+use golem_wire::{DebitNoteId, InvoiceId, NodeId};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use instance_info::InstanceInfo;
@@ -20,6 +20,20 @@ pub use market_summary::{MarketSummary, Refusal};
 pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 pub use progress::Progress;
+
+/// Providers that a job remembers for having failed; of more, the first are forgotten.
+pub(crate) const MAX_REMEMBERED: usize = 1000;
+
+/// Adds a provider to a list of those that failed, once.
+pub(crate) fn remember(list: &mut Vec<NodeId>, provider: &NodeId) {
+    if list.contains(provider) {
+        return;
+    }
+    if list.len() >= MAX_REMEMBERED {
+        list.remove(0);
+    }
+    list.push(provider.clone());
+}
 
 /// A name that is a text.
 macro_rules! name {
@@ -93,4 +107,6 @@ pub struct ResolvedPayload {
     pub properties: Properties,
     /// Terms that are and-ed, each in parentheses.
     pub constraints: Vec<String>,
+    /// Whether scripts bring `deploy` and `start` by themselves: nothing is put in front of the first one.
+    pub by_hand: bool,
 }

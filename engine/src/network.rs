@@ -22,10 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use golem_wire::activity::DeployNetwork;
+use golem_wire::props::runtime;
 use golem_wire::{NetworkId, NodeId};
 use http::StatusCode;
 use rand::RngExt;
-use tokio::sync::watch;
 
 pub use connection::TcpConnection;
 pub use error::{NetworkError, ReservedFor};
@@ -40,6 +40,7 @@ use crate::model::ResolvedPayload;
 use crate::retry::Backoff;
 use crate::settle::Ender;
 use crate::tasks::TaskGroup;
+use crate::watch;
 use places::Places;
 use subnet::Subnet;
 
@@ -491,10 +492,10 @@ impl Network {
 
 /// Has a demand ask for runtimes that can join a network, unless it does already.
 pub(crate) fn require_vpn(payload: &mut ResolvedPayload) {
-    const VPN: &str = "golem.runtime.capabilities=vpn";
-    let asks = |constraint: &String| constraint.replace(char::is_whitespace, "").contains(VPN);
+    let vpn = format!("{}={}", runtime::CAPABILITIES, runtime::VPN);
+    let asks = |constraint: &String| constraint.replace(char::is_whitespace, "").contains(&vpn);
     if !payload.constraints.iter().any(asks) {
-        payload.constraints.push(format!("({VPN})"));
+        payload.constraints.push(format!("({vpn})"));
     }
 }
 

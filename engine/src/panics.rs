@@ -18,10 +18,12 @@ thread_local! {
 
 /// A panic that was caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Panic {
-    pub(crate) message: String,
+#[non_exhaustive]
+pub struct Panic {
+    /// What it said.
+    pub message: String,
     /// File, line and column, unless the program's panic hook does not tell ours.
-    pub(crate) place: Option<String>,
+    pub place: Option<String>,
 }
 
 impl fmt::Display for Panic {
@@ -38,7 +40,7 @@ impl fmt::Display for Panic {
 ///
 /// # Errors
 /// Its panic.
-pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
+pub fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
     note_places();
     panic::catch_unwind(AssertUnwindSafe(call)).map_err(|payload| found(&*payload))
 }
@@ -50,7 +52,7 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
 ///
 /// # Cancel safety
 /// As `work` is.
-pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
+pub async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
     note_places();
     let done = AssertUnwindSafe(work).catch_unwind().await;
     // On the thread that panicked: nothing was awaited since.

@@ -17,7 +17,7 @@ use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 pub(crate) use allocation::{Budgets, begin, keep_alive};
 pub(crate) use feeds::{follow_debit_notes, follow_invoices};
@@ -28,6 +28,7 @@ use crate::context::Context;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
 use crate::market::{Budget, Rental, Rentals};
 use crate::model::DocumentId;
+use crate::watch;
 
 /// Accepted invoices that are watched for settlement, the latest ones.
 const MAX_UNSETTLED: usize = 10_000;
@@ -122,8 +123,12 @@ impl Payments {
     fn budget_for(&self, rental: &Rental, amount: Glm, now: Timestamp) -> AllocationId {
         if rental.is_restored() {
             let mut earlier = self.earlier();
+            // Documents of other platforms than ours are refused.
+            let platform = &self.allocation.payment_platform;
             let fits = |budget: &&mut PreviousBudget| {
-                budget.left >= amount && budget.timeout.is_none_or(|timeout| timeout > now)
+                budget.left >= amount
+                    && budget.platform == *platform
+                    && budget.timeout.is_none_or(|timeout| timeout > now)
             };
             if let Some(budget) = earlier.iter_mut().find(fits) {
                 budget.left = budget.left - amount;

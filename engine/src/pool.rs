@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use golem_wire::NodeId;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -34,6 +34,7 @@ use crate::market::DemandSubscription;
 use crate::model::JobId;
 use crate::service::HandlerError;
 use crate::tasks::TaskGroup;
+use crate::watch;
 use machine::{Lease, Slot};
 
 /// Machines in a row that turn out to be of no use, or are not to be had, before whoever waits is told.

@@ -12,6 +12,7 @@ mod result;
 mod run;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use golem_wire::activity::Deploy;
 use serde::Serialize;
 
 pub use args::Args;
@@ -29,10 +29,12 @@ pub use error::ScriptError;
 pub use handle::{CommandHandle, DownloadHandle, JsonHandle};
 pub use live::{OutputLines, OutputStream, ProgressStream};
 pub use result::{BatchResults, CommandExecuted};
-pub use run::{Run, RunCommand, RunningCommand};
+pub use run::{Run, RunCommand, RunningCommand, RunningScript};
+pub use transfer::Transfer;
 
 pub use crate::model::Progress;
 pub use crate::transfer::TransferError;
+pub use golem_wire::activity::{Deploy, Volume};
 
 use crate::activity::Activity;
 use handle::{Begun, Reply};
@@ -41,7 +43,8 @@ use handle::{Begun, Reply};
 /// [`WorkContext::script`](crate::WorkContext::script); nothing happens before
 /// [`execute`](Self::execute).
 ///
-/// The first script of an activity that runs something gets `deploy` and `start` put in front,
+/// The first script of an activity that runs something gets `deploy` and `start` put in front, unless the payload says
+/// [otherwise](crate::payload::Payload::implicit_init),
 /// unless it brings one of them.
 ///
 /// ```no_run
@@ -242,6 +245,27 @@ impl Script {
     pub async fn execute(self) -> Result<BatchResults, ScriptError> {
         // Boxed: whoever awaits it holds it in a future of its own.
         Box::pin(execute::execute(self)).await
+    }
+
+    /// Sends the commands in the background, and goes on: their results are taken later, together from what is
+    /// returned, or one by one from their handles. Other scripts of the machine wait for its end. Dropping what is
+    /// returned gives the script up.
+    ///
+    /// ```no_run
+    /// # async fn example(ctx: &golem_engine::WorkContext) -> Result<(), golem_engine::script::ScriptError> {
+    /// let mut script = ctx.script();
+    /// let first = script.run("/bin/sleep", ["10"]);
+    /// script.run("/bin/sleep", ["100"]);
+    /// let mut running = script.spawn();
+    /// first.await?;
+    /// println!("ten seconds have passed");
+    /// let results = running.wait().await?;
+    /// println!("{} commands are done", results.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn(self) -> RunningScript {
+        RunningScript::of(self)
     }
 }
 

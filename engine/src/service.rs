@@ -92,7 +92,8 @@ pub trait Service: Send + Sized + 'static {
         async { Err(Error::NoPayload) }
     }
 
-    /// Brings the service up on a fresh machine. By default `deploy` and `start`.
+    /// Brings the service up on a fresh machine. By default `deploy` and `start`; nothing, if the payload says that
+    /// they are [brought by hand](crate::payload::Payload::implicit_init).
     ///
     /// Its end makes the instance running; its failure lets another provider try, unless the error is
     /// [the user's own](HandlerError::is_retryable).
@@ -101,6 +102,9 @@ pub trait Service: Send + Sized + 'static {
         ctx: &WorkContext,
     ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         async {
+            if !ctx.implicit_init() {
+                return Ok(());
+            }
             let mut script = ctx.script();
             drop((script.deploy(), script.start([])));
             script.execute().await?;

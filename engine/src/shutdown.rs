@@ -6,16 +6,18 @@
 //! |---|---|---|---|
 //! | jobs | no new work; services and tasks end by themselves | `jobs` | cut off at once |
 //! | activities | what still lives is destroyed | `activities` | not waited for: agreements end them |
-//! | agreements | strays are adopted, all are terminated | `agreements` | `abort`, strays are not looked for |
+//! | agreements | strays and those signed by hand are adopted, all are terminated | `agreements` | `abort`, none is adopted |
 //! | networks | virtual networks are removed, if there are any | `cleanup` | `abort` |
 //! | invoices | final invoices are accepted | `invoices` | not waited for |
 //! | demands | withdrawn | `cleanup` | `abort` |
 //! | settlement | the driver settles what was accepted | `settlement`, if set | not waited for |
 //! | acceptances | those under way end | `cleanup` | `abort` |
+//! | by hand | networks and bus services that users opened by hand are ended, if there are any | `cleanup` | `abort` |
 //! | leftovers | what the engine does not know of is looked for and ended | `cleanup` | not looked for |
 //! | allocation | released; kept if a right invoice could not be accepted | `cleanup` | `abort`; kept if anything is owed |
 //! | tasks | everything else is cut off | `cleanup` | `abort` |
 
+mod by_hand;
 mod leftovers;
 mod report;
 mod stop_request;
@@ -181,6 +183,12 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     // Acceptances under way must not lose their budget.
     let idle = shutdown.context.tasks().idle();
     stages.run("acceptances", cleanup, abort, idle).await;
+    if by_hand::any(&shutdown) {
+        let ending = by_hand::end(&shutdown);
+        let left = stages.run("by hand", cleanup, abort, ending).await;
+        let late = || vec!["what was opened by hand may be left: it took too long".to_owned()];
+        report.leftovers.extend(left.unwrap_or_else(late));
+    }
     if !shutdown.request.is_hurried() {
         let looking = leftovers::end(&shutdown);
         let found = stages
@@ -188,6 +196,8 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
             .await;
         report.leftovers.extend(found.unwrap_or_default());
     }
+
+    report.leftovers.extend(by_hand::left(&shutdown));
 
     report.aborted = shutdown.request.is_hurried();
     report.agreements = shutdown.market.rentals().total();
@@ -210,7 +220,8 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     } else {
         let releasing = async {
             shutdown.recovered.release_budgets().await;
-            shutdown.payments.release().await
+            let by_hand = by_hand::release(&shutdown).await;
+            shutdown.payments.release().await.and(by_hand)
         };
         match stages.run("allocation", cleanup, abort, releasing).await {
             Some(Ok(())) => None,
@@ -284,6 +295,7 @@ async fn remove_networks(shutdown: &Arc<Shutdown>) -> Vec<String> {
 async fn terminate(shutdown: &Arc<Shutdown>) {
     shutdown.context.signing().idle().await;
     if !shutdown.request.is_hurried() {
+        by_hand::adopt(shutdown).await;
         leftovers::adopt(shutdown).await;
     }
     let mut rentals = shutdown.market.rentals().all();

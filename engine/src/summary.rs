@@ -1,16 +1,20 @@
-//! Counts what happened, for a summary a person can read.
+//! Counts what happened, for a summary a person can read, and says it while it happens, if that is wanted. Does not
+//! own: the lines that are said (`summary/voice.rs`).
+
+mod voice;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::{ActivityId, AgreementId, Glm, InvoiceId};
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::api::ApiError;
 use crate::event::{DaemonAway, DaemonBack, Event, EventKind, InvoiceAccepted, PaymentFailed};
 use crate::lifecycle::negotiation::RefusedBy;
 use crate::model::DocumentId;
+use voice::{Told, Voice};
 
 /// What one provider did for us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,7 +33,7 @@ pub struct ProviderSummary {
 }
 
 /// How often and how long the daemon was away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Absences {
     /// Times that it was away.
@@ -67,7 +71,7 @@ impl fmt::Display for Absences {
 }
 
 /// An invoice that came and is not paid: it asks for more than is owed, or its acceptance failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct UnpaidInvoice {
     /// Whose.
@@ -196,6 +200,7 @@ const MAX_ROWS: usize = 100_000;
 #[derive(Default)]
 struct State {
     summary: Summary,
+    told: Told,
     unpaid: UnpaidInvoices,
     /// Rows of the summary by provider id.
     rows: IndexMap<String, usize>,
@@ -224,14 +229,63 @@ impl Summary {
     }
 }
 
-/// Listens to events and keeps a [`Summary`]. Cheap to clone.
+/// Listens to events and keeps a [`Summary`]; one that [speaks](Self::speaking) says a line for what matters while it
+/// happens, and the summary at the end. Cheap to clone.
+///
+/// ```no_run
+/// use golem_engine::{Error, Golem, SummaryLogger};
+///
+/// # async fn example() -> Result<(), Error> {
+/// let golem = Golem::builder()
+///     .event_consumer(SummaryLogger::speaking().consumer())
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```text
+/// tasks-1: offers are asked for
+/// bob is ready to sign
+/// agreement with bob is in force
+/// task 1 began on bob
+/// task 1 done by bob
+/// tasks-1 is done; 1 tasks done
+/// agreement with bob is over: the requestor is done
+/// invoice of bob: 0.0012 GLM
+/// bob is paid 0.0012 GLM
+/// 3 offers (0 refused, 0 of them by providers), 1 agreements (0 not approved), 1 activities, …
+/// ```
 #[derive(Clone, Default)]
-pub struct SummaryLogger(Arc<Mutex<State>>);
+pub struct SummaryLogger {
+    state: Arc<Mutex<State>>,
+    /// Not within the state: what it calls may look at the summary.
+    voice: Option<Arc<Mutex<Voice>>>,
+}
 
 impl SummaryLogger {
-    /// Counts from zero.
+    /// Counts from zero, in silence.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Counts from zero, and says what happens as messages of `tracing`, of the target `golem_engine::summary` and
+    /// the level `INFO`, which `log::init` (feature `logger`) shows.
+    pub fn speaking() -> Self {
+        Self::saying(|line| tracing::info!(target: "golem_engine::summary", "{line}"))
+    }
+
+    /// Counts from zero, and says what happens to `say`, line by line. Lines that repeat the one before are counted
+    /// instead, and the count is said before the next line.
+    ///
+    /// ```
+    /// let logger = golem_engine::SummaryLogger::saying(|line| eprintln!("{line}"));
+    /// ```
+    pub fn saying(say: impl FnMut(&str) + Send + 'static) -> Self {
+        SummaryLogger {
+            state: Arc::default(),
+            voice: Some(Arc::new(Mutex::new(Voice::new(Box::new(say))))),
+        }
     }
 
     /// To be given to [`GolemBuilder::event_consumer`](crate::GolemBuilder::event_consumer).
@@ -240,20 +294,71 @@ impl SummaryLogger {
         move |event: &Event| this.log(event)
     }
 
+    /// The same, which hands each event on to another consumer.
+    pub fn consumer_before<F: FnMut(&Event) + Send>(
+        &self,
+        mut next: F,
+    ) -> impl FnMut(&Event) + Send + use<F> {
+        let this = self.clone();
+        move |event: &Event| {
+            this.log(event);
+            next(event);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every statement leaves it consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What happened so far.
     pub fn summary(&self) -> Summary {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         Summary {
             unpaid_invoices: state.unpaid.list(),
             ..state.summary.clone()
         }
     }
 
-    /// Counts an event.
+    /// Counts an event, and says what is to be said of it.
     pub fn log(&self, event: &Event) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.count(event);
+        let lines = {
+            let mut state = self.lock();
+            state.count(event);
+            if self.voice.is_none() {
+                return;
+            }
+            state.told.lines(event)
+        };
+        let Some(voice) = &self.voice else {
+            return;
+        };
+        let is_over = matches!(event.kind, EventKind::ShutdownFinished(_));
+        if lines.is_empty() && !is_over {
+            return;
+        }
+        let mut voice = voice.lock().unwrap_or_else(PoisonError::into_inner);
+        voice.say(lines);
+        if is_over {
+            let summary = self.summary().to_string();
+            voice.say(summary.lines().map(str::to_owned).collect());
+            voice.end();
+        }
     }
+}
+
+impl fmt::Debug for SummaryLogger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SummaryLogger")
+            .field("speaks", &self.voice.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A consumer for [`GolemBuilder::event_consumer`](crate::GolemBuilder::event_consumer) that says what happens and
+/// hands each event on: [`SummaryLogger::speaking`] in front of `next`.
+pub fn log_summary<F: FnMut(&Event) + Send>(next: F) -> impl FnMut(&Event) + Send + use<F> {
+    SummaryLogger::speaking().consumer_before(next)
 }
 
 impl State {
@@ -431,6 +536,53 @@ mod tests {
                 .to_string()
                 .contains("bob: 2 agreements, 0 tasks, 0.2 GLM")
         );
+    }
+
+    #[test]
+    fn one_that_speaks_says_each_thing_once_and_the_summary_at_the_end() {
+        use crate::event::{JobFinished, ShutdownFinished, SubscriptionCreated, TaskAccepted};
+        use crate::model::JobId;
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&said);
+        let logger = SummaryLogger::saying(move |line| {
+            let mut said = heard.lock().expect("nobody panicked");
+            said.push(line.to_owned());
+        });
+        let passed_on = Arc::new(Mutex::new(0));
+        let counter = Arc::clone(&passed_on);
+        let mut consumer = logger.consumer_before(move |_| {
+            *counter.lock().expect("nobody panicked") += 1;
+        });
+        let job = JobId::new("tasks-1");
+        let about = EventContext::of_job(&job)
+            .with_agreement(&"a".into())
+            .with_provider(&"0xp".into(), "bob");
+        let mut tell = |about: EventContext, kind: EventKind| {
+            consumer(&Event::new(Timestamp::UNIX_EPOCH, about, kind));
+        };
+        tell(about.clone(), SubscriptionCreated {}.into());
+        for _ in 0..3 {
+            tell(about.clone(), AgreementConfirmed {}.into());
+        }
+        let task = about.clone().with_task(&job, 0, 1);
+        tell(task, TaskAccepted {}.into());
+        tell(about, JobFinished { error: None }.into());
+        tell(EventContext::default(), ShutdownFinished { open: 0 }.into());
+        let said = said.lock().expect("nobody panicked");
+        let summary = logger.summary().to_string();
+        let first = summary.lines().next().expect("a summary");
+        assert_eq!(
+            said[..6],
+            [
+                "tasks-1: offers are asked for",
+                "agreement with bob is in force",
+                "… the same 2 more times",
+                "task 1 done by bob",
+                "tasks-1 is done; 1 tasks done",
+                first
+            ]
+        );
+        assert_eq!(*passed_on.lock().expect("nobody panicked"), 7);
     }
 
     #[test]

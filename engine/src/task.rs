@@ -1,8 +1,10 @@
 //! Tasks: a list of data worked off on rented machines. Owns: what users see — [`Task`], its result
 //! or its error, the stream of both. Does not own: the workers (`worker.rs`), the queue (`queue.rs`).
 
+mod at_work;
 mod input;
 mod queue;
+mod redundancy;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -28,15 +30,18 @@ use crate::deadline;
 use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{BudgetExhausted, DemandSubscription, SHORTEST_RENTAL};
-use crate::model::{JobId, ResolvedPayload};
+use crate::model::JobId;
 use crate::network::{Network, Place, require_vpn};
-use crate::payload::{Payload, Registry};
+use crate::payload::{Payload, Resolved};
 use crate::service::HandlerError;
 
+pub use at_work::RunningTask;
 pub use input::{Iterated, Streamed, TaskInput};
 
+use at_work::AtWork;
 use input::known_length;
 use queue::Queue;
+use redundancy::Redundancy;
 use worker::{Job, Limits, Setup, Work};
 
 /// Results that wait for their reader; workers wait beyond that.
@@ -52,6 +57,17 @@ pub struct Task<D> {
     pub data: D,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+}
+
+impl<D> Task<D> {
+    /// The first attempt at the first task of a list: what a test calls a worker with.
+    pub fn new(data: D) -> Self {
+        Task {
+            index: 0,
+            data,
+            attempt: 1,
+        }
+    }
 }
 
 /// A task that was done.
@@ -142,6 +158,19 @@ pub enum TaskFailure {
     Stopped,
 }
 
+/// One more provider is asked: the result is not confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{agreed} of {needed} providers gave this result, after {asked} were asked")]
+#[non_exhaustive]
+pub struct NotConfirmed {
+    /// How many gave the last result, this provider included.
+    pub agreed: u32,
+    /// How many must.
+    pub needed: u32,
+    /// How many were asked in all.
+    pub asked: u32,
+}
+
 /// Sets a list of tasks up; made by [`Golem::execute_tasks`]. What it is made of is given by
 /// [`data`](Self::data), [`setup`](Self::setup) (or not) and [`worker`](Self::worker), in this order.
 #[must_use = "nothing runs before `start()`"]
@@ -176,7 +205,7 @@ pub struct Data<D>(BoxStream<'static, D>);
 pub struct SetUp<M>(Setup<M>);
 
 /// How a task is done.
-pub struct Worker<D, R, M>(Work<M, D, R>);
+pub struct Worker<D, R, M>(Work<M, D, R>, Option<Redundancy<R>>);
 
 impl Golem {
     /// Works tasks off on rented machines, each of which is used for many. A task that fails is tried
@@ -305,7 +334,10 @@ impl<D> ExecuteTasks<Data<D>, NoSetup> {
             settings: self.settings,
             input: self.input,
             setup: SetUp(Arc::new(|_| async { Ok(()) }.boxed())),
-            work: Worker(Arc::new(move |_, ctx, task| worker(ctx, task).boxed())),
+            work: Worker(
+                Arc::new(move |_, ctx, task| worker(ctx, task).boxed()),
+                None,
+            ),
         }
     }
 }
@@ -322,9 +354,10 @@ impl<D, M> ExecuteTasks<Data<D>, SetUp<M>> {
             settings: self.settings,
             input: self.input,
             setup: self.setup,
-            work: Worker(Arc::new(move |machine, ctx, task| {
-                worker(machine, ctx, task).boxed()
-            })),
+            work: Worker(
+                Arc::new(move |machine, ctx, task| worker(machine, ctx, task).boxed()),
+                None,
+            ),
         }
     }
 }
@@ -386,6 +419,14 @@ impl<I, M, W> ExecuteTasks<I, M, W> {
         self
     }
 
+    /// Whether a machine's first script gets `deploy` and `start` put in front; see
+    /// [`Payload::implicit_init`]. Without it [`setup`](Self::setup), or the first task of each machine, brings what
+    /// the runtime needs.
+    pub fn implicit_init(mut self, implicit: bool) -> Self {
+        self.settings.payload = self.settings.payload.implicit_init(implicit);
+        self
+    }
+
     /// How often a task is tried again after its first failure; 3 unless set.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.settings.max_retries = retries;
@@ -399,6 +440,50 @@ where
     R: Send + 'static,
     M: Send + Sync + 'static,
 {
+    /// Has each task done by different providers until so many of them gave the same result, which is the one that
+    /// counts: a provider that is alone with its result is outvoted. 1 unless set. No provider does a task twice;
+    /// each adds an attempt to it, and [`max_retries`](Self::max_retries) more are made before the task ends as
+    /// [`TaskFailure::Failed`] with [`NotConfirmed`]. Where only providers that did all waiting tasks rent out
+    /// machines, the tasks end as [`TaskFailure::NoMachine`].
+    ///
+    /// ```no_run
+    /// # use golem_engine::{Golem, payload::Payload};
+    /// # async fn example(golem: Golem, payload: Payload) -> Result<(), Box<dyn std::error::Error>> {
+    /// let tasks = golem
+    ///     .execute_tasks(payload)
+    ///     .data(["first", "second"])
+    ///     .worker(|ctx, task| async move {
+    ///         let done = ctx.run("/usr/bin/sha256sum", [task.data]).await?;
+    ///         Ok(done.stdout_text().into_owned())
+    ///     })
+    ///     .redundancy(2)
+    ///     .start()
+    ///     .await?;
+    /// # drop(tasks);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redundancy(self, providers: u32) -> Self
+    where
+        R: PartialEq,
+    {
+        self.redundancy_by(providers, |one, other| one == other)
+    }
+
+    /// The same with a comparison of one's own, for results that are never the same to the last digit. One that
+    /// panics fails the attempt.
+    pub fn redundancy_by(
+        mut self,
+        providers: u32,
+        same: impl Fn(&R, &R) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.work.1 = (providers > 1).then(|| Redundancy {
+            needed: providers,
+            same: Arc::new(same),
+        });
+        self
+    }
+
     /// Publishes the demand and starts the workers. Input that is known to be empty rents nothing.
     ///
     /// # Errors
@@ -420,11 +505,7 @@ where
         }
         let resolved = match known_length(&self.input.0) {
             Some(0) => None,
-            _ => {
-                let registry = Registry::of(&context);
-                let resolving = self.settings.payload.resolve(&registry);
-                Some(resolving.await?)
-            }
+            _ => Some(self.settings.payload.resolve(&context).await?),
         };
         // Whoever waits may go away; `Tasks` that are dropped give everything up.
         let opening = context.tasks().run("start-tasks", self.open(resolved));
@@ -432,12 +513,12 @@ where
     }
 
     /// Opens the list; `None` if there is nothing to do.
-    async fn open(self, resolved: Option<ResolvedPayload>) -> Result<Tasks<D, R>, Error> {
+    async fn open(self, resolved: Option<Resolved>) -> Result<Tasks<D, R>, Error> {
         let ExecuteTasks {
             settings,
             input: Data(input),
             setup: SetUp(setup),
-            work: Worker(work),
+            work: Worker(work, redundancy),
         } = self;
         let context = Arc::clone(settings.golem.context());
         let (results, receiver) = mpsc::channel(RESULT_BUFFER);
@@ -448,18 +529,24 @@ where
             return Err(Error::Stopped);
         }
         let cancel = CancellationToken::new();
+        let at_work = Arc::new(AtWork::default());
         let tasks = Tasks {
             job: id.clone(),
             _name: Arc::clone(&name),
             receiver,
+            at_work: Arc::clone(&at_work),
             _cancel: cancel.clone().drop_guard(),
         };
         let known_length = known_length(&input);
-        let Some(mut resolved) = resolved else {
+        let Some(Resolved {
+            mut payload,
+            offered,
+        }) = resolved
+        else {
             return Ok(tasks);
         };
         if settings.network.is_some() {
-            require_vpn(&mut resolved);
+            require_vpn(&mut payload);
         }
         let now = context.now();
         let (mut timeout, mut expiration) = (settings.timeout, settings.expires_at);
@@ -470,10 +557,17 @@ where
         let lifetime = settings.timeout.saturating_add(SHORTEST_RENTAL);
         let expiration = *expiration.get_or_insert_with(|| deadline::date_after(now, lifetime));
         let market = settings.golem.market();
-        let demand = DemandSubscription::begin(market, &id, resolved, expiration).await?;
+        let demand = DemandSubscription::begin(market, &id, payload, expiration).await?;
+        demand.keep(offered);
         let workers = known_length.map_or(settings.max_workers, |length| {
             settings.max_workers.min(length)
         });
+        let more = redundancy.as_ref().map_or(0, |it| it.needed - 1);
+        let max_attempts = settings.max_retries.saturating_add(1).saturating_add(more);
+        let work = match redundancy {
+            Some(redundancy) => redundancy.around(work, max_attempts),
+            None => work,
+        };
         let job = Arc::new(Job {
             giving_back: context.tasks().child(id.as_str()),
             context,
@@ -487,12 +581,13 @@ where
             setup,
             work,
             limits: settings.limits,
-            queue: Queue::new(settings.max_retries.saturating_add(1)),
+            queue: Queue::new(max_attempts),
             known_length,
             input_failed: std::sync::Mutex::default(),
             results,
+            at_work,
             cancel,
-            workers: tokio::sync::watch::Sender::new(workers),
+            workers: crate::watch::Sender::new(workers),
             no_machine: std::sync::Mutex::default(),
         });
         group.spawn("input", Arc::clone(&job).feed(input, workers));
@@ -535,10 +630,24 @@ pub struct Tasks<D, R> {
     job: JobId,
     _name: Arc<JobName>,
     receiver: mpsc::Receiver<Result<TaskResult<D, R>, TaskError>>,
+    at_work: Arc<AtWork>,
     _cancel: DropGuard,
 }
 
 impl<D, R> Tasks<D, R> {
+    /// The tasks that are being done now, those that began first in front.
+    ///
+    /// ```no_run
+    /// # fn example(tasks: &golem_engine::task::Tasks<u32, u32>) {
+    /// for task in tasks.running() {
+    ///     println!("task {} runs on {} for {:?}", task.index, task.provider_name, task.running_time());
+    /// }
+    /// # }
+    /// ```
+    pub fn running(&self) -> Vec<RunningTask> {
+        self.at_work.list()
+    }
+
     /// The job of these tasks in events.
     pub fn job(&self) -> &JobId {
         &self.job

@@ -19,7 +19,6 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub(crate) use plan::{Plan, all_well, fails_at, result, runs};
@@ -27,6 +26,7 @@ pub(crate) use plan::{Plan, all_well, fails_at, result, runs};
 use crate::clock::Clock;
 use crate::rng::Seed;
 use crate::transport::{Body, Transport};
+use crate::watch;
 use crate::{Event, EventKind, Golem, GolemBuilder};
 
 type Provider = Arc<dyn Fn(&str, &[ExeScriptCommand]) -> Plan + Send + Sync>;

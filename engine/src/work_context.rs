@@ -7,6 +7,7 @@ use std::sync::Arc;
 use golem_wire::activity::{ActivityStatus, ActivityUsage};
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use indexmap::IndexMap;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,16 @@ pub struct WorkContext {
     activity: Arc<Activity>,
     stop: CancellationToken,
     identity: Arc<Identity>,
+}
+
+/// What an activity used up to a time.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TimedUsage {
+    /// When it was measured, in whole seconds, by the provider's clock.
+    pub measured: Timestamp,
+    /// By counter, `golem.usage.duration_sec` and the like.
+    pub counters: IndexMap<String, f64>,
 }
 
 /// Whom a machine works for.
@@ -72,6 +83,12 @@ impl WorkContext {
     /// The address of this machine in its virtual network; `None` without one.
     pub fn address(&self) -> Option<IpAddr> {
         self.network_node().map(Node::ip)
+    }
+
+    /// Whether the first script that runs something gets `deploy` and `start` put in front; see
+    /// [`Payload::implicit_init`](crate::payload::Payload::implicit_init).
+    pub fn implicit_init(&self) -> bool {
+        !self.activity.is_by_hand()
     }
 
     /// The provider's offer as it was agreed on: its properties, prices and threads.
@@ -213,17 +230,30 @@ impl WorkContext {
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
     pub async fn get_usage(&self) -> Result<IndexMap<String, f64>, ApiError> {
-        let usage = self
-            .get_raw_usage()
-            .await?
-            .current_usage
-            .unwrap_or_default();
-        let counters = &self.activity.rental().prices().per_unit;
-        Ok(counters
-            .iter()
-            .map(|(name, _)| name.clone())
-            .zip(usage)
-            .collect())
+        Ok(self.by_counter(self.get_raw_usage().await?))
+    }
+
+    /// The usage by counter, and when it was measured: what an exe-unit tells may be some seconds old.
+    ///
+    /// # Errors
+    /// [`ApiError`] when the daemon does not know it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn get_timed_usage(&self) -> Result<TimedUsage, ApiError> {
+        let told = self.get_raw_usage().await?;
+        // Seconds of any year.
+        let measured = Timestamp::from_second(told.timestamp).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(TimedUsage {
+            measured,
+            counters: self.by_counter(told),
+        })
+    }
+
+    fn by_counter(&self, usage: ActivityUsage) -> IndexMap<String, f64> {
+        let counters = self.activity.rental().prices().per_unit.iter();
+        let names = counters.map(|(name, _)| name.clone());
+        names.zip(usage.current_usage.unwrap_or_default()).collect()
     }
 
     /// The cost up to now, from usage and the prices of the agreement; `None` when the daemon

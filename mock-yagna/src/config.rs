@@ -23,7 +23,7 @@ pub use app_key::AppKey;
 pub use daemon_version::DaemonVersion;
 pub use fault::{Effect, Fault, FaultError, Targets, WhichAnswer};
 pub(crate) use provider::OWN_COUNTERS;
-pub use provider::{Counter, Prices, ProviderSpec, Resources, impossible_amount};
+pub use provider::{Counter, Gpu, Prices, ProviderSpec, Resources, impossible_amount};
 pub use target::{BadTarget, Operation, Target};
 pub use web::{WebContent, WebFile};
 
@@ -57,9 +57,12 @@ pub struct Config {
     pub default_image: Option<Image>,
     /// Files of the web by URL: what a `transfer` gets from there. Others are fetched from this computer only.
     pub web: IndexMap<String, WebFile>,
-    /// Payment platforms on which every node has an account; the first is the default.
+    /// Payment platforms; the first is the default.
     pub platforms: Vec<Platform>,
-    /// Money on each account of a requestor.
+    /// On which of them a node has an account.
+    pub accounts: Accounts,
+    /// Money on each account of a requestor; [`Glm::MAX`]: nobody looks, as with a daemon whose validation of
+    /// allocations is off.
     pub funds: Glm,
     /// How long the daemon and the network take.
     pub latency: Latency,
@@ -79,6 +82,7 @@ impl Default for Config {
             default_image: Some(Image::Shell),
             web: IndexMap::new(),
             platforms: Platform::usual(),
+            accounts: Accounts::default(),
             funds: Glm::from(1000),
             latency: Latency::default(),
             faults: Vec::new(),
@@ -134,6 +138,11 @@ pub enum ConfigError {
 pub const MOST_PROVIDERS: usize = 20_000;
 
 impl Config {
+    /// What allocations are checked against, if anything.
+    pub(crate) fn checked_funds(&self) -> Option<Glm> {
+        Some(self.funds).filter(|funds| *funds < Glm::MAX)
+    }
+
     /// Whether such a network is possible.
     ///
     /// # Errors
@@ -175,6 +184,19 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// On which platforms a node has an account that `GET /requestorAccounts` tells of.
+///
+/// Allocations can be made on every platform in any case, as with the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Accounts {
+    /// On all of them, as after a `yagna payment init` for each.
+    #[default]
+    Everywhere,
+    /// On the default one, and on each other from its first allocation there: a daemon without `payment init`.
+    OnUse,
 }
 
 /// A payment platform: driver, network and token.

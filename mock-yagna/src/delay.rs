@@ -55,7 +55,7 @@ impl From<Duration> for Delay {
 
 impl Delay {
     /// One duration, at microseconds.
-    pub(crate) fn draw(&self, rng: &mut impl RngExt) -> Duration {
+    pub fn draw(&self, rng: &mut impl RngExt) -> Duration {
         let seconds = match self {
             Delay::Fixed(duration) => return *duration,
             Delay::Uniform { min, max } => {
@@ -73,6 +73,19 @@ impl Delay {
             }
         };
         Duration::from_micros((seconds.max(0.0) * 1e6) as u64)
+    }
+}
+
+impl Delay {
+    /// What hardly any draw is above: of a thousand together, none of which is above it, that happens once in
+    /// years.
+    pub fn longest(&self) -> Duration {
+        match self {
+            Delay::Fixed(duration) => *duration,
+            Delay::Uniform { min, max } => *min.max(max),
+            Delay::Normal { mean, deviation } => mean.saturating_add(deviation.saturating_mul(6)),
+            Delay::Exponential { mean } => mean.saturating_mul(20),
+        }
     }
 }
 

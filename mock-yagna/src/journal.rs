@@ -1,10 +1,11 @@
 //! The journal of a simulated network: everything that happened, in order, for reports and for the
 //! proof that two runs with one seed are equal.
 //!
-//! Owns the entries and their order, and how they are told (`story`). Each noun adds the events it
+//! Owns the entries and their order, and how they are told (`story`, `folded`). Each noun adds the events it
 //! records to [`Event`] (`event`).
 
 mod event;
+mod folded;
 mod story;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 pub use event::Event;
+pub use folded::FoldedStory;
 pub(crate) use story::counted;
 
 use story::Line;
@@ -96,6 +98,11 @@ impl Journal {
         self.entries.get(from..).unwrap_or_default()
     }
 
+    /// How many entries there were so far: the number of the next one.
+    pub(crate) fn length(&self) -> u64 {
+        self.forgotten + self.entries.len() as u64
+    }
+
     /// Forgets the entries before number `seq`.
     pub(crate) fn forget(&mut self, seq: u64) {
         let count = usize::try_from(seq.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
@@ -118,7 +125,7 @@ impl Journal {
         };
         tracing::info!(target: STORY, "{line}");
         self.totals.count(&event);
-        let seq = self.forgotten + self.entries.len() as u64;
+        let seq = self.length();
         self.entries.push(Entry {
             seq,
             at,

@@ -53,6 +53,38 @@ pub enum Law {
 }
 
 impl Law {
+    /// All of them.
+    pub const ALL: [Law; 11] = [
+        Law::PaidWithinAccepted,
+        Law::PaidWithinInvoiced,
+        Law::AcceptedWithinInvoiced,
+        Law::AcceptedWithinAllocated,
+        Law::AcceptedWithinDocument,
+        Law::AcceptedWithinUsed,
+        Law::InvoicePaidOnce,
+        Law::DocumentExists,
+        Law::ActivityUnderAgreement,
+        Law::DebitNotesMonotone,
+        Law::EndedOnce,
+    ];
+
+    /// Its name, as in scenario files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Law::PaidWithinAccepted => "paid-within-accepted",
+            Law::PaidWithinInvoiced => "paid-within-invoiced",
+            Law::AcceptedWithinInvoiced => "accepted-within-invoiced",
+            Law::AcceptedWithinAllocated => "accepted-within-allocated",
+            Law::AcceptedWithinDocument => "accepted-within-document",
+            Law::AcceptedWithinUsed => "accepted-within-used",
+            Law::InvoicePaidOnce => "invoice-paid-once",
+            Law::DocumentExists => "document-exists",
+            Law::ActivityUnderAgreement => "activity-under-agreement",
+            Law::DebitNotesMonotone => "debit-notes-monotone",
+            Law::EndedOnce => "ended-once",
+        }
+    }
+
     fn sentence(self) -> &'static str {
         match self {
             Law::PaidWithinAccepted => "an agreement is paid no more than was accepted for it",

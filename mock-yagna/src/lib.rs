@@ -21,8 +21,10 @@ mod identity;
 mod ids;
 pub mod journal;
 mod json_words;
+pub mod keeper;
 pub mod ledger;
 mod machine;
+mod manifest;
 mod metrics;
 #[cfg(feature = "files")]
 pub mod network_file;
@@ -31,17 +33,15 @@ mod provider;
 mod rng;
 pub mod runtime;
 mod serve;
-#[cfg_attr(
-    not(feature = "files"),
-    expect(unreachable_pub, reason = "it is for readers of files, too")
-)]
 mod suggest;
 mod timebase;
 mod timeline;
 mod topics;
+mod traffic;
 mod world;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -53,17 +53,20 @@ use tower::Layer as _;
 use fault::FaultReport;
 use fault::listener::{Connection, Peer};
 use http::listener::DaemonListener;
+use traffic::Traffic;
 
 pub use behaviour::Behaviour;
 pub use config::{
-    AppKey, Config, ConfigError, Counter, DaemonVersion, Image, MOST_PROVIDERS, ProviderSpec,
+    AppKey, Config, ConfigError, Counter, DaemonVersion, Gpu, Image, MOST_PROVIDERS, ProviderSpec,
     WebContent, WebFile,
 };
 pub use control::{Act, ActError, Summary};
 pub use daemon::market::{DemandMatches, Mismatch, UnmatchedOffer};
 pub use delay::Delay;
 pub use fault::{Effect, Fault, FaultError};
+pub use keeper::Keeper;
 pub use rng::Seed;
+pub use suggest::nearest as nearest_name;
 pub use timebase::Timebase;
 pub use world::World;
 
@@ -115,7 +118,27 @@ impl MockYagna {
     /// # Errors
     /// When the address cannot be bound again after a restart.
     pub async fn serve(&self, listener: tokio::net::TcpListener) -> io::Result<()> {
-        let (listener, failure) = DaemonListener::new(self.world.clone(), listener)?;
+        self.serve_counted(listener, None).await
+    }
+
+    /// The same for programs whose time `keeper` keeps. Needs the runtime that [`keeper`] asks for.
+    ///
+    /// # Errors
+    /// When the address cannot be bound again after a restart.
+    pub async fn serve_kept(
+        &self,
+        listener: tokio::net::TcpListener,
+        keeper: &Keeper,
+    ) -> io::Result<()> {
+        self.serve_counted(listener, Some(keeper.traffic())).await
+    }
+
+    async fn serve_counted(
+        &self,
+        listener: tokio::net::TcpListener,
+        traffic: Option<Arc<Traffic>>,
+    ) -> io::Result<()> {
+        let (listener, failure) = DaemonListener::new(self.world.clone(), listener, traffic)?;
         // Once for all connections instead of at every request.
         let router = self.router().with_state::<()>(());
         let service_of = |connection: &Connection| {
@@ -155,6 +178,11 @@ impl MockYagna {
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.world.stop().await;
+    }
+
+    /// How many entries the journal has so far: the number of the next one. Nothing is performed that is due.
+    pub fn journal_length(&self) -> u64 {
+        self.world.peek(|state| state.ports.journal.length())
     }
 
     /// The journal from entry number `seq` on, as far as it is kept.

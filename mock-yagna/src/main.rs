@@ -10,15 +10,18 @@ use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_complete::Shell;
 use golem_wire::Glm;
 use mock_yagna::config::impossible_amount;
+use mock_yagna::journal::FoldedStory;
 use mock_yagna::network_file::{NetworkFile, NetworkFileError};
 use mock_yagna::{
     AppKey, Config, ConfigError, DaemonVersion, Image, MOST_PROVIDERS, MockYagna, ProviderSpec,
     Seed, Timebase,
 };
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -109,6 +112,18 @@ struct Options {
     /// Run the programs of this image folder as real processes, instead of a simulated shell.
     #[arg(long, value_name = "DIR")]
     image_dir: Option<PathBuf>,
+    /// Tell every line of the story; else what happens again and again is told twice and then counted.
+    #[arg(long)]
+    whole_story: bool,
+    /// Ask the daemon at this address whether it answers, and end with 0 if so: the health check of a container.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address, exclusive = true)]
+    is_healthy: Option<SocketAddr>,
+    /// Print completions for this shell.
+    #[arg(long, value_name = "SHELL", exclusive = true)]
+    completions: Option<Shell>,
+    /// Print the manual page.
+    #[arg(long, exclusive = true)]
+    man: bool,
 }
 
 /// An address that was given as an option.
@@ -173,9 +188,12 @@ async fn main() -> ExitCode {
         Ok(options) => options,
         Err(told) => return shown(&told),
     };
+    if let Some(code) = beside_serving(&options).await {
+        return code;
+    }
     let asked = std::env::var("RUST_LOG").ok();
     let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
-    let log = Log::begin();
+    let log = Log::begin((!options.whole_story).then(FoldedStory::default));
     let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || writer.clone())
@@ -198,6 +216,43 @@ async fn main() -> ExitCode {
     code
 }
 
+/// What is asked for in place of a network, if something is: the exit code of it.
+async fn beside_serving(options: &Options) -> Option<ExitCode> {
+    let mut text = Vec::new();
+    if let Some(address) = options.is_healthy {
+        return Some(
+            match tokio::time::timeout(HEALTHY, answers(address)).await {
+                Ok(Ok(true)) => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            },
+        );
+    } else if let Some(shell) = options.completions {
+        clap_complete::generate(shell, &mut Options::command(), "mock-yagna", &mut text);
+    } else if options.man {
+        // Writing to memory cannot fail.
+        let _ = clap_mangen::Man::new(Options::command()).render(&mut text);
+    } else {
+        return None;
+    }
+    Some(match io::stdout().write_all(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+/// A daemon that needs longer for its version is not well.
+const HEALTHY: Duration = Duration::from_secs(2);
+
+/// Whether the daemon at this address tells its version.
+async fn answers(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = b"GET /version/get HTTP/1.1\r\nhost: mock-yagna\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer == *b"HTTP/1.1 200")
+}
+
 /// Lines of the log that may wait for standard error.
 const WAITING: usize = 10_000;
 /// How long they are waited for at the end.
@@ -214,14 +269,24 @@ enum Message {
 }
 
 impl Log {
-    fn begin() -> Log {
+    /// The log, with its repeats folded if that is wanted.
+    fn begin(mut folded: Option<FoldedStory>) -> Log {
         let (sender, messages) = sync_channel(WAITING);
         // It ends with the process.
         std::thread::spawn(move || {
+            let write = |text: &[u8]| drop(io::stderr().write_all(text));
             for message in messages {
-                match message {
-                    Message::Line(line) => drop(io::stderr().write_all(&line)),
-                    Message::End(heard) => drop(heard.send(())),
+                match (message, &mut folded) {
+                    (Message::Line(line), None) => write(&line),
+                    (Message::Line(line), Some(story)) => {
+                        let line = String::from_utf8_lossy(&line);
+                        write(story.line(line.trim_end_matches('\n')).as_bytes());
+                    }
+                    (Message::End(heard), story) => {
+                        let rest = story.as_mut().map(FoldedStory::rest);
+                        write(rest.unwrap_or_default().as_bytes());
+                        let _ = heard.send(());
+                    }
                 }
             }
         });

@@ -220,6 +220,7 @@ impl NetworkFile {
             default_image,
             web,
             platforms: base.platforms,
+            accounts: base.accounts,
             funds: self.funds.map_or(base.funds, |funds| funds.value),
             latency: self.latency.unwrap_or(base.latency),
             faults: self.faults,

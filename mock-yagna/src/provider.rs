@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
-use golem_wire::NodeId;
+use golem_wire::{NodeId, market as wire_market};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
@@ -80,6 +80,17 @@ impl Provider {
     /// counters it.
     pub(crate) fn offers(&self, now: Timestamp) -> bool {
         self.online && self.publication.stands(now)
+    }
+
+    /// Its offer as the market shows it.
+    pub(crate) fn published(&self, timestamp: Timestamp) -> wire_market::Offer {
+        wire_market::Offer {
+            properties: self.offer.whole(),
+            constraints: self.constraints.to_string(),
+            offer_id: self.publication.id().clone(),
+            provider_id: self.id.clone(),
+            timestamp,
+        }
     }
 
     /// Writes its offer anew.

@@ -14,6 +14,10 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, name)| name)
 }
 
+#[cfg_attr(
+    not(feature = "files"),
+    expect(unreachable_pub, reason = "it is for readers of files, too")
+)]
 /// `; did you mean …?`, or the known names when none is near.
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(name) = nearest(word, known.clone()) {

@@ -107,6 +107,11 @@ impl World {
         result
     }
 
+    /// Looks at the state as it is, with nothing performed that is due.
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.shared.state.lock())
+    }
+
     /// The state after what is due, and when something is due next.
     fn enter(&self) -> (MutexGuard<'_, State>, Option<Timestamp>) {
         let now = self.now();

@@ -104,6 +104,47 @@ impl Running {
     }
 }
 
+#[test]
+fn a_request_without_a_route_is_answered_as_by_the_daemon_and_the_log_names_the_nearest() {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let running = Running::start_with(&["--providers", "1"], log.reopen().expect("a file"));
+    for _ in 0..4 {
+        let answer = running.get("/market-api/v1/demand");
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    running.get("/mock-api/v1/demands");
+    running.end_with("-TERM");
+    let told = std::fs::read_to_string(log.path()).expect("the log");
+    let near =
+        "warn no route `GET /market-api/v1/demand`; the nearest is `GET /market-api/v1/demands`";
+    assert_eq!(told.matches(near).count(), 2, "{told}");
+    assert!(told.contains("  … 2 more like these\n"), "{told}");
+    assert!(
+        told.contains("/mock-api/v1/openapi.yaml describes"),
+        "{told}"
+    );
+}
+
+#[test]
+fn containers_ask_whether_it_is_well_and_packagers_for_its_manual() {
+    let running = Running::start(&["--providers", "1"]);
+    let ask = |options: &[&str]| {
+        Command::new(PROGRAM)
+            .args(options)
+            .output()
+            .expect("it runs")
+    };
+    let address = running.address.clone();
+    assert!(ask(&["--is-healthy", &address]).status.success());
+    drop(running);
+    assert!(!ask(&["--is-healthy", &address]).status.success());
+    let told = |options: &[&str]| String::from_utf8_lossy(&ask(options).stdout).into_owned();
+    assert!(told(&["--man"]).contains(".TH mock-yagna 1"));
+    assert!(told(&["--completions", "bash"]).contains("--control-listen"));
+    assert!(refused(&["--man", "--providers", "3"]).contains("cannot be used with"));
+}
+
 fn refused(options: &[&str]) -> String {
     let Output {
         status,

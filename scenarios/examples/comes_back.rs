@@ -4,7 +4,7 @@
 //! `comes_back [--resume] [SECONDS]` keeps two instances for so long, a minute unless told otherwise. With
 //! `--resume` the second run goes on with the machines of the first one, instead of giving them back. Set
 //! `YAGNA_APPKEY`, `YAGNA_API_URL` and `GOLEM_JOURNAL`, the file in which it remembers; without a
-//! daemon, `cargo run --release --bin mock-yagna -- --app-key secret` is one for rehearsals.
+//! daemon, `cargo run --bin mock-yagna -- --app-key secret` is one for rehearsals.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 //! two minutes, stops it.
 //!
 //! Runs against any daemon: set `YAGNA_APPKEY` and, unless it is at the usual place, `YAGNA_API_URL`.
-//! Without one, `cargo run --release --bin mock-yagna -- --app-key secret` is a daemon for rehearsals.
+//! Without one, `cargo run --bin mock-yagna -- --app-key secret` is a daemon for rehearsals.
 
 use std::io::Write;
 use std::path::Path;
@@ -35,6 +35,7 @@ async fn serve(golem: &Golem, folder: &Path) -> anyhow::Result<()> {
         observer: Some(Arc::new(
             |name: &str, received: &Received<'_>| match received {
                 Received::Statistics(stats) => say(&format!("{name}: {stats}")),
+                Received::Usage(usage) => say(&format!("{name} has used {usage:?}")),
                 Received::Plot(file) => say(&format!("{name}: {}", file.display())),
             },
         )),

@@ -1,8 +1,15 @@
 //! The command line of `rehearse`.
 
+mod check;
 mod doctor;
+mod exec;
+mod explore;
+mod offers;
 mod output;
+mod paint;
 mod progress;
+mod results;
+mod show;
 mod sweep;
 
 use std::ffi::OsString;
@@ -11,23 +18,31 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::check::{CheckArgs, check_command, schema_command};
 use self::doctor::{DoctorArgs, doctor_command};
+use self::exec::{ExecArgs, exec_command};
+use self::explore::{ExploreArgs, explore_command};
+use self::offers::{OffersArgs, offers_command};
 use self::output::{Output, complain};
 use self::progress::Progress;
+use self::results::ResultArgs;
+use self::show::{DiffArgs, ShowArgs, diff_command, show_command};
 use self::sweep::{SweepArgs, sweep_command};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::catalog;
 use crate::language::values::Span;
+use crate::report::quoted;
+use crate::report::suite::Suite;
 use crate::run::{Listener, Options, rehearse};
-use crate::workload::simple_service;
+use crate::workload::{Workloads, simple_service};
 
 /// Rehearse Golem services on a simulated network.
 #[derive(Debug, Parser)]
@@ -47,17 +62,68 @@ enum Command {
     },
     /// Run a scenario
     Run(RunArgs),
+    /// Run any program, in any language, on a simulated network, in virtual time
+    ///
+    /// The program finds the network by YAGNA_API_URL and YAGNA_APPKEY, and is not changed. Python and Node programs
+    /// (and those that they start) live in virtual time: two hours of waiting take seconds. Exit code: that of `run`.
+    #[command(verbatim_doc_comment)]
+    Exec(ExecArgs),
+    /// Serve and receive files on standard input's orders, as yagna's `gftp server` does
+    #[command(hide = true)]
+    Gftp {
+        /// `server`
+        mode: String,
+    },
+    /// Tell every mistake in scenario files, without running them
+    ///
+    /// Exit code 0: there is none; 1: there are some; 2: a folder cannot be read.
+    #[command(verbatim_doc_comment)]
+    Check(CheckArgs),
+    /// Print the JSON Schema of scenario files, for editors
+    Schema,
     /// End the engine at every point of a scenario, lose every answer, and see that nothing leaks
     Sweep(SweepArgs),
+    /// Make the page of a run that is over, and tell where it is
+    ///
+    /// Exit code 0; 2 when the folder is not that of a run that came to its end.
+    #[command(verbatim_doc_comment)]
+    Show(ShowArgs),
+    /// Tell where the journals of two runs part
+    ///
+    /// Exit code 0: they are the same; 1: they are not; 2: one is not there, or not whole.
+    #[command(verbatim_doc_comment)]
+    Diff(DiffArgs),
+    /// Draw networks, troubles and fates of the requestor at random, and see that the laws of any network hold
+    ///
+    /// A failure is made smaller and kept as a scenario file. Exit code 0: every law held and every goal was reached;
+    /// 1: not so.
+    #[command(verbatim_doc_comment)]
+    Explore(ExploreArgs),
     /// List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with `--clean`
     ///
     /// Exit code 0: nothing is open; 1: something is; 2: that is not known. Without --journal and
     /// --session everything of this requestor counts: stop its programs first.
     #[command(verbatim_doc_comment)]
     Doctor(DoctorArgs),
+    /// List who offers what for how much at the daemon of `YAGNA_API_URL`, renting nothing
+    ///
+    /// The cheapest come first. Exit code 0: there are offers; 1: there are none; 2: that is not known. A millionth of
+    /// a GLM is set aside meanwhile.
+    #[command(verbatim_doc_comment)]
+    Offers(OffersArgs),
     /// Write the simple service's image as a folder of executables, for `--image-dir` of a test network
     Image {
         /// The folder to make
+        folder: PathBuf,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder to write to
         folder: PathBuf,
     },
 }
@@ -67,15 +133,23 @@ struct RunArgs {
     /// A scenario of the catalog (see `list`) or a scenario file
     #[arg(value_name = "NAME OR FILE")]
     scenario: String,
+    /// A file whose keys replace those of the scenario; several are laid over each other in their order
+    #[arg(long = "with", value_name = "FILE")]
+    overlays: Vec<PathBuf>,
     /// Seed of everything random [default: the scenario's]
     #[arg(long)]
     seed: Option<u64>,
     /// Where it takes place [default: memory, or http for a scenario in real time]
     #[arg(long, value_enum)]
     backend: Option<Backend>,
-    /// Folder for the journal and downloaded files [default: rehearsal/<scenario>]
+    /// Folder for journal, report, trace and downloaded files [default: rehearsal/<scenario>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Also leave a page, `report.html`, with the time line of everything
+    #[arg(long)]
+    html: bool,
+    #[command(flatten)]
+    results: ResultArgs,
     /// Print one JSON object instead of a summary
     #[arg(long)]
     json: bool,
@@ -85,6 +159,17 @@ struct RunArgs {
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
+}
+
+impl RunArgs {
+    /// The command that runs the same again.
+    fn again(&self, seed: u64, backend: Backend) -> String {
+        let mut command = format!("rehearse run {}", quoted(&self.scenario));
+        for file in &self.overlays {
+            command.push_str(&format!(" --with {}", quoted(&file.to_string_lossy())));
+        }
+        format!("{command} --seed {seed} --backend {}", backend.name())
+    }
 }
 
 /// A journal of so many bytes is told before the run.
@@ -101,6 +186,20 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs the command line and answers with the exit code of the process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_with(Workloads::default(), arguments)
+}
+
+/// Runs the command line with workloads of your own: a `rehearse` that knows your services, tasks and functions.
+///
+/// ```no_run
+/// use golem_scenarios::workload::Workloads;
+///
+/// fn main() -> std::process::ExitCode {
+///     let workloads = Workloads::default().function("my-program", async |_, _| Ok(vec!["done".to_owned()]));
+///     golem_scenarios::cli::main_with(workloads, std::env::args_os())
+/// }
+/// ```
+pub fn main_with(workloads: Workloads, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(done) = simple_service::run_as_executable(arguments.iter().cloned()) {
         return match done {
@@ -115,7 +214,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match Cli::try_parse_from(arguments) {
         Ok(cli) => {
             log();
-            perform(cli.command, &mut output)
+            perform(cli.command, &workloads, &mut output)
         }
         // What was asked for, as `--help`.
         Err(told) if told.exit_code() == 0 => {
@@ -138,21 +237,45 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Performs a command; the exit code that it ends with.
-fn perform(command: Command, output: &mut Output) -> u8 {
+fn perform(command: Command, workloads: &Workloads, output: &mut Output) -> u8 {
     let mut say = |text: &str| output.say(text);
     let judged = |held| if held { SUCCESS } else { FAILED };
     let as_json = match &command {
         Command::List { json } => *json,
         Command::Run(args) => args.json,
+        Command::Exec(args) => args.json,
         Command::Doctor(args) => args.json,
-        Command::Sweep(_) | Command::Image { .. } => false,
+        Command::Offers(args) => args.json,
+        Command::Check(args) => args.json(),
+        Command::Diff(args) => args.json,
+        Command::Sweep(_)
+        | Command::Explore(_)
+        | Command::Show(_)
+        | Command::Image { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Gftp { .. }
+        | Command::Schema => false,
     };
     let done = match command {
         Command::List { json } => list(json, &mut say).map(|()| SUCCESS),
-        Command::Run(args) => run(&args, &mut say),
+        Command::Run(args) => run(&args, workloads, &mut say),
+        Command::Exec(args) => exec_command(args, &mut say),
+        Command::Gftp { mode } => crate::exec::gftp::serve(&mode).map(|()| SUCCESS),
+        Command::Check(args) => check_command(&args, workloads, &mut say).map(judged),
+        Command::Schema => {
+            schema_command(&mut say);
+            Ok(SUCCESS)
+        }
         Command::Sweep(args) => {
             end_on_signals("interrupted; the points so far are not judged");
-            sweep_command(&args, &mut say).map(judged)
+            sweep_command(&args, workloads, &mut say).map(judged)
+        }
+        Command::Show(args) => show_command(&args, &mut say).map(|()| SUCCESS),
+        Command::Diff(args) => diff_command(&args, &mut say).map(judged),
+        Command::Explore(args) => {
+            end_on_signals("interrupted; failures that were found so far are kept");
+            explore_command(&args, workloads, &mut say).map(judged)
         }
         Command::Doctor(args) => {
             end_on_signals(
@@ -160,7 +283,24 @@ fn perform(command: Command, output: &mut Output) -> u8 {
             );
             doctor_command(&args, &mut say).map(judged)
         }
+        Command::Offers(args) => {
+            end_on_signals("interrupted; what was set aside is found by `rehearse doctor`");
+            offers_command(&args, &mut say).map(judged)
+        }
         Command::Image { folder } => simple_service::write_image(&folder)
+            .map(|()| SUCCESS)
+            .map_err(|error| Error::Output {
+                path: folder,
+                reason: error.to_string(),
+            }),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "rehearse", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            Ok(SUCCESS)
+        }
+        Command::Man { folder } => std::fs::create_dir_all(&folder)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &folder))
             .map(|()| SUCCESS)
             .map_err(|error| Error::Output {
                 path: folder,
@@ -204,6 +344,9 @@ fn list(as_json: bool, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
             .map(|scenario| {
                 json!({
                     "name": scenario.name.value,
+                    "theme": catalog::theme_of(&scenario.name.value),
+                    "seen_at": scenario.seen_at,
+                    "not_in_real_time": scenario.not_in_real_time(),
                     "about": scenario.about,
                     "backend": scenario.usual_backend(),
                     "seed": scenario.seed,
@@ -218,29 +361,60 @@ fn list(as_json: bool, say: &mut dyn FnMut(&str)) -> Result<(), Error> {
         .map(|s| s.name.value.len())
         .max()
         .unwrap_or(0);
+    let mut last = None;
     for scenario in scenarios {
-        say(&format!(
-            "{:<width$}  {}\n",
-            scenario.name.value,
-            scenario.about.trim()
-        ));
+        let name = &scenario.name.value;
+        let theme = catalog::theme_of(name);
+        if theme != last {
+            let about = catalog::THEMES.iter().find(|(it, _)| Some(*it) == theme);
+            let blank = if last.is_some() { "\n" } else { "" };
+            if let Some((theme, about)) = about {
+                say(&format!("{blank}{theme}: {about}\n"));
+            }
+            last = theme;
+        }
+        say(&format!("  {name:<width$}  {}\n", scenario.about.trim()));
     }
     Ok(())
 }
 
-fn run(args: &RunArgs, say: &mut dyn FnMut(&str)) -> Result<u8, Error> {
-    let scenario = catalog::find(&args.scenario)?;
+/// Runs, and tells other programs of it, also when it could not begin.
+fn run(args: &RunArgs, workloads: &Workloads, say: &mut dyn FnMut(&str)) -> Result<u8, Error> {
+    args.results.check()?;
+    let done = run_and_tell(args, workloads, say);
+    if let Err(error) = &done {
+        let suite = Suite::broken(&args.scenario, &error.to_string());
+        if let Err(unwritten) = args.results.write(&[suite]) {
+            complain(&format!("error: {unwritten}"));
+        }
+    }
+    done
+}
+
+fn run_and_tell(
+    args: &RunArgs,
+    workloads: &Workloads,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8, Error> {
+    let scenario = catalog::find_with(&args.scenario, &args.overlays)?;
     let backend = args.backend.unwrap_or_else(|| scenario.usual_backend());
     let meant = match backend {
         Backend::Memory => scenario.clone(),
         Backend::Http | Backend::Yagna => scenario.as_in_real_time(),
     };
+    meant.check_backend(backend)?;
     if backend == Backend::Yagna {
-        meant.check_real_network()?;
         let unused = meant.unused_on_a_real_network().join(", ");
         complain(&format!(
             "note: on a real network these are not used: {unused}"
         ));
+        let nowhere = workloads.without_image(&meant)?.join(", ");
+        if !nowhere.is_empty() {
+            complain(&format!(
+                "note: the image of {nowhere} is on simulated and test networks only, no public provider can fetch it; \
+                 `image_hash` names one that it can, with `image_url` if the registry does not know it"
+            ));
+        }
     }
     let bytes = meant.size().bytes;
     if bytes > LARGE {
@@ -262,9 +436,12 @@ fn run(args: &RunArgs, say: &mut dyn FnMut(&str)) -> Result<u8, Error> {
         seed: args.seed,
         backend: Some(backend),
         out: args.out.clone(),
+        page: args.html,
+        command: Some(args.again(args.seed.unwrap_or(scenario.seed), backend)),
         listener,
         interrupt: interrupt.clone(),
         stuck_after: args.stuck_after.map(|span| span.0),
+        workloads: workloads.clone(),
         hung: Some(|reason| {
             complain(&format!("error: the run does not even end: {reason}"));
             std::process::exit(i32::from(IMPOSSIBLE));
@@ -275,41 +452,21 @@ fn run(args: &RunArgs, say: &mut dyn FnMut(&str)) -> Result<u8, Error> {
     if let Some(progress) = progress {
         progress.end();
     }
-    let rehearsal = match rehearsal {
-        Err(Error::Unsaved {
-            path,
-            reason,
-            summary,
-            report,
-        }) => {
-            say(&if args.json { report + "\n" } else { summary });
-            complain(&format!("error: cannot write {}: {reason}", path.display()));
-            return Ok(IMPOSSIBLE);
-        }
-        other => other?,
+    let began = rehearsal.as_ref().is_ok_and(|it| it.outcome.began);
+    let rehearsal = rehearsal.map(|it| (it.report, it.summary, it.suite));
+    let told = args
+        .results
+        .tell(&args.scenario, args.json, rehearsal, say)?;
+    let Some(report) = told else {
+        return Ok(IMPOSSIBLE);
     };
-    if args.json {
-        let report = serde_json::to_string_pretty(&rehearsal.report);
-        say(&(report.map_err(|error| Error::Output {
-            path: "standard output".into(),
-            reason: error.to_string(),
-        })? + "\n"));
-    } else {
-        say(&rehearsal.summary);
-    }
-    Ok(
-        match (
-            interrupt.is_cancelled(),
-            rehearsal.report.ok,
-            rehearsal.outcome.began,
-        ) {
-            (true, ..) => INTERRUPTED,
-            (false, true, _) => SUCCESS,
-            (false, false, true) => FAILED,
-            // The engine did not start: the summary says why.
-            (false, false, false) => IMPOSSIBLE,
-        },
-    )
+    Ok(match (interrupt.is_cancelled(), report.ok, began) {
+        (true, ..) => INTERRUPTED,
+        (false, true, _) => SUCCESS,
+        (false, false, true) => FAILED,
+        // The engine did not start: the summary says why.
+        (false, false, false) => IMPOSSIBLE,
+    })
 }
 
 /// The first Ctrl-C or SIGTERM stops the run cleanly, the second one at once.
@@ -401,13 +558,36 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_is_shown_has_a_manual_page_and_completions() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pages = folder.path().join("man");
+        let mut said = String::new();
+        let arguments = |words: &[&str]| Cli::try_parse_from(words).expect("a command").command;
+        let mut output = Output::default();
+        let man = arguments(&["rehearse", "man", &pages.to_string_lossy()]);
+        assert_eq!(perform(man, &Workloads::default(), &mut output), SUCCESS);
+        let mut script = Vec::new();
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut Cli::command(),
+            "rehearse",
+            &mut script,
+        );
+        said += &String::from_utf8_lossy(&script);
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let page = pages.join(format!("rehearse-{name}.1"));
+            assert_eq!(page.is_file(), !command.is_hide_set(), "{name}");
+            assert!(command.is_hide_set() || said.contains(name), "{name}");
+        }
     }
 
     #[test]
@@ -419,14 +599,25 @@ mod tests {
         Usage: rehearse <COMMAND>
 
         Commands:
-          list    List the scenarios of the catalog
-          run     Run a scenario
-          sweep   End the engine at every point of a scenario, lose every answer, and see that nothing leaks
-          doctor  List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with
-                  `--clean`
-          image   Write the simple service's image as a folder of executables, for `--image-dir` of a test
-                  network
-          help    Print this message or the help of the given subcommand(s)
+          list         List the scenarios of the catalog
+          run          Run a scenario
+          exec         Run any program, in any language, on a simulated network, in virtual time
+          check        Tell every mistake in scenario files, without running them
+          schema       Print the JSON Schema of scenario files, for editors
+          sweep        End the engine at every point of a scenario, lose every answer, and see that nothing
+                       leaks
+          show         Make the page of a run that is over, and tell where it is
+          diff         Tell where the journals of two runs part
+          explore      Draw networks, troubles and fates of the requestor at random, and see that the laws
+                       of any network hold
+          doctor       List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with
+                       `--clean`
+          offers       List who offers what for how much at the daemon of `YAGNA_API_URL`, renting nothing
+          image        Write the simple service's image as a folder of executables, for `--image-dir` of a
+                       test network
+          completions  Print completions for a shell
+          man          Write the manual pages into a folder
+          help         Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help
@@ -442,11 +633,18 @@ mod tests {
           <NAME OR FILE>  A scenario of the catalog (see `list`) or a scenario file
 
         Options:
+              --with <FILE>             A file whose keys replace those of the scenario; several are laid
+                                        over each other in their order
               --seed <SEED>             Seed of everything random [default: the scenario's]
               --backend <BACKEND>       Where it takes place [default: memory, or http for a scenario in
                                         real time] [possible values: memory, http, yagna]
-              --out <DIR>               Folder for the journal and downloaded files [default:
+              --out <DIR>               Folder for journal, report, trace and downloaded files [default:
                                         rehearsal/<scenario>]
+              --html                    Also leave a page, `report.html`, with the time line of everything
+              --junit <FILE>            Also write the result as JUnit XML to this file
+              --markdown <FILE>         Also write the result as Markdown to this file
+              --github-summary          Also append the result as Markdown to the file that
+                                        GITHUB_STEP_SUMMARY names
               --json                    Print one JSON object instead of a summary
               --stuck-after <DURATION>  Give the run up when its clock stands still for so long, as `30s` or
                                         `10m` [default: 5m]

@@ -72,9 +72,27 @@ pub enum Error {
         /// What failed.
         reason: String,
     },
+    /// The scenario ends its requestor before its time, which only `rehearse explore --replay` does.
+    #[error(
+        "{scenario} disturbs its requestor (`{point}`): run it with `rehearse explore --replay {file}`"
+    )]
+    Disturbed {
+        /// Name of the scenario.
+        scenario: String,
+        /// What is done to the requestor.
+        point: String,
+        /// The file.
+        file: String,
+    },
     /// What is open cannot be found out.
     #[error("{reason}")]
     Doctor {
+        /// What failed.
+        reason: String,
+    },
+    /// What is offered cannot be found out.
+    #[error("{reason}")]
+    Offers {
         /// What failed.
         reason: String,
     },

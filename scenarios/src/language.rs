@@ -3,8 +3,16 @@
 //! Owns the shape of the YAML. Whether a scenario makes sense is `validate`'s question, what is
 //! done with it `run`'s. Every unknown key is an error with file, line and column.
 
+mod arrivals;
 pub mod catalog;
+pub mod commands;
 pub mod expect;
+mod files;
+mod goal;
+pub mod laws;
+mod parts;
+pub mod patterns;
+mod point;
 mod sections;
 mod validate;
 pub mod values;
@@ -13,31 +21,45 @@ use std::path::{Path, PathBuf};
 
 use mock_yagna::Fault;
 use mock_yagna::config::Latency;
-use mock_yagna::network_file::{self, Mistake, ProviderGroup, Unread};
+use mock_yagna::network_file::{self, Mistake, ProviderGroup};
 use mock_yagna::{DaemonVersion, ProviderSpec, Seed};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use self::expect::Expectation;
+use self::laws::LawsSection;
+use self::parts::Sources;
 use crate::backend::Backend;
 use crate::error::Error;
 
+pub use self::files::files_below;
+pub(crate) use self::files::is_scenario;
+pub use self::goal::{BadGoal, Goal};
+pub use self::point::{BadPoint, Counter, Disturbance, Point, REQUEST_FAULTS};
+pub(crate) use self::validate::LONGEST;
 pub use self::validate::size::Size;
 
+pub(crate) use self::arrivals::Planned;
 pub use self::sections::{
-    ImageSource, PlotKind, RealTime, Requestor, RestartKind, ServiceSection, Step, Swept,
-    TasksSection, Time, TimeMode, Verb,
+    Arrivals, FunctionSection, ImageSource, PlotKind, ProgramSection, RealTime, Requestor,
+    RestartKind, ServiceSection, SignalName, Step, Swept, TasksSection, Time, TimeMode, Verb,
 };
 
 /// A rehearsal: a network, what is run on it, what happens meanwhile, what is expected.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
+    /// The version of the language, 1; absent: that.
+    #[serde(default)]
+    pub version: Option<Spanned<u32>>,
     /// Name, also of the output folder.
     pub name: Spanned<String>,
     /// One sentence for the list.
     #[serde(default)]
     pub about: String,
+    /// Where people came upon this situation: addresses of public reports, or words.
+    #[serde(default)]
+    pub seen_at: Vec<String>,
     /// Seed of everything random, unless the command line says otherwise.
     #[serde(default = "one")]
     pub seed: u64,
@@ -65,15 +87,31 @@ pub struct Scenario {
     /// The service to run.
     #[serde(default)]
     pub service: Option<ServiceSection>,
-    /// Or the tasks to execute.
+    /// The tasks to execute.
     #[serde(default)]
     pub tasks: Option<TasksSection>,
+    /// A function of the program's to call.
+    #[serde(default)]
+    pub function: Option<FunctionSection>,
+    /// A program of any language to run, in real time.
+    #[serde(default)]
+    pub program: Option<ProgramSection>,
+    /// What else is run, and when it is started.
+    #[serde(default)]
+    pub workloads: Vec<Arrivals>,
     /// What happens meanwhile.
     #[serde(default)]
     pub timeline: Vec<Step>,
     /// What is claimed about the run.
     #[serde(default)]
     pub expect: Vec<Expectation>,
+    /// Which of the laws of every network does not hold here.
+    #[serde(default)]
+    pub laws: LawsSection,
+    /// Situations that `rehearse explore` must reach at least once around it: an event, or several one after the other, as
+    /// `agreement_approved -> AgreementTerminated`.
+    #[serde(default)]
+    pub goals: Vec<Spanned<Goal>>,
     /// What is different on a backend in real time.
     #[serde(default)]
     pub real_time: Option<RealTime>,
@@ -83,6 +121,9 @@ pub struct Scenario {
     /// Where the scenario comes from.
     #[serde(skip)]
     pub origin: Origin,
+    /// Where each of its values comes from, if it has parts.
+    #[serde(skip)]
+    pub(crate) sources: Sources,
 }
 
 /// Where a scenario comes from.
@@ -107,16 +148,66 @@ impl Scenario {
     /// # Errors
     /// When it cannot be read, is malformed, or says something impossible.
     pub fn load(path: &Path) -> Result<Scenario, Error> {
-        let file = path.display().to_string();
-        let text = network_file::text(path, FILE_LIMIT).map_err(|unread| match unread {
-            Unread::Unreadable(source) => Error::Unreadable {
-                path: path.to_owned(),
-                source,
-            },
-            Unread::NoText(mistake) => Error::mistake(&file, mistake),
-        })?;
-        let folder = path.parent().map(Path::to_owned);
-        Scenario::parse(&text, Origin { file, folder })
+        Scenario::load_with(path, &[])
+    }
+
+    /// The text of a scenario with all that it includes and extends.
+    pub(crate) fn whole(text: &str, origin: &Origin) -> Result<String, Error> {
+        let whole = parts::whole(text, origin, &[])?;
+        Ok(whole.map_or_else(|| text.to_owned(), |(text, _)| text))
+    }
+
+    /// Reads and checks a scenario file with others laid over it, one after the other: their pairs key by key, their
+    /// lists and values in place of what is there.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or is malformed, or when the whole says something impossible.
+    pub fn load_with(path: &Path, overlays: &[PathBuf]) -> Result<Scenario, Error> {
+        let (text, origin) = parts::open(path)?;
+        Scenario::parse_with(&text, origin, overlays)
+    }
+
+    /// Reads and checks a scenario file of which only the network, the timeline and the expectations are
+    /// wanted: it need not say what runs.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub(crate) fn load_for_a_program(path: &Path) -> Result<Scenario, Error> {
+        let (text, origin) = parts::open(path)?;
+        let mut scenario = Scenario::read(&text, origin, &[])?;
+        if scenario.runs_nothing() {
+            // With the least work it is a whole one.
+            scenario.tasks = network_file::read("{name: hello-tasks, count: 1}").ok();
+        }
+        scenario.without_mistakes()
+    }
+
+    /// All steps of the timeline, those that follow others as well.
+    pub(crate) fn all_steps(&self) -> Vec<&Step> {
+        fn add<'a>(steps: &'a [Step], all: &mut Vec<&'a Step>) {
+            for step in steps {
+                all.push(step);
+                add(&step.then, all);
+            }
+        }
+        let mut all = Vec::new();
+        add(&self.timeline, &mut all);
+        all
+    }
+
+    /// Whether no section says what runs.
+    pub(crate) fn runs_nothing(&self) -> bool {
+        let alone = self.service.is_some() || self.tasks.is_some();
+        let alone = alone || self.function.is_some() || self.program.is_some();
+        !alone && self.workloads.is_empty()
+    }
+
+    /// Itself, if it has no mistake.
+    fn without_mistakes(self) -> Result<Scenario, Error> {
+        match self.mistakes().into_iter().next() {
+            None => Ok(self),
+            Some(first) => Err(first),
+        }
     }
 
     /// Reads and checks the text of a scenario file.
@@ -124,20 +215,57 @@ impl Scenario {
     /// # Errors
     /// When it is malformed, or says something impossible.
     pub fn parse(text: &str, origin: Origin) -> Result<Scenario, Error> {
-        let mut scenario: Scenario =
-            network_file::read(text).map_err(|mistake| Error::mistake(&origin.file, mistake))?;
-        scenario.origin = origin;
-        scenario.check()?;
-        scenario.as_in_real_time().check()?;
-        scenario.as_swept().check()?;
+        Scenario::parse_with(text, origin, &[])
+    }
+
+    /// As [`parse`](Self::parse), with files laid over the text as in [`load_with`](Self::load_with).
+    ///
+    /// # Errors
+    /// As those have.
+    pub fn parse_with(text: &str, origin: Origin, overlays: &[PathBuf]) -> Result<Scenario, Error> {
+        Scenario::read(text, origin, overlays)?.without_mistakes()
+    }
+
+    /// Reads it, as far as its shape is right.
+    fn read(text: &str, origin: Origin, overlays: &[PathBuf]) -> Result<Scenario, Error> {
+        let (whole, sources) = match parts::whole(text, &origin, overlays)? {
+            None => (None, Sources::default()),
+            Some((whole, sources)) => (Some(whole), sources),
+        };
+        let read = network_file::read(whole.as_deref().unwrap_or(text));
+        let mut scenario: Scenario = read.map_err(|mistake| sources.told(&origin, mistake))?;
+        (scenario.origin, scenario.sources) = (origin, sources);
+        scenario.count_data();
         Ok(scenario)
+    }
+
+    /// All mistakes that its shape does not show, also of what it is in real time and in a sweep.
+    fn mistakes(&self) -> Vec<Error> {
+        let mut mistakes = self.check();
+        for other in [self.as_in_real_time(), self.as_swept()] {
+            if mistakes.is_empty() {
+                mistakes = other.check();
+            }
+        }
+        mistakes
+    }
+
+    /// A scenario file, or one of the catalog, as far as its shape is right, and its other mistakes.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its shape is wrong.
+    pub(crate) fn with_mistakes(name_or_file: &str) -> Result<(Scenario, Vec<Error>), Error> {
+        let (text, origin) = catalog::source(name_or_file)?;
+        let scenario = Scenario::read(&text, origin, &[])?;
+        let mistakes = scenario.mistakes();
+        Ok((scenario, mistakes))
     }
 
     /// The backend it is made for.
     pub fn usual_backend(&self) -> Backend {
         match self.time.mode {
-            TimeMode::Virtual => Backend::Memory,
-            TimeMode::Real => Backend::Http,
+            TimeMode::Virtual if self.all_programs().next().is_none() => Backend::Memory,
+            TimeMode::Virtual | TimeMode::Real => Backend::Http,
         }
     }
 
@@ -145,15 +273,18 @@ impl Scenario {
     #[must_use]
     pub fn as_in_real_time(&self) -> Scenario {
         let mut scenario = self.clone();
+        if scenario.not_in_real_time().is_some() {
+            return scenario;
+        }
         let Some(real) = scenario.real_time.take() else {
             return scenario;
         };
-        if let Some(service) = &mut scenario.service {
-            service.duration = real.duration.unwrap_or_else(|| service.duration.clone());
-            service.stats_every = real
-                .stats_every
-                .unwrap_or_else(|| service.stats_every.clone());
-            service.plot_every = real.plot_every.or(service.plot_every.take());
+        scenario.workloads = real.workloads.unwrap_or(scenario.workloads);
+        for service in scenario.services_mut() {
+            let (duration, stats, plot) = (&real.duration, &real.stats_every, &real.plot_every);
+            service.duration = duration.as_ref().unwrap_or(&service.duration).clone();
+            service.stats_every = stats.as_ref().unwrap_or(&service.stats_every).clone();
+            service.plot_every = plot.clone().or(service.plot_every.take());
         }
         let requestor = &mut scenario.requestor;
         requestor.no_offers_timeout = real.no_offers_timeout.or(requestor.no_offers_timeout);
@@ -170,25 +301,91 @@ impl Scenario {
         let Some(swept) = scenario.sweep.take() else {
             return scenario;
         };
-        if let Some(service) = &mut scenario.service {
-            service.duration = swept.duration.unwrap_or_else(|| service.duration.clone());
-            service.stats_every = swept
-                .stats_every
-                .unwrap_or_else(|| service.stats_every.clone());
-            service.plot_every = swept.plot_every.or(service.plot_every.take());
-            service.instances = swept.instances.unwrap_or_else(|| service.instances.clone());
+        scenario.workloads = swept.workloads.unwrap_or(scenario.workloads);
+        for service in scenario.services_mut() {
+            let (duration, stats, plot) = (&swept.duration, &swept.stats_every, &swept.plot_every);
+            service.duration = duration.as_ref().unwrap_or(&service.duration).clone();
+            service.stats_every = stats.as_ref().unwrap_or(&service.stats_every).clone();
+            service.plot_every = plot.clone().or(service.plot_every.take());
+            let instances = swept.instances.as_ref();
+            service.instances = instances.unwrap_or(&service.instances).clone();
         }
-        if let Some(tasks) = &mut scenario.tasks {
-            tasks.count = swept.count.unwrap_or_else(|| tasks.count.clone());
+        for tasks in scenario.tasks_mut() {
+            tasks.count = swept.count.as_ref().unwrap_or(&tasks.count).clone();
         }
         scenario.timeline = swept.timeline.unwrap_or(scenario.timeline);
         scenario.expect = swept.expect.unwrap_or(scenario.expect);
         scenario
     }
 
+    fn services_mut(&mut self) -> impl Iterator<Item = &mut ServiceSection> {
+        let others = self.workloads.iter_mut();
+        let others = others.filter_map(|arrivals| arrivals.service.as_mut());
+        self.service.iter_mut().chain(others)
+    }
+
+    fn tasks_mut(&mut self) -> impl Iterator<Item = &mut TasksSection> {
+        let others = self.workloads.iter_mut();
+        let others = others.filter_map(|arrivals| arrivals.tasks.as_mut());
+        self.tasks.iter_mut().chain(others)
+    }
+
+    /// Counts the items of tasks where nothing is said of their number.
+    fn count_data(&mut self) {
+        self.tasks_mut().for_each(TasksSection::count_data);
+        let replaced = self
+            .real_time
+            .as_mut()
+            .and_then(|real| real.workloads.as_mut());
+        let swept = self
+            .sweep
+            .as_mut()
+            .and_then(|swept| swept.workloads.as_mut());
+        let others = replaced.into_iter().chain(swept).flatten();
+        others
+            .filter_map(|arrivals| arrivals.tasks.as_mut())
+            .for_each(TasksSection::count_data);
+    }
+
     /// Why it is not swept, if it is not.
     pub fn not_swept(&self) -> Option<&str> {
         self.sweep.as_ref()?.skip.as_deref()
+    }
+
+    /// Why it is for virtual time only, if it is.
+    pub fn not_in_real_time(&self) -> Option<&str> {
+        self.real_time
+            .as_ref()?
+            .skip
+            .as_ref()
+            .map(|why| why.value.as_str())
+    }
+
+    /// Checks that it can be run there.
+    ///
+    /// # Errors
+    /// With all that the backend cannot do, at the first of them that has a place.
+    pub fn check_backend(&self, backend: Backend) -> Result<(), Error> {
+        if let Some(real) = &self.real_time
+            && let Some(why) = real.skip.as_ref().filter(|_| backend != Backend::Memory)
+        {
+            let message = format!(
+                "not in real time, so with --backend memory only: {}",
+                why.value
+            );
+            return Err(self.mistake(why.referenced, message));
+        }
+        match backend {
+            Backend::Http => Ok(()),
+            Backend::Yagna => self.check_real_network(),
+            Backend::Memory => match self.all_programs().next() {
+                None => Ok(()),
+                Some(program) => {
+                    let message = "a program has a clock of its own, so it needs real time: use --backend http";
+                    Err(self.mistake(program.run.referenced, message))
+                }
+            },
+        }
     }
 
     /// The providers, each with what it drew.
@@ -198,16 +395,23 @@ impl Scenario {
 
     /// A mistake in the file as an error.
     pub(crate) fn told(&self, mistake: Mistake) -> Error {
-        Error::mistake(&self.origin.file, mistake)
+        self.sources.told(&self.origin, mistake)
+    }
+
+    /// `file:line` of a line.
+    pub(crate) fn place(&self, line: u64) -> String {
+        self.sources.place(&self.origin, line)
     }
 
     /// An error that points into the file.
     pub(crate) fn mistake(&self, at: Location, message: impl Into<String>) -> Error {
-        Error::mistake(&self.origin.file, Mistake::at(at, message))
+        self.told(Mistake::at(at, message))
     }
 }
 
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;

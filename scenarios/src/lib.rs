@@ -33,9 +33,10 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | none | [`Offline`], [`hold_the_clock`], [`in_memory`], [`Layer`], the [`prelude`] |
+//! | none | [`Offline`], [`HandlerTest`], [`hold_the_clock`], [`in_memory`], [`Layer`], the [`prelude`] |
 //! | `files` | scenario files, runs, sweeps |
 //! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
+//! | `harness` | `files`, and the module `harness`: a test target in which every scenario file is a test |
 //! | `http` | daemons behind a socket, [`Offline::real_time`] |
 //! | `sqlite` | the engine's journal in a file |
 //! | `cli` (default) | all of these, and the command `rehearse` |
@@ -44,10 +45,10 @@
 //! below, so that it needs no other dependency.
 
 #![cfg_attr(
-    not(feature = "files"),
+    not(feature = "cli"),
     allow(
         dead_code,
-        reason = "scenario files use more of a stage than `Offline` does"
+        reason = "the command uses more of runs and reports than tests do, and scenario files more of a stage"
     )
 )]
 
@@ -55,8 +56,17 @@ mod backend;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
+#[cfg(feature = "cli")]
+pub mod exec;
+#[cfg(feature = "files")]
+pub mod explore;
+mod handler_test;
+#[cfg(feature = "harness")]
+pub mod harness;
 #[cfg(feature = "files")]
 pub mod language;
+#[cfg(feature = "files")]
+mod process_group;
 #[cfg(feature = "files")]
 pub mod report;
 #[cfg(feature = "files")]
@@ -74,7 +84,7 @@ pub mod prelude {
     pub use golem_engine::{Error, Event, EventKind, Glm, Golem, WorkContext};
     pub use mock_yagna::{Act, Behaviour, Delay, Effect, Fault, Image, MockYagna, ProviderSpec};
 
-    pub use crate::{Offline, OfflineStage};
+    pub use crate::{HandlerTest, Offline, OfflineStage, TestMachine};
 }
 
 pub use golem_engine as engine;
@@ -82,10 +92,11 @@ pub use mock_yagna as mock;
 
 pub use backend::Backend;
 pub use error::Error;
+pub use handler_test::{HandlerTest, TestMachine};
 #[cfg(feature = "files")]
 pub use language::{Scenario, catalog};
 #[cfg(feature = "files")]
 pub use report::Report;
 #[cfg(feature = "files")]
 pub use run::{Listener, Options, Rehearsal, rehearse};
-pub use stage::{Layer, Offline, OfflineStage, hold_the_clock, in_memory};
+pub use stage::{Layer, Line, Offline, OfflineStage, hold_the_clock, in_memory};

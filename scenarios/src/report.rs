@@ -1,25 +1,45 @@
 //! What a run says of itself at its end: a summary for people, one JSON object for programs.
 
+pub(crate) mod diff;
+pub(crate) mod excerpt;
+pub(crate) mod history;
+pub(crate) mod junit;
+pub(crate) mod markdown;
+mod markup;
+pub mod metrics;
 pub mod outcome;
 pub(crate) mod output;
+pub(crate) mod page;
+pub(crate) mod suite;
+pub(crate) mod trace;
 pub mod unmatched;
 pub mod verdict;
 
-use std::fmt::Write;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufReader, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use golem_engine::{Absences, UnpaidInvoice};
 use golem_wire::Glm;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use self::outcome::{Cause, FaultOutcome, Outcome};
+use self::excerpt::Failure;
+use self::history::History;
+use self::metrics::{MetricSummary, Metrics};
+use self::outcome::{Cause, FaultOutcome, Outcome, WorkloadOutcome};
+use self::output::{Output, write_whole};
+use self::trace::Judged;
 use self::unmatched::Unmatched;
-use self::verdict::Verdict;
+use self::verdict::{Lawful, SetAside, Verdict};
 use crate::backend::Backend;
 use crate::language::values::Span;
 
 /// The result of a run. Its JSON has exactly these keys.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Report {
     /// Name of the scenario.
     pub scenario: String,
@@ -29,6 +49,8 @@ pub struct Report {
     pub backend: Backend,
     /// Whether every expectation and every law held.
     pub ok: bool,
+    /// The command that runs it again.
+    pub command: String,
     /// SHA-256 of the journal, in hex.
     pub journal_sha256: String,
     /// How long it took on the stage's clock.
@@ -45,10 +67,18 @@ pub struct Report {
     pub invoices_paid: u64,
     /// All accepted costs, in GLM.
     pub cost: Glm,
+    /// The workloads, in order of their starts.
+    pub workloads: Vec<WorkloadReport>,
+    /// How long what has a beginning and an end took, in seconds, by the metric's name.
+    pub metrics: BTreeMap<String, MetricSummary>,
     /// What was expected, and what came of it.
     pub expectations: Vec<Verdict>,
-    /// Laws that were broken.
+    /// Laws that were broken: how.
     pub violations: Vec<String>,
+    /// Their names, as in `laws` of a scenario.
+    pub broken_laws: Vec<String>,
+    /// Laws that the scenario sets aside: why, and whether that was needed.
+    pub laws_set_aside: Vec<SetAside>,
     /// What is left open and should not be.
     pub open: Vec<String>,
     /// What is left open as the scenario expects.
@@ -69,8 +99,22 @@ pub struct Report {
     pub unpaid_invoices: Vec<UnpaidInvoice>,
 }
 
+/// A workload, and what it measured.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct WorkloadReport {
+    /// Its name, with a number where there are several.
+    pub workload: String,
+    /// Why it failed as a whole, if it did.
+    pub error: Option<String>,
+    /// How many results it gave.
+    pub results: u64,
+    /// What it measured, by name.
+    pub metrics: BTreeMap<String, MetricSummary>,
+}
+
 /// An instance that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FailedInstance {
     /// Its name.
     pub instance: String,
@@ -80,25 +124,48 @@ pub struct FailedInstance {
     pub reason: String,
 }
 
+fn summaries(metrics: &Metrics) -> BTreeMap<String, MetricSummary> {
+    let metrics = metrics.iter();
+    metrics
+        .map(|(name, metric)| (name.clone(), metric.summary()))
+        .collect()
+}
+
+fn told_of(workload: &WorkloadOutcome) -> WorkloadReport {
+    WorkloadReport {
+        workload: workload.name.clone(),
+        error: workload.error.clone(),
+        results: workload.results,
+        metrics: summaries(&workload.metrics),
+    }
+}
+
 /// Items that a summary lists one by one; instances that failed are all listed.
 const LISTED: usize = 12;
+/// Failures of which a summary shows the lines of the journal before them.
+const EXPLAINED: usize = 4;
+
+/// A word of a command line, quoted where a shell would take it for something else.
+pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '=' | ':' | '+');
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")).into(),
+    }
+}
 
 impl Report {
     pub(crate) fn new(
         (scenario, seed, backend): (&str, u64, Backend),
         outcome: &Outcome,
-        (expectations, open_as_expected): (Vec<Verdict>, Vec<String>),
+        (expectations, laws): (Vec<Verdict>, Lawful),
         journal_sha256: String,
         wall: Duration,
     ) -> Report {
-        let open = outcome.open.iter();
-        let open: Vec<String> = open
-            .filter(|item| !open_as_expected.contains(item))
-            .cloned()
-            .collect();
         let fine = expectations.iter().all(|verdict| verdict.ok)
-            && outcome.violations.is_empty()
-            && open.is_empty();
+            && laws.violations.is_empty()
+            && laws.open.is_empty();
         let failed = outcome.instances.iter().filter_map(|instance| {
             Some(FailedInstance {
                 instance: instance.name.clone(),
@@ -112,6 +179,11 @@ impl Report {
             seed,
             backend,
             ok: fine,
+            command: format!(
+                "rehearse run {} --seed {seed} --backend {}",
+                quoted(scenario),
+                backend.name()
+            ),
             journal_sha256,
             virtual_seconds: seconds(outcome.elapsed),
             wall_seconds: seconds(wall),
@@ -120,10 +192,14 @@ impl Report {
             tasks: outcome.task_results.len() as u64,
             invoices_paid: outcome.invoices_paid,
             cost: outcome.cost.normalized(),
+            workloads: outcome.workloads.iter().map(told_of).collect(),
+            metrics: summaries(&outcome.metrics),
             expectations,
-            violations: outcome.violations.clone(),
-            open,
-            open_as_expected,
+            violations: laws.violations,
+            broken_laws: laws.broken_laws,
+            laws_set_aside: laws.set_aside,
+            open: laws.open,
+            open_as_expected: laws.open_as_expected,
             failed_instances: failed.collect(),
             causes: outcome.causes.clone(),
             unmatched: outcome.unmatched.clone(),
@@ -134,15 +210,99 @@ impl Report {
         }
     }
 
+    /// Leaves in the output folder what is made of the journal, and at last this report, whose `text` is given: where
+    /// that is, all is. What does not hold, with its lines of the journal; and what could not be written.
+    pub(crate) fn leave(
+        &self,
+        output: &Output,
+        text: &str,
+        page: bool,
+    ) -> (Vec<Failure>, Option<(PathBuf, io::Error)>) {
+        let at = |path: PathBuf| move |error| (path, error);
+        let mut failures = Vec::new();
+        let mut write = || {
+            let path = output.journal();
+            let journal = File::open(&path).map_err(at(path.clone()))?;
+            let history = History::read(BufReader::new(journal)).map_err(at(path.clone()))?;
+            failures = excerpt::failures(&history, self, &path).map_err(at(path.clone()))?;
+            let trace = output.trace();
+            write_whole(&trace, |out| trace::write(out, &history, &self.judged()))
+                .map_err(at(trace.clone()))?;
+            if page {
+                let file = output.page();
+                write_whole(&file, |out| {
+                    page::write(out, &history, self, &failures, &path)
+                })
+                .map_err(at(file.clone()))?;
+            }
+            let report = output.report();
+            write_whole(&report, |out| writeln!(out, "{text}")).map_err(at(report.clone()))
+        };
+        let unwritten = write().err();
+        (failures, unwritten)
+    }
+
+    /// What a trace tells of it.
+    pub(crate) fn judged(&self) -> Judged<'_> {
+        Judged {
+            scenario: &self.scenario,
+            seed: self.seed,
+            expectations: &self.expectations,
+            violations: &self.violations,
+            open: &self.open,
+        }
+    }
+
     /// The summary for people.
-    pub(crate) fn summary(&self, outcome: &Outcome, folder: &str) -> String {
+    pub(crate) fn summary(&self, outcome: &Outcome, folder: &str, failures: &[Failure]) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = self.write(&mut text, outcome, folder);
+        let _ = self.write(&mut text, outcome, folder, failures);
         text
     }
 
-    fn write(&self, out: &mut String, outcome: &Outcome, folder: &str) -> std::fmt::Result {
+    /// Of several, how each ended; of each, what it measured.
+    fn write_workloads(&self, out: &mut String) -> std::fmt::Result {
+        let told = self.workloads.iter();
+        let told: Vec<_> = told
+            .filter(|it| self.workloads.len() > 1 || !it.metrics.is_empty())
+            .collect();
+        if told.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n  {} workloads", self.workloads.len())?;
+        for workload in told.iter().take(LISTED) {
+            let name = &workload.workload;
+            match (&workload.error, workload.results) {
+                (Some(error), _) => writeln!(out, "    {name}: {error}")?,
+                (None, 0) => writeln!(out, "    {name}")?,
+                (None, results) => writeln!(out, "    {name}: {results} results")?,
+            }
+            for (metric, it) in &workload.metrics {
+                let MetricSummary {
+                    count,
+                    min,
+                    p50,
+                    p95,
+                    max,
+                    ..
+                } = it;
+                writeln!(
+                    out,
+                    "      {metric}: {count} values, least {min}, median {p50}, p95 {p95}, most {max}"
+                )?;
+            }
+        }
+        more(out, told.len())
+    }
+
+    fn write(
+        &self,
+        out: &mut String,
+        outcome: &Outcome,
+        folder: &str,
+        failures: &[Failure],
+    ) -> std::fmt::Result {
         let time = match self.backend {
             Backend::Memory => format!(
                 "{} of virtual time in {:.2} s",
@@ -154,7 +314,8 @@ impl Report {
         let (scenario, seed) = (&self.scenario, self.seed);
         writeln!(
             out,
-            "\n{scenario} · {} · seed {seed} · {time}",
+            "{} {scenario} · {} · seed {seed} · {time}",
+            self.verdict(),
             self.backend.name()
         )?;
         self.write_instances(out, outcome)?;
@@ -165,6 +326,7 @@ impl Report {
                 writeln!(out, "    {}", result.trim_end())?;
             }
         }
+        self.write_workloads(out)?;
         if !outcome.providers.is_empty() {
             writeln!(
                 out,
@@ -202,6 +364,9 @@ impl Report {
                     "wrong in the books of the network",
                     &self.violations,
                 )?;
+                if !self.broken_laws.is_empty() {
+                    writeln!(out, "    of the laws: {}", self.broken_laws.join(", "))?;
+                }
                 "nothing is left open"
             }
         };
@@ -212,6 +377,15 @@ impl Report {
             true => listed(out, nothing_open, "left open", &self.open)?,
             false => listed(out, "nothing else is left open", "left open", &self.open)?,
         }
+        for aside in &self.laws_set_aside {
+            writeln!(
+                out,
+                "  – law {} set aside, because {}",
+                aside.law, aside.because
+            )?;
+            writeln!(out, "    {}", aside.found())?;
+        }
+        write_excerpts(out, failures, folder)?;
         writeln!(
             out,
             "\n  journal {folder}/{} sha256 {}",
@@ -221,7 +395,16 @@ impl Report {
         if !outcome.files.is_empty() {
             writeln!(out, "  files   {folder}/files")?;
         }
-        writeln!(out, "\n{}", if self.ok { "passed" } else { "FAILED" })
+        if !self.ok {
+            writeln!(out, "  page    rehearse show {}", quoted(folder))?;
+            writeln!(out, "  again   {}", self.command)?;
+        }
+        writeln!(out, "\n{}", self.verdict())
+    }
+
+    /// The verdict in a word.
+    fn verdict(&self) -> &'static str {
+        if self.ok { "passed" } else { "FAILED" }
     }
 
     fn write_instances(&self, out: &mut String, outcome: &Outcome) -> std::fmt::Result {
@@ -316,6 +499,28 @@ impl Report {
     }
 }
 
+/// The lines of the journal before what does not hold.
+fn write_excerpts(out: &mut String, failures: &[Failure], folder: &str) -> std::fmt::Result {
+    for failure in failures
+        .iter()
+        .filter(|f| !f.lines.is_empty())
+        .take(EXPLAINED)
+    {
+        let (from, to) = failure.range();
+        writeln!(out, "\n  before “{}”", failure.claim)?;
+        for (number, text) in &failure.lines {
+            writeln!(out, "  {number:>9}  {text}")?;
+        }
+        let journal = format!("{folder}/{}", output::JOURNAL);
+        let (from, to) = (from.saturating_sub(20).max(1), to + 10);
+        writeln!(out, "  more: sed -n {from},{to}p {}", quoted(&journal))?;
+    }
+    match failures.len().checked_sub(EXPLAINED) {
+        Some(rest) if rest > 0 => writeln!(out, "  … and {rest} more failures: see the page"),
+        _ => Ok(()),
+    }
+}
+
 /// The way through the states; attempts that repeat are counted.
 fn path(states: &[String]) -> String {
     let attempts = states
@@ -350,6 +555,7 @@ fn listed(out: &mut String, fine: &str, bad: &str, items: &[String]) -> std::fmt
 #[cfg(test)]
 mod tests {
     use super::outcome::{InstanceOutcome, ProviderOutcome};
+    use super::verdict::lawful;
     use super::*;
 
     #[test]
@@ -358,7 +564,7 @@ mod tests {
         let report = Report::new(
             about,
             &Outcome::default(),
-            (vec![], vec![]),
+            (vec![], Lawful::default()),
             "00".into(),
             Duration::ZERO,
         );
@@ -375,9 +581,12 @@ mod tests {
             "seed",
             "backend",
             "ok",
+            "command",
             "journal_sha256",
             "virtual_seconds",
             "wall_seconds",
+            "workloads",
+            "metrics",
             "agreements",
             "activities",
             "tasks",
@@ -385,6 +594,8 @@ mod tests {
             "cost",
             "expectations",
             "violations",
+            "broken_laws",
+            "laws_set_aside",
             "open",
             "open_as_expected",
             "failed_instances",
@@ -436,13 +647,12 @@ mod tests {
         let report = Report::new(
             about,
             &outcome,
-            (verdicts, vec![]),
+            (verdicts, lawful(None, Backend::Memory, &outcome)),
             "00ff".into(),
             Duration::ZERO,
         );
-        insta::assert_snapshot!(report.summary(&outcome, "out"), @r#"
-
-        trial · memory · seed 1 · 1h 01m 40s of virtual time in 0.00 s
+        insta::assert_snapshot!(report.summary(&outcome, "out", &[]), @r#"
+        FAILED trial · memory · seed 1 · 1h 01m 40s of virtual time in 0.00 s
 
           instance  provider         states
           clock-1  alice            pending → starting → running → terminated
@@ -459,6 +669,8 @@ mod tests {
           ✗ left open: agreement a2
 
           journal out/journal.jsonl sha256 00ff
+          page    rehearse show out
+          again   rehearse run trial --seed 1 --backend memory
 
         FAILED
         "#);
@@ -474,14 +686,14 @@ mod tests {
         let report = Report::new(
             about,
             &outcome,
-            (vec![], vec![]),
+            (vec![], lawful(None, Backend::Memory, &outcome)),
             "00".into(),
             Duration::ZERO,
         );
         assert!(!report.ok);
         assert!(
             report
-                .summary(&outcome, "out")
+                .summary(&outcome, "out", &[])
                 .contains("left open: activity a1")
         );
     }
@@ -509,10 +721,10 @@ mod tests {
             ..Outcome::default()
         };
         let about = ("trial", 1, Backend::Memory);
-        let verdicts = (vec![], vec![]);
+        let verdicts = (vec![], Lawful::default());
         let report = Report::new(about, &outcome, verdicts, "00".into(), Duration::ZERO);
         assert_eq!(report.failed_instances.len(), 20);
-        let summary = report.summary(&outcome, "out");
+        let summary = report.summary(&outcome, "out", &[]);
         for n in 21..=40 {
             assert!(summary.contains(&format!("reason {n}")), "{summary}");
         }

@@ -3,7 +3,10 @@
 //! Owns the order: stage, engine, work with its timeline, stop, settlement, judgement. What is run
 //! is in `work`, where it runs in `stage`.
 
+pub(crate) mod at_work;
 pub(crate) mod journal;
+mod levels;
+pub(crate) mod monitor;
 pub(crate) mod observer;
 pub(crate) mod setting;
 pub(crate) mod timeline;
@@ -13,20 +16,23 @@ pub(crate) mod work;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use golem_engine::journal::MemoryJournal;
 use tokio_util::sync::CancellationToken;
 
 pub use self::observer::Listener;
 
+use self::at_work::AtWork;
 use self::setting::{Plan, Remains, Setting};
 use self::watchdog::Watchdog;
 use self::work::Work;
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::language::Scenario;
-use crate::report::Report;
+use crate::language::{Scenario, Verb};
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
-use crate::report::verdict::{expected_open, judge};
+use crate::report::suite::Suite;
+use crate::report::verdict::{judge, lawful};
+use crate::report::{Report, quoted};
 use crate::stage::{self, Layer};
 use crate::workload::Workloads;
 
@@ -42,6 +48,11 @@ pub struct Options {
     pub backend: Option<Backend>,
     /// Instead of `rehearsal/<scenario>`.
     pub out: Option<PathBuf>,
+    /// The command that runs it again, for the report; absent: `rehearse run` with the scenario's name or file, the
+    /// seed and the backend.
+    pub command: Option<String>,
+    /// Whether the page `report.html` is left in the output folder, too.
+    pub page: bool,
     /// Hears what happens.
     pub listener: Option<Listener>,
     /// Stops the run cleanly when cancelled.
@@ -60,6 +71,7 @@ pub struct Options {
 
 /// A finished run.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Rehearsal {
     /// For programs.
     pub report: Report,
@@ -67,6 +79,8 @@ pub struct Rehearsal {
     pub summary: String,
     /// The facts.
     pub outcome: Outcome,
+    /// The claims, each with what came of it.
+    pub(crate) suite: Suite,
 }
 
 /// Runs a scenario on a runtime of its own and blocks until it is over.
@@ -81,8 +95,13 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         Backend::Memory => scenario.clone(),
         Backend::Http | Backend::Yagna => scenario.as_in_real_time(),
     };
-    if backend == Backend::Yagna {
-        scenario.check_real_network()?;
+    scenario.check_backend(backend)?;
+    if let Some(point) = &scenario.requestor.disturbed {
+        return Err(Error::Disturbed {
+            scenario: scenario.name.value.clone(),
+            point: point.to_string(),
+            file: scenario.origin.file.clone(),
+        });
     }
     options.workloads.check(&scenario)?;
     let folder = options
@@ -97,6 +116,7 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         reason = "how long people waited is real time"
     )]
     let begin = std::time::Instant::now();
+    let at_work = AtWork::default();
     let plan = Plan {
         scenario: &scenario,
         seed,
@@ -105,8 +125,9 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         layer: &options.layer,
         workloads: &options.workloads,
         listener: options.listener.clone(),
+        at_work: at_work.clone(),
     };
-    let watchdog = Watchdog::begin(options.stuck_after, options.hung);
+    let watchdog = Watchdog::begin(options.stuck_after, options.hung, &at_work);
     let run = Box::pin(perform(plan, &options.interrupt));
     let done = runtime.block_on(watchdog.guard(backend, scenario.limit(), run));
     drop(runtime);
@@ -117,25 +138,33 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
     })??;
 
     let verdicts = judge(&scenario, backend, &remains.outcome);
-    let (expected, _) = expected_open(&scenario, &remains.outcome);
+    let laws = lawful(Some(&scenario), backend, &remains.outcome);
     let name = scenario.name.value.as_str();
-    let report = Report::new(
+    let mut report = Report::new(
         (name, seed, backend),
         &remains.outcome,
-        (verdicts, expected),
+        (verdicts, laws),
         remains.sha256,
         begin.elapsed(),
     );
+    if let Some(command) = &options.command {
+        report.command.clone_from(command);
+    } else if scenario.origin.folder.is_some() {
+        let (file, backend) = (quoted(&scenario.origin.file), backend.name());
+        report.command = format!("rehearse run {file} --seed {seed} --backend {backend}");
+    }
     let text = serde_json::to_string_pretty(&report).map_err(|error| Error::Output {
         path: output.report(),
         reason: error.to_string(),
     })?;
-    let written = std::fs::write(output.report(), format!("{text}\n"))
-        .map_err(|error| (output.report(), error));
-    let summary = report.summary(&remains.outcome, &folder.display().to_string());
-    let journal = remains.unwritten.map(|error| (output.journal(), error));
-    match journal.or(written.err()) {
+    let (failures, unwritten) = match remains.unwritten {
+        Some(error) => (Vec::new(), Some((output.journal(), error))),
+        None => report.leave(&output, &text, options.page),
+    };
+    let summary = report.summary(&remains.outcome, &folder.display().to_string(), &failures);
+    match unwritten {
         None => Ok(Rehearsal {
+            suite: Suite::of_run(&report, &failures),
             report,
             summary,
             outcome: remains.outcome,
@@ -152,17 +181,39 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
 /// One engine on one stage.
 async fn perform(plan: Plan<'_>, interrupt: &CancellationToken) -> Result<Remains, Error> {
     let setting = Setting::begin(plan).await?;
-    let observer = setting.observer.clone();
-    let engine = setting
-        .golem()
-        .event_observer(move |event| observer.event(event));
-    let work = Work {
-        setting: &setting,
-        files: setting.output.files(),
-        interrupt: interrupt.clone(),
-        since: None,
+    let restarts = setting.scenario.all_steps().into_iter();
+    let restarts = restarts
+        .filter(|step| step.verb.value == Verb::RestartRequestor)
+        .count();
+    // What outlives the program, where it is started again.
+    let kept = (restarts > 0).then(MemoryJournal::new);
+    let (mut since, mut steps, mut failed_steps) = (None, Vec::new(), Vec::new());
+    let mut result = loop {
+        let observer = setting.observer.clone();
+        let engine = setting
+            .golem()
+            .event_observer(move |event| observer.event(event));
+        let engine = match &kept {
+            Some(kept) => engine.journal(kept.clone()),
+            None => engine,
+        };
+        let work = Work {
+            setting: &setting,
+            files: setting.output.files(),
+            interrupt: interrupt.clone(),
+            since,
+        };
+        let (mut result, _) = work.engage(engine, std::future::pending()).await;
+        let Some(down) = result.restart else {
+            break result;
+        };
+        steps.append(&mut result.steps);
+        failed_steps.append(&mut result.failed_steps);
+        tokio::time::sleep(down).await;
+        since = Some(setting.begin.elapsed());
     };
-    let (result, _) = work.engage(engine, std::future::pending()).await;
+    result.steps.splice(..0, steps);
+    result.failed_steps.splice(..0, failed_steps);
     setting.end(result).await
 }
 

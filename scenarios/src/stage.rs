@@ -9,12 +9,16 @@
 //! A paused clock never meets a socket. Does not own: which network a scenario describes (`run::setting`),
 //! what is done on it.
 
+mod claims;
 mod held_clock;
 mod layer;
 mod memory;
 mod offline;
+mod record;
 
 use std::fmt;
+#[cfg(feature = "cli")]
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,6 +28,8 @@ use golem_engine::rng::Seed as EngineSeed;
 use golem_engine::tasks::TaskGroup;
 use golem_engine::{Golem, GolemBuilder, Transport};
 use jiff::Timestamp;
+#[cfg(feature = "cli")]
+use mock_yagna::Keeper;
 use mock_yagna::{AppKey, Config, MockYagna, Seed, Timebase};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -34,6 +40,7 @@ pub use self::layer::Layer;
 pub(crate) use self::memory::MEMORY_URL;
 pub use self::memory::in_memory;
 pub use self::offline::{Offline, OfflineStage};
+pub use self::record::Line;
 
 use crate::backend::{APP_KEY, Backend, SUBNET};
 use crate::error::Error;
@@ -120,6 +127,53 @@ impl Stage {
         Ok(stage)
     }
 
+    /// A network behind a loopback port on a clock that somebody moves: the `keeper` (then with the address at
+    /// which programs speak to it), or whoever calls. Needs a paused runtime whose clock is held.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn kept(
+        config: Config,
+        epoch: Timestamp,
+        keeper: Option<&Keeper>,
+    ) -> Result<(Stage, Option<SocketAddr>), Error> {
+        let failed = |error| failed(Backend::Http, &error);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let control = match keeper {
+            Some(_) => Some(TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?),
+            None => None,
+        };
+        let keeps = control
+            .as_ref()
+            .and_then(|control| control.local_addr().ok());
+        let mut stage = Stage::simulated(config, Timebase::starting_at(epoch));
+        stage.api_url = Some(format!("http://{address}"));
+        if let Some(network) = stage.network.clone() {
+            let (server, serves) = (network.clone(), keeper.cloned());
+            stage.tasks.spawn("serve", async move {
+                let served = match serves {
+                    Some(keeper) => server.serve_kept(listener, &keeper).await,
+                    None => server.serve(listener).await,
+                };
+                if let Err(error) = served {
+                    tracing::error!(%error, "the simulated daemon stopped serving");
+                }
+            });
+            if let (Some(keeper), Some(control)) = (keeper.cloned(), control) {
+                stage.tasks.spawn_until_cancelled("time", async move {
+                    if let Err(error) = keeper.keep(&network, control).await {
+                        tracing::error!(%error, "nobody keeps the time any more");
+                    }
+                });
+            }
+        }
+        Ok((stage, keeps))
+    }
+
+    /// Where the simulated daemon is, or the variable that says so.
+    pub(crate) fn api_url(&self) -> Option<&str> {
+        self.api_url.as_deref()
+    }
+
     /// The daemon at `YAGNA_API_URL`.
     pub(crate) fn yagna() -> Stage {
         Stage {
@@ -145,6 +199,12 @@ impl Stage {
     /// The simulated network, unless the network is real.
     pub(crate) fn network(&self) -> Option<&MockYagna> {
         self.network.as_ref()
+    }
+
+    /// Where other processes find the simulated daemon, if they do.
+    pub(crate) fn url(&self) -> Option<&str> {
+        let url = self.api_url.as_deref();
+        url.filter(|url| *url != memory::MEMORY_URL)
     }
 
     /// The way to the daemon.

@@ -2,16 +2,15 @@
 //! point at which the engine can be ended, or one of its requests can go wrong. After each, nothing
 //! may be left open and nothing paid twice.
 //!
-//! Owns: which points there are, running them in threads, the tally. `point` names a point, `trial`
+//! Owns: which points there are, running them in threads, the tally. `language::point` names a point, `trial`
 //! performs it, `verdict` judges it.
 
 mod crash_journal;
 mod crash_switch;
 mod crash_transport;
-mod point;
-mod pool;
-mod trial;
-mod verdict;
+pub(crate) mod pool;
+pub(crate) mod trial;
+pub(crate) mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,11 +21,11 @@ use rand::seq::index;
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::Scenario;
-use crate::report;
+use crate::report::{self, quoted};
 use crate::workload::Workloads;
 
 pub use self::crash_switch::Counts;
-pub use self::point::{BadPoint, Counter, Disturbance, Point, REQUEST_FAULTS};
+pub use crate::language::{BadPoint, Counter, Disturbance, Point, REQUEST_FAULTS};
 
 use self::trial::{Trace, Trial};
 
@@ -147,6 +146,8 @@ pub struct Sweep {
     base: Trace,
     folder: tempfile::TempDir,
     workloads: Workloads,
+    /// Points of a kind that are enough, as the scenario says.
+    sample: Option<usize>,
 }
 
 impl Sweep {
@@ -160,7 +161,11 @@ impl Sweep {
         seed: Option<u64>,
         workloads: &Workloads,
     ) -> Result<Sweep, Error> {
+        let swept = scenario.sweep.as_ref();
+        let sample = swept.and_then(|swept| swept.sample.as_ref());
+        let sample = sample.map(|sample| sample.value as usize);
         let scenario = scenario.as_swept();
+        scenario.check_backend(Backend::Memory)?;
         let seed = seed.unwrap_or(scenario.seed);
         let folder = tempfile::tempdir().map_err(|error| Error::Output {
             path: std::env::temp_dir(),
@@ -174,7 +179,7 @@ impl Sweep {
             workloads,
         };
         let base = base.run()?;
-        let mut broken = verdict::judge(&base, &base, &Point::default()).broken;
+        let mut broken = verdict::judge(&scenario.laws, &base, &base, &Point::default()).broken;
         let verdicts = report::verdict::judge(&scenario, Backend::Memory, &base.outcome);
         let failed = verdicts.into_iter().filter(|verdict| !verdict.ok);
         broken.extend(failed.map(|v| format!("{} — {}", v.expectation, v.found)));
@@ -191,7 +196,13 @@ impl Sweep {
             base,
             folder,
             workloads: workloads.clone(),
+            sample,
         })
+    }
+
+    /// How many points of a kind are tried, where not all are: `all`, or as many as the scenario says.
+    pub fn enough(&self, all: usize) -> usize {
+        self.sample.map_or(all, |sample| sample.min(all))
     }
 
     /// What happens in the undisturbed run.
@@ -269,7 +280,9 @@ impl Sweep {
         let begin = std::time::Instant::now();
         let mut points: Vec<(usize, Point)> = self.points(kind).into_iter().enumerate().collect();
         let all = points.len();
-        if let Some(sample) = options.sample.filter(|sample| *sample < all) {
+        let own = self.sample.unwrap_or(usize::MAX);
+        let sample = options.sample.map_or(own, |sample| sample.min(own));
+        if sample < all {
             let label = format!("sample {kind:?}");
             let mut rng = Seed::from_u64(self.seed).fork(&label).rng();
             let mut drawn = index::sample(&mut rng, all, sample).into_vec();
@@ -312,7 +325,7 @@ impl Sweep {
             .join(format!("{point}").replace([' ', ','], "-"));
         let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let first = self.try_in(point, &folder)?;
-            let mut verdict = verdict::judge(&self.base, &first, point);
+            let mut verdict = verdict::judge(&self.scenario.laws, &self.base, &first, point);
             if twice && self.try_in(point, &folder)?.sha256 != first.sha256 {
                 verdict.broken.push("two runs of the point differ".into());
             }
@@ -345,7 +358,7 @@ impl Sweep {
     /// When the folder cannot be used.
     pub fn replay(&self, point: &Point, folder: &Path) -> Result<Option<Failure>, Error> {
         let trace = self.try_in(point, folder)?;
-        let verdict = verdict::judge(&self.base, &trace, point);
+        let verdict = verdict::judge(&self.scenario.laws, &self.base, &trace, point);
         let hit = trace.runs.iter().filter_map(|run| run.hit.clone());
         Ok((!verdict.broken.is_empty()).then(|| Failure {
             point: point.clone(),
@@ -369,7 +382,8 @@ impl Sweep {
     fn command(&self, point: &Point) -> String {
         format!(
             "rehearse sweep {} --seed {} --point '{point}'",
-            self.label, self.seed
+            quoted(&self.label),
+            self.seed
         )
     }
 }

@@ -10,8 +10,9 @@ use workspace_tests::root;
 
 use super::modules::{Graph, Package, circles, levels};
 
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "engine",
+    "engine/derive",
     "engine/wire",
     "mock-yagna",
     "mock-yagna/shell",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use workspace_tests::fidelity::sequence::{Call, Sequence, Until, Who};
 
 /// Documented operations that requestors of ours do not use, so no fault names them.
-const MORE: [(&str, &str, &str); 17] = [
+const MORE: [(&str, &str, &str); 26] = [
     ("beginScan", "POST", "/market-api/v1/scan"),
     ("collectScan", "GET", "/market-api/v1/scan/{scan}/events"),
     ("endScan", "DELETE", "/market-api/v1/scan/{scan}"),
@@ -57,6 +57,43 @@ const MORE: [(&str, &str, &str); 17] = [
         "getRunningCommand",
         "GET",
         "/activity-api/v1/activity/{activity}/command",
+    ),
+    (
+        "getAllocationExpenditures",
+        "GET",
+        "/payment-api/v1/allocations/{allocation}/expenditures",
+    ),
+    ("getBatchOrders", "GET", "/payment-api/v1/batchOrders"),
+    (
+        "sendInvoice",
+        "POST",
+        "/payment-api/v1/invoices/{invoice}/send",
+    ),
+    (
+        "cancelInvoice",
+        "POST",
+        "/payment-api/v1/invoices/{invoice}/cancel",
+    ),
+    (
+        "sendDebitNote",
+        "POST",
+        "/payment-api/v1/debitNotes/{note}/send",
+    ),
+    (
+        "cancelDebitNote",
+        "POST",
+        "/payment-api/v1/debitNotes/{note}/cancel",
+    ),
+    (
+        "getPaymentsStatus",
+        "GET",
+        "/payment-api/v1/payments/status",
+    ),
+    ("collectActivityEvents", "GET", "/activity-api/v1/events"),
+    (
+        "callEncrypted",
+        "POST",
+        "/activity-api/v1/activity/{activity}/encrypted",
     ),
 ];
 
@@ -670,6 +707,12 @@ impl Draw {
                 let scan = self.name("scan");
                 call.bind = vec![(scan, String::new())];
             }
+            "getPaymentsStatus" => {
+                call.query = self
+                    .one(&["", "network=holesky", "driver=erc20", "network=nowhere"])
+                    .into();
+            }
+            "collectActivityEvents" => call.query = timeout.into(),
             "collectScan" => {
                 call.query = self
                     .one(&["timeout=0", "timeout=0.5&maxEvents=1", "timeout=1"])

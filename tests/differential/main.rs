@@ -11,26 +11,25 @@
 
 mod daemon;
 mod draw;
+mod report;
+mod run;
 mod script;
 
-use std::collections::BTreeMap;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use workspace_tests::fidelity::compare::Difference;
-use workspace_tests::fidelity::explained::Explained;
-use workspace_tests::fidelity::lockstep::{Foreign, Played, play};
-use workspace_tests::fidelity::network::Devnet;
-use workspace_tests::fidelity::recorded::{Recorded, Recordings};
-use workspace_tests::fidelity::sequence::Sequence;
+use workspace_tests::fidelity::asked;
+use workspace_tests::fidelity::recorded::Recordings;
 
 use daemon::Daemon;
+use report::Report;
+use run::Run;
 
 /// Makes the same drawn calls to the real yagna daemon and to the mock, and tells in what the answers differ.
 #[derive(Debug, Parser)]
@@ -51,9 +50,18 @@ struct Arguments {
     /// Ends after so many calls
     #[arg(long, default_value_t = 10_000)]
     calls: usize,
-    /// Writes every sequence with the daemon's answers to this file, which the replay plays
-    #[arg(long)]
+    /// Writes every sequence with the daemon's answers to this file, which the replay plays, and judges none
+    #[arg(long, conflicts_with = "keep")]
     record: Option<PathBuf>,
+    /// Writes the shortest sequence of each difference with the daemon's answers to this file
+    #[arg(long)]
+    keep: Option<PathBuf>,
+    /// Puts the questions of `tests/fidelity/asked.yaml` instead, and writes the daemon's answers for the replay
+    #[arg(long, conflicts_with_all = ["record", "keep", "operations", "lanes"])]
+    asked: bool,
+    /// How many devnets are asked side by side; each of `--record` and `--keep` has a file of its own
+    #[arg(long, default_value_t = 1)]
+    lanes: u64,
     /// How often a difference is tried with fewer calls
     #[arg(long, default_value_t = 12)]
     tries: usize,
@@ -72,9 +80,17 @@ struct Arguments {
     /// The provider's app key there
     #[arg(long)]
     provider_key: Option<String>,
-    /// Within the namespace of a devnet
+    /// Within the namespace of a devnet: which one
     #[arg(long, hide = true)]
-    inside: bool,
+    lane: Option<u64>,
+    /// After how many calls that ends, and with which sequence it begins
+    #[arg(long, hide = true, requires = "lane")]
+    round: Option<usize>,
+    #[arg(long, hide = true, requires = "lane")]
+    begin: Option<u64>,
+    /// Where that writes what it found
+    #[arg(long, hide = true)]
+    report: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -87,17 +103,51 @@ fn main() -> Result<ExitCode> {
             known.join(", ")
         );
     }
-    if arguments.url.is_none() && !arguments.inside {
-        return within_devnet();
+    if arguments.url.is_none() && arguments.lane.is_none() {
+        let report = within_devnets(&arguments)?;
+        println!("{}", report.told());
+        return Ok(code(&report));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(&arguments))
+    let report = runtime.block_on(run(&arguments))?;
+    match &arguments.report {
+        Some(file) => std::fs::write(file, serde_json::to_string(&report)?)?,
+        None => println!("{}", report.told()),
+    }
+    Ok(code(&report))
 }
 
-/// Brings up a devnet and starts this program again within its namespace; does not return if that works.
-fn within_devnet() -> Result<ExitCode> {
+fn code(report: &Report) -> ExitCode {
+    match report.unexplained() {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Where the devnet of a lane keeps its files.
+const SCRATCH: &str = "YAGNA_DEVNET_DIR";
+
+/// The same name with the number of a lane, but for the first.
+fn numbered(path: &Path, lane: u64) -> PathBuf {
+    if lane == 0 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{lane}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// After so many calls a daemon begins anew: hostile ones leave work behind that keeps it busy for ever.
+const ROUND: usize = 700;
+
+/// Brings up devnets and runs this program within the namespace of each, in rounds.
+fn within_devnets(arguments: &Arguments) -> Result<Report> {
     let shared = std::env::var_os(workspace_tests::SHARED).map(PathBuf::from);
     let devnet = shared
         .map(|shared| shared.join("yagna/devnet"))
@@ -109,36 +159,93 @@ fn within_devnet() -> Result<ExitCode> {
             workspace_tests::SHARED
         );
     };
-    let up = Command::new(&devnet)
-        .args(["up", "--providers", "1"])
-        .status()?;
-    ensure!(up.success(), "the devnet did not come up");
-    let error = Command::new(&devnet)
-        .arg("exec")
+    let scratch = std::env::var_os(SCRATCH).map(PathBuf::from);
+    let scratch = scratch.unwrap_or_else(|| std::env::temp_dir().join("yagna-devnet"));
+    let lanes = arguments.lanes.max(1);
+    let most = arguments.minutes.map(|minutes| minutes * 60.0);
+    let only_once = arguments.asked || arguments.record.is_some() || arguments.serve.is_some();
+    let (mut whole, mut begin) = (Report::default(), arguments.from);
+    loop {
+        let left = arguments.calls.saturating_sub(whole.calls);
+        let share = left.div_ceil(usize::try_from(lanes).unwrap_or(1));
+        let calls = if only_once { share } else { share.min(ROUND) };
+        let mut running = Vec::new();
+        for lane in 0..lanes {
+            let scratch = numbered(&scratch, lane);
+            running.push(start(
+                &devnet,
+                &scratch,
+                lane,
+                calls,
+                begin,
+                begin > arguments.from,
+            )?);
+        }
+        let (mut round, mut next) = (Report::default(), begin);
+        for (lane, (child, report)) in running.iter_mut().enumerate() {
+            // It fails where something is unexplained, which the report tells.
+            Child::wait(child)?;
+            let text = std::fs::read_to_string(&*report)
+                .with_context(|| format!("devnet {lane} was asked to no end"))?;
+            std::fs::remove_file(report)?;
+            let found: Report = serde_json::from_str(&text)?;
+            next = next.max(begin + found.ended);
+            round.merge(found);
+        }
+        begin = next;
+        whole.append(round);
+        eprintln!(
+            "{} calls, {} answers unexplained, {} s",
+            whole.calls,
+            whole.unexplained(),
+            whole.seconds
+        );
+        let late = most.is_some_and(|most| whole.seconds as f64 >= most);
+        if only_once || late || whole.calls >= arguments.calls {
+            return Ok(whole);
+        }
+    }
+}
+
+/// Starts this program within the namespace of a devnet; with it, where it will write what it found.
+fn start(
+    devnet: &Path,
+    scratch: &Path,
+    lane: u64,
+    calls: usize,
+    begin: u64,
+    anew: bool,
+) -> Result<(Child, PathBuf)> {
+    let command = |verb: &str| {
+        let mut command = Command::new(devnet);
+        command.env(SCRATCH, scratch).arg(verb);
+        command
+    };
+    if anew {
+        ensure!(
+            command("down").status()?.success(),
+            "devnet {lane} did not go down"
+        );
+    }
+    let up = command("up").args(["--providers", "1"]).status()?;
+    ensure!(up.success(), "devnet {lane} did not come up");
+    let report = scratch.join("differential.json");
+    let own: [OsString; 8] = [
+        "--lane".into(),
+        lane.to_string().into(),
+        "--round".into(),
+        calls.to_string().into(),
+        "--begin".into(),
+        begin.to_string().into(),
+        "--report".into(),
+        report.clone().into(),
+    ];
+    let child = command("exec")
         .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
-        .arg("--inside")
-        .exec();
-    Err(error.into())
-}
-
-/// A kind of difference, with what was found of it.
-#[derive(Debug)]
-struct Found {
-    count: usize,
-    reason: Option<String>,
-    confirmed: bool,
-}
-
-struct Run<'a> {
-    daemon: Daemon,
-    devnet: &'a Devnet,
-    foreign: Foreign,
-    explained: Explained,
-    found: BTreeMap<String, Found>,
-    calls: usize,
-    by_operation: BTreeMap<String, usize>,
-    void: usize,
+        .args(own)
+        .spawn()?;
+    Ok((child, report))
 }
 
 #[expect(
@@ -174,266 +281,69 @@ fn devnet_of(arguments: &Arguments) -> Result<(Daemon, String, Vec<String>)> {
     ))
 }
 
-async fn run(arguments: &Arguments) -> Result<ExitCode> {
+async fn run(arguments: &Arguments) -> Result<Report> {
     let (daemon, key, provider_keys) = devnet_of(arguments)?;
     let devnet = daemon.devnet(&key, &provider_keys).await?;
     if let Some(address) = &arguments.serve {
         let listener = tokio::net::TcpListener::bind(address).await?;
         println!("{}", script::preface(&devnet));
         devnet.start(now()).serve(listener).await?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Report::default());
     }
-    let mut run = Run {
-        daemon,
-        devnet: &devnet,
-        foreign: Foreign::new(),
-        explained: Explained::read(),
-        found: BTreeMap::new(),
-        calls: 0,
-        by_operation: BTreeMap::new(),
-        void: 0,
+    let (lane, lanes) = match arguments.lane {
+        Some(lane) => (lane, arguments.lanes.max(1)),
+        None => (0, 1),
     };
-    let mut out = match &arguments.record {
-        Some(file) => Some(Recordings::begin(file, &devnet)?),
-        None => None,
+    let file = |path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| numbered(path, lane));
+        path.map(|path| Recordings::begin(&path, &devnet))
+            .transpose()
     };
-    println!("yagna {}; seed {}", devnet.version, arguments.seed);
-    println!("{}", script::preface(&devnet));
+    let mut out = file(&arguments.record)?;
+    let keep = match (&arguments.keep, arguments.begin) {
+        (Some(path), Some(begin)) if begin > arguments.from => {
+            Some(Recordings::go_on(&numbered(path, lane))?)
+        }
+        (path, _) => file(path)?,
+    };
+    let mut run = Run::new(daemon, &devnet, arguments.tries, keep);
+    println!(
+        "yagna {}; seed {}\n{}",
+        devnet.version,
+        arguments.seed,
+        script::preface(&devnet)
+    );
+    run.begin().await;
     let begin = Instant::now();
+    if arguments.asked {
+        let mut out = Recordings::begin(&asked::answers(), &devnet)?;
+        for question in asked::questions()? {
+            run.question(question, &mut out).await?;
+        }
+        run.report.seconds = begin.elapsed().as_secs();
+        return Ok(run.report);
+    }
     let end = arguments
         .minutes
         .map(|minutes| begin + Duration::from_secs_f64(minutes * 60.0));
-    run.clear(&[]).await;
-    let mut number = arguments.from;
-    while run.calls < arguments.calls && end.is_none_or(|end| Instant::now() < end) {
+    let calls = arguments.round.unwrap_or(arguments.calls);
+    let first = arguments.begin.unwrap_or(arguments.from);
+    let mut number = first + lane;
+    while run.report.calls < calls && end.is_none_or(|end| Instant::now() < end) {
         let sequence = draw::sequence(arguments.seed, number, &arguments.operations);
-        let start = now();
-        let played = run.play(&sequence, start).await;
-        run.void += usize::from(played.void.is_some());
-        run.calls += played.steps.len();
-        for step in &played.steps {
-            *run.by_operation
-                .entry(step.daemon.note.clone())
-                .or_default() += 1;
-        }
-        if let Some(out) = &mut out {
-            Recordings::add(out, &Recorded::of(&sequence, start, &played))?;
-        }
-        // A recording is judged by the replay, a part of it unseen.
-        if out.is_none() {
-            run.judge(&sequence, &played, number, arguments.tries).await;
-        }
-        number += 1;
-        if number.is_multiple_of(20) {
+        run.one(sequence, number, out.as_mut()).await?;
+        number += lanes;
+        if run.report.sequences.is_multiple_of(20) {
             eprintln!(
-                "{} sequences, {} calls, {} kinds of difference",
-                number - arguments.from,
-                run.calls,
-                run.found.len()
+                "devnet {lane}: {} sequences, {} calls, {} kinds of difference, {} s",
+                run.report.sequences,
+                run.report.calls,
+                run.report.kinds(),
+                begin.elapsed().as_secs()
             );
         }
     }
-    run.clear(&[]).await;
-    run.report(begin.elapsed(), number - arguments.from);
-    let unexplained = run
-        .found
-        .values()
-        .any(|found| found.reason.is_none() && found.confirmed);
-    Ok(if unexplained {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
-}
-
-/// What a difference is called: those of one kind have the same name.
-fn kind(operation: &str, difference: &Difference) -> String {
-    let mut words = String::new();
-    for word in difference.how.split_whitespace() {
-        let id = word.bytes().filter(u8::is_ascii_hexdigit).count() >= 24;
-        let number = word
-            .trim_matches(['`', ',', '.', ';', '"', ':', '[', ']', '(', ')'])
-            .parse::<f64>()
-            .is_ok();
-        let short = word.len() == 3 && number && difference.aspect == "status";
-        words += if id {
-            "<id>"
-        } else if number && !short {
-            "<n>"
-        } else {
-            word
-        };
-        words.push(' ');
-    }
-    let words: String = words
-        .chars()
-        .take(if difference.aspect == "time" { 0 } else { 110 })
-        .collect();
-    format!("{operation} {}: {}", difference.aspect, words.trim_end())
-}
-
-impl Run<'_> {
-    async fn play(&mut self, sequence: &Sequence, start: Timestamp) -> Played {
-        let mock = self.devnet.start(start);
-        let played = play(
-            sequence,
-            &self.daemon,
-            &mock.router(),
-            self.devnet,
-            start,
-            &self.foreign,
-        )
-        .await;
-        mock.stop().await;
-        self.foreign.extend(played.ids.iter().cloned());
-        let services: Vec<String> = played
-            .steps
-            .iter()
-            .filter(|step| {
-                step.daemon.note == "bindServices"
-                    && step.daemon.status.is_some_and(|status| status < 300)
-            })
-            .filter_map(|step| {
-                let body: serde_json::Value = serde_json::from_str(&step.daemon.body).ok()?;
-                body["servicesId"].as_str().map(str::to_owned)
-            })
-            .collect();
-        self.clear(&services).await;
-        played
-    }
-
-    async fn clear(&mut self, services: &[String]) {
-        self.daemon
-            .clear(self.devnet, services, &mut self.foreign)
-            .await;
-    }
-
-    /// Counts, confirms, shortens and prints what differs in `played`.
-    async fn judge(&mut self, sequence: &Sequence, played: &Played, number: u64, tries: usize) {
-        for step in &played.steps {
-            for difference in &step.differences {
-                let operation = step.daemon.note.as_str();
-                let kind = kind(operation, difference);
-                if let Some(found) = self.found.get_mut(&kind) {
-                    found.count += 1;
-                    if found.confirmed || found.count > 3 {
-                        continue;
-                    }
-                }
-                let reason = self
-                    .explained
-                    .of_drawn(operation, difference)
-                    .map(str::to_owned);
-                let explained = reason.is_some();
-                let found = self.found.entry(kind.clone()).or_insert(Found {
-                    count: 1,
-                    reason,
-                    confirmed: false,
-                });
-                if explained {
-                    found.confirmed = true;
-                    continue;
-                }
-                let whole = sequence.first(step.index + 1);
-                let Some(shortest) = self
-                    .shorten(whole, &kind, operation, difference.aspect, tries)
-                    .await
-                else {
-                    continue;
-                };
-                if let Some(found) = self.found.get_mut(&kind) {
-                    found.confirmed = true;
-                }
-                println!(
-                    "## {operation} {} (sequence {number})\n# {}\n{}",
-                    difference.aspect,
-                    difference.how.replace('\n', " "),
-                    script::script(&shortest)
-                );
-            }
-        }
-    }
-
-    /// The shortest sequence that still shows it, none if it is not seen again.
-    async fn shorten(
-        &mut self,
-        whole: Sequence,
-        kind_wanted: &str,
-        operation: &str,
-        aspect: &str,
-        tries: usize,
-    ) -> Option<Sequence> {
-        let mut left = tries;
-        let shows = async |run: &mut Self, sequence: &Sequence, exactly: bool| {
-            let played = run.play(sequence, now()).await;
-            let last = sequence.calls.len().checked_sub(1);
-            played.steps.iter().any(|step| {
-                Some(step.index) == last
-                    && step.differences.iter().any(|d| match exactly {
-                        true => kind(operation, d) == kind_wanted,
-                        false => d.aspect == aspect,
-                    })
-            })
-        };
-        if !shows(self, &whole, false).await {
-            return None;
-        }
-        let essence = whole.essence();
-        let mut shortest = match shows(self, &essence, true).await {
-            true => essence,
-            false => whole,
-        };
-        let mut at = shortest.calls.len().saturating_sub(1);
-        while at > 0 && left > 0 {
-            at -= 1;
-            let shorter = shortest.without(at);
-            left -= 1;
-            if shorter.calls.len() < shortest.calls.len() && shows(self, &shorter, true).await {
-                at = at.min(shorter.calls.len().saturating_sub(1));
-                shortest = shorter;
-            }
-        }
-        Some(shortest)
-    }
-
-    fn report(&self, took: Duration, sequences: u64) {
-        let of = |filter: &dyn Fn(&Found) -> bool| {
-            let kinds: Vec<_> = self
-                .found
-                .iter()
-                .filter(|(_, found)| filter(found))
-                .collect();
-            let count: usize = kinds.iter().map(|(_, found)| found.count).sum();
-            (kinds, count)
-        };
-        let (open, open_count) = of(&|found| found.reason.is_none() && found.confirmed);
-        let (once, once_count) = of(&|found| found.reason.is_none() && !found.confirmed);
-        let (known, known_count) = of(&|found| found.reason.is_some());
-        println!(
-            "# {} calls of {} operations in {sequences} sequences ({} came to nothing), {} s",
-            self.calls,
-            self.by_operation.len(),
-            self.void,
-            took.as_secs()
-        );
-        println!("# unexplained: {open_count} answers, {} kinds", open.len());
-        for (kind, found) in &open {
-            println!("#   {} × {kind}", found.count);
-        }
-        println!(
-            "# not seen again when tried: {once_count} answers, {} kinds",
-            once.len()
-        );
-        for (kind, found) in &once {
-            println!("#   {} × {kind}", found.count);
-        }
-        println!("# explained: {known_count} answers, {} kinds", known.len());
-        for (kind, found) in &known {
-            println!(
-                "#   {} × {kind} ({})",
-                found.count,
-                found.reason.as_deref().unwrap_or_default()
-            );
-        }
-    }
+    run.report.seconds = begin.elapsed().as_secs();
+    run.report.ended = number - lane - first;
+    Ok(run.report)
 }

@@ -85,6 +85,31 @@ pub(crate) const CASES: &[Case] = &[
         behaviour: "{}",
         expect: r#"[{"tasks": 9}, {"cost_at_most": 0.1}]"#,
     },
+    Case {
+        name: "written-tasks",
+        scenario: "written-tasks",
+        providers: 4,
+        options: &[],
+        behaviour: "{}",
+        expect: r#"[{"task_results": ["1 golem 5", "2 yagna 5", "3 provider 8"]}, {"cost_at_most": 0.1}]"#,
+    },
+    Case {
+        name: "written-service",
+        scenario: "written-service",
+        providers: 3,
+        options: &[],
+        behaviour: "{}",
+        expect: r#"[{"all_reached": "running"}, "all_terminated", {"agreements": 2}, {"invoices_paid": 2}]"#,
+    },
+    Case {
+        name: "live-output",
+        scenario: "live-output",
+        providers: 3,
+        options: &[],
+        // Streams break on the mock only, where the scenario says so.
+        behaviour: "{}",
+        expect: r#"[{"tasks": 12}, {"event": {"name": "CommandStdOut", "count": {"at_least": 12}}}]"#,
+    },
 ];
 
 /// Scenarios that a devnet cannot play.
@@ -109,6 +134,26 @@ pub(crate) const NOT_THERE: &[(&str, &str)] = &[
     (
         "services-on-a-network",
         "a devnet's exe-units join no network: nothing in them can be connected to",
+    ),
+    (
+        "provider-drains",
+        "a devnet's daemon is 0.17, where nobody announces an end",
+    ),
+    (
+        "restarts",
+        "a devnet ends the activities of all its providers alike: there would be no end of restarts",
+    ),
+    (
+        "in-the-middle-of-a-batch",
+        "a devnet ends activities so long after they began, not when something happens",
+    ),
+    (
+        "gone-in-a-batch",
+        "a devnet's providers do not vanish one by one",
+    ),
+    (
+        "several-at-once",
+        "a dozen providers are more than a devnet carries; its workloads are cases of their own",
     ),
     (
         "simple-service-live",

@@ -49,6 +49,20 @@ fn main() -> Result<ExitCode> {
         for (name, reason) in NOT_THERE {
             println!("{name:<28} not on a real daemon: {reason}");
         }
+        let mut files = Vec::new();
+        for theme in std::fs::read_dir(root().join("scenarios/catalog"))? {
+            let entries = std::fs::read_dir(theme?.path())?;
+            files.extend(entries.collect::<std::io::Result<Vec<_>>>()?);
+        }
+        let mut files: Vec<_> = files.iter().map(std::fs::DirEntry::path).collect();
+        files.sort();
+        for file in files {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let is_case = CASES.iter().any(|case| case.scenario == name);
+            if !is_case && !NOT_THERE.iter().any(|(other, _)| *other == name) {
+                println!("{name:<28} nobody has looked at it yet");
+            }
+        }
         return Ok(ExitCode::SUCCESS);
     }
     for name in &arguments.cases {
@@ -135,7 +149,13 @@ fn image(programs: &Path, out: &Path) -> Result<PathBuf> {
 /// The scenario of a case: the catalog's as it is in real time, with the devnet's providers, of which
 /// `behaviour` is what the devnet's options make of them. On a real daemon nobody behaves.
 fn scenario(case: &Case, behaves: bool) -> Result<Value> {
-    let file = root().join(format!("scenarios/catalog/{}.yaml", case.scenario));
+    let name = format!("{}.yaml", case.scenario);
+    let themes = std::fs::read_dir(root().join("scenarios/catalog"))?;
+    let files = themes.filter_map(|theme| Some(theme.ok()?.path().join(&name)));
+    let mut files = files.filter(|file| file.is_file());
+    let file = files
+        .next()
+        .with_context(|| format!("{name} is not in the catalog"))?;
     let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     let mut scenario: Value = serde_saphyr::from_str(&text)?;
     let whole = scenario
@@ -157,8 +177,9 @@ fn scenario(case: &Case, behaves: bool) -> Result<Value> {
             }
         }
     }
-    // The options do what these steps do, at other times.
+    // The options do what these steps do, at other times; faults are the mock's.
     whole.remove("timeline");
+    whole.remove("faults");
     whole.remove("image");
     // As decimal as the prices of a devnet.
     let price = |number: u32, hundred_thousandths: u32| {

@@ -22,6 +22,8 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 MARKET = "/market-api/v1"
+ODD = ["a)b", "a(b", "*", "a*b", "**", 'a"b\\c', "a\nb", "a\tb", "[a]", "[a,b]", "  x ", "   ", "", "a.b", "$^", "{2}",
+       "stra\u00dfe) \u03a9*"]
 SETS = {
     "usual": {
         "n": 8.0, "i": 8, "neg": -3, "big": 1e30, "small": 1e-7, "huge": 18446744073709551615, "zero": 0,
@@ -46,6 +48,8 @@ SETS = {
         "golem.runtime.capabilities": ["vpn", "inet", "manifest-support"], "golem.runtime.name": "vm",
         "golem.runtime.version": "0.3.0", "golem.srv.caps.multi-activity": True,
     },
+    # Texts that mean something in the language, and versions and decimals as texts.
+    "texts": {f"t{at}": text for at, text in enumerate(ODD)} | {"v": "0.10.0", "d": "12.2", "name": "one (2) three"},
 }
 NUMBERS = ["8", "8.0", "+8", "8e0", "-3", "0x8", "inf", "-inf", "infinity", "NaN", "", " 8", "8 ", ".5", "5.", "1e31",
            "1E400", "08", "8,0", "8_0", "eight", "true", "-0", "*", "8*", "1|8*"]
@@ -76,6 +80,15 @@ LISTS = ["[a,b]", "[b,a]", "[a]", "[a,a]", "[]", "[ ]", "", "a", "c", "[ a,b]", 
          "[b,c]", "[0,0,0]", "[0.0,0,0e5]", "[0,1,0]", "0", "[1,a,true]", "[true,1,a]", "[a,1,True]", "true", "false", "[true,false]",
          "1", "1.0", "[\na,\tb]", "provider-*", "[provider-1,provider-2]", "[provider-[12]*,provider-2]", "[a]*", "*a", "b ", "[a, b ]"]
 OPERATORS = ["=", "<", "<=", ">", ">="]
+
+
+def written(text):
+    """A value that equals this text alone, as the engine writes it (`engine/src/payload/constraint.rs`)."""
+    text = text.lstrip(" ").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    if not (text.startswith("[") and text.endswith("]")) and ")" not in text and "*" not in text:
+        return text
+    signs = {")": "\\x29", "*": "\\x2A"} | {sign: "\\" + sign for sign in "\\.+?([]{}|^$"}
+    return "".join(signs.get(letter, letter) for letter in text) + "$*"
 
 
 def table():
@@ -145,7 +158,10 @@ def table():
 )
 (golem.srv.caps.multi-activity=true)
 (golem.srv.caps.multi-activity=True)""".replace("\n(", "\0(").replace("\0(|\n", "\0(|\n").split("\0")
-    return {"usual": usual, "lists": lists, "offer": offer}
+    texts = [f"(t{at}={written(text)})" for at in range(len(ODD)) for text in ODD]
+    texts += ["(v$v>=0.4.0)", "(v$v>=0.11.0)", "(d$d>=8.6)", "(d$d>=12.10)", "(name=^* \\(2\\x29*)", "(name=^*\\x29 *)", "(name=one*)",
+              "(name=^*one)", "(name=^*)", "(!(name=one \\(2\\x29 three$*))"]
+    return {"usual": usual, "lists": lists, "offer": offer, "texts": texts}
 
 
 def divide(line):

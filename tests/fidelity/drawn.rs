@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use workspace_tests::fidelity::explained::Explained;
-use workspace_tests::fidelity::lockstep::{Foreign, Step, play};
+use workspace_tests::fidelity::lockstep::{Foreign, Setting, Step, play};
 use workspace_tests::fidelity::recorded::Recordings;
 use workspace_tests::root;
 
@@ -25,6 +24,8 @@ pub(crate) struct Drawn {
     /// `file:sequence:call`, from 1.
     pub(crate) place: String,
     pub(crate) version: String,
+    /// What people claim by its sequence.
+    pub(crate) claim: Option<String>,
     /// What was asked, without ids of a run.
     pub(crate) kind: String,
     pub(crate) step: Step,
@@ -37,18 +38,23 @@ pub(crate) fn play_file(file: &std::path::Path) -> Vec<Drawn> {
     let mut drawn = Vec::new();
     for (number, recorded) in recordings.sequences.iter().enumerate() {
         let sequence = recorded.sequence();
-        let start: Timestamp = recorded.start;
         let played = paused(async {
-            let mock = recordings.devnet.start(start);
+            let mock = recordings.devnet.start(recorded.start);
             let router = mock.router();
-            let devnet = &recordings.devnet;
-            let played = play(&sequence, recorded, &router, devnet, start, &Foreign::new()).await;
+            let setting = Setting {
+                devnet: &recordings.devnet,
+                start: recorded.start,
+                foreign: &Foreign::new(),
+                to_the_end: recorded.claim.is_some(),
+            };
+            let played = play(&sequence, recorded, &router, setting).await;
             mock.stop().await;
             played
         });
         drawn.extend(played.steps.into_iter().map(|step| Drawn {
             place: format!("{name}:{}:{}", number + 1, step.index + 1),
             version: recordings.devnet.version.clone(),
+            claim: recorded.claim.clone(),
             kind: sequence.calls[step.index].kind(),
             step,
         }));

@@ -133,11 +133,14 @@ impl Guard {
         let body = if seen.kind.starts_with("text/event-stream") || seen.status == 101 {
             body
         } else {
-            seen.body = body
-                .collect()
-                .await
-                .map(|body| body.to_bytes())
-                .unwrap_or_default();
+            match body.collect().await {
+                Ok(body) => seen.body = body.to_bytes(),
+                // What was cut on its way is no answer to judge, and stays cut.
+                Err(error) => {
+                    let cut = futures::stream::iter([Err::<Bytes, _>(error)]);
+                    return Response::from_parts(parts, Body::from_stream(cut));
+                }
+            }
             Body::from(seen.body.clone())
         };
         let faults = self.judge(&seen);
@@ -159,6 +162,10 @@ impl Guard {
             "/gsb-api/",
         ];
         if !api.iter().any(|prefix| seen.path.starts_with(prefix)) || seen.status == 401 {
+            return Vec::new();
+        }
+        // A page is of what stands before a daemon, which a fault plays; the daemon has none.
+        if (502..=504).contains(&seen.status) && seen.kind.starts_with("text/html") {
             return Vec::new();
         }
         let Some(operation) = self.operation(seen) else {

@@ -5,6 +5,7 @@
     reason = "the score is what the replay is run for"
 )]
 
+mod asked;
 mod constraints;
 mod deeds;
 mod drawn;

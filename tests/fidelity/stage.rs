@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use jiff::{SignedDuration, Timestamp};
-use mock_yagna::config::{Behaviour, Latency};
+use mock_yagna::config::{Accounts, Behaviour, Latency};
 use mock_yagna::{AppKey, Config, Image, MockYagna, ProviderSpec, Timebase};
 use serde_json::Value;
 use workspace_tests::fidelity::network::{ODD, mirror, platforms};
@@ -92,6 +92,7 @@ pub(crate) fn start(files: &[&str], folder: &Path, start: Timestamp) -> MockYagn
         providers: providers.collect(),
         default_image: Some(Image::Shell),
         platforms: platforms(),
+        accounts: Accounts::OnUse,
         funds: Glm::from(if files.len() > 1 { 1_000_000 } else { 1000 }),
         latency: Latency {
             matching: Duration::from_millis(2),

@@ -1,12 +1,13 @@
 //! Runs a program of an SDK against a fresh mock. Owns the environment of the programs, not what they print.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use workspace_tests::{INTEROP_ENV, StandaloneMock, folder, root};
+use serde_json::Value;
+use workspace_tests::{INTEROP_ENV, Program, StandaloneMock, folder, root};
 
 /// Longer than any program needs on a busy machine.
-const LIMIT_SECONDS: &str = "120";
+const LIMIT_SECONDS: &str = "300";
 
 /// The lines that a program printed.
 #[derive(Debug)]
@@ -56,33 +57,47 @@ impl Facts {
     }
 }
 
-/// Runs a Python program of the SDK that is installed in the folder `sdk`; images are resolved by the mock.
-pub(crate) fn python(sdk: &str, program: &str) -> Facts {
-    let environments = folder(INTEROP_ENV);
-    let mut command = limited(&environments.join(sdk).join("bin/python"), &environments);
-    command
-        .arg(program)
-        .env("PYTHONPATH", root().join("tests/interop/yapapi/offline"))
-        .current_dir(root().join("tests/interop").join(sdk));
-    run(command, program)
+/// Runs a Python program of the SDK that is installed in the folder `sdk`, in real time and in virtual
+/// time; images are resolved by the network.
+pub(crate) fn python(sdk: &str, program: &str) -> [Facts; 2] {
+    let interpreter = folder(INTEROP_ENV).join(sdk).join("bin/python");
+    let offline = root().join("tests/interop/yapapi/offline");
+    both(sdk, program, &interpreter, ("PYTHONPATH", &offline))
 }
 
-/// Runs a Node program of the SDK that is installed in the folder `sdk`.
-pub(crate) fn node(sdk: &str, program: &str) -> Facts {
-    let environments = folder(INTEROP_ENV);
-    let mut command = limited(Path::new("node"), &environments);
-    command
-        .arg(program)
-        .env("NODE_PATH", environments.join(sdk).join("node_modules"))
-        .current_dir(root().join("tests/interop").join(sdk));
-    run(command, program)
+/// Runs a Node program of the SDK that is installed in the folder `sdk`, in real time and in virtual time.
+pub(crate) fn node(sdk: &str, program: &str) -> [Facts; 2] {
+    let modules = folder(INTEROP_ENV).join(sdk).join("node_modules");
+    both(sdk, program, Path::new("node"), ("NODE_PATH", &modules))
 }
 
-/// An interpreter with a time limit. The stand-in for `gftp` serves every SDK, with the packages of
-/// yapapi's environment.
-fn limited(interpreter: &Path, environments: &Path) -> Command {
+fn both(
+    sdk: &str,
+    program: &str,
+    interpreter: &Path,
+    (variable, value): (&str, &Path),
+) -> [Facts; 2] {
+    let prepared = |mut command: Command| {
+        command
+            .arg(interpreter)
+            .arg(program)
+            .env(variable, value)
+            .current_dir(root().join("tests/interop").join(sdk));
+        command
+    };
+    let real = real_time(prepared(limited()), program);
+    let (virtually, _) = virtual_time(program, |mut rehearse: Command| {
+        rehearse.args(["--providers", "8", "--"]);
+        prepared(rehearse)
+    });
+    [real, virtually]
+}
+
+/// A command with a time limit. The stand-in for `gftp` serves every SDK, with the packages of yapapi's
+/// environment.
+fn limited() -> Command {
     let mut path = vec![
-        environments.join("yapapi/bin"),
+        folder(INTEROP_ENV).join("yapapi/bin"),
         root().join("tests/interop/yapapi/bin"),
     ];
     path.extend(std::env::split_paths(
@@ -90,14 +105,11 @@ fn limited(interpreter: &Path, environments: &Path) -> Command {
     ));
     let path = std::env::join_paths(path).expect("paths without colons");
     let mut command = Command::new("timeout");
-    command
-        .arg(LIMIT_SECONDS)
-        .arg(interpreter)
-        .env("PATH", path);
+    command.arg(LIMIT_SECONDS).env("PATH", path);
     command
 }
 
-fn run(mut command: Command, program: &str) -> Facts {
+fn real_time(mut command: Command, program: &str) -> Facts {
     let mock = StandaloneMock::start(&["--providers", "8"]).expect("the mock starts");
     let output = command
         .envs(mock.environment.iter().cloned())
@@ -110,7 +122,49 @@ fn run(mut command: Command, program: &str) -> Facts {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    let facts = Facts(stdout.lines().map(str::to_owned).collect());
+    facts(&stdout)
+}
+
+/// `rehearse`: that of `GOLEM_REHEARSE`, a release build, or else of this tree.
+pub(crate) fn rehearse() -> PathBuf {
+    match std::env::var_os("GOLEM_REHEARSE") {
+        Some(program) => program.into(),
+        None => Program::Rehearse.path().expect("the program builds"),
+    }
+}
+
+/// Runs a program with `rehearse exec`, whose arguments and what follows `prepare` adds: what it printed, and the
+/// report. It has to succeed, and the network's books have to be right; what SDKs leave open is theirs.
+pub(crate) fn virtual_time(
+    program: &str,
+    prepare: impl FnOnce(Command) -> Command,
+) -> (Facts, Value) {
+    let out = tempfile::tempdir().expect("a folder");
+    let mut command = limited();
+    command
+        .arg(rehearse())
+        .args(["exec", "--json", "--busy", "60s", "--out"])
+        .arg(out.path().join("out"));
+    let output = prepare(command).output().expect("timeout exists");
+    let (printed, report) = (
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout),
+    );
+    let report: Value = serde_json::from_str(&report)
+        .unwrap_or_else(|error| panic!("{program}: {error}: {report}\n{printed}"));
+    for verdict in report["expectations"].as_array().expect("a list") {
+        assert_eq!(verdict["ok"], true, "{program}: {report:#}\n{printed}");
+    }
+    assert_eq!(
+        report["violations"],
+        Value::Array(vec![]),
+        "{program}: {report:#}"
+    );
+    (facts(&printed), report)
+}
+
+fn facts(printed: &str) -> Facts {
+    let facts = Facts(printed.lines().map(str::to_owned).collect());
     facts.expect(&["done"]);
     facts
 }

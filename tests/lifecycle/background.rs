@@ -50,6 +50,32 @@ fn a_program_in_the_background_goes_on_while_nobody_waits_and_gives_its_result_o
 }
 
 #[test]
+fn a_script_in_the_background_gives_its_results_later_one_by_one_and_together() {
+    on_a_machine(|ctx| async move {
+        ctx.run(SH, ["-c", "true"]).await?;
+        let begun = Instant::now();
+        let mut script = ctx.script();
+        let first = script.run(SH, ["-c", "sleep 5; echo one"]);
+        drop(script.run(SH, ["-c", "sleep 20; echo two"]));
+        let mut running = script.spawn();
+        assert!(begun.elapsed().is_zero(), "it goes on at once");
+        assert_eq!(first.await?.stdout_text(), "one\n");
+        assert!(begun.elapsed() < 15 * SECOND);
+        assert!(timeout(SECOND, running.wait()).await.is_err());
+        let results = running.wait().await?;
+        assert_eq!(results.len(), 2);
+        let again = running.wait().await;
+        assert!(matches!(again, Err(ScriptError::Cancelled)), "{again:?}");
+        // One that nobody waits for is given up.
+        let mut script = ctx.script();
+        let handle = script.run(SH, ["-c", "sleep 1000"]);
+        drop(script.spawn());
+        assert!(handle.await.is_err());
+        Ok(())
+    });
+}
+
+#[test]
 fn a_program_in_the_background_that_fails_says_so() {
     on_a_machine(|ctx| async move {
         let program = ctx.command(SH).args(["-c", "echo oops >&2; exit 5"]);

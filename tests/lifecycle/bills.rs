@@ -40,6 +40,26 @@ fn an_invoice_above_what_was_used_is_refused_with_both_numbers() {
 }
 
 #[test]
+fn counters_that_cannot_be_true_are_not_paid_by_an_invoice_either() {
+    for minutes in [7, 30] {
+        let mut provider = ProviderSpec::new("boaster");
+        let ten = serde_json::from_value(json!("10")).expect("a factor");
+        provider.behaviour.usage_factor = ten;
+        let offline = Offline::new(1).providers(vec![provider]);
+        offline.run(async |stage| {
+            let (golem, _, _) = running(stage, 1, |_| {}).await;
+            sleep(Duration::from_secs(minutes * 60)).await;
+            let report = golem.stop().await;
+            let said = format!("{minutes}: {report}");
+            assert_eq!(report.invoices_accepted, 0, "{said}");
+            let summary = stage.network().summary();
+            assert!(summary.violations.is_empty(), "{said}\n{summary}");
+            assert_eq!(summary.paid, golem_engine::Glm::default(), "{said}");
+        });
+    }
+}
+
+#[test]
 fn an_invoice_of_what_was_used_or_a_little_more_is_accepted() {
     for factor in ["1", "0.9", "1.04"] {
         let offline = Offline::new(1).providers(vec![provider(factor)]);

@@ -1,4 +1,5 @@
-//! Virtual networks: who is where, what machines are told, and what is left when they go.
+//! Virtual networks: who is where, what machines are told, and what is left when they go. Long, since each of these needs
+//! the same network, service and checks of what the daemon was told.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use golem_engine::service::{
     Cluster, ClusterError, HandlerError, InstanceHandle, InstanceInfo, Service, ServiceState,
 };
 use golem_engine::tasks::TaskGroup;
+use golem_engine::wire::activity::Deploy;
 use golem_engine::{Error, Golem};
 use golem_scenarios::workload::echo_service;
 use golem_scenarios::{Offline, OfflineStage};
@@ -254,6 +256,53 @@ fn machines_are_told_of_their_network_when_they_are_deployed() {
         assert_eq!(all[1].address(), Some(ip("192.168.0.2")), "assigned");
         cluster.stop();
         cluster.join().await;
+        end(&golem, stage).await;
+    });
+}
+
+#[test]
+fn a_machine_that_is_deployed_by_hand_joins_where_it_is_told_and_leaves() {
+    network(4, &["alice"]).run(async |stage| {
+        let golem = engine(stage).await;
+        let network = created(&golem).await;
+        let renting = golem.one_of(payload().implicit_init(false)).rent();
+        let machine = renting.await.expect("a machine");
+        let provider = machine.provider_id().clone();
+        let node = network.add_node(&provider, Some("192.168.0.9")).await;
+        let node = node.expect("a node");
+        assert_eq!((node.ip(), node.node_id()), (ip("192.168.0.9"), &provider));
+        let again = network.add_node(&provider, Some("192.168.0.9")).await;
+        assert!(
+            matches!(again, Err(NetworkError::AddressTaken { .. })),
+            "{again:?}"
+        );
+        let any = network
+            .add_node(&provider, None)
+            .await
+            .expect("a free address");
+        assert_eq!(any.ip(), ip("192.168.0.2"));
+        let mut deploy = Deploy::new();
+        deploy.net.push(node.deploy_args());
+        let mut script = machine.script();
+        script.deploy_with(deploy);
+        script.start([]);
+        script.execute().await.expect("deployed");
+        let connecting = network.connect_tcp(node.ip(), ECHO).await;
+        let mut connection = connecting.expect("connected");
+        connection.write_all(b"hello").await.expect("written");
+        let mut heard = [0; 5];
+        connection.read_exact(&mut heard).await.expect("read");
+        assert_eq!(&heard, b"hello");
+        for node in [&any, &node] {
+            network.remove_node(node).await.expect("removed");
+        }
+        assert_eq!(nodes_of(&network), ["192.168.0.1"]);
+        let error = network
+            .connect_tcp(node.ip(), ECHO)
+            .await
+            .expect_err("it left");
+        assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
+        machine.release().await;
         end(&golem, stage).await;
     });
 }
@@ -600,7 +649,7 @@ fn at_the_daemon(stage: &OfflineStage) -> usize {
 }
 
 /// What a journal holds now; an engine that is cut off goes on to write into its own.
-fn left_by_the_crash(journal: &MemoryJournal) -> MemoryJournal {
+pub(crate) fn left_by_the_crash(journal: &MemoryJournal) -> MemoryJournal {
     let kept = MemoryJournal::new();
     for entry in journal.load().expect("entries") {
         kept.append(&entry).expect("memory");

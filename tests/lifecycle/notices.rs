@@ -43,9 +43,11 @@ fn an_instance_is_started_elsewhere_before_it_stops_where_the_end_was_announced(
                     EventKind::AgreementTerminationNotice(AgreementTerminationNotice {
                         ..
                     }) => noted.push("notice".to_owned()),
-                    EventKind::ServiceMoved(ServiceMoved { from, to, .. }) => {
-                        noted.push(format!("{from} to {to}"));
-                    }
+                    EventKind::ServiceMoved(ServiceMoved {
+                        from_provider,
+                        to_provider,
+                        ..
+                    }) => noted.push(format!("{from_provider} to {to_provider}")),
                     EventKind::ServiceRestarted(ServiceRestarted { .. }) => {
                         noted.push("restarted".to_owned());
                     }

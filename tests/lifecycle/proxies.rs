@@ -536,6 +536,17 @@ fn bodies_are_streamed_both_ways_within_limits_and_upgrades_are_passed_on_over_r
                 "{told}"
             );
 
+            let plain = LocalHttpProxy::new(&cluster, 0).remote_port(8080);
+            let plain = plain.run().await.expect("a proxy");
+            let asked = request(Method::GET, "/headers").body(text(""));
+            let client = connected(plain.local_addr()).await;
+            let (_, _, told) = ask(client, asked.expect("a request")).await;
+            assert!(
+                told.contains(r#"host: "localhost""#),
+                "the client's: {told}"
+            );
+            plain.stop().await;
+
             let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(
                 connected(proxy.local_addr()).await,
             ))

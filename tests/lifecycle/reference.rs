@@ -13,7 +13,7 @@ use golem_engine::model::OfferProposal;
 use golem_engine::service::{HandlerError, InstanceInfo, Service, ServiceState};
 use golem_engine::strategy::{DemandDraft, LeastExpensiveLinearPayu, MarketStrategy, Score};
 use golem_engine::wire::activity::ActivityState;
-use golem_engine::{EndedBy, Error, Event, GolemBuilder, RefusedBy, WorkContext};
+use golem_engine::{EndedBy, Error, Event, GolemBuilder, RefusedBy, RefusedFor, WorkContext};
 use golem_scenarios::Offline;
 use golem_scenarios::workload::hello_tasks;
 use mock_yagna::{Act, Effect, Fault, ProviderSpec};
@@ -229,6 +229,17 @@ fn what_goes_wrong_is_an_event_with_its_reason() {
                 assert!(event.error().is_some(), "{event:?}");
             }
         }
+        let whys = heard.iter().filter_map(|event| {
+            let refused = event.get::<ProposalRejected>()?;
+            Some((event.provider_name(), refused.why))
+        });
+        let whys: Vec<_> = whys.collect();
+        for why in [
+            ("alice", RefusedFor::Strategy),
+            ("dave", RefusedFor::Provider),
+        ] {
+            assert!(whys.contains(&why), "{whys:?}");
+        }
         let refusals = heard.iter().filter_map(|event| {
             let refused = event.get::<ProposalRejected>()?;
             Some((event.provider_name(), refused.by, refused.reason.as_str()))
@@ -288,6 +299,27 @@ fn a_handler_sees_the_state_of_its_activity_and_what_the_provider_offers() {
         let mut tasks = tasks.start().await.expect("tasks");
         tasks.next().await.expect("a result").expect("done");
         assert!(golem.stop().await.is_clean());
+    });
+}
+
+#[test]
+fn one_script_writes_downloads_and_ends_the_machine() {
+    network(6, &["alice"]).run(async |stage| {
+        let golem = stage.golem().start().await.expect("an engine");
+        let renting = golem.one_of(hello_tasks::payload()).rent();
+        let machine = renting.await.expect("a machine");
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("note.txt");
+        let mut script = machine.script();
+        drop(script.upload_bytes("written here", "/golem/work/note.txt"));
+        drop(script.download_file("/golem/work/note.txt", &target));
+        drop(script.terminate());
+        script.execute().await.expect("all three");
+        let copy = std::fs::read_to_string(&target).expect("a file");
+        assert_eq!(copy, "written here");
+        machine.release().await;
+        assert!(golem.stop().await.is_clean());
+        assert_clean(stage);
     });
 }
 

@@ -31,6 +31,44 @@ fn names(offers: &[golem_engine::model::OfferProposal]) -> Vec<&str> {
 }
 
 #[test]
+fn an_estimate_tells_what_machines_would_cost_and_rents_nothing() {
+    let provider = |(name, hour): (&str, u32)| {
+        let mut provider = ProviderSpec::new(name);
+        provider.prices.cpu_sec = golem_engine::Glm::ZERO;
+        provider.prices.start = "0.5".parse().expect("an amount");
+        // In thousandths of a GLM for a second.
+        provider.prices.duration_sec = format!("0.00{hour}").parse().expect("an amount");
+        provider
+    };
+    let asked = [("cheap", 1), ("middle", 2), ("dear", 4)];
+    let providers = asked.map(provider).into_iter().collect();
+    Offline::new(1).providers(providers).run(async |stage| {
+        let golem = engine(stage).await;
+        let two_hours = Duration::from_secs(7200);
+        let estimate = golem.estimate(Payload::new(), 5, two_hours).await;
+        let estimate = estimate.expect("offers");
+        assert_eq!((estimate.providers, estimate.machines), (3, 5));
+        let span = |span: &golem_engine::PriceSpan| {
+            let prices = [span.low, span.median, span.high];
+            prices.map(|price| price.normalized().to_string())
+        };
+        assert_eq!(span(&estimate.per_hour), ["4.1", "7.7", "14.9"]);
+        assert_eq!(span(&estimate.total), ["38.5", "74.5", "146.5"]);
+        let words = estimate.to_string();
+        assert!(words.contains("38.5 to 146.5 GLM, usually 74.5"), "{words}");
+        let none = Payload::new().constraint("(golem.inf.mem.gib>=4000)");
+        let error = golem.estimate(none, 1, two_hours).await;
+        assert!(
+            matches!(error, Err(Error::NoOffers { seen: 0, .. })),
+            "{error:?}"
+        );
+        assert_eq!(golem.summary().agreements, 0);
+        assert!(golem.stop().await.is_clean());
+        assert_clean(stage);
+    });
+}
+
+#[test]
 fn a_scan_shows_each_offer_once_that_meets_constraints_and_filter_and_rents_nothing() {
     let mut small = ProviderSpec::new("small");
     small.resources.mem_gib = 1.0;

@@ -1,33 +1,30 @@
 //! A way to the daemon that can be cut off, as a crash of the program does.
 
-use std::sync::Arc;
-
 use golem_engine::Transport;
 use golem_engine::tasks::TaskGroup;
 use golem_engine::transport::{Body, BoxError};
 use golem_scenarios::OfflineStage;
 use http::Request;
 use http_body_util::BodyExt;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Cuts ways off; clones are one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<watch::Sender<bool>>);
+pub(crate) struct Cut(CancellationToken);
 
 impl Cut {
     /// Nothing passes from now on.
     pub(crate) fn now(&self) {
-        self.0.send_replace(true);
+        self.0.cancel();
     }
 
     pub(crate) fn is_made(&self) -> bool {
-        *self.0.borrow()
+        self.0.is_cancelled()
     }
 
     /// Returns once it is made.
     pub(crate) async fn made(&self) {
-        // Its sender lives in `self`.
-        let _ = self.0.subscribe().wait_for(|is_made| *is_made).await;
+        self.0.cancelled().await;
     }
 }
 

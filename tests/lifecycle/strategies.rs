@@ -5,11 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
+use golem_engine::event::{AgreementCreated, EventGroup, EventKind};
 use golem_engine::model::OfferProposal;
 use golem_engine::strategy::{
-    AskingProviderFilter, LeastExpensiveLinearPayu, MarketStrategy, Score,
+    AskingProviderFilter, LeastExpensiveLinearPayu, MarketStrategy, ProviderLists, Score,
 };
+use golem_engine::{EventFilter, Within};
+use golem_scenarios::Offline;
+use golem_scenarios::workload::hello_tasks;
 use golem_wire::NodeId;
+use mock_yagna::ProviderSpec;
 use tokio::time::sleep;
 
 use crate::ticker::{Diary, Ticker, assert_clean, network};
@@ -168,4 +174,47 @@ fn a_wrapper_overrides_one_hook_and_leaves_the_rest_to_its_base() {
         assert!(golem.stop().await.is_clean());
         assert_clean(stage);
     });
+}
+
+#[test]
+fn who_gives_no_activity_is_put_on_the_black_list_by_a_consumer_and_not_asked_again() {
+    let mut alice = ProviderSpec::new("alice");
+    alice.behaviour.fail_activity = Some("no runtime".into());
+    alice.prices.duration_sec = "0.00001".parse().expect("a price");
+    Offline::new(8)
+        .providers(vec![alice, ProviderSpec::new("bob")])
+        .run(async |stage| {
+            let lists = Arc::new(ProviderLists::new(usual()));
+            let blocking = Arc::clone(&lists);
+            let builder = stage.golem().strategy(lists).event_consumer_of(
+                EventFilter::from(EventGroup::Agreement),
+                move |event| {
+                    if let EventKind::ActivityCreateFailed(_) = event.kind
+                        && let Some(provider) = event.provider()
+                    {
+                        blocking.add_blocked(provider.id.as_str());
+                    }
+                },
+            );
+            let golem = builder.start().await.expect("an engine");
+            let agreements = golem.events(EventFilter::kind::<AgreementCreated>());
+            let machine = || golem.one_of(hello_tasks::payload()).rent();
+            let first = machine().await.expect("a machine");
+            assert_eq!(first.provider_name(), "bob", "alice gave no activity");
+            // Bob is taken, and who is blocked is not the last resort either.
+            let second = machine().within(20 * MINUTE).await;
+            let said = format!("{second:?}");
+            assert!(
+                said.contains("NoMachine") && said.contains("black list"),
+                "{said}"
+            );
+            first.release().await;
+            assert!(golem.stop().await.is_clean());
+            let names: Vec<_> = agreements
+                .map(|event| event.provider_name().to_owned())
+                .collect()
+                .await;
+            assert_eq!(names, ["alice", "bob"], "each was asked once");
+            assert_clean(stage);
+        });
 }

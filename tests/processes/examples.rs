@@ -51,6 +51,10 @@ examples! {
     offers_are_listed_without_renting: "scan" says "good enough";
     a_strategy_is_put_together_of_parts: "market_strategy" says "rented from";
     a_provider_on_the_black_list_is_not_rented_again: "provider_filter" says "then from another one: true";
+    a_runtime_of_ones_own_is_begun_by_hand: "custom_runtime" says "of workshop says: ready";
+    a_signed_manifest_says_what_may_be_run: "signed_manifest" says "what was not signed is refused";
     a_search_in_parts_finds_all: "hash_search" says "found all";
+    a_scene_is_rendered_frame_by_frame: "blender" says "rendered 6 frames";
+    all_is_done_by_the_daemons_own_operations: "low_level" says "by hand";
     the_counters_of_a_machine_are_read_while_it_works: "custom_usage_counter" says "the limit of the counter is reached";
 }

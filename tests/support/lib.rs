@@ -75,6 +75,8 @@ pub fn recordings() -> (PathBuf, &'static str) {
 pub enum Program {
     /// The mock as a program.
     Mock,
+    /// The command `rehearse`.
+    Rehearse,
     /// The example whose requestor may be killed.
     ComesBack,
     /// An example of the engine.
@@ -99,6 +101,7 @@ impl Program {
         };
         let name = match self {
             Program::Mock => "mock-yagna",
+            Program::Rehearse => "rehearse",
             Program::ComesBack => "comes_back",
             Program::Example(name) => name,
         };
@@ -116,7 +119,7 @@ impl Program {
 fn build() -> Result<String> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--message-format=json", "--workspace"])
-        .args(["--bin", "mock-yagna", "--examples"])
+        .args(["--bin", "mock-yagna", "--bin", "rehearse", "--examples"])
         .current_dir(root())
         .stderr(Stdio::inherit())
         .output()?;

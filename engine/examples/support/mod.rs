@@ -42,7 +42,19 @@ impl Ground {
 ///
 /// # Errors
 /// The example's; or that it left something open on the embedded network.
+#[allow(dead_code, reason = "some examples need a network of their own")]
 pub(crate) fn run(
+    example: impl AsyncFnOnce(GolemBuilder, Ground) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    run_on(|usual| usual, example)
+}
+
+/// The same, on an embedded network of its own.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_on(
+    network: impl FnOnce(Offline) -> Offline,
     example: impl AsyncFnOnce(GolemBuilder, Ground) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if std::env::var_os("YAGNA_APPKEY").is_some() {
@@ -53,11 +65,12 @@ pub(crate) fn run(
         return runtime.block_on(example(builder, Ground::Sockets));
     }
     let is_http = std::env::var("EXAMPLE_BACKEND").is_ok_and(|backend| backend == "http");
-    let (network, ground) = match is_http {
-        true => (Offline::new(7).real_time(), Ground::Sockets),
-        false => (Offline::new(7), Ground::Memory),
+    let offline = network(Offline::new(7));
+    let (offline, ground) = match is_http {
+        true => (offline.real_time(), Ground::Sockets),
+        false => (offline, Ground::Memory),
     };
-    network.run(async |stage| {
+    offline.run(async |stage| {
         example(stage.golem(), ground).await?;
         let summary = stage.network().summary();
         anyhow::ensure!(

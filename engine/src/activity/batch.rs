@@ -14,6 +14,7 @@ use std::time::Duration;
 use golem_wire::activity::{CommandOutcome, CommandResult, ExeScriptCommand};
 use golem_wire::{ActivityId, BatchId};
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -84,11 +85,21 @@ pub(crate) struct Patience<'a> {
     pub(crate) cancel: &'a CancellationToken,
 }
 
+/// A command as it is sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum WireCommand {
+    /// One that daemons of today have.
+    Known(ExeScriptCommand),
+    /// One of the user's own, sent as it is.
+    Custom(serde_json::Value),
+}
+
 /// Commands to send.
 pub(crate) struct Batch<'a> {
     pub(crate) patience: &'a Patience<'a>,
     pub(crate) activity: &'a Activity,
-    pub(crate) commands: &'a [ExeScriptCommand],
+    pub(crate) commands: &'a [WireCommand],
     pub(crate) max_result_bytes: usize,
 }
 

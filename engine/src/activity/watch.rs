@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::activity::ActivityState;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,7 @@ use super::Activity;
 use crate::api::{ActivityFault, ApiError};
 use crate::cause::Cause;
 use crate::deadline;
+use crate::watch;
 
 /// Where an activity stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

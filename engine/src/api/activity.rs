@@ -145,6 +145,24 @@ impl ActivityApi {
             .await
     }
 
+    /// `getActivityAgreement`.
+    pub(crate) async fn agreement(&self, activity: &ActivityId) -> Result<AgreementId, ApiError> {
+        let path = path(&[activity.as_str(), "agreement"]);
+        self.0.get("getActivityAgreement", &path).await
+    }
+
+    /// `getRunningCommand`: what the exe-unit is at, if it is at something.
+    pub(crate) async fn running_command(
+        &self,
+        activity: &ActivityId,
+    ) -> Result<Option<serde_json::Value>, ApiError> {
+        let path = path(&[activity.as_str(), "command"]);
+        match self.0.get("getRunningCommand", &path).await {
+            Err(error) if error.is_status(StatusCode::NOT_FOUND) => Ok(None),
+            told => told.map(Some),
+        }
+    }
+
     /// `getRunningCommand`: whether the exe-unit is at a command.
     pub(crate) async fn is_busy(&self, activity: &ActivityId) -> Result<bool, ApiError> {
         let path = path(&[activity.as_str(), "command"]);

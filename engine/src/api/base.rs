@@ -3,6 +3,7 @@
 use http::Uri;
 
 use super::Call;
+use crate::address;
 use crate::config::{ApiUrls, Config};
 
 /// The addresses of one daemon.
@@ -18,25 +19,35 @@ impl Base {
         &self.daemon
     }
 
-    /// The address that `call` is sent below.
-    pub(super) fn of(&self, call: &Call) -> &Uri {
-        self.apart(call).unwrap_or(&self.daemon)
+    /// The address that what is at `segments` is below.
+    pub(super) fn of<S: AsRef<str>>(&self, segments: &[S]) -> &Uri {
+        self.apart(segments).unwrap_or(&self.daemon)
     }
 
     /// Where `call` is sent.
     pub(super) fn url(&self, call: &Call) -> String {
-        match self.apart(call) {
+        self.url_of(&call.segments, &call.query)
+    }
+
+    /// Where what is at `segments` is.
+    pub(super) fn url_of<S: AsRef<str>, V: AsRef<str>>(
+        &self,
+        segments: &[S],
+        query: &[(&str, V)],
+    ) -> String {
+        match self.apart(segments) {
             // The address of an API holds its name and version.
-            Some(base) => call.url(base, 2),
-            None => call.url(&self.daemon, 0),
+            Some(base) => address::below(base, segments.get(2..).unwrap_or_default(), query),
+            None => address::below(&self.daemon, segments, query),
         }
     }
 
-    fn apart(&self, call: &Call) -> Option<&Uri> {
-        match call.segments.first()?.as_str() {
+    fn apart<S: AsRef<str>>(&self, segments: &[S]) -> Option<&Uri> {
+        match segments.first()?.as_ref() {
             "market-api" => self.apis.market.as_ref(),
             "activity-api" => self.apis.activity.as_ref(),
             "payment-api" => self.apis.payment.as_ref(),
+            "net-api" => self.apis.net.as_ref(),
             _ => None,
         }
     }
@@ -75,6 +86,11 @@ mod tests {
         assert_eq!(
             base.url(&invoices),
             "http://gateway:8080/golem/payment-api/v1/invoices"
+        );
+        base.apis.net = Some(url("http://gateway:8081/net-api/v1"));
+        assert_eq!(
+            base.url_of::<_, &str>(&["net-api", "v1", "net", "n", "tcp", "10.0.0.2", "80"], &[]),
+            "http://gateway:8081/net-api/v1/net/n/tcp/10.0.0.2/80"
         );
         let demands = Call::get("getDemands", &["market-api", "v1", "demands"]);
         assert_eq!(

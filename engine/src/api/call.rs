@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::Method;
 use serde::Serialize;
 
 use super::{ApiError, ApiErrorKind};
-use crate::address;
 use crate::deadline;
 use crate::journal::Change;
 
@@ -126,12 +125,6 @@ impl Call {
         }
     }
 
-    /// The address below `base`, whose path holds the first `held` segments already.
-    pub(super) fn url(&self, base: &Uri, held: usize) -> String {
-        let segments = self.segments.get(held..).unwrap_or_default();
-        address::below(base, segments, &self.query)
-    }
-
     pub(super) fn error(&self, kind: ApiErrorKind) -> ApiError {
         ApiError::new(
             self.operation,
@@ -143,7 +136,10 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+
     use super::*;
+    use crate::api::base::Base;
 
     #[test]
     fn segments_and_query_values_are_escaped() {
@@ -152,7 +148,7 @@ mod tests {
             .query("afterTimestamp", "2026-11-22T01:16:26+00:00")
             .long_poll(Duration::from_millis(1500));
         assert_eq!(
-            call.url(&base, 0),
+            Base::from(base).url(&call),
             "http://localhost:7465/market-api/v1/a%2F..%2Fb%3Fc?afterTimestamp=2026-11-22T01%3A16%3A26%2B00%3A00&timeout=1.5"
         );
     }
@@ -161,7 +157,7 @@ mod tests {
     fn a_base_url_with_a_path_is_kept() {
         let base = Uri::from_static("http://localhost/golem");
         assert_eq!(
-            Call::get("op", &["me"]).url(&base, 0),
+            Base::from(base).url(&Call::get("op", &["me"])),
             "http://localhost/golem/me"
         );
     }

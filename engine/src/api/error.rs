@@ -124,6 +124,9 @@ pub enum ApiErrorKind {
         "not sent, because it could not be written down, and a crash would leave it behind: {0} (what is open is still ended and paid for)"
     )]
     Journal(JournalError),
+    /// It would have opened something, and the engine that would have ended it is stopping, or stopped.
+    #[error("not sent, because the engine is stopping and ends what is open; start another one")]
+    Stopped,
     /// The request could not be built.
     #[error("the request cannot be sent: {reason}")]
     Unsendable {
@@ -183,6 +186,7 @@ impl ApiError {
         match &*self.kind {
             ApiErrorKind::Unreachable { .. }
             | ApiErrorKind::Unsendable { .. }
+            | ApiErrorKind::Stopped
             | ApiErrorKind::Journal(_) => Outcome::NotSent,
             ApiErrorKind::Unauthorized { .. } | ApiErrorKind::Redirect { .. } => Outcome::Refused,
             // The daemon gave up waiting for a provider that may still act.

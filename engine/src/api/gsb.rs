@@ -1,7 +1,7 @@
 //! gsb-api (`/gsb-api/v1`): services a requestor offers on the daemon's bus. Owns: binding,
 //! unbinding and opening the websocket. Does not own: what the frames say (`transfer/`).
 
-use golem_wire::gsb::{BindRequest, Bound, Listen, SUBPROTOCOL};
+use golem_wire::gsb::{Bound, SUBPROTOCOL, ServiceListenRequest, ServiceRequest};
 use http::StatusCode;
 
 use super::{ApiError, Call, Rest, Socket, SocketRequest};
@@ -39,8 +39,8 @@ impl GsbApi {
         address: &str,
         components: &[&str],
     ) -> Result<Binding, ApiError> {
-        let body = BindRequest {
-            listen: Listen {
+        let body = ServiceRequest {
+            listen: ServiceListenRequest {
                 on: address.into(),
                 components: components
                     .iter()

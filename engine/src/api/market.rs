@@ -5,14 +5,14 @@ use std::time::Duration;
 use golem_wire::common::Reason;
 use golem_wire::market::{
     Agreement, AgreementEvent, AgreementListEntry, AgreementProposal, AgreementState, Demand,
-    DemandEvent, DemandOfferBase, Offer,
+    DemandEvent, DemandOfferBase, Offer, Proposal,
 };
 use golem_wire::{AgreementId, DemandId, ProposalId};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ApiError, Call, Outcome, Rest};
+use super::{ApiError, Call, Outcome, Page, Rest};
 use crate::journal::Change;
 use crate::model::JobId;
 
@@ -31,7 +31,8 @@ impl Rest {
 
 /// What became of an agreement that waited for its provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Approval {
+#[non_exhaustive]
+pub enum Approval {
     /// The provider approved it.
     Given,
     /// The provider has not decided yet.
@@ -94,7 +95,7 @@ impl MarketApi<'_> {
     /// `getDemands`: those of this identity.
     pub(crate) async fn demands(self) -> Result<Vec<Demand>, ApiError> {
         self.0
-            .send(Call::get("getDemands", &path(&["demands"])))
+            .list(Call::get("getDemands", &path(&["demands"])))
             .await
     }
 
@@ -120,7 +121,7 @@ impl MarketApi<'_> {
         )
         .long_poll(wait)
         .query("maxEvents", MAX_EVENTS);
-        self.0.send(call).await
+        self.0.list(call).await
     }
 
     /// `beginScan`: of offers, kept for `kept` since it was last read.
@@ -142,7 +143,7 @@ impl MarketApi<'_> {
     pub(crate) async fn scanned(self, scan: &str, wait: Duration) -> Result<Vec<Offer>, ApiError> {
         let call = Call::get("collectScan", &path(&["scan", scan, "events"]));
         self.0
-            .send(call.long_poll(wait).query("maxEvents", MAX_EVENTS))
+            .list(call.long_poll(wait).query("maxEvents", MAX_EVENTS))
             .await
     }
 
@@ -150,6 +151,16 @@ impl MarketApi<'_> {
     pub(crate) async fn end_scan(self, scan: &str) -> Result<(), ApiError> {
         let call = Call::view(Method::DELETE, "endScan", &path(&["scan", scan]));
         self.0.send_unit(call).await
+    }
+
+    /// `getProposalOffer`: a proposal on a demand, ours or a provider's.
+    pub(crate) async fn proposal(
+        self,
+        demand: &DemandId,
+        proposal: &ProposalId,
+    ) -> Result<Proposal, ApiError> {
+        let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
+        self.0.send(Call::get("getProposalOffer", &path)).await
     }
 
     /// `counterProposalDemand`.
@@ -228,7 +239,30 @@ impl MarketApi<'_> {
         let call = Call::get("listAgreements", &path(&["agreements"]))
             .query("state", state)
             .query_opt("appSessionId", session);
-        self.0.send(call).await
+        self.0.list(call).await
+    }
+
+    /// `listAgreements` in one state or all, made in a span of time, of one session or all.
+    pub(crate) async fn list_agreements(
+        self,
+        state: Option<&AgreementState>,
+        (after, before): (Option<Timestamp>, Option<Timestamp>),
+        session: Option<&str>,
+    ) -> Result<Vec<AgreementListEntry>, ApiError> {
+        let call = Call::get("listAgreements", &path(&["agreements"]))
+            .query_opt("state", state)
+            .query_opt("afterDate", after)
+            .query_opt("beforeDate", before)
+            .query_opt("appSessionId", session);
+        self.0.list(call).await
+    }
+
+    /// `getTerminateAgreementReason`: how an agreement that is over came to its end.
+    pub(crate) async fn termination(self, id: &AgreementId) -> Result<AgreementEvent, ApiError> {
+        let path = path(&["agreements", id.as_str(), "terminate", "reason"]);
+        self.0
+            .send(Call::get("getTerminateAgreementReason", &path))
+            .await
     }
 
     /// `confirmAgreement`.
@@ -299,12 +333,12 @@ impl MarketApi<'_> {
         session: &str,
         after: Option<Timestamp>,
         wait: Duration,
-    ) -> Result<Vec<AgreementEvent>, ApiError> {
+    ) -> Result<Page<AgreementEvent>, ApiError> {
         let call = Call::get("collectAgreementEvents", &path(&["agreementEvents"]))
             .long_poll(wait)
             .query_opt("afterTimestamp", after)
             .query("maxEvents", MAX_EVENTS)
             .query("appSessionId", session);
-        self.0.send(call).await
+        self.0.feed(call).await
     }
 }

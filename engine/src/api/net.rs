@@ -7,7 +7,6 @@ use golem_wire::{NetworkId, NodeId};
 use http::StatusCode;
 
 use super::{ApiError, Call, Rest, Socket, SocketRequest};
-use crate::address;
 use crate::journal::{Change, NetworkRecord};
 
 /// The operations on virtual networks.
@@ -52,7 +51,13 @@ impl NetApi {
 
     /// `getNetworks`.
     pub(crate) async fn list(&self) -> Result<Vec<NetworkInfo>, ApiError> {
-        self.0.get("getNetworks", &API).await
+        self.0.list(Call::get("getNetworks", &API)).await
+    }
+
+    /// `getNetwork`.
+    pub(crate) async fn network(&self, id: &NetworkId) -> Result<NetworkInfo, ApiError> {
+        let path = [&API[..], &[id.as_str()]].concat();
+        self.0.get("getNetwork", &path).await
     }
 
     /// `removeNetwork`, with its nodes and connections.
@@ -71,7 +76,7 @@ impl NetApi {
     /// `getNetworkAddresses`: the owner's own, with the network's prefix.
     pub(crate) async fn addresses(&self, id: &NetworkId) -> Result<Vec<Address>, ApiError> {
         let path = [&API[..], &[id.as_str(), "addresses"]].concat();
-        self.0.get("getNetworkAddresses", &path).await
+        self.0.list(Call::get("getNetworkAddresses", &path)).await
     }
 
     /// `addNetworkAddress`: one more of the owner's; the same again is no error.
@@ -92,7 +97,7 @@ impl NetApi {
     /// `getNetworkNodes`.
     pub(crate) async fn nodes(&self, id: &NetworkId) -> Result<Vec<NetworkNode>, ApiError> {
         let path = [&API[..], &[id.as_str(), "nodes"]].concat();
-        self.0.get("getNetworkNodes", &path).await
+        self.0.list(Call::get("getNetworkNodes", &path)).await
     }
 
     /// `addNetworkNode`; the same again is no error, and tells the other nodes of it once more.
@@ -139,7 +144,7 @@ impl NetApi {
     pub(crate) fn connection_uri(&self, id: &NetworkId, ip: &str, port: u16) -> String {
         let port = port.to_string();
         let path = [&API[..], &[id.as_str(), "tcp", ip, &port]].concat();
-        let url = address::below::<_, &str>(self.0.base_url(), &path, &[]);
+        let url = self.0.base().url_of::<_, &str>(&path, &[]);
         match url.split_once("://") {
             Some(("https", rest)) => format!("wss://{rest}"),
             Some((_, rest)) => format!("ws://{rest}"),

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use golem_wire::payment::{
     Acceptance, Account, Allocation, AllocationUpdate, DebitNote, DebitNoteEvent, DemandDecoration,
-    Invoice, InvoiceEvent, NewAllocation, Rejection,
+    Invoice, InvoiceEvent, NewAllocation, Payment, Rejection,
 };
 use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId};
 use jiff::Timestamp;
 
-use super::{ApiError, ApiErrorKind, Call, Rest};
+use super::{ApiError, ApiErrorKind, Call, Page, Rest};
 use crate::journal::Change;
 
 /// Most events asked for at once.
@@ -77,18 +77,35 @@ impl PaymentApi<'_> {
     /// `getRequestorAccounts`.
     pub(crate) async fn accounts(self) -> Result<Vec<Account>, ApiError> {
         self.0
-            .send(Call::get(
+            .list(Call::get(
                 "getRequestorAccounts",
                 &path(&["requestorAccounts"]),
             ))
             .await
     }
 
-    /// `createAllocation`.
+    /// `createAllocation` for an engine's budget.
     pub(crate) async fn allocate(self, wanted: &NewAllocation) -> Result<Allocation, ApiError> {
+        self.set_aside(wanted, false).await
+    }
+
+    /// `createAllocation` for what a user does with it.
+    pub(crate) async fn allocate_by_hand(
+        self,
+        wanted: &NewAllocation,
+    ) -> Result<Allocation, ApiError> {
+        self.set_aside(wanted, true).await
+    }
+
+    async fn set_aside(
+        self,
+        wanted: &NewAllocation,
+        by_hand: bool,
+    ) -> Result<Allocation, ApiError> {
         let change = Change::Allocate {
             total: wanted.total_amount,
             timeout: wanted.timeout.unwrap_or(Timestamp::MAX),
+            by_hand,
         };
         self.0
             .send(Call::post("createAllocation", &path(&["allocations"]), change).json(wanted)?)
@@ -98,8 +115,14 @@ impl PaymentApi<'_> {
     /// `getAllocations`.
     pub(crate) async fn allocations(self) -> Result<Vec<Allocation>, ApiError> {
         self.0
-            .send(Call::get("getAllocations", &path(&["allocations"])))
+            .list(Call::get("getAllocations", &path(&["allocations"])))
             .await
+    }
+
+    /// `getAllocation`.
+    pub(crate) async fn allocation(self, id: &AllocationId) -> Result<Allocation, ApiError> {
+        let path = path(&["allocations", id.as_str()]);
+        self.0.send(Call::get("getAllocation", &path)).await
     }
 
     /// `amendAllocation`.
@@ -130,9 +153,52 @@ impl PaymentApi<'_> {
 
     /// `getDemandDecorations` for one allocation.
     pub(crate) async fn decorations(self, id: &AllocationId) -> Result<DemandDecoration, ApiError> {
+        self.decorations_of(std::slice::from_ref(id)).await
+    }
+
+    /// `getDemandDecorations` for several: the daemon reads their ids as one word between commas, which must
+    /// not be escaped.
+    pub(crate) async fn decorations_of(
+        self,
+        ids: &[AllocationId],
+    ) -> Result<DemandDecoration, ApiError> {
+        let ids: Vec<&str> = ids.iter().map(AllocationId::as_str).collect();
         let call = Call::get("getDemandDecorations", &path(&["demandDecorations"]))
-            .query("allocationIds", id);
+            .query("allocationIds", ids.join(","));
         self.0.send(call).await
+    }
+
+    /// `getPayments`: those of this identity that the driver made after `after`; waits up to `wait` for one.
+    pub(crate) async fn payments(
+        self,
+        after: Option<Timestamp>,
+        wait: Duration,
+    ) -> Result<Vec<Payment>, ApiError> {
+        let call = Call::get("getPayments", &path(&["payments"]))
+            .long_poll(wait)
+            .query_opt("afterTimestamp", after)
+            .query("maxEvents", MAX_EVENTS);
+        self.0.send(call).await
+    }
+
+    /// `getPayment`.
+    pub(crate) async fn payment_made(self, id: &str) -> Result<Payment, ApiError> {
+        self.0
+            .send(Call::get("getPayment", &path(&["payments", id])))
+            .await
+    }
+
+    /// `getPaymentsForInvoice`.
+    pub(crate) async fn payments_of(self, id: &InvoiceId) -> Result<Vec<Payment>, ApiError> {
+        let path = path(&["invoices", id.as_str(), "payments"]);
+        self.0.send(Call::get("getPaymentsForInvoice", &path)).await
+    }
+
+    /// `paymentsStatus`: what troubles the payment driver.
+    pub(crate) async fn driver_status(self) -> Result<Vec<serde_json::Value>, ApiError> {
+        self.0
+            .send(Call::get("paymentsStatus", &path(&["payments", "status"])))
+            .await
     }
 
     /// `getInvoiceEvents`: those of this session after `after`.
@@ -141,9 +207,9 @@ impl PaymentApi<'_> {
         session: &str,
         after: Option<Timestamp>,
         wait: Duration,
-    ) -> Result<Vec<InvoiceEvent>, ApiError> {
+    ) -> Result<Page<InvoiceEvent>, ApiError> {
         self.0
-            .send(events(
+            .feed(events(
                 "getInvoiceEvents",
                 "invoiceEvents",
                 session,
@@ -159,9 +225,9 @@ impl PaymentApi<'_> {
         session: &str,
         after: Option<Timestamp>,
         wait: Duration,
-    ) -> Result<Vec<DebitNoteEvent>, ApiError> {
+    ) -> Result<Page<DebitNoteEvent>, ApiError> {
         self.0
-            .send(events(
+            .feed(events(
                 "getDebitNoteEvents",
                 "debitNoteEvents",
                 session,
@@ -174,7 +240,7 @@ impl PaymentApi<'_> {
     /// `getInvoices`: all of this identity that came after `after`.
     pub(crate) async fn invoices(self, after: Option<Timestamp>) -> Result<Vec<Invoice>, ApiError> {
         let call = Call::get("getInvoices", &path(&["invoices"]));
-        self.0.send(call.query_opt("afterTimestamp", after)).await
+        self.0.list(call.query_opt("afterTimestamp", after)).await
     }
 
     /// `getDebitNotes`: all of this identity that came after `after`.
@@ -183,7 +249,7 @@ impl PaymentApi<'_> {
         after: Option<Timestamp>,
     ) -> Result<Vec<DebitNote>, ApiError> {
         let call = Call::get("getDebitNotes", &path(&["debitNotes"]));
-        self.0.send(call.query_opt("afterTimestamp", after)).await
+        self.0.list(call.query_opt("afterTimestamp", after)).await
     }
 
     /// `getInvoice`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::base::Base;
 use super::net::is_no_network;
 use super::server_events::{self, ServerEvents};
+use super::trace::Traced;
 use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::cause::chain;
 use crate::clock::DaemonClock;
@@ -46,6 +47,15 @@ impl Default for Limits {
             max_bytes: 16 << 20,
         }
     }
+}
+
+/// Events of a feed.
+#[derive(Debug)]
+pub(crate) struct Page<T> {
+    /// Those that make sense, in the feed's order.
+    pub(crate) events: Vec<T>,
+    /// The latest date of those that do not, where one can be read.
+    pub(crate) passed_over: Option<Timestamp>,
 }
 
 /// A client of the daemon's REST API. Cheap to clone.
@@ -112,9 +122,9 @@ impl Rest {
         &self.0.transport
     }
 
-    /// For websockets: the daemon's URL.
-    pub(crate) fn base_url(&self) -> &Uri {
-        self.0.base.daemon()
+    /// For websockets: where they are opened.
+    pub(crate) fn base(&self) -> &Base {
+        &self.0.base
     }
 
     /// For websockets: the value of the `Authorization` header; marked sensitive.
@@ -132,15 +142,62 @@ impl Rest {
         let mut id = None;
         let result = self.bytes(&call).await.and_then(|bytes| {
             id = call.change.as_ref().and_then(|_| created(&bytes));
-            serde_json::from_slice(&bytes).map_err(|error| {
-                call.error(ApiErrorKind::Malformed {
-                    reason: error.to_string(),
-                    excerpt: excerpt(&bytes),
-                })
-            })
+            serde_json::from_slice(&bytes).map_err(|error| call.error(malformed(&error, &bytes)))
         });
         self.conclude(&call, ticket, id, result.as_ref().err());
         result
+    }
+
+    /// Sends a call whose answer is a list. An element that makes no sense is told in the log and passed over: one
+    /// object, most often somebody else's, does not hide the others.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: lists are only read.
+    pub(crate) async fn list<T: DeserializeOwned>(&self, call: Call) -> Result<Vec<T>, ApiError> {
+        Ok(self.page(&call).await?.0)
+    }
+
+    /// Sends a call whose answer is a page of a feed of events, which is read as a [`list`](Self::list) is; with the
+    /// latest date of what was passed over, so that the feed is read on behind it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: the feed is asked again for what is after a date.
+    pub(crate) async fn feed<T: DeserializeOwned>(&self, call: Call) -> Result<Page<T>, ApiError> {
+        let (events, passed) = self.page(&call).await?;
+        let dates = passed.iter().filter_map(|event| {
+            let date = event.get("eventDate")?.as_str()?;
+            date.parse().ok()
+        });
+        Ok(Page {
+            events,
+            passed_over: dates.max(),
+        })
+    }
+
+    /// The elements of an answer that make sense, and those that do not.
+    async fn page<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+    ) -> Result<(Vec<T>, Vec<serde_json::Value>), ApiError> {
+        let bytes = self.bytes(call).await?;
+        let whole = match serde_json::from_slice(&bytes) {
+            Ok(whole) => return Ok((whole, Vec::new())),
+            Err(error) => error,
+        };
+        let Ok(elements) = serde_json::from_slice::<Vec<serde_json::Value>>(&bytes) else {
+            return Err(call.error(malformed(&whole, &bytes)));
+        };
+        let (mut readable, mut passed) = (Vec::new(), Vec::new());
+        for element in elements {
+            match T::deserialize(&element) {
+                Ok(it) => readable.push(it),
+                Err(error) => {
+                    passed_over(call, &element, &error);
+                    passed.push(element);
+                }
+            }
+        }
+        Ok((readable, passed))
     }
 
     /// Sends a call whose answer's body does not matter; it is read within the limits all the same,
@@ -224,7 +281,10 @@ impl Rest {
     pub(crate) async fn events(&self, call: Call) -> Result<ServerEvents, ApiError> {
         let call = call.accept(server_events::KIND);
         let total = self.0.limits.total;
-        let (response, deadline) = self.response(&call, total).await?;
+        let traced = Traced::send(&call);
+        let opened = self.response(&call, total).await;
+        let (response, deadline) = opened.inspect_err(|error| traced.failed(&call, error))?;
+        traced.answered(&call, response.status(), &[]);
         let limit = call.max_bytes.unwrap_or(self.0.limits.max_bytes);
         let kind = response.headers().get(header::CONTENT_TYPE);
         let is_stream =
@@ -260,6 +320,17 @@ impl Rest {
     }
 
     async fn bytes(&self, call: &Call) -> Result<Bytes, ApiError> {
+        let traced = Traced::send(call);
+        let answered = self.answer(call, &traced).await;
+        if let Err(error) = &answered
+            && error.status().is_none()
+        {
+            traced.failed(call, error);
+        }
+        answered
+    }
+
+    async fn answer(&self, call: &Call, traced: &Traced) -> Result<Bytes, ApiError> {
         let total = self.0.limits.total.saturating_add(call.wait);
         let sent = self.0.clock.as_ref().map(|clock| clock.own());
         let (response, deadline) = self.response(call, total).await?;
@@ -277,6 +348,7 @@ impl Rest {
         }
         let limit = call.max_bytes.unwrap_or(self.0.limits.max_bytes);
         let bytes = self.read(call, response, deadline, limit).await?;
+        traced.answered(call, status, &bytes);
         if status.is_success() {
             return Ok(bytes);
         }
@@ -353,7 +425,7 @@ impl Rest {
     fn transport_error(&self, call: &Call, error: TransportError) -> ApiError {
         call.error(match error {
             TransportError::Connect(_) => ApiErrorKind::Unreachable {
-                base: self.0.base.of(call).to_string(),
+                base: self.0.base.of(&call.segments).to_string(),
                 source: Arc::new(error),
             },
             TransportError::Broken(reason) => ApiErrorKind::Broken {
@@ -372,6 +444,25 @@ impl fmt::Debug for Rest {
             .field("base", self.0.base.daemon())
             .finish_non_exhaustive()
     }
+}
+
+/// An answer that is not what the operation answers.
+fn malformed(error: &serde_json::Error, bytes: &[u8]) -> ApiErrorKind {
+    ApiErrorKind::Malformed {
+        reason: error.to_string(),
+        excerpt: excerpt(bytes),
+    }
+}
+
+/// Tells of an element that makes no sense.
+fn passed_over(call: &Call, element: &serde_json::Value, error: &serde_json::Error) {
+    let what = excerpt(element.to_string().as_bytes());
+    tracing::warn!(
+        operation = call.operation,
+        %error,
+        what,
+        "an element of the daemon's answer makes no sense; it is passed over"
+    );
 }
 
 /// A refusal's words: `message` of the daemon's error body, `detail` of a problem, or plain text.

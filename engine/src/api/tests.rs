@@ -9,7 +9,7 @@ use golem_wire::{AgreementId, DemandId, ProposalId};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use wiremock::matchers::any;
@@ -155,6 +155,39 @@ async fn a_long_poll_may_take_as_long_as_it_asked_for() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn one_object_of_a_list_that_makes_no_sense_hides_no_other() {
+    let invoice = |id: &str, amount: Value| {
+        json!({
+            "invoiceId": id, "issuerId": "0x1", "recipientId": "0x2", "timestamp": "2026-01-01T00:00:00Z",
+            "agreementId": "a", "activityIds": [], "amount": amount, "paymentDueDate": "2026-01-01T00:00:00Z",
+            "payeeAddr": "0x1", "payerAddr": "0x2", "paymentPlatform": "erc20-hoodi-tglm", "status": "RECEIVED",
+        })
+    };
+    let list = json!([
+        invoice("first", json!("1.5")),
+        invoice("strange", json!({"of": "another kind"})),
+        5,
+        null,
+        [],
+        {"invoiceId": "short"},
+        invoice("last", json!("2")),
+    ]);
+    let list: &'static str = Box::leak(list.to_string().into_boxed_str());
+    let daemon = canned(move || full(200, list));
+    let invoices = daemon.payment().invoices(None).await.expect("a list");
+    let ids: Vec<_> = invoices.iter().map(|it| it.invoice_id.as_str()).collect();
+    assert_eq!(ids, ["first", "last"]);
+    for nonsense in ["{}", "5", "null", "", "[", "[{]"] {
+        let daemon = canned(move || full(200, nonsense));
+        let error = daemon.payment().invoices(None).await.expect_err("no list");
+        assert!(
+            matches!(*error.kind, ApiErrorKind::Malformed { .. }),
+            "{nonsense}: {error}"
+        );
+    }
 }
 
 #[tokio::test]

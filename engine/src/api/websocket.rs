@@ -10,7 +10,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::upgrade::{Upgrade, UpgradeError};
 use super::{ApiError, ApiErrorKind, Rest};
-use crate::address;
 use crate::transport::Io;
 
 /// A websocket of the daemon.
@@ -61,7 +60,7 @@ impl Rest {
         wanted: SocketRequest<'_>,
         fail: &(impl Fn(ApiErrorKind) -> ApiError + Sync),
     ) -> Result<Socket, ApiError> {
-        let url = address::below::<_, &str>(self.base_url(), wanted.path, &[]);
+        let url = self.base().url_of::<_, &str>(wanted.path, &[]);
         let unsendable = |error: InvalidUri| {
             let reason = error.to_string();
             fail(ApiErrorKind::Unsendable { reason })
@@ -69,7 +68,7 @@ impl Rest {
         let url: Uri = url.parse().map_err(unsendable)?;
         let stream = self.transport().connect(&url).await.map_err(|source| {
             fail(ApiErrorKind::Unreachable {
-                base: self.base_url().to_string(),
+                base: self.base().of(wanted.path).to_string(),
                 source: source.into(),
             })
         })?;

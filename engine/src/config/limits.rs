@@ -143,7 +143,7 @@ pub struct ShutdownLimits {
 
 impl ShutdownLimits {
     /// Stages that have [`cleanup`](Self::cleanup) as their deadline.
-    const LOOSE_ENDS: u32 = 5;
+    const LOOSE_ENDS: u32 = 7;
 
     /// The sum of the deadlines: stopping has ended after this time, whatever the daemon and the
     /// providers do.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use golem_wire::market::AgreementState;
 use golem_wire::payment::{Acceptance, Allocation, DocumentStatus, NewAllocation};
+use golem_wire::props::com;
 use golem_wire::{ActivityId, AgreementId, AllocationId, Glm};
 use indexmap::IndexSet;
 use jiff::{SignedDuration, Timestamp};
@@ -341,7 +342,7 @@ impl Doctor {
         let platform = document
             .demand
             .properties
-            .get("golem.com.payment.chosen-platform")
+            .get(com::CHOSEN_PLATFORM)
             .and_then(|value| value.as_str());
         let fits = |it: &Allocation| {
             ours(it)

@@ -12,7 +12,7 @@ use super::Custom;
 use crate::cause::Cause;
 use crate::clock::ClockDifference;
 use crate::lifecycle::agreement::EndedBy;
-use crate::lifecycle::negotiation::RefusedBy;
+use crate::lifecycle::negotiation::{RefusedBy, RefusedFor};
 use crate::lifecycle::service::ServiceState;
 use crate::model::{DocumentId, MarketSummary, OfferProposal, Progress};
 use crate::panics::Panic;
@@ -184,6 +184,7 @@ events! {
     /// A proposal was refused.
     ProposalRejected in Proposal {
         by: RefusedBy = "By whom.",
+        why: RefusedFor = "Why.",
         reason: String = "Why, in words.",
         #[serde(skip)]
         offer: OfferProposal = "The proposal, with its properties and prices. Not in JSON.",
@@ -300,8 +301,8 @@ events! {
     /// A service instance runs on another machine from now on, since the provider of the one that it had announced
     /// an end: it is started there already, and is stopped here.
     ServiceMoved in Service {
-        from: String = "The name of the provider that it leaves.",
-        to: String = "The name of the provider to which it goes.",
+        from_provider: String = "The name of the provider that it leaves.",
+        to_provider: String = "The name of the provider to which it goes.",
     }
     /// The health check of a service instance says otherwise than before, or for the first time.
     ServiceHealthChanged in Service {

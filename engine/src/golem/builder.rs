@@ -64,6 +64,13 @@ impl GolemBuilder {
         payment_network
     }
 
+    /// Rents in all parts of the network, instead of one: offers of any subnet are taken. Demands still name a
+    /// [`subnet`](Self::subnet), since most providers want requestors of their own and turn others away; those that do
+    /// not are found wherever they are.
+    pub fn any_subnet(self) -> Self {
+        self.configure(|config| config.any_subnet = true)
+    }
+
     /// The most that may be spent; 1 GLM unless set.
     pub fn budget(mut self, budget: Glm) -> Self {
         self.overrides.budget = Some(budget);

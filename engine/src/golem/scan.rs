@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Golem;
 use crate::error::Error;
-use crate::market::{Scan, ScanFilter, begin_scan};
+use crate::market::{Scan, ScanFilter, begin_scan, of_subnet};
 use crate::model::OfferProposal;
 use crate::payload::Payload;
 
@@ -45,7 +45,8 @@ impl Golem {
 }
 
 impl ScanOffers {
-    /// Shows offers of all subnets, not only of the engine's.
+    /// Shows offers of all subnets, not only of the engine's; so does an engine of
+    /// [any subnet](crate::GolemBuilder::any_subnet).
     pub fn any_subnet(mut self) -> Self {
         self.any_subnet = true;
         self
@@ -76,8 +77,7 @@ impl ScanOffers {
         }
         let mut constraints = self.payload.checked_constraints()?;
         if !self.any_subnet {
-            let subnet = &context.config().subnet;
-            constraints.push(format!("(golem.node.debug.subnet={subnet})"));
+            constraints.extend(of_subnet(context.config()));
         }
         let constraints = match constraints.len() {
             // What every node tells.

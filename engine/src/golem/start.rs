@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Golem};
+use super::{Engine, Golem, version};
 use crate::api::{Limits, Rest};
+use crate::by_hand::ByHand;
 use crate::clock::{Clock, DaemonClock};
 use crate::config::Config;
 #[cfg(not(feature = "sqlite"))]
@@ -124,7 +125,9 @@ impl Parts {
             seed,
             daemon_health: DaemonHealth::new(config.daemon_away),
             config,
+            by_hand: ByHand::default(),
             next_job: AtomicU64::new(1),
+            next_image: AtomicU64::new(1),
             job_names: std::sync::Mutex::default(),
         });
         if let Some(difference) = difference {
@@ -216,6 +219,10 @@ fn follow(engine: &Engine) {
     loops.spawn_until_cancelled("journal", engine.context.log().clone().keep_synced());
     let absences = Arc::clone(&engine.context).tell_of_absences();
     loops.spawn_until_cancelled("daemon-health", absences);
+    if !engine.context.transport().is_in_memory() {
+        let telling = version::tell(Arc::clone(&engine.context));
+        loops.spawn_until_cancelled("daemon-version", telling);
+    }
     let payments = || Arc::clone(&engine.payments);
     let rentals = Arc::clone(engine.market.rentals());
     loops.spawn_until_cancelled("agreement-events", follow_agreements(rentals));

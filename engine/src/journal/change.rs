@@ -23,8 +23,14 @@ use crate::lifecycle::service::ServiceState;
     reason = "the fields are the ids the variants are named after"
 )]
 pub enum Change {
-    /// `createAllocation`. The timeout, at microseconds, is as good as a name.
-    Allocate { total: Glm, timeout: Timestamp },
+    /// `createAllocation`. The timeout, at microseconds, is as good as a name. One made by hand is no engine's
+    /// budget.
+    Allocate {
+        total: Glm,
+        timeout: Timestamp,
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_hand: bool,
+    },
     /// `amendAllocation`.
     AmendAllocation { allocation: AllocationId },
     /// `releaseAllocation`.

@@ -134,6 +134,8 @@ struct Budget {
     timeout: Timestamp,
     #[serde(default, skip_serializing_if = "is_false")]
     exhausted: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    by_hand: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -180,6 +182,7 @@ impl From<OpenState> for Snapshot {
             total: entry.total,
             timeout: entry.timeout,
             exhausted: entry.exhausted,
+            by_hand: entry.by_hand,
         });
         let demands = open.demands.into_iter();
         let agreements = open.agreements.into_iter().map(|(id, record)| {
@@ -229,6 +232,7 @@ impl From<Snapshot> for OpenState {
                 total: budget.total,
                 timeout: budget.timeout,
                 exhausted: budget.exhausted,
+                by_hand: budget.by_hand,
             };
             (budget.id, entry)
         });

@@ -72,6 +72,8 @@ pub struct AllocationEntry {
     pub timeout: Timestamp,
     /// Whether it was used up: nothing is rented from it until it is raised.
     pub exhausted: bool,
+    /// Whether a user set it aside by hand: it is no engine's budget.
+    pub by_hand: bool,
 }
 
 impl OpenState {
@@ -120,6 +122,9 @@ impl OpenState {
             Outcome::Done { id } => {
                 if let Some(done) = self.unresolved.remove(&op) {
                     self.settles(&done.change);
+                    // An activity may have begun long before the answer came.
+                    let begins = matches!(done.change, Change::CreateActivity { .. });
+                    let at = if begins { done.at.min(at) } else { at };
                     self.done(done.change, id.as_deref(), at);
                 }
             }
@@ -192,11 +197,19 @@ impl OpenState {
 
     fn done(&mut self, change: Change, id: Option<&str>, at: Timestamp) {
         match (change, id) {
-            (Change::Allocate { total, timeout }, Some(id)) => {
+            (
+                Change::Allocate {
+                    total,
+                    timeout,
+                    by_hand,
+                },
+                Some(id),
+            ) => {
                 let entry = AllocationEntry {
                     total,
                     timeout,
                     exhausted: false,
+                    by_hand,
                 };
                 self.allocations.insert(id.into(), entry);
             }
@@ -288,6 +301,7 @@ impl OpenState {
                     total: *total,
                     timeout: *timeout,
                     exhausted: *exhausted,
+                    by_hand: false,
                 };
                 self.allocations.insert(allocation.clone(), entry);
             }

@@ -51,6 +51,7 @@ fn what_is_opened_and_closed_leaves_nothing_behind() {
     let allocate = Change::Allocate {
         total: Glm::from(1),
         timeout,
+        by_hand: false,
     };
     done(&log, allocate, Some("alloc"));
     let job = "service-1".to_owned();

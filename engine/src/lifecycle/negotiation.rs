@@ -29,13 +29,31 @@ pub enum RefusedBy {
     Provider,
 }
 
+/// Why a proposal was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[non_exhaustive]
+pub enum RefusedFor {
+    /// It cannot be paid on the engine's payment platform.
+    Platform,
+    /// Its provider asked for more than was right, or broke what was agreed, before.
+    Distrust,
+    /// It tells no prices, or none that can be reckoned with.
+    Prices,
+    /// The [strategy](crate::strategy::MarketStrategy) does not want it, or not its provider.
+    Strategy,
+    /// What the provider answered to our counter-proposal is outside of the strategy's ranges.
+    Terms,
+    /// Its provider did not want our counter-proposal.
+    Provider,
+}
+
 /// What the strategy thinks of an offer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// Good, the higher the better.
     Good(f64),
     /// Not wanted.
-    Bad(String),
+    Bad(RefusedFor, String),
 }
 
 /// Where a proposal stands.
@@ -72,7 +90,7 @@ pub(crate) enum Effect {
     /// Send a counter-proposal.
     Counter,
     /// Tell the provider that we do not want it.
-    Reject(String),
+    Reject(RefusedFor, String),
     /// Hand the draft to whoever wants to sign.
     Offer(f64),
     /// Count the refusal for the report.
@@ -83,10 +101,10 @@ pub(crate) enum Effect {
 pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), IllegalTransition> {
     Ok(match (state, event) {
         (State::Received, Event::Scored(Verdict::Good(score))) => (State::Ranked(score), vec![]),
-        (State::Received, Event::Scored(Verdict::Bad(reason)))
-        | (State::Awaiting(_), Event::Answered(Verdict::Bad(reason))) => (
+        (State::Received, Event::Scored(Verdict::Bad(why, reason)))
+        | (State::Awaiting(_), Event::Answered(Verdict::Bad(why, reason))) => (
             State::Refused,
-            vec![Effect::Reject(reason.clone()), Effect::Record(reason)],
+            vec![Effect::Reject(why, reason.clone()), Effect::Record(reason)],
         ),
         (State::Ranked(score), Event::Picked) => (State::Countering(score), vec![Effect::Counter]),
         (State::Countering(score), Event::Sent) => (State::Awaiting(score), vec![]),
@@ -127,8 +145,14 @@ mod tests {
     use super::*;
 
     fn table() -> Vec<(State, Event, State, Vec<Effect>)> {
-        let bad = || Verdict::Bad("dear".into());
-        let reject = || vec![Effect::Reject("dear".into()), Effect::Record("dear".into())];
+        let bad = || Verdict::Bad(RefusedFor::Strategy, "dear".into());
+        let reject = || {
+            let why = RefusedFor::Strategy;
+            vec![
+                Effect::Reject(why, "dear".into()),
+                Effect::Record("dear".into()),
+            ]
+        };
         let record = |text: &str| vec![Effect::Record(text.into())];
         use State::{Awaiting, Countering, Draft, Promoted, Ranked, Received, Refused};
         vec![
@@ -194,11 +218,11 @@ mod tests {
     fn a_draft_that_became_dearer_is_refused() {
         let (state, effects) = step(
             State::Awaiting(9.0),
-            Event::Answered(Verdict::Bad("dear".into())),
+            Event::Answered(Verdict::Bad(RefusedFor::Terms, "dear".into())),
         )
         .expect("legal");
         assert_eq!(state, State::Refused);
-        assert!(effects.contains(&Effect::Reject("dear".into())));
+        assert!(effects.contains(&Effect::Reject(RefusedFor::Terms, "dear".into())));
     }
 
     #[test]

@@ -2,19 +2,23 @@
 //! properties), and that it is on the market. Owns: composing it, publishing it once, renewing and
 //! withdrawing it. Does not own: what comes of it (`subscription.rs`).
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use golem_wire::DemandId;
 use golem_wire::market::{DemandOfferBase, Properties};
 use golem_wire::payment::DemandDecoration;
+use golem_wire::props::{com, node, srv};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Market, SubscribeError};
 use crate::api::{ApiError, Outcome};
 use crate::cause::Cause;
+use crate::config::Config;
 use crate::context::Context;
 use crate::event::{EventContext, SubscriptionCreated, SubscriptionFailed};
 use crate::journal::Fact;
@@ -70,21 +74,10 @@ impl Demand {
         expiration: Timestamp,
         closed: CancellationToken,
     ) -> Result<Self, SubscribeError> {
-        let context = &market.context;
-        let mut backoff = Backoff::new(context.seed().fork("decorations"));
-        let (api, budget) = (context.rest().payment(), &market.allocation.allocation_id);
-        let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget));
-        let decoration = asking.await?;
-        let subnet = &context.config().subnet;
-        let mut draft = compose(payload, &decoration, subnet, context.now(), expiration);
-        let session = json!(context.app_session());
-        draft.properties.insert(SESSION_PROPERTY.into(), session);
-        let decorated = context.strategy().decorate_demand(&mut draft);
-        decorated.map_err(SubscribeError::Callback)?;
         Ok(Demand {
-            context: Arc::clone(context),
+            draft: draft(market, payload, expiration).await?,
+            context: Arc::clone(&market.context),
             job,
-            draft,
             closed,
             published: Mutex::default(),
         })
@@ -235,23 +228,102 @@ impl Demand {
     }
 }
 
+/// What a demand for the payload says, paid from the market's budget.
+async fn draft(
+    market: &Market,
+    payload: &ResolvedPayload,
+    expiration: Timestamp,
+) -> Result<DemandDraft, SubscribeError> {
+    let context = &market.context;
+    let mut backoff = Backoff::new(context.seed().fork("decorations"));
+    let (api, budget) = (context.rest().payment(), &market.allocation.allocation_id);
+    let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget));
+    let decoration = asking.await?;
+    let mut draft = compose(
+        payload,
+        &decoration,
+        context.config(),
+        context.now(),
+        expiration,
+    );
+    let session = json!(context.app_session());
+    draft.properties.insert(SESSION_PROPERTY.into(), session);
+    let decorated = context.strategy().decorate_demand(&mut draft);
+    decorated.map_err(SubscribeError::Callback)?;
+    Ok(draft)
+}
+
+/// What a demand will say: what the payload asks for, how it is paid, what the strategy and the engine add. Shown a line
+/// for each property and each part of its constraints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DemandPreview {
+    /// Flat properties.
+    pub properties: Properties,
+    /// One expression.
+    pub constraints: String,
+    /// Its parts, which are and-ed.
+    #[serde(skip)]
+    terms: Vec<String>,
+}
+
+impl fmt::Display for DemandPreview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "properties:")?;
+        for (name, value) in &self.properties {
+            writeln!(f, "  {name} = {value}")?;
+        }
+        write!(f, "constraints:")?;
+        self.terms
+            .iter()
+            .try_for_each(|term| write!(f, "\n  {term}"))
+    }
+}
+
+/// What a demand for the payload would say. Nothing is published.
+///
+/// # Errors
+/// As [`Demand::compose`].
+///
+/// # Cancel safety
+/// Cancel-safe: it only reads.
+pub(crate) async fn preview(
+    market: &Market,
+    payload: &ResolvedPayload,
+    expiration: Timestamp,
+) -> Result<DemandPreview, SubscribeError> {
+    let draft = draft(market, payload, expiration).await?;
+    let terms = terms(draft.constraints.clone());
+    let DemandOfferBase {
+        properties,
+        constraints,
+    } = base(draft);
+    Ok(DemandPreview {
+        properties,
+        constraints,
+        terms,
+    })
+}
+
+/// That an offer is of the engine's part of the network.
+pub(crate) fn of_subnet(config: &Config) -> Option<String> {
+    (!config.any_subnet).then(|| format!("({}={})", node::SUBNET, config.subnet))
+}
+
 /// Puts a demand together.
 fn compose(
     payload: &ResolvedPayload,
     decoration: &DemandDecoration,
-    subnet: &str,
+    config: &Config,
     now: Timestamp,
     expiration: Timestamp,
 ) -> DemandDraft {
     let mut draft = DemandDraft::default();
     let properties = &mut draft.properties;
     let mut set = |key: &str, value| properties.insert(key.to_owned(), value);
-    set(
-        "golem.srv.comp.expiration",
-        json!(expiration.as_millisecond()),
-    );
-    set("golem.srv.caps.multi-activity", json!(true));
-    set("golem.node.debug.subnet", json!(subnet));
+    set(srv::EXPIRATION, json!(expiration.as_millisecond()));
+    set(srv::MULTI_ACTIVITY, json!(true));
+    set(node::SUBNET, json!(config.subnet));
     set(DEBIT_NOTE_ACCEPT_TIMEOUT, json!(240));
     set(DEBIT_NOTE_INTERVAL, json!(120));
     if expiration.as_second().saturating_sub(now.as_second()) >= LONG_JOB_SECS {
@@ -262,18 +334,11 @@ fn compose(
         set(&property.key, property.value.clone());
     }
     draft.properties.extend(payload.properties.clone());
-    draft
-        .constraints
-        .push(format!("(golem.node.debug.subnet={subnet})"));
-    draft
-        .constraints
-        .extend(decoration.constraints.iter().cloned());
-    draft
-        .constraints
-        .push("(golem.com.pricing.model=linear)".into());
-    draft
-        .constraints
-        .extend(payload.constraints.iter().cloned());
+    let constraints = &mut draft.constraints;
+    constraints.extend(of_subnet(config));
+    constraints.extend(decoration.constraints.iter().cloned());
+    constraints.push(format!("({}={})", com::PRICING_MODEL, com::LINEAR));
+    constraints.extend(payload.constraints.iter().cloned());
     draft
 }
 
@@ -282,24 +347,13 @@ fn counter(draft: &DemandDraft, platform: &str) -> DemandDraft {
     let mut counter = draft.clone();
     counter
         .properties
-        .insert("golem.com.payment.chosen-platform".into(), json!(platform));
+        .insert(com::CHOSEN_PLATFORM.into(), json!(platform));
     counter
 }
 
 /// The form on the wire.
 pub(super) fn base(draft: DemandDraft) -> DemandOfferBase {
-    let terms: Vec<String> = draft
-        .constraints
-        .into_iter()
-        .filter(|term| !term.trim().is_empty())
-        .map(|term| {
-            if term.trim_start().starts_with('(') {
-                term
-            } else {
-                format!("({term})")
-            }
-        })
-        .collect();
+    let terms = terms(draft.constraints);
     DemandOfferBase {
         properties: draft.properties,
         constraints: match terms.as_slice() {
@@ -310,11 +364,44 @@ pub(super) fn base(draft: DemandDraft) -> DemandOfferBase {
     }
 }
 
+/// Each in parentheses.
+fn terms(constraints: Vec<String>) -> Vec<String> {
+    let said = constraints
+        .into_iter()
+        .filter(|term| !term.trim().is_empty());
+    said.map(|term| match term.trim_start().starts_with('(') {
+        true => term,
+        false => format!("({term})"),
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use golem_wire::payment::DecorationProperty;
 
     use super::*;
+    use crate::config::Overrides;
+
+    fn config() -> Config {
+        let key = |name: &str| (name == "YAGNA_APPKEY").then(|| "key".to_owned());
+        Overrides::default().resolve(key).expect("a configuration")
+    }
+
+    #[test]
+    fn an_engine_of_any_subnet_asks_for_none_and_names_one() {
+        let mut config = config();
+        config.any_subnet = true;
+        let now = Timestamp::UNIX_EPOCH;
+        let payload = ResolvedPayload::default();
+        let decoration = DemandDecoration {
+            properties: Vec::new(),
+            constraints: Vec::new(),
+        };
+        let base = base(compose(&payload, &decoration, &config, now, now));
+        assert_eq!(base.constraints, "(golem.com.pricing.model=linear)");
+        assert_eq!(base.properties[node::SUBNET], "public");
+    }
 
     fn draft(hours: i64) -> DemandDraft {
         let decoration = DemandDecoration {
@@ -332,10 +419,11 @@ mod tests {
                 "(golem.runtime.name=vm)".into(),
                 "golem.inf.mem.gib>=1".into(),
             ],
+            by_hand: false,
         };
         let now = Timestamp::from_second(1_000).expect("literal");
         let end = Timestamp::from_second(1_000 + hours * 3600).expect("literal");
-        compose(&payload, &decoration, "public", now, end)
+        compose(&payload, &decoration, &config(), now, end)
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};
 use crate::config::MarketLimits;
 use crate::deadline;
 use crate::lifecycle::IllegalTransition;
-use crate::lifecycle::negotiation::{Effect, Event, State, Verdict, step};
+use crate::lifecycle::negotiation::{Effect, Event, RefusedFor, State, Verdict, step};
 use crate::model::{MarketSummary, OfferProposal};
 
 /// Rejections remembered that came before the answer to our own counter-proposal.
@@ -32,6 +32,7 @@ pub(super) enum PoolEvent {
     Reject {
         demand: DemandId,
         offer: OfferProposal,
+        why: RefusedFor,
         reason: String,
     },
     Confirmed {
@@ -452,12 +453,13 @@ impl Pool {
         for effect in effects {
             match effect {
                 Effect::Counter => {}
-                Effect::Reject(reason) => {
+                Effect::Reject(why, reason) => {
                     rejected_by_us = true;
                     let (demand, offer) = (demand.clone(), offer.clone());
                     events.push(PoolEvent::Reject {
                         demand,
                         offer,
+                        why,
                         reason,
                     });
                 }

@@ -11,7 +11,6 @@ use golem_wire::common::Reason;
 use golem_wire::payment::DebitNote;
 use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 
 pub(crate) use restored::RECOVERED;
@@ -30,6 +29,7 @@ use crate::model::{InstanceId, JobId, LinearPrices, OfferProposal};
 use crate::settle::spending::{self, Reserve, Spending};
 use crate::settle::usage::{self, Bounds};
 use crate::settle::{Ender, ceiling};
+use crate::watch;
 
 /// How long a stop waits for the end of an agreement whose provider was given up, and which may not
 /// be reached.
@@ -174,9 +174,8 @@ impl Rental {
         self.lock().record.ended
     }
 
-    /// Counts an activity from now on: it bounds what the provider may ask for.
-    pub(crate) fn activity_created(&self, id: &ActivityId) {
-        let from = self.context.now();
+    /// Counts an activity since it was asked for: it bounds what the provider may ask for.
+    pub(crate) fn activity_created(&self, id: &ActivityId, from: Timestamp) {
         self.lock().record.activity_created(id.clone(), from);
     }
 
@@ -251,6 +250,29 @@ impl Rental {
         let (bounds, amount) = (self.bounds(id), note.total_amount_due);
         let checked = bounds.check(&vector, note.timestamp, before.as_ref(), amount);
         checked.map(Some)
+    }
+
+    /// A debit note told of a usage that cannot be true. Where it could not be true of a machine that is at work to this
+    /// day either, what it claims is the most that is owed by then, as far as it can be true. (A provider may well
+    /// go on counting after we gave its machine up.)
+    pub(crate) fn claimed(&self, note: &DebitNote) {
+        let Some(Ok(vector)) = note.usage_counter_vector.as_ref().map(usage::read) else {
+            return;
+        };
+        let (id, now) = (&note.activity_id, self.context.now());
+        let limits = &self.context.config().payment;
+        let (known, still) = {
+            let inner = self.lock();
+            let still = usage::still(&inner.record, id, limits, now);
+            (inner.record.costs.get(id).copied(), still)
+        };
+        let bounds = self.bounds(id);
+        if bounds.is_possible(&vector, still) {
+            return;
+        }
+        if let Some(amount) = bounds.at_most(&vector, known.as_ref()) {
+            self.cost_known(id, amount, note.timestamp);
+        }
     }
 
     /// How a debit note breaks what was agreed about them, if it does.
@@ -389,6 +411,7 @@ impl Rental {
     fn apply(self: &Arc<Self>, event: Event, reason: Option<Reason>) {
         let (effects, ended, over) = {
             let mut inner = self.lock();
+            let ended_before = matches!(inner.state, State::Ended(_));
             let next = match step(inner.state.clone(), event) {
                 Ok((state, effects)) => {
                     inner.state = state;
@@ -414,7 +437,7 @@ impl Rental {
             {
                 self.over.send_replace(false);
             }
-            (next, ended, over)
+            (next, ended.then_some(ended_before), over)
         };
         for effect in effects {
             match effect {
@@ -424,8 +447,16 @@ impl Rental {
                 }
             }
         }
-        if ended {
+        if let Some(ended_before) = ended {
             self.lock().record.left_open = None;
+            let given_up = self.ended_by().is_some_and(|end| end.by == EndedBy::Lost);
+            if given_up && !ended_before {
+                // Its loss was announced; that it ended after all is still to be written down.
+                self.context.log().fact(Fact::AgreementEnded {
+                    agreement: self.agreement_id.clone(),
+                    reason: "ended after it was given up".into(),
+                });
+            }
             self.close_if_settled();
         }
         if over {

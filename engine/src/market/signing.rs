@@ -138,7 +138,12 @@ impl Signing {
                 let exists = error.is_status(StatusCode::CONFLICT);
                 if exists || error.outcome() == Outcome::Unknown {
                     match self.find_created().await {
-                        Ok(Some(id)) => return Attempt::Break(Ok(id)),
+                        Ok(Some(id)) => {
+                            // No answer tells the journal its id.
+                            let agreement = id.clone();
+                            context.log().fact(Fact::AgreementFound { agreement });
+                            return Attempt::Break(Ok(id));
+                        }
                         Ok(None) if exists => return Attempt::Break(Err(error)),
                         Ok(None) => {}
                         Err(looking) => {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::BoxFuture;
 use golem_wire::common::Reason;
 use golem_wire::market::{DemandEvent, DemandOfferBase, Proposal, ProposalState};
+use golem_wire::props::com;
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
 use indexmap::IndexMap;
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use guards::{Begun, Held, Place, Unclaimed};
 
@@ -36,7 +37,7 @@ use crate::event::{
     ProposalConfirmed, ProposalFailed, ProposalReceived, ProposalRejected, ProposalResponded,
     ProtocolViolation,
 };
-use crate::lifecycle::negotiation::{RefusedBy, Verdict};
+use crate::lifecycle::negotiation::{RefusedBy, RefusedFor, Verdict};
 use crate::model::{JobId, MarketSummary, OfferProposal, ResolvedPayload};
 use crate::retry::{self, Backoff, Pace, Policy};
 use crate::strategy::{Score, answer_negotiable, check_negotiable};
@@ -62,12 +63,16 @@ pub(crate) struct DemandSubscription {
     /// Providers that are being told of a rejection.
     courtesy: Arc<Semaphore>,
     state: Mutex<State>,
+    /// Whether scripts bring `deploy` and `start` by themselves.
+    by_hand: bool,
 }
 
 struct State {
     pool: Pool,
     /// Why no draft will ever come.
     fatal: Option<ApiError>,
+    /// What has to be there while machines are deployed.
+    kept: Option<DropGuard>,
 }
 
 impl DemandSubscription {
@@ -152,7 +157,9 @@ impl DemandSubscription {
             state: Mutex::new(State {
                 pool: Pool::new(context.config().market.clone(), debts),
                 fatal: None,
+                kept: None,
             }),
+            by_hand: payload.by_hand,
         });
         let (reply, opened) = oneshot::channel();
         tasks.spawn("collect", Arc::clone(&subscription).run(reply));
@@ -191,6 +198,16 @@ impl DemandSubscription {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps something until the demand is withdrawn.
+    pub(crate) fn keep(&self, kept: Option<DropGuard>) {
+        self.lock().kept = kept;
+    }
+
+    /// Whether scripts bring `deploy` and `start` by themselves.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.by_hand
+    }
+
     /// The platform that agreements are paid on.
     fn platform(&self) -> &str {
         &self.market.allocation.payment_platform
@@ -202,6 +219,7 @@ impl DemandSubscription {
     /// Runs to completion in an owned task.
     pub(crate) async fn close(self: &Arc<Self>) {
         self.closed.cancel();
+        drop(self.lock().kept.take());
         let owned = Arc::clone(self);
         let withdrawn = self.context.tasks().run("close-market", async move {
             owned.demand.withdraw_last().await;
@@ -329,7 +347,8 @@ impl DemandSubscription {
         if !is_initial {
             let ranges = self.context.strategy().acceptable_prop_value_ranges();
             let agreed = check_negotiable(&ranges, self.demand.properties(), &offer);
-            let verdict = agreed.map_or_else(Verdict::Bad, |()| verdict);
+            let bad = |reason| Verdict::Bad(RefusedFor::Terms, reason);
+            let verdict = agreed.map_or_else(bad, |()| verdict);
             return self.lock().pool.answered(offer, verdict, Instant::now());
         }
         let about = self.about(&offer).with_demand(demand);
@@ -367,7 +386,8 @@ impl DemandSubscription {
                 return;
             }
             // Its score may depend on what is known by now.
-            let verdict = refused.map_or_else(|| owned.verdict(&offer), Verdict::Bad);
+            let bad = |reason| Verdict::Bad(RefusedFor::Strategy, reason);
+            let verdict = refused.map_or_else(|| owned.verdict(&offer), bad);
             let events = owned
                 .lock()
                 .pool
@@ -379,21 +399,24 @@ impl DemandSubscription {
     }
 
     fn verdict(&self, offer: &OfferProposal) -> Verdict {
-        let address = format!("golem.com.payment.platform.{}.address", self.platform());
+        let address = com::platform_address(self.platform());
         if !offer.properties().contains_key(&address) {
-            return Verdict::Bad(format!("it cannot be paid on {}", self.platform()));
+            let reason = format!("it cannot be paid on {}", self.platform());
+            return Verdict::Bad(RefusedFor::Platform, reason);
         }
         if let Some(why) = self.market.rentals.distrusted(offer.provider_id()) {
-            return Verdict::Bad(why);
+            return Verdict::Bad(RefusedFor::Distrust, why);
         }
         // Without prices no invoice could ever be checked.
         if let Err(fault) = offer.prices() {
-            return Verdict::Bad(fault.to_string());
+            return Verdict::Bad(RefusedFor::Prices, fault.to_string());
         }
         match self.context.strategy().score_offer(offer) {
-            Score::Accept(score) if score.is_nan() => Verdict::Bad("its score is no number".into()),
+            Score::Accept(score) if score.is_nan() => {
+                Verdict::Bad(RefusedFor::Strategy, "its score is no number".into())
+            }
             Score::Accept(score) => Verdict::Good(score),
-            Score::Reject(reason) => Verdict::Bad(reason),
+            Score::Reject(reason) => Verdict::Bad(RefusedFor::Strategy, reason),
         }
     }
 
@@ -497,17 +520,29 @@ impl DemandSubscription {
                 PoolEvent::Reject {
                     demand,
                     offer,
+                    why,
                     reason,
                 } => {
                     let by = RefusedBy::Requestor;
                     let about = self.about(&offer).with_demand(&demand);
                     self.tell_provider(demand, &offer, &reason);
-                    (about, ProposalRejected { by, reason, offer }.into())
+                    let rejected = ProposalRejected {
+                        by,
+                        why,
+                        reason,
+                        offer,
+                    };
+                    (about, rejected.into())
                 }
                 PoolEvent::Rejected { offer, reason } => {
-                    let by = RefusedBy::Provider;
                     let about = self.about(&offer);
-                    (about, ProposalRejected { by, reason, offer }.into())
+                    let rejected = ProposalRejected {
+                        by: RefusedBy::Provider,
+                        why: RefusedFor::Provider,
+                        reason,
+                        offer,
+                    };
+                    (about, rejected.into())
                 }
                 PoolEvent::Confirmed { offer } => {
                     let about = self.about(&offer);

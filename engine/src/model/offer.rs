@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::market::{Agreement, Offer, Properties, Proposal, ProposalState};
+use golem_wire::props::{com, inf, node, runtime, usage};
 use golem_wire::{Glm, NodeId, ProposalId};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 use serde_json::Value;
-
-const USAGE_VECTOR: &str = "golem.com.usage.vector";
-const COEFFICIENTS: &str = "golem.com.pricing.model.linear.coeffs";
 
 /// What is wrong with an offer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,35 +52,35 @@ impl LinearPrices {
     /// # Errors
     /// [`OfferFault`] names the property that is missing or senseless.
     pub fn read(properties: &Properties) -> Result<Self, OfferFault> {
-        if let Some(model) = properties.get("golem.com.pricing.model")
-            && model.as_str() != Some("linear")
+        if let Some(model) = properties.get(com::PRICING_MODEL)
+            && model.as_str() != Some(com::LINEAR)
         {
             return Err(OfferFault::Senseless(
-                "golem.com.pricing.model",
+                com::PRICING_MODEL,
                 format!("{model} is not known"),
             ));
         }
-        let counters = list(properties, USAGE_VECTOR)?;
-        let prices = list(properties, COEFFICIENTS)?;
+        let counters = list(properties, com::USAGE_VECTOR)?;
+        let prices = list(properties, com::LINEAR_COEFFS)?;
         if prices.len() != counters.len() + 1 {
             let said = format!(
                 "{} prices for {} counters and a start",
                 prices.len(),
                 counters.len()
             );
-            return Err(OfferFault::Senseless(COEFFICIENTS, said));
+            return Err(OfferFault::Senseless(com::LINEAR_COEFFS, said));
         }
         let mut prices = prices.iter().map(price);
         let mut per_unit = Vec::with_capacity(counters.len());
         for (counter, price) in counters.iter().zip(&mut prices) {
             let counter = counter.as_str().ok_or_else(|| {
-                OfferFault::Senseless(USAGE_VECTOR, format!("{counter} is no name"))
+                OfferFault::Senseless(com::USAGE_VECTOR, format!("{counter} is no name"))
             })?;
             per_unit.push((counter.to_owned(), price?));
         }
         let fixed = prices
             .next()
-            .unwrap_or(Err(OfferFault::Missing(COEFFICIENTS)))?;
+            .unwrap_or(Err(OfferFault::Missing(com::LINEAR_COEFFS)))?;
         Ok(LinearPrices { per_unit, fixed })
     }
 
@@ -138,8 +136,8 @@ pub(crate) fn most(counter: &str, time: Duration, threads: u32) -> Option<Decima
     let millis = time.as_millis().min(i64::MAX as u128) as i64;
     let seconds = Decimal::from(millis) / Decimal::from(1000);
     match counter {
-        "golem.usage.duration_sec" => Some(seconds),
-        "golem.usage.cpu_sec" => Some(seconds.saturating_mul(Decimal::from(threads))),
+        usage::DURATION_SEC => Some(seconds),
+        usage::CPU_SEC => Some(seconds.saturating_mul(Decimal::from(threads))),
         _ => None,
     }
 }
@@ -161,7 +159,7 @@ fn list<'a>(properties: &'a Properties, key: &'static str) -> Result<&'a [Value]
 fn price(value: &Value) -> Result<Decimal, OfferFault> {
     let senseless = |why: &str| {
         let text: String = value.to_string().chars().take(40).collect();
-        OfferFault::Senseless(COEFFICIENTS, format!("`{text}` {why}"))
+        OfferFault::Senseless(com::LINEAR_COEFFS, format!("`{text}` {why}"))
     };
     let number = value.as_number().ok_or_else(|| senseless("is no number"))?;
     let price: Glm = number
@@ -203,10 +201,7 @@ impl fmt::Debug for OfferProposal {
 impl OfferProposal {
     /// Reads a proposal; what is wrong with it is found by [`prices`](Self::prices).
     pub fn new(proposal: Proposal) -> Self {
-        let name = proposal
-            .properties
-            .get("golem.node.id.name")
-            .and_then(Value::as_str);
+        let name = proposal.properties.get(node::NAME).and_then(Value::as_str);
         // Names come from strangers and end up in tables and logs.
         let name: String = name
             .unwrap_or_default()
@@ -278,9 +273,8 @@ impl OfferProposal {
     pub(crate) fn is_superseded_by(&self, later: &OfferProposal) -> bool {
         let machine = |offer: &OfferProposal| {
             let properties = offer.properties().iter();
-            let of_machine = properties.filter(|(key, _)| {
-                key.starts_with("golem.inf.") || key.as_str() == "golem.runtime.name"
-            });
+            let of_machine = properties
+                .filter(|(key, _)| key.starts_with("golem.inf.") || key.as_str() == runtime::NAME);
             of_machine
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect::<Properties>()
@@ -300,10 +294,7 @@ impl OfferProposal {
 
     /// Threads of the machine; at least one.
     pub fn threads(&self) -> u32 {
-        let threads = self
-            .properties()
-            .get("golem.inf.cpu.threads")
-            .and_then(Value::as_f64);
+        let threads = self.properties().get(inf::THREADS).and_then(Value::as_f64);
         threads.map_or(1, |threads| threads.clamp(1.0, 4096.0) as u32)
     }
 }
@@ -321,8 +312,8 @@ pub(crate) mod tests {
                 "golem.inf.cpu.threads": 4,
                 "golem.com.pricing.model": "linear",
                 "golem.com.payment.platform.erc20-hoodi-tglm.address": "0xp",
-                USAGE_VECTOR: ["golem.usage.cpu_sec", "golem.usage.duration_sec"],
-                COEFFICIENTS: coeffs,
+                com::USAGE_VECTOR: ["golem.usage.cpu_sec", "golem.usage.duration_sec"],
+                com::LINEAR_COEFFS: coeffs,
             },
             "constraints": "()",
             "proposalId": format!("R-{provider}"),

@@ -52,7 +52,7 @@ pub struct TcpConnection {
 
 impl TcpConnection {
     /// Bytes are carried in a task of `tasks`; the connection ends with them.
-    pub(super) fn over(socket: Socket, tasks: &TaskGroup) -> Self {
+    pub(crate) fn over(socket: Socket, tasks: &TaskGroup) -> Self {
         let (near, far) = tokio::io::duplex(WINDOW);
         let open = CancellationToken::new();
         let closed = open.clone();

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::net::{NetworkInfo, NewNetwork};
 use golem_wire::{NetworkId, NodeId};
 use indexmap::IndexMap;
-use tokio::sync::watch;
 
 use super::places::Places;
 use super::subnet::{self, Subnet};
@@ -21,6 +20,7 @@ use crate::event::{EventContext, NetworkCreated};
 use crate::journal::{Fact, NetworkRecord};
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::settle::unanswered_network;
+use crate::watch;
 
 /// What a network is to be.
 #[derive(Clone, Debug)]

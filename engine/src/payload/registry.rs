@@ -1,6 +1,7 @@
 //! The image registry: from an image's hash or tag to the place providers fetch it from. Owns: the
 //! one request and the trust put into its answer.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,9 +9,9 @@ use http::Uri;
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 
+use super::ConstraintError;
 use super::vm::{Image, ImageSource};
 use crate::address;
-use crate::context::Context;
 use crate::transport::Transport;
 
 /// An answer of the registry is a few hundred bytes.
@@ -39,6 +40,38 @@ pub enum PayloadError {
         /// What is wrong with it.
         why: String,
     },
+    /// A value that no property can have or be compared with.
+    #[error("`{name}` cannot be that: {why}")]
+    Value {
+        /// The property.
+        name: String,
+        /// What is wrong with the value.
+        why: String,
+    },
+    /// A manifest that no provider takes.
+    #[error("the manifest is refused: {place}: {why}")]
+    Manifest {
+        /// Where, as `payload[0].urls[1]`; `manifest` is the whole.
+        place: String,
+        /// What is wrong there.
+        why: String,
+    },
+    /// An image of this computer that cannot be offered.
+    #[error("the image `{path}` cannot be offered to providers: {reason}", path = path.display())]
+    LocalImage {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address of a registry is none.
+    #[error("`{url}` is no address of an image registry: {reason}")]
+    Repository {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The registry has no such image.
     #[error(
         "the registry {registry} knows no image `{image}`; check the hash, or name its place with `image_url()`"
@@ -63,11 +96,18 @@ pub enum PayloadError {
     },
 }
 
+impl From<ConstraintError> for PayloadError {
+    fn from(error: ConstraintError) -> Self {
+        let ConstraintError { text, why } = error;
+        PayloadError::Constraint { text, why }
+    }
+}
+
 /// Asks an image registry.
 #[derive(Debug)]
-pub(crate) struct Registry<'a> {
-    pub(crate) transport: &'a Transport,
-    pub(crate) url: &'a Uri,
+pub(super) struct Registry<'a> {
+    transport: &'a Transport,
+    url: Uri,
 }
 
 #[derive(Deserialize)]
@@ -78,12 +118,23 @@ struct ImageInfo {
 }
 
 impl<'a> Registry<'a> {
-    /// The registry of an engine's configuration.
-    pub(crate) fn of(context: &'a Context) -> Self {
-        Registry {
-            transport: context.transport(),
-            url: &context.config().registry_url,
-        }
+    /// The registry that an image names, else the usual one.
+    ///
+    /// # Errors
+    /// [`PayloadError::Repository`].
+    pub(super) fn of(
+        transport: &'a Transport,
+        usual: &Uri,
+        image: &Image,
+    ) -> Result<Self, PayloadError> {
+        let url = match &image.repository {
+            None => usual.clone(),
+            Some(text) => address::parse(text).map_err(|reason| PayloadError::Repository {
+                url: text.clone(),
+                reason,
+            })?,
+        };
+        Ok(Registry { transport, url })
     }
 
     /// The value of `golem.srv.comp.task_package`.
@@ -91,15 +142,21 @@ impl<'a> Registry<'a> {
         let (name, key) = match &image.source {
             ImageSource::Hash(hash) => (check(hash, hash_fault(hash))?, "hash"),
             ImageSource::Tag(tag) => (check(tag, tag_fault(tag))?, "tag"),
+            ImageSource::Local(path) => {
+                return Err(PayloadError::LocalImage {
+                    path: path.clone(),
+                    reason: "no registry knows it".to_owned(),
+                });
+            }
         };
         let hash = match &image.source {
             ImageSource::Hash(hash) => Some(hash.clone()),
-            ImageSource::Tag(_) => None,
+            ImageSource::Tag(_) | ImageSource::Local(_) => None,
         };
         if let (Some(url), Some(hash)) = (&image.url, &hash) {
             return Ok(format!("hash:sha3:{hash}:{}", check(url, url_fault(url))?));
         }
-        let info = self.info(key, name).await?;
+        let info = self.info(key, name, image.dev_mode).await?;
         let url = match (&image.url, image.use_https) {
             (Some(url), _) => Some(url.clone()),
             (None, true) => info.https,
@@ -115,9 +172,11 @@ impl<'a> Registry<'a> {
         Ok(format!("hash:sha3:{hash}:{url}"))
     }
 
-    async fn info(&self, key: &str, name: &str) -> Result<ImageInfo, PayloadError> {
-        let query = [("count", "true"), (key, name)];
-        let url = address::below(self.url, &["v1", "image", "info"], &query);
+    async fn info(&self, key: &str, name: &str, dev: bool) -> Result<ImageInfo, PayloadError> {
+        // What is looked up in development does not count as a use of the image.
+        let counts = if dev { "dev" } else { "count" };
+        let query = [(counts, "true"), (key, name)];
+        let url = address::below(&self.url, &["v1", "image", "info"], &query);
         let request = http::Request::get(url)
             .body(Bytes::new())
             .map_err(|error| self.fault(name, error.to_string()))?;
@@ -167,6 +226,11 @@ fn check<'t>(text: &'t str, fault: Option<&'static str>) -> Result<&'t str, Payl
             reason,
         }),
     }
+}
+
+/// Whether providers can be told that an image is there.
+pub(super) fn check_url(url: &str) -> Result<(), PayloadError> {
+    check(url, url_fault(url)).map(drop)
 }
 
 /// The hash stands between colons in the task package, so it must hold none.
@@ -227,16 +291,10 @@ mod tests {
         transport: &Transport,
         payload: impl Into<Payload>,
     ) -> Result<String, PayloadError> {
-        let url = Uri::from_static("http://registry.test");
-        let registry = Registry {
-            transport,
-            url: &url,
-        };
-        let resolved = payload.into().resolve(&registry).await?;
-        Ok(resolved.properties["golem.srv.comp.task_package"]
-            .as_str()
-            .unwrap_or_default()
-            .into())
+        let image = payload.into().image.expect("an image");
+        let usual = Uri::from_static("http://registry.test");
+        let registry = Registry::of(transport, &usual, &image)?;
+        registry.task_package(&image).await
     }
 
     #[tokio::test]
@@ -256,6 +314,41 @@ mod tests {
         assert_eq!(by_hash.as_deref(), Ok("hash:sha3:abc:https://r/i"));
         let by_tag = resolve(&known, vm::tag("golem/node:20")).await;
         assert_eq!(by_tag.as_deref(), Ok("hash:sha3:feed:http://r/i"));
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_up_in_development_does_not_count_as_a_use() {
+        for (dev_mode, expected) in [(false, "count=true&hash=abc"), (true, "dev=true&hash=abc")] {
+            let asked = Transport::in_memory(
+                tower::service_fn(move |request: Request<Body>| async move {
+                    assert_eq!(request.uri().query(), Some(expected));
+                    let body = Bytes::from_static(br#"{"http":"http://r/i","sha3":"feed"}"#);
+                    Ok::<_, Infallible>(Response::new(Full::new(body)))
+                }),
+                || Err(io::ErrorKind::Unsupported.into()),
+            );
+            let package = resolve(&asked, vm::repo("abc").dev_mode(dev_mode)).await;
+            assert_eq!(package.as_deref(), Ok("hash:sha3:abc:http://r/i"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_registry_of_its_own_is_asked_and_a_bad_one_is_refused() {
+        let other = Transport::in_memory(
+            tower::service_fn(|request: Request<Body>| async move {
+                assert_eq!(request.uri().host(), Some("other.test"));
+                let body = Bytes::from_static(br#"{"http":"http://other.test/i"}"#);
+                Ok::<_, Infallible>(Response::new(Full::new(body)))
+            }),
+            || Err(io::ErrorKind::Unsupported.into()),
+        );
+        let image = || vm::repo("abc").repository_url("http://other.test:8080/base");
+        let package = resolve(&other, image()).await;
+        assert_eq!(package.as_deref(), Ok("hash:sha3:abc:http://other.test/i"));
+        let error = resolve(&other, vm::repo("abc").repository_url("nowhere at all")).await;
+        assert!(
+            matches!(error, Err(PayloadError::Repository { url, .. }) if url == "nowhere at all")
+        );
     }
 
     #[tokio::test]

@@ -157,9 +157,11 @@ pub(crate) async fn begin(
             earlier,
         });
     }
+    let budget = |found: &Allocation| !plan::is_by_hand(before, found);
     if policy == Recovery::Adopt
-        && let Some(last) = earlier.pop()
+        && let Some(last) = earlier.iter().rposition(budget)
     {
+        let last = earlier.remove(last);
         let asked = before.allocations.get(&last.allocation_id);
         let (total, exhausted) = match asked {
             // It may have been amended since: that was after it had been asked for as it is now.

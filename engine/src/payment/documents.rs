@@ -101,6 +101,9 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
     rental.sign_of_life();
     let ceiling = rental.ceiling(Some(&note.activity_id));
     let usage = rental.check_usage(&note);
+    if usage.is_err() {
+        rental.claimed(&note);
+    }
     let refusal = wrong_note(&payments, &note).or_else(|| {
         let strategy = payments.context.strategy();
         match strategy.accept_debit_note(&note, ceiling) {
@@ -148,6 +151,9 @@ fn owner(
 ) -> Option<Arc<Rental>> {
     let rental = payments.rentals.get(agreement);
     match &rental {
+        None if payments.context.by_hand.signed(agreement) => {
+            tracing::debug!(%agreement, "a document for an agreement that was signed by hand");
+        }
         None => {
             tracing::warn!(%agreement, "a document for an agreement that is not ours is ignored")
         }

@@ -18,6 +18,7 @@ use crate::settle::is_accepted;
 pub(crate) struct PreviousBudget {
     pub(crate) id: AllocationId,
     pub(crate) timeout: Option<Timestamp>,
+    pub(crate) platform: String,
     /// In GLM.
     pub(crate) left: Glm,
 }
@@ -27,6 +28,7 @@ impl PreviousBudget {
         PreviousBudget {
             id: allocation.allocation_id.clone(),
             timeout: allocation.timeout.as_ref().map(|timeout| timeout.at()),
+            platform: allocation.payment_platform.clone(),
             left: allocation.remaining_amount.glm(),
         }
     }

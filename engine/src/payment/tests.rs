@@ -32,7 +32,7 @@ async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
         .sign(&[])
         .await
         .expect("a machine");
-    rental.activity_created(&"act".into());
+    rental.activity_created(&"act".into(), golem.context().now());
     sleep(Duration::from_secs(100)).await;
     rental.activity_destroyed(&"act".into());
     (golem, rental)

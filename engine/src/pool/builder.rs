@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{AcquireError, Hook, MachinePool, Pool, RentedMachine, Settings};
@@ -17,8 +17,9 @@ use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
 use crate::network::{Network, Place, require_vpn};
-use crate::payload::{Payload, Registry};
+use crate::payload::{Payload, Resolved};
 use crate::service::HandlerError;
+use crate::watch;
 
 /// Machines are taken away from their users this long before the pool expires, so that they are given back in
 /// order.
@@ -268,10 +269,13 @@ impl ManyOf {
             earliest: now,
         };
         let lifetime = self.expiration.left(now).map_err(too_soon)?;
-        let registry = Registry::of(&context);
-        let mut resolved = self.payload.resolve(&registry).await?;
+        let resolved = self.payload.resolve(&context).await?;
+        let Resolved {
+            mut payload,
+            offered,
+        } = resolved;
         if self.settings.place.is_some() {
-            require_vpn(&mut resolved);
+            require_vpn(&mut payload);
         }
         // Whoever waits may go away; a pool without a handle ends.
         let opening = async move {
@@ -284,7 +288,8 @@ impl ManyOf {
             }
             let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
             let market = self.golem.market();
-            let demand = DemandSubscription::begin(market, &job, resolved, rentable).await?;
+            let demand = DemandSubscription::begin(market, &job, payload, rentable).await?;
+            demand.keep(offered);
             let pool = Arc::new(Pool {
                 giving_back: context.tasks().child(job.as_str()),
                 context,

@@ -21,7 +21,7 @@ use crate::event::{
     WorkerStarted,
 };
 use crate::market::SignError;
-use crate::model::{InstanceId, InstanceInfo};
+use crate::model::{InstanceId, InstanceInfo, remember};
 use crate::retry::Backoff;
 
 /// How long no machine is rented that nobody waits for, after one was not to be had.
@@ -185,10 +185,7 @@ impl Pool {
     }
 
     pub(super) fn avoid(&self, provider: &NodeId) {
-        let mut state = self.lock();
-        if !state.avoid.contains(provider) {
-            state.avoid.push(provider.clone());
-        }
+        remember(&mut self.lock().avoid, provider);
     }
 
     /// Calls users' code on a machine, if there is any.

@@ -10,9 +10,10 @@ use golem_wire::activity::{
     Capture as Captures, CaptureMode, Deploy, Empty, ExeScriptCommand, Run, Start, Transfer,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Args, Capture, ScriptError};
+use crate::activity::WireCommand;
 use crate::transfer::{Source, Target, TransferError};
 
 /// Longest text of a command in events.
@@ -36,10 +37,9 @@ pub(super) enum Kind {
     Start(Start),
     Run(Run),
     Terminate,
-    Transfer {
-        from: String,
-        to: String,
-    },
+    Transfer(Transfer),
+    /// As it is sent.
+    Custom(Value),
     Upload {
         source: Result<Source, TransferError>,
         to: String,
@@ -151,11 +151,21 @@ impl Command {
     }
 
     fn tells_progress(&self) -> bool {
-        !matches!(self.bare(), Kind::Start(_) | Kind::Run(_) | Kind::Terminate)
+        !matches!(
+            self.bare(),
+            Kind::Start(_) | Kind::Run(_) | Kind::Terminate | Kind::Custom(_)
+        )
     }
 
     /// Whether it can be done as it was said.
     pub(super) fn check(&self) -> Result<(), ScriptError> {
+        if let Kind::Custom(command) = self.bare()
+            && name_of(command).is_none()
+        {
+            return Err(ScriptError::NotACommand {
+                command: self.text(),
+            });
+        }
         if self.wants_progress() && !self.tells_progress() {
             return Err(ScriptError::NoProgress {
                 command: self.text(),
@@ -196,12 +206,14 @@ impl Command {
 
     /// How long its results may be on the wire for each byte of its output.
     pub(super) fn bytes_on_wire(&self) -> usize {
-        let Kind::Run(Run {
-            capture: Some(captures),
-            ..
-        }) = self.bare()
-        else {
-            return 1;
+        let captures = match self.bare() {
+            Kind::Run(Run {
+                capture: Some(captures),
+                ..
+            }) => captures,
+            // Whatever it is.
+            Kind::Custom(_) => return 4,
+            _ => return 1,
         };
         let is_binary = |mode: &Option<CaptureMode>| {
             matches!(
@@ -260,12 +272,32 @@ impl Command {
         Self::of(Kind::Terminate)
     }
 
-    /// Lets the provider move a file between two URLs (`container:/path`, `https://…`).
+    /// Lets the provider move a file between two URLs (`container:/path`, `https://…`). For archives and sets of
+    /// files there is [`Transfer`](super::Transfer).
     pub fn transfer(from: impl Into<String>, to: impl Into<String>) -> Self {
-        Self::of(Kind::Transfer {
-            from: from.into(),
-            to: to.into(),
-        })
+        super::Transfer::new(from, to).into()
+    }
+
+    pub(super) fn transferring(transfer: Transfer) -> Self {
+        Self::of(Kind::Transfer(transfer))
+    }
+
+    /// A command that the engine does not know, sent as it is: for exe-units that have more than others, and for
+    /// members of a command that nothing else sets. It is an object with one member, whose name is the command's:
+    /// `json!({"run": {"entry_point": "/bin/date", "args": []}})`. Anything else makes the script fail before it is
+    /// sent, with [`ScriptError::NotACommand`].
+    ///
+    /// `deploy` and `start` are put in front of an activity's first script for it, unless it is one of these two,
+    /// `sign` or `terminate`.
+    ///
+    /// ```
+    /// use golem_engine::script::Command;
+    /// use serde_json::json;
+    ///
+    /// let command = Command::custom(json!({"checkpoint": {"to": "container:/golem/state"}}));
+    /// ```
+    pub fn custom(command: impl Into<Value>) -> Self {
+        Self::of(Kind::Custom(command.into()))
     }
 
     /// Sends a local file to an absolute path on the provider.
@@ -331,7 +363,11 @@ impl Command {
             Kind::Start(start) => format!("start {}", start.args.join(" ")),
             Kind::Run(run) => format!("run {} {}", run.entry_point, run.args.join(" ")),
             Kind::Terminate | Kind::WithEnv(..) => "terminate".into(),
-            Kind::Transfer { from, to } => format!("transfer {from} to {to}"),
+            Kind::Transfer(Transfer { from, to, .. }) => format!("transfer {from} to {to}"),
+            Kind::Custom(command) => match name_of(command) {
+                Some(name) => name.to_owned(),
+                None => command.to_string(),
+            },
             Kind::Upload { to, .. } => format!("upload to {to}"),
             Kind::Download { from, .. } => format!("download {from}"),
         };
@@ -339,10 +375,12 @@ impl Command {
     }
 
     /// What goes to the provider; `url` is the place of an upload's or download's local side.
-    pub(super) fn wire(&self, url: Option<&str>) -> ExeScriptCommand {
+    pub(super) fn wire(&self, url: Option<&str>) -> WireCommand {
         let mut wire = wire(&self.0, url.unwrap_or_default());
-        if let ExeScriptCommand::Deploy(Deploy { progress, .. })
-        | ExeScriptCommand::Transfer(Transfer { progress, .. }) = &mut wire
+        if let WireCommand::Known(
+            ExeScriptCommand::Deploy(Deploy { progress, .. })
+            | ExeScriptCommand::Transfer(Transfer { progress, .. }),
+        ) = &mut wire
             && self.wants_progress()
         {
             let every = self
@@ -356,18 +394,44 @@ impl Command {
 
     /// Whether the payload must have been started before.
     pub(super) fn needs_start(&self) -> bool {
-        matches!(
-            self.bare(),
-            Kind::Run(_) | Kind::Transfer { .. } | Kind::Upload { .. } | Kind::Download { .. }
-        )
+        match self.bare() {
+            Kind::Run(_) | Kind::Transfer(_) | Kind::Upload { .. } | Kind::Download { .. } => true,
+            Kind::Custom(command) => !matches!(
+                name_of(command),
+                Some("deploy" | "start" | "sign" | "terminate")
+            ),
+            Kind::Deploy(_) | Kind::Start(_) | Kind::Terminate | Kind::WithEnv(..) => false,
+        }
     }
 
     pub(super) fn is_deploy_or_start(&self) -> bool {
-        matches!(self.bare(), Kind::Deploy(_) | Kind::Start(_))
+        match self.bare() {
+            Kind::Deploy(_) | Kind::Start(_) => true,
+            Kind::Custom(command) => matches!(name_of(command), Some("deploy" | "start")),
+            _ => false,
+        }
+    }
+
+    /// Whether the payload runs once it has ended well.
+    pub(super) fn is_start(&self) -> bool {
+        match self.bare() {
+            Kind::Start(_) => true,
+            Kind::Custom(command) => name_of(command) == Some("start"),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing is deployed any more once it has ended well.
+    pub(super) fn is_terminate(&self) -> bool {
+        match self.bare() {
+            Kind::Terminate => true,
+            Kind::Custom(command) => name_of(command) == Some("terminate"),
+            _ => false,
+        }
     }
 }
 
-fn wire(kind: &Kind, url: &str) -> ExeScriptCommand {
+fn wire(kind: &Kind, url: &str) -> WireCommand {
     let transfer = |from: String, to: String| {
         ExeScriptCommand::Transfer(Transfer {
             from,
@@ -375,23 +439,33 @@ fn wire(kind: &Kind, url: &str) -> ExeScriptCommand {
             ..Transfer::default()
         })
     };
-    match kind {
+    WireCommand::Known(match kind {
         Kind::Deploy(deploy) => ExeScriptCommand::Deploy(deploy.clone()),
         Kind::Start(start) => ExeScriptCommand::Start(start.clone()),
         Kind::Run(run) => ExeScriptCommand::Run(run.clone()),
         Kind::Terminate => ExeScriptCommand::Terminate(Empty {}),
-        Kind::Transfer { from, to } => transfer(from.clone(), to.clone()),
+        Kind::Transfer(transfer) => ExeScriptCommand::Transfer(transfer.clone()),
+        Kind::Custom(command) => return WireCommand::Custom(command.clone()),
         Kind::Upload { to, .. } => transfer(url.to_owned(), container(to)),
         Kind::Download { from, .. } => transfer(container(from), url.to_owned()),
         Kind::WithEnv(kind, env) => match wire(kind, url) {
-            ExeScriptCommand::Run(run) => ExeScriptCommand::Run(in_shell(run, env)),
-            ExeScriptCommand::Deploy(mut deploy) => {
+            WireCommand::Known(ExeScriptCommand::Run(run)) => {
+                ExeScriptCommand::Run(in_shell(run, env))
+            }
+            WireCommand::Known(ExeScriptCommand::Deploy(mut deploy)) => {
                 deploy.env.extend(env.clone());
                 ExeScriptCommand::Deploy(deploy)
             }
-            other => other,
+            other => return other,
         },
-    }
+    })
+}
+
+/// What a command of the user's own is called, if it is one.
+fn name_of(command: &Value) -> Option<&str> {
+    let members = command.as_object()?;
+    let (name, _) = members.iter().next().filter(|_| members.len() == 1)?;
+    Some(name)
 }
 
 /// The program started by a shell that sets `env` before; its names are the shell's

@@ -75,6 +75,14 @@ pub enum ScriptError {
         /// Why.
         reason: &'static str,
     },
+    /// A command of one's own is none; nothing was sent.
+    #[error(
+        "`{command}` is no command: one is an object with one member, such as `{{\"terminate\": {{}}}}`"
+    )]
+    NotACommand {
+        /// As given.
+        command: String,
+    },
     /// Progress was asked for of a command that has none to tell.
     #[error("`{command}` tells no progress: only `deploy` and transfers do")]
     NoProgress {
@@ -123,6 +131,7 @@ impl ScriptError {
             ScriptError::Transfer(error) => error.is_own(),
             ScriptError::NotExecuted
             | ScriptError::Environment { .. }
+            | ScriptError::NotACommand { .. }
             | ScriptError::NoProgress { .. } => true,
             ScriptError::Skipped(earlier) => earlier.is_own(),
             _ => false,

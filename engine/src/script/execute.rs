@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::command::{Command, Kind};
 use super::handle::Reply;
 use super::{BatchResults, CommandExecuted, Script, ScriptError};
-use crate::activity::{Activity, Batch, BatchError, Patience, Session, Unfinished};
+use crate::activity::{Activity, Batch, BatchError, Patience, Session, Unfinished, WireCommand};
 use crate::api::activity::is_turned_away;
 use crate::deadline;
 use crate::event::{GettingResults, ScriptSent};
@@ -121,10 +121,10 @@ impl<'a> Execution<'a> {
         }
         let activity = Arc::clone(self.activity);
         let mut session = patience.or_end(activity.session()).await?;
-        if !session.started {
+        if !session.started && !activity.is_by_hand() {
             self.prepend_start();
         }
-        let aborts = matches!(self.steps.as_slice(), [step] if step.command.0 == Kind::Terminate);
+        let aborts = matches!(self.steps.as_slice(), [step] if step.command.is_terminate());
         if let Some(before) = session.unfinished.take()
             && !aborts
         {
@@ -294,7 +294,7 @@ impl<'a> Execution<'a> {
         patience: &Patience<'_>,
         session: &mut Session,
         max_result_bytes: usize,
-    ) -> Result<(Vec<ExeScriptCommand>, BatchId), ScriptError> {
+    ) -> Result<(Vec<WireCommand>, BatchId), ScriptError> {
         let activity = Arc::clone(self.activity);
         let mut attempt = 0;
         loop {
@@ -359,10 +359,10 @@ fn too_large(error: BatchError, max_result_bytes: usize) -> BatchError {
 }
 
 /// A machine with a place in a network joins it when it is deployed, unless its `deploy` names networks by itself.
-fn join_network(activity: &Activity, commands: &mut [ExeScriptCommand], session: &mut Session) {
+fn join_network(activity: &Activity, commands: &mut [WireCommand], session: &mut Session) {
     let Some(node) = activity.node() else { return };
     for command in commands {
-        if let ExeScriptCommand::Deploy(deploy) = command
+        if let WireCommand::Known(ExeScriptCommand::Deploy(deploy)) = command
             && deploy.net.is_empty()
         {
             let (args, known) = node.deployment();

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::sync::watch;
 
 use super::ScriptError;
 use super::handle::Idle;
 use crate::model::Progress;
+use crate::watch;
 
 /// What a handle and its command share.
 #[derive(Debug)]

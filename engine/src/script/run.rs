@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Capture, Command, CommandExecuted, OutputStream, Script, ScriptError};
+use super::{BatchResults, Capture, Command, CommandExecuted, OutputStream, Script, ScriptError};
 use crate::activity::Activity;
 
 /// A program to be run, as a command of a script: [`Script::add`] and [`Script::then`] take it.
@@ -286,6 +286,51 @@ impl RunningCommand {
         (&mut self.result)
             .await
             .unwrap_or(Err(ScriptError::Cancelled))
+    }
+}
+
+/// A script that runs in the background; made by [`Script::spawn`]. Dropping it gives the script up: nothing waits for
+/// its results any more. The provider may go on with it.
+#[derive(Debug)]
+pub struct RunningScript {
+    result: oneshot::Receiver<Result<BatchResults, ScriptError>>,
+    _cancel: DropGuard,
+}
+
+impl RunningScript {
+    pub(super) fn of(script: Script) -> Self {
+        let (reply, result) = oneshot::channel();
+        let cancel = CancellationToken::new();
+        let tasks = script.activity().context().tasks().clone();
+        let stop = cancel.clone();
+        tasks.spawn("script-in-background", async move {
+            let running = Box::pin(script.execute());
+            if let Some(result) = stop.run_until_cancelled(running).await {
+                // Whoever was to get it may have gone in this moment.
+                let _ = reply.send(result);
+            }
+        });
+        RunningScript {
+            result,
+            _cancel: cancel.drop_guard(),
+        }
+    }
+
+    /// Waits for its end without giving it up when the wait is dropped. To be called until it returns; its results
+    /// are given once.
+    ///
+    /// # Errors
+    /// As [`Script::execute`]; [`ScriptError::Cancelled`] when the engine was torn down before, and after the results
+    /// were given.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn wait(&mut self) -> Result<BatchResults, ScriptError> {
+        if self.result.is_terminated() {
+            return Err(ScriptError::Cancelled);
+        }
+        let result = (&mut self.result).await;
+        result.unwrap_or(Err(ScriptError::Cancelled))
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures::{Stream, stream};
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -35,6 +34,7 @@ use crate::network::{Claim, Network, NetworkError, Place};
 use crate::panics::caught;
 use crate::payload::Payload;
 use crate::tasks::TaskGroup;
+use crate::watch;
 
 /// How instances of a cluster are treated.
 #[derive(Clone, Debug)]

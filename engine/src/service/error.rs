@@ -68,6 +68,14 @@ impl HandlerError {
         }
     }
 
+    /// A typed reason to try again that says nothing against the machine.
+    pub(crate) fn of_good_machine(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        HandlerError {
+            source: Box::new(source),
+            again: Again::Anywhere,
+        }
+    }
+
     /// Whether trying again, elsewhere, may help. It does not after [`reject`](Self::reject), nor when
     /// the cause lies on this computer: a local file that is missing or cannot be written.
     pub fn is_retryable(&self) -> bool {

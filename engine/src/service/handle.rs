@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures::Stream;
 use futures::stream;
-use tokio::sync::watch;
 
 use super::error::describe;
 use super::instance::{StopSignal, Wishes};
@@ -16,6 +15,7 @@ use super::{ClusterError, Instance, MessageError, ServiceState};
 use crate::mailbox::Post;
 use crate::model::InstanceId;
 use crate::network::{NetworkError, Node, TcpConnection};
+use crate::watch;
 
 /// An instance of a cluster, also after its end. Cheap to clone; dropping it changes nothing.
 #[derive(Clone)]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::{ActivityId, AgreementId, NodeId};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,10 +24,11 @@ use crate::event::{
 use crate::lifecycle::service::{Effect, Event, Handler, Policy, State, step};
 use crate::mailbox::Post;
 use crate::market::BudgetExhausted;
-use crate::model::InstanceId;
+use crate::model::{InstanceId, remember};
 use crate::network::{Node, Place};
 use crate::panics::{caught, caught_in};
 use crate::retry::Backoff;
+use crate::watch;
 use crate::work_context::Identity;
 
 /// An instance as its cluster shows it.
@@ -421,9 +421,11 @@ impl<S: Service> Runner<S> {
             instance.node = activity.node().cloned();
             instance.attempts += 1;
         });
-        if let Some(from) = self.leaving.take() {
-            let to = rental.provider_name.clone();
-            let told = ServiceMoved { from, to };
+        if let Some(from_provider) = self.leaving.take() {
+            let told = ServiceMoved {
+                from_provider,
+                to_provider: rental.provider_name.clone(),
+            };
             self.shared.context.emit(self.about(), told);
         }
     }
@@ -460,7 +462,7 @@ impl<S: Service> Runner<S> {
                 reason: Cause::new(error),
             },
             Err(RentError::Activity { provider_id, error }) => {
-                self.avoid(provider_id);
+                self.avoid(&provider_id);
                 self.status.send_modify(|instance| instance.attempts += 1);
                 Event::ActivityFailed {
                     reason: Cause::new(error),
@@ -488,6 +490,8 @@ impl<S: Service> Runner<S> {
             };
         };
         let activity = Arc::clone(machine.activity());
+        // A machine of an earlier life does not know.
+        activity.bring_init(self.shared.demand.is_by_hand());
         let stopping = CancellationToken::new();
         let identity = Identity {
             info: self.info.clone(),
@@ -565,7 +569,7 @@ impl<S: Service> Runner<S> {
                 let rental = activity.rental();
                 self.leaving = Some(rental.provider_name.clone());
                 if successor.is_none() {
-                    self.avoid(rental.provider_id.clone());
+                    self.avoid(&rental.provider_id);
                 }
                 self.successor = successor;
                 stopping.cancel();
@@ -643,7 +647,7 @@ impl<S: Service> Runner<S> {
         let about = machine.activity().about();
         self.shared.context.emit(about, WorkerFinished { error });
         if failed && self.shared.treatment.restart.avoids() {
-            self.avoid(machine.activity().rental().provider_id.clone());
+            self.avoid(&machine.activity().rental().provider_id);
         }
         machine.give_back(if failed {
             "the service failed"
@@ -652,10 +656,8 @@ impl<S: Service> Runner<S> {
         });
     }
 
-    fn avoid(&mut self, provider: NodeId) {
-        if !self.avoid.contains(&provider) {
-            self.avoid.push(provider);
-        }
+    fn avoid(&mut self, provider: &NodeId) {
+        remember(&mut self.avoid, provider);
     }
 
     fn publish(&self, old: ServiceState, state: &State, why: Option<Cause>) {

@@ -21,7 +21,8 @@ use jiff::Timestamp;
 use super::observe::{Known, Observed, Seen};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::journal::{
-    Change, Fact, InstanceRecord, NetworkRecord, OpenState, Unresolved, services_at,
+    AllocationEntry, Change, Fact, InstanceRecord, NetworkRecord, OpenState, Unresolved,
+    services_at,
 };
 use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 use crate::lifecycle::service::ServiceState;
@@ -346,12 +347,18 @@ pub(crate) fn budgets(before: &OpenState, listed: Vec<Allocation>) -> (Vec<Alloc
             .unresolved
             .values()
             .find_map(|open| match open.change {
-                Change::Allocate { total, timeout } => {
+                Change::Allocate { total, timeout, .. } => {
                     let ours = is_budget(&allocation, total, Some(timeout));
                     ours.then_some((total, timeout))
                 }
                 _ => None,
             });
+        // A request that was done twice made two, of which its answer named one.
+        let twin_of = |known: &&AllocationEntry| {
+            !known.by_hand && is_budget(&allocation, known.total, Some(known.timeout))
+        };
+        let twin = before.allocations.values().find(twin_of);
+        let wanted = wanted.or_else(|| twin.map(|known| (known.total, known.timeout)));
         if let Some((total, timeout)) = wanted {
             facts.push(Fact::AllocationFound {
                 allocation: allocation.allocation_id.clone(),
@@ -374,6 +381,21 @@ pub(crate) fn budgets(before: &OpenState, listed: Vec<Allocation>) -> (Vec<Alloc
         }
     }
     (found, facts)
+}
+
+/// Whether a user of an earlier run set an allocation aside by hand: it is no engine's budget.
+pub(crate) fn is_by_hand(before: &OpenState, allocation: &Allocation) -> bool {
+    if let Some(known) = before.allocations.get(&allocation.allocation_id) {
+        return known.by_hand;
+    }
+    before.unresolved.values().any(|open| match open.change {
+        Change::Allocate {
+            total,
+            timeout,
+            by_hand,
+        } => by_hand && is_budget(allocation, total, Some(timeout)),
+        _ => false,
+    })
 }
 
 /// Whether a request is about a budget.

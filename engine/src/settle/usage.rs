@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use golem_wire::Glm;
 use golem_wire::payment::DebitNote;
+use golem_wire::{ActivityId, Glm};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
@@ -44,12 +44,31 @@ pub(crate) fn learn<'a>(
             continue;
         };
         let before = record.usage.get(id);
-        if let Ok(usage) = bounds.check(&vector, note.timestamp, before, amount) {
-            let at = note.timestamp;
-            record.usage_known(id, usage);
-            record.cost_known(id, KnownCost { amount, at }, now);
+        let at = note.timestamp;
+        match bounds.check(&vector, at, before, amount) {
+            Ok(usage) => {
+                record.usage_known(id, usage);
+                record.cost_known(id, KnownCost { amount, at }, now);
+            }
+            // It went on counting after it was given up.
+            Err(_) if bounds.is_possible(&vector, still(record, id, limits, now)) => {}
+            Err(_) => {
+                if let Some(amount) = bounds.at_most(&vector, record.costs.get(id)) {
+                    record.cost_known(id, KnownCost { amount, at }, now);
+                }
+            }
         }
     }
+}
+
+/// How long a machine can have run if it runs to this day, clocks and delivery included.
+pub(crate) fn still(
+    record: &AgreementRecord,
+    id: &ActivityId,
+    limits: &PaymentLimits,
+    now: Timestamp,
+) -> Duration {
+    record.lived_if_open(id, now).saturating_add(limits.grace)
 }
 
 /// A usage vector as it is written in a debit note.
@@ -156,6 +175,24 @@ impl Bounds<'_> {
         self.cost(&believed)
     }
 
+    /// Whether a machine that lived for so long can have used this, whatever is asked for it.
+    pub(crate) fn is_possible(&self, vector: &[f64], lived: Duration) -> bool {
+        let longer = Bounds { lived, ..*self };
+        let at = Timestamp::default();
+        longer.check(vector, at, None, Glm::default()).is_ok()
+    }
+
+    /// The most that a machine cost by a vector that cannot be true, where `known` is what it cost before: it used no
+    /// more than was claimed, and no counter more than it can have reached.
+    pub(crate) fn at_most(&self, vector: &[f64], known: Option<&KnownCost>) -> Option<Glm> {
+        let same = vector.len() == self.prices.per_unit.len();
+        let readable = vector
+            .iter()
+            .all(|value| value.is_finite() && *value >= 0.0);
+        let before = known.map_or(Glm::default(), |known| known.amount);
+        (same && readable).then(|| self.cost_of(vector).max(before))
+    }
+
     fn cost(&self, counters: &[Decimal]) -> Glm {
         // `cost` asks in the order of the vector.
         let mut counters = counters.iter().copied();
@@ -182,15 +219,18 @@ mod tests {
         Timestamp::from_second(second).expect("a time")
     }
 
-    fn check(vector: &[f64], before: Option<&Usage>, amount: &str) -> Result<Usage, String> {
-        let prices = prices();
-        let bounds = Bounds {
-            prices: &prices,
+    fn bounds(prices: &LinearPrices) -> Bounds<'_> {
+        Bounds {
+            prices,
             threads: 2,
             lived: Duration::from_secs(100),
             tolerance: Decimal::new(5, 2),
-        };
-        bounds.check(vector, at(100), before, amount.parse().expect("literal"))
+        }
+    }
+
+    fn check(vector: &[f64], before: Option<&Usage>, amount: &str) -> Result<Usage, String> {
+        let prices = prices();
+        bounds(&prices).check(vector, at(100), before, amount.parse().expect("literal"))
     }
 
     #[test]
@@ -227,6 +267,32 @@ mod tests {
             let refused = check(vector, before, amount).expect_err(said);
             assert!(refused.contains(said), "{vector:?}: {refused}");
         }
+    }
+
+    #[test]
+    fn what_is_claimed_beyond_what_can_be_counts_as_what_can_be_and_never_for_less_than_was_known()
+    {
+        let prices = prices();
+        let bounds = bounds(&prices);
+        let known = |amount: &str| KnownCost {
+            amount: amount.parse().expect("literal"),
+            at: at(50),
+        };
+        let most = |vector: &[f64], known: Option<KnownCost>| {
+            let most = bounds.at_most(vector, known.as_ref());
+            most.map(|most| most.normalized().to_string())
+        };
+        // Of 1,000 seconds a hundred, and the thirty of the processor that are claimed.
+        assert_eq!(most(&[1000.0, 30.0, 7.0], None).as_deref(), Some("1.04"));
+        assert_eq!(
+            most(&[1000.0, 30.0, 7.0], Some(known("1.5"))).as_deref(),
+            Some("1.5")
+        );
+        assert_eq!(most(&[1000.0, 30.0], None), None);
+        assert_eq!(most(&[1000.0, -30.0, 7.0], None), None);
+        // It is possible of a machine that runs on.
+        assert!(!bounds.is_possible(&[1000.0, 30.0, 7.0], Duration::from_secs(900)));
+        assert!(bounds.is_possible(&[1000.0, 30.0, 7.0], Duration::from_secs(1000)));
     }
 
     #[test]

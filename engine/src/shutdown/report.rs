@@ -15,7 +15,7 @@ use crate::payment::OpenDocument;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StageReport {
-    /// `jobs`, `activities`, `agreements`, `networks`, `invoices`, `demands`, `settlement`, `leftovers`,
+    /// `jobs`, `activities`, `agreements`, `networks`, `invoices`, `demands`, `settlement`, `by hand`, `leftovers`,
     /// `allocation` or `tasks`.
     pub name: &'static str,
     /// How long it took.

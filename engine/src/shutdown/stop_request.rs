@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::{Shutdown, ShutdownReport, run};
 use crate::tasks::TaskGroup;
+use crate::watch;
 
 /// How urgently the engine is to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

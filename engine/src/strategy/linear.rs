@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use golem_wire::Glm;
+use golem_wire::props::{com, usage};
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
@@ -11,14 +12,14 @@ use super::{MarketStrategy, Score};
 use crate::model::{LinearPrices, OfferProposal};
 
 /// How a machine is paid; an offer that does not say so is paid as it is used.
-const SCHEME: &str = "golem.com.scheme";
+const SCHEME: &str = com::SCHEME;
 
 /// Counters of yagna's own: an offer that does not have one asks nothing for it.
 const USUAL: [&str; 4] = [
-    "golem.usage.cpu_sec",
-    "golem.usage.duration_sec",
-    "golem.usage.gib",
-    "golem.usage.storage_gib",
+    usage::CPU_SEC,
+    usage::DURATION_SEC,
+    usage::MEM_GIB,
+    usage::STORAGE_GIB,
 ];
 
 /// Upper bounds of the parts of a price.

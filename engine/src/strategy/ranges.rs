@@ -9,12 +9,7 @@ use serde_json::Value;
 use super::{MarketStrategy, Score};
 use crate::model::OfferProposal;
 
-/// How often debit notes come, in seconds: at most once in this time for each activity.
-pub const DEBIT_NOTE_INTERVAL: &str = "golem.com.scheme.payu.debit-note.interval-sec?";
-/// How long a payable debit note has to be paid, in seconds.
-pub const PAYMENT_TIMEOUT: &str = "golem.com.scheme.payu.payment-timeout-sec?";
-/// How long a debit note has to be accepted, in seconds.
-pub const DEBIT_NOTE_ACCEPT_TIMEOUT: &str = "golem.com.payment.debit-notes.accept-timeout?";
+pub use golem_wire::props::com::{DEBIT_NOTE_ACCEPT_TIMEOUT, DEBIT_NOTE_INTERVAL, PAYMENT_TIMEOUT};
 
 /// The values that are acceptable for a negotiable property, both ends included.
 ///

@@ -6,8 +6,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Task;
+use crate::model::remember;
 use crate::news::News;
 use golem_wire::NodeId;
+
+/// So many more tasks may wait for another provider than are read ahead.
+const MOST_UNCONFIRMED: usize = 256;
 
 /// Waiting tasks. New ones go first in, first out; failed ones go before them.
 pub(super) struct Queue<D> {
@@ -32,6 +36,8 @@ struct State<D> {
 pub(super) struct Entry<D> {
     pub(super) task: Task<D>,
     failed_on: Vec<NodeId>,
+    /// Who did it, and is not to do it again: others must say the same.
+    done_on: Vec<NodeId>,
 }
 
 /// A worker that waits for a task; others need not rent for the same one.
@@ -90,6 +96,7 @@ impl<D> Queue<D> {
                     attempt: 0,
                 },
                 failed_on: Vec::new(),
+                done_on: Vec::new(),
             });
             true
         })
@@ -105,13 +112,17 @@ impl<D> Queue<D> {
         self.state().taken_in
     }
 
-    /// Waits until fewer than `ahead` tasks wait: more may come in. `false` once it is closed.
+    /// Waits until fewer than `ahead` new tasks wait: more may come in. `false` once it is closed. Tasks that wait
+    /// for another provider only do not count, unless they are many.
     pub(super) async fn wants_more(&self, ahead: usize) -> bool {
         self.until(|state| {
             if state.closed {
                 return Some(false);
             }
-            (state.waiting.len() < ahead).then_some(true)
+            let done = state.waiting.iter().filter(|it| !it.done_on.is_empty());
+            let others = done.count();
+            let fresh = state.waiting.len() - others;
+            (fresh < ahead && others < ahead.saturating_add(MOST_UNCONFIRMED)).then_some(true)
         })
         .await
     }
@@ -140,17 +151,43 @@ impl<D> Queue<D> {
             .await;
     }
 
-    /// The next task for a provider: one that it has not failed, if there is any.
+    /// The next task for a provider: one that it has not failed, if there is any, and none that it has done.
     pub(super) fn pop(&self, provider: &NodeId) -> Option<Entry<D>> {
         self.change(|state| {
-            let fresh = state
-                .waiting
-                .iter()
-                .position(|entry| !entry.failed_on.contains(provider));
-            let mut entry = state.waiting.remove(fresh.unwrap_or(0))?;
+            let waiting = state.waiting.iter().enumerate();
+            let mut open = waiting.filter(|(_, entry)| !entry.done_on.contains(provider));
+            let first = open.next()?;
+            let fresh = std::iter::once(first)
+                .chain(open)
+                .find(|(_, entry)| !entry.failed_on.contains(provider));
+            let (at, _) = fresh.unwrap_or(first);
+            let mut entry = state.waiting.remove(at)?;
             entry.task.attempt += 1;
             Some(entry)
         })
+    }
+
+    /// Whether tasks wait, and this provider has done them all.
+    pub(super) fn is_for_others(&self, provider: &NodeId) -> bool {
+        let state = self.state();
+        let done = |entry: &Entry<D>| entry.done_on.contains(provider);
+        !state.waiting.is_empty() && state.waiting.iter().all(done)
+    }
+
+    /// A provider has done a task, and another one has to do it as well: puts it back, or returns it if its
+    /// attempts are used up.
+    pub(super) fn done_by(&self, mut entry: Entry<D>, provider: &NodeId) -> Option<Task<D>> {
+        if entry.task.attempt >= self.max_attempts {
+            return Some(entry.task);
+        }
+        entry.done_on.push(provider.clone());
+        self.change(|state| {
+            // New tasks go first, so that a machine does all it may before another one is rented.
+            let of_others = state.waiting.iter().position(|it| !it.done_on.is_empty());
+            let at = of_others.unwrap_or(state.waiting.len());
+            state.waiting.insert(at, entry);
+        });
+        None
     }
 
     /// A provider failed a task: puts it back, or returns it if its attempts are used up.
@@ -180,9 +217,14 @@ impl<D> Queue<D> {
         remember(&mut self.state().failed, provider);
     }
 
-    /// Providers that failed, the last resort of the market.
+    /// Providers that failed, and those that have done what waits: the last resort of the market.
     pub(super) fn avoided(&self) -> Vec<NodeId> {
-        self.state().failed.clone()
+        let state = self.state();
+        let mut avoided = state.failed.clone();
+        for provider in state.waiting.iter().flat_map(|entry| &entry.done_on) {
+            remember(&mut avoided, provider);
+        }
+        avoided
     }
 
     /// Whether nothing waits and nothing will come, but for what is at work and may fail.
@@ -208,17 +250,24 @@ impl<D> Queue<D> {
     }
 }
 
-fn remember(list: &mut Vec<NodeId>, provider: &NodeId) {
-    if !list.contains(provider) {
-        list.push(provider.clone());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::model::MAX_REMEMBERED;
+
+    #[test]
+    fn providers_that_failed_are_remembered_once_and_without_growing() {
+        let mut list = Vec::new();
+        for number in 0..MAX_REMEMBERED + 5 {
+            for _ in 0..2 {
+                remember(&mut list, &node(&number.to_string()));
+            }
+        }
+        assert_eq!(list.len(), MAX_REMEMBERED);
+        assert_eq!(list.first(), Some(&node("5")));
+    }
 
     fn node(name: &str) -> NodeId {
         NodeId::new(name)
@@ -265,6 +314,20 @@ mod tests {
         let entry = queue.pop(&node("only")).expect("a task");
         queue.failed(entry, &node("only"));
         assert!(queue.pop(&node("only")).is_some());
+    }
+
+    #[test]
+    fn a_task_that_others_must_do_as_well_comes_after_new_ones_and_never_to_the_same_provider() {
+        let queue = queue(["a", "b"], 3);
+        let entry = queue.pop(&node("p")).expect("a task");
+        assert!(queue.done_by(entry, &node("p")).is_none());
+        assert_eq!(queue.avoided(), [node("p")]);
+        assert!(!queue.is_for_others(&node("p")), "there is a new one");
+        let next = queue.pop(&node("p")).expect("the new one");
+        assert_eq!(next.task.data, "b");
+        assert!(queue.is_for_others(&node("p")) && queue.pop(&node("p")).is_none());
+        let again = queue.pop(&node("q")).expect("the one to confirm");
+        assert_eq!((again.task.data, again.task.attempt), ("a", 2));
     }
 
     #[test]

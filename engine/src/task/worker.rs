@@ -8,13 +8,14 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use golem_wire::NodeId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::at_work::AtWork;
 use super::queue::{Entry, Queue, Taker};
-use super::{Task, TaskError, TaskFailure, TaskResult};
+use super::{NotConfirmed, Task, TaskError, TaskFailure, TaskResult};
 use crate::WorkContext;
 use crate::activity::{Activity, Machine, RentError};
 use crate::cause::Cause;
@@ -33,6 +34,7 @@ use crate::pool::{Called, call};
 use crate::retry::Backoff;
 use crate::service::HandlerError;
 use crate::tasks::TaskGroup;
+use crate::watch;
 use crate::work_context::Identity;
 
 /// Providers in a row that take an agreement but give no activity before a worker gives up.
@@ -65,6 +67,8 @@ pub(super) struct Job<D, R, M> {
     /// The input's panic.
     pub(super) input_failed: Mutex<Option<Cause>>,
     pub(super) results: mpsc::Sender<Result<TaskResult<D, R>, TaskError>>,
+    /// What is being done now.
+    pub(super) at_work: Arc<AtWork>,
     pub(super) cancel: CancellationToken,
     /// Machines that are being given back.
     pub(super) giving_back: TaskGroup,
@@ -108,6 +112,8 @@ enum Attempt<R> {
     Rejected(Cause),
     /// The result is not good enough, the machine is.
     Refused(Cause),
+    /// Another provider has to give the same result.
+    Unconfirmed(Cause),
     /// The job is over.
     GivenUp,
 }
@@ -280,6 +286,22 @@ where
         self.context.emit(activity.about(), WorkerStarted {});
         let mut used = Used::default();
         let (mut failure, mut reason) = (None, "all tasks are done");
+        if self.queue.is_for_others(&rental.provider_id) {
+            // The market has no other provider now.
+            drop(taker);
+            reason = "its provider has done what waits";
+            used.unfit = Some(Unfit {
+                failure: TaskFailure::NoMachine {
+                    cause: "only providers that have done these tasks already rent out machines"
+                        .into(),
+                },
+                is_final: false,
+            });
+            self.context
+                .emit(activity.about(), WorkerFinished { error: None });
+            machine.give_back(reason);
+            return used;
+        }
         match self.set_up(&activity, identity).await {
             Ok(Some(state)) => {
                 drop(taker);
@@ -298,6 +320,9 @@ where
                             reason = "a task failed";
                         }
                     } else if self.queue.is_over() {
+                        break;
+                    } else if self.queue.is_for_others(&rental.provider_id) {
+                        reason = "its provider has done what waits";
                         break;
                     } else if let Some(trouble) = self.idle(&activity).await {
                         reason = trouble;
@@ -381,6 +406,7 @@ where
         let about = activity.about();
         self.context.emit(Arc::clone(&about), TaskStarted {});
         let began = Instant::now();
+        let doing = self.at_work.begin((index, number), provider);
         let attempt = match self.attempt(activity, machine, entry.task.clone()).await {
             Attempt::Replaced(reason, machine) => {
                 used.replacement = Some(machine);
@@ -388,6 +414,7 @@ where
             }
             attempt => attempt,
         };
+        drop(doing);
         activity.concerns(EventContext::without_task);
         self.context.emit(Arc::clone(&about), TaskFinished {});
         let rejected = |cause: &Cause| {
@@ -432,6 +459,17 @@ where
                 }
                 None
             }
+            Attempt::Unconfirmed(cause) => {
+                rejected(&cause);
+                if let Some(task) = self.queue.done_by(entry, &provider.provider_id) {
+                    let failure = TaskFailure::Failed {
+                        provider_name: provider.provider_name.clone(),
+                        cause,
+                    };
+                    self.give_up((task.index, task.attempt), failure).await;
+                }
+                None
+            }
             Attempt::Failed(cause) => {
                 rejected(&cause);
                 if let Some(task) = self.queue.failed(entry, &provider.provider_id) {
@@ -473,6 +511,9 @@ where
                 is_retryable,
                 keeps_machine,
             } => match (is_retryable, keeps_machine) {
+                (true, true) if cause.find::<NotConfirmed>().is_some() => {
+                    Attempt::Unconfirmed(cause)
+                }
                 (true, false) => Attempt::Failed(cause),
                 (true, true) => Attempt::Refused(cause),
                 (false, _) => Attempt::Rejected(cause),

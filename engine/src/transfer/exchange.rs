@@ -37,7 +37,8 @@ pub(crate) struct Exchange<E> {
     services_id: String,
     gsb: GsbApi,
     stop: CancellationToken,
-    file: oneshot::Receiver<E>,
+    /// Given back when it is not served any more; `None` once that was noticed.
+    file: Option<oneshot::Receiver<E>>,
     backoff: Backoff,
 }
 
@@ -84,7 +85,7 @@ impl<E: Endpoint + 'static> Exchange<E> {
             services_id,
             gsb,
             stop,
-            file: returned,
+            file: Some(returned),
             backoff,
         })
     }
@@ -94,13 +95,28 @@ impl<E: Endpoint + 'static> Exchange<E> {
         &self.url
     }
 
+    /// Waits until it is not served any more: its websocket broke again and again, or the daemon forgot it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn broken(&mut self) {
+        if let Some(file) = &mut self.file {
+            // Whether it comes back or is lost, nobody serves it.
+            let _ = file.await;
+            self.file = None;
+        }
+    }
+
     /// Stops serving, frees the address and gives the file back; `None` if its task is gone.
     ///
     /// # Cancel safety
     /// Not safe: run it in an owned task.
     pub(crate) async fn close(mut self) -> Option<E> {
         self.stop.cancel();
-        let file = self.file.await.ok();
+        let file = match self.file.take() {
+            Some(file) => file.await.ok(),
+            None => None,
+        };
         unbind(&self.gsb, &self.services_id, &mut self.backoff).await;
         file
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::open_enum;
 use crate::{ActivityId, AgreementId, NetworkId, NodeId};
@@ -68,6 +68,7 @@ pub struct ActivityStatus {
 #[serde(rename_all = "camelCase")]
 pub struct ActivityUsage {
     /// One counter per element of `golem.com.usage.vector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_usage: Option<Vec<f64>>,
     /// Unix seconds.
     pub timestamp: i64,
@@ -123,6 +124,101 @@ pub struct Deploy {
     /// Progress reports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub progress: Option<Value>,
+}
+
+/// A place for files that a machine gets when it is deployed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Volume {
+    /// On the provider's disk, as the runtime does it by default.
+    Host,
+    /// In the memory of the machine; its size in words, `512m`.
+    Ram {
+        /// Its size.
+        size: String,
+    },
+    /// A disk of its own.
+    Storage {
+        /// Its size in words, `2g`.
+        size: String,
+        /// How much of it is taken from the provider's disk at once, if not all is taken as it is used.
+        preallocate: Option<String>,
+        /// What follows from errors of it: `continue`, `remount-ro`, `panic`.
+        errors: Option<String>,
+    },
+}
+
+impl Volume {
+    /// On the provider's disk.
+    pub fn host() -> Self {
+        Volume::Host
+    }
+
+    /// In the memory of the machine; its size in words, `512m`.
+    pub fn ram(size: impl Into<String>) -> Self {
+        Volume::Ram { size: size.into() }
+    }
+
+    /// A disk of its own; its size in words, `2g`.
+    pub fn storage(size: impl Into<String>) -> Self {
+        Volume::Storage {
+            size: size.into(),
+            preallocate: None,
+            errors: None,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Volume::Host => json!({ "host": {} }),
+            Volume::Ram { size } => json!({ "ram": { "size": size } }),
+            Volume::Storage {
+                size,
+                preallocate,
+                errors,
+            } => {
+                let mut storage = json!({ "size": size });
+                for (name, value) in [("preallocate", preallocate), ("errors", errors)] {
+                    if let Some(value) = value {
+                        storage[name] = json!(value);
+                    }
+                }
+                json!({ "storage": storage })
+            }
+        }
+    }
+}
+
+impl Deploy {
+    /// With nothing but what the payload says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with a volume at an absolute path of the machine.
+    ///
+    /// ```
+    /// use golem_wire::activity::{Deploy, Volume};
+    ///
+    /// let deploy = Deploy::new()
+    ///     .volume("/golem/data", Volume::storage("2g"))
+    ///     .volume("/golem/cache", Volume::ram("512m"));
+    /// assert!(deploy.volumes.is_some());
+    /// ```
+    pub fn volume(mut self, path: impl Into<String>, volume: Volume) -> Self {
+        let mut all = match self.volumes.take() {
+            Some(Value::Object(all)) => all,
+            // A list names places on the provider's disk.
+            Some(Value::Array(paths)) => paths
+                .into_iter()
+                .filter_map(|path| Some((path.as_str()?.to_owned(), Volume::Host.to_json())))
+                .collect(),
+            _ => serde_json::Map::new(),
+        };
+        all.insert(path.into(), volume.to_json());
+        self.volumes = Some(Value::Object(all));
+        self
+    }
 }
 
 /// A network as `deploy` names it.
@@ -342,9 +438,33 @@ pub struct CommandProgress {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    #[test]
+    fn volumes_are_said_as_the_exe_unit_reads_them() {
+        let disk = Volume::Storage {
+            size: "2g".into(),
+            preallocate: Some("1g".into()),
+            errors: Some("panic".into()),
+        };
+        let deploy = Deploy {
+            volumes: Some(json!(["/golem/a"])),
+            ..Deploy::new()
+        };
+        let deploy = deploy
+            .volume("/golem/b", Volume::ram("512m"))
+            .volume("/golem/c", disk)
+            .volume("/golem/d", Volume::storage("1g"));
+        assert_eq!(
+            serde_json::to_value(deploy).expect("JSON")["volumes"],
+            json!({
+                "/golem/a": {"host": {}},
+                "/golem/b": {"ram": {"size": "512m"}},
+                "/golem/c": {"storage": {"size": "2g", "preallocate": "1g", "errors": "panic"}},
+                "/golem/d": {"storage": {"size": "1g"}},
+            })
+        );
+    }
 
     #[test]
     fn events_of_a_batch_are_read_as_the_daemon_writes_them_and_unknown_kinds_too() {

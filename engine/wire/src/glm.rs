@@ -64,6 +64,15 @@ impl fmt::Display for NoAmount {
 impl Glm {
     /// Nothing.
     pub const ZERO: Glm = Glm(Decimal::ZERO);
+    /// The largest amount that is reckoned with, some 7.9e28 GLM.
+    pub const MAX: Glm = Glm(Decimal::MAX);
+
+    /// Why the daemon takes a text for no amount, in its words; `None` for an amount.
+    pub fn refusal(text: &str) -> Option<String> {
+        Digits::read(text)
+            .err()
+            .map(|no_amount| no_amount.to_string())
+    }
 
     /// Wraps a decimal.
     pub const fn new(amount: Decimal) -> Self {
@@ -281,7 +290,7 @@ impl<'de> Deserialize<'de> for Glm {
         impl Visitor<'_> for AmountVisitor {
             type Value = Glm;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount as a decimal string or a number")
+                f.write_str("a number or formatted decimal string")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Glm, E> {
                 text.parse().map_err(E::custom)

@@ -5,16 +5,14 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /gsb-api/v1/services`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename = "ServiceRequest")]
-pub struct BindRequest {
+pub struct ServiceRequest {
     /// What to listen on.
-    pub listen: Listen,
+    pub listen: ServiceListenRequest,
 }
 
 /// Address and message kinds of a bound service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename = "ServiceListenRequest")]
-pub struct Listen {
+pub struct ServiceListenRequest {
     /// Bus address, e.g. `/public/gftp/<name>`.
     pub on: String,
     /// Message kinds, e.g. `GetMetadata`.
@@ -26,7 +24,7 @@ pub struct Listen {
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
     /// The echo of the request.
-    pub listen: Listen,
+    pub listen: ServiceListenRequest,
     /// Unpadded base64url of the address.
     pub services_id: String,
 }

@@ -26,6 +26,7 @@ mod ids;
 pub mod market;
 pub mod net;
 pub mod payment;
+pub mod props;
 pub mod stamp;
 
 pub use glm::{GivenAmount, Glm, ParseGlmError};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::common::{Reason, open_enum};
+use crate::payment::DemandDecoration;
 use crate::{AgreementId, DemandId, GivenTime, NodeId, OfferId, ProposalId};
 
 /// Flat property map: dotted keys, JSON values. A trailing `?` belongs to the key.
@@ -17,6 +18,49 @@ pub struct DemandOfferBase {
     pub properties: Properties,
     /// Constraint expression in the LDAP-like language.
     pub constraints: String,
+}
+
+impl DemandOfferBase {
+    /// Without properties; `constraints` in the daemon's language, `(golem.inf.mem.gib>=1)`.
+    ///
+    /// ```
+    /// use golem_wire::market::DemandOfferBase;
+    ///
+    /// let demand = DemandOfferBase::new("(golem.runtime.name=vm)")
+    ///     .property("golem.srv.comp.expiration", 1_790_000_000_000_i64);
+    /// assert_eq!(demand.properties.len(), 1);
+    /// ```
+    pub fn new(constraints: impl Into<String>) -> Self {
+        DemandOfferBase {
+            properties: Properties::new(),
+            constraints: constraints.into(),
+        }
+    }
+
+    /// The same with a property; one of this name is replaced.
+    pub fn property(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same with what a demand has to say so that it can be paid for.
+    pub fn decorate(mut self, decoration: &DemandDecoration) -> Self {
+        for property in &decoration.properties {
+            self = self.property(&property.key, property.value.clone());
+        }
+        let constraints = decoration.constraints.iter();
+        constraints.fold(self, |said, constraint| said.constraint(constraint))
+    }
+
+    /// The same with a further constraint, which has to be met as well.
+    pub fn constraint(mut self, constraint: &str) -> Self {
+        self.constraints = if self.constraints.is_empty() {
+            constraint.to_owned()
+        } else {
+            format!("(&{}{constraint})", self.constraints)
+        };
+        self
+    }
 }
 
 open_enum! {

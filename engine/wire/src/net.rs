@@ -15,6 +15,17 @@ pub struct NewNetwork {
     pub gateway: Option<String>,
 }
 
+impl NewNetwork {
+    /// Of an address with its prefix, `192.168.0.0/24`.
+    pub fn new(ip: impl Into<String>) -> Self {
+        NewNetwork {
+            ip: ip.into(),
+            mask: None,
+            gateway: None,
+        }
+    }
+}
+
 /// A network, as the daemon tells of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkInfo {

@@ -61,6 +61,52 @@ pub struct NewAllocation {
     pub extend_timeout: Option<u64>,
 }
 
+impl NewAllocation {
+    /// An amount of GLM from the identity's own account, on the daemon's default platform, for ever.
+    ///
+    /// ```
+    /// use golem_wire::{Glm, payment::NewAllocation};
+    ///
+    /// let allocation = NewAllocation::new(Glm::from(1)).platform("erc20-hoodi-tglm");
+    /// assert!(allocation.timeout.is_none());
+    /// ```
+    pub fn new(total: Glm) -> Self {
+        NewAllocation {
+            address: None,
+            payment_platform: None,
+            total_amount: total,
+            timeout: None,
+            make_deposit: false,
+            deposit: None,
+            extend_timeout: None,
+        }
+    }
+
+    /// The same on a platform, `erc20-hoodi-tglm`.
+    pub fn platform(mut self, platform: impl Into<String>) -> Self {
+        self.payment_platform = Some(Value::String(platform.into()));
+        self
+    }
+
+    /// The same from a wallet.
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// The same until then: the daemon releases it by itself.
+    pub fn timeout(mut self, timeout: Timestamp) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same from what a contract holds.
+    pub fn deposit(mut self, deposit: Deposit) -> Self {
+        self.deposit = Some(deposit);
+        self
+    }
+}
+
 /// Money that a contract holds for the requestor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deposit {
@@ -94,6 +140,20 @@ pub struct AllocationUpdate {
     /// Only of an allocation that has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub deposit: Option<DepositUpdate>,
+}
+
+impl AllocationUpdate {
+    /// The same with a total, in GLM.
+    pub fn total(mut self, total: Glm) -> Self {
+        self.total_amount = Some(total.into());
+        self
+    }
+
+    /// The same with a timeout.
+    pub fn timeout(mut self, timeout: Timestamp) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
 }
 
 /// An allocation.
@@ -253,6 +313,16 @@ pub struct Acceptance {
     pub allocation_id: AllocationId,
 }
 
+impl Acceptance {
+    /// Of a document's whole amount, paid from an allocation.
+    pub fn new(amount: Glm, allocation: AllocationId) -> Self {
+        Acceptance {
+            total_amount_accepted: amount,
+            allocation_id: allocation,
+        }
+    }
+}
+
 /// Body of rejecting an invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -264,6 +334,77 @@ pub struct Rejection {
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub message: Option<String>,
+}
+
+impl Rejection {
+    /// For a reason: `UNSOLICITED_SERVICE`, `BAD_SERVICE` or `INCORRECT_AMOUNT`; nothing is accepted.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Rejection {
+            rejection_reason: reason.into(),
+            total_amount_accepted: Glm::ZERO,
+            message: None,
+        }
+    }
+
+    /// The same with words for people.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+}
+
+/// A payment that the driver made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Payment {
+    /// Uuid.
+    pub payment_id: String,
+    /// Node id of the requestor.
+    pub payer_id: NodeId,
+    /// Node id of the provider.
+    pub payee_id: NodeId,
+    /// Wallet of the requestor.
+    pub payer_addr: String,
+    /// Wallet of the provider.
+    pub payee_addr: String,
+    /// `<driver>-<network>-<token>`.
+    pub payment_platform: String,
+    /// In GLM.
+    pub amount: GivenAmount,
+    /// When it was made.
+    pub timestamp: GivenTime,
+    /// What of it is for agreements.
+    #[serde(default)]
+    pub agreement_payments: Vec<AgreementPayment>,
+    /// What of it is for activities.
+    #[serde(default)]
+    pub activity_payments: Vec<ActivityPayment>,
+    /// The transaction, as the driver writes it.
+    #[serde(default)]
+    pub details: String,
+}
+
+/// The part of a payment that is for an agreement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AgreementPayment {
+    /// Which.
+    pub agreement_id: AgreementId,
+    /// In GLM.
+    pub amount: GivenAmount,
+}
+
+/// The part of a payment that is for an activity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ActivityPayment {
+    /// Which.
+    pub activity_id: ActivityId,
+    /// In GLM.
+    pub amount: GivenAmount,
 }
 
 /// An event of `GET /invoiceEvents`.

@@ -28,7 +28,7 @@ impl Agents {
                 net,
                 agreement,
                 "NoActivity",
-                format!("no activity for {patience} s"),
+                format!("No activity created within {patience}s"),
             );
         }
     }
@@ -46,7 +46,7 @@ impl Agents {
             net,
             agreement,
             "Expired",
-            format!("the agreement ended at {}", net.ports.now),
+            format!("Agreement expired @ {}", net.ports.now),
         );
     }
 
@@ -56,12 +56,7 @@ impl Agents {
         net: &mut Network<'_>,
         agreement: &AgreementId,
     ) {
-        self.end(
-            net,
-            agreement,
-            "Success",
-            "the only activity of the agreement has finished".into(),
-        );
+        self.end(net, agreement, "Success", "Finished with success.".into());
     }
 
     /// The oldest unaccepted note of the activity has waited for too long.
@@ -69,14 +64,13 @@ impl Agents {
         let Some(bill) = self.bill_of(activity) else {
             return;
         };
-        let patience = bill.terms.accept_timeout.unwrap_or_default().as_secs_f64();
         let agreement = bill.agreement.clone();
         let Some(meter) = bill.meters.get_mut(activity) else {
             return;
         };
         meter.deadline = None;
-        if let Some((note, _)) = meter.unaccepted.front() {
-            let message = format!("debit note {note} was not accepted within {patience} s");
+        if !meter.unaccepted.is_empty() {
+            let message = "Requestor isn't accepting DebitNotes in time".into();
             self.end(net, &agreement, "DebitNotesDeadline", message);
         }
     }

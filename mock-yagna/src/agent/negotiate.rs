@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{Agents, Network};
 use crate::behaviour::Step;
+use crate::manifest;
 use crate::provider::{
     ACCEPT_TIMEOUT, Adopted, INTERVAL, PAYMENT_TIMEOUT, Provider, SharedProperties,
 };
@@ -51,6 +52,7 @@ fn negotiate(provider: &Provider, demand: &Properties, now: Timestamp) -> Answer
     } else {
         check_platform(&provider.offer, demand)
             .and_then(|()| check_expiration(demand, now))
+            .and_then(|()| manifest::check(demand))
             .and_then(|()| adopt(&provider.offer, demand, behaviour.keep_unmentioned))
             .map_err(|words| Reason::from(words.as_str()))
     };

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
+use golem_wire::props::{gpu, runtime};
 use jiff::SignedDuration;
 use rust_decimal::Decimal;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::SUBSCRIPTION_LIFE;
 use super::{AppKey, ConfigError};
@@ -51,6 +53,9 @@ pub struct ProviderSpec {
     pub behaviour: Behaviour,
 }
 
+/// What a runtime with a graphics processor can do.
+const GPU_CAPABILITY: &str = "!exp:gpu";
+
 /// Whether an offer of this age has ended.
 fn is_over(age: Duration) -> bool {
     SignedDuration::try_from(age).map_or(true, |age| age >= SUBSCRIPTION_LIFE)
@@ -68,6 +73,34 @@ fn usual_capabilities() -> Vec<String> {
     ["vpn", "inet", "manifest-support"]
         .map(String::from)
         .to_vec()
+}
+
+/// A graphics processor of a provider's machine; [`ProviderSpec::with_gpu`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gpu {
+    /// Its name.
+    pub model: String,
+    /// Its memory.
+    pub memory_gib: f64,
+    /// Its CUDA cores.
+    pub cuda_cores: u32,
+    /// The version of CUDA that works, as `12.2`.
+    pub cuda_version: String,
+    /// Its compute capability, as `8.6`.
+    pub compute_capability: String,
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Gpu {
+            model: "NVIDIA GeForce RTX 3060".into(),
+            memory_gib: 12.0,
+            cuda_cores: 3584,
+            cuda_version: "12.2".into(),
+            compute_capability: "8.6".into(),
+        }
+    }
 }
 
 /// Most cores or threads of a machine.
@@ -114,6 +147,38 @@ impl ProviderSpec {
             app_key: None,
             behaviour: Behaviour::default(),
         }
+    }
+
+    /// With a graphics processor, told as the runtime `vm-nvidia` tells of one: the runtime, its capability
+    /// `!exp:gpu`, and the processor's properties, before those that are set by hand.
+    ///
+    /// ```
+    /// use mock_yagna::{Gpu, ProviderSpec};
+    ///
+    /// let provider = ProviderSpec::new("rig").with_gpu(Gpu { memory_gib: 24.0, ..Gpu::default() });
+    /// assert_eq!(provider.runtime, "vm-nvidia");
+    /// ```
+    pub fn with_gpu(mut self, has: Gpu) -> Self {
+        self.runtime = runtime::VM_NVIDIA.into();
+        if !self.capabilities.iter().any(|it| it == GPU_CAPABILITY) {
+            self.capabilities.push(GPU_CAPABILITY.into());
+        }
+        for (name, value) in [
+            (gpu::MODEL, Value::from(has.model)),
+            (gpu::MEMORY, has.memory_gib.into()),
+            (gpu::MEMORY_BANDWIDTH, 360.0.into()),
+            (gpu::CUDA_ENABLED, true.into()),
+            (gpu::CUDA_CORES, has.cuda_cores.into()),
+            (gpu::CUDA_VERSION, has.cuda_version.into()),
+            (gpu::CUDA_COMPUTE_CAPABILITY, has.compute_capability.into()),
+            (gpu::CLOCK_GRAPHICS, 2100.into()),
+            (gpu::CLOCK_MEMORY, 7501.into()),
+            (gpu::CLOCK_SM, 2100.into()),
+            (gpu::CLOCK_VIDEO, 1950.into()),
+        ] {
+            self.properties.entry(name).or_insert(value);
+        }
+        self
     }
 
     /// Whether such a provider is possible.

@@ -106,7 +106,13 @@ pub struct Target {
     segments: Vec<Option<String>>,
     /// Whether more segments may follow.
     open: bool,
+    /// Whether it is an operation on networks, which the daemon has under its older path as well.
+    of_networks: bool,
 }
+
+/// Where operations on networks are, and where they were first and are still.
+const NETWORKS: &str = "/net-api/v2/vpn/";
+const OLDER_NETWORKS: &str = "/net-api/v1/";
 
 /// It names no requests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,6 +161,8 @@ impl FromStr for Target {
             }
             _ => return Err(bad()),
         };
+        let named = words.first().is_some_and(|word| !word.contains(['/', '*']));
+        let of_networks = named && words.len() == 1 && path.starts_with(NETWORKS);
         let open = path.ends_with('*');
         let path = path.trim_end_matches('*').trim_end_matches('/');
         let any = |segment: &str| segment.starts_with('{') && segment.ends_with('}');
@@ -165,6 +173,7 @@ impl FromStr for Target {
             method,
             segments,
             open,
+            of_networks,
         })
     }
 }
@@ -175,6 +184,11 @@ impl Target {
         if self.method.as_ref().is_some_and(|wanted| wanted != method) {
             return false;
         }
+        let newer = match path.strip_prefix(OLDER_NETWORKS) {
+            Some(rest) if self.of_networks => Some(format!("{NETWORKS}{rest}")),
+            _ => None,
+        };
+        let path = newer.as_deref().unwrap_or(path);
         let mut given = path.trim_end_matches('/').split('/').skip(1);
         let all = self
             .segments
@@ -235,6 +249,20 @@ mod tests {
         for bad in ["", "confirm", "FETCH /x", "GET market", "GET /a b"] {
             assert!(bad.parse::<Target>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_operation_on_networks_is_meant_under_both_of_its_paths() {
+        let target = |text: &str| text.parse::<Target>().expect(text);
+        for path in ["/net-api/v1/net/7/nodes", "/net-api/v2/vpn/net/7/nodes"] {
+            assert!(target("addNode").matches(&Method::POST, path), "{path}");
+            assert!(
+                !target("createNetwork").matches(&Method::POST, path),
+                "{path}"
+            );
+        }
+        let written = target("POST /net-api/v2/vpn/net/{}/nodes");
+        assert!(!written.matches(&Method::POST, "/net-api/v1/net/7/nodes"));
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub(crate) use job::{CommandJob, Job, Work};
 pub(crate) use payload::{DEPLOYED, STARTED};
 
 use crate::behaviour::{CommandKind, Factor};
+use crate::manifest::Manifest;
 use crate::ports::Ports;
 use crate::provider::Providers;
 use crate::runtime::process::Processes;
@@ -72,10 +73,16 @@ pub(crate) struct Activity {
     pub(crate) requestor: NodeId,
     /// Whether the requestor's daemon gave its creation up (408): only the provider knows of it.
     pub(crate) unlisted: bool,
+    /// Whether the requestor's daemon asked for its usage while it was there: later it knows what it heard.
+    pub(crate) usage_heard: bool,
+    /// Whether the requestor's daemon knows that it has ended.
+    pub(crate) end_known: bool,
     /// What its provider counts, in the order of the offer's usage vector.
     counters: Vec<String>,
-    /// The image that the demand names.
+    /// The image that the demand names, or its manifest.
     package: Option<String>,
+    /// What the demand says that may be run.
+    manifest: Option<Manifest>,
     pub(crate) state: ActivityState,
     /// The state it is moving to.
     pub(crate) pending: Option<ActivityState>,
@@ -131,11 +138,15 @@ impl Activity {
         self.state != ActivityState::Terminated
     }
 
-    /// `GET …/state`.
-    pub(crate) fn status(&self) -> ActivityStatus {
+    /// `GET …/state`. That an activity ended as it should, its provider's daemon says only.
+    pub(crate) fn status(&self, party: &NodeId) -> ActivityStatus {
+        let finished = self.provider == *party && self.state == ActivityState::Terminated;
         ActivityStatus {
             state: (self.state.clone(), self.pending.clone()),
-            reason: self.failure.as_ref().map(|_| "Failed".to_owned()),
+            reason: match self.failure {
+                Some(_) => Some("Failed".to_owned()),
+                None => finished.then(|| "Finished".to_owned()),
+            },
             error_message: self.failure.clone(),
         }
     }
@@ -262,6 +273,29 @@ impl Activities {
     /// Looks an activity up.
     pub(crate) fn get(&self, id: &ActivityId) -> Option<&Activity> {
         self.by_id.get(id)
+    }
+
+    /// Whether `party` is told the usage: the provider's daemon always knows it, the requestor's asks until it knows
+    /// that the activity has ended, and afterwards remembers whether it did.
+    pub(crate) fn hear_usage(&mut self, id: &ActivityId, party: &NodeId) -> bool {
+        let Some(activity) = self.by_id.get_mut(id) else {
+            return false;
+        };
+        if activity.requestor != *party {
+            return true;
+        }
+        activity.usage_heard |= !activity.end_known;
+        activity.usage_heard
+    }
+
+    /// The requestor's daemon learns that an activity has ended, if it has: because it destroyed it, or was told its
+    /// state. Of an end that it does not know of it asks the provider's daemon all the same.
+    pub(crate) fn hear_end(&mut self, id: &ActivityId, party: &NodeId) {
+        if let Some(activity) = self.by_id.get_mut(id)
+            && activity.requestor == *party
+        {
+            activity.end_known |= activity.destroyed_at.is_some();
+        }
     }
 
     /// Writes at the end of a file of a simulated machine, if it is there and has room.

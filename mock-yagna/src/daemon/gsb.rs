@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use golem_wire::NodeId;
 use golem_wire::flex::Flex;
-use golem_wire::gsb::{Bound, Listen};
+use golem_wire::gsb::{Bound, ServiceListenRequest};
 use indexmap::IndexMap;
 
 use crate::ports::Ports;
@@ -31,7 +31,7 @@ pub(crate) struct Gsb {
 
 #[derive(Debug)]
 struct Service {
-    listen: Listen,
+    listen: ServiceListenRequest,
     owner: NodeId,
     /// The websocket that serves it; a newer one replaces it.
     socket: Option<u64>,
@@ -101,6 +101,11 @@ pub(crate) fn socket_topic(service: &str) -> Topic {
     Topic::Gsb(format!("socket/{service}"))
 }
 
+/// Wakes who wants to know how many calls are open.
+pub(crate) fn calls_topic() -> Topic {
+    Topic::Gsb("calls".into())
+}
+
 /// Wakes who waits for the answer of a call.
 pub(crate) fn call_topic(call: &str) -> Topic {
     Topic::Gsb(format!("call/{call}"))
@@ -108,7 +113,11 @@ pub(crate) fn call_topic(call: &str) -> Topic {
 
 impl Gsb {
     /// Binds a service to an address; calls that arrive before its socket wait.
-    pub(crate) fn bind(&mut self, owner: &NodeId, listen: Listen) -> Result<Bound, BindError> {
+    pub(crate) fn bind(
+        &mut self,
+        owner: &NodeId,
+        listen: ServiceListenRequest,
+    ) -> Result<Bound, BindError> {
         if listen.on.is_empty() {
             return Err(BindError::Empty);
         }
@@ -155,6 +164,7 @@ impl Gsb {
             ports.wake(&call_topic(&name));
         }
         ports.wake(&socket_topic(id));
+        ports.wake(&calls_topic());
         Ok(())
     }
 
@@ -172,6 +182,14 @@ impl Gsb {
         service.socket = Some(socket);
         ports.wake(&socket_topic(id));
         Ok(socket)
+    }
+
+    /// The services whose answers are waited for.
+    pub(crate) fn called(&self) -> impl Iterator<Item = &str> {
+        let open = self.calls.values().filter(|call| call.answer.is_none());
+        let service = |call: &Call| self.services.get(&call.service);
+        open.filter_map(service)
+            .map(|service| service.listen.on.as_str())
     }
 
     /// What `socket` should do now, if anything.
@@ -215,6 +233,7 @@ impl Gsb {
             call.answer = Some(answer);
             let topic = call_topic(name);
             ports.wake(&topic);
+            ports.wake(&calls_topic());
         }
         Ok(())
     }
@@ -264,6 +283,7 @@ impl Gsb {
             },
         );
         ports.wake(&socket_topic(&id));
+        ports.wake(&calls_topic());
         Ok(name)
     }
 

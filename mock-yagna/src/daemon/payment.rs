@@ -31,7 +31,7 @@ pub(crate) use allocation::{Allocation, AllocationError};
 pub(crate) use allocation_ops::{AllocationSpec, FundsError};
 pub(crate) use driver::Charge;
 pub(crate) use event::{DocumentEvent, EventFilter, EventKind, EventWord};
-pub(crate) use platform::PlatformRequest;
+pub(crate) use platform::PaymentPlatformEnum;
 pub(crate) use record::{Order, Payment, PaymentFilter};
 
 use account::Account;

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::traffic::Meter;
+
 /// What a listener's owner and a restart share.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -139,12 +141,39 @@ impl Peer {
 pub(crate) struct Connection {
     stream: TcpStream,
     wire: Arc<Wire>,
+    /// Where the client's time is kept. Dropped after the stream: whoever hears of the end finds it ended.
+    meter: Option<Meter>,
 }
 
 impl Connection {
-    /// A connection that can be reset through `wire`.
-    pub(crate) fn new(stream: TcpStream, wire: Arc<Wire>) -> Self {
-        Connection { stream, wire }
+    /// A connection that can be reset through `wire`, and is counted by `meter`.
+    pub(crate) fn new(stream: TcpStream, wire: Arc<Wire>, meter: Option<Meter>) -> Self {
+        Connection {
+            stream,
+            wire,
+            meter,
+        }
+    }
+
+    /// Writes once the client may hear of it, and counts what was written.
+    fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.wire.check()?;
+        if let Some(meter) = &self.meter {
+            std::task::ready!(meter.poll_told(cx));
+        }
+        let written = write(Pin::new(&mut self.stream), cx);
+        if let Some(meter) = &self.meter {
+            match &written {
+                Poll::Ready(Ok(bytes)) => meter.wrote(Some(*bytes)),
+                Poll::Ready(Err(_)) => {}
+                Poll::Pending => meter.wrote(None),
+            }
+        }
+        written
     }
 }
 
@@ -170,7 +199,12 @@ impl AsyncRead for Connection {
         if self.wire.closed.load(Ordering::Acquire) {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(meter) = &self.meter {
+            meter.read(buf.filled().len() - before);
+        }
+        read
     }
 }
 
@@ -180,8 +214,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.wire.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.write(cx, |stream, cx| stream.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -189,8 +222,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.wire.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.write(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {

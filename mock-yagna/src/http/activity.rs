@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use axum::{Json, Router};
 use futures::StreamExt as _;
 use golem_wire::activity::{ActivityState, ActivityStatus, ActivityUsage, CreatedActivity};
@@ -42,6 +42,7 @@ pub(super) fn routes() -> Router<World> {
         .operation(O::GetActivities, list)
         .operation(O::DestroyActivity, destroy)
         .operation(O::GetActivityState, state)
+        .route("/activity-api/v1/activity/{id}/state", put(tell_state))
         .operation(O::GetActivityUsage, usage)
         .operation(O::GetActivityAgreement, agreement)
         .route("/activity-api/v1/activity/{id}/command", get(command))
@@ -49,6 +50,10 @@ pub(super) fn routes() -> Router<World> {
         .route(
             "/activity-api/v1/activity/{id}/proxy-http/{*url}",
             any(proxy),
+        )
+        .route(
+            "/activity-api/v1/activity/{id}/proxy-http/",
+            any(proxy_nothing),
         )
         .route("/activity-api/v1/_monitor", get(monitor))
         .route("/activity-api/v1/events", get(events))
@@ -311,6 +316,7 @@ async fn destroy(
     });
     let down = down.await.ok_or_else(|| in_vain(&world, &id));
     or_silence(&world, down, deadline).await?;
+    world.with(|state| state.activities.hear_end(&id, &caller.node));
     Ok(Json(()))
 }
 
@@ -324,9 +330,10 @@ async fn state(
     let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
+        state.activities.hear_end(&id, &caller.node);
         let activity = state.activities.get(&id);
         let activity = activity.ok_or(ActivityError::NoActivity(id))?;
-        Ok(activity.status())
+        Ok(activity.status(&caller.node))
     });
     Ok(Json(or_silence(&world, asked, deadline).await?))
 }
@@ -346,12 +353,14 @@ async fn usage(
             .get(&id)
             .and_then(|activity| activity.destroyed_at);
         let timestamp = at.unwrap_or(state.ports.now).as_second();
+        let heard = state.activities.hear_usage(&id, &caller.node);
+        let usage = || {
+            state
+                .activities
+                .usage(state.ports.now, &state.providers, &id)
+        };
         Ok(ActivityUsage {
-            current_usage: Some(
-                state
-                    .activities
-                    .usage(state.ports.now, &state.providers, &id),
-            ),
+            current_usage: heard.then(usage),
             timestamp,
         })
     });
@@ -395,8 +404,11 @@ async fn encrypted(
     State(world): State<World>,
     Caller(caller): Caller,
     Path(id): Path<ActivityId>,
+    ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<Value>, ApiError> {
-    world.with(|state| own(state, &caller.node, &id))?;
+    let asked = world.with(|state| own(state, &caller.node, &id));
+    wait.deadline(&world, DEFAULT_TIMEOUT, asked.clone())?;
+    asked?;
     Err(ActivityError::NoExeUnit.into())
 }
 
@@ -419,6 +431,61 @@ async fn proxy(
     let mut response = Response::new(Body::from(words));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     Ok(response)
+}
+
+async fn proxy_nothing(
+    world: State<World>,
+    caller: Caller,
+    Path(id): Path<ActivityId>,
+) -> Result<Response, ApiError> {
+    proxy(world, caller, Path((id, String::new()))).await
+}
+
+/// What providers tell of their activities.
+mod told {
+    use serde::Deserialize;
+
+    /// A state; of the names of a provider's daemon.
+    #[derive(Debug, Deserialize)]
+    pub(super) enum State {
+        New,
+        Initialized,
+        Deployed,
+        Ready,
+        Terminated,
+        Unresponsive,
+    }
+
+    /// The state, and the next one.
+    #[derive(Debug, Deserialize)]
+    pub(super) struct StatePair(
+        #[expect(dead_code, reason = "it is read, and refused")] State,
+        #[expect(dead_code, reason = "it is read, and refused")] Option<State>,
+    );
+
+    /// Where an activity is, and where it is going.
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct ActivityState {
+        #[serde(rename = "state")]
+        _state: StatePair,
+        #[serde(default, rename = "reason")]
+        _reason: Option<String>,
+        #[serde(default, rename = "errorMessage")]
+        _error: Option<String>,
+    }
+}
+
+/// setActivityState, of providers: nobody here provides anything.
+async fn tell_state(
+    State(world): State<World>,
+    Caller(caller): Caller,
+    Path(id): Path<ActivityId>,
+    TextJson(_): TextJson<told::ActivityState>,
+) -> Result<StatusCode, ApiError> {
+    let agreement = world
+        .with(|state| known(state, &caller.node, &id).map(|activity| activity.agreement.clone()))?;
+    Err(ApiError::not_found(format!("Not found: {agreement}")))
 }
 
 /// What the daemon's provider side works at, which is nothing here; then silence.
@@ -449,12 +516,12 @@ struct ProviderEvents {
     _max: Option<u32>,
 }
 
-/// What providers wait for: nothing for who is none.
+/// What providers wait for: nothing for who is none, which is a 408.
 async fn events(
     State(world): State<World>,
     ApiQuery(query): ApiQuery<ProviderEvents>,
 ) -> Result<Json<[Value; 0]>, ApiError> {
     let deadline = strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     let _: Option<()> = world.poll_until(&[], deadline, |_| None).await;
-    Ok(Json([]))
+    Err(ActivityError::Timeout.into())
 }

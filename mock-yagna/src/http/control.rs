@@ -15,7 +15,7 @@ use super::extract::{ApiJson, ApiQuery};
 use crate::control::{self, Act, ActError, ProviderView, Summary};
 use crate::daemon::market::DemandMatches;
 use crate::fault::{Fault, FaultReport};
-use crate::journal::Entry;
+use crate::journal::{Entry, counted};
 use crate::world::World;
 
 /// Where the control API is; nothing of the daemon begins so.
@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<World> {
         .route("/providers", get(providers))
         .route("/providers/{name}", get(provider))
         .route("/matches", get(matches))
+        .route("/matching", get(matches))
         .route("/acts", post(act))
         .route("/faults", get(faults).post(add_fault).delete(lift_all))
         .route("/faults/{name}", delete(lift))
@@ -53,8 +54,26 @@ async fn provider(
     found.map(Json).map_err(refused)
 }
 
-async fn matches(State(world): State<World>) -> Json<Vec<DemandMatches>> {
-    Json(world.with(|state| state.market.matches(&state.providers, state.ports.now)))
+#[derive(Debug, Deserialize)]
+struct OfDemand {
+    demand: Option<String>,
+}
+
+async fn matches(
+    State(world): State<World>,
+    ApiQuery(query): ApiQuery<OfDemand>,
+) -> Result<Json<Vec<DemandMatches>>, ApiError> {
+    let mut found = world.with(|state| state.market.matches(&state.providers, state.ports.now));
+    if let Some(wanted) = query.demand {
+        let known = found.len();
+        found.retain(|matches| matches.demand.as_str().starts_with(&wanted));
+        if found.is_empty() {
+            let counted = counted(known, "demand is", "demands are");
+            let why = format!("no demand begins with `{wanted}`; {counted} known");
+            return Err(ApiError::message(StatusCode::NOT_FOUND, why));
+        }
+    }
+    Ok(Json(found))
 }
 
 fn refused(error: ActError) -> ApiError {

@@ -128,6 +128,7 @@ impl From<MarketError> for ApiError {
             | E::NotConfirmed(_)
             | E::Terminated(_)
             | E::NotTerminated(_)
+            | E::NotTerminatedByProvider(_)
             | E::MaxEvents(..)
             | E::Constraint(_)
             | E::AnnouncedPast(..)
@@ -135,9 +136,11 @@ impl From<MarketError> for ApiError {
             E::NoSubscription(_)
             | E::SubscriptionExpired(_)
             | E::NoDemand(_)
+            | E::NoOffer(_)
             | E::NoProposal { .. }
             | E::NoAgreement(_)
             | E::NoAgreementOfRequestor(_)
+            | E::NoAgreementOfProvider(_)
             | E::NoScan(_) => StatusCode::NOT_FOUND,
             E::ApprovalTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             E::NoPeer => StatusCode::GATEWAY_TIMEOUT,

@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine as _};
 use futures::{SinkExt, StreamExt};
-use golem_wire::gsb::{BindRequest, SUBPROTOCOL};
+use golem_wire::gsb::{SUBPROTOCOL, ServiceRequest};
 use jiff::SignedDuration;
 
 use super::error::ApiError;
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<World> {
 async fn bind(
     State(world): State<World>,
     Caller(caller): Caller,
-    TextJson(body): TextJson<BindRequest>,
+    TextJson(body): TextJson<ServiceRequest>,
 ) -> Result<Response, ApiError> {
     let bound = world.with(|state| state.gsb.bind(&caller.node, body.listen));
     let bound = bound.map_err(|error| ApiError::bad_request(error.to_string()))?;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::fault::listener::{Connection, Socket};
 use crate::topics::Topic;
+use crate::traffic::Traffic;
 use crate::world::{State, World};
 
 /// Time until the next attempt when the system has no room for another connection.
@@ -25,6 +26,8 @@ pub(crate) struct DaemonListener {
     world: World,
     socket: Arc<Socket>,
     failing: Arc<Failing>,
+    /// Counts the connections, where a client's time is kept.
+    traffic: Option<Arc<Traffic>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +58,7 @@ impl DaemonListener {
     pub(crate) fn new(
         world: World,
         listener: TcpListener,
+        traffic: Option<Arc<Traffic>>,
     ) -> io::Result<(DaemonListener, Failure)> {
         let socket = Socket::new(listener)?;
         world.open_requests().add_listener(&socket);
@@ -67,6 +71,7 @@ impl DaemonListener {
             world,
             socket,
             failing,
+            traffic,
         };
         Ok((listener, failure))
     }
@@ -105,7 +110,9 @@ impl Listener for DaemonListener {
                     };
                     let wire = Arc::default();
                     self.socket.keep(&wire);
-                    return (Connection::new(stream, wire), address);
+                    let traffic = self.traffic.as_ref();
+                    let meter = traffic.map(|traffic| traffic.meter(address.port()));
+                    return (Connection::new(stream, wire, meter), address);
                 }
                 Some(Err(error)) if is_of_connection(&error) => {}
                 Some(Err(error)) => {

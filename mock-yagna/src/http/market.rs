@@ -2,11 +2,12 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use golem_wire::common::Reason;
 use golem_wire::market::{
-    Agreement, AgreementEvent, AgreementListEntry, AgreementState, Demand, DemandEvent, Proposal,
+    Agreement, AgreementEvent, AgreementListEntry, AgreementState, Demand, DemandEvent, Offer,
+    Proposal,
 };
 use golem_wire::{AgreementId, DemandId, GivenTime, ProposalId};
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use super::operations::Operations;
 use super::paths::{
     DemandPath, ProposalPath, agreement_id, awaited_id, promoted_id, terminated_id,
 };
-use super::time::{deadline, optional_stamp, stamp};
+use super::time::{deadline, optional_stamp, stamp, strict_deadline};
 use crate::config::Operation;
 use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
 use crate::world::{Topic, World};
@@ -50,6 +51,24 @@ pub(super) fn routes() -> Router<World> {
         .operation(O::GetTerminateReason, termination)
         .operation(O::CollectAgreementEvents, agreement_events)
         .route("/market-api/v1/offers", get(list_offers))
+        .route("/market-api/v1/offers/{offer}", delete(no_offer))
+        .route("/market-api/v1/offers/{offer}/events", get(no_demands))
+        .route(
+            "/market-api/v1/offers/{offer}/proposals/{proposal}",
+            get(no_proposal).post(no_counter),
+        )
+        .route(
+            "/market-api/v1/offers/{offer}/proposals/{proposal}/reject",
+            post(no_rejection),
+        )
+        .route(
+            "/market-api/v1/agreements/{agreement}/approve",
+            post(no_approval),
+        )
+        .route(
+            "/market-api/v1/agreements/{agreement}/reject",
+            post(no_refusal),
+        )
         .route(
             "/market-api/v1/agreements/{agreement}/terminationNotice",
             post(give_notice),
@@ -67,8 +86,7 @@ fn max_events(asked: Option<i32>) -> Result<usize, MarketError> {
 
 /// Properties may be anything: what is no object never matches.
 #[derive(Debug, Deserialize)]
-#[serde(rename = "DemandOfferBase")]
-struct Base {
+struct DemandOfferBase {
     properties: Value,
     constraints: String,
 }
@@ -76,7 +94,7 @@ struct Base {
 async fn subscribe(
     State(world): State<World>,
     Caller(me): Caller,
-    ApiJson(base): ApiJson<Base>,
+    ApiJson(base): ApiJson<DemandOfferBase>,
 ) -> (StatusCode, Json<DemandId>) {
     let properties = flatten(base.properties);
     let id = world.with(|state| {
@@ -95,9 +113,61 @@ async fn list_demands(State(world): State<World>, Caller(me): Caller) -> Json<Ve
     Json(world.with(|state| state.market.demands_of(&me.node)))
 }
 
-/// Requestors have none; providers do not live behind this API.
-async fn list_offers() -> Json<[Value; 0]> {
-    Json([])
+/// Requestors have none.
+async fn list_offers(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Offer>> {
+    let own = world.with(|state| {
+        let provider = state.providers.get(&me.node);
+        let provider = provider.filter(|provider| provider.offers(state.ports.now));
+        provider.map(|provider| provider.published(provider.publication.since()))
+    });
+    Json(own.into_iter().collect())
+}
+
+/// What providers do with offers and agreements of theirs: here nobody has any.
+async fn no_offer(DemandPath(offer): DemandPath) -> ApiError {
+    MarketError::NoOffer(offer).into()
+}
+
+async fn no_demands(
+    DemandPath(offer): DemandPath,
+    ApiQuery(query): ApiQuery<CollectQuery>,
+) -> Result<Json<[Value; 0]>, ApiError> {
+    max_events(query.max_events)?;
+    Err(MarketError::NoSubscription(offer).into())
+}
+
+async fn no_proposal(ProposalPath(demand, proposal): ProposalPath) -> ApiError {
+    MarketError::NoProposal { proposal, demand }.into()
+}
+
+async fn no_counter(
+    ProposalPath(demand, proposal): ProposalPath,
+    ApiJson(_): ApiJson<DemandOfferBase>,
+) -> ApiError {
+    MarketError::NoProposal { proposal, demand }.into()
+}
+
+async fn no_rejection(
+    ProposalPath(demand, proposal): ProposalPath,
+    ApiJson(_): ApiJson<Option<Reason>>,
+) -> ApiError {
+    MarketError::NoProposalToReject { proposal, demand }.into()
+}
+
+async fn no_approval(
+    State(world): State<World>,
+    Path(agreement): Path<String>,
+    ApiQuery(query): ApiQuery<WaitQuery>,
+) -> Result<StatusCode, ApiError> {
+    strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    Err(MarketError::NoAgreementOfProvider(agreement_id(&agreement)?).into())
+}
+
+async fn no_refusal(
+    Path(agreement): Path<String>,
+    ApiJson(_): ApiJson<Option<Reason>>,
+) -> Result<StatusCode, ApiError> {
+    Err(MarketError::NoAgreementOfProvider(agreement_id(&agreement)?).into())
 }
 
 async fn unsubscribe(
@@ -127,8 +197,8 @@ async fn collect(
     ApiQuery(query): ApiQuery<CollectQuery>,
 ) -> Result<Json<Vec<DemandEvent>>, ApiError> {
     let max = max_events(query.max_events)?;
-    world.with(|state| state.market.check_collect(&me.node, &demand))?;
     let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    world.with(|state| state.market.check_collect(&me.node, &demand))?;
     let topics = [Topic::Demand(demand.clone())];
     let events = world
         .poll_until(&topics, deadline, |state| {
@@ -152,7 +222,7 @@ async fn counter(
     State(world): State<World>,
     Caller(me): Caller,
     ProposalPath(demand, proposal): ProposalPath,
-    ApiJson(base): ApiJson<Base>,
+    ApiJson(base): ApiJson<DemandOfferBase>,
 ) -> Result<Json<ProposalId>, ApiError> {
     let properties = flatten(base.properties);
     let countered = world.with(|state| {
@@ -184,7 +254,7 @@ async fn reject(
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NewAgreement {
+struct AgreementProposal {
     proposal_id: String,
     valid_to: GivenTime,
 }
@@ -192,7 +262,7 @@ struct NewAgreement {
 async fn create_agreement(
     State(world): State<World>,
     Caller(me): Caller,
-    ApiJson(new): ApiJson<NewAgreement>,
+    ApiJson(new): ApiJson<AgreementProposal>,
 ) -> Result<Json<AgreementId>, ApiError> {
     let proposal = promoted_id(&new.proposal_id)?;
     let created = world.with(|state| {
@@ -343,7 +413,7 @@ async fn terminate(
     Path(agreement): Path<String>,
     ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
-    let agreement = agreement_id(&agreement)?;
+    let agreement = terminated_id(&agreement)?;
     world.with(|state| {
         state.market.terminate_by(
             &mut state.ports,

@@ -132,14 +132,14 @@ async fn create(
     })
 }
 
+/// In the order of their ids.
 async fn list(State(world): State<World>, Caller(me): Caller) -> Json<Vec<NetworkInfo>> {
-    Json(world.with(|state| {
-        state
-            .networks
-            .networks_of(&me.node)
-            .map(NetworkInfo::from)
-            .collect()
-    }))
+    let mut networks: Vec<NetworkInfo> = world.with(|state| {
+        let networks = state.networks.networks_of(&me.node);
+        networks.map(NetworkInfo::from).collect()
+    });
+    networks.sort_by(|one, other| one.id.cmp(&other.id));
+    Json(networks)
 }
 
 async fn show(

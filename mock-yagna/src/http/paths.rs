@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProposalPath {
 }
 
 /// What is wrong with an agreement's id, if anything: 64 hex digits.
-pub(super) fn check_agreement_id(text: &str) -> Result<AgreementId, String> {
+pub(in crate::http) fn check_agreement_id(text: &str) -> Result<AgreementId, String> {
     check_hash(text).map(|()| AgreementId::new(text))
 }
 

@@ -22,8 +22,7 @@ use super::error::ApiError;
 use super::extract::{ApiQuery, Caller};
 use super::operations::Operations;
 use super::time::{optional_stamp, strict_deadline};
-use crate::config::Operation;
-use crate::config::Platform;
+use crate::config::{Accounts, Operation, Platform};
 use crate::daemon::payment::{PaymentFilter, platform};
 use crate::world::{Topic, World};
 use signed::{SignedPayment, signed};
@@ -72,10 +71,18 @@ pub(super) fn routes() -> Router<World> {
             &api("/debitNotes/{id}/reject"),
             post(document::reject_debit_note),
         )
-        .route(&api("/debitNotes/{id}/cancel"), post(not_implemented))
-        .route(&api("/debitNotes/{id}/send"), post(nothing_to_send))
-        .route(&api("/invoices/{id}/send"), post(nothing_to_send))
-        .route(&api("/invoices/{id}/cancel"), post(nothing_to_send))
+        .route(&api("/invoices"), post(document::issue_invoice))
+        .route(&api("/debitNotes"), post(document::issue_debit_note))
+        .route(&api("/debitNotes/{id}/cancel"), post(nothing_to_cancel))
+        .route(
+            &api("/debitNotes/{id}/send"),
+            post(document::send_debit_note),
+        )
+        .route(&api("/invoices/{id}/send"), post(document::send_invoice))
+        .route(
+            &api("/invoices/{id}/cancel"),
+            post(document::cancel_invoice),
+        )
         .route(&api("/batchOrders"), get(batch_orders))
         .route(&api("/batchOrders/{id}"), get(batch_order))
         .route(&api("/payments/status"), get(driver_status))
@@ -92,13 +99,12 @@ fn unknown() -> ApiError {
     ApiError::null(StatusCode::NOT_FOUND)
 }
 
-/// A requestor issues no documents.
-async fn nothing_to_send() -> ApiError {
-    unknown()
+async fn nothing_to_cancel(ApiQuery(_): ApiQuery<document::AckQuery>) -> ApiError {
+    not_implemented().await
 }
 
 /// Orders that wait for a batch: payments do not wait here.
-async fn batch_orders() -> Json<[Value; 0]> {
+async fn batch_orders(ApiQuery(_): ApiQuery<document::ListQuery>) -> Json<[Value; 0]> {
     Json([])
 }
 
@@ -110,9 +116,17 @@ async fn not_implemented() -> ApiError {
     ApiError::null(StatusCode::NOT_IMPLEMENTED)
 }
 
-/// getRequestorAccounts: every node has an account on every platform.
+/// getRequestorAccounts.
 async fn requestor_accounts(State(world): State<World>, Caller(me): Caller) -> Json<Vec<Account>> {
-    let platforms = world.with(|state| state.ports.config.platforms.clone());
+    let platforms = world.with(|state| {
+        let config = &state.ports.config;
+        let has = |(at, platform): &(usize, &Platform)| match config.accounts {
+            Accounts::Everywhere => true,
+            Accounts::OnUse => *at == 0 || state.payments.uses_platform(&me.node, &platform.name()),
+        };
+        let known = config.platforms.iter().enumerate().filter(has);
+        known.map(|(_, it)| it.clone()).collect::<Vec<_>>()
+    });
     let account = |platform: Platform| Account {
         platform: platform.name(),
         address: me.node.to_string(),

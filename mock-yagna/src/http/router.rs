@@ -13,7 +13,9 @@ use tower::ServiceExt as _;
 use super::edge;
 use super::error::ApiError;
 use super::extract::Caller;
-use super::{activity, control, cors, gsb, identity, market, metrics, net, payment, scan};
+use super::{
+    activity, control, cors, gsb, identity, market, metrics, net, operations, payment, scan,
+};
 use crate::world::World;
 
 /// What the answers of the daemon depend on besides their address.
@@ -85,8 +87,8 @@ fn api(world: World) -> Router {
         .merge(net::routes())
         .merge(metrics::routes())
         .merge(control::routes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_found)
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
         .layer(middleware::from_fn_with_state(world.clone(), edge::apply))
         .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
@@ -96,11 +98,26 @@ fn api(world: World) -> Router {
 /// The control API over `world`, without the daemon.
 pub(crate) fn control_router(world: World) -> Router {
     control::routes()
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_found)
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_route)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
         .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
         .with_state(world)
+}
+
+/// Of a path that the log tells, so many characters.
+const TOLD: usize = 200;
+
+/// The daemon's answer says nothing; the log says which route may have been meant.
+async fn no_route(method: Method, uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(TOLD).collect();
+    let hint = match path.starts_with(control::PREFIX) {
+        true => "; /mock-api/v1/openapi.yaml describes the control API".into(),
+        false => operations::nearest_route(&method, &path)
+            .map_or_else(String::new, |route| format!("; the nearest is `{route}`")),
+    };
+    tracing::warn!("no route `{method} {path}`{hint}");
+    not_found().await
 }
 
 async fn not_found() -> ApiError {

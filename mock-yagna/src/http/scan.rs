@@ -40,12 +40,12 @@ enum Kind {
 
 #[derive(Debug, Deserialize)]
 struct NewScan {
+    /// Its life in seconds; scans live as long as they are used here.
+    #[serde(rename = "timeout")]
+    _timeout: Option<u64>,
     #[serde(rename = "type")]
     kind: Kind,
     constraints: Option<String>,
-    /// Its life in seconds; scans live as long as they are used here.
-    #[serde(default, rename = "timeout")]
-    _timeout: Option<u64>,
 }
 
 async fn begin(
@@ -93,8 +93,9 @@ async fn collect(
         return Ok(stream(world, me.node, scan)?);
     }
     let timeout = query.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let deadline = strict_deadline(world.now(), Some(timeout), DEFAULT_TIMEOUT)?;
     let max = query.max_events.map_or(Ok(DEFAULT_OFFERS), usize::try_from);
-    let (Ok(max), false) = (max, timeout.is_nan() || timeout < 0.0) else {
+    let Ok(max) = max else {
         // There is nothing else to be done with such numbers, says the daemon.
         world.with(|state| state.market.check_scan(&me.node, &scan))?;
         return Err(ApiError::hang_up());
@@ -106,7 +107,6 @@ async fn collect(
             there.then_some(()).ok_or(MarketError::NoPeer)
         })?;
     }
-    let deadline = strict_deadline(world.now(), Some(timeout), DEFAULT_TIMEOUT)?;
     let found = world.poll_until(&[Topic::Offers], deadline, |state| {
         match state.market.scan(
             state.ports.now,

@@ -9,7 +9,7 @@ use super::error::ApiError;
 /// Longest long poll that is taken seriously.
 const LONGEST: f64 = 366.0 * 86_400.0;
 /// So many seconds are no duration any more: the daemon's handler ends, and the connection with it.
-const NO_DURATION: f64 = 18_446_744_073_709_551_616.0;
+const NO_DURATION: f64 = 9_223_372_036_854_775_808.0;
 
 /// When a poll of the market with this `timeout` ends: what is negative or no number means at once.
 ///

@@ -324,6 +324,51 @@ impl Event {
         "invoice_settled",
         "law_broken",
     ];
+
+    /// Its name, as the journal shows it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::DemandSubscribed { .. } => "demand_subscribed",
+            Self::DemandUnsubscribed { .. } => "demand_unsubscribed",
+            Self::DemandExpired { .. } => "demand_expired",
+            Self::OfferMatched { .. } => "offer_matched",
+            Self::ProposalCountered { .. } => "proposal_countered",
+            Self::ProposalRejected { .. } => "proposal_rejected",
+            Self::AgreementCreated { .. } => "agreement_created",
+            Self::AgreementConfirmed { .. } => "agreement_confirmed",
+            Self::AgreementApproved { .. } => "agreement_approved",
+            Self::AgreementRejected { .. } => "agreement_rejected",
+            Self::AgreementCancelled { .. } => "agreement_cancelled",
+            Self::AgreementExpired { .. } => "agreement_expired",
+            Self::AgreementTerminated { .. } => "agreement_terminated",
+            Self::TerminationAnnounced { .. } => "termination_announced",
+            Self::ProviderOnline { .. } => "provider_online",
+            Self::ProviderSilent { .. } => "provider_silent",
+            Self::BehaviourChanged { .. } => "behaviour_changed",
+            Self::ProviderDied { .. } => "provider_died",
+            Self::FaultAdded { .. } => "fault_added",
+            Self::FaultLifted { .. } => "fault_lifted",
+            Self::FaultHit { .. } => "fault_hit",
+            Self::DaemonRestarted { .. } => "daemon_restarted",
+            Self::ActivityCreated { .. } => "activity_created",
+            Self::ActivityDestroyed { .. } => "activity_destroyed",
+            Self::ExeUnitKilled { .. } => "exe_unit_killed",
+            Self::BatchStarted { .. } => "batch_started",
+            Self::CommandFinished { .. } => "command_finished",
+            Self::NetworkCreated { .. } => "network_created",
+            Self::NetworkRemoved { .. } => "network_removed",
+            Self::AllocationCreated { .. } => "allocation_created",
+            Self::AllocationAmended { .. } => "allocation_amended",
+            Self::AllocationReleased { .. } => "allocation_released",
+            Self::DebitNoteIssued { .. } => "debit_note_issued",
+            Self::DebitNoteAccepted { .. } => "debit_note_accepted",
+            Self::InvoiceIssued { .. } => "invoice_issued",
+            Self::InvoiceAccepted { .. } => "invoice_accepted",
+            Self::InvoiceRejected { .. } => "invoice_rejected",
+            Self::InvoiceSettled { .. } => "invoice_settled",
+            Self::LawBroken { .. } => "law_broken",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -351,5 +396,19 @@ mod tests {
             text
         };
         assert_eq!(variants.map(snake).collect::<Vec<_>>(), Event::NAMES);
+        let (_, arms) = source.split_once("match self {").expect("the arms");
+        let named = arms.lines().filter_map(|arm| {
+            let (variant, name) = arm
+                .trim()
+                .strip_prefix("Self::")?
+                .split_once(" { .. } => ")?;
+            Some((snake(variant), name.trim_matches(['"', ',']).to_owned()))
+        });
+        let named: Vec<_> = named.take(Event::NAMES.len()).collect();
+        assert_eq!(named.len(), Event::NAMES.len());
+        assert!(
+            named.iter().all(|(variant, name)| variant == name),
+            "{named:?}"
+        );
     }
 }

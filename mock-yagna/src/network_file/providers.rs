@@ -18,7 +18,7 @@ use serde_saphyr::{Location, Spanned};
 use super::mistake::Mistake;
 use super::numbers::Drawn;
 use crate::behaviour::Behaviour;
-use crate::config::{AppKey, Counter, MOST_PROVIDERS, ProviderSpec, impossible_amount};
+use crate::config::{AppKey, Counter, Gpu, MOST_PROVIDERS, ProviderSpec, impossible_amount};
 use crate::duration;
 use crate::rng::Seed;
 
@@ -46,6 +46,10 @@ pub struct ProviderGroup {
     /// Runtime name; absent: `vm`.
     #[serde(default)]
     pub runtime: Option<String>,
+    /// A graphics processor: `model`, `memory_gib`, `cuda_cores`, `cuda_version`, `compute_capability`, each with a usual
+    /// value; the runtime is `vm-nvidia` then, unless it is written.
+    #[serde(default)]
+    pub gpu: Option<Gpu>,
     /// Runtime capabilities; absent: the usual ones.
     #[serde(default)]
     pub capabilities: Option<Vec<String>>,
@@ -207,7 +211,12 @@ impl ProviderGroup {
 
     /// A member but for what it draws.
     fn undrawn(&self, name: String) -> ProviderSpec {
-        let usual = ProviderSpec::new(name);
+        let mut usual = ProviderSpec::new(name);
+        usual.properties = self.properties.clone();
+        let usual = match &self.gpu {
+            Some(gpu) => usual.with_gpu(gpu.clone()),
+            None => usual,
+        };
         ProviderSpec {
             subnet: self.subnet.clone().unwrap_or(usual.subnet),
             runtime: self.runtime.clone().unwrap_or(usual.runtime),
@@ -215,7 +224,6 @@ impl ProviderGroup {
             capacity: self.capacity.as_ref().map_or(usual.capacity, |c| c.value),
             offer_age: self.offer_age,
             counters: self.counters.clone(),
-            properties: self.properties.clone(),
             constraints: self.constraints.clone(),
             ports: self.ports.clone(),
             app_key: self.app_key.clone(),
@@ -241,6 +249,15 @@ impl ProviderGroup {
         if let Some(capacity) = self.capacity.as_ref().filter(|c| c.value == 0) {
             let message = format!("provider `{name}` has a capacity of 0: it could never work");
             return Err(Mistake::at(capacity.referenced, message));
+        }
+        if let Some(gpu) = &self.gpu
+            && !(gpu.memory_gib.is_finite() && gpu.memory_gib > 0.0)
+        {
+            let message = format!(
+                "provider `{name}`: a `gpu` with {} GiB of memory; it must be more than 0",
+                gpu.memory_gib
+            );
+            return Err(Mistake::at(at, message));
         }
         self.check_numbers()?;
         let sample = self.undrawn(name.clone());

@@ -197,6 +197,11 @@ fn groups_that_there_cannot_be_are_refused_where_they_are_written() {
             "{ name: a, capazity: 0 }",
             "unknown key `capazity` in `providers[0]`; did you mean `capacity`?",
         ),
+        (
+            "{ name: a, gpu: { memory_gib: -8 } }",
+            "provider `a`: a `gpu` with -8 GiB of memory",
+        ),
+        ("{ name: a, gpu: { memory: 8 } }", "unknown key `memory`"),
     ] {
         let text = format!("providers:\n  - {group}\n");
         let error = NetworkFile::parse(&text, "net.yaml").expect_err(group);
@@ -212,6 +217,35 @@ fn groups_that_there_cannot_be_are_refused_where_they_are_written() {
             .expect_err("twice")
             .to_string()
             .contains("a second provider `a`")
+    );
+}
+
+#[test]
+fn a_graphics_processor_brings_its_runtime_and_properties_and_gives_way_to_what_is_written() {
+    let text = "providers:
+  - { name: usual, gpu: {} }
+  - { name: big, gpu: { model: Big, memory_gib: 24 }, runtime: mine, properties: { golem.!exp.gap-35.v1.inf.gpu.cuda.enabled: false } }
+";
+    let file = NetworkFile::parse(text, "net.yaml").expect("a network");
+    let config = file
+        .config(Config::default(), Path::new("."))
+        .expect("a configuration");
+    let [usual, big] = config.providers.as_slice() else {
+        panic!("{:?}", config.providers);
+    };
+    assert_eq!(usual.runtime, "vm-nvidia");
+    assert!(usual.capabilities.iter().any(|it| it == "!exp:gpu"));
+    let model = "golem.!exp.gap-35.v1.inf.gpu.model";
+    assert_eq!(usual.properties[model], "NVIDIA GeForce RTX 3060");
+    assert_eq!(
+        (big.runtime.as_str(), &big.properties[model]),
+        ("mine", &"Big".into())
+    );
+    let memory = "golem.!exp.gap-35.v1.inf.gpu.memory.total.gib";
+    assert_eq!(big.properties[memory], 24.0);
+    assert_eq!(
+        big.properties["golem.!exp.gap-35.v1.inf.gpu.cuda.enabled"],
+        false
     );
 }
 

@@ -20,6 +20,7 @@ use crate::rng::Seed;
 #[derive(Debug)]
 pub(crate) struct Publication {
     id: OfferId,
+    since: Timestamp,
     expires_at: Timestamp,
     /// Taken from the market before its time. Set once, under the lock of the network's state.
     withdrawn: AtomicBool,
@@ -41,6 +42,7 @@ impl Publication {
     pub(crate) fn new(id: OfferId, since: Timestamp) -> Arc<Self> {
         Arc::new(Publication {
             id,
+            since,
             expires_at: since
                 .saturating_add(SUBSCRIPTION_LIFE)
                 .unwrap_or(Timestamp::MAX),
@@ -51,6 +53,11 @@ impl Publication {
     /// Its id.
     pub(crate) fn id(&self) -> &OfferId {
         &self.id
+    }
+
+    /// When it was published.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// The end of its time.

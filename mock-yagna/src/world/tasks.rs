@@ -5,6 +5,7 @@ use golem_wire::{ActivityId, BatchId};
 
 use super::{World, transfer};
 use crate::daemon::activity::{CommandJob, DEPLOYED, Outcome, STARTED, Work};
+use crate::runtime::process::Processes;
 use crate::runtime::program::Stream;
 
 /// Performs a command, unless it is cut short.
@@ -28,6 +29,17 @@ pub(super) async fn perform(world: World, job: CommandJob) {
     });
 }
 
+/// The image of real processes is unpacked.
+async fn unpacked(processes: &Processes) -> Outcome {
+    match processes.deploy().await {
+        Ok(()) => Outcome::ok(DEPLOYED),
+        Err(error) => {
+            let why = format!("Local service error: Transfer error: IO error: {error}");
+            Outcome::fail(why)
+        }
+    }
+}
+
 async fn outcome_of(
     world: &World,
     activity: &ActivityId,
@@ -35,13 +47,19 @@ async fn outcome_of(
     work: Work,
 ) -> Outcome {
     match work {
-        Work::Deploy(processes) => match processes.deploy().await {
-            Ok(()) => Outcome::ok(DEPLOYED),
-            Err(error) => {
-                let why = format!("Local service error: Transfer error: IO error: {error}");
-                Outcome::fail(why)
+        Work::Deploy(processes) => unpacked(&processes).await,
+        Work::Fetch(package, at, processes) => {
+            if let Err(error) = transfer::fetch_image(world, &package).await {
+                return Outcome::fail(error.to_string());
             }
-        },
+            match processes {
+                Some(processes) => unpacked(&processes).await,
+                None => {
+                    let _: Option<()> = world.poll_until(&[], at, |_| None).await;
+                    Outcome::ok(DEPLOYED)
+                }
+            }
+        }
         Work::Start(processes) => match processes.start() {
             Ok(()) => Outcome::ok(STARTED),
             Err(error) => Outcome::fail(format!("Runtime error: {error}")),

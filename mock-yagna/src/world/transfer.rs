@@ -232,6 +232,18 @@ pub(super) async fn transfer(
     Ok(())
 }
 
+/// Fetches an image that a requestor offers, and compares it with the hash of its package. What it holds is not looked
+/// at: which image it stands for is said by the network.
+pub(super) async fn fetch_image(world: &World, package: &str) -> Result<(), TransferError> {
+    let (from, checksum) = parse(package, |_| None)?;
+    let Place::Gftp { node, address } = &from else {
+        return Err(TransferError::Url(package.to_owned()));
+    };
+    let whole = Transfer::default();
+    let content = download(world, node, address, &mut Progress::of(&whole, &|_, _| {})).await?;
+    checksum.map_or(Ok(()), |checksum| verify(&content, &checksum))
+}
+
 /// Fetches a file of the web that the network has, evenly in its time.
 async fn fetch(world: &World, file: &config::WebFile, progress: &mut Progress<'_>) -> Bytes {
     let (size, begin) = (file.content.size(), world.now());
@@ -374,12 +386,13 @@ async fn upload(
     world: &World,
     node: &NodeId,
     address: &str,
-    content: &[u8],
+    content: &Bytes,
 ) -> Result<(), TransferError> {
-    for (index, bytes) in content.chunks(CHUNK).enumerate() {
+    for offset in (0..content.len()).step_by(CHUNK) {
+        let end = content.len().min(offset + CHUNK);
         let chunk = Flex::map([
-            ("content", Flex::Blob(Bytes::copy_from_slice(bytes))),
-            ("offset", Flex::UInt((index * CHUNK) as u64)),
+            ("content", Flex::Blob(content.slice(offset..end))),
+            ("offset", Flex::UInt(offset as u64)),
         ]);
         call(
             world,

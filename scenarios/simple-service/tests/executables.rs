@@ -2,12 +2,12 @@
 
 use std::{
     ffi::OsStr,
-    fs,
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -253,11 +253,14 @@ impl Started {
         Started(Pid::from_raw(text.trim().parse().expect("a number")).expect("an id"))
     }
 
-    /// Whether the process runs. One that has ended may wait for the system to collect it.
+    /// Whether the process runs. One that ends lets go of its program first, then of its files and their locks, and
+    /// may then wait for the system to collect it.
     fn runs(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.as_raw_nonzero()));
-        let ended = stat.is_ok_and(|stat| stat.contains(") Z "));
-        !ended && test_kill_process(self.0).is_ok()
+        self.program().is_ok()
+    }
+
+    fn program(&self) -> io::Result<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.0.as_raw_nonzero()))
     }
 }
 
@@ -271,8 +274,7 @@ impl Drop for Started {
 
 impl Started {
     fn is_daemon(&self) -> bool {
-        let program = fs::read_link(format!("/proc/{}/exe", self.0.as_raw_nonzero()));
-        program.is_ok_and(|program| {
+        self.program().is_ok_and(|program| {
             program.file_name() == Path::new(DAEMON).file_name().map(OsStr::new)
         })
     }

@@ -6,6 +6,8 @@
 
 use std::io::{self, Write};
 
+use super::paint::{colours, painted};
+
 /// Standard output, and why it could not be written to.
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -29,6 +31,14 @@ impl Output {
     pub(super) fn lost(self) -> Option<io::Error> {
         self.failed
             .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Says a summary, with colours where there are any.
+pub(super) fn summarise(summary: &str, say: &mut dyn FnMut(&str)) {
+    match colours(&io::stdout()) {
+        true => say(&painted(summary)),
+        false => say(summary),
     }
 }
 

@@ -13,11 +13,15 @@ use golem_engine::service::ServiceState;
 use golem_wire::{ActivityId, Glm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::paint::is_dumb;
+use crate::explore;
 use crate::language::Scenario;
 use crate::language::values::Span;
 
 /// State changes that are told one by one; larger clusters only show numbers.
 const TOLD: usize = 24;
+/// After so long, on the wall's clock, a rate is worth telling.
+const RATED: Duration = Duration::from_secs(1);
 /// How often, on the stage's clock, a plain line tells how things are.
 const EVERY: Duration = Duration::from_secs(1800);
 
@@ -56,7 +60,7 @@ enum Line {
 impl Progress {
     /// Begins to follow a run of a scenario.
     pub(crate) fn begin(scenario: &Scenario) -> Progress {
-        let line = match std::io::stderr().is_terminal() {
+        let line = match std::io::stderr().is_terminal() && !is_dumb() {
             false => Line::Plain,
             true => {
                 let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -147,7 +151,7 @@ impl View {
             }
             EventKind::ServiceMoved(moved) => {
                 let service = event.instance().map_or("", |it| it.id.as_str());
-                let (from, to) = (&moved.from, &moved.to);
+                let (from, to) = (&moved.from_provider, &moved.to_provider);
                 self.tell(since, &format!("{service} moves from {from} to {to}"));
             }
             EventKind::NoProposalsConfirmed(none) => {
@@ -207,6 +211,16 @@ impl View {
             None => return String::new(),
         };
         let share = share.clamp(0.0, 1.0);
+        let second = waited.as_secs_f64().max(f64::EPSILON);
+        let rate = match self.goal {
+            _ if waited < RATED => String::new(),
+            Some(Goal::Time(_)) => match since.as_secs_f64() / second {
+                rate if rate >= 2.0 => format!(", {rate:.0} × real time"),
+                _ => String::new(),
+            },
+            Some(Goal::Tasks(_)) => format!(", {:.1} tasks/s", self.tasks as f64 / second),
+            None => String::new(),
+        };
         let rest = match share {
             share if share >= 1.0 => ", stopping".to_owned(),
             share if share > 0.01 => {
@@ -215,7 +229,7 @@ impl View {
             }
             _ => String::new(),
         };
-        format!("{of} ({:.0} %{rest})", (share * 100.0).floor())
+        format!("{of} ({:.0} %{rate}{rest})", (share * 100.0).floor())
     }
 
     /// All in one line.
@@ -280,10 +294,10 @@ pub(crate) struct SweepProgress {
 
 impl SweepProgress {
     pub(crate) fn begin(what: &str, points: usize) -> SweepProgress {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = (std::io::stderr().is_terminal() && !is_dumb()).then(|| {
             let target = ProgressDrawTarget::stderr();
             let bar = ProgressBar::with_draw_target(Some(points as u64), target);
-            let style = "{prefix} {bar:30} {pos}/{len} {eta} {msg}";
+            let style = "{prefix} {bar:30} {pos}/{len} {per_sec} {eta} left {msg}";
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style);
             }
@@ -315,6 +329,49 @@ impl SweepProgress {
     }
 }
 
+/// How far an exploration got, on a terminal.
+pub(crate) struct ExploreProgress(Option<ProgressBar>);
+
+impl ExploreProgress {
+    pub(crate) fn begin(options: &explore::Options) -> ExploreProgress {
+        ExploreProgress(std::io::stderr().is_terminal().then(|| {
+            let seeds = &options.seeds;
+            let seeds = (seeds.end - seeds.start).div_ceil(options.shard.1.max(1));
+            let target = ProgressDrawTarget::stderr();
+            let (length, style) = match options.time {
+                Some(_) => (None, "{spinner} {elapsed} {pos} seeds, {msg}"),
+                None => (Some(seeds), "{bar:20} {pos}/{len} seeds {eta}, {msg}"),
+            };
+            let bar = ProgressBar::with_draw_target(length, target);
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar
+        }))
+    }
+
+    pub(crate) fn tell(&self, so_far: &explore::Explored) {
+        let Some(bar) = &self.0 else { return };
+        let seconds = so_far.wall.as_secs_f64().max(1e-9);
+        let reached = so_far.goals.values().filter(|seeds| **seeds > 0).count();
+        bar.set_position(so_far.seeds);
+        bar.set_message(format!(
+            "{:.0} seeds/s, {:.0} virtual s/s, {} failures, {reached} of {} goals, news by seed {}",
+            so_far.seeds as f64 / seconds,
+            so_far.virtual_time.as_secs_f64() / seconds,
+            so_far.failures.len(),
+            so_far.goals.len(),
+            so_far.last_news.unwrap_or_default(),
+        ));
+    }
+
+    pub(crate) fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,11 +390,17 @@ mod tests {
         assert_eq!(of(&service, 0, 0, 0), " of 2h 00m 00s (0 %)");
         assert_eq!(
             of(&service, 1800, 2, 0),
-            " of 2h 00m 00s (25 %, about 6s left)"
+            " of 2h 00m 00s (25 %, 900 × real time, about 6s left)"
         );
-        assert_eq!(of(&service, 7300, 9, 0), " of 2h 00m 00s (100 %, stopping)");
+        assert_eq!(
+            of(&service, 7300, 9, 0),
+            " of 2h 00m 00s (100 %, 811 × real time, stopping)"
+        );
         let text = "name: x\ntasks: {name: hello-tasks, count: 12}\n";
         let tasks = Scenario::parse(text, Origin::default()).expect("valid");
-        assert_eq!(of(&tasks, 9, 30, 3), " (25 %, about 1m 30s left)");
+        assert_eq!(
+            of(&tasks, 9, 30, 3),
+            " (25 %, 0.1 tasks/s, about 1m 30s left)"
+        );
     }
 }

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::progress::SweepProgress;
+use super::results::ResultArgs;
 use crate::error::Error;
 use crate::language::catalog;
+use crate::report::suite::{Case, CaseResult, Suite};
 use crate::sweep::{Failure, KINDS, Kind, Options, Point, Sweep, Tally, usual_folder};
 use crate::workload::Workloads;
 
@@ -42,13 +44,34 @@ pub(super) struct SweepArgs {
     /// Failures that are described in full, of each scenario and kind
     #[arg(long, value_name = "N", default_value_t = 10)]
     told: usize,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 /// Sweeps, prints what came of it through `say`, and answers whether everything held.
 ///
 /// # Errors
 /// When a scenario cannot be swept.
-pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+pub(super) fn sweep_command(
+    args: &SweepArgs,
+    workloads: &Workloads,
+    say: &mut dyn FnMut(&str),
+) -> Result<bool, Error> {
+    args.results.check()?;
+    let mut suites = Vec::new();
+    let done = sweep_and_collect(args, workloads, &mut suites, say);
+    if let Err(error) = &done {
+        suites.push(Suite::broken("sweep", &error.to_string()));
+    }
+    args.results.write(&suites).map(|()| done)?
+}
+
+fn sweep_and_collect(
+    args: &SweepArgs,
+    workloads: &Workloads,
+    suites: &mut Vec<Suite>,
+    say: &mut dyn FnMut(&str),
+) -> Result<bool, Error> {
     let names: Vec<String> = match args.all {
         true => catalog::names().map(str::to_owned).collect(),
         false => args.scenarios.clone(),
@@ -60,7 +83,6 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
         jobs: jobs.map_or(1, NonZeroUsize::get),
         sample: args.sample,
     };
-    let workloads = Workloads::default();
     let kinds = match args.kind.is_empty() {
         true => KINDS.to_vec(),
         false => args.kind.clone(),
@@ -71,11 +93,26 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
         let scenario = catalog::find(name)?;
         if let Some(why) = scenario.not_swept() {
             say(&format!("{}: not swept: {why}\n", scenario.name.value));
+            suites.push(Suite {
+                name: format!("sweep of {}", scenario.name.value),
+                cases: vec![Case {
+                    name: "all points".into(),
+                    found: why.to_owned(),
+                    result: CaseResult::Skipped,
+                }],
+                ..Suite::default()
+            });
             continue;
         }
-        let sweep = Sweep::prepare(&scenario, name, args.seed, &workloads)?;
+        let sweep = Sweep::prepare(&scenario, name, args.seed, workloads)?;
         if let Some(point) = &args.point {
-            fine &= replay(&sweep, point, args, &scenario.name.value, say)?;
+            let failure = replay(&sweep, point, args, &scenario.name.value, say)?;
+            fine &= failure.is_none();
+            suites.push(Suite {
+                name: format!("sweep of {}", scenario.name.value),
+                cases: vec![case_of(&point.to_string(), failure.as_ref())],
+                ..Suite::default()
+            });
             continue;
         }
         for kind in &kinds {
@@ -88,6 +125,7 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
             if rest > 0 {
                 say(&format!("  … and {rest} more\n"));
             }
+            suites.push(suite_of(&tally));
             points += tally.points;
             failures += tally.failures.len();
         }
@@ -99,7 +137,7 @@ pub(super) fn sweep_command(args: &SweepArgs, say: &mut dyn FnMut(&str)) -> Resu
 }
 
 fn run(sweep: &Sweep, kind: Kind, options: &Options, name: &str) -> Tally {
-    let points = sweep.points(kind).len();
+    let points = sweep.enough(sweep.points(kind).len());
     let points = options.sample.map_or(points, |sample| sample.min(points));
     let progress = SweepProgress::begin(&format!("{name} {}", kind.noun()), points);
     let tally = sweep.run_and_tell(kind, options, &|failed| progress.done(failed));
@@ -113,7 +151,7 @@ fn replay(
     args: &SweepArgs,
     name: &str,
     say: &mut dyn FnMut(&str),
-) -> Result<bool, Error> {
+) -> Result<Option<Failure>, Error> {
     let folder = args.out.clone().unwrap_or_else(|| usual_folder(name));
     let failure = sweep.replay(point, &folder)?;
     match &failure {
@@ -124,7 +162,40 @@ fn replay(
         "journal {}\n",
         folder.join("journal.jsonl").display()
     ));
-    Ok(failure.is_none())
+    Ok(failure)
+}
+
+/// One case for each point that fails, and one for all others.
+fn suite_of(tally: &Tally) -> Suite {
+    let held = tally.points.saturating_sub(tally.failures.len());
+    let failures = tally
+        .failures
+        .iter()
+        .map(|f| case_of(&f.point.to_string(), Some(f)));
+    let others = (held > 0 || tally.failures.is_empty()).then(|| Case {
+        name: format!("{held} {}", tally.kind.noun()),
+        found: "everything holds".into(),
+        result: CaseResult::Passed,
+    });
+    Suite {
+        name: format!("sweep of {}: {}", tally.scenario, tally.kind.noun()),
+        seconds: tally.wall.as_secs_f64(),
+        properties: Vec::new(),
+        cases: failures.chain(others).collect(),
+    }
+}
+
+fn case_of(point: &str, failure: Option<&Failure>) -> Case {
+    Case {
+        name: point.to_owned(),
+        found: failure.map_or_else(|| "everything holds".into(), |f| f.broken.join("; ")),
+        result: match failure {
+            None => CaseResult::Passed,
+            Some(failure) => {
+                CaseResult::Failed(format!("hit: {}\n{}\n", failure.hit, failure.command))
+            }
+        },
+    }
 }
 
 fn describe(failure: &Failure, say: &mut dyn FnMut(&str)) {

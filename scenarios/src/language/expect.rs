@@ -10,6 +10,7 @@ use golem_wire::Glm;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::patterns::{Bound, Eventually, LeadsTo, MetricClaim, Pattern};
 use super::values::{Count, Span};
 
 /// A claim about a run.
@@ -48,6 +49,20 @@ pub enum Expectation {
     Event(EventCount),
     /// The network recorded an event so often.
     NetworkEvent(EventCount),
+    /// An event comes, within a time after the beginning.
+    Eventually(Eventually),
+    /// An event never comes.
+    Never(Pattern),
+    /// Events come one after the other, whatever is between them.
+    InOrder(Vec<Pattern>),
+    /// After each of one event comes another.
+    LeadsTo(LeadsTo),
+    /// At every moment so many are open, or running.
+    Always(Bound),
+    /// At the end so many are open, or running.
+    AtEnd(Bound),
+    /// What a metric of the run, or of a workload, amounts to.
+    Metric(MetricClaim),
     /// What may stay open: so many agreements, with what belongs to them, and nothing else.
     LeftOpen(LeftOpen),
 }
@@ -125,6 +140,28 @@ impl fmt::Display for Expectation {
             Self::NetworkEvent(event) => {
                 write!(f, "{} × {} on the network", event.count, event.name.value)
             }
+            Self::Eventually(it) => match it.within {
+                Some(within) => write!(f, "{} within {within}", it.of),
+                None => write!(f, "{} comes", it.of),
+            },
+            Self::Never(pattern) => write!(f, "never {pattern}"),
+            Self::InOrder(all) => {
+                let all: Vec<_> = all.iter().map(Pattern::to_string).collect();
+                write!(f, "in order: {}", all.join(", then "))
+            }
+            Self::LeadsTo(it) => {
+                write!(f, "{} leads to {}", it.from, it.to)?;
+                if let Some(same) = &it.same {
+                    write!(f, " of the same {same}")?;
+                }
+                match it.within {
+                    Some(within) => write!(f, " within {within}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Always(bound) => write!(f, "always {} {}", bound.count, bound.level.value),
+            Self::AtEnd(bound) => write!(f, "at the end {} {}", bound.count, bound.level.value),
+            Self::Metric(claim) => write!(f, "{claim}"),
             Self::LeftOpen(LeftOpen {
                 agreements,
                 provider: Some(provider),
@@ -148,8 +185,41 @@ impl Expectation {
         matches!(self, Self::ErrorContains(_))
     }
 
+    /// Whether a network can tell, whoever uses it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_of_the_network(&self) -> bool {
+        matches!(
+            self,
+            Self::Agreements(_)
+                | Self::Activities(_)
+                | Self::InvoicesPaid(_)
+                | Self::CostAtMost(_)
+                | Self::EndsWithin(_)
+                | Self::ErrorContains(_)
+                | Self::NetworkEvent(_)
+                | Self::LeftOpen(_)
+        )
+    }
+
     /// Whether only a simulated network can tell.
     pub(crate) fn needs_the_mock(&self) -> bool {
-        matches!(self, Self::NetworkEvent(_))
+        match self {
+            Self::NetworkEvent(_) => true,
+            _ => self
+                .patterns()
+                .iter()
+                .any(|pattern| pattern.network_event.is_some()),
+        }
+    }
+
+    /// The events that it is about, where their order or time is claimed.
+    pub(crate) fn patterns(&self) -> Vec<&Pattern> {
+        match self {
+            Self::Eventually(it) => vec![&it.of],
+            Self::Never(pattern) => vec![pattern],
+            Self::InOrder(all) => all.iter().collect(),
+            Self::LeadsTo(it) => vec![&it.from, &it.to],
+            _ => Vec::new(),
+        }
     }
 }

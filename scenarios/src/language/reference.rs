@@ -6,16 +6,23 @@ use std::path::Path;
 
 use mock_yagna::behaviour::{Phase, Step as ProviderStep, StepLatency, Trouble};
 use mock_yagna::config::{Latency, Operation};
+use mock_yagna::ledger;
 use mock_yagna::network_file::{ACTS, ImageSource, Prices, ProviderGroup, Resources};
 use mock_yagna::runtime::scripted::{ScriptedAnswer, ScriptedPrint};
-use mock_yagna::{Behaviour, Effect, Fault};
+use mock_yagna::{Behaviour, Effect, Fault, Gpu};
 use serde::de::value::Error as Told;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::Scenario;
+use super::commands::{Command, Expected, PayloadSection, Rounds};
 use super::expect::{EventCount, Expectation, LeftOpen, StateName};
-use super::sections::{OWN, RealTime, Requestor, ServiceSection, Step, Swept, TasksSection, Time};
+use super::laws::{BOOKS, Exception, LawsSection, OTHERS};
+use super::patterns::{Bound, Eventually, LeadsTo, Limits, MetricClaim, Pattern};
+use super::sections::{
+    Arrivals, FunctionSection, OWN, ProgramSection, RealTime, Requestor, ServiceSection,
+    SignalName, Step, Swept, TasksSection, Time, When,
+};
 
 const BEGIN: &str =
     "<!-- made from the code: GOLEM_UPDATE=1 cargo test --workspace --lib reference -->\n";
@@ -58,14 +65,14 @@ impl<'de> Deserializer<'de> for Ask<'_> {
     }
 }
 
-fn names<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(super) fn names<T: DeserializeOwned>() -> &'static [&'static str] {
     let found = Cell::new(&[][..]);
     drop(T::deserialize(Ask(&found)));
     assert!(!found.get().is_empty(), "{}", std::any::type_name::<T>());
     found.get()
 }
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -126,9 +133,31 @@ fn keys<T: DeserializeOwned>(heading: &str, path: &str, item: &str) -> String {
     table(heading, names::<T>(), &documented(path, item))
 }
 
-fn listed<'a>(heading: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    format!("\n**{heading}**\n\n{}\n", names.join(", "))
+/// Where a situation was seen: addresses of GitHub's threads by repository and number.
+fn seen_at(said: &str) -> String {
+    let thread = said.strip_prefix("https://github.com/golemfactory/");
+    let parts: Option<Vec<_>> = thread.map(|thread| thread.split('/').collect());
+    match parts.as_deref() {
+        Some([repository, "issues" | "pull", number]) => format!("[{repository}#{number}]({said})"),
+        Some([repository, ..]) => format!("[{repository}]({said})"),
+        _ => said.to_owned(),
+    }
+}
+
+/// The scenarios of each theme, and where each was seen.
+fn catalog() -> String {
+    let mut text = "\n**Scenarios of the catalog**\n".to_owned();
+    for (theme, about) in super::catalog::THEMES {
+        text +=
+            &format!("\n`{theme}`: {about}\n\n| name | what happens | seen at |\n|---|---|---|\n");
+        for name in super::catalog::names_of(theme) {
+            let scenario = super::catalog::get(name).expect("in the catalog");
+            let seen: Vec<_> = scenario.seen_at.iter().map(|it| seen_at(it)).collect();
+            let about = scenario.about.trim().replace('|', "\\|");
+            text += &format!("| `{name}` | {about} | {} |\n", seen.join(", "));
+        }
+    }
+    text
 }
 
 fn verbs() -> String {
@@ -155,9 +184,34 @@ fn operations() -> String {
     )
 }
 
+fn laws() -> String {
+    let others = OTHERS.iter().map(|(name, says, of_a_run)| {
+        let says = match of_a_run {
+            true => format!("{says}."),
+            false => format!("{says}; judged by `rehearse explore` only."),
+        };
+        (*name, says)
+    });
+    let books = ledger::Law::ALL.iter();
+    let books = books.map(|law| (law.name(), format!("{law}.")));
+    // The word for all laws of the books stands before them.
+    let (mut said, mut names) = (Vec::new(), Vec::new());
+    let others: Vec<_> = others.collect();
+    let (all, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|(name, _)| *name == BOOKS);
+    for (name, says) in rest.into_iter().chain(all).chain(books) {
+        names.push(name);
+        said.push(says);
+    }
+    table("Laws", &names, &said)
+}
+
 fn page() -> String {
     const SECTIONS: &str = "scenarios/src/language/sections.rs";
     const EXPECT: &str = "scenarios/src/language/expect.rs";
+    const LAWS: &str = "scenarios/src/language/laws.rs";
+    const PATTERNS: &str = "scenarios/src/language/patterns.rs";
+    const COMMANDS: &str = "scenarios/src/language/commands.rs";
+    const PROVIDER: &str = "mock-yagna/src/config/provider.rs";
     const PROVIDERS: &str = "mock-yagna/src/network_file/providers.rs";
     const IMAGES: &str = "mock-yagna/src/network_file/images.rs";
     const STEP: &str = "mock-yagna/src/behaviour/step.rs";
@@ -178,6 +232,7 @@ fn page() -> String {
             PROVIDERS,
             "pub struct Resources {",
         ),
+        keys::<Gpu>("`gpu` of providers", PROVIDER, "pub struct Gpu {"),
         keys::<Behaviour>(
             "`behaviour` of providers",
             BEHAVIOUR,
@@ -209,7 +264,33 @@ fn page() -> String {
         keys::<ScriptedPrint>("`prints`, each", SCRIPTED, "pub struct ScriptedPrint {"),
         keys::<ServiceSection>("`service`", SECTIONS, "pub struct ServiceSection {"),
         keys::<TasksSection>("`tasks`", SECTIONS, "pub struct TasksSection {"),
+        keys::<FunctionSection>("`function`", SECTIONS, "pub struct FunctionSection {"),
+        keys::<ProgramSection>("`program`", SECTIONS, "pub struct ProgramSection {"),
+        keys::<Arrivals>("`workloads`, each", SECTIONS, "pub struct Arrivals {"),
+        keys::<PayloadSection>(
+            "`payload` of a service or of tasks",
+            COMMANDS,
+            "pub struct PayloadSection {",
+        ),
+        keys::<Rounds>("`run` of a service", COMMANDS, "pub struct Rounds {"),
+        keys::<Command>(
+            "Commands (`start`, `do`, `stop`), each",
+            COMMANDS,
+            "pub struct Command {",
+        ),
+        keys::<Expected>(
+            "`expect` of a command, `until`",
+            COMMANDS,
+            "pub struct Expected {",
+        ),
         keys::<Step>("`timeline`, each", SECTIONS, "pub struct Step {"),
+        keys::<SignalName>("`signal` of a step", SECTIONS, "pub enum SignalName {"),
+        keys::<When>("`when` of a step", SECTIONS, "pub struct When {"),
+        keys::<Pattern>(
+            "An event, where its order or time matters",
+            PATTERNS,
+            "pub struct Pattern {",
+        ),
         verbs(),
         keys::<Expectation>("`expect`, each", EXPECT, "pub enum Expectation {"),
         keys::<StateName>("`all_reached`", EXPECT, "pub enum StateName {"),
@@ -217,6 +298,15 @@ fn page() -> String {
             "`event`, `network_event`",
             EXPECT,
             "pub struct EventCount {",
+        ),
+        keys::<Eventually>("`eventually`", PATTERNS, "pub struct Eventually {"),
+        keys::<LeadsTo>("`leads_to`", PATTERNS, "pub struct LeadsTo {"),
+        keys::<Bound>("`always`, `at_end`", PATTERNS, "pub struct Bound {"),
+        keys::<MetricClaim>("`metric`", PATTERNS, "pub struct MetricClaim {"),
+        keys::<Limits>(
+            "`sum`, `min`, `p50`, … of a metric",
+            PATTERNS,
+            "pub struct Limits {",
         ),
         keys::<LeftOpen>("`left_open`", EXPECT, "pub struct LeftOpen {"),
         table(
@@ -239,7 +329,10 @@ fn page() -> String {
             SECTIONS,
             "pub struct Swept {",
         ),
-        listed("Scenarios of the catalog", super::catalog::names()),
+        keys::<LawsSection>("`laws`", LAWS, "pub struct LawsSection {"),
+        keys::<Exception>("`except`, each", LAWS, "pub struct Exception {"),
+        laws(),
+        catalog(),
     ]
     .concat()
 }

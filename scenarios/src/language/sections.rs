@@ -4,16 +4,21 @@ use std::fmt;
 
 use golem_wire::Glm;
 use golem_wire::market::Properties;
+use indexmap::IndexMap;
 use jiff::Timestamp;
-use mock_yagna::Fault;
 pub use mock_yagna::network_file::ImageSource;
 use mock_yagna::network_file::{ACTS, ActName, hint};
+use mock_yagna::{Delay, Fault};
 use rust_decimal::Decimal;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
+use super::commands::{Command, Expected, PayloadSection, Rounds, Words};
 use super::expect::Expectation;
+use super::patterns::Pattern;
+use super::point::Point;
 use super::values::Span;
 use crate::backend::{APP_KEY, EPOCH, SUBNET};
 
@@ -82,6 +87,9 @@ pub struct Requestor {
     pub collect_offers: Option<Span>,
     /// Whether events tell what commands write while they run.
     pub stream_output: bool,
+    /// What its program comes to, life by life, before it is started again: a point of a sweep, as
+    /// `after request 37, drop event 9`. In memory only.
+    pub disturbed: Option<Point>,
     /// The key it shows to the simulated daemon, which knows `rehearsal` only.
     pub app_key: Spanned<String>,
 }
@@ -97,6 +105,7 @@ impl Default for Requestor {
             daemon_away: None,
             collect_offers: None,
             stream_output: false,
+            disturbed: None,
             app_key: unwritten(APP_KEY.into()),
         }
     }
@@ -137,6 +146,28 @@ pub struct ServiceSection {
     /// Which plot.
     #[serde(default)]
     pub plot: PlotKind,
+    /// Whether each poll of `simple-service` also notes what its machine has used.
+    #[serde(default)]
+    pub show_usage: bool,
+    /// Of a service that is written here: the machine that it asks for.
+    #[serde(default)]
+    pub payload: Option<PayloadSection>,
+    /// Of a service that is written here: what is done on a fresh machine.
+    #[serde(default)]
+    pub start: Option<Vec<Command>>,
+    /// Of a service that is written here: what is done again and again while it runs.
+    #[serde(default)]
+    pub run: Option<Rounds>,
+    /// Of a service that is written here: what is done before the machine is given back.
+    #[serde(default)]
+    pub stop: Option<Vec<Command>>,
+}
+
+impl ServiceSection {
+    /// Whether it is written in the file, and no workload of the program's.
+    pub fn is_written(&self) -> bool {
+        self.payload.is_some() || self.start.is_some() || self.run.is_some() || self.stop.is_some()
+    }
 }
 
 /// When an instance begins again.
@@ -170,7 +201,8 @@ pub enum PlotKind {
 pub struct TasksSection {
     /// Name of a task workload.
     pub name: Spanned<String>,
-    /// How many.
+    /// How many; absent: one for each item of `data`.
+    #[serde(default = "unwritten_count")]
     pub count: Spanned<u32>,
     /// How many at one time.
     #[serde(default = "one_instance")]
@@ -181,6 +213,101 @@ pub struct TasksSection {
     /// Time for one attempt, after which a task is given to another provider; absent: no limit.
     #[serde(default)]
     pub attempt_timeout: Option<Span>,
+    /// Of tasks that are written here: the machine that they ask for.
+    #[serde(default)]
+    pub payload: Option<PayloadSection>,
+    /// Of tasks that are written here: what each of them is about, `{{ item }}` in its commands; absent: its number.
+    #[serde(default)]
+    pub data: Option<Spanned<Vec<Value>>>,
+    /// Of tasks that are written here: the commands of each; its result is the last output.
+    #[serde(default, rename = "do")]
+    pub commands: Option<Vec<Command>>,
+}
+
+impl TasksSection {
+    /// Whether they are written in the file, and no workload of the program's.
+    pub fn is_written(&self) -> bool {
+        self.commands.is_some()
+    }
+
+    /// Counts the items where nothing is said of the number of tasks.
+    pub(super) fn count_data(&mut self) {
+        if let Some(data) = &self.data
+            && self.count.referenced == Location::UNKNOWN
+        {
+            let number = u32::try_from(data.value.len()).unwrap_or(u32::MAX);
+            self.count = Spanned::new(number, data.referenced, data.defined);
+        }
+    }
+
+    /// What each task is about.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Value> + '_ {
+        let data = self.data.as_ref().map(|data| data.value.as_slice());
+        (0..self.count.value).map(move |index| match data {
+            Some(data) => data.get(index as usize).cloned().unwrap_or_default(),
+            None => Value::from(index + 1),
+        })
+    }
+}
+
+/// A function of the program's to call.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionSection {
+    /// Its name, as the program registers it.
+    pub name: Spanned<String>,
+    /// What it is given.
+    #[serde(default)]
+    pub arguments: Value,
+    /// When it is given up; absent: with the run.
+    #[serde(default)]
+    pub timeout: Option<Spanned<Span>>,
+}
+
+/// A program of any language, which uses the simulated daemon from a process of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramSection {
+    /// What it is called in the report; absent: `program`.
+    #[serde(default = "program")]
+    pub name: Spanned<String>,
+    /// A list of the program and its arguments, or a line for `/bin/sh -c`; it runs in the folder of the file.
+    pub run: Spanned<Words>,
+    /// Variables of its environment, beside `YAGNA_API_URL`, `YAGNA_APPKEY` and `YAGNA_SUBNET`, which lead to the daemon.
+    #[serde(default)]
+    pub env: IndexMap<String, String>,
+    /// When it is ended with all of its processes; absent: with the run.
+    #[serde(default)]
+    pub timeout: Option<Spanned<Span>>,
+    /// What its exit code and its output are expected to be; absent: exit code 0.
+    #[serde(default)]
+    pub expect: Option<Spanned<Expected>>,
+}
+
+fn program() -> Spanned<String> {
+    unwritten("program".into())
+}
+
+/// One of several workloads, and when it is started.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Arrivals {
+    /// The service to run.
+    pub service: Option<ServiceSection>,
+    /// Or the tasks to execute.
+    pub tasks: Option<TasksSection>,
+    /// Or the function to call.
+    pub function: Option<FunctionSection>,
+    /// Or the program to run.
+    pub program: Option<ProgramSection>,
+    /// When it is started for the first time, from the beginning; absent: at once.
+    pub at: Option<Spanned<Span>>,
+    /// From one start to the next; drawn, it is a rate: `{mean: 30s}` is two a minute.
+    pub every: Option<Spanned<Delay>>,
+    /// At how many times it is started; absent: one.
+    pub times: Option<Spanned<u32>>,
+    /// How many are started each time; absent: one.
+    pub burst: Option<Spanned<u32>>,
 }
 
 /// Something that happens at a certain time.
@@ -188,7 +315,20 @@ pub struct TasksSection {
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// When, from the beginning.
+    #[serde(default = "at_once")]
     pub at: Spanned<Span>,
+    /// Or when an event comes.
+    #[serde(default)]
+    pub when: Option<When>,
+    /// So long after that event, or after the step that it follows.
+    #[serde(default)]
+    pub after: Option<Spanned<Span>>,
+    /// With `at`: again and again, so long after each other.
+    #[serde(default)]
+    pub every: Option<Spanned<Span>>,
+    /// With `every`: so often.
+    #[serde(default)]
+    pub times: Option<Spanned<u32>>,
     /// What.
     #[serde(rename = "do")]
     pub verb: Spanned<Verb>,
@@ -210,9 +350,78 @@ pub struct Step {
     /// `restart-daemon`: how long its port is closed.
     #[serde(default)]
     pub down: Option<Span>,
+    /// What is done next, one after the other, each `after` or `when`; steps of a timeline are independent of each other.
+    #[serde(default)]
+    pub then: Vec<Step>,
     /// `drain`: when the provider ends what is still in force; absent: after five minutes.
     #[serde(default)]
     pub within: Option<Span>,
+    /// `signal`: which; absent: `SIGTERM`.
+    #[serde(default)]
+    pub signal: Option<Spanned<SignalName>>,
+    /// `signal`: the program that it is sent to; absent: all that runs.
+    #[serde(default)]
+    pub program: Option<Spanned<String>>,
+}
+
+/// What the operating system sends to a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum SignalName {
+    /// Ctrl-C.
+    #[serde(rename = "SIGINT")]
+    Interrupt,
+    /// The usual order to end, as of `kill`, `timeout` and containers.
+    #[default]
+    #[serde(rename = "SIGTERM")]
+    Terminate,
+    /// The terminal is gone. To programs only.
+    #[serde(rename = "SIGHUP")]
+    HangUp,
+    /// The end at once, which no program can put off. To programs only.
+    #[serde(rename = "SIGKILL")]
+    Kill,
+    /// The program stands still. To programs only.
+    #[serde(rename = "SIGSTOP")]
+    Halt,
+    /// It goes on. To programs only.
+    #[serde(rename = "SIGCONT")]
+    Continue,
+}
+
+impl SignalName {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            SignalName::Interrupt => "SIGINT",
+            SignalName::Terminate => "SIGTERM",
+            SignalName::HangUp => "SIGHUP",
+            SignalName::Kill => "SIGKILL",
+            SignalName::Halt => "SIGSTOP",
+            SignalName::Continue => "SIGCONT",
+        }
+    }
+}
+
+impl Step {
+    /// The signal that is sent, where its verb is that.
+    pub fn signal(&self) -> SignalName {
+        let written = self.signal.as_ref();
+        written.map_or_else(SignalName::default, |signal| signal.value)
+    }
+}
+
+/// The event that a step waits for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Which.
+    pub of: Pattern,
+    /// The how manieth of them, from when the step begins to wait; absent: the first.
+    #[serde(default)]
+    pub times: Option<Spanned<u32>>,
+    /// The run fails if it has not come so long after the step began to wait.
+    #[serde(default)]
+    pub within: Option<Spanned<Span>>,
 }
 
 /// What can happen.
@@ -226,13 +435,19 @@ pub enum Verb {
     Stop,
     /// The requestor adds an instance.
     SpawnInstance,
+    /// The requestor's program suspends its engine, which leaves services at work, and is started again `down` later; absent: a second.
+    RestartRequestor,
+    /// Ctrl-C or another signal is sent to everything that runs: the engine stops in order and pays, as with `stop_on_signals`, and programs get it. Or to one `program`.
+    Signal,
 }
 
 /// What the requestor does itself, as it is written.
-pub(super) const OWN: [(&str, Verb); 3] = [
+pub(super) const OWN: [(&str, Verb); 5] = [
     ("stop-instance", Verb::StopInstance),
     ("stop", Verb::Stop),
     ("spawn-instance", Verb::SpawnInstance),
+    ("restart-requestor", Verb::RestartRequestor),
+    ("signal", Verb::Signal),
 ];
 
 impl fmt::Display for Verb {
@@ -263,6 +478,8 @@ impl<'de> Deserialize<'de> for Verb {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RealTime {
+    /// Why it is not run in real time at all.
+    pub skip: Option<Spanned<String>>,
     /// `service.duration`.
     pub duration: Option<Spanned<Span>>,
     /// `service.stats_every`.
@@ -273,6 +490,8 @@ pub struct RealTime {
     pub no_offers_timeout: Option<Span>,
     /// `time.limit`.
     pub limit: Option<Spanned<Span>>,
+    /// `workloads`, whole.
+    pub workloads: Option<Vec<Arrivals>>,
     /// `timeline`, whole.
     pub timeline: Option<Vec<Step>>,
     /// `expect`, whole.
@@ -285,6 +504,8 @@ pub struct RealTime {
 pub struct Swept {
     /// Why it is not swept at all.
     pub skip: Option<String>,
+    /// At most so many points of each kind, drawn by the seed; absent: all.
+    pub sample: Option<Spanned<u32>>,
     /// `service.duration`.
     pub duration: Option<Spanned<Span>>,
     /// `service.stats_every`.
@@ -295,6 +516,8 @@ pub struct Swept {
     pub instances: Option<Spanned<u32>>,
     /// `tasks.count`.
     pub count: Option<Spanned<u32>>,
+    /// `workloads`, whole.
+    pub workloads: Option<Vec<Arrivals>>,
     /// `timeline`, whole.
     pub timeline: Option<Vec<Step>>,
     /// `expect`, whole.
@@ -308,6 +531,15 @@ fn yes() -> bool {
 /// A default: it stands nowhere.
 fn unwritten<T>(value: T) -> Spanned<T> {
     Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN)
+}
+
+/// Stands for a number of tasks that is not written.
+fn unwritten_count() -> Spanned<u32> {
+    unwritten(0)
+}
+
+fn at_once() -> Spanned<Span> {
+    unwritten(Span::seconds(0))
 }
 
 fn one_instance() -> Spanned<u32> {

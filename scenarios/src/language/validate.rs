@@ -3,6 +3,8 @@
 //! Does not own: what a step of the timeline cannot mean (`step`), what providers draw
 //! (`mock_yagna::network_file`), which workloads there are (`workload`).
 
+mod arrivals;
+mod commands;
 mod expectations;
 mod network;
 pub(super) mod size;
@@ -17,45 +19,105 @@ use mock_yagna::network_file::{self, ActName, ProviderGroup};
 use serde_saphyr::{Location, Spanned};
 
 use super::values::Span;
-use super::{ImageSource, Scenario, Verb};
+use super::{ImageSource, Scenario, ServiceSection, TasksSection, Verb};
 use crate::error::Error;
 
+/// The version of the language.
+const VERSION: u32 = 1;
 /// Most instances or tasks of one scenario.
 const MOST_INSTANCES: u32 = 10_000;
+/// Most points of a sample of a sweep.
+const MOST_POINTS: u32 = 1_000_000;
 /// Longest run, on any clock: whatever hangs in virtual time must come to an end.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What a run may take beyond the time the service is kept.
-const MARGIN: Duration = Duration::from_secs(3600);
+pub(super) const MARGIN: Duration = Duration::from_secs(3600);
 
 impl Scenario {
-    /// Checks what the shape of the file cannot say.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.check_name()?;
-        self.check_epoch()?;
-        self.check_work()?;
-        self.check_image()?;
+    /// What the shape of the file cannot say and is wrong: everything, in the order of the file's sections.
+    pub(crate) fn check(&self) -> Vec<Error> {
+        let mut wrong: Vec<Error> = Vec::new();
+        let mut note = |checked: Result<(), Error>| wrong.extend(checked.err());
+        note(self.check_version());
+        note(self.check_name());
+        note(self.check_epoch());
+        for checked in self.check_work() {
+            note(checked);
+        }
+        note(self.check_image());
         for (key, amount) in [
             ("budget", &self.requestor.budget),
             ("funds", &self.requestor.funds),
         ] {
-            network_file::check_amount(key, amount).map_err(|mistake| self.told(mistake))?;
+            note(network_file::check_amount(key, amount).map_err(|mistake| self.told(mistake)));
         }
         for (key, text) in [
             ("subnet", &self.requestor.subnet),
             ("app_key", &self.requestor.app_key),
         ] {
             if text.value.trim().is_empty() {
-                return Err(self.mistake(text.referenced, format!("`{key}` is empty")));
+                note(Err(
+                    self.mistake(text.referenced, format!("`{key}` is empty"))
+                ));
             }
         }
-        self.check_faults()?;
-        let names = network_file::check(&self.providers).map_err(|mistake| self.told(mistake))?;
-        self.check_notices()?;
-        self.check_size()?;
-        self.check_expectations(&names)?;
-        self.timeline
-            .iter()
-            .try_for_each(|step| self.check_step(step, &names))
+        note(self.check_faults());
+        for mistake in self.check_laws() {
+            note(Err(mistake));
+        }
+        let names = match network_file::check(&self.providers) {
+            Ok(names) => names,
+            Err(mistake) => {
+                // Who is meant by other sections is not known.
+                note(Err(self.told(mistake)));
+                return wrong;
+            }
+        };
+        note(self.check_notices());
+        note(self.check_other_times());
+        note(self.check_size());
+        for claim in &self.expect {
+            note(self.check_expectation(claim, &names));
+        }
+        for step in &self.timeline {
+            note(self.check_time(step, false));
+        }
+        for step in self.all_steps() {
+            note(self.check_step(step, &names));
+            for next in &step.then {
+                note(self.check_time(next, true));
+            }
+        }
+        wrong
+    }
+
+    fn check_version(&self) -> Result<(), Error> {
+        match &self.version {
+            Some(version) if version.value != VERSION => {
+                let message = format!(
+                    "`version` is {}; this program reads version {VERSION}",
+                    version.value
+                );
+                Err(self.mistake(version.referenced, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said of runs in real time and of sweeps.
+    fn check_other_times(&self) -> Result<(), Error> {
+        let real = self.real_time.as_ref();
+        if let Some(why) = real.and_then(|real| real.skip.as_ref())
+            && why.value.trim().is_empty()
+        {
+            let message = "`skip` is empty: why is it not run in real time?";
+            return Err(self.mistake(why.referenced, message));
+        }
+        let swept = self.sweep.as_ref();
+        match swept.and_then(|swept| swept.sample.as_ref()) {
+            Some(sample) => self.number("sample", sample, MOST_POINTS),
+            None => Ok(()),
+        }
     }
 
     /// What only a daemon of a later version can tell.
@@ -70,7 +132,7 @@ impl Scenario {
             let message = format!("`notice` of `{}` {needs}", group.name.value);
             return Err(self.mistake(group.name.referenced, message));
         }
-        for step in &self.timeline {
+        for step in self.all_steps() {
             let change = step.change.as_ref();
             let what = match step.verb.value {
                 Verb::Act(ActName::Drain) => "drain",
@@ -110,8 +172,8 @@ impl Scenario {
                 return Err(self.mistake(at, "the `name` of a fault is empty"));
             }
             if let Some(first) = names.insert(name.clone(), at) {
-                let first = first.line();
-                let message = format!("a second fault `{name}`; the first is in line {first}");
+                let first = self.sources.line(first.line());
+                let message = format!("a second fault `{name}`; the first is in {first}");
                 return Err(self.mistake(at, message));
             }
         }
@@ -120,15 +182,8 @@ impl Scenario {
 
     /// When the run is given up.
     pub fn limit(&self) -> Duration {
-        let kept = self
-            .service
-            .as_ref()
-            .map_or(MARGIN, |service| service.duration.value.0);
-        let limit = self
-            .time
-            .limit
-            .as_ref()
-            .map_or(kept.saturating_add(MARGIN), |l| l.value.0);
+        let written = self.time.limit.as_ref().map(|limit| limit.value.0);
+        let limit = written.unwrap_or_else(|| self.kept().saturating_add(MARGIN));
         limit.min(LONGEST)
     }
 
@@ -148,52 +203,81 @@ impl Scenario {
         Ok(())
     }
 
-    fn check_work(&self) -> Result<(), Error> {
-        match (&self.service, &self.tasks) {
-            (Some(service), None) => {
-                self.number("instances", &service.instances, MOST_INSTANCES)?;
-                self.lasting("duration", &service.duration)?;
-                self.lasting("stats_every", &service.stats_every)?;
-                if let Some(plot_every) = &service.plot_every {
-                    // A plot that never comes is a usual wish.
-                    self.at_least_a_millisecond("plot_every", plot_every)?;
-                }
-                if let Some(limit) = &self.time.limit
-                    && limit.value < service.duration.value
-                {
-                    return Err(self.mistake(
-                        limit.referenced,
-                        format!(
-                            "the limit of {} ends before the service's duration of {}",
-                            limit.value, service.duration.value
-                        ),
-                    ));
-                }
-                if let Some(expiration) = &service.expiration
-                    && expiration.value < service.duration.value
-                {
-                    return Err(self.mistake(
-                        expiration.referenced,
-                        format!(
-                            "the agreements expire after {}, before the service's duration of {} is over",
-                            expiration.value, service.duration.value
-                        ),
-                    ));
-                }
-                Ok(())
+    fn check_work(&self) -> Vec<Result<(), Error>> {
+        if self.runs_nothing() {
+            let message = "nothing to run: write a `service`, a `tasks` or a `workloads` section";
+            return vec![Err(self.mistake(self.name.referenced, message))];
+        }
+        let mut checked = vec![self.check_arrivals()];
+        checked.extend(
+            self.all_services()
+                .map(|(service, _)| self.check_service(service)),
+        );
+        checked.extend(self.all_tasks().map(|(tasks, _)| {
+            self.check_count(tasks)?;
+            self.number("max_workers", &tasks.max_workers, MOST_INSTANCES)?;
+            self.check_written_tasks(tasks)
+        }));
+        checked.extend(
+            self.all_programs()
+                .map(|program| self.check_program(program)),
+        );
+        checked.extend(
+            self.all_functions()
+                .map(|function| match &function.timeout {
+                    Some(timeout) => self.lasting("timeout", timeout),
+                    None => Ok(()),
+                }),
+        );
+        checked
+    }
+
+    fn check_service(&self, service: &ServiceSection) -> Result<(), Error> {
+        self.number("instances", &service.instances, MOST_INSTANCES)?;
+        self.lasting("duration", &service.duration)?;
+        self.lasting("stats_every", &service.stats_every)?;
+        if let Some(plot_every) = &service.plot_every {
+            // A plot that never comes is a usual wish.
+            self.at_least_a_millisecond("plot_every", plot_every)?;
+        }
+        if let Some(limit) = &self.time.limit
+            && limit.value < service.duration.value
+        {
+            let message = format!(
+                "the limit of {} ends before the service's duration of {}",
+                limit.value, service.duration.value
+            );
+            return Err(self.mistake(limit.referenced, message));
+        }
+        if let Some(expiration) = &service.expiration
+            && expiration.value < service.duration.value
+        {
+            let message = format!(
+                "the agreements expire after {}, before the service's duration of {} is over",
+                expiration.value, service.duration.value
+            );
+            return Err(self.mistake(expiration.referenced, message));
+        }
+        self.check_written_service(service)
+    }
+
+    fn check_count(&self, tasks: &TasksSection) -> Result<(), Error> {
+        let (count, items) = (&tasks.count, tasks.data.as_ref());
+        if count.referenced == Location::UNKNOWN {
+            let message = "how many tasks? write `count`, or `data` with an item for each";
+            return Err(self.mistake(tasks.name.referenced, message));
+        }
+        self.number("count", count, MOST_INSTANCES)?;
+        match items {
+            Some(items) if (items.value.len() as u64) < u64::from(count.value) => {
+                let message = format!(
+                    "`count` is {}, but `data` has {} items",
+                    count.value,
+                    items.value.len()
+                );
+                Err(self.mistake(count.referenced, message))
             }
-            (None, Some(tasks)) => {
-                self.number("count", &tasks.count, MOST_INSTANCES)?;
-                self.number("max_workers", &tasks.max_workers, MOST_INSTANCES)
-            }
-            (None, None) => Err(self.mistake(
-                self.name.referenced,
-                "nothing to run: write a `service` or a `tasks` section",
-            )),
-            (Some(_), Some(tasks)) => Err(self.mistake(
-                tasks.name.referenced,
-                "both `service` and `tasks`: a scenario runs one of them",
-            )),
+            _ => Ok(()),
         }
     }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use golem_engine::{Absences, UnpaidInvoices};
 use golem_wire::Glm;
-use serde::Serialize;
+use mock_yagna::ledger::Violation;
+use serde::{Deserialize, Serialize};
 
+use super::metrics::Metrics;
 use super::unmatched::Unmatched;
 
 /// A service instance as it ended.
@@ -41,7 +43,7 @@ pub struct ProviderOutcome {
 }
 
 /// What went wrong at a provider, and how often, also where the work was then done elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Cause {
     /// Name of the provider.
     pub provider: String,
@@ -52,12 +54,36 @@ pub struct Cause {
 }
 
 /// A fault of the simulated network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct FaultOutcome {
     /// Its name.
     pub name: String,
     /// Requests that it hit.
     pub hits: u64,
+}
+
+/// A workload as it ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct WorkloadOutcome {
+    /// Its name, with a number where there are several.
+    pub name: String,
+    /// Why it failed as a whole, if it did.
+    pub error: Option<String>,
+    /// How many results it gave.
+    pub results: u64,
+    /// What it measured.
+    pub metrics: Metrics,
+}
+
+/// How many of something there were at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LevelOutcome {
+    /// At most.
+    pub most: u64,
+    /// At the end.
+    pub last: u64,
 }
 
 /// What a run left behind.
@@ -77,6 +103,16 @@ pub struct Outcome {
     pub cost: Glm,
     /// Results of tasks in order of their data.
     pub task_results: Vec<String>,
+    /// The workloads, in order of their starts.
+    pub workloads: Vec<WorkloadOutcome>,
+    /// What workloads measured that did not end.
+    pub metrics_of: BTreeMap<String, Metrics>,
+    /// How long what has a beginning and an end took, in seconds, by the metric's name.
+    pub metrics: Metrics,
+    /// How many agreements, activities and instances there were at a time.
+    pub levels: BTreeMap<String, LevelOutcome>,
+    /// What came of the claims about the order and the times of events, by their words.
+    pub watched: BTreeMap<String, (bool, String)>,
     /// Statistics that instances delivered.
     pub statistics: u64,
     /// Downloaded files.
@@ -107,8 +143,8 @@ pub struct Outcome {
     pub parts_of_agreements: BTreeMap<String, String>,
     /// Steps of the timeline that could not be performed.
     pub failed_steps: Vec<String>,
-    /// Broken laws.
-    pub violations: Vec<String>,
+    /// Broken laws of the network's books, also those that the scenario sets aside.
+    pub violations: Vec<Violation>,
     /// What is left open.
     pub open: Vec<String>,
     /// How long it took on the stage's clock.

@@ -1,21 +1,32 @@
 //! The output folder of a run. Owns: which folder may be used and what in it may be replaced.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::outcome::FileOutcome;
+use super::{junit, markdown, page, trace};
 use crate::error::Error;
 
 /// Where the journal goes.
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 /// Where the report goes.
 pub(crate) const REPORT: &str = "report.json";
+/// Where the trace goes.
+pub(crate) const TRACE: &str = "trace.json";
+/// Where the page goes.
+pub(crate) const PAGE: &str = "report.html";
 /// Where downloads go.
 const FILES: &str = "files";
 
 /// Locked while a run uses the folder; holds the names of the files that the run wrote.
 const MARK: &str = ".rehearse";
+/// What is written under another name first.
+const WHOLE: [&str; 3] = [REPORT, TRACE, PAGE];
+/// Bytes that are written to a folder to see whether it takes them.
+const PROBE: usize = 64 * 1024;
+/// How the name of a file ends while it is written.
+const PART: &str = ".part";
 /// How the first line of a journal may begin: the stage's own, or what the network recorded before it.
 const FIRST_LINES: [&[u8]; 2] = [br#"{"from":"stage""#, br#"{"from":"network""#];
 
@@ -38,6 +49,9 @@ impl Output {
             path: folder.to_owned(),
             reason,
         };
+        if folder.is_file() {
+            return Err(refused("it is a file; choose a folder with --out".into()));
+        }
         fs::create_dir_all(folder).map_err(failed)?;
         if let Some(foreign) = foreign_entry(folder).map_err(failed)? {
             return Err(refused(format!(
@@ -74,16 +88,22 @@ impl Output {
                  move it away, or choose another folder with --out"
             )));
         }
-        for file in [JOURNAL, REPORT] {
-            let path = folder.join(file);
-            if path.symlink_metadata().is_ok() {
-                fs::remove_file(&path).map_err(failed)?;
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // All of them are a run's: nothing else is there.
+            if entry.file_name() != MARK && entry.file_type().map_err(failed)?.is_file() {
+                fs::remove_file(entry.path()).map_err(failed)?;
             }
         }
         if files.symlink_metadata().is_ok() {
             fs::remove_dir_all(&files).map_err(failed)?;
         }
         fs::create_dir(&files).map_err(failed)?;
+        probe(folder).map_err(|error| {
+            refused(format!(
+                "it takes no files ({error}); choose another with --out"
+            ))
+        })?;
         Ok(Output {
             folder: folder.to_owned(),
             mark,
@@ -98,6 +118,16 @@ impl Output {
     /// The report's path.
     pub(crate) fn report(&self) -> PathBuf {
         self.folder.join(REPORT)
+    }
+
+    /// The page's path.
+    pub(crate) fn page(&self) -> PathBuf {
+        self.folder.join(PAGE)
+    }
+
+    /// The trace's path.
+    pub(crate) fn trace(&self) -> PathBuf {
+        self.folder.join(TRACE)
     }
 
     /// The folder of downloads.
@@ -153,9 +183,24 @@ fn foreign_entry(folder: &Path) -> io::Result<Option<String>> {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
         let ours = match name.to_str() {
+            Some(MARK) => kind.is_file(),
             Some(JOURNAL) => kind.is_file() && is_journal(&entry.path())?,
             Some(REPORT) => kind.is_file() && is_report(&entry.path())?,
-            Some(MARK) => kind.is_file(),
+            Some(name)
+                if name
+                    .strip_suffix(PART)
+                    .is_some_and(|name| WHOLE.contains(&name)) =>
+            {
+                kind.is_file()
+            }
+            Some(TRACE) => kind.is_file() && begins_with(&entry.path(), trace::BEGIN)?,
+            Some(PAGE) => kind.is_file() && begins_with(&entry.path(), page::BEGIN)?,
+            // As users call what `--junit` and `--markdown` write.
+            Some(_) if kind.is_file() => {
+                let path = entry.path();
+                let full = entry.metadata()?.len() > 0;
+                full && (begins_with(&path, junit::BEGIN)? || begins_with(&path, markdown::BEGIN)?)
+            }
             Some(FILES) => kind.is_dir(),
             _ => false,
         };
@@ -164,6 +209,50 @@ fn foreign_entry(folder: &Path) -> io::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Writes a file through one beside it that takes its name at the end: whatever has the name is whole.
+/// What is no file, a pipe or a device, is written as it is.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let special = fs::metadata(path).is_ok_and(|there| !there.is_file());
+    let mut name = path.as_os_str().to_owned();
+    if !special {
+        name.push(PART);
+    }
+    let beside = PathBuf::from(name);
+    let mut out = BufWriter::with_capacity(64 * 1024, File::create(&beside)?);
+    let written = write(&mut out).and_then(|()| out.flush());
+    drop(out);
+    if special {
+        return written;
+    }
+    let done = written.and_then(|()| fs::rename(&beside, path));
+    if done.is_err() {
+        // What is left of it says by its name that it is not whole.
+        drop(fs::remove_file(&beside));
+    }
+    done
+}
+
+/// Writes something, and removes it: a disk that is full says so before a run, not after it.
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!("{REPORT}{PART}"));
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(&[b' '; PROBE])?;
+        file.sync_data()
+    });
+    written.and(fs::remove_file(&path))
+}
+
+/// Whether a file begins with these words, or nothing was written to it.
+fn begins_with(path: &Path, words: &str) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    let length = words.len() as u64;
+    File::open(path)?.take(length).read_to_end(&mut begin)?;
+    Ok(begin.is_empty() || begin == words.as_bytes())
 }
 
 /// Whether it begins as journals do, or is one that nothing was written to.

@@ -5,10 +5,10 @@
 
 use indexmap::IndexSet;
 use mock_yagna::{DemandMatches, Mismatch, UnmatchedOffer};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Providers that do not match for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Unmatched {
     /// Why, with what there is and what the demand wants.
     pub why: String,

@@ -18,7 +18,9 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::monitor::{Monitor, Watched};
 use crate::backend::Backend;
+use crate::language::patterns::Source;
 
 /// Writes a journal. Clones write the same one.
 #[derive(Clone)]
@@ -33,6 +35,9 @@ struct Inner {
     engine_events: BTreeMap<String, u64>,
     network_events: BTreeMap<String, u64>,
     failure: Option<io::Error>,
+    monitor: Option<Monitor>,
+    /// The line that was written last.
+    text: String,
 }
 
 /// What a finished journal amounts to.
@@ -42,6 +47,8 @@ pub(crate) struct Tally {
     pub(crate) sha256: String,
     pub(crate) engine_events: BTreeMap<String, u64>,
     pub(crate) network_events: BTreeMap<String, u64>,
+    /// What came of the claims about the order and the times of events.
+    pub(crate) watched: Watched,
     /// Why it is not whole, if it is not.
     pub(crate) failure: Option<io::Error>,
 }
@@ -85,12 +92,24 @@ impl Journal {
             engine_events: BTreeMap::new(),
             network_events: BTreeMap::new(),
             failure: None,
+            monitor: None,
+            text: String::new(),
         }))))
     }
 
     /// From now on the entries of `network` are part of it.
     pub(crate) fn follow(&self, network: MockYagna) {
         self.inner().network = Some(network);
+    }
+
+    /// From now on the monitor hears every line.
+    pub(crate) fn listen(&self, monitor: Monitor) {
+        self.inner().monitor = Some(monitor);
+    }
+
+    /// Asks the monitor, if there is one, or tells it something.
+    pub(crate) fn monitor<T>(&self, ask: impl FnOnce(&mut Monitor) -> T) -> Option<T> {
+        self.inner().monitor.as_mut().map(ask)
     }
 
     /// Writes what the network recorded so far, then an event of the engine.
@@ -105,6 +124,7 @@ impl Journal {
             from: "engine",
             event,
         });
+        inner.tell(Source::Engine, event.kind.name(), event.at);
     }
 
     /// Writes what the network recorded so far, then what a service or the stage has to say.
@@ -127,6 +147,11 @@ impl Journal {
         });
     }
 
+    /// Writes what the network recorded so far.
+    pub(crate) fn network(&self) {
+        self.inner().catch_up();
+    }
+
     /// Writes the rest and ends it.
     pub(crate) fn finish(&self) -> Tally {
         let mut inner = self.inner();
@@ -137,6 +162,11 @@ impl Journal {
             sha256: hex::encode(inner.hash.clone().finalize()),
             engine_events: inner.engine_events.clone(),
             network_events: inner.network_events.clone(),
+            watched: inner
+                .monitor
+                .as_ref()
+                .map(Monitor::watched)
+                .unwrap_or_default(),
             failure: inner.failure.take().or(flushed),
         }
     }
@@ -156,6 +186,7 @@ impl Inner {
                 from: "network",
                 entry: &entry,
             }) {
+                self.tell(Source::Network, &name, entry.at);
                 *self.network_events.entry(name).or_default() += 1;
             }
         }
@@ -165,9 +196,15 @@ impl Inner {
         }
     }
 
-    /// Writes a line; returns the value of its first key `event`.
+    /// Tells the monitor of the line that was written last.
+    fn tell(&mut self, source: Source, name: &str, at: Timestamp) {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.hear(source, name, at, &self.text);
+        }
+    }
+
+    /// Writes a line; returns what it says happened.
     fn line(&mut self, line: &impl Serialize) -> Option<String> {
-        const KEY: &str = r#""event":""#;
         let mut text = match serde_json::to_string(line) {
             Ok(text) => text,
             Err(error) => {
@@ -180,9 +217,17 @@ impl Inner {
         if let Err(error) = self.file.write_all(text.as_bytes()) {
             self.failure.get_or_insert(error);
         }
-        // Inside a JSON string the quotes of the key would be escaped.
-        let from = text.find(KEY)? + KEY.len();
-        let length = text[from..].find('"')?;
-        Some(text[from..from + length].to_owned())
+        let name = event_of(&text).map(str::to_owned);
+        self.text = text;
+        name
     }
+}
+
+/// What a line of a journal says happened: the value of its first key `event`.
+pub(crate) fn event_of(line: &str) -> Option<&str> {
+    const KEY: &str = r#""event":""#;
+    // Inside a JSON string the quotes of the key would be escaped.
+    let from = line.find(KEY)? + KEY.len();
+    let length = line[from..].find('"')?;
+    line.get(from..from + length)
 }

@@ -14,6 +14,7 @@ use mock_yagna::{DemandMatches, MockYagna};
 use serde_json::Value;
 
 use super::journal::Journal;
+use super::levels::Levels;
 use crate::report::outcome::{Cause, InstanceOutcome, Outcome};
 use crate::report::unmatched::{explained, groups};
 use crate::workload::WorkLog;
@@ -84,6 +85,7 @@ struct Facts {
     /// Faults that have hit a request, and when the faults were looked at.
     hit: Vec<String>,
     looked: Option<Duration>,
+    levels: Levels,
     outcome: Outcome,
 }
 
@@ -102,6 +104,14 @@ impl Observer {
             network,
             facts: Mutex::default(),
         }))
+    }
+
+    /// Hears what a workload tells.
+    pub(crate) fn of_workload(&self, name: &str) -> WorkloadLog {
+        WorkloadLog {
+            observer: self.clone(),
+            name: name.to_owned(),
+        }
     }
 
     /// Takes notice of an event.
@@ -191,6 +201,8 @@ impl Observer {
         let mut facts = self.facts();
         let mut outcome = std::mem::take(&mut facts.outcome);
         outcome.instances = std::mem::take(&mut facts.instances).into_values().collect();
+        outcome.levels = facts.levels.outcome();
+        outcome.metrics = std::mem::take(&mut facts.levels.metrics);
         outcome.causes = fold(std::mem::take(&mut facts.causes).into_values());
         if let Some(matches) = facts.matches.take() {
             outcome.unmatched = groups(&matches);
@@ -262,16 +274,39 @@ fn fold(causes: impl Iterator<Item = (String, String)>) -> Vec<Cause> {
     causes
 }
 
-impl WorkLog for Observer {
+/// Hears what one workload tells.
+pub(crate) struct WorkloadLog {
+    observer: Observer,
+    name: String,
+}
+
+impl WorkLog for WorkloadLog {
     fn note(&self, who: &str, event: &str, value: &Value) {
-        let now = self.0.clock.now();
-        self.0.journal.note("service", now, who, event, value);
+        let heard = &self.observer.0;
+        heard
+            .journal
+            .note("service", heard.clock.now(), who, event, value);
     }
 
     fn statistics(&self) {
-        self.facts().outcome.statistics += 1;
+        self.observer.facts().outcome.statistics += 1;
+    }
+
+    fn measure(&self, metric: &str, value: f64) {
+        let mut facts = self.observer.facts();
+        let outcome = &mut facts.outcome;
+        let known = outcome.metrics_of.entry(self.name.clone()).or_default();
+        // Whoever makes up a name for each value finds them together.
+        let metric = match known.len() < MOST_METRICS || known.contains_key(metric) {
+            true => metric,
+            false => "more",
+        };
+        known.entry(metric.to_owned()).or_default().add(value);
     }
 }
+
+/// Most metrics of one workload.
+const MOST_METRICS: usize = 100;
 
 impl Facts {
     /// Remembers why an agreement came to nothing; what comes after the first reason follows from it.
@@ -289,6 +324,7 @@ impl Facts {
 
     fn take(&mut self, event: &Event) {
         self.take_cause(event);
+        self.levels.take(event);
         let outcome = &mut self.outcome;
         outcome.daemon_away.count(&event.kind);
         outcome.unpaid_invoices.count(event);

@@ -1,7 +1,14 @@
 //! Whole runs that go wrong, and one over a socket: each ends with one clear error and a clean network.
 
 mod catalog;
+mod laws;
+mod programs;
+mod several;
+mod signals;
+mod steps;
+mod trace;
 mod watchdog;
+mod written;
 
 use super::*;
 use crate::language::Origin;

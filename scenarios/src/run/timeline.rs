@@ -1,20 +1,41 @@
 //! The timeline of a scenario: what happens when, and how a step is performed.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use mock_yagna::MockYagna;
 use mock_yagna::network_file::ActDetails;
 
+use crate::language::patterns::Pattern;
 use crate::language::values::Span;
-use crate::language::{Scenario, Step, Verb};
+use crate::language::{Scenario, SignalName, Step, Verb};
 
-/// The steps that are still to come, the next one first.
+/// The steps that are still to come: tracks beside each other, each with steps that follow each other.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    steps: std::collections::VecDeque<Step>,
+    tracks: Vec<Track>,
 }
 
-/// What a step wants from whoever runs the service.
+#[derive(Debug)]
+struct Track {
+    /// Which it is of the scenario.
+    number: usize,
+    steps: VecDeque<Step>,
+    next: Next,
+}
+
+/// When the first step of a track is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    At(Duration),
+    /// When so many events more have come; it is late after a time.
+    Waits {
+        left: u32,
+        until: Option<Duration>,
+    },
+}
+
+/// What a step wants from whoever runs the workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Nothing: it was done on the network.
@@ -25,54 +46,209 @@ pub(crate) enum Order {
     StopInstance(usize),
     /// Add an instance.
     Spawn,
+    /// End the program, and start it again so long after.
+    Restart(Duration),
+    /// Send a signal.
+    Signal(SignalName),
 }
+
+/// From the end of a program to its start, unless the step says.
+const DOWN: Duration = Duration::from_secs(1);
 
 impl Timeline {
     pub(crate) fn of(scenario: &Scenario) -> Timeline {
-        let mut steps = scenario.timeline.clone();
-        steps.sort_by_key(|step| step.at.value);
-        Timeline {
-            steps: steps.into(),
-        }
+        Timeline::since(scenario, None, &BTreeMap::new())
     }
 
-    /// The timeline of a program that is started again so long after the beginning: the network's
-    /// steps before are done, the program's own begin anew.
-    pub(crate) fn since(scenario: &Scenario, since: Option<Duration>) -> Timeline {
-        let mut timeline = Timeline::of(scenario);
-        let Some(since) = since else { return timeline };
-        timeline.steps.retain_mut(|step| {
-            let is_ours = matches!(
-                step.verb.value,
-                Verb::Stop | Verb::StopInstance | Verb::SpawnInstance
-            );
-            if !is_ours {
-                let Some(left) = step.at.value.0.checked_sub(since) else {
-                    return false;
+    /// The timeline of a program that is started again so long after the beginning: what was done before is
+    /// done (of each track so many steps as `progress` says), the program's own steps begin anew.
+    pub(crate) fn since(
+        scenario: &Scenario,
+        since: Option<Duration>,
+        progress: &BTreeMap<usize, usize>,
+    ) -> Timeline {
+        let mut tracks = Vec::new();
+        let mut number = 0;
+        for step in &scenario.timeline {
+            let times = step.times.as_ref().map_or(1, |times| times.value);
+            for time in 0..times {
+                let every = step
+                    .every
+                    .as_ref()
+                    .map_or(Duration::ZERO, |every| every.value.0);
+                let mut first = step.clone();
+                first.at.value.0 = first.at.value.0.saturating_add(every.saturating_mul(time));
+                let mut steps = VecDeque::new();
+                flatten(first, &mut steps);
+                let at = steps
+                    .front()
+                    .map_or(Duration::ZERO, |first| first.at.value.0);
+                let is_ours = |step: &Step| {
+                    matches!(
+                        step.verb.value,
+                        Verb::Stop | Verb::StopInstance | Verb::SpawnInstance | Verb::Signal
+                    )
                 };
-                step.at.value = Span(left);
+                let ours = steps.front().is_some_and(is_ours);
+                let mut next = Next::At(at);
+                let mut over = false;
+                if let Some(since) = since.filter(|_| !ours) {
+                    let done = progress.get(&number).copied().unwrap_or_default();
+                    steps.drain(..done.min(steps.len()));
+                    match (done, at.checked_sub(since)) {
+                        (0, Some(left)) => next = Next::At(left),
+                        // What a program that is down had to do is not made up for.
+                        (0, None) if step.when.is_none() => over = true,
+                        _ => next = Next::At(Duration::ZERO),
+                    }
+                }
+                if !steps.is_empty() && !over {
+                    let mut track = Track {
+                        number,
+                        steps,
+                        next,
+                    };
+                    let waits = track.steps.front().is_some_and(|step| step.when.is_some());
+                    if waits {
+                        track.wait(Duration::ZERO);
+                    }
+                    tracks.push(track);
+                }
+                number += 1;
             }
-            true
+        }
+        Timeline { tracks }
+    }
+
+    /// The events that steps wait for, by track.
+    pub(crate) fn waiting(&self) -> Vec<(usize, Pattern)> {
+        let waiting = self.tracks.iter().filter_map(|track| {
+            let when = track.steps.front()?.when.as_ref()?;
+            matches!(track.next, Next::Waits { .. }).then(|| (track.number, when.of.clone()))
         });
-        let steps = timeline.steps.make_contiguous();
-        steps.sort_by_key(|step| step.at.value);
-        timeline
+        waiting.collect()
     }
 
-    /// When the next step is due, from the beginning.
+    /// The event of a track came; the event that it waits for now, if it does.
+    pub(crate) fn came(&mut self, number: usize, now: Duration) -> Option<Pattern> {
+        let track = self
+            .tracks
+            .iter_mut()
+            .find(|track| track.number == number)?;
+        let Next::Waits { left, .. } = &mut track.next else {
+            return None;
+        };
+        *left = left.saturating_sub(1);
+        let step = track.steps.front()?;
+        if *left > 0 {
+            return step.when.as_ref().map(|when| when.of.clone());
+        }
+        let after = step
+            .after
+            .as_ref()
+            .map_or(Duration::ZERO, |after| after.value.0);
+        track.next = Next::At(now.saturating_add(after));
+        None
+    }
+
+    /// When the next step is due, or late, from the beginning.
     pub(crate) fn next_at(&self) -> Option<Duration> {
-        self.steps.front().map(|step| step.at.value.0)
+        let next = self.tracks.iter().filter_map(|track| match track.next {
+            Next::At(at) => Some(at),
+            Next::Waits { until, .. } => until,
+        });
+        next.min()
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Step> {
-        self.steps.pop_front()
+    /// Takes the step that is due next, or is late.
+    pub(crate) fn pop(&mut self) -> Option<Due> {
+        let next = self
+            .tracks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, track)| match track.next {
+                Next::At(at) => Some((at, index)),
+                Next::Waits { until, .. } => Some((until?, index)),
+            });
+        let (at, index) = next.min()?;
+        let track = &mut self.tracks[index];
+        let number = track.number;
+        if let Next::Waits { .. } = track.next {
+            let track = self.tracks.remove(index);
+            let step = track.steps.front().map(describe).unwrap_or_default();
+            return Some(Due::Late(format!(
+                "{step}: the event has not come by {}",
+                Span(at)
+            )));
+        }
+        let step = track.steps.pop_front()?;
+        let mut waits = None;
+        match track.steps.front() {
+            None => {
+                self.tracks.remove(index);
+            }
+            Some(following) if following.when.is_some() => {
+                waits = following
+                    .when
+                    .as_ref()
+                    .map(|when| Box::new(when.of.clone()));
+                track.wait(at);
+            }
+            Some(following) => {
+                let after = following
+                    .after
+                    .as_ref()
+                    .map_or(Duration::ZERO, |after| after.value.0);
+                track.next = Next::At(at.saturating_add(after));
+            }
+        }
+        Some(Due::Step {
+            number,
+            step: Box::new(step),
+            waits,
+        })
     }
 
     /// Steps that were still to come when the run was over.
     pub(crate) fn rest(&self) -> impl Iterator<Item = String> + '_ {
-        self.steps
-            .iter()
-            .map(|step| format!("{}: the run was over before", describe(step)))
+        let steps = self.tracks.iter().flat_map(|track| &track.steps);
+        steps.map(|step| format!("{}: the run was over before", describe(step)))
+    }
+}
+
+/// What is due.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// A step of a track, and the event that the next one of it waits for.
+    Step {
+        number: usize,
+        step: Box<Step>,
+        waits: Option<Box<Pattern>>,
+    },
+    /// The event of a step has not come in time; the words for it.
+    Late(String),
+}
+
+impl Track {
+    /// Its first step begins to wait.
+    fn wait(&mut self, now: Duration) {
+        let when = self.steps.front().and_then(|step| step.when.as_ref());
+        let within = when.and_then(|when| when.within.as_ref());
+        self.next = Next::Waits {
+            left: when
+                .and_then(|when| when.times.as_ref())
+                .map_or(1, |times| times.value),
+            until: within.map(|within| now.saturating_add(within.value.0)),
+        };
+    }
+}
+
+/// A step and those that follow it, in order.
+fn flatten(mut step: Step, all: &mut VecDeque<Step>) {
+    let then = std::mem::take(&mut step.then);
+    all.push_back(step);
+    for next in then {
+        flatten(next, all);
     }
 }
 
@@ -87,8 +263,25 @@ pub(crate) fn describe(step: &Step) -> String {
         .instance
         .as_ref()
         .map(|instance| format!(" of instance {}", instance.value));
-    let whose = provider.or(instance).unwrap_or_default();
-    format!("{verb}{whose} at {}", Span(step.at.value.0))
+    let signal = (verb == Verb::Signal).then(|| {
+        let to = step.program.as_ref().map(|program| program.value.as_str());
+        format!(
+            " {} to {}",
+            step.signal().name(),
+            to.unwrap_or("everything")
+        )
+    });
+    let whose = provider.or(instance).or(signal).unwrap_or_default();
+    let after = step
+        .after
+        .as_ref()
+        .map(|after| format!("{} after ", after.value));
+    let after = after.unwrap_or_default();
+    match &step.when {
+        Some(when) => format!("{verb}{whose} {after}when {}", when.of),
+        None if !after.is_empty() => format!("{verb}{whose} {after}the step before"),
+        None => format!("{verb}{whose} at {}", Span(step.at.value.0)),
+    }
 }
 
 /// Performs a step as far as it concerns the network. `provider_of` tells on which provider an
@@ -105,6 +298,10 @@ pub(crate) fn perform(
     let act = match (step.verb.value, instance) {
         (Verb::Stop, _) => return Ok(Order::Stop),
         (Verb::SpawnInstance, _) => return Ok(Order::Spawn),
+        (Verb::Signal, _) => return Ok(Order::Signal(step.signal())),
+        (Verb::RestartRequestor, _) => {
+            return Ok(Order::Restart(step.down.map_or(DOWN, |down| down.0)));
+        }
         (Verb::StopInstance, Some(instance)) => return Ok(Order::StopInstance(instance)),
         (Verb::StopInstance, None) => return Err("no instance is named".into()),
         (Verb::Act(act), _) => act,
@@ -178,7 +375,7 @@ timeline:
         let timebase = mock_yagna::Timebase::starting_at(jiff::Timestamp::UNIX_EPOCH);
         let network = Arc::new(MockYagna::start(config, timebase));
         let mut timeline = Timeline::of(&scenario);
-        while let Some(step) = timeline.pop() {
+        while let Some(Due::Step { step, .. }) = timeline.pop() {
             let done = perform(&step, Some(&network), |_| None);
             assert_eq!(done, Ok(Order::Done), "{}", describe(&step));
         }

@@ -13,6 +13,7 @@ use golem_engine::tasks::TaskGroup;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::at_work::AtWork;
 use crate::backend::Backend;
 use crate::language::values::Span;
 
@@ -31,6 +32,7 @@ pub(super) struct Watchdog {
     after: Duration,
     beats: Arc<AtomicU64>,
     stuck: CancellationToken,
+    at_work: AtWork,
     tasks: TaskGroup,
     /// Its end is that of the watch.
     _watched: Option<SyncSender<()>>,
@@ -41,6 +43,7 @@ struct Watch {
     after: Duration,
     beats: Arc<AtomicU64>,
     stuck: CancellationToken,
+    at_work: AtWork,
     hung: Option<fn(&str)>,
     over: Receiver<()>,
 }
@@ -48,7 +51,11 @@ struct Watch {
 impl Watchdog {
     /// Begins to watch: after so long without a sign of life the run is given up, and where it does not
     /// even end then, `hung` is called with the reason.
-    pub(super) fn begin(after: Option<Duration>, hung: Option<fn(&str)>) -> Watchdog {
+    pub(super) fn begin(
+        after: Option<Duration>,
+        hung: Option<fn(&str)>,
+        at_work: &AtWork,
+    ) -> Watchdog {
         let after = after.unwrap_or(USUAL);
         let (beats, stuck) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
         let (watched, over) = sync_channel(1);
@@ -56,6 +63,7 @@ impl Watchdog {
             after,
             beats: beats.clone(),
             stuck: stuck.clone(),
+            at_work: at_work.clone(),
             hung,
             over,
         };
@@ -66,6 +74,7 @@ impl Watchdog {
             after,
             beats,
             stuck,
+            at_work: at_work.clone(),
             tasks: TaskGroup::new("watchdog"),
             _watched: watching.is_ok().then_some(watched),
         }
@@ -93,9 +102,10 @@ impl Watchdog {
         let longest = limit.saturating_add(around);
         let done = tokio::select! {
             biased;
-            () = self.stuck.cancelled() => Err(standstill(self.after)),
+            () = self.stuck.cancelled() => Err(standstill(self.after, &self.at_work)),
             done = timeout(longest, run) => done.map_err(|_| {
-                format!("it went on for {} after its limit of {}", Span(around), Span(limit))
+                let at_work = self.at_work.told();
+                format!("it went on for {} after its limit of {}{at_work}", Span(around), Span(limit))
             }),
         };
         self.tasks.cancel();
@@ -103,10 +113,11 @@ impl Watchdog {
     }
 }
 
-fn standstill(after: Duration) -> String {
+fn standstill(after: Duration, at_work: &AtWork) -> String {
     format!(
-        "its clock stood still for {} (something in it spins or blocks the thread)",
-        Span(after)
+        "its clock stood still for {} (something in it spins or blocks the thread{})",
+        Span(after),
+        at_work.told()
     )
 }
 
@@ -129,7 +140,7 @@ impl Watch {
         if let Err(RecvTimeoutError::Timeout) = self.over.recv_timeout(GRACE)
             && let Some(hung) = self.hung
         {
-            hung(&standstill(self.after));
+            hung(&standstill(self.after, &self.at_work));
         }
     }
 }

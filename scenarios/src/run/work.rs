@@ -1,20 +1,24 @@
-//! The work of one run of the engine: the scenario's workload, and the timeline beside it.
+//! The work of one run of the engine: the scenario's workloads, each when it is due, and the timeline beside them.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{FutureExt, select_all};
 use golem_engine::error::chain as error_chain;
+use golem_engine::panics::{caught, caught_in};
+use golem_engine::service::Instance;
 use golem_engine::{Golem, GolemBuilder, ShutdownReport};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{Setting, WorkResult};
-use super::timeline::{self, Order, Timeline};
-use crate::language::Step;
+use super::setting::{Parked, Setting, WorkResult};
+use super::timeline::{self, Due, Order, Timeline};
 use crate::language::values::Span;
-use crate::workload::{Job, Running};
+use crate::language::{Planned, SignalName, Step};
+use crate::workload::{Ended, Job, Running};
 
 /// What one run of the engine is for.
 pub(crate) struct Work<'a> {
@@ -48,8 +52,13 @@ impl Work<'_> {
             biased;
             report = stopped => (WorkResult::default(), report),
             done = timeout(limit, Box::pin(self.perform(&golem))) => {
-                let late = |_| WorkResult::failed(format!("the limit of {} has passed", Span(limit)));
-                (done.unwrap_or_else(late), golem.stop().await)
+                let late = |_| WorkResult::failed(self.late(limit));
+                let done = done.unwrap_or_else(late);
+                if done.restart.is_some() {
+                    drop(golem.suspend().await);
+                    return (WorkResult { began: true, parked: Parked::default(), ..done }, None);
+                }
+                (done, golem.stop().await)
             }
         };
         result.began = true;
@@ -57,93 +66,373 @@ impl Work<'_> {
         (result, Some(report))
     }
 
-    async fn perform(&self, golem: &Golem) -> WorkResult {
-        let job = Job {
-            scenario: self.setting.scenario,
-            files: self.files.clone(),
-            log: Arc::new(self.setting.observer.clone()),
-        };
-        match self.setting.workload.start(golem, &job).await {
-            Ok(mut running) => self.accompany(running.as_mut()).await,
-            Err(error) => WorkResult::failed(error_chain(error.as_ref())),
-        }
+    fn late(&self, limit: Duration) -> String {
+        let at_work = self.setting.at_work.told();
+        format!("the limit of {} has passed{at_work}", Span(limit))
     }
 
-    /// Follows the timeline until the workload has ended.
-    async fn accompany(&self, running: &mut dyn Running) -> WorkResult {
+    /// Starts every workload when it is due, and follows the timeline until all have ended.
+    async fn perform(&self, golem: &Golem) -> WorkResult {
+        let mut all = Ensemble {
+            work: self,
+            golem,
+            live: Vec::new(),
+            result: WorkResult::default(),
+            stopping: false,
+        };
+        let progress = self.setting.progress().clone();
+        let mut steps = Timeline::since(self.setting.scenario, self.since, &progress);
+        let journal = &self.setting.journal;
+        let woken = journal.monitor(|monitor| {
+            monitor.disarm();
+            for (number, pattern) in steps.waiting() {
+                monitor.arm(number, pattern);
+            }
+            monitor.woken()
+        });
+        let woken = woken.unwrap_or_default();
+        let mut due: VecDeque<Planned> = self.setting.planned.clone().into();
+        for planned in &mut due {
+            // A program that is started again starts at once what it had started before.
+            planned.at = planned.at.saturating_sub(self.since.unwrap_or_default());
+        }
+        while let Some(first) = due.pop_front_if(|planned| planned.at.is_zero()) {
+            all.start(first).await;
+        }
         let begin = Instant::now();
-        let scenario = self.setting.scenario;
-        let service = scenario.service.as_ref();
-        let end = service.map(|service| begin + service.duration.value.0);
-        let mut steps = Timeline::since(scenario, self.since);
-        let mut result = WorkResult::default();
-        let mut stopping = false;
-        self.name_instances(running);
-        let ended = loop {
+        for live in &mut all.live {
+            live.begins(begin);
+        }
+        while !(due.is_empty() && all.live.is_empty()) {
             let step_at = steps.next_at().map(|at| begin + at);
+            let due_at = due.front().map(|planned| begin + planned.at);
+            // What the network records is heard when the engine tells something, or is asked for.
+            let looks = journal.monitor(|monitor| monitor.waits_for_the_network());
+            let look_at = looks.unwrap_or_default().then(|| Instant::now() + LOOK);
             tokio::select! {
                 biased;
-                () = self.interrupt.cancelled(), if !stopping => {
-                    result.error = Some("interrupted".into());
-                    running.stop();
-                    stopping = true;
+                () = self.interrupt.cancelled(), if !all.stopping => {
+                    all.result.error = Some("interrupted".into());
+                    due.clear();
+                    all.stop();
                 }
-                () = at(step_at) => {
-                    let Some(step) = steps.pop() else { continue };
-                    let text = timeline::describe(&step);
-                    self.setting.observer.tell(&format!("timeline: {text}"));
-                    match self.take(&step, running) {
-                        Ok(stops) => {
-                            stopping |= stops;
-                            result.steps.push(text.clone());
-                        }
-                        Err(reason) => result.failed_steps.push(format!("{text}: {reason}")),
+                () = woken.notified() => {
+                    let now = begin.elapsed();
+                    for number in journal.monitor(|monitor| monitor.fired()).unwrap_or_default() {
+                        let again = steps.came(number, now);
+                        journal.monitor(|monitor| again.map(|of| monitor.arm(number, of)));
                     }
-                    self.setting.observer.stage("timeline", &text, &json!({}));
                 }
-                () = at(end), if !stopping => {
-                    running.stop();
-                    stopping = true;
+                () = at(step_at) => match steps.pop() {
+                    None => {}
+                    Some(Due::Late(why)) => all.result.failed_steps.push(why),
+                    Some(Due::Step { number, step, waits }) => {
+                        *self.setting.progress().entry(number).or_default() += 1;
+                        journal.monitor(|monitor| waits.map(|of| monitor.arm(number, *of)));
+                        all.take(&step);
+                        if all.result.restart.is_some() {
+                            // They are let go of after the engine: nobody stops them.
+                            let live = all.live.drain(..).map(|live| live.running);
+                            all.result.parked = Parked(live.collect());
+                            return all.result;
+                        }
+                        if all.stopping {
+                            due.clear();
+                        }
+                    }
+                },
+                () = at(look_at) => journal.network(),
+                () = at(due_at) => {
+                    if let Some(planned) = due.pop_front() {
+                        all.start(planned).await;
+                    }
                 }
-                ended = running.join() => break ended,
-            }
-        };
-        result.error = result.error.or(ended.error);
-        result.task_results = ended.task_results;
-        result.failed_steps.extend(steps.rest());
-        result
-    }
-
-    /// Takes a step of the timeline; whether everything stops with it.
-    fn take(&self, step: &Step, running: &mut dyn Running) -> Result<bool, String> {
-        let instances = running.instances();
-        let provider_of = |n: usize| instances.get(n).and_then(|i| i.provider_name.clone());
-        match timeline::perform(step, self.setting.stage.network(), provider_of)? {
-            Order::Done => {}
-            Order::Stop => {
-                running.stop();
-                return Ok(true);
-            }
-            Order::StopInstance(n) => {
-                let instance = instances.get(n).ok_or("not there yet")?;
-                running.stop_instance(&instance.id)?;
-            }
-            Order::Spawn => {
-                running.spawn_instance()?;
-                self.name_instances(running);
+                () = at(all.next_end()) => all.stop_due(),
+                () = all.next_ended(), if !all.live.is_empty() => {}
             }
         }
-        Ok(false)
-    }
-
-    fn name_instances(&self, running: &dyn Running) {
-        let named = running
-            .instances()
-            .into_iter()
-            .map(|i| (i.id.to_string(), i.name));
-        self.setting.observer.name_instances(named);
+        let mut result = all.result;
+        result.failed_steps.extend(steps.rest());
+        // In the order of their starts, whoever ended first.
+        result.workloads.sort_by_key(|(number, _)| *number);
+        result
     }
 }
+
+/// A workload at work.
+struct Live {
+    /// Counted in order of the starts.
+    number: usize,
+    name: String,
+    running: Box<dyn Running>,
+    /// How long it is kept.
+    kept: Option<Duration>,
+    end: Option<Instant>,
+    stopping: bool,
+    /// The name of the external program that it is, without a number, if it is one.
+    program: Option<String>,
+}
+
+impl Live {
+    fn begins(&mut self, now: Instant) {
+        self.end = self.kept.map(|kept| now + kept);
+    }
+
+    /// Calls its code; its panic is the end of it.
+    fn call<T>(&mut self, what: impl FnOnce(&mut dyn Running) -> T) -> Result<T, String> {
+        let running = self.running.as_mut();
+        let name = &self.name;
+        caught(|| what(running)).map_err(|panic| format!("the workload `{name}` panicked: {panic}"))
+    }
+
+    fn stop(&mut self) -> Result<(), String> {
+        if std::mem::replace(&mut self.stopping, true) {
+            return Ok(());
+        }
+        self.call(|running| running.stop())
+    }
+
+    fn instances(&mut self) -> Vec<Instance> {
+        self.call(|running| running.instances()).unwrap_or_default()
+    }
+}
+
+/// All workloads of a run of the engine.
+struct Ensemble<'a> {
+    work: &'a Work<'a>,
+    golem: &'a Golem,
+    live: Vec<Live>,
+    result: WorkResult,
+    stopping: bool,
+}
+
+impl Ensemble<'_> {
+    async fn start(&mut self, planned: Planned) {
+        let setting = self.work.setting;
+        let name = planned.name;
+        let job = Job {
+            scenario: Arc::clone(&planned.scenario),
+            name: name.clone(),
+            files: self.work.files.clone(),
+            log: Arc::new(setting.observer.of_workload(&name)),
+            environment: setting.environment(),
+        };
+        let number = self.live.len() + self.result.workloads.len();
+        setting.at_work.begins(&name);
+        let started = async {
+            let workload = setting.workloads.of(&planned.scenario);
+            let workload = workload.map_err(|error| error.to_string())?;
+            let start = setting
+                .at_work
+                .within(&name, workload.start(self.golem, &job));
+            match caught_in(start).await {
+                Ok(Ok(running)) => Ok(running),
+                Ok(Err(error)) => Err(error_chain(error.as_ref())),
+                Err(panic) => Err(format!(
+                    "the workload `{name}` panicked while it was started: {panic}"
+                )),
+            }
+        };
+        match started.await {
+            Ok(running) => {
+                let service = planned.scenario.service.as_ref();
+                let program = planned.scenario.program.as_ref();
+                let mut live = Live {
+                    number,
+                    name,
+                    running,
+                    kept: service.map(|service| service.duration.value.0),
+                    end: None,
+                    stopping: false,
+                    program: program.map(|program| program.name.value.clone()),
+                };
+                live.begins(Instant::now());
+                let instances = live.instances();
+                self.live.push(live);
+                self.name_instances(&instances);
+            }
+            Err(error) => {
+                let ended = Ended {
+                    error: Some(error),
+                    task_results: Vec::new(),
+                };
+                self.over(number, name, ended);
+            }
+        }
+    }
+
+    /// Takes notice of the end of a workload.
+    fn over(&mut self, number: usize, name: String, ended: Ended) {
+        self.work.setting.at_work.ends(&name);
+        let several = self.work.setting.planned.len() > 1;
+        if let Some(error) = &ended.error {
+            let named = !several || error.contains(&name);
+            let error = match named {
+                true => error.clone(),
+                false => format!("{name}: {error}"),
+            };
+            self.result.error.get_or_insert(error);
+        }
+        self.result.workloads.push((number, (name, ended)));
+    }
+
+    fn stop(&mut self) {
+        self.stop_those(|_| true);
+    }
+
+    /// Programs have got the signal that ends them.
+    fn stop_all_but_programs(&mut self) {
+        self.stop_those(|live| live.program.is_none());
+    }
+
+    fn stop_those(&mut self, meant: fn(&Live) -> bool) {
+        self.stopping = true;
+        let live = self.live.iter_mut().filter(|live| meant(live));
+        let panicked: Vec<_> = live
+            .filter_map(|live| Some((live.number, live.stop().err()?)))
+            .collect();
+        for (number, panic) in panicked {
+            self.lose(number, panic);
+        }
+    }
+
+    /// Stops what was kept for its time.
+    fn stop_due(&mut self) {
+        let now = Instant::now();
+        let due = self
+            .live
+            .iter_mut()
+            .filter(|live| live.end.is_some_and(|end| end <= now));
+        let panicked: Vec<_> = due
+            .filter_map(|live| Some((live.number, live.stop().err()?)))
+            .collect();
+        for (number, panic) in panicked {
+            self.lose(number, panic);
+        }
+    }
+
+    /// One whose code panicked is not called again.
+    fn lose(&mut self, number: usize, error: String) {
+        let Some(at) = self.live.iter().position(|live| live.number == number) else {
+            return;
+        };
+        let live = self.live.remove(at);
+        let ended = Ended {
+            error: Some(error),
+            task_results: Vec::new(),
+        };
+        self.over(number, live.name, ended);
+    }
+
+    fn next_end(&self) -> Option<Instant> {
+        let live = self.live.iter().filter(|live| !live.stopping);
+        live.filter_map(|live| live.end).min()
+    }
+
+    /// Waits until one has ended. Dropped before, it may be called again.
+    async fn next_ended(&mut self) {
+        let at_work = &self.work.setting.at_work;
+        let joins = self.live.iter_mut().map(|live| {
+            let (number, name) = (live.number, live.name.clone());
+            let join = at_work.within(&live.name, live.running.join());
+            let ended = caught_in(join).map(move |ended| {
+                let panicked = |panic| format!("the workload `{name}` panicked: {panic}");
+                (number, ended.map_err(panicked))
+            });
+            ended.boxed_local()
+        });
+        let ((number, ended), _, _) = select_all(joins).await;
+        match ended {
+            Err(panic) => self.lose(number, panic),
+            Ok(ended) => {
+                if let Some(at) = self.live.iter().position(|live| live.number == number) {
+                    let live = self.live.remove(at);
+                    self.over(number, live.name, ended);
+                }
+            }
+        }
+    }
+
+    /// All instances, in order of the starts of their services.
+    fn instances(&mut self) -> Vec<(usize, Instance)> {
+        let all = self.live.iter_mut().enumerate();
+        all.flat_map(|(at, live)| live.instances().into_iter().map(move |it| (at, it)))
+            .collect()
+    }
+
+    /// Takes a step of the timeline.
+    fn take(&mut self, step: &Step) {
+        let text = timeline::describe(step);
+        let observer = &self.work.setting.observer;
+        observer.tell(&format!("timeline: {text}"));
+        match self.perform(step) {
+            Ok(()) => self.result.steps.push(text.clone()),
+            Err(reason) => self.result.failed_steps.push(format!("{text}: {reason}")),
+        }
+        observer.stage("timeline", &text, &json!({}));
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<(), String> {
+        let instances = self.instances();
+        let provider_of = |n: usize| {
+            instances
+                .get(n)
+                .and_then(|(_, it)| it.provider_name.clone())
+        };
+        match timeline::perform(step, self.work.setting.stage.network(), provider_of)? {
+            Order::Done => {}
+            Order::Stop => self.stop(),
+            Order::Restart(down) => self.result.restart = Some(down),
+            Order::Signal(signal) => self.signal(step, signal)?,
+            Order::StopInstance(n) => {
+                let (at, instance) = instances.get(n).ok_or("not there yet")?;
+                self.live[*at].call(|running| running.stop_instance(&instance.id))??;
+            }
+            Order::Spawn => {
+                let mut services = self.live.iter_mut();
+                let first = services.find(|live| live.kept.is_some());
+                let first = first.ok_or("no service is at work")?;
+                first.call(|running| running.spawn_instance())??;
+                let instances = first.instances();
+                self.name_instances(&instances);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to one program; or to all, and ends everything else in order.
+    fn signal(&mut self, step: &Step, signal: SignalName) -> Result<(), String> {
+        let named = step.program.as_ref().map(|program| program.value.as_str());
+        let mut meant = 0;
+        for live in &mut self.live {
+            if live.program.is_none()
+                || named.is_some_and(|name| live.program.as_deref() != Some(name))
+            {
+                continue;
+            }
+            meant += 1;
+            live.call(|running| running.signal(signal))??;
+        }
+        match named {
+            Some(name) if meant == 0 => Err(format!("`{name}` is not at work")),
+            Some(_) => Ok(()),
+            None => {
+                if self.live.iter().any(|live| live.program.is_none()) {
+                    self.stop_all_but_programs();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn name_instances(&self, instances: &[Instance]) {
+        let named = instances.iter().map(|i| (i.id.to_string(), i.name.clone()));
+        self.work.setting.observer.name_instances(named);
+    }
+}
+
+/// How often, on the stage's clock, the network's journal is looked at for an event that a step waits for.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Waits until then, or for ever.
 async fn at(time: Option<Instant>) {

@@ -1,7 +1,8 @@
 //! Virtual time that waits for something real.
 
 use std::future::Future;
-use std::sync::mpsc;
+
+use mock_yagna::keeper::HeldClock;
 
 /// Awaits `real` with the clock of virtual time held: for requests to databases, web services, other
 /// processes in a program of [`Offline`](super::Offline). Meanwhile everything goes on that is due by
@@ -24,17 +25,9 @@ use std::sync::mpsc;
 ///
 /// # Cancel safety
 /// As `real` is: dropping it lets the clock go.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "virtual time is to stand still while a thread is at work: this is that thread"
-)]
 pub async fn hold_the_clock<F: Future>(real: F) -> F::Output {
-    // The clock of a paused runtime stands still while a blocking thread is at work.
-    let (release, held) = mpsc::channel::<()>();
-    let holding = tokio::task::spawn_blocking(move || held.recv().is_ok());
+    let held = HeldClock::hold();
     let output = real.await;
-    drop(release);
-    // It ends by this, and cannot panic.
-    let _ = holding.await;
+    held.let_go().await;
     output
 }

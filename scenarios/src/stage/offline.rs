@@ -5,9 +5,15 @@
 
 use std::fmt;
 
-use golem_engine::{Glm, GolemBuilder};
-use mock_yagna::{Config, Image, MockYagna, ProviderSpec};
+#[cfg(feature = "files")]
+use std::path::Path;
 
+use golem_engine::{Glm, GolemBuilder};
+#[cfg(feature = "files")]
+use mock_yagna::network_file::{NetworkFile, NetworkFileError};
+use mock_yagna::{Behaviour, Config, Fault, Image, MockYagna, ProviderSpec};
+
+use super::record::Record;
 use super::{Layer, Stage, network_config, runtime};
 use crate::backend::{Backend, EPOCH};
 
@@ -68,6 +74,69 @@ impl Offline {
         self
     }
 
+    /// A network that is described in a file, as `mock-yagna --network` reads it: its providers, faults, images and all
+    /// else that it names; relative paths in it begin at its folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is malformed, or names what does not exist.
+    #[cfg(feature = "files")]
+    pub fn network_file(self, path: impl AsRef<Path>) -> Result<Self, NetworkFileError> {
+        let path = path.as_ref();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let file = NetworkFile::load(path)?;
+        self.described(file, folder)
+    }
+
+    /// The same from the text of such a file; relative paths in it begin at the working directory.
+    ///
+    /// # Errors
+    /// When the text is malformed, or names what does not exist.
+    #[cfg(feature = "files")]
+    pub fn network_yaml(self, text: &str) -> Result<Self, NetworkFileError> {
+        let file = NetworkFile::parse(text, "network")?;
+        self.described(file, Path::new(""))
+    }
+
+    #[cfg(feature = "files")]
+    fn described(mut self, file: NetworkFile, folder: &Path) -> Result<Self, NetworkFileError> {
+        let ours = self.config.app_keys.clone();
+        self.config = file.config(self.config, folder)?;
+        // The engines of the stage call with a key that the file does not know.
+        let keys = &mut self.config.app_keys;
+        keys.extend(ours);
+        let mut known = std::collections::BTreeSet::new();
+        keys.retain(|key| known.insert(key.key.clone()));
+        Ok(self)
+    }
+
+    /// Changes how the provider of this name behaves.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    #[track_caller]
+    pub fn behaviour(mut self, provider: &str, change: impl FnOnce(&mut Behaviour)) -> Self {
+        let providers = &mut self.config.providers;
+        let found = providers.iter_mut().find(|it| it.name == provider);
+        match found {
+            Some(found) => change(&mut found.behaviour),
+            None => {
+                let names: Vec<_> = providers.iter().map(|it| it.name.as_str()).collect();
+                panic!(
+                    "there is no provider `{provider}`; there are: {}",
+                    names.join(", ")
+                );
+            }
+        }
+        self
+    }
+
+    /// Something that goes wrong between the daemon and the engine, from the beginning on; for later ones there is
+    /// [`MockYagna::inject`].
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.config.faults.push(fault);
+        self
+    }
+
     /// What runs on a provider, whatever image is asked for.
     pub fn image(mut self, image: Image) -> Self {
         self.config.default_image = Some(image);
@@ -108,9 +177,13 @@ impl Offline {
             } else {
                 Stage::memory(self.config, EPOCH, &Layer::default())
             };
+            let network = stage.network().cloned();
+            let record = Record::new(network.expect("an offline stage has a network"));
             let stage = OfflineStage {
                 seed: self.seed,
+                is_virtual: !self.real_time,
                 stage,
+                record,
             };
             let result = program(&stage).await;
             stage.stage.strike().await;
@@ -120,16 +193,63 @@ impl Offline {
 }
 
 /// What a program of [`Offline::run`] works with.
+///
+/// Beside the network and engines for it, it knows what happened on both of them, lets time pass, and says what is wrong
+/// with a claim:
+///
+/// ```
+/// use std::time::Duration;
+/// use golem_scenarios::prelude::*;
+///
+/// let leaves = |behaviour: &mut Behaviour| {
+///     behaviour.terminate_after = Some(Duration::from_secs(600));
+/// };
+/// let image = || vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae")
+///     .image_url("http://images.example/hello.gvmi");
+/// let offline = Offline::new(7).providers(vec![ProviderSpec::new("alice"), ProviderSpec::new("bob")]);
+/// offline.behaviour("alice", leaves).run(async |stage| {
+///     let golem = stage.golem().start().await.expect("the engine starts");
+///     let service = golem.run_service_with(image(), |ctx| async move {
+///         ctx.stop_requested().await;
+///         Ok(())
+///     });
+///     let cluster = service.num_instances(2).start().await.expect("a cluster");
+///     stage.until_seen("AgreementTerminated", Duration::from_secs(3600)).await;
+///     stage.assert_order(["agreement_approved", "agreement_terminated", "AgreementTerminated"]);
+///     cluster.stop();
+///     cluster.join().await;
+///     golem.stop().await;
+///     stage.until_seen("invoice_settled", Duration::from_secs(600)).await;
+///     stage.assert_clean();
+/// });
+/// ```
 pub struct OfflineStage {
     seed: u64,
+    is_virtual: bool,
     stage: Stage,
+    record: Record,
 }
 
 impl OfflineStage {
     /// An engine for this network with a budget of 1 GLM; change what you like before you start it.
     /// Each call is a new engine; several may be at work at once.
     pub fn golem(&self) -> GolemBuilder {
-        self.stage.golem(self.seed).budget(Glm::from(1))
+        let record = self.record.clone();
+        let golem = self.stage.golem(self.seed).budget(Glm::from(1));
+        golem.event_observer(move |event| record.engine(event))
+    }
+
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Whether its time is virtual.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.is_virtual
     }
 
     /// The network: its journal, its ledger, and what can be done to it.

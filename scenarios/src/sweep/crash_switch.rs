@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mock_yagna::fault::Effect;
 use tokio_util::sync::CancellationToken;
 
-use super::point::{Counter, Disturbance};
+use crate::language::{Counter, Disturbance};
 
 /// The switch of one run of the engine. Clones share it.
 #[derive(Clone, Debug)]

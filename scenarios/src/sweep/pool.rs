@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 const STACK: usize = 16 * 1024 * 1024;
 
 /// Does `work` for all `items` in `jobs` threads; the results are in the order of the items.
-pub(super) fn in_threads<T: Sync, R: Send>(
+pub(crate) fn in_threads<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
     work: impl Fn(&T) -> R + Sync,

@@ -9,6 +9,7 @@ use golem_engine::ShutdownReport;
 use golem_engine::journal::{Journal as _, MemoryJournal, OpenState};
 use golem_engine::rng::Seed as EngineSeed;
 use golem_engine::tasks::TaskGroup;
+use jiff::Timestamp;
 use mock_yagna::Summary;
 use serde_json::json;
 use tokio::time::timeout;
@@ -17,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::crash_journal::CrashJournal;
 use super::crash_switch::{Counts, CrashSwitch};
 use super::crash_transport;
-use super::point::{Disturbance, Point};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::Scenario;
+use crate::language::{Disturbance, Point};
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
+use crate::run::at_work::AtWork;
 use crate::run::setting::{Plan, Setting, WorkResult};
 use crate::run::work::Work;
 use crate::stage::{self, Layer, MEMORY_URL};
@@ -36,37 +38,39 @@ const LETTING_GO: Duration = Duration::from_secs(600);
 const AROUND: Duration = Duration::from_secs(3600);
 
 /// One point to be tried.
-pub(super) struct Trial<'a> {
-    pub(super) scenario: &'a Scenario,
-    pub(super) seed: u64,
-    pub(super) point: &'a Point,
-    pub(super) folder: &'a Path,
-    pub(super) workloads: &'a Workloads,
+pub(crate) struct Trial<'a> {
+    pub(crate) scenario: &'a Scenario,
+    pub(crate) seed: u64,
+    pub(crate) point: &'a Point,
+    pub(crate) folder: &'a Path,
+    pub(crate) workloads: &'a Workloads,
 }
 
 /// What one run of the engine did.
 #[derive(Debug)]
-pub(super) struct RunRecord {
-    pub(super) counts: Counts,
+pub(crate) struct RunRecord {
+    pub(crate) counts: Counts,
     /// What the disturbance hit, if there was one and it came.
-    pub(super) hit: Option<String>,
+    pub(crate) hit: Option<String>,
 }
 
 /// What a trial left behind.
 #[derive(Debug)]
-pub(super) struct Trace {
-    pub(super) runs: Vec<RunRecord>,
+pub(crate) struct Trace {
+    pub(crate) runs: Vec<RunRecord>,
     /// Of the last run.
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// Of the last run, if it began.
-    pub(super) report: Option<ShutdownReport>,
-    pub(super) network: Summary,
+    pub(crate) report: Option<ShutdownReport>,
+    pub(crate) network: Summary,
     /// What the engine's journal says at the end.
-    pub(super) open_state: OpenState,
+    pub(crate) open_state: OpenState,
     /// Of everything that engine and network told.
-    pub(super) sha256: String,
+    pub(crate) sha256: String,
+    /// When the last run ended, by the stage's clock.
+    pub(crate) ended_at: Timestamp,
     /// Why it did not come to its end.
-    pub(super) stuck: Option<String>,
+    pub(crate) stuck: Option<String>,
 }
 
 /// How a run ended.
@@ -83,7 +87,7 @@ enum End {
 
 impl Trial<'_> {
     /// Performs it on a runtime of its own.
-    pub(super) fn run(&self) -> Result<Trace, Error> {
+    pub(crate) fn run(&self) -> Result<Trace, Error> {
         let runtime = stage::runtime(Backend::Memory)?;
         runtime.block_on(Box::pin(self.perform()))
     }
@@ -100,6 +104,7 @@ impl Trial<'_> {
             layer: &layer,
             workloads: self.workloads,
             listener: None,
+            at_work: AtWork::default(),
         })
         .await?;
         let kept = MemoryJournal::new();
@@ -151,6 +156,7 @@ impl Trial<'_> {
             }
             tokio::time::sleep(RESTART).await;
         };
+        let ended_at = setting.stage.clock().now();
         let remains = setting.end(result).await?;
         if let Some(error) = remains.unwritten {
             return Err(Error::Output {
@@ -171,6 +177,7 @@ impl Trial<'_> {
             network: network.ok_or_else(|| failed("there is no simulated network".into()))?,
             open_state: OpenState::of(&entries),
             sha256: remains.sha256,
+            ended_at,
             stuck,
         })
     }

@@ -4,21 +4,22 @@
 use mock_yagna::fault::{Effect, WhichAnswer};
 use mock_yagna::ledger::OpenItem;
 
-use super::point::{Disturbance, Point};
 use super::trial::Trace;
+use crate::language::laws::{LawsSection, NOTHING_OPEN};
+use crate::language::{Disturbance, Point};
 use crate::report::outcome::{InstanceOutcome, Outcome};
 
 /// What came of a point.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// Claims that do not hold.
-    pub(super) broken: Vec<String>,
+    pub(crate) broken: Vec<String>,
     /// Claims that do not hold, and need not: why.
-    pub(super) excused: Vec<String>,
+    pub(crate) excused: Vec<String>,
 }
 
 /// Judges what a point left behind by what the undisturbed run left.
-pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
+pub(crate) fn judge(laws: &LawsSection, base: &Trace, trace: &Trace, point: &Point) -> Verdict {
     let mut verdict = Verdict::default();
     let mut claim = |holds: bool, broken: String| {
         if !holds {
@@ -34,20 +35,23 @@ pub(super) fn judge(base: &Trace, trace: &Trace, point: &Point) -> Verdict {
     }
     let network = &trace.network;
     for violation in &network.violations {
-        claim(false, format!("wrong in the books: {violation}"));
+        let aside = laws.sets_aside_of_the_books(violation.law);
+        claim(aside, format!("wrong in the books: {violation}"));
     }
+    let may_stay_open = laws.sets_aside(NOTHING_OPEN);
     for item in &network.open {
-        let excused = is_twin(point, trace, item);
+        let excused = may_stay_open || is_twin(point, trace, item);
         claim(excused, format!("left open: {item}"));
     }
+    let paid = network.invoices == network.invoices_paid && network.invoiced == network.paid;
     claim(
-        network.invoices == network.invoices_paid && network.invoiced == network.paid,
+        paid || may_stay_open || laws.sets_aside("invoices-paid"),
         format!("not every invoice is paid once: {network}"),
     );
     for open in trace.report.iter().flat_map(|report| report.open()) {
-        claim(false, format!("the engine reports: {open}"));
+        claim(may_stay_open, format!("the engine reports: {open}"));
     }
-    let settled = trace.open_state.is_settled() || trace.stuck.is_some();
+    let settled = may_stay_open || trace.open_state.is_settled() || trace.stuck.is_some();
     claim(settled, format!("the journal says: {}", still_open(trace)));
     if !matches!(point.0.last(), Some(Disturbance::Stop(_))) && trace.stuck.is_none() {
         for difference in differences(&base.outcome, &trace.outcome) {
@@ -72,7 +76,7 @@ fn is_twin(point: &Point, trace: &Trace, item: &OpenItem) -> bool {
     created && matches!(item, OpenItem::Network { .. })
 }
 
-fn still_open(trace: &Trace) -> String {
+pub(crate) fn still_open(trace: &Trace) -> String {
     let open_state = &trace.open_state;
     let mut items = Vec::new();
     let mut add = |what: &str, which: Vec<String>| {

@@ -15,14 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::written::expiration;
 use super::{Job, Running, Section, StartError, WorkLog, Workload, running_service};
 
 /// The network of the instances.
 const NETWORK: &str = "192.168.0.0/24";
 /// Where a machine says back what it hears.
 const ECHO: u16 = 7;
-/// What agreements may last beyond the time the service is kept, unless the scenario says.
-const SPARE: Duration = Duration::from_secs(1800);
 
 /// The machine that the service asks for: one that can join a network.
 pub fn payload() -> Payload {
@@ -109,6 +108,10 @@ impl Workload for EchoServiceWorkload {
         "echo-service"
     }
 
+    fn has_public_image(&self) -> bool {
+        false
+    }
+
     fn section(&self) -> Section {
         Section::Service
     }
@@ -116,12 +119,11 @@ impl Workload for EchoServiceWorkload {
     fn start<'a>(
         &'a self,
         golem: &'a Golem,
-        job: &'a Job<'a>,
+        job: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
         async {
-            let section = job.scenario.service.as_ref();
-            let section = section.ok_or("the scenario has no `service` section")?;
-            let name = section.name.value.clone();
+            let section = job.service()?;
+            let name = job.name.clone();
             let observer = observer(Arc::clone(&job.log));
             let every = section.stats_every.value.0;
             let heard = Arc::clone(&observer);
@@ -130,24 +132,19 @@ impl Workload for EchoServiceWorkload {
                 every,
                 observer: Some(Arc::clone(&heard)),
             };
-            let kept = section.duration.value.0;
-            let expiration = section
-                .expiration
-                .as_ref()
-                .map_or(kept.saturating_add(SPARE), |it| it.value.0);
             let instances = section.instances.value;
             let network = golem.create_network(NETWORK);
-            let network = network.resume(&section.name.value).create().await?;
+            let network = network.resume(&job.name).create().await?;
             let cluster = golem
                 .run_service::<EchoService>()
                 .instance_params((1..=instances).map(&parameters))
                 .network(&network)
-                .resume(&section.name.value)
+                .resume(&job.name)
                 .complete_params(move |parameters| Parameters {
                     observer: Some(Arc::clone(&observer)),
                     ..parameters
                 })
-                .expiration(expiration)
+                .expiration(expiration(section))
                 .respawn_unstarted_instances(section.respawn)
                 .start()
                 .await?;

@@ -1,5 +1,7 @@
 //! A rental pool at work: each of its users says hello from the machine that it was handed.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::FuturesUnordered;
@@ -7,13 +9,17 @@ use golem_engine::Golem;
 use golem_engine::error::chain as error_chain;
 use golem_engine::pool::MachinePool;
 use golem_engine::service::HandlerError;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::hello_tasks::{hello, payload};
 use super::{Ended, Job, Running, Section, StartError, Workload};
+use crate::language::LONGEST;
 use crate::language::values::Span;
 
 /// How often a user tries again, on another machine.
 const ATTEMPTS: u32 = 10;
+/// Time for all users together, as for tasks.
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The pool as a workload: so many users as the scenario wants tasks, on so many machines as it wants workers.
 pub(crate) struct HelloPool;
@@ -23,6 +29,10 @@ impl Workload for HelloPool {
         "hello-pool"
     }
 
+    fn has_public_image(&self) -> bool {
+        false
+    }
+
     fn section(&self) -> Section {
         Section::Tasks
     }
@@ -30,23 +40,26 @@ impl Workload for HelloPool {
     fn start<'a>(
         &'a self,
         golem: &'a Golem,
-        job: &'a Job<'a>,
+        job: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
         async {
-            let section = job.scenario.tasks.as_ref();
-            let section = section.ok_or("the scenario has no `tasks` section")?;
-            let mut pool = golem
+            let section = job.tasks()?;
+            let whole = section.timeout.map_or(TIMEOUT, |Span(timeout)| timeout);
+            let pool = golem
                 .many_of(payload())
                 .min(1)
                 .max(section.max_workers.value as usize)
-                .fresh(true);
-            if let Some(Span(timeout)) = section.timeout {
-                pool = pool.acquire_timeout(timeout);
-            }
+                .fresh(true)
+                .acquire_timeout(whole);
             let users = section.count.value;
             let running = RunningPool {
                 pool: pool.start().await?,
                 users: None,
+                time: Time {
+                    over: Instant::now() + whole.min(LONGEST),
+                    whole,
+                    attempt: section.attempt_timeout.map(|Span(timeout)| timeout),
+                },
                 open: (1..=users).collect(),
                 said: Vec::new(),
                 error: None,
@@ -62,14 +75,32 @@ type Said = (u32, Result<String, String>);
 struct RunningPool {
     pool: MachinePool,
     users: Option<FuturesUnordered<LocalBoxFuture<'static, Said>>>,
+    time: Time,
     /// Users that have not said anything.
     open: Vec<u32>,
     said: Vec<(u32, String)>,
     error: Option<String>,
 }
 
-/// Says hello from a machine; from another one if that one is lost.
-async fn use_machine(pool: MachinePool, number: u32) -> Said {
+/// How long users have.
+#[derive(Clone, Copy)]
+struct Time {
+    /// When the time of all together is over.
+    over: Instant,
+    whole: Duration,
+    attempt: Option<Duration>,
+}
+
+/// As a user does within the time of all; else it says so.
+async fn in_time(pool: MachinePool, number: u32, time: Time) -> Said {
+    let late = || format!("user {number} was not done within {}", Span(time.whole));
+    let used = timeout_at(time.over, use_machine(pool, number, time.attempt));
+    used.await.unwrap_or_else(|_| (number, Err(late())))
+}
+
+/// Says hello from a machine; from another one if that one is lost, or takes too long.
+async fn use_machine(pool: MachinePool, number: u32, attempt_time: Option<Duration>) -> Said {
+    let patience = attempt_time.unwrap_or(LONGEST);
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -79,7 +110,9 @@ async fn use_machine(pool: MachinePool, number: u32) -> Said {
         };
         let said = tokio::select! {
             biased;
-            said = hello(&machine, number) => said,
+            said = timeout(patience, hello(&machine, number)) => said.unwrap_or_else(|_| {
+                Err(HandlerError::msg(format!("it did not end within {}", Span(patience))))
+            }),
             why = machine.lost() => Err(HandlerError::from(why)),
         };
         match said {
@@ -104,7 +137,7 @@ impl Running for RunningPool {
             let pool = &self.pool;
             let waiting = || {
                 let users = self.open.iter();
-                users.map(|number| use_machine(pool.clone(), *number).boxed_local())
+                users.map(|number| in_time(pool.clone(), *number, self.time).boxed_local())
             };
             // Dropped before its end, they are there still when it is called again.
             let users = self.users.get_or_insert_with(|| waiting().collect());

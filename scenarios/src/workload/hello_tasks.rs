@@ -37,6 +37,10 @@ impl Workload for HelloTasks {
         "hello-tasks"
     }
 
+    fn has_public_image(&self) -> bool {
+        false
+    }
+
     fn section(&self) -> Section {
         Section::Tasks
     }
@@ -44,11 +48,10 @@ impl Workload for HelloTasks {
     fn start<'a>(
         &'a self,
         golem: &'a Golem,
-        job: &'a Job<'a>,
+        job: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
         async {
-            let section = job.scenario.tasks.as_ref();
-            let section = section.ok_or("the scenario has no `tasks` section")?;
+            let section = job.tasks()?;
             let mut builder = golem
                 .execute_tasks(payload())
                 .data(1..=section.count.value)

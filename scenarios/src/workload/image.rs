@@ -1,9 +1,10 @@
 //! What providers run: turns a scenario's image into one the simulated network can deploy.
 
+use indexmap::IndexMap;
 use mock_yagna::Image;
 use tempfile::TempDir;
 
-use super::Workloads;
+use super::{Workload, Workloads};
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::language::{ImageSource, Scenario};
@@ -12,6 +13,8 @@ use crate::language::{ImageSource, Scenario};
 pub(crate) struct StagedImage {
     /// `None`: there is none, `deploy` fails.
     pub(crate) image: Option<Image>,
+    /// Of workloads that have images of their own beside each other.
+    pub(crate) by_hash: IndexMap<String, Image>,
     _folder: Option<TempDir>,
 }
 
@@ -19,12 +22,36 @@ impl From<Image> for StagedImage {
     fn from(image: Image) -> Self {
         StagedImage {
             image: Some(image),
+            by_hash: IndexMap::new(),
             _folder: None,
         }
     }
 }
 
 impl Workloads {
+    /// The images of all workloads: that of all, or each by its hash where they differ.
+    fn images_of_workloads(&self, scenario: &Scenario) -> Result<StagedImage, Error> {
+        let planned = scenario.planned(scenario.seed);
+        let mut kinds: IndexMap<&str, (&dyn Workload, Option<String>)> = IndexMap::new();
+        for planned in &planned {
+            let workload = self.of(&planned.scenario)?;
+            let service = planned.scenario.service.as_ref();
+            let written = service.and_then(|service| service.image_hash.clone());
+            let hash = written.or(workload.image_hash().map(str::to_owned));
+            kinds.insert(workload.name(), (workload, hash));
+        }
+        if let [(workload, _)] = kinds.values().collect::<Vec<_>>()[..] {
+            return Ok(workload.image().unwrap_or(Image::Shell).into());
+        }
+        let mut staged = StagedImage::from(Image::Shell);
+        for (workload, hash) in kinds.into_values() {
+            if let (Some(image), Some(hash)) = (workload.image(), hash) {
+                staged.by_hash.insert(hash, image);
+            }
+        }
+        Ok(staged)
+    }
+
     /// Prepares the image of a scenario.
     pub(crate) fn image(
         &self,
@@ -36,10 +63,7 @@ impl Workloads {
             reason,
         };
         match (&scenario.image, backend) {
-            (None, _) => {
-                let image = self.of(scenario)?.image();
-                Ok(image.unwrap_or(Image::Shell).into())
-            }
+            (None, _) => self.images_of_workloads(scenario),
             (Some(ImageSource::Program(name)), _)
             | (Some(ImageSource::Processes(name)), Backend::Memory) => {
                 let image = self.with_image(scenario, name)?.image();
@@ -51,6 +75,7 @@ impl Workloads {
             }
             (Some(ImageSource::Missing), _) => Ok(StagedImage {
                 image: None,
+                by_hash: IndexMap::new(),
                 _folder: None,
             }),
             (Some(ImageSource::Folder(_)), Backend::Memory) => Err(failed(
@@ -74,6 +99,7 @@ impl Workloads {
                 let dir = folder.path().to_owned();
                 Ok(StagedImage {
                     image: Some(Image::Process { dir }),
+                    by_hash: IndexMap::new(),
                     _folder: Some(folder),
                 })
             }

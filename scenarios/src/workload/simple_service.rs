@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use futures::future::{FutureExt, LocalBoxFuture};
 use golem_engine::Golem;
-use golem_engine::service::Restart;
 use mock_yagna::Image;
 use serde_json::Value;
 
@@ -20,11 +19,9 @@ pub use self::executables::{run_as_executable, write_image};
 pub use self::service::{Observer, Parameters, Plot, Received, SimpleService, payload};
 
 use self::program::SimpleServiceProgram;
+use super::written::{expiration, restart};
 use super::{Job, Running, Section, StartError, WorkLog, Workload, running_service};
-use crate::language::{PlotKind, RestartKind, ServiceSection};
-
-/// What agreements may last beyond the time the service is kept, unless the scenario says.
-const SPARE: Duration = Duration::from_secs(1800);
+use crate::language::{PlotKind, ServiceSection};
 
 /// The tutorial as scenarios run it.
 pub(crate) struct SimpleServiceWorkload;
@@ -32,6 +29,10 @@ pub(crate) struct SimpleServiceWorkload;
 impl Workload for SimpleServiceWorkload {
     fn name(&self) -> &'static str {
         "simple-service"
+    }
+
+    fn has_public_image(&self) -> bool {
+        false
     }
 
     fn section(&self) -> Section {
@@ -42,6 +43,10 @@ impl Workload for SimpleServiceWorkload {
         Some(Image::Program(Arc::new(SimpleServiceProgram::new)))
     }
 
+    fn image_hash(&self) -> Option<&'static str> {
+        Some(service::IMAGE_HASH)
+    }
+
     fn write_image(&self, folder: &Path) -> io::Result<()> {
         write_image(folder)
     }
@@ -49,35 +54,25 @@ impl Workload for SimpleServiceWorkload {
     fn start<'a>(
         &'a self,
         golem: &'a Golem,
-        job: &'a Job<'a>,
+        job: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
-        async {
-            let section = job.scenario.service.as_ref();
-            let section = section.ok_or("the scenario has no `service` section")?;
-            start(golem, section, job).await
-        }
-        .boxed_local()
+        async { start(golem, job.service()?, job).await }.boxed_local()
     }
 }
 
 async fn start(
     golem: &Golem,
     section: &ServiceSection,
-    job: &Job<'_>,
+    job: &Job,
 ) -> Result<Box<dyn Running>, StartError> {
     let observer = observer(Arc::clone(&job.log));
     let first = parameters(section, &job.files, Arc::clone(&observer));
-    let name = section.name.value.clone();
+    let name = job.name.clone();
     let parameters = move |number: u32| Parameters {
         name: format!("{name}-{number}"),
         ..first.clone()
     };
     let instances = section.instances.value;
-    let kept = section.duration.value.0;
-    let expiration = section
-        .expiration
-        .as_ref()
-        .map_or(kept.saturating_add(SPARE), |it| it.value.0);
     let cluster = golem
         .run_service::<SimpleService>()
         .payload(payload(
@@ -85,18 +80,13 @@ async fn start(
             section.image_url.as_deref(),
         ))
         .instance_params((1..=instances).map(&parameters))
-        .resume(&section.name.value)
+        .resume(&job.name)
         .complete_params(move |parameters| Parameters {
             observer: Some(Arc::clone(&observer)),
             ..parameters
         })
-        .expiration(expiration)
-        .restart(match (section.restart, section.respawn) {
-            (Some(RestartKind::Always), _) => Restart::always(),
-            (Some(RestartKind::OnFailure), _) => Restart::on_failure(),
-            (Some(RestartKind::Unstarted), _) | (None, true) => Restart::unstarted(),
-            (Some(RestartKind::Never), _) | (None, false) => Restart::never(),
-        })
+        .expiration(expiration(section))
+        .restart(restart(section))
         .start()
         .await?;
     let mut number = instances;
@@ -118,6 +108,7 @@ fn parameters(section: &ServiceSection, files: &Path, observer: Observer) -> Par
             PlotKind::Time => Plot::Time,
             PlotKind::Dist => Plot::Distribution,
         },
+        show_usage: section.show_usage,
         observer: Some(observer),
         ..Parameters::new("", files)
     }
@@ -136,6 +127,10 @@ fn observer(log: Arc<dyn WorkLog>) -> Observer {
             }
             let value = parsed.unwrap_or_else(|_| Value::from(*line));
             log.note(name, "statistics", &value);
+        }
+        Received::Usage(usage) => {
+            let value = serde_json::to_value(usage).unwrap_or_default();
+            log.note(name, "usage", &value);
         }
         Received::Plot(path) => {
             let file = path.file_name().unwrap_or_default().to_string_lossy();

@@ -43,6 +43,23 @@ fn tasks_are_no_service_and_have_no_image() {
     assert!(message(image).contains("unknown image `hello-tasks`"));
 }
 
+#[test]
+fn images_that_public_providers_cannot_fetch_are_known_before_a_run_there() {
+    let without = |text: &str| {
+        let names = Workloads::default().without_image(&scenario(text));
+        names.expect("known").join(" ")
+    };
+    let service =
+        |more: &str| format!("name: trial\nservice: {{name: echo-service, duration: 10m{more}}}\n");
+    assert_eq!(without(&service("")), "echo-service");
+    assert_eq!(without(&service(", image_hash: ab12")), "");
+    let written = |payload: &str| {
+        format!("name: trial\nservice:\n  name: mine\n  duration: 10m\n  payload: {{{payload}}}\n")
+    };
+    assert_ne!(without(&written("min_mem_gib: 1")), "");
+    assert_eq!(without(&written("image_hash: ab12")), "");
+}
+
 struct Mine;
 
 impl Workload for Mine {
@@ -57,7 +74,7 @@ impl Workload for Mine {
     fn start<'a>(
         &'a self,
         _: &'a Golem,
-        _: &'a Job<'a>,
+        _: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
         async { Err("not today".into()) }.boxed_local()
     }
@@ -92,7 +109,7 @@ impl Workload for Echo {
     fn start<'a>(
         &'a self,
         golem: &'a Golem,
-        job: &'a Job<'a>,
+        job: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
         async {
             let count = job.scenario.tasks.as_ref().map_or(0, |it| it.count.value);

@@ -2,7 +2,13 @@
 
 mod cases;
 #[cfg(target_os = "linux")]
+mod exec;
+mod explore;
+#[cfg(target_os = "linux")]
 mod pipes;
+mod reports;
+#[cfg(target_os = "linux")]
+mod terminal;
 #[rustfmt::skip] // as README has it
 mod first_test;
 
@@ -33,6 +39,15 @@ fn told(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
         stderr,
     } = rehearse(folder).args(arguments).output().expect("it runs");
     (status.code(), text(&stdout), text(&stderr))
+}
+
+/// Says why a test did not try what it is for.
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever reads the test's output is to know"
+)]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }
 
 const MINUTE: &str = "\
@@ -94,6 +109,16 @@ fn a_run_that_cannot_begin_ends_with_2_and_the_reason() {
             &["run", "hello-tasks", "--out", "a-file/in-it"],
             "a-file/in-it",
         ),
+        (&["run", "hello-tasks", "--out", "a-file"], "it is a file"),
+        (
+            &["run", "hello-tasks", "--junit", "a-file/x.xml"],
+            "a-file/x.xml",
+        ),
+        (&["run", "hello-tasks", "--markdown", "."], "it is a folder"),
+        (
+            &["sweep", "hello-tasks", "--junit", "a-file/x.xml"],
+            "a-file/x.xml",
+        ),
         (&["sweep", "missing.yaml"], "missing.yaml"),
         (&["image", "a-file"], "a-file"),
     ] {
@@ -131,4 +156,72 @@ fn a_file_that_cannot_be_run_is_an_object_on_standard_output_when_one_is_wanted(
         let (_, stdout, _) = self::told(folder.path(), &["run", file]);
         assert_eq!(stdout, "", "words for people go to standard error");
     }
+}
+
+#[test]
+fn check_tells_every_mistake_of_files_and_folders_and_ends_with_1() {
+    let folder = folder();
+    let write =
+        |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    fs::create_dir(folder.path().join("all")).expect("made");
+    write("all/good.yaml", MINUTE);
+    write("all/_part.yaml", "no: scenario");
+    let (code, stdout, _) = told(folder.path(), &["check", "all"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (Some(0), "1 scenario checked: no mistake\n")
+    );
+    write(
+        "all/bad.yaml",
+        "name: bad\ntasks: {name: helo-tasks, count: 0}\n",
+    );
+    let (code, stdout, _) = told(folder.path(), &["check", "all", "hello-tasks"]);
+    assert_eq!(code, Some(1), "{stdout}");
+    for words in [
+        "all/bad.yaml:2:34: `count` is 0",
+        "all/bad.yaml:2:15: unknown tasks `helo-tasks`; did you mean `hello-tasks`?",
+        "3 scenarios checked: 2 mistakes in 1 of them",
+    ] {
+        assert!(stdout.contains(words), "{words}: {stdout}");
+    }
+    let (code, stdout, _) = told(
+        folder.path(),
+        &["check", "all/bad.yaml", "no.yaml", "--json"],
+    );
+    let object: serde_json::Value = serde_json::from_str(&stdout).expect("one object");
+    assert_eq!(code, Some(1));
+    assert_eq!(object["mistakes"][0]["line"], 2);
+    assert_eq!(object["mistakes"][0]["scenario"], "all/bad.yaml");
+    assert_eq!(object["mistakes"].as_array().map(Vec::len), Some(3));
+    fs::create_dir(folder.path().join("none")).expect("made");
+    assert_eq!(told(folder.path(), &["check", "none"]).0, Some(2));
+}
+
+#[test]
+fn the_whole_catalog_is_checked_and_the_schema_is_printed() {
+    let folder = folder();
+    let (code, stdout, stderr) = told(folder.path(), &["check"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(
+        stdout.ends_with("scenarios checked: no mistake\n"),
+        "{stdout}"
+    );
+    let (code, stdout, _) = told(folder.path(), &["schema"]);
+    assert_eq!(code, Some(0));
+    let schema: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert!(schema["properties"]["workloads"].is_object());
+}
+
+#[test]
+fn what_is_laid_over_a_scenario_is_run_in_place_of_what_it_says() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("few.yaml"),
+        "tasks: {count: 2}\nexpect: [tasks: 2]\n",
+    )
+    .expect("written");
+    let run = ["run", "hello-tasks", "--with", "few.yaml", "--quiet"];
+    let (code, stdout, stderr) = told(folder.path(), &run);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("2 task results"), "{stdout}");
 }

@@ -104,8 +104,8 @@ fn a_reader_of_the_result_that_went_away_leaves_the_exit_code_to_the_run() {
 fn a_journal_that_cannot_be_written_is_told_beside_the_summary_and_ends_with_2() {
     let folder = folder();
     let program = env!("CARGO_BIN_EXE_rehearse");
-    // No file may become larger than eight blocks, and no signal ends who tries.
-    let script = format!("trap '' XFSZ; ulimit -f 8; exec {program} run hello-tasks --quiet");
+    // No file may become larger than 150 blocks of 512 bytes, which the journal does, and no signal ends who tries.
+    let script = format!("trap '' XFSZ; ulimit -f 150; exec {program} run hello-tasks --quiet");
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(folder.path());
     let output = ended(shell);
@@ -118,4 +118,30 @@ fn a_journal_that_cannot_be_written_is_told_beside_the_summary_and_ends_with_2()
     assert!(summary.contains("12 task results"), "{summary}");
     let journal = folder.path().join("rehearsal/hello-tasks/journal.jsonl");
     assert!(fs::metadata(journal).expect("a beginning").len() > 0);
+}
+
+#[test]
+fn a_folder_that_takes_no_files_is_told_before_the_run() {
+    let folder = folder();
+    let program = env!("CARGO_BIN_EXE_rehearse");
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec {program} run hello-tasks");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(folder.path());
+    let output = ended(shell);
+    let (summary, told) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(2), "{summary}{told}");
+    assert!(
+        told.contains("rehearsal/hello-tasks: it takes no files"),
+        "{told}"
+    );
+    assert!(
+        told.contains("--out") && !told.contains("agreement"),
+        "{told}"
+    );
+    assert_eq!(summary, "");
+    let left = folder.path().join("rehearsal/hello-tasks");
+    assert!(!left.join("journal.jsonl").exists() && !left.join("report.json").exists());
+    // Nothing of it is in the way of the next run.
+    let (code, _, told) = crate::told(folder.path(), &["run", "hello-tasks"]);
+    assert_eq!(code, Some(0), "{told}");
 }

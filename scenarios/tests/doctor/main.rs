@@ -397,14 +397,22 @@ fn serve() -> String {
 }
 
 fn doctor(url: &str, args: &[&str]) -> (Option<i32>, String) {
-    let done = Command::new(env!("CARGO_BIN_EXE_rehearse"))
-        .arg("doctor")
-        .args(args)
-        .env("YAGNA_API_URL", url)
-        .env("YAGNA_APPKEY", KEY)
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("rehearse runs");
+    command("doctor", url, args)
+}
+
+fn command(name: &str, url: &str, args: &[&str]) -> (Option<i32>, String) {
+    ended(rehearse(name, url, args))
+}
+
+fn rehearse(name: &str, url: &str, args: &[&str]) -> Command {
+    let mut rehearse = Command::new(env!("CARGO_BIN_EXE_rehearse"));
+    rehearse.arg(name).args(args).env_remove("RUST_LOG");
+    rehearse.env("YAGNA_API_URL", url).env("YAGNA_APPKEY", KEY);
+    rehearse
+}
+
+fn ended(mut rehearse: Command) -> (Option<i32>, String) {
+    let done = rehearse.output().expect("rehearse runs");
     let text = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
     (done.status.code(), text.into_owned())
 }
@@ -488,4 +496,43 @@ fn what_is_no_file_is_not_read_as_a_journal() {
             assert!(text.contains(words), "{text}");
         }
     }
+}
+
+#[test]
+fn whoever_lists_offers_keeps_off_the_journal_of_a_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = folder.path().join("of-a-program.journal");
+    let mut offers = rehearse("offers", &serve(), &["--for", "1s", "--any-subnet"]);
+    offers.env("GOLEM_JOURNAL", &journal);
+    let (code, text) = ended(offers);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(!journal.exists(), "{text}");
+}
+
+#[test]
+fn offers_are_listed_with_their_price_and_nothing_is_left_open() {
+    let url = serve();
+    let listen = ["--for", "1s", "--any-subnet"];
+    let (code, text) = command("offers", &url, &listen);
+    assert_eq!(code, Some(0), "{text}");
+    for word in ["PROVIDER", "alice", "bob", "at most ", "2 offers"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let mut args = vec!["--json", "--constraint", "(golem.node.id.name=bob)"];
+    args.extend(listen);
+    let (code, text) = command("offers", &url, &args);
+    assert_eq!(code, Some(0), "{text}");
+    let list: serde_json::Value = serde_json::from_str(&text).expect("json");
+    assert_eq!(list.as_array().map(Vec::len), Some(1), "{text}");
+    assert_eq!(list[0]["provider_name"], "bob");
+    let (code, text) = command("offers", &url, &["--subnet", "of-nobody", "--for", "200ms"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("no offers came"), "{text}");
+    let bad = ["--constraint", "(golem.inf.mem.gib>="];
+    let (code, text) = command("offers", &url, &bad);
+    assert_eq!(code, Some(2), "{text}");
+    let (code, text) = doctor(&url, &[]);
+    assert_eq!(code, Some(0), "nothing is left: {text}");
+    let (code, text) = command("offers", "http://127.0.0.1:1", &[]);
+    assert_eq!(code, Some(2), "{text}");
 }

@@ -90,4 +90,5 @@ async def main():
     print("done", flush=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

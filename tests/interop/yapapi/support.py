@@ -21,13 +21,16 @@ class Image(BaseHTTPRequestHandler):
 
 @contextmanager
 def image_server():
-    """yapapi asks an image's URL for its headers before it uses it."""
+    """yapapi asks an image's URL for its headers before it uses it. It is served to the end of the program: a thread that
+    is told to stop looks every half second whether it was, or at once, and no two runs would be the same."""
     server = HTTPServer(("127.0.0.1", 0), Image)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/image.gvmi"
-    finally:
-        server.shutdown()
+
+    def serve():
+        while True:
+            server.handle_request()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/image.gvmi"
 
 
 class Facts:

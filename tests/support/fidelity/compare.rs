@@ -75,8 +75,8 @@ pub fn compare(recorded: &Exchange, ours: &Answer, mapping: &Mapping) -> Vec<Dif
         (Some(mut left), Some(mut right)) => {
             let mut differences = Vec::new();
             if HASHED.iter().any(|path| recorded.path.ends_with(path)) {
-                by_platform(&mut left);
-                by_platform(&mut right);
+                in_order(&mut left);
+                in_order(&mut right);
             }
             if recorded.by_clock {
                 measured(&mut left, &mut right);
@@ -156,10 +156,12 @@ fn headers(recorded: &[(String, String)], ours: &[(String, String)]) -> Vec<Stri
 }
 
 /// Amounts that grow with the time of the work: members with these names.
-const GROWING: [&str; 6] = [
+const GROWING: [&str; 8] = [
     "amount",
     "totalAmountDue",
     "totalAmountAccepted",
+    "acceptedAmount",
+    "scheduledAmount",
     "spentAmount",
     "remainingAmount",
     "usageCounterVector",
@@ -224,12 +226,13 @@ fn events(text: &str) -> Value {
     blocks.collect()
 }
 
-/// Lists that the daemon keeps in hash maps: their order means nothing.
-const HASHED: [&str; 2] = ["/requestorAccounts", "/batchCycles"];
+/// Lists that the daemon has in the order of a hash, or of ids that it draws: their order means nothing.
+const HASHED: [&str; 4] = ["/requestorAccounts", "/batchCycles", "/net", "/nodes"];
 
-fn by_platform(list: &mut Value) {
+fn in_order(list: &mut Value) {
     if let Value::Array(elements) = list {
-        elements.sort_by_key(|element| element["platform"].to_string());
+        elements
+            .sort_by_key(|element| [&element["platform"], &element["ip"]].map(Value::to_string));
     }
 }
 
@@ -272,7 +275,8 @@ fn bodies(
             }
         }
         (Value::String(left), Value::String(right)) => {
-            if class(left) != class(right) {
+            let as_ours = || class(&mapping.with_our_amounts(left));
+            if class(left) != class(right) && as_ours() != class(right) {
                 found.push((
                     "words",
                     format!("{at}: `{}`, ours `{}`", cut(left), cut(right)),

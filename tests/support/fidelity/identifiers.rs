@@ -153,6 +153,18 @@ impl Mapping {
         }
     }
 
+    /// `text` with our amounts where it names those that the recorded documents grew to.
+    pub fn with_our_amounts(&self, text: &str) -> String {
+        let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        for word in &mut words {
+            let known = self.amounts.values().find(|(recorded, _)| recorded == word);
+            if let Some((_, ours)) = known {
+                word.clone_from(ours);
+            }
+        }
+        words.join(" ")
+    }
+
     /// `body` of an acceptance with our amount where the recorded one accepts what it was asked for.
     pub fn translate_amount(&self, recorded_path: &str, body: &str) -> String {
         let id = recorded_path

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::Request;
 use http_body_util::BodyExt;
@@ -39,8 +40,8 @@ pub struct Asked {
     pub uri: String,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: String,
+    /// Body, as it is.
+    pub body: Bytes,
     /// How long a stream is listened to.
     pub listen: Duration,
 }
@@ -51,7 +52,8 @@ impl Asked {
             .method(self.method.as_str())
             .uri(&self.uri);
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            // What is around a value does not get through a socket.
+            request = request.header(name, value.trim_matches([' ', '\t']));
         }
         if !self.body.is_empty() {
             request = request.header("content-length", self.body.len());
@@ -67,6 +69,10 @@ pub trait Ask: Sync {
     /// Whether the call is answered by what was already waited for, so asking again means nothing.
     fn knows(&self) -> bool {
         false
+    }
+    /// How many elements were already left out of the answer at `index`, as they were no business of the sequence.
+    fn left_out(&self, _index: usize) -> usize {
+        0
     }
 }
 
@@ -116,7 +122,7 @@ pub async fn gather<B>(
     end: Instant,
 ) -> Answer
 where
-    B: http_body::Body<Data = bytes::Bytes> + Unpin,
+    B: http_body::Body<Data = Bytes> + Unpin,
 {
     let headers: Vec<_> = headers
         .iter()
@@ -167,6 +173,8 @@ pub struct Step {
     pub differences: Vec<Difference>,
     /// How long the call was repeated at the daemon before this answer.
     pub waited: Duration,
+    /// How many elements of the daemon's answer were left out, as they are not of this sequence.
+    pub left_out: usize,
 }
 
 /// What became of a sequence.
@@ -183,8 +191,9 @@ pub struct Played {
 /// What of the daemon is not of this sequence: ids of objects that were there before.
 pub type Foreign = BTreeSet<String>;
 
-/// Members by which an element of a list says what it is.
-const OWN: [&str; 8] = [
+/// Members by which an element of a list says what it is: of accounts, the platform.
+const OWN: [&str; 9] = [
+    "platform",
     "invoiceId",
     "debitNoteId",
     "allocationId",
@@ -213,21 +222,35 @@ pub fn shown(body: &Value) -> Vec<String> {
     all.flat_map(own_ids).map(str::to_owned).collect()
 }
 
-/// `body` without elements that are foreign.
-fn without(body: &str, foreign: &Foreign) -> String {
+/// `body` without elements that are foreign, and how many there were.
+fn without(body: &str, foreign: &Foreign) -> (String, usize) {
     match serde_json::from_str(body) {
         Ok(Value::Array(mut elements)) if !elements.is_empty() => {
             let before = elements.len();
             elements.retain(|element| !own_ids(element).iter().any(|id| foreign.contains(*id)));
-            if elements.len() == before {
-                body.to_owned()
-            } else {
-                Value::Array(elements).to_string()
+            match before - elements.len() {
+                0 => (body.to_owned(), 0),
+                left_out => (Value::Array(elements).to_string(), left_out),
             }
         }
-        _ => body.to_owned(),
+        _ => (body.to_owned(), 0),
     }
 }
+
+/// Whether a list may lack elements of the sequence because foreign ones came first: the query limits it, or the
+/// daemon does where the query is silent.
+fn is_full(exchange: &Exchange, elements: usize) -> bool {
+    let limits = exchange.query.split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        ["maxEvents", "maxItems"]
+            .contains(&name)
+            .then(|| value.parse::<usize>().ok())?
+    });
+    elements >= limits.min().unwrap_or(USUAL_LIMIT)
+}
+
+/// How many events the daemon tells at a time if the query does not say.
+const USUAL_LIMIT: usize = 10;
 
 fn asked(call: &Call, bindings: &Bindings, devnet: &Devnet) -> Asked {
     let body = bindings.fill(call.body.as_deref().unwrap_or_default());
@@ -263,7 +286,10 @@ fn asked(call: &Call, bindings: &Bindings, devnet: &Devnet) -> Asked {
         method: call.method.clone(),
         uri,
         headers,
-        body,
+        body: match call.packed {
+            Some(packing) => packing.pack(body.as_bytes()).into(),
+            None => body.into(),
+        },
         listen: Duration::from_millis(call.listen),
     }
 }
@@ -293,20 +319,36 @@ async fn ask(
     }
 }
 
-/// Makes the calls of `sequence` to `daemon` and `mock` side by side. `start` is told to both as
-/// `${start}`; elements of lists that are `foreign` are not the sequence's.
-///
-/// Stops where the statuses differ, as what follows would only differ because of it.
+/// Where and when a sequence is played.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// Whose keys are used.
+    pub devnet: &'a Devnet,
+    /// Told to both sides as `${start}`.
+    pub start: Timestamp,
+    /// Elements of lists that are not the sequence's.
+    pub foreign: &'a Foreign,
+    /// Goes on where the statuses differ, though what follows may only differ because of it, and compares no waits.
+    pub to_the_end: bool,
+}
+
+/// Makes the calls of `sequence` to `daemon` and `mock` side by side.
 pub async fn play(
     sequence: &Sequence,
     daemon: &dyn Ask,
-    mock: &Router,
-    devnet: &Devnet,
-    start: Timestamp,
-    foreign: &Foreign,
+    mock: &dyn Ask,
+    setting: Setting<'_>,
 ) -> Played {
-    let mut sides = [Bindings::default(), Bindings::default()];
-    for side in &mut sides {
+    let Setting { devnet, start, .. } = setting;
+    let mut judge = Judge {
+        daemon,
+        foreign: setting.foreign,
+        to_the_end: setting.to_the_end,
+        mapping: Mapping::default(),
+        sides: [Bindings::default(), Bindings::default()],
+        played: Played::default(),
+    };
+    for side in &mut judge.sides {
         side.bind("start", start.to_string());
         let later = |seconds| (start + SignedDuration::from_secs(seconds)).to_string();
         side.bind("minute", later(60));
@@ -314,14 +356,11 @@ pub async fn play(
         let millis = start.as_millisecond() + 1_500_000;
         side.bind("expiration", millis.to_string());
     }
-    let mut mapping = Mapping::default();
-    let mut played = Played::default();
     let mut waiting = Vec::new();
     for (index, call) in sequence.calls.iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(call.pause)).await;
-        let at = start;
-        let [theirs, ours] = [&sides[0], &sides[1]].map(|side| asked(call, side, devnet));
-        let exchange = exchange(call, index, at, &theirs);
+        let [theirs, ours] = [0, 1].map(|side| asked(call, &judge.sides[side], devnet));
+        let exchange = exchange(call, index, start, &theirs);
         let both = {
             let call = call.clone();
             async move {
@@ -331,21 +370,19 @@ pub async fn play(
                 )
             }
         };
+        let mut both = Box::pin(both);
         if call.background {
             // Polled while the next calls are made: both sides have it before anything else happens.
-            let mut both = Box::pin(both);
             let head_start = tokio::time::sleep(BETWEEN);
             tokio::select! {
                 biased;
                 answered = &mut both => {
-                    let step = judge(call, exchange, answered, foreign, &mut mapping, &mut sides, &mut played);
-                    played.steps.extend(step);
+                    judge.of(call, exchange, answered);
                 }
                 () = head_start => waiting.push((call, exchange, both)),
             }
             continue;
         }
-        let mut both = Box::pin(both);
         let answered = loop {
             // Those that wait go on.
             let other = async {
@@ -363,122 +400,153 @@ pub async fn play(
                 (answered, at, _) = other => (answered, at),
             };
             let (call, exchange, _) = waiting.remove(at);
-            let step = judge(
-                call,
-                exchange,
-                answered,
-                foreign,
-                &mut mapping,
-                &mut sides,
-                &mut played,
-            );
-            played.steps.extend(step);
+            judge.of(call, exchange, answered);
         };
-        let step = judge(
-            call,
-            exchange,
-            answered,
-            foreign,
-            &mut mapping,
-            &mut sides,
-            &mut played,
-        );
-        let Some(step) = step else {
-            played.void = Some(index);
-            break;
-        };
-        let parted = step.differences.iter().any(|d| d.aspect == "status");
-        played.steps.push(step);
-        if parted {
-            break;
+        match judge.of(call, exchange, answered) {
+            Verdict::Void => {
+                judge.played.void = Some(index);
+                break;
+            }
+            Verdict::Parted if !setting.to_the_end => break,
+            Verdict::Parted | Verdict::GoOn => {}
         }
     }
     for (call, exchange, both) in waiting {
         let answered = both.await;
-        let step = judge(
-            call,
-            exchange,
-            answered,
-            foreign,
-            &mut mapping,
-            &mut sides,
-            &mut played,
-        );
-        played.steps.extend(step);
+        judge.of(call, exchange, answered);
     }
+    let mut played = judge.played;
     played.steps.sort_by_key(|step| step.index);
     played
 }
 
 type Answered = (Answer, Option<Value>, Duration);
 
-/// Compares what both answered; none when the daemon never answered as the sequence needs.
-fn judge(
-    call: &Call,
-    mut exchange: Exchange,
-    (theirs, ours): (Answered, Answered),
-    foreign: &Foreign,
-    mapping: &mut Mapping,
-    sides: &mut [Bindings; 2],
-    played: &mut Played,
-) -> Option<Step> {
-    let ((answer, their_value, waited), (mut our_answer, our_value, _)) = (theirs, ours);
-    exchange.status = answer.status;
-    exchange.kind = answer.kind;
-    exchange.answered_with = answer.headers;
-    exchange.body = without(&answer.body, foreign);
-    exchange.took = SignedDuration::try_from(answer.took).unwrap_or_default();
-    if let Ok(body) = serde_json::from_str(&answer.body) {
-        played.ids.extend(shown(&body));
-    }
-    if call.until.is_some() {
-        let found = their_value.as_ref()?;
-        exchange.body = found.to_string();
-        // Ours has it too, or the answers are compared as they are.
-        if let Some(found) = &our_value {
-            our_answer.body = found.to_string();
+/// What an answer means for the rest of its sequence.
+enum Verdict {
+    GoOn,
+    /// The statuses differ.
+    Parted,
+    /// The daemon never answered as the sequence needs.
+    Void,
+}
+
+/// What is known of both sides so far.
+struct Judge<'a> {
+    daemon: &'a dyn Ask,
+    foreign: &'a Foreign,
+    to_the_end: bool,
+    mapping: Mapping,
+    sides: [Bindings; 2],
+    played: Played,
+}
+
+impl Judge<'_> {
+    /// Compares what both answered.
+    fn of(
+        &mut self,
+        call: &Call,
+        mut exchange: Exchange,
+        (theirs, ours): (Answered, Answered),
+    ) -> Verdict {
+        let index = exchange.line - 1;
+        let ((answer, their_value, waited), (mut our_answer, our_value, _)) = (theirs, ours);
+        exchange.status = answer.status;
+        exchange.kind = answer.kind;
+        exchange.answered_with = answer.headers;
+        let (body, left_out) = without(&answer.body, self.foreign);
+        let left_out = left_out + self.daemon.left_out(index);
+        our_answer.body = without(&our_answer.body, self.foreign).0;
+        exchange.body = body;
+        exchange.took = SignedDuration::try_from(answer.took).unwrap_or_default();
+        if let Ok(body) = serde_json::from_str(&answer.body) {
+            // Accounts are of no sequence until one opens them.
+            let ids = shown(&body).into_iter();
+            self.played
+                .ids
+                .extend(ids.filter(|id| !id.starts_with("erc20-")));
+        }
+        if call.until.is_some() {
+            let Some(found) = &their_value else {
+                return Verdict::Void;
+            };
+            exchange.body = found.to_string();
+            // Ours has it too, or the answers are compared as they are.
+            if let Some(found) = &our_value {
+                our_answer.body = found.to_string();
+            }
+        }
+        // A count since the daemon's start, not an id; in words, too.
+        for name in call.uses().iter().filter(|name| name.starts_with("scan")) {
+            for [before, after] in [["id \\\"", "\\\""], ["[", "]"]] {
+                let told = |side: &Bindings| {
+                    format!("{before}{}{after}", side.fill(&format!("${{{name}}}")))
+                };
+                let [theirs, ours] = [0, 1].map(|side| told(&self.sides[side]));
+                exchange.body = exchange.body.replace(&theirs, &ours);
+            }
+        }
+        if counts(&exchange.body) && counts(&our_answer.body) {
+            our_answer.body.clone_from(&exchange.body);
+        }
+        for (side, value) in self.sides.iter_mut().zip([&their_value, &our_value]) {
+            if let Some(value) = value {
+                side.learn(call, value);
+            }
+        }
+        let (left, right) = (
+            serde_json::from_str::<Value>(&exchange.body),
+            serde_json::from_str::<Value>(&our_answer.body),
+        );
+        if let (Ok(left), Ok(right)) = (&left, &right) {
+            self.mapping.learn(left, right);
+        }
+        let mut differences = compare(&exchange, &our_answer, &self.mapping);
+        if self.to_the_end {
+            // What people claim is what is answered, not when.
+            differences.retain(|difference| difference.aspect != "time");
+        }
+        if call.until.is_some() {
+            // How often it was asked is chance.
+            differences.retain(|difference| difference.aspect != "time");
+            if our_value.is_none() {
+                differences = vec![Difference {
+                    aspect: "status",
+                    how: format!(
+                        "the daemon comes to {}, ours stays at {:?} {}",
+                        wanted(call.until.as_ref()),
+                        our_answer.status,
+                        our_answer.body.chars().take(160).collect::<String>()
+                    ),
+                }];
+            }
+        } else if left_out > 0 {
+            // What was there before ended the wait, and may have filled the list.
+            let elements = left.ok().and_then(|body| body.as_array().map(Vec::len));
+            let full = elements.is_some_and(|elements| is_full(&exchange, elements + left_out));
+            let never_waited = exchange.status == Some(200) && our_answer.status.is_none();
+            differences.retain(|difference| match difference.aspect {
+                "time" => false,
+                "shape" => !full,
+                "status" => !never_waited,
+                _ => true,
+            });
+        }
+        let parted = differences.iter().any(|d| d.aspect == "status");
+        self.played.steps.push(Step {
+            index,
+            daemon: exchange,
+            ours: our_answer,
+            differences,
+            waited,
+            left_out,
+        });
+        if parted {
+            Verdict::Parted
+        } else {
+            Verdict::GoOn
         }
     }
-    // A count since the daemon's start, not an id.
-    if counts(&exchange.body) && counts(&our_answer.body) {
-        our_answer.body.clone_from(&exchange.body);
-    }
-    if let Some(value) = &their_value {
-        sides[0].learn(call, value);
-    }
-    if let Some(value) = &our_value {
-        sides[1].learn(call, value);
-    }
-    let (left, right) = (
-        serde_json::from_str::<Value>(&exchange.body),
-        serde_json::from_str::<Value>(&our_answer.body),
-    );
-    if let (Ok(left), Ok(right)) = (&left, &right) {
-        mapping.learn(left, right);
-    }
-    let mut differences = compare(&exchange, &our_answer, mapping);
-    if call.until.is_some() {
-        // How often it was asked is chance.
-        differences.retain(|difference| difference.aspect != "time");
-        if our_value.is_none() {
-            differences = vec![Difference {
-                aspect: "status",
-                how: format!(
-                    "the daemon comes to {}, ours stays at {:?} {}",
-                    wanted(call.until.as_ref()),
-                    our_answer.status,
-                    our_answer.body.chars().take(160).collect::<String>()
-                ),
-            }];
-        }
-    }
-    Some(Step {
-        index: exchange.line - 1,
-        daemon: exchange,
-        ours: our_answer,
-        differences,
-        waited,
-    })
 }
 
 /// Whether an answer is a number in quotes.
@@ -507,7 +575,10 @@ fn exchange(call: &Call, index: usize, at: Timestamp, asked: &Asked) -> Exchange
         path: path.to_owned(),
         query: query.to_owned(),
         headers: asked.headers.clone(),
-        request: asked.body.clone(),
+        request: match call.packed {
+            Some(packing) => format!("{packing:?} {}", call.body.as_deref().unwrap_or_default()),
+            None => String::from_utf8_lossy(&asked.body).into_owned(),
+        },
         status: None,
         kind: String::new(),
         body: String::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use golem_wire::Glm;
 use jiff::{SignedDuration, Timestamp};
-use mock_yagna::config::{Latency, Platform};
+use mock_yagna::config::{Accounts, Latency, Platform};
 use mock_yagna::{AppKey, Behaviour, Config, Image, MockYagna, ProviderSpec, Timebase};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -103,8 +103,9 @@ impl Devnet {
             providers: self.providers.iter().map(provider).collect(),
             default_image: Some(Image::Shell),
             platforms: platforms(),
+            accounts: Accounts::OnUse,
             // Devnets do not check funds.
-            funds: Glm::from(1_000_000_000),
+            funds: Glm::MAX,
             latency: Latency {
                 matching: Duration::from_millis(2),
                 negotiation: Duration::from_millis(15),
@@ -118,9 +119,8 @@ impl Devnet {
         }
     }
 
-    /// That network, begun a second before `now`.
+    /// That network, whose clock shows `now`.
     pub fn start(&self, now: Timestamp) -> MockYagna {
-        let epoch = now - SignedDuration::from_secs(1) + ODD;
-        MockYagna::start(self.config(), Timebase::starting_at(epoch))
+        MockYagna::start(self.config(), Timebase::starting_at(now + ODD))
     }
 }

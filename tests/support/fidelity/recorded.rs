@@ -16,7 +16,7 @@ use super::compare::Answer;
 use super::lockstep::{Ask, Asked, Played, silence};
 use super::network::Devnet;
 use super::recording::PROVIDER_KEY;
-use super::sequence::{Call, Sequence};
+use super::sequence::{Call, Sequence, is_default};
 
 /// A call with the daemon's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,21 +33,19 @@ pub struct Told {
     /// Milliseconds.
     took: u64,
     /// Milliseconds for which it was repeated before.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     waited: u64,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands it over like that"
-)]
-fn is_zero(milliseconds: &u64) -> bool {
-    *milliseconds == 0
+    /// How many elements of a list were of other sequences, and are not here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    left_out: usize,
 }
 
 /// A sequence as it was made to a daemon.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Recorded {
+    /// What people claim by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
     /// When it began.
     pub start: Timestamp,
     calls: Vec<Told>,
@@ -81,11 +79,21 @@ impl Recorded {
                 answer: daemon.body.clone(),
                 took: u64::try_from(daemon.took.as_millis()).unwrap_or(0),
                 waited: u64::try_from(step.waited.as_millis()).unwrap_or(0),
+                left_out: step.left_out,
             }
         });
         Recorded {
+            claim: None,
             start,
             calls: told.collect(),
+        }
+    }
+
+    /// The same, as what shows a claim.
+    pub fn claiming(self, claim: &str) -> Recorded {
+        Recorded {
+            claim: Some(claim.to_owned()),
+            ..self
         }
     }
 
@@ -127,6 +135,10 @@ impl Ask for Recorded {
     fn knows(&self) -> bool {
         true
     }
+
+    fn left_out(&self, index: usize) -> usize {
+        self.calls.get(index).map_or(0, |told| told.left_out)
+    }
 }
 
 impl Recordings {
@@ -155,9 +167,21 @@ impl Recordings {
             // Worthless outside its devnet; even so.
             peer.key = PROVIDER_KEY.to_owned();
         }
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let mut out = std::fs::File::create(file).with_context(|| file.display().to_string())?;
         writeln!(out, "{}", serde_json::to_string(&devnet)?)?;
         Ok(out)
+    }
+
+    /// Goes on with a file.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn go_on(file: &Path) -> Result<std::fs::File> {
+        let out = std::fs::OpenOptions::new().append(true).open(file);
+        out.with_context(|| file.display().to_string())
     }
 
     /// Adds a sequence.

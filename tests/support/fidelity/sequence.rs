@@ -4,7 +4,10 @@
 //! Does not own: making them (`lockstep`).
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +20,33 @@ pub enum Who {
     Requestor,
     /// The first provider, at the providers' daemon; the mock is one daemon for both.
     Provider,
+}
+
+/// A coding of bodies; the header that tells of it is the call's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    /// As in `content-encoding: gzip`.
+    Gzip,
+    /// As in `content-encoding: deflate`.
+    Deflate,
+}
+
+impl Packing {
+    /// Packs `body`.
+    pub fn pack(self, body: &[u8]) -> Vec<u8> {
+        let packed = match self {
+            Packing::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+                encoder.write_all(body).and_then(|()| encoder.finish())
+            }
+            Packing::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+                encoder.write_all(body).and_then(|()| encoder.finish())
+            }
+        };
+        packed.unwrap_or_default()
+    }
 }
 
 /// Repeats a call until its answer has what the sequence needs.
@@ -45,7 +75,7 @@ impl Until {
     }
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -71,6 +101,9 @@ pub struct Call {
     /// Body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// How the body is packed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packed: Option<Packing>,
     /// Repeats it until its answer fits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,

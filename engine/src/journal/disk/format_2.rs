@@ -75,6 +75,7 @@ impl From<Book> for OpenState {
             total,
             timeout,
             exhausted: false,
+            by_hand: false,
         });
         let demands = book.demands.into_iter();
         let agreements = book.agreements.into_iter().map(|(id, before)| {

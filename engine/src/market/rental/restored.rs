@@ -7,12 +7,12 @@ use golem_wire::market::Agreement;
 use golem_wire::{ActivityId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::{Inner, Notes, Rental, Rentals};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::lifecycle::agreement::{AgreementEnd, State};
 use crate::model::{JobId, OfferProposal};
+use crate::watch;
 
 /// The job of what is left of earlier lives.
 pub(crate) const RECOVERED: &str = "recovered";
@@ -66,6 +66,15 @@ impl Rental {
     /// Whether an earlier life rented it.
     pub(crate) fn is_restored(&self) -> bool {
         self.job.as_str() == RECOVERED
+    }
+
+    /// Whether another job of this engine uses it.
+    pub(crate) fn is_used_by_another(&self, job: &JobId) -> bool {
+        let user = match self.is_restored() {
+            true => self.adopted_by.get(),
+            false => Some(&self.job),
+        };
+        user.is_some_and(|user| user != job)
     }
 
     /// From now on it works for this job.

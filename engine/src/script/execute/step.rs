@@ -98,15 +98,13 @@ impl Execution<'_> {
         let executed =
             CommandExecuted::new(index.saturating_sub(self.prologue), text.clone(), result);
         if executed.success {
-            match &step.command.0 {
-                Kind::Start(_) => {
-                    session.started = true;
-                    if let Some(node) = self.activity.node() {
-                        node.started(session.known_nodes);
-                    }
+            if step.command.is_start() {
+                session.started = true;
+                if let Some(node) = self.activity.node() {
+                    node.started(session.known_nodes);
                 }
-                Kind::Terminate => session.started = false,
-                _ => {}
+            } else if step.command.is_terminate() {
+                session.started = false;
             }
         }
         let (success, message) = (executed.success, executed.message.clone());

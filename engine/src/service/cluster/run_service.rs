@@ -9,7 +9,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::super::params::{ByDefault, Given, InstanceParams};
@@ -20,9 +19,9 @@ use crate::deadline::{self, Expiration};
 use crate::error::Error;
 use crate::golem::Golem;
 use crate::market::{DemandSubscription, SHORTEST_RENTAL};
-use crate::model::ResolvedPayload;
 use crate::network::{Claim, Network, NetworkError, require_vpn};
-use crate::payload::{Payload, Registry};
+use crate::payload::{Payload, Resolved};
+use crate::watch;
 
 /// Instances are stopped this long before the cluster expires, so that `shutdown` can run.
 const STOP_BEFORE: Duration = Duration::from_secs(60);
@@ -265,10 +264,9 @@ impl<S: Service, I> RunService<S, I> {
             Some(payload) => payload,
             None => S::payload().await?,
         };
-        let registry = Registry::of(&context);
-        let mut resolved = payload.resolve(&registry).await?;
+        let mut resolved = payload.resolve(&context).await?;
         if self.network.is_some() {
-            require_vpn(&mut resolved);
+            require_vpn(&mut resolved.payload);
         }
         let opening = Opening {
             golem: self.golem,
@@ -294,7 +292,7 @@ struct Opening<S: Service> {
     job_id: Option<String>,
     params: Vec<S::Params>,
     payload: Payload,
-    resolved: ResolvedPayload,
+    resolved: Resolved,
     lifetime: Duration,
     treatment: Treatment,
     network: Option<Network>,
@@ -385,7 +383,8 @@ impl<S: Service> Opening<S> {
         };
         let market = golem.market();
         let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
-        let demand = DemandSubscription::begin(market, &job, resolved, rentable).await?;
+        let demand = DemandSubscription::begin(market, &job, resolved.payload, rentable).await?;
+        demand.keep(resolved.offered);
         let shared = Arc::new(Shared {
             context,
             _name: name,

@@ -222,32 +222,74 @@ fn requests_of_this_life_are_not_resolved_by_looking_at_earlier_ones() {
     assert!(plan.resolved.is_empty());
 }
 
+/// A budget as the daemon lists it.
+fn listed(id: &str, amount: &str, timeout: i64) -> Allocation {
+    let stamp = "2026-11-22T01:00:00Z";
+    serde_json::from_value(json!({
+        "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
+        "totalAmount": amount, "spentAmount": "0", "remainingAmount": amount,
+        "timestamp": stamp, "createdTs": stamp, "updatedTs": stamp, "makeDeposit": false,
+        "timeout": at(timeout).to_string(),
+    }))
+    .expect("literal")
+}
+
+#[test]
+fn a_budget_that_was_made_twice_is_found_by_the_next_run() {
+    let mut story = Story::default();
+    let allocate = |until: i64, by_hand| Change::Allocate {
+        total: Glm::from(1),
+        timeout: at(until),
+        by_hand,
+    };
+    story.done(1, allocate(500, false), Some("named"));
+    story.done(2, allocate(600, true), Some("by hand"));
+    let all = vec![
+        listed("twin", "1", 500),
+        listed("named", "1", 500),
+        listed("by hand", "1", 600),
+        listed("somebody's", "1", 600),
+        listed("other", "2", 500),
+    ];
+    let (found, facts) = budgets(&story.open_state, all);
+    let ids: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
+    assert_eq!(ids, ["twin", "named", "by hand"]);
+    let twin = Fact::AllocationFound {
+        allocation: "twin".into(),
+        total: Glm::from(1),
+        timeout: at(500),
+        exhausted: false,
+    };
+    assert_eq!(facts, [twin]);
+}
+
 #[test]
 fn a_budget_whose_answer_was_lost_is_known_by_its_timeout_and_amount() {
-    let stamp = "2026-11-22T01:00:00Z";
-    let listed = |id: &str, amount: &str, timeout: i64| -> Allocation {
-        serde_json::from_value(json!({
-            "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
-            "totalAmount": amount, "spentAmount": "0", "remainingAmount": amount,
-            "timestamp": stamp, "createdTs": stamp, "updatedTs": stamp, "makeDeposit": false,
-            "timeout": at(timeout).to_string(),
-        }))
-        .expect("literal")
-    };
     let mut story = Story::default();
     let total = Glm::from(1);
-    let timeout = at(500);
-    story.done(1, Change::Allocate { total, timeout }, Some("gone"));
-    let timeout = at(600);
-    let op = story.asked(2, Change::Allocate { total, timeout });
+    let allocate = |until: i64| Change::Allocate {
+        total,
+        timeout: at(until),
+        by_hand: until == 700,
+    };
+    story.done(1, allocate(500), Some("gone"));
+    let op = story.asked(2, allocate(600));
+    story.asked(3, allocate(700));
     let all = vec![
         listed("ours", "1", 600),
         listed("other", "1", 601),
         listed("more", "2", 600),
+        listed("by hand", "1", 700),
     ];
     let (found, facts) = budgets(&story.open_state, all);
     let ids: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
-    assert_eq!(ids, ["ours"]);
+    assert_eq!(ids, ["ours", "by hand"]);
+    // No engine takes what a user set aside for its budget.
+    let by_hand: Vec<bool> = found
+        .iter()
+        .map(|it| super::is_by_hand(&story.open_state, it))
+        .collect();
+    assert_eq!(by_hand, [false, true]);
     assert!(facts.contains(&Fact::Resolved { op }));
     let allocation = "gone".into();
     assert!(facts.contains(&Fact::AllocationGone { allocation }));

@@ -66,6 +66,9 @@ impl Activities {
         if !found.has_exe_unit() {
             return Err(ActivityError::NoExeUnit);
         }
+        if let Some(manifest) = &found.manifest {
+            manifest.allows(&script).map_err(ActivityError::BadScript)?;
+        }
         let commands = u32::try_from(script.len()).unwrap_or(u32::MAX);
         found.forget_batches();
         found.batches.insert(id.clone(), Batch::new(script));

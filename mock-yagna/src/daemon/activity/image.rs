@@ -147,6 +147,15 @@ fn names(package: &str) -> Vec<&str> {
     names
 }
 
+/// Whether the requestor itself offers a package: whatever it stands for here, it has to be fetched there.
+pub(super) fn is_of_requestor(package: &str) -> bool {
+    let url = match package.strip_prefix("hash:") {
+        Some(rest) => rest.splitn(3, ':').nth(2).unwrap_or_default(),
+        None => package,
+    };
+    url.starts_with("gftp:")
+}
+
 /// The image that the configuration has for a package.
 ///
 /// # Errors

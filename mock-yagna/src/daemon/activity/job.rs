@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use golem_wire::activity::{Run, Transfer};
 use golem_wire::{ActivityId, BatchId};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::runtime::process::Processes;
@@ -40,4 +41,7 @@ pub(crate) enum Work {
     Run(Processes, Run, BTreeMap<String, String>),
     /// Moves a file.
     Transfer(Transfer),
+    /// Fetches an image from its requestor, to be there at this time at the earliest; then it is unpacked, if real
+    /// processes run it.
+    Fetch(String, Timestamp, Option<Processes>),
 }

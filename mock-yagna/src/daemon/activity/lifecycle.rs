@@ -20,6 +20,7 @@ use super::{Activities, Activity, ActivityError, Job, USAGE_VECTOR};
 use crate::behaviour::Step;
 use crate::daemon::market::Market;
 use crate::journal::Event;
+use crate::manifest::{self, Manifest};
 use crate::ports::{Notice, Ports};
 use crate::provider::Providers;
 use crate::timeline::{Action, ActivityDue};
@@ -70,14 +71,21 @@ impl Activities {
         let counters = found.offer.properties.get(USAGE_VECTOR);
         let counters = counters.and_then(Value::as_array).into_iter().flatten();
         let counters = counters.map(|name| name.as_str().unwrap_or_default().to_owned());
-        let package = found.demand.properties.get(image::PACKAGE);
+        let demand = &found.demand.properties;
+        // Providers refuse what cannot be read before there is an agreement.
+        let manifest = manifest::of_demand(demand).ok().flatten();
+        let package = demand.get(image::PACKAGE).and_then(Value::as_str);
+        let of_manifest = manifest.as_ref().and_then(Manifest::package);
         let activity = Activity {
             counters: counters.collect(),
-            package: package.and_then(Value::as_str).map(str::to_owned),
+            package: of_manifest.or_else(|| package.map(str::to_owned)),
+            manifest,
             agreement: agreement.clone(),
             provider,
             requestor: requestor.clone(),
             unlisted: false,
+            usage_heard: false,
+            end_known: false,
             state: ActivityState::New,
             pending: None,
             failure: None,

@@ -109,11 +109,9 @@ impl Activities {
         let provider = activity.provider.clone();
         let own = providers.own_latency(&provider, |l| &l.deploy);
         let done = ports.later(own.unwrap_or(ports.config.latency.deploy));
-        let package = self
-            .get(id)
-            .and_then(|activity| activity.package.as_deref());
-        let machine =
-            image::named(&ports.config, package).and_then(|image| image::machine(&image, seed));
+        let package = self.get(id).and_then(|activity| activity.package.clone());
+        let machine = image::named(&ports.config, package.as_deref())
+            .and_then(|image| image::machine(&image, seed));
         let machine = match machine {
             Ok(mut machine) => {
                 machine.furnish(deploy);
@@ -124,11 +122,16 @@ impl Activities {
                 return self.schedule_end(ports, done, id, batch, Outcome::fail(message));
             }
         };
-        if let Machine::Real(processes) = &machine {
-            let processes = processes.clone();
-            self.in_background(id, batch, Work::Deploy(processes));
-        } else {
-            self.schedule_end(ports, done, id, batch, Outcome::ok(DEPLOYED));
+        let processes = match &machine {
+            Machine::Real(processes) => Some(processes.clone()),
+            Machine::Simulated(_) => None,
+        };
+        match (package.filter(|it| image::is_of_requestor(it)), processes) {
+            (Some(package), processes) => {
+                self.in_background(id, batch, Work::Fetch(package, done, processes));
+            }
+            (None, Some(processes)) => self.in_background(id, batch, Work::Deploy(processes)),
+            (None, None) => self.schedule_end(ports, done, id, batch, Outcome::ok(DEPLOYED)),
         }
         if let Some(activity) = self.by_id.get_mut(id) {
             activity.machine = Some(machine);

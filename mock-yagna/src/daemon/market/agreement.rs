@@ -183,14 +183,15 @@ impl Market {
         if draft.state == Initial {
             return Err(MarketError::PromotedInitial(proposal.clone()));
         }
+        // One that was countered after its end is what it was last.
+        if draft.countered && (draft.state == Rejected || draft.agreement.is_none()) {
+            return Err(MarketError::PromotedCountered(proposal.clone()));
+        }
         if draft.state == Rejected {
             return Err(MarketError::PromotedRejected(proposal.clone()));
         }
         if draft.agreement.is_some() {
             return Err(MarketError::PromotedTwice(proposal.clone()));
-        }
-        if draft.countered {
-            return Err(MarketError::PromotedCountered(proposal.clone()));
         }
         let counter = draft
             .previous
@@ -282,13 +283,16 @@ impl Market {
         found.ok_or_else(|| MarketError::NoAgreement(id.clone()))
     }
 
-    /// The agreements of a requestor.
+    /// The agreements of a requestor, or those that a provider knows of.
     pub(crate) fn agreements_of(
         &self,
-        requestor: &NodeId,
+        party: &NodeId,
         filter: &AgreementFilter,
     ) -> Vec<wire::AgreementListEntry> {
-        let own = self.agreements_by.get(requestor);
+        let own = self.agreements_by.get(party);
+        if own.is_none() {
+            return self.agreements_with(party, filter);
+        }
         let own = own.map_or(&[][..], Vec::as_slice);
         // In order of creation: what is too old or too new is not even looked at.
         let created = |id: &AgreementId| self.agreements[id].created_at;
@@ -312,6 +316,32 @@ impl Market {
         };
         let own = own[..to].iter().filter_map(|id| self.agreement(id));
         own.filter(wanted).map(entry).collect()
+    }
+
+    /// The agreements that a provider knows of, oldest first; sessions are the requestors' business.
+    fn agreements_with(
+        &self,
+        provider: &NodeId,
+        filter: &AgreementFilter,
+    ) -> Vec<wire::AgreementListEntry> {
+        if filter.session.is_some() {
+            return Vec::new();
+        }
+        let wanted = |a: &&Agreement| {
+            a.is_known_to(provider)
+                && filter.state.as_ref().is_none_or(|state| *state == a.state)
+                && filter.after.is_none_or(|after| a.created_at > after)
+                && filter.before.is_none_or(|before| a.created_at < before)
+        };
+        let mut known: Vec<_> = self.agreements().filter(wanted).collect();
+        known.sort_by_key(|agreement| agreement.created_at);
+        let entry = |a: &Agreement| wire::AgreementListEntry {
+            id: a.id.clone(),
+            timestamp: a.created_at,
+            approved_date: a.approved_at,
+            role: Party::Provider,
+        };
+        known.into_iter().map(entry).collect()
     }
 
     /// Takes a step if the requestor owns the agreement and the state machine has it.

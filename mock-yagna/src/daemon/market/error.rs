@@ -13,6 +13,8 @@ pub(crate) enum MarketError {
     NoSubscription(DemandId),
     #[error("Demand [{0}] not found.")]
     NoDemand(DemandId),
+    #[error("Offer [{0}] not found.")]
+    NoOffer(DemandId),
     #[error("Subscription [{0}] wasn't found.")]
     SubscriptionGone(DemandId),
     #[error("Subscription [{0}] expired.")]
@@ -84,6 +86,9 @@ pub(crate) enum MarketError {
     /// The same with the id as the daemon keeps it.
     #[error("Agreement [R-{0}] not found.")]
     NoAgreementOfRequestor(AgreementId),
+    /// The same for who would be its provider.
+    #[error("Agreement [P-{0}] not found.")]
+    NoAgreementOfProvider(AgreementId),
     #[error("Can't update Agreement state from {from} to {to}.")]
     Transition {
         from: AgreementState,
@@ -121,6 +126,9 @@ pub(crate) enum MarketError {
     ApprovalTimeout(AgreementId),
     #[error("Agreement [R-{0}] not terminated yet.")]
     NotTerminated(AgreementId),
+    /// The same for its provider.
+    #[error("Agreement [P-{0}] not terminated yet.")]
+    NotTerminatedByProvider(AgreementId),
     #[error("Agreement [{0}] is over.")]
     AnnouncedTooLate(AgreementId),
     #[error("Agreement [{0}] is not approved.")]

@@ -83,13 +83,7 @@ impl Market {
                 .insert(provider.id.clone(), provider.publication.id().clone());
             let constraint = scan.constraint.as_ref();
             if constraint.is_none_or(|c| c.matches(&*provider.offer)) {
-                offers.push(Offer {
-                    properties: provider.offer.whole(),
-                    constraints: provider.constraints.to_string(),
-                    offer_id: provider.publication.id().clone(),
-                    provider_id: provider.id.clone(),
-                    timestamp: scan.began,
-                });
+                offers.push(provider.published(scan.began));
             }
         }
         Ok(offers)

@@ -64,6 +64,18 @@ impl Payments {
             .filter(|invoice| invoice.recipient_id == *recipient)
     }
 
+    /// The debit note of this id, if it was issued by the caller or to them.
+    pub(crate) fn shown_note(&self, party: &NodeId, id: &str) -> Option<&DebitNote> {
+        let note = self.debit_notes.get(id);
+        note.filter(|note| note.recipient_id == *party || note.issuer_id == *party)
+    }
+
+    /// The same of an invoice.
+    pub(crate) fn shown_invoice(&self, party: &NodeId, id: &str) -> Option<&Invoice> {
+        let invoice = self.invoices.get(id);
+        invoice.filter(|invoice| invoice.recipient_id == *party || invoice.issuer_id == *party)
+    }
+
     /// The caller's debit notes, oldest first.
     pub(crate) fn debit_notes(
         &self,
@@ -128,8 +140,10 @@ impl Payments {
             .tabs
             .get(&note.agreement_id)
             .ok_or(DecisionError::Unknown)?;
-        if tab.invoice_accepted {
-            return Ok(None); // The invoice covers it; the note stays as it is.
+        let invoice = tab.invoice.as_ref().and_then(|id| self.invoices.get(id));
+        let is_refused = invoice.is_some_and(|it| it.status == DocumentStatus::Rejected);
+        if tab.invoice_accepted || is_refused {
+            return Ok(None); // The decision about the invoice covers it; the note stays as it is.
         }
         let accepted = tab
             .activities

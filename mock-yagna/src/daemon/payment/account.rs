@@ -46,18 +46,27 @@ impl Payments {
         Ok(result)
     }
 
+    /// Whether a node ever had an allocation on a platform.
+    pub(crate) fn uses_platform(&self, owner: &NodeId, platform: &str) -> bool {
+        self.accounts
+            .contains_key(&(owner.clone(), platform.to_owned()))
+    }
+
     pub(super) fn check_funds(
         &self,
-        funds: Glm,
+        funds: Option<Glm>,
         owner: &NodeId,
         address: &str,
         platform: &str,
         requested: Glm,
     ) -> Result<(), FundsError> {
+        let Some(funds) = funds.filter(|_| requested > Glm::ZERO) else {
+            return Ok(());
+        };
         let account = self.accounts.get(&(owner.clone(), platform.to_owned()));
         let Account { reserved, spent } = account.copied().unwrap_or_default();
         let available = funds - spent - reserved;
-        if requested <= available || requested <= Glm::ZERO {
+        if requested <= available {
             return Ok(());
         }
         Err(FundsError::Insufficient {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::account::{check_address, reserve};
 use super::deposit::{self, DepositError};
-use super::platform::{self, PlatformError, PlatformRequest};
+use super::platform::{self, PaymentPlatformEnum, PlatformError};
 use super::{Allocation, AllocationError, Payments};
 use crate::journal::{Actor, Event};
 use crate::ledger::Fact;
@@ -28,7 +28,7 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
 #[derive(Clone, Debug)]
 pub(crate) struct AllocationSpec {
     pub(crate) address: Option<String>,
-    pub(crate) platform: Option<PlatformRequest>,
+    pub(crate) platform: Option<PaymentPlatformEnum>,
     pub(crate) total: GivenAmount,
     pub(crate) timeout: Option<GivenTime>,
     pub(crate) deposit: Option<Deposit>,
@@ -95,7 +95,13 @@ impl Payments {
                 platform,
             });
         }
-        self.check_funds(ports.config.funds, owner, &address, &platform, total)?;
+        self.check_funds(
+            ports.config.checked_funds(),
+            owner,
+            &address,
+            &platform,
+            total,
+        )?;
         let id = ports.ids.allocation();
         let life = || ports.now.checked_add(LIFE).unwrap_or(Timestamp::MAX).into();
         let timeout = spec.timeout.unwrap_or_else(life);
@@ -147,6 +153,12 @@ impl Payments {
         found.filter(|allocation| allocation.owner == *owner && !allocation.released)
     }
 
+    /// The same, or one that was released: what was spent of it is told all the same.
+    pub(crate) fn past_allocation(&self, owner: &NodeId, id: &str) -> Option<&Allocation> {
+        let found = self.allocations.get(id);
+        found.filter(|allocation| allocation.owner == *owner)
+    }
+
     /// The caller's live allocations, oldest first, that live longer than `after`.
     pub(crate) fn allocations(
         &self,
@@ -183,7 +195,7 @@ impl Payments {
         if let Some(total) = total {
             let more = total - allocation.total();
             self.check_funds(
-                ports.config.funds,
+                ports.config.checked_funds(),
                 owner,
                 &allocation.address,
                 &allocation.platform,

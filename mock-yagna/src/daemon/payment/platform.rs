@@ -6,8 +6,8 @@ use crate::config::Platform;
 
 /// A platform as a request names it; what is missing takes the daemon's default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename = "PaymentPlatformEnum", untagged)]
-pub(crate) enum PlatformRequest {
+#[serde(untagged)]
+pub(crate) enum PaymentPlatformEnum {
     /// `<driver>-<network>-<token>`.
     Name(String),
     /// By parts.
@@ -97,16 +97,16 @@ pub(crate) fn is_known(
 /// When the name does not parse, or names a driver, network or token that the daemon does not have.
 pub(crate) fn resolve(
     configured: &[Platform],
-    request: Option<&PlatformRequest>,
+    request: Option<&PaymentPlatformEnum>,
 ) -> Result<Platform, PlatformError> {
     let (from, driver, network, token) = match request {
         None => (1, None, None, None),
-        Some(PlatformRequest::Parts {
+        Some(PaymentPlatformEnum::Parts {
             driver,
             network,
             token,
         }) => (1, driver.as_deref(), network.as_deref(), token.as_deref()),
-        Some(PlatformRequest::Name(name)) => {
+        Some(PaymentPlatformEnum::Name(name)) => {
             let mut words = name.split('-');
             match (words.next(), words.next(), words.next(), words.next()) {
                 (Some(driver), Some(network), Some(token), None) => {
@@ -234,7 +234,7 @@ mod tests {
             ),
         ];
         for (request, expected) in table {
-            let parsed: Option<PlatformRequest> =
+            let parsed: Option<PaymentPlatformEnum> =
                 serde_json::from_value(request.clone()).expect("request");
             let found = resolve(&known, parsed.as_ref())
                 .map(|platform| platform.name())

@@ -12,10 +12,11 @@ use crate::config::{Config, ProviderSpec};
 use crate::{MockYagna, Timebase};
 
 /// Every route of the control API below its prefix.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 13] = [
     ("get", "/providers"),
     ("get", "/providers/{name}"),
     ("get", "/matches"),
+    ("get", "/matching"),
     ("post", "/acts"),
     ("get", "/faults"),
     ("post", "/faults"),
@@ -272,4 +273,18 @@ async fn why_offers_do_not_match_a_demand_is_told_by_name_and_number() {
         ]
     );
     assert_eq!(matches[0]["unmatched"][0]["why"][0]["has"], "0.25 GiB");
+    let id = matches[0]["demand"].as_str().expect("an id");
+    let beginning = id.get(..8).expect("a long id");
+    for of in [id, beginning] {
+        let path = format!("/matching?demand={of}");
+        assert_eq!(
+            control(&mock, "get", &path, Value::Null).await,
+            (200, matches.clone())
+        );
+    }
+    let (status, told) = control(&mock, "get", "/matching?demand=none", Value::Null).await;
+    assert_eq!(
+        (status, told["message"].as_str()),
+        (404, Some("no demand begins with `none`; 1 demand is known"))
+    );
 }

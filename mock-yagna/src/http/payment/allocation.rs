@@ -12,7 +12,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::unknown;
-use crate::daemon::payment::{AllocationError, AllocationSpec, FundsError, Order, PlatformRequest};
+use crate::daemon::payment::{
+    AllocationError, AllocationSpec, FundsError, Order, PaymentPlatformEnum,
+};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
 use crate::http::time::optional_stamp;
@@ -26,7 +28,7 @@ const PROBLEMS: &str = "/payment-api/v1/allocations";
 #[serde(rename_all = "camelCase")]
 pub(super) struct NewAllocation {
     address: Option<String>,
-    payment_platform: Option<PlatformRequest>,
+    payment_platform: Option<PaymentPlatformEnum>,
     total_amount: GivenAmount,
     timeout: Option<GivenTime>,
     #[serde(default)]
@@ -140,27 +142,27 @@ pub(super) async fn release(
         .map_err(|error| refusal(error, Value::Null))
 }
 
-/// What the payment driver was told to pay with an allocation; nothing for one that is not there.
+/// What the payment driver was told to pay with an allocation, released or not; nothing for one that is not there.
 pub(super) async fn orders(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Json<Vec<Order>> {
     let found = world.with(|state| {
-        let allocation = state.payments.allocation(&me.node, &id)?;
+        let allocation = state.payments.past_allocation(&me.node, &id)?;
         Some(state.payments.orders(&allocation.id).to_vec())
     });
     Json(found.unwrap_or_default())
 }
 
-/// For what an allocation was charged, the latest purpose first.
+/// For what an allocation was charged, released or not, the latest purpose first.
 pub(super) async fn expenditures(
     State(world): State<World>,
     Caller(me): Caller,
     Path(id): Path<String>,
 ) -> Json<Vec<Value>> {
     let found = world.with(|state| {
-        let allocation = state.payments.allocation(&me.node, &id)?;
+        let allocation = state.payments.past_allocation(&me.node, &id)?;
         let rows = allocation
             .expenditures
             .iter()
@@ -195,7 +197,10 @@ pub(super) async fn decorations(
         )
     };
     let pairs = uri.query().unwrap_or_default().split('&');
-    let mut named = pairs.filter_map(|pair| pair.strip_prefix("allocationIds="));
+    let mut named = pairs.filter_map(|pair| match pair.strip_prefix("allocationIds=") {
+        None if pair == "allocationIds" => Some(""),
+        named => named,
+    });
     let ids = named.next();
     let ids = ids.ok_or_else(|| bad("missing field `allocationIds`".into()))?;
     if named.next().is_some() {

@@ -8,17 +8,19 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use golem_wire::payment::{Acceptance, DebitNote, Invoice, Rejection};
-use golem_wire::{Glm, NodeId};
+use golem_wire::payment::{self as wire_payment, Acceptance, DebitNote, DocumentStatus, Invoice};
+use golem_wire::{ActivityId, GivenAmount, GivenTime, Glm, NodeId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::signed::{SignedPayment, signed};
 use super::{DEFAULT_TIMEOUT, count, unknown};
+use crate::daemon::activity::ActivityError;
 use crate::daemon::payment::{DecisionError, DocumentEvent, EventFilter, EventKind, EventWord};
 use crate::http::error::ApiError;
 use crate::http::extract::{ApiQuery, Caller, TextJson};
+use crate::http::paths::check_agreement_id;
 use crate::http::time::{optional_stamp, strict_deadline};
 use crate::world::{State as Network, Topic, World};
 
@@ -72,7 +74,7 @@ pub(super) async fn invoice(
     Path(id): Path<String>,
 ) -> Result<Json<Invoice>, ApiError> {
     world
-        .with(|state| state.payments.invoice(&me.node, &id).cloned())
+        .with(|state| state.payments.shown_invoice(&me.node, &id).cloned())
         .map(Json)
         .ok_or_else(unknown)
 }
@@ -84,7 +86,7 @@ pub(super) async fn debit_note(
     Path(id): Path<String>,
 ) -> Result<Json<DebitNote>, ApiError> {
     world
-        .with(|state| state.payments.debit_note(&me.node, &id).cloned())
+        .with(|state| state.payments.shown_note(&me.node, &id).cloned())
         .map(Json)
         .ok_or_else(unknown)
 }
@@ -163,8 +165,8 @@ enum RejectionReason {
 
 /// A rejection; unlike a client, the daemon knows three reasons only.
 #[derive(Debug, Deserialize)]
-#[serde(rename = "Rejection", rename_all = "camelCase")]
-pub(super) struct StrictRejection {
+#[serde(rename_all = "camelCase")]
+pub(super) struct Rejection {
     rejection_reason: RejectionReason,
     total_amount_accepted: Glm,
     message: Option<String>,
@@ -176,7 +178,7 @@ pub(super) async fn reject_invoice(
     Caller(me): Caller,
     Path(id): Path<String>,
     ApiQuery(query): ApiQuery<AckQuery>,
-    TextJson(body): TextJson<StrictRejection>,
+    TextJson(body): TextJson<Rejection>,
 ) -> Result<Json<Value>, ApiError> {
     let known = world.with(|state| state.payments.invoice(&me.node, &id).is_some());
     query.check(&world, known)?;
@@ -185,7 +187,7 @@ pub(super) async fn reject_invoice(
         RejectionReason::BadService => "BAD_SERVICE",
         RejectionReason::IncorrectAmount => "INCORRECT_AMOUNT",
     };
-    let rejection = Rejection {
+    let rejection = wire_payment::Rejection {
         rejection_reason: reason.into(),
         total_amount_accepted: body.total_amount_accepted,
         message: body.message,
@@ -202,9 +204,103 @@ pub(super) async fn reject_invoice(
 pub(super) async fn reject_debit_note(
     Path(_): Path<String>,
     ApiQuery(_): ApiQuery<AckQuery>,
-    TextJson(_): TextJson<StrictRejection>,
+    TextJson(_): TextJson<Rejection>,
 ) -> ApiError {
     ApiError::null(StatusCode::NOT_IMPLEMENTED)
+}
+
+/// An invoice as a provider issues it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewInvoice {
+    agreement_id: String,
+    #[serde(rename = "activityIds")]
+    _activities: Option<Vec<String>>,
+    #[serde(rename = "amount")]
+    _amount: GivenAmount,
+    #[serde(rename = "paymentDueDate")]
+    _due: GivenTime,
+}
+
+/// issueInvoice: nobody here provides anything.
+pub(super) async fn issue_invoice(TextJson(new): TextJson<NewInvoice>) -> ApiError {
+    match check_agreement_id(&new.agreement_id) {
+        Ok(id) => ApiError::bad_request(format!("Agreement not found: {id}")),
+        Err(what) => ApiError::internal(format!(
+            "External service error: Market service error: Market API error: {what}"
+        )),
+    }
+}
+
+/// A debit note as a provider issues it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewDebitNote {
+    activity_id: ActivityId,
+    #[serde(rename = "totalAmountDue")]
+    _total: GivenAmount,
+    #[serde(default, rename = "usageCounterVector")]
+    _usage: Option<Value>,
+    #[serde(default, rename = "paymentDueDate")]
+    _due: Option<GivenTime>,
+}
+
+/// issueDebitNote: nobody here provides anything.
+pub(super) async fn issue_debit_note(
+    State(world): State<World>,
+    TextJson(new): TextJson<NewDebitNote>,
+) -> ApiError {
+    let id = new.activity_id;
+    match world.with(|state| state.activities.get(&id).is_some()) {
+        true => ApiError::bad_request(format!("Activity not found: {id}")),
+        false => ApiError::internal(format!(
+            "External service error: Activity service error: Service error: {}",
+            ActivityError::NoActivity(id)
+        )),
+    }
+}
+
+/// sendInvoice: what has arrived was sent.
+pub(super) async fn send_invoice(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+    ApiQuery(_): ApiQuery<AckQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let known = world.with(|state| state.payments.shown_invoice(&me.node, &id).is_some());
+    known.then_some(Json(Value::Null)).ok_or_else(unknown)
+}
+
+/// sendDebitNote: the same.
+pub(super) async fn send_debit_note(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+    ApiQuery(_): ApiQuery<AckQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let known = world.with(|state| state.payments.shown_note(&me.node, &id).is_some());
+    known.then_some(Json(Value::Null)).ok_or_else(unknown)
+}
+
+/// cancelInvoice: nobody cancels what somebody else issued.
+pub(super) async fn cancel_invoice(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+    ApiQuery(_): ApiQuery<AckQuery>,
+) -> ApiError {
+    let status = world.with(|state| {
+        let invoice = state.payments.invoice(&me.node, &id);
+        invoice.map(|invoice| invoice.status.clone())
+    });
+    match status {
+        Some(DocumentStatus::Accepted | DocumentStatus::Settled) => ApiError::message(
+            StatusCode::CONFLICT,
+            "Invoice already accepted by requestor",
+        ),
+        Some(_) => ApiError::internal("RPC error: Forbidden"),
+        None => unknown(),
+    }
 }
 
 /// The answer to a decision: if there is somebody to be told of it, not before that is done.

@@ -12,7 +12,7 @@ pub(super) fn expected(what: &str) -> String {
         "u64" | "u128" | "usize" => "a whole number, 0 or more".into(),
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number".into(),
         "f32" | "f64" | "float" | "a float" | "floating point" => "a number".into(),
-        "an amount as a decimal string or a number" => "an amount of GLM".into(),
+        "a number or formatted decimal string" => "an amount of GLM".into(),
         "bool" | "boolean" | "a boolean" => "`true` or `false`".into(),
         "char" | "a char" | "a character" => "one letter".into(),
         "string" | "a string" | "a borrowed string" | "string scalar" | "scalar" => "a text".into(),

@@ -41,6 +41,62 @@ const MISTAKES: &[&str] = &[
     "name: m\ntime: {epoch: yesterday}\nTASKS",
     "name: m\ntime: {epoch: 9999-12-31T23:00:00Z}\nTASKS",
     "name: m\ntime: {limit: 1y}\nTASKS",
+    // Commands that are written here.
+    "name: m\ntasks: {name: x, do: []}\n",
+    "name: m\ntasks: {name: x, count: 1, do: []}\n",
+    "name: m\ntasks: {name: x, count: 3, data: [1, 2], do: [{run: a}]}\n",
+    "name: m\ntasks: {name: hello-tasks, data: [1, 2]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: a, send: b, to: /c}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{rum: a}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: {a: b}}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: []}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{send: a}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: a, to: /b}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{download: b}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{wait: 1s, expect: {equals: a}}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{download: /b, expect: {exit_code: 1}}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: 'echo {{ itm }}'}]}\n",
+    "name: m\ntasks: {name: x, data: [{word: a}], do: [{run: 'echo {{ item.wrod }}'}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: a, expect: {matches: '('}}]}\n",
+    "name: m\ntasks: {name: x, count: 1, do: [{run: a}], payload: {min_mem_gib: .nan}}\n",
+    "name: m\nservice: {name: x, duration: 1m, run: {every: 0s, do: [{run: a}]}}\n",
+    "name: m\nservice: {name: x, duration: 1m, run: {times: 0, do: [{run: a}]}}\n",
+    "name: m\nservice: {name: x, duration: 1m, run: {every: 1s}}\n",
+    "name: m\nservice: {name: x, duration: 1m, run: {until: {exit_code: 1}, do: [{run: a}]}}\n",
+    "BASEtimeline: [{do: die, provider: bob}]\n",
+    "BASEtimeline: [{at: 1s, when: {of: {event: TaskStarted}}, do: die, provider: bob}]\n",
+    "BASEtimeline: [{when: {of: {event: TaskStartd}}, do: die, provider: bob}]\n",
+    "BASEtimeline: [{when: {of: {}}, do: die, provider: bob}]\n",
+    "BASEtimeline: [{when: {event: TaskStarted}, do: die, provider: bob}]\n",
+    "BASEtimeline: [{at: 1s, every: 1s, do: go-silent, provider: bob}]\n",
+    "BASEtimeline: [{at: 1s, after: 1s, do: go-silent, provider: bob}]\n",
+    "BASEtimeline: [{at: 1s, do: go-silent, provider: bob, then: [{at: 2s, do: die, provider: bob}]}]\n",
+    "BASEtimeline: [{at: 1s, do: restart-requestor, provider: bob}]\n",
+    "BASEtimeline: [{at: 1s, do: restart-requestor, down: 0s}]\n",
+    "BASEexpect: [eventually: {of: {event: TaskStartd}}]\n",
+    "BASEexpect: [never: {event: TaskStarted, network_event: provider_died}]\n",
+    "BASEexpect: [in_order: [{event: TaskStarted}]]\n",
+    "BASEexpect: [leads_to: {from: {event: TaskStarted}}]\n",
+    "BASEexpect: [always: {level: machines, count: 3}]\n",
+    "BASEexpect: [metric: {name: task_seconds}]\n",
+    "BASEexpect: [metric: {name: task_seconds, p95: {at_most: soon}}]\n",
+    "BASEexpect: [metric: {name: task_seconds, p95: {at_least: 3, at_most: 2}}]\n",
+    "name: m\nversion: 2\nTASKS",
+    "name: m\nversion: one\nTASKS",
+    "name: m\nextends: [3]\nTASKS",
+    "name: m\nextends: {a: b}\nTASKS",
+    // Several workloads.
+    "name: m\nworkloads: []\n",
+    "name: m\nworkloads: [{}]\n",
+    "name: m\nworkloads: [{at: 1s}]\n",
+    "name: m\nworkloads: [{tasks: {name: hello-tasks, count: 1}, function: {name: f}}]\n",
+    "name: m\nworkloads: [{tasks: {name: hello-tasks, count: 1}, every: 1s}]\n",
+    "name: m\nworkloads: [{tasks: {name: hello-tasks, count: 1}, times: 3}]\n",
+    "name: m\nworkloads: [{tasks: {name: hello-tasks, count: 1}, every: soon, times: 3}]\n",
+    "name: m\nworkloads: [{tasks: {name: hello-tasks, count: 1}, every: 40d, times: 3}]\n",
+    "name: m\nworkloads: [{tasks: {name: hello-tasks, count: 1}, every: 1s, times: 900, burst: 900}]\n",
+    "name: m\nworkloads: [{task: {name: hello-tasks, count: 1}}]\n",
     // Numbers.
     "PROVIDER, count: 1.5}]\nTASKS",
     "PROVIDER, count: -1}]\nTASKS",
@@ -223,5 +279,66 @@ fn a_file_in_another_encoding_is_told_with_its_line() {
         std::fs::write(&path, bytes).expect("written");
         let told = Scenario::load(&path).expect_err("no text").to_string();
         assert!(told.contains(place) && told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn line_ends_of_windows_and_a_byte_order_mark_change_nothing_and_tabs_are_named() {
+    let text = written("\u{feff}BASE").replace('\n', "\r\n");
+    let scenario = parse(&text).expect("valid");
+    assert_eq!(scenario.name.value, "m");
+    let told = message(&written("name: m\r\nprovders: []\r\nTASKS"));
+    assert!(
+        told.starts_with("trial.yaml:2:1: unknown key `provders`"),
+        "{told}"
+    );
+    let told = message(&written("name: m\nproviders:\n\t- {name: bob}\nTASKS"));
+    assert!(told.starts_with("trial.yaml:3:"), "{told}");
+}
+
+#[test]
+fn a_file_of_fifty_megabytes_is_refused_without_being_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("large.yaml");
+    let file = std::fs::File::create(&path).expect("made");
+    file.set_len(50 * 1024 * 1024).expect("room");
+    let told = Scenario::load(&path).expect_err("too large").to_string();
+    assert!(told.contains("larger than 1048576 bytes"), "{told}");
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wrong.yaml");
+    let text = "name: wrong\nproviders: [{name: bob}]\nrequestor: {budget: -1, subnet: ''}\n\
+                tasks: {name: helo-tasks, count: 0}\ntimeline: [{at: 1s, do: die, provider: bbo}]\n\
+                expect: [event: {name: TaskStartd, count: 1}, left_open: {agreements: 1, provider: carol}]\n";
+    std::fs::write(&path, text).expect("written");
+    let name = path.to_str().expect("UTF-8");
+    let told = crate::workload::Workloads::default().mistakes(name);
+    let told: Vec<_> = told
+        .iter()
+        .map(|error| error.to_string().replace(name, ""))
+        .collect();
+    assert_eq!(told.len(), 7, "{told:#?}");
+    for (told, words) in told.iter().zip([
+        ":4:34: `count` is 0",
+        ":3:21: `budget` of -1 GLM is negative",
+        ":3:33: `subnet` is empty",
+        ":6:24: unknown event `TaskStartd`; did you mean `TaskStarted`?",
+        "unknown provider `carol`",
+        "unknown provider `bbo`; did you mean `bob`?",
+        ":4:15: unknown tasks `helo-tasks`; did you mean `hello-tasks`?",
+    ]) {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn no_scenario_of_the_catalog_has_a_mistake() {
+    let workloads = crate::workload::Workloads::default();
+    for name in catalog::names() {
+        let told = workloads.mistakes(name);
+        assert!(told.is_empty(), "{name}: {told:?}");
     }
 }

@@ -25,15 +25,28 @@ impl Scenario {
             }
             needs.push(what);
         };
-        for step in &self.timeline {
+        for step in self.all_steps() {
+            if let Some(name) = step
+                .when
+                .as_ref()
+                .and_then(|when| when.of.network_event.as_ref())
+            {
+                add(name.referenced, format!("`network_event` {}", name.value));
+            }
             if let Verb::Act(act) = step.verb.value {
                 let place = step.verb.referenced;
-                add(place, format!("the step `{act}` in line {}", place.line()));
+                add(
+                    place,
+                    format!("the step `{act}` in {}", self.sources.line(place.line())),
+                );
             }
         }
         for fault in &self.faults {
             let place = fault.referenced;
-            add(place, format!("the fault in line {}", place.line()));
+            add(
+                place,
+                format!("the fault in {}", self.sources.line(place.line())),
+            );
         }
         for group in &self.providers {
             let place = group.name.referenced;
@@ -49,6 +62,15 @@ impl Scenario {
                 Expectation::NetworkEvent(event) => {
                     let name = &event.name;
                     add(name.referenced, format!("`network_event` {}", name.value));
+                }
+                claim if claim.needs_the_mock() => {
+                    let names = claim
+                        .patterns()
+                        .into_iter()
+                        .filter_map(|it| it.network_event.as_ref());
+                    for name in names {
+                        add(name.referenced, format!("`network_event` {}", name.value));
+                    }
                 }
                 Expectation::LeftOpen(left) => {
                     if let Some(provider) = &left.provider {

@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 use super::{LONGEST, MOST_INSTANCES};
 use crate::error::Error;
 use crate::language::values::Span;
-use crate::language::{Scenario, Verb};
+use crate::language::{Scenario, ServiceSection, Verb};
 
 /// Most steps of a timeline.
 const MOST_STEPS: usize = 10_000;
@@ -38,34 +38,40 @@ pub struct Size {
 impl Scenario {
     /// How large the journal of a run that goes well becomes, roughly: within a factor of three.
     pub fn size(&self) -> Size {
-        let lines = match (&self.service, &self.tasks) {
-            (Some(service), _) => {
-                let times = |every: Duration| {
-                    let times = service
-                        .duration
-                        .value
-                        .0
-                        .div_duration_f64(every.max(MILLISECOND));
-                    times.ceil() as u64
-                };
-                let polls = times(service.stats_every.value.0);
-                let plots = service.plot_every.as_ref();
-                let plots = plots.map_or(polls, |every| times(every.value.0).min(polls));
-                let notes = times(self.note_interval());
-                let each = PER_POLL
-                    .saturating_mul(polls)
-                    .saturating_add(PER_PLOT.saturating_mul(plots))
-                    .saturating_add(PER_NOTE.saturating_mul(notes))
-                    .saturating_add(PER_AGREEMENT);
-                each.saturating_mul(service.instances.value.into())
-            }
-            (None, Some(tasks)) => PER_AGREEMENT.saturating_mul(tasks.count.value.into()),
-            (None, None) => 0,
-        };
+        let services = self
+            .all_services()
+            .map(|(service, times)| self.lines_of(service).saturating_mul(times));
+        let tasks = self.all_tasks().map(|(tasks, times)| {
+            PER_AGREEMENT.saturating_mul(u64::from(tasks.count.value).saturating_mul(times))
+        });
+        let lines = services.chain(tasks).fold(0, u64::saturating_add);
         Size {
             lines,
             bytes: lines.saturating_mul(PER_LINE),
         }
+    }
+
+    /// Of all instances of a service that is started once.
+    fn lines_of(&self, service: &ServiceSection) -> u64 {
+        let times = |every: Duration| {
+            let times = service
+                .duration
+                .value
+                .0
+                .div_duration_f64(every.max(MILLISECOND));
+            times.ceil() as u64
+        };
+        let rounds = service.run.as_ref().and_then(|run| run.every.as_ref());
+        let polls = times(rounds.unwrap_or(&service.stats_every).value.0);
+        let plots = service.plot_every.as_ref();
+        let plots = plots.map_or(polls, |every| times(every.value.0).min(polls));
+        let notes = times(self.note_interval());
+        let each = PER_POLL
+            .saturating_mul(polls)
+            .saturating_add(PER_PLOT.saturating_mul(plots))
+            .saturating_add(PER_NOTE.saturating_mul(notes))
+            .saturating_add(PER_AGREEMENT);
+        each.saturating_mul(service.instances.value.into())
     }
 
     /// The shortest interval of debit notes.
@@ -78,28 +84,29 @@ impl Scenario {
     }
 
     pub(super) fn check_size(&self) -> Result<(), Error> {
-        if let Some(step) = self.timeline.get(MOST_STEPS) {
-            let message = format!("more than {MOST_STEPS} steps");
-            return Err(self.mistake(step.at.referenced, message));
-        }
-        for step in &self.timeline {
+        let all = self.all_steps();
+        let mut number = 0;
+        for step in &all {
+            let times = step.times.as_ref().map_or(1, |times| times.value);
+            number += times as usize;
+            if number > MOST_STEPS {
+                let message = format!("more than {MOST_STEPS} steps");
+                return Err(self.mistake(step.verb.referenced, message));
+            }
             self.not_after("at", &step.at)?;
         }
-        let mut spawns = self
-            .timeline
+        let mut spawns = all
             .iter()
             .filter(|step| step.verb.value == Verb::SpawnInstance);
-        if let Some(service) = &self.service
-            && let Some(step) =
-                spawns.nth(MOST_INSTANCES.saturating_sub(service.instances.value) as usize)
-        {
+        let room = u64::from(MOST_INSTANCES).saturating_sub(self.most_instances());
+        if let Some(step) = spawns.nth(usize::try_from(room).unwrap_or(usize::MAX)) {
             let message = format!(
                 "the timeline adds instances beyond {MOST_INSTANCES}, the most there can be"
             );
             return Err(self.mistake(step.verb.referenced, message));
         }
         let size = self.size();
-        if let Some(service) = &self.service
+        if let Some((service, _)) = self.all_services().next()
             && size.lines > MOST_LINES
         {
             let message = format!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::*;
-use crate::language::catalog::get;
+use crate::language::catalog::{THEMES, get, names_of};
 
 fn run(name: &str, seed: Option<u64>, out: &Path) -> Rehearsal {
     let scenario = get(name).expect("in the catalog");
@@ -28,56 +28,134 @@ fn passes_twice_alike(name: &str) {
         journal(&first) == journal(&second),
         "two runs of {name} differ"
     );
+    super::trace::is_whole(&first, &one.report);
+    let trace = |folder: &Path| std::fs::read(folder.join("trace.json")).expect("a trace");
+    assert!(
+        trace(&first) == trace(&second),
+        "two traces of {name} differ"
+    );
+}
+
+/// A run that makes more lines is for a release build, which `.ci/run` makes and runs the whole catalog with.
+const MOST_LINES: u64 = 100_000;
+
+fn all_pass_twice_alike(theme: &str) {
+    for name in names_of(theme) {
+        let lines = get(name).expect("in the catalog").size().lines;
+        if lines <= MOST_LINES {
+            passes_twice_alike(name);
+        }
+    }
 }
 
 #[test]
-fn the_simple_service_passes_twice_alike() {
-    passes_twice_alike("simple-service");
+fn scenarios_in_which_all_goes_well_pass_twice_alike() {
+    all_pass_twice_alike("smoke");
 }
 
 #[test]
-fn the_live_service_passes_twice_alike_in_memory() {
-    passes_twice_alike("simple-service-live");
+fn scenarios_of_negotiation_pass_twice_alike() {
+    all_pass_twice_alike("negotiation");
 }
 
 #[test]
-fn hello_tasks_pass_twice_alike() {
-    passes_twice_alike("hello-tasks");
+fn scenarios_of_agreements_pass_twice_alike() {
+    all_pass_twice_alike("agreement");
 }
 
 #[test]
-fn a_service_that_is_billed_while_it_works_passes_twice_alike() {
-    passes_twice_alike("debit-notes");
+fn scenarios_of_activities_pass_twice_alike() {
+    all_pass_twice_alike("activity");
 }
 
 #[test]
-fn a_provider_that_terminates_passes_twice_alike() {
-    passes_twice_alike("provider-terminates");
+fn scenarios_of_payment_pass_twice_alike() {
+    all_pass_twice_alike("payment");
 }
 
 #[test]
-fn a_start_that_fails_once_passes_twice_alike() {
-    passes_twice_alike("start-fails-once");
+fn scenarios_of_networks_pass_twice_alike() {
+    all_pass_twice_alike("network");
 }
 
 #[test]
-fn a_market_without_offers_passes_twice_alike() {
-    passes_twice_alike("no-offers");
+fn scenarios_of_transfers_pass_twice_alike() {
+    all_pass_twice_alike("transfer");
 }
 
 #[test]
-fn an_activity_that_dies_passes_twice_alike() {
-    passes_twice_alike("activity-dies");
+fn scenarios_of_streaming_pass_twice_alike() {
+    all_pass_twice_alike("streaming");
 }
 
 #[test]
-fn a_stop_while_starting_passes_twice_alike() {
-    passes_twice_alike("stop-while-starting");
+fn scenarios_of_pools_pass_twice_alike() {
+    all_pass_twice_alike("pool");
 }
 
 #[test]
-fn a_task_that_hangs_passes_twice_alike() {
-    passes_twice_alike("task-hangs");
+fn scenarios_of_restarts_pass_twice_alike() {
+    all_pass_twice_alike("restart");
+}
+
+#[test]
+fn scenarios_of_shutdown_pass_twice_alike() {
+    all_pass_twice_alike("shutdown");
+}
+
+#[test]
+fn scenarios_of_the_daemon_pass_twice_alike() {
+    all_pass_twice_alike("daemon");
+}
+
+#[test]
+fn scenarios_of_draining_pass_twice_alike() {
+    all_pass_twice_alike("drain");
+}
+
+#[test]
+fn scenarios_of_scale_pass_twice_alike() {
+    all_pass_twice_alike("scale");
+}
+
+#[test]
+fn scenarios_of_what_was_wrong_once_pass_twice_alike() {
+    all_pass_twice_alike("regression");
+}
+
+#[test]
+fn each_instance_of_the_simple_service_is_told_to_stop_and_tells_its_usage_if_that_is_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut scenario = get("simple-service-live").expect("in the catalog");
+    let service = scenario.service.as_mut().expect("a service");
+    service.show_usage = true;
+    let instances = service.instances.value as usize;
+    let options = Options {
+        backend: Some(Backend::Memory),
+        out: Some(folder.path().to_owned()),
+        ..Options::default()
+    };
+    let rehearsal = rehearse(&scenario, &options).expect("a report");
+    assert!(rehearsal.report.ok, "{}", rehearsal.summary);
+    let journal = std::fs::read_to_string(folder.path().join("journal.jsonl"));
+    let journal = journal.expect("a journal");
+    let lines = |wanted: &[&str]| {
+        let has = |line: &&str| wanted.iter().all(|word| line.contains(word));
+        journal.lines().filter(has).count()
+    };
+    let stop = ["CommandExecuted", "simulate_observations_ctl --stop"];
+    assert_eq!(lines(&stop), instances);
+    let polls = lines(&["\"statistics\""]);
+    assert!(polls > 0);
+    assert_eq!(lines(&["\"usage\"", "golem.usage.duration_sec"]), polls);
+}
+
+#[test]
+fn every_theme_of_the_catalog_is_tried() {
+    for (theme, _) in THEMES {
+        let call = format!("all_pass_twice_alike(\"{theme}\");");
+        assert!(include_str!("catalog.rs").contains(&call), "{theme}");
+    }
 }
 
 #[test]
@@ -86,19 +164,4 @@ fn another_seed_gives_another_journal() {
     let one = run("hello-tasks", Some(1), &folder.path().join("one"));
     let other = run("hello-tasks", Some(2), &folder.path().join("two"));
     assert_ne!(one.report.journal_sha256, other.report.journal_sha256);
-}
-
-#[test]
-fn a_budget_that_runs_out_passes_twice_alike() {
-    passes_twice_alike("budget-runs-out");
-}
-
-#[test]
-fn a_rental_pool_passes_twice_alike() {
-    passes_twice_alike("rental-pool");
-}
-
-#[test]
-fn services_on_a_network_pass_twice_alike() {
-    passes_twice_alike("services-on-a-network");
 }

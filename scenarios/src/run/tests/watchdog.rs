@@ -26,7 +26,7 @@ impl Workload for Spins {
     fn start<'a>(
         &'a self,
         _: &'a Golem,
-        _: &'a Job<'a>,
+        _: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
         async {
             loop {
@@ -56,7 +56,11 @@ fn a_run_that_spins_is_given_up_with_the_reason_and_the_journal() {
         ..Options::default()
     };
     let told = given_up("spins", options).to_string();
-    for words in ["its clock stood still for 100ms", "journal.jsonl"] {
+    for words in [
+        "its clock stood still for 100ms",
+        "at work: `spins`",
+        "journal.jsonl",
+    ] {
         assert!(told.contains(words), "{told}");
     }
 }
@@ -80,4 +84,36 @@ fn a_run_that_blocks_its_thread_is_told_to_whoever_can_end_the_process() {
     };
     let told = given_up("hello-tasks", options).to_string();
     assert!(told.contains("its clock stood still"), "{told}");
+}
+
+#[test]
+fn a_function_that_blocks_its_thread_is_named() {
+    static RELEASE: Mutex<Option<SyncSender<()>>> = Mutex::new(None);
+    let (release, blocked) = sync_channel(1);
+    *RELEASE.lock().expect("no panic") = Some(release);
+    let blocked = Mutex::new(blocked);
+    let options = Options {
+        workloads: Workloads::default().function("blocks", async move |_, _| {
+            // Until somebody ends it.
+            let _ = blocked.lock().expect("no panic").recv();
+            Ok(Vec::new())
+        }),
+        stuck_after: Some(SOON),
+        hung: Some(|reason| {
+            let words = "the thread is in the code of `blocks`";
+            assert!(reason.contains(words), "{reason}");
+            RELEASE.lock().expect("no panic").take();
+        }),
+        ..Options::default()
+    };
+    let text = "name: x\nproviders: [{name: a}]\nfunction: {name: blocks}\n";
+    let scenario = Scenario::parse(text, Origin::default()).expect("valid");
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = Some(folder.path().join("out"));
+    // It is given up, or ends just in time: the thread was blocked either way.
+    drop(rehearse(&scenario, &Options { out, ..options }));
+    assert!(
+        RELEASE.lock().expect("no panic").is_none(),
+        "nobody was told"
+    );
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use golem_engine::payload::{Payload, vm};
 use golem_engine::service::{HandlerError, InstanceInfo, Service};
 use golem_engine::{Error, WorkContext};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -16,7 +17,7 @@ const SIMPLE_SERVICE: &str = "/golem/run/simple_service";
 const SIMPLE_SERVICE_CTL: &str = "/golem/run/simulate_observations_ctl";
 
 /// The tutorial's image.
-const IMAGE_HASH: &str = "8b11df59f84358d47fc6776d0bb7290b0054c15ded2d6f54cf634488";
+pub(super) const IMAGE_HASH: &str = "8b11df59f84358d47fc6776d0bb7290b0054c15ded2d6f54cf634488";
 /// A place for it that is never asked: simulated providers have the image, and so have those that
 /// stand for real ones in a test network.
 const IMAGE_URL: &str = "http://images.invalid/simple-service.gvmi";
@@ -40,6 +41,8 @@ pub enum Received<'a> {
     Statistics(&'a str),
     /// A plot, downloaded to this file.
     Plot(&'a Path),
+    /// What the machine has used so far, by counter: seconds, mostly. Only with [`Parameters::show_usage`].
+    Usage(&'a IndexMap<String, f64>),
 }
 
 /// What makes one instance different from another.
@@ -53,6 +56,9 @@ pub struct Parameters {
     pub plot_every: Duration,
     /// Which plot.
     pub plot: Plot,
+    /// Whether each poll also asks what the machine has used.
+    #[serde(default)]
+    pub show_usage: bool,
     /// Where plots are downloaded to.
     pub folder: PathBuf,
     /// Hears what the instance receives. Not kept in a journal.
@@ -68,6 +74,7 @@ impl Parameters {
             stats_every: Duration::from_secs(10),
             plot_every: Duration::ZERO,
             plot: Plot::Distribution,
+            show_usage: false,
             folder: folder.into(),
             observer: None,
         }
@@ -145,6 +152,10 @@ impl Service for SimpleService {
 
             let stats = stats.await?;
             self.tell(&Received::Statistics(stats.stdout_text().trim()));
+            if self.parameters.show_usage {
+                let usage = ctx.get_usage().await?;
+                self.tell(&Received::Usage(&usage));
+            }
             if let Some(plot) = plot {
                 next_plot += self.parameters.plot_every;
                 let plot = plot.await?;
@@ -177,5 +188,19 @@ impl SimpleService {
         if let Some(observer) = &self.parameters.observer {
             observer(&self.parameters.name, received);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_the_tutorials_by_hash_memory_and_disk() {
+        let expected = vm::repo("8b11df59f84358d47fc6776d0bb7290b0054c15ded2d6f54cf634488")
+            .image_url(IMAGE_URL)
+            .min_mem_gib(0.5)
+            .min_storage_gib(2.0);
+        assert_eq!(payload(None, None), expected.into());
     }
 }

@@ -209,11 +209,44 @@ async fn of_a_node_that_cannot_be_reached_nothing_is_known_but_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_its_end_the_requestors_daemon_knows_only_what_it_heard_of_the_usage() {
+    let api = Api::start();
+    let activity = api.ready().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    api.delete(&format!("{ACTIVITY}/{activity}")).await;
+    let usage = api.get(&format!("{ACTIVITY}/{activity}/usage")).await;
+    assert_eq!(usage.json()["currentUsage"], serde_json::Value::Null);
+    assert!(!usage.text.contains("currentUsage"), "{}", usage.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_end_that_it_has_not_heard_of_the_requestors_daemon_asks_for_the_usage() {
+    for hears in [false, true] {
+        let api = Api::start();
+        let activity = api.ready().await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let agreement = api.get(&format!("{ACTIVITY}/{activity}/agreement")).await;
+        let agreement = agreement.json();
+        api.terminate(agreement.as_str().expect("an id")).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        if hears {
+            let state = api.get(&format!("{ACTIVITY}/{activity}/state")).await;
+            assert_eq!(state.json()["state"][0], "Terminated");
+        }
+        let usage = api.get(&format!("{ACTIVITY}/{activity}/usage")).await;
+        let told = usage.json()["currentUsage"].is_array();
+        assert_eq!(told, !hears, "{}", usage.text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destroyed_activity_keeps_its_state_and_usage_and_nothing_else() {
     let api = Api::start();
     let activity = api.ready().await;
     let batch = api.exec(&activity, json!([sh("sleep 30")])).await;
     tokio::time::sleep(Duration::from_secs(40)).await;
+    let usage = api.get(&format!("{ACTIVITY}/{activity}/usage")).await;
+    assert!(usage.json()["currentUsage"].is_array(), "{}", usage.text);
     let destroy = api.delete(&format!("{ACTIVITY}/{activity}")).await;
     assert_eq!((destroy.status, destroy.text.as_str()), (200, "null"));
     assert_eq!(destroy.took, Duration::from_millis(750));

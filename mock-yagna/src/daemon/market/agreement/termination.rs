@@ -231,15 +231,19 @@ impl Market {
     /// The event that ended an agreement.
     pub(crate) fn termination(
         &mut self,
-        requestor: &NodeId,
+        party: &NodeId,
         id: &AgreementId,
     ) -> Result<AgreementEvent, MarketError> {
-        self.touch(requestor, id);
-        let agreement = self.own_agreement(requestor, id);
+        self.touch(party, id);
+        let agreement = self.agreement(id);
+        let agreement = agreement.filter(|it| it.requestor == *party || it.is_known_to(party));
         let agreement = agreement.ok_or_else(|| MarketError::NoAgreement(id.clone()))?;
         agreement
             .terminated
             .clone()
-            .ok_or_else(|| MarketError::NotTerminated(id.clone()))
+            .ok_or_else(|| match agreement.requestor == *party {
+                true => MarketError::NotTerminated(id.clone()),
+                false => MarketError::NotTerminatedByProvider(id.clone()),
+            })
     }
 }

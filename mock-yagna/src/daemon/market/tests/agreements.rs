@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::harness::{Api, one};
-use crate::config::ProviderSpec;
+use crate::config::{AppKey, ProviderSpec};
 
 async fn verb(api: &Api, agreement: &str, verb: &str) -> (u16, String) {
     let path = format!("/agreements/{agreement}/{verb}");
@@ -401,6 +401,41 @@ async fn agreement_events_page_by_stamps_without_loss_or_repetition() {
         paged.push(event.clone());
     }
     assert_eq!(Value::from(paged), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_reads_what_became_of_its_own_agreements() {
+    let mut spec = ProviderSpec::new("alice");
+    spec.app_key = Some(AppKey::new("of-alice", "alice's agent"));
+    let api = Api::start(vec![spec]);
+    let (its, other) = (api.with_key("of-alice"), api.as_other());
+    let demand = api.demand().await;
+    let agreement = api.approved(&demand).await;
+    let path = "/agreementEvents?timeout=60&maxEvents=1";
+    let all = api.get("/agreementEvents?timeout=0").await.json();
+    assert_eq!(its.get(path).await.json(), all);
+    let after = all[0]["eventDate"].as_str().expect("a date");
+    let path = format!("/agreementEvents?timeout=60&afterTimestamp={after}");
+    let ending = async {
+        sleep(Duration::from_secs(3)).await;
+        api.post(&format!("/agreements/{agreement}/terminate"), json!(null))
+            .await
+    };
+    let (waited, _) = tokio::join!(its.get(&path), ending);
+    assert_eq!(waited.json()[0]["terminator"], "Requestor");
+    assert!((waited.took - 3.0).abs() < 0.1, "{}", waited.took);
+    let list = its.get("/agreements?state=Terminated").await.json();
+    assert_eq!(
+        (&list[0]["id"], &list[0]["role"]),
+        (&json!(agreement), &json!("Provider"))
+    );
+    assert_eq!(its.get("/agreements?state=Approved").await.text, "[]");
+    assert_eq!(other.get("/agreements").await.text, "[]");
+    // Sessions are the requestor's business, and agreements that of their two sides.
+    for (api, query) in [(&its, "&appSessionId=s"), (&other, "")] {
+        let told = api.get(&format!("/agreementEvents?timeout=0{query}")).await;
+        assert_eq!(told.text, "[]");
+    }
 }
 
 #[tokio::test(start_paused = true)]

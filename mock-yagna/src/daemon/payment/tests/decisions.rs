@@ -111,6 +111,28 @@ fn an_invoice_pays_what_unpayable_notes_accepted_even_when_nothing_is_left_to_ac
 }
 
 #[test]
+fn a_note_of_an_agreement_whose_invoice_was_refused_is_taken_and_stays_as_it_is() {
+    let mut desk = Desk::new("10");
+    let allocation = desk.allocate(glm("1")).expect("enough");
+    let terms = desk.terms();
+    let agreement = desk.open("g", terms);
+    desk.open_meter(&activity("a"), &agreement);
+    desk.close_meter(&activity("a"), &[100.0]);
+    desk.close_bill(&agreement);
+    desk.advance(1);
+    desk.reject_invoice(0).expect("rejected");
+    let nowhere = golem_wire::AllocationId::new("nowhere");
+    for from in [&nowhere, &allocation] {
+        desk.accept_note(0, from)
+            .expect("the answer is that of an acceptance");
+        assert_eq!(desk.note_status(0), DocumentStatus::Received);
+    }
+    desk.accept_invoice(0, &allocation).expect("accepted");
+    desk.advance(100);
+    assert_eq!(desk.state.payments.totals().paid, glm("0.02"));
+}
+
+#[test]
 fn an_agreement_without_activities_costs_nothing_and_is_settled_when_accepted() {
     let mut desk = Desk::new("10");
     let allocation = desk.allocate(Glm::ZERO).expect("nothing needed");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golem_wire::payment::{Acceptance, DocumentStatus};
+use golem_wire::payment::{Acceptance, DocumentStatus, Rejection};
 use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -124,6 +124,18 @@ impl Desk {
         self.state
             .payments
             .accept_invoice(&mut self.state.ports, &self.me.clone(), id.as_str(), &body)
+            .map(drop)
+    }
+
+    pub(super) fn reject_invoice(&mut self, nth: usize) -> Result<(), DecisionError> {
+        let Some((id, _)) = self.state.payments.invoices.get_index(nth) else {
+            return Ok(());
+        };
+        let (id, me) = (id.clone(), self.me.clone());
+        let rejection = Rejection::new("BAD_SERVICE");
+        self.state
+            .payments
+            .reject_invoice(&mut self.state.ports, &me, id.as_str(), rejection)
             .map(drop)
     }
 

@@ -1,0 +1,84 @@
+//! From offers to rented machines (an approved agreement, an activity on it): the engine beside a bare loop that sends
+//! the same requests.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::bare;
+use crate::door::{Door, Network};
+use crate::engine;
+use crate::now;
+
+/// Where the engine keeps its journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// In memory, as without a file.
+    Memory,
+    /// In a file that survives the process.
+    File,
+}
+
+/// The requests of either way in memory, until the last machine is there: the bare loop's, then the engine's.
+///
+/// # Panics
+/// When the network does not answer as it should.
+pub fn requests(providers: usize) -> [BTreeMap<String, u64>; 2] {
+    let counts = Door::Memory.runtime().block_on(async {
+        let mut network = Network::open(Door::Memory, providers).await;
+        let bare = network.count_requests();
+        bare::rent(&network, providers).await;
+        network.close().await;
+        let mut network = Network::open(Door::Memory, providers).await;
+        let counted = network.count_requests();
+        let (golem, machines) = engine::start(engine::builder(&network)).await;
+        engine::rent(&golem, &machines, providers).await;
+        [bare, counted]
+    });
+    counts.map(|counts| {
+        counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    })
+}
+
+/// How long the bare loop takes to rent a machine of every provider.
+///
+/// # Panics
+/// When the network does not answer as it should.
+pub fn bare_loop(door: Door, providers: usize) -> Duration {
+    door.runtime().block_on(async {
+        let network = Network::open(door, providers).await;
+        let begin = now();
+        bare::rent(&network, providers).await;
+        let taken = begin.elapsed();
+        network.close().await;
+        taken
+    })
+}
+
+/// How long the engine takes for the same.
+///
+/// # Panics
+/// When it does not start.
+pub fn with_engine(door: Door, providers: usize, kept: Kept) -> Duration {
+    let folder = TempDir::new().expect("a folder");
+    door.runtime().block_on(async {
+        let network = Network::open(door, providers).await;
+        let builder = engine::builder(&network);
+        let builder = match kept {
+            Kept::Memory => builder,
+            Kept::File => builder.journal_file(folder.path().join("journal.db")),
+        };
+        let (golem, machines) = engine::start(builder).await;
+        let begin = now();
+        engine::rent(&golem, &machines, providers).await;
+        let taken = begin.elapsed();
+        // The engine goes with the runtime: what follows is not measured.
+        network.close().await;
+        taken
+    })
+}

@@ -1,0 +1,1 @@
+require("../claims.js")({ describe, expect, test, ...require("golem-rehearsal/jest") });

@@ -1,0 +1,79 @@
+//! `rehearse explore`, as whoever types it sees it.
+
+use super::{folder, told};
+
+#[test]
+fn a_few_seeds_are_explored_and_each_of_them_can_be_shown() {
+    let folder = folder();
+    let (code, said, complaints) = told(
+        folder.path(),
+        &["explore", "--seeds", "0..4", "--jobs", "1"],
+    );
+    assert_eq!(code, Some(0), "{said}{complaints}");
+    assert!(
+        said.starts_with("4 seeds, 0 classes of failures; all seeds were run\n"),
+        "{said}"
+    );
+    let (code, said, _) = told(folder.path(), &["explore", "--show", "3"]);
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("name: tasks\nseed: 3\n"), "{said}");
+}
+
+#[test]
+fn a_goal_that_is_not_reached_and_a_file_that_breaks_a_law_end_with_1() {
+    let folder = folder();
+    let arguments = [
+        "explore",
+        "hello-tasks",
+        "--seeds",
+        "0..1",
+        "--goal",
+        "law_broken",
+    ];
+    let (code, said, _) = told(folder.path(), &arguments);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("never reached: law_broken"), "{said}");
+    // A machine that hangs for longer than the run may take.
+    let text = "name: hangs\nproviders: [{name: alice, behaviour: {hang_command: {command: run}}}]\n\
+        time: {limit: 10m}\ntasks: {name: hello-tasks, count: 1, timeout: 30m}\n";
+    std::fs::write(folder.path().join("hangs.yaml"), text).expect("a file");
+    let (code, said, complaints) = told(folder.path(), &["explore", "--replay", "hangs.yaml"]);
+    assert_eq!(code, Some(1), "{said}{complaints}");
+    assert!(said.contains("hangs.yaml: ✗ ends: "), "{said}");
+    assert!(said.contains("journal replay/journal.jsonl"), "{said}");
+}
+
+#[test]
+fn a_file_that_disturbs_its_requestor_is_replayed_and_not_run() {
+    let folder = folder();
+    let text = "name: crashes\nproviders: [{name: alice}]\nservice: {name: echo-service, duration: 5m}\n\
+        requestor: {disturbed: after request 12}\n";
+    std::fs::write(folder.path().join("crashes.yaml"), text).expect("a file");
+    let (code, _, complaints) = told(folder.path(), &["run", "crashes.yaml"]);
+    assert_eq!(code, Some(2));
+    let words = "run it with `rehearse explore --replay crashes.yaml`";
+    assert!(complaints.contains(words), "{complaints}");
+    let (code, said, complaints) = told(folder.path(), &["explore", "--replay", "crashes.yaml"]);
+    assert_eq!(code, Some(0), "{said}{complaints}");
+    assert!(said.contains("crashes.yaml: every law holds"), "{said}");
+}
+
+#[test]
+fn what_is_no_range_no_share_and_no_goal_is_refused_in_words() {
+    let folder = folder();
+    for (arguments, words) in [
+        (["--seeds", "5"], "write for example `0..500`"),
+        (["--seeds", "9..3"], "write for example `0..500`"),
+        (["--shard", "5/4"], "write for example `1/4`"),
+        (
+            ["--goal", "agreement_aproved"],
+            "did you mean `agreement_approved`",
+        ),
+        (["--for", "soon"], "soon"),
+    ] {
+        let arguments = [&["explore"], arguments.as_slice()].concat();
+        let (code, _, complaints) = told(folder.path(), &arguments);
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(complaints.contains(words), "{arguments:?}: {complaints}");
+    }
+}
