@@ -363,7 +363,9 @@ impl Parts {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Some(parts) = self.0.take() {
+        if let Some(parts) = self.0.take()
+            && !golem_probe::planted!("a-machine-that-nobody-took-is-kept")
+        {
             parts.give_back("not needed any more");
         }
     }
@@ -464,7 +466,9 @@ impl Activity {
         let api = self.context.rest().activity();
         let wait = self.context.config().activity.change_timeout;
         let agreement_id = self.rental.agreement_id.clone();
-        if let Some(end) = self.rental.ended_by() {
+        if let Some(end) = self.rental.ended_by()
+            && !golem_probe::planted!("work-on-an-agreement-that-ended")
+        {
             // It ended while it was handed over: no work is sent to a dead agreement.
             return Err(ActivityError::Ended {
                 agreement_id,
@@ -477,7 +481,9 @@ impl Activity {
         match api.create(&agreement_id, wait).await {
             Ok(id) => self.id = id,
             Err(source) => {
-                if source.outcome() == Outcome::Unknown {
+                let looks =
+                    !golem_probe::planted!("an-activity-without-an-answer-is-not-looked-for");
+                if source.outcome() == Outcome::Unknown && looks {
                     self.destroy_strays(&agreement_id).await;
                 }
                 let reason = Cause::new(source.clone());
@@ -532,6 +538,9 @@ impl Activity {
     async fn destroy(self: Arc<Self>) -> Result<(), ApiError> {
         /// A provider that is gone answers none of them.
         const ATTEMPTS: u32 = 3;
+        if golem_probe::planted!("an-activity-is-not-destroyed") {
+            return Ok(());
+        }
         let is_lost = || {
             let is_silent = self.watch.silent_since().is_some();
             is_silent || self.watch.health().is_lost() || self.rental.is_lost()

@@ -50,6 +50,11 @@ impl Backoff {
 
     /// The next pause: between half and the whole of an exponentially growing time.
     pub(crate) fn next_delay(&mut self) -> Duration {
+        if golem_probe::planted!("a-pause-depends-on-earlier-runs") {
+            static PAUSES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+            let pauses = PAUSES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Duration::from_millis(u64::from(pauses % 5_000));
+        }
         let longest = self.delays.next().unwrap_or(self.longest);
         longest.mul_f64(self.rng.random_range(0.5..1.0))
     }
@@ -95,7 +100,11 @@ pub(crate) type Attempt<T, E = ApiError> = ControlFlow<Result<T, E>, E>;
 /// For calls that do no harm when repeated: only a failure that may pass is worth another attempt.
 pub(crate) fn unless_passing<T>(result: Result<T, ApiError>) -> Attempt<T> {
     match result {
-        Err(error) if error.is_retryable() => ControlFlow::Continue(error),
+        Err(error)
+            if error.is_retryable() && !golem_probe::planted!("a-passing-error-is-final") =>
+        {
+            ControlFlow::Continue(error)
+        }
         end => ControlFlow::Break(end),
     }
 }

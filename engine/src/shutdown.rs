@@ -86,7 +86,7 @@ impl Stages<'_> {
         let through = tokio::select! {
             biased;
             through = work => Some(through),
-            () = sleep(limit) => None,
+            () = sleep(limit), if !golem_probe::planted!("a-stage-of-the-stop-has-no-deadline") => None,
             () = hurried => None,
         };
         let took = began.elapsed();
@@ -305,6 +305,9 @@ async fn terminate(shutdown: &Arc<Shutdown>) {
 
 /// Waits for the final invoices; they come once agreements have ended.
 async fn settle(shutdown: &Arc<Shutdown>, rentals: &[Arc<Rental>], within: Duration) {
+    if golem_probe::planted!("a-stop-waits-for-no-invoice") {
+        return;
+    }
     let mut changes = shutdown.payments.changes();
     if shutdown.market.rentals().any_failed(Again::Later) {
         // What kept the daemon from accepting may have passed.
@@ -369,6 +372,9 @@ fn unpaid(shutdown: &Shutdown, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
 }
 
 fn open_agreements(shutdown: &Shutdown, rentals: &[Arc<Rental>]) -> Vec<OpenAgreement> {
+    if golem_probe::planted!("the-report-hides-what-is-open") {
+        return Vec::new();
+    }
     let named = shutdown.market.rentals().left_open();
     let unfinished = rentals.iter().filter(|rental| {
         rental.is_open()

@@ -10,9 +10,10 @@ use workspace_tests::root;
 
 use super::modules::{Graph, Package, circles, levels};
 
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "engine",
     "engine/derive",
+    "engine/probe",
     "engine/wire",
     "mock-yagna",
     "mock-yagna/shell",

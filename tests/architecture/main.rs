@@ -101,6 +101,44 @@ fn the_engine_does_not_ship_tokios_test_clock() {
     assert!(!tree.contains("test-util"), "{tree}");
 }
 
+#[test]
+fn nothing_that_ships_has_a_bug_planted() {
+    let tree = |packages: &[&str]| {
+        let edges = [
+            "tree",
+            "--locked",
+            "--prefix=none",
+            "--edges=normal,features",
+        ];
+        run(env!("CARGO"), &[&edges[..], packages].concat())
+    };
+    let shipped = [
+        "--package=golem-engine",
+        "--package=golem-scenarios",
+        "--package=mock-yagna",
+        "--package=workspace-benches",
+    ];
+    for package in shipped {
+        let tree = tree(&[package]);
+        assert!(tree.contains("golem-probe"), "{package}");
+        for feature in ["planted", "situations"] {
+            let named = format!("golem-probe feature \"{feature}\"");
+            assert!(!tree.contains(&named), "{package}: {feature}");
+        }
+    }
+    let tests = run(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--locked",
+            "--prefix=none",
+            "--edges=dev,normal,features",
+            "--package=workspace-tests",
+        ],
+    );
+    assert!(tests.contains("golem-probe feature \"planted\""), "{tests}");
+}
+
 /// README builds `rehearse` first and `mock-yagna` later; other features would mean other builds of what both use.
 #[test]
 fn one_build_of_the_dependencies_serves_both_programs() {

@@ -152,7 +152,9 @@ impl<'a> Batch<'a> {
                 Err(error) => error,
             };
             let fault = ActivityFault::of(&error);
-            let certain = fault == ActivityFault::NoEndpoint || error.outcome() != Outcome::Unknown;
+            let certain = fault == ActivityFault::NoEndpoint
+                || error.outcome() != Outcome::Unknown
+                || golem_probe::planted!("a-script-without-an-answer-is-sent-again");
             let answered = self.patience.or_end(self.look(fault)).await?;
             self.lost()?;
             if fault == ActivityFault::Silent && !answered {
@@ -231,6 +233,11 @@ impl<'a> Batch<'a> {
                 )));
             }
         }
+        let seen = if golem_probe::planted!("a-result-is-heard-twice") {
+            seen.saturating_sub(1)
+        } else {
+            seen
+        };
         Ok(results.into_iter().skip(seen).collect())
     }
 

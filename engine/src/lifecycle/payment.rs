@@ -190,7 +190,12 @@ impl Account {
                 refusal,
                 impossible,
             } => {
-                if self.seen_notes.contains(&id) {
+                if self.seen_notes.contains(&id)
+                    && !golem_probe::planted!("a-note-that-comes-again-is-accepted-again")
+                {
+                    return vec![];
+                }
+                if golem_probe::planted!("debit-notes-are-not-accepted") {
                     return vec![];
                 }
                 self.seen_notes.push_back(id.clone());
@@ -240,6 +245,7 @@ impl Account {
                     again: Again::Later,
                     ..
                 } = &self.invoice
+                    && !golem_probe::planted!("a-second-invoice-is-accepted")
                 {
                     let reason = format!("invoice {first} already covers this agreement");
                     return vec![Effect::RejectInvoice {

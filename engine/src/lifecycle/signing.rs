@@ -87,6 +87,11 @@ pub(crate) fn step(state: State, event: Event) -> Result<(State, Effect), Illega
 
         (State::Pending, Event::Approved) => (State::Over, Effect::HandOver),
         (State::Pending, Event::Refused(end)) => (State::Over, Effect::Conclude(end)),
+        (State::Pending, Event::NotInTime)
+            if golem_probe::planted!("what-is-not-approved-in-time-is-left") =>
+        {
+            conclude(EndedBy::Requestor, "not approved in time".into())
+        }
         (State::Pending, Event::NotInTime) => withdraw("not approved in time".into()),
         (State::Pending, Event::WaitFailed) => unclear(None),
 
@@ -133,6 +138,12 @@ fn found_out(withdrawn: Option<String>, found: &AgreementState) -> (State, Effec
             let reason = withdrawn.unwrap_or_else(|| "terminated".into());
             let end = AgreementEnd::new(EndedBy::Provider, reason);
             return (State::Over, Effect::AccountFor(end));
+        }
+        AgreementState::Approved
+            if withdrawn.is_some()
+                && golem_probe::planted!("approved-while-cancelling-is-forgotten") =>
+        {
+            (EndedBy::Requestor, "cancelled")
         }
         AgreementState::Approved => {
             let effect = withdrawn.map_or(Effect::HandOver, Effect::GiveBack);

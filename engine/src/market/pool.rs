@@ -129,6 +129,14 @@ impl Pool {
         if self.proposals.contains(offer.proposal_id()) {
             return Vec::new();
         }
+        if golem_probe::planted!("only-the-first-offers-are-read")
+            && self
+                .collecting
+                .as_ref()
+                .is_some_and(|(_, until)| *until <= now)
+        {
+            return Vec::new();
+        }
         if !matches!(&self.collecting, Some((collected, _)) if *collected == demand) {
             let until = now + self.limits.collect_offers.min(LONGEST_WAIT);
             self.collecting = Some((demand.clone(), until));

@@ -466,7 +466,8 @@ impl Rental {
 
     /// Writes down that nothing more can come of it, once it has ended and is paid.
     pub(crate) fn close_if_settled(&self) {
-        if !self.is_open() && self.is_paid() {
+        let forgets = golem_probe::planted!("a-paid-agreement-stays-in-the-journal");
+        if !self.is_open() && self.is_paid() && !forgets {
             self.context.log().fact(Fact::AccountClosed {
                 agreement: self.agreement_id.clone(),
             });

@@ -133,6 +133,9 @@ impl Places {
             .hosts_after(self.last)
             .find(|ip| free(ip) && !self.retired.contains_key(ip));
         let ip = fresh.or_else(|| self.retired.keys().copied().find(free))?;
+        if golem_probe::planted!("two-machines-get-one-address") {
+            return Some(ip);
+        }
         self.last = ip;
         self.taken.insert(ip, Place::Reserved);
         Some(ip)

@@ -328,6 +328,9 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
     let lives = lives.map_or(Timestamp::MAX, |timeout| timeout.at());
     loop {
         tokio::time::sleep(half).await;
+        if golem_probe::planted!("the-budget-is-not-kept-alive") {
+            continue;
+        }
         let until = timeout(context.config(), context.seed(), context.now());
         if payments.is_shared() && until <= lives {
             continue;

@@ -277,6 +277,10 @@ impl Pool {
             if !self.draining.is_cancelled() {
                 state.returning -= 1;
                 while let Some(waiter) = state.waiters.pop_front() {
+                    if golem_probe::planted!("who-waits-for-a-machine-is-forgotten") {
+                        state.waiters.push_front(waiter);
+                        break;
+                    }
                     let lease = self.lend(&mut state, Arc::clone(&slot));
                     match waiter.reply.send(Ok(lease)) {
                         Ok(()) => return,

@@ -320,6 +320,11 @@ impl<S: Service> Runner<S> {
             State::Terminated { .. } => (true, 1),
         };
         let is_end = match (state, event) {
+            (State::Stopping { .. }, Event::HandlerFinished)
+                if golem_probe::planted!("an-instance-begins-again-after-the-stop") =>
+            {
+                true
+            }
             (State::Stopping { wanted, .. }, Event::HandlerFinished) => !wanted,
             (State::Stopping { wanted, .. }, Event::HandlerFailed { is_final, .. }) => {
                 !wanted && !is_final
@@ -345,7 +350,14 @@ impl<S: Service> Runner<S> {
                     attempt,
                     lasted: self.began.elapsed(),
                 };
-                caught(|| treatment.restart.allows(&ended)).unwrap_or_else(|panic| {
+                let allows = || {
+                    assert!(
+                        !golem_probe::planted!("a-restart-policy-panics"),
+                        "the bug that was planted"
+                    );
+                    treatment.restart.allows(&ended)
+                };
+                caught(allows).unwrap_or_else(|panic| {
                     let told = CallbackPanicked::of("Restart::when", panic);
                     self.shared.context.emit(self.about(), told);
                     false
@@ -506,6 +518,9 @@ impl<S: Service> Runner<S> {
         if handler == Handler::Shutdown {
             activity.may_recover();
         }
+        if handler == Handler::Shutdown && golem_probe::planted!("the-end-of-an-instance-hangs") {
+            return std::future::pending().await;
+        }
         let work = async {
             match handler {
                 Handler::Start => service.start(&ctx).await,
@@ -662,6 +677,11 @@ impl<S: Service> Runner<S> {
 
     fn publish(&self, old: ServiceState, state: &State, why: Option<Cause>) {
         let new = state.public();
+        if new == ServiceState::Terminated
+            && golem_probe::planted!("the-end-of-an-instance-is-not-told")
+        {
+            return;
+        }
         let failure = state.failure().cloned().or(why);
         self.status.send_modify(|instance| {
             instance.state = new;

@@ -20,6 +20,9 @@ pub(crate) fn ceiling(
     limits: &PaymentLimits,
     now: Timestamp,
 ) -> Glm {
+    if golem_probe::planted!("bills-have-no-ceiling") {
+        return Glm::new(Decimal::from(1_000_000));
+    }
     let end = record.ended.unwrap_or(now);
     let length = |lifetime: Lifetime| lifetime.length(end).saturating_add(limits.grace);
     let cost = |lifetime: Lifetime| prices.for_time(length(lifetime), threads);

@@ -90,8 +90,6 @@ pub(crate) struct AgreementPlan {
     pub(crate) activities: IndexMap<ActivityId, Lifetime>,
     /// Those to destroy.
     pub(crate) destroy: Vec<ActivityId>,
-    /// Those that ended while nobody looked.
-    pub(crate) gone: Vec<ActivityId>,
 }
 
 /// How an agreement comes to its end.
@@ -131,7 +129,6 @@ pub(crate) fn plan(
                 action: AgreementAction::Forget,
                 activities: IndexMap::new(),
                 destroy: Vec::new(),
-                gone: Vec::new(),
             }),
             Seen::Here(known) => {
                 if entry.is_none() {
@@ -217,6 +214,9 @@ fn agreement(
         Standing::Waiting => AgreementAction::Cancel,
         Standing::Nothing => AgreementAction::Forget,
         Standing::Over(by) => over(by),
+        Standing::InForce if golem_probe::planted!("recovery-forgets-agreements") => {
+            AgreementAction::Forget
+        }
         Standing::InForce => match instance_on(open_state, &id) {
             Some(instance) if adopt => match can_go_on(known, instance) {
                 Some(activity) => AgreementAction::Adopt(activity),
@@ -229,12 +229,10 @@ fn agreement(
         .map(|entry| entry.activities.clone())
         .unwrap_or_default();
     let mut destroy = Vec::new();
-    let mut ended = Vec::new();
     for (activity, state) in &known.activities {
         let gone = *state == Some(ActivityState::Terminated);
         match activities.get(activity) {
             Some(lifetime) if lifetime.to.is_none() && gone => {
-                ended.push(activity.clone());
                 let activity = activity.clone();
                 facts.push(Fact::ActivityGone { activity });
             }
@@ -262,17 +260,11 @@ fn agreement(
             destroy.push(activity.clone());
         }
     }
-    if let (AgreementAction::Over(..), Some(entry)) = (&action, entry) {
-        // Nothing runs on an agreement that is over, whatever its provider still tells of it.
-        let lived = entry.activities.iter().filter(|(_, it)| it.to.is_none());
-        ended = lived.map(|(activity, _)| activity.clone()).collect();
-    }
     AgreementPlan {
         id,
         action,
         activities,
         destroy,
-        gone: ended,
     }
 }
 
@@ -283,6 +275,7 @@ fn instance_on<'a>(
 ) -> Option<&'a InstanceRecord> {
     open_state.instances.values().find(|instance| {
         instance.resumable
+            && !golem_probe::planted!("no-instance-goes-on-after-a-crash")
             && instance.agreement.as_ref() == Some(agreement)
             && matches!(
                 instance.state,
@@ -295,7 +288,9 @@ fn instance_on<'a>(
 fn can_go_on(known: &Known, instance: &InstanceRecord) -> Option<ActivityId> {
     let activity = instance.activity.as_ref()?;
     let state = known.activities.get(activity)?.as_ref()?;
-    (*state == ActivityState::Ready).then(|| activity.clone())
+    let goes_on = *state == ActivityState::Ready
+        || golem_probe::planted!("an-instance-goes-on-on-a-machine-that-is-gone");
+    goes_on.then(|| activity.clone())
 }
 
 /// When an activity whose creation has an unknown outcome may have begun.
@@ -347,6 +342,10 @@ fn is_resolved(open_state: &OpenState, seen: &Observed, open: &Unresolved) -> bo
 
 /// Which of the daemon's budgets are those of a journal, oldest first, and what that tells.
 pub(crate) fn budgets(before: &OpenState, listed: Vec<Allocation>) -> (Vec<Allocation>, Vec<Fact>) {
+    let listed = match golem_probe::planted!("earlier-budgets-are-forgotten") {
+        true => Vec::new(),
+        false => listed,
+    };
     let mut facts = Vec::new();
     let mut found = Vec::new();
     for allocation in listed {

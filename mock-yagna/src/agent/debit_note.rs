@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use golem_wire::payment::{self as wire_payment, DocumentStatus};
-use golem_wire::{ActivityId, AgreementId};
+use golem_wire::{ActivityId, AgreementId, Glm};
 use serde_json::Value;
 
 use super::billing::{RETRY, after};
@@ -87,6 +87,9 @@ impl Agents {
         meter.owes_last &= !last;
         // A clock that is read twice must not make a bill smaller.
         meter.due = terms.tariff.cost(usage).max(meter.due);
+        if last && golem_probe::planted!("the-last-debit-note-is-smaller") {
+            meter.due = Glm::ZERO;
+        }
         let payable = terms.payment_timeout.filter(|timeout| {
             let since = now.duration_since(meter.last_payable);
             last || Duration::try_from(since).is_ok_and(|since| since >= *timeout)

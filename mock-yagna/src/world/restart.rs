@@ -13,6 +13,9 @@ impl State {
         self.market.forget_negotiations(&mut self.ports);
         self.networks.forget();
         self.gsb.forget(&mut self.ports);
+        if golem_probe::planted!("a-restart-forgets-what-is-to-be-paid") {
+            self.payments.forget_orders();
+        }
         self.ports.record(Actor::Daemon, Event::DaemonRestarted {});
         let until = self.ports.later(down);
         self.faults.go_down(until);

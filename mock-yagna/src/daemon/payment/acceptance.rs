@@ -229,7 +229,13 @@ impl Payments {
             .tabs
             .get(&invoice.agreement_id)
             .ok_or(DecisionError::Unknown)?;
-        let more = (invoice.amount - tab.accepted).max(Glm::ZERO);
+        let mut more = (invoice.amount - tab.accepted).max(Glm::ZERO);
+        if golem_probe::planted!("an-invoice-pays-the-debit-notes-again") {
+            more = invoice.amount;
+        }
+        if golem_probe::planted!("an-invoice-takes-more-than-it-says") {
+            more = invoice.amount + Glm::from(1);
+        }
         let purpose = (invoice.agreement_id.clone(), None);
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
 

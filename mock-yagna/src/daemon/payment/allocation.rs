@@ -126,7 +126,10 @@ impl Allocation {
     /// When it is released or holds less than `amount`; nothing changes then.
     pub(crate) fn charge(&mut self, purpose: Purpose, amount: Glm) -> Result<(), AllocationError> {
         self.check_live()?;
-        if amount > Glm::ZERO && amount > self.remaining {
+        if amount > Glm::ZERO
+            && amount > self.remaining
+            && !golem_probe::planted!("the-budget-bounds-nobody")
+        {
             return Err(AllocationError::NotEnough {
                 allocated: self.remaining,
                 needed: amount,
@@ -146,7 +149,9 @@ impl Allocation {
     /// # Errors
     /// When it is released already.
     pub(crate) fn release(&mut self) -> Result<(), AllocationError> {
-        self.check_live()?;
+        if !golem_probe::planted!("an-allocation-is-released-again") {
+            self.check_live()?;
+        }
         self.released = true;
         Ok(())
     }

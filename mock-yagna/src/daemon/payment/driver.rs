@@ -104,9 +104,17 @@ impl Payments {
     }
 
     /// The driver pays everything accepted so far, one transfer for each pair of accounts.
+    /// What was accepted and not paid yet is never paid. For a bug that is planted.
+    pub(crate) fn forget_orders(&mut self) {
+        self.charges.clear();
+    }
+
     pub(super) fn settle(&mut self, ports: &mut Ports) {
         self.settling = None;
         let mut transfers = IndexMap::<Transfer, Vec<Charge>>::new();
+        if golem_probe::planted!("a-payment-is-sent-twice") {
+            self.charges.extend(self.charges.clone());
+        }
         for charge in std::mem::take(&mut self.charges) {
             transfers
                 .entry(charge.transfer.clone())

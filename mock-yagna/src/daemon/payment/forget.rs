@@ -101,6 +101,9 @@ fn is_covered(note: &DebitNote, part: &mut ActivityTab) -> bool {
     if is_last || note.total_amount_due > part.accepted {
         return false;
     }
+    if golem_probe::planted!("a-debit-note-is-forgotten-before-it-is-paid") {
+        return true;
+    }
     if note.payment_due_date.is_some() && note.status != DocumentStatus::Settled {
         return false;
     }
