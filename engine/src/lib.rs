@@ -132,7 +132,8 @@ pub use payment::OpenDocument;
 pub use recovery::{Recovery, RecoveryReport};
 pub use shutdown::{ShutdownReport, StageReport, SuspendedInstance};
 pub use summary::{
-    Absences, ProviderSummary, Summary, SummaryLogger, UnpaidInvoice, UnpaidInvoices, log_summary,
+    Absences, AcceptedCosts, ProviderSummary, Summary, SummaryLogger, UnpaidInvoice,
+    UnpaidInvoices, log_summary,
 };
 /// A signal that ends waits, of `tokio_util`: see [`Within::unless`].
 pub use tokio_util::sync::CancellationToken;

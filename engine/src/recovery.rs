@@ -25,7 +25,7 @@ pub(crate) use resumable_instances::{ResumableInstances, watch_over};
 
 use crate::api::Rest;
 use crate::deadline;
-use crate::event::{ActivityDestroyed, RecoveryFinished, RecoveryStarted};
+use crate::event::{ActivityDestroyed, AgreementTerminated, RecoveryFinished, RecoveryStarted};
 use crate::journal::{Change, Fact, InstanceRecord, Log, OpenState};
 use crate::market::{AgreementEnd, EndedBy, Rental};
 use crate::payment;
@@ -406,14 +406,26 @@ async fn end(
     rental: Option<Arc<Rental>>,
 ) {
     let id = &planned.id;
+    if let Some(rental) = &rental {
+        for activity in &planned.gone {
+            let about = rental.about().with_activity(activity);
+            recovered.context.emit(about, ActivityDestroyed {});
+        }
+    }
     match (&planned.action, rental) {
         (AgreementAction::Forget, _) => forget(recovered, ender, id, "nothing came of it"),
         (AgreementAction::Cancel, _) => cancel(recovered, ender, planned).await,
         (AgreementAction::Over(..), None) => forget(recovered, ender, id, "paid by an earlier run"),
-        (AgreementAction::Over(end, _), Some(_)) => {
+        (AgreementAction::Over(end, _), Some(rental)) => {
             let known = earlier.agreements.get(id).and_then(|entry| entry.ended);
             if known.is_none() {
                 ended(recovered, id, end);
+                // Whoever heard that it was confirmed hears of its end.
+                let told = AgreementTerminated {
+                    by: end.by,
+                    reason: end.reason.clone(),
+                };
+                recovered.context.emit(rental.about(), told);
             }
         }
         (AgreementAction::Terminate, Some(rental)) => {

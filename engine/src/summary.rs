@@ -3,6 +3,7 @@
 
 mod voice;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +12,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::api::ApiError;
-use crate::event::{DaemonAway, DaemonBack, Event, EventKind, InvoiceAccepted, PaymentFailed};
+use crate::event::{DaemonAway, DaemonBack, Event, EventKind, PaymentFailed};
 use crate::lifecycle::negotiation::RefusedBy;
 use crate::model::DocumentId;
 use voice::{Told, Voice};
@@ -152,6 +153,75 @@ impl UnpaidInvoices {
     }
 }
 
+/// What was accepted, in GLM: invoices, and the debit notes of agreements without one. Notes count up to what their
+/// activity used, and an invoice covers the notes of its agreement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AcceptedCosts {
+    agreements: IndexMap<AgreementId, Accepted>,
+    /// Those whose invoice is accepted, as far as they are remembered, oldest first.
+    invoiced: VecDeque<AgreementId>,
+}
+
+/// What was accepted for one agreement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Accepted {
+    /// The last debit note of each activity.
+    notes: IndexMap<ActivityId, Glm>,
+    /// All of it.
+    sum: Glm,
+    has_invoice: bool,
+}
+
+impl AcceptedCosts {
+    /// Counts an event, if it is about an acceptance, and tells how many GLM are accepted by it that were not
+    /// before. Of more than a hundred thousand agreements without an invoice the first are forgotten.
+    pub fn count(&mut self, event: &Event) -> Glm {
+        match &event.kind {
+            EventKind::DebitNoteAccepted(note) => {
+                let (Some(agreement), Some(activity)) = (event.agreement(), event.activity())
+                else {
+                    return Glm::ZERO;
+                };
+                let accepted = self.of(agreement);
+                if accepted.has_invoice {
+                    return Glm::ZERO;
+                }
+                let noted = accepted.notes.entry(activity.clone()).or_default();
+                let more = (note.amount - *noted).max(Glm::ZERO);
+                *noted = *noted + more;
+                accepted.sum = accepted.sum + more;
+                more
+            }
+            EventKind::InvoiceAccepted(invoice) => {
+                let Some(agreement) = event.agreement() else {
+                    return invoice.amount;
+                };
+                let accepted = self.of(agreement);
+                let more = (invoice.amount - accepted.sum).max(Glm::ZERO);
+                accepted.sum = accepted.sum + more;
+                accepted.notes = IndexMap::new();
+                if !std::mem::replace(&mut accepted.has_invoice, true) {
+                    self.invoiced.push_back(agreement.clone());
+                }
+                if self.invoiced.len() > MAX_INVOICED
+                    && let Some(oldest) = self.invoiced.pop_front()
+                {
+                    self.agreements.swap_remove(&oldest);
+                }
+                more
+            }
+            _ => Glm::ZERO,
+        }
+    }
+
+    fn of(&mut self, agreement: &AgreementId) -> &mut Accepted {
+        if self.agreements.len() > MAX_ROWS && !self.agreements.contains_key(agreement) {
+            self.agreements.swap_remove_index(0);
+        }
+        self.agreements.entry(agreement.clone()).or_default()
+    }
+}
+
 /// What happened so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -196,26 +266,17 @@ pub struct Summary {
 
 /// Agreements whose invoice is still expected, at the most: some are never invoiced.
 const MAX_ROWS: usize = 100_000;
+/// Agreements with an invoice of which a late document may still come.
+const MAX_INVOICED: usize = 1_000;
 
 #[derive(Default)]
 struct State {
     summary: Summary,
     told: Told,
     unpaid: UnpaidInvoices,
+    accepted: AcceptedCosts,
     /// Rows of the summary by provider id.
     rows: IndexMap<String, usize>,
-    row_of: IndexMap<AgreementId, Row>,
-}
-
-/// An agreement without an accepted invoice.
-#[derive(Default)]
-struct Row {
-    /// Its place among the providers.
-    provider: usize,
-    /// The last debit note of each activity that was accepted.
-    notes: IndexMap<ActivityId, Glm>,
-    /// Their sum.
-    accepted: Glm,
 }
 
 impl Summary {
@@ -364,6 +425,7 @@ pub fn log_summary<F: FnMut(&Event) + Send>(next: F) -> impl FnMut(&Event) + Sen
 impl State {
     fn count(&mut self, event: &Event) {
         self.unpaid.count(event);
+        self.spend(event);
         let summary = &mut self.summary;
         summary.daemon_away.count(&event.kind);
         match &event.kind {
@@ -375,27 +437,8 @@ impl State {
             }
             EventKind::AgreementConfirmed(_) => {
                 summary.agreements += 1;
-                let (Some(agreement), Some(provider)) = (event.agreement(), event.provider())
-                else {
-                    return;
-                };
-                let next = summary.providers.len();
-                let row = *self.rows.entry(provider.id.to_string()).or_insert(next);
-                if row == next {
-                    summary.providers.push(ProviderSummary {
-                        provider_id: provider.id.to_string(),
-                        name: provider.name.clone(),
-                        ..ProviderSummary::default()
-                    });
-                }
-                summary.providers[row].agreements += 1;
-                let row = Row {
-                    provider: row,
-                    ..Row::default()
-                };
-                self.row_of.insert(agreement.clone(), row);
-                if self.row_of.len() > MAX_ROWS {
-                    self.row_of.swap_remove_index(0);
+                if let Some(provider) = self.provider(event) {
+                    provider.agreements += 1;
                 }
             }
             EventKind::AgreementRejected(_) => summary.agreements_rejected += 1,
@@ -404,51 +447,41 @@ impl State {
             EventKind::ScriptFinished(_) => summary.scripts_failed += 1,
             EventKind::TaskAccepted(_) => {
                 summary.tasks += 1;
-                let agreement = event.agreement();
-                if let Some(provider) = agreement.and_then(|id| self.provider(id)) {
+                if let Some(provider) = self.provider(event) {
                     provider.tasks += 1;
                 }
             }
-            EventKind::DebitNoteAccepted(note) => {
-                summary.debit_notes += 1;
-                let row = event.agreement().and_then(|id| self.row_of.get_mut(id));
-                let (Some(row), Some(activity)) = (row, event.activity()) else {
-                    return;
-                };
-                // Notes are cumulative.
-                let noted = row.notes.entry(activity.clone()).or_default();
-                let more = (note.amount - *noted).max(Glm::ZERO);
-                *noted = *noted + more;
-                row.accepted = row.accepted + more;
-                let provider = row.provider;
-                self.spend(provider, more);
-            }
-            EventKind::InvoiceAccepted(InvoiceAccepted { amount, .. }) => {
-                summary.invoices += 1;
-                // The last that is heard of an agreement; it covers the notes.
-                let row = event.agreement();
-                match row.and_then(|id| self.row_of.swap_remove(id)) {
-                    Some(row) => {
-                        let more = (*amount - row.accepted).max(Glm::ZERO);
-                        self.spend(row.provider, more);
-                    }
-                    None => summary.cost = summary.cost + *amount,
-                }
-            }
+            EventKind::DebitNoteAccepted(_) => summary.debit_notes += 1,
+            EventKind::InvoiceAccepted(_) => summary.invoices += 1,
             EventKind::PaymentFailed(_) => summary.payments_failed += 1,
             _ => {}
         }
     }
 
-    fn provider(&mut self, agreement: &AgreementId) -> Option<&mut ProviderSummary> {
-        let row = self.row_of.get(agreement)?;
-        self.summary.providers.get_mut(row.provider)
+    /// The row of the provider that an event is about.
+    fn provider(&mut self, event: &Event) -> Option<&mut ProviderSummary> {
+        let provider = event.provider()?;
+        let rows = &mut self.summary.providers;
+        let next = rows.len();
+        let row = *self.rows.entry(provider.id.to_string()).or_insert(next);
+        if row == next {
+            rows.push(ProviderSummary {
+                provider_id: provider.id.to_string(),
+                name: provider.name.clone(),
+                ..ProviderSummary::default()
+            });
+        }
+        rows.get_mut(row)
     }
 
-    fn spend(&mut self, provider: usize, amount: Glm) {
-        self.summary.cost = self.summary.cost + amount;
-        if let Some(provider) = self.summary.providers.get_mut(provider) {
-            provider.cost = provider.cost + amount;
+    fn spend(&mut self, event: &Event) {
+        let more = self.accepted.count(event);
+        if more.is_zero() {
+            return;
+        }
+        self.summary.cost = self.summary.cost + more;
+        if let Some(provider) = self.provider(event) {
+            provider.cost = provider.cost + more;
         }
     }
 }
@@ -512,7 +545,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::event::{AgreementConfirmed, EventContext, InvoiceReceived};
+    use crate::event::{
+        AgreementConfirmed, DebitNoteAccepted, EventContext, InvoiceAccepted, InvoiceReceived,
+    };
 
     #[test]
     fn the_cost_of_each_provider_is_the_sum_of_its_invoices() {
@@ -536,6 +571,39 @@ mod tests {
                 .to_string()
                 .contains("bob: 2 agreements, 0 tasks, 0.2 GLM")
         );
+    }
+
+    #[test]
+    fn accepted_debit_notes_count_until_the_invoice_covers_them_whoever_signed_the_agreement() {
+        // Not one of these agreements was confirmed in this life.
+        let mut costs = AcceptedCosts::default();
+        let glm = |amount: &str| -> Glm { amount.parse().expect("literal") };
+        let mut note = |agreement: &str, activity: &str, amount: &str| {
+            let about = EventContext::default()
+                .with_agreement(&agreement.into())
+                .with_activity(&activity.into());
+            let accepted = DebitNoteAccepted {
+                debit_note_id: "n".into(),
+                amount: glm(amount),
+            };
+            let event = Event::new(Timestamp::UNIX_EPOCH, about, accepted);
+            costs.count(&event)
+        };
+        assert_eq!(note("never invoiced", "x", "0.1"), glm("0.1"));
+        assert_eq!(note("never invoiced", "x", "0.3"), glm("0.2"));
+        assert_eq!(note("never invoiced", "y", "0.1"), glm("0.1"));
+        assert_eq!(note("invoiced", "z", "0.2"), glm("0.2"));
+        let mut invoice = |amount: &str| {
+            let about = EventContext::default().with_agreement(&"invoiced".into());
+            let accepted = InvoiceAccepted {
+                invoice_id: "i".into(),
+                amount: glm(amount),
+            };
+            let event = Event::new(Timestamp::UNIX_EPOCH, about, accepted);
+            costs.count(&event)
+        };
+        assert_eq!(invoice("0.5"), glm("0.3"));
+        assert_eq!(invoice("0.5"), glm("0.0"), "heard of again after a crash");
     }
 
     #[test]

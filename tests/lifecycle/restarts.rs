@@ -13,12 +13,15 @@ use golem_engine::service::{
     RunService, Service, ServiceState, Unhealthy,
 };
 use golem_engine::task::TaskFailure;
+use golem_engine::tasks::TaskGroup;
 use golem_engine::{AgreementEnd, EndedBy, Error, Golem, SignError, WorkContext};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
 use mock_yagna::{Behaviour, ProviderSpec};
 use tokio::time::{Instant, sleep};
 
+use crate::networks::left_by_the_crash;
+use crate::severable::{Cut, severable};
 use crate::ticker::{assert_clean, network};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -516,6 +519,71 @@ fn without_a_journal_that_is_kept_nothing_is_left() {
         cluster.wait_running(10 * MINUTE).await.expect("it runs");
         let report = golem.suspend().await;
         assert!(report.is_clean() && report.suspended.is_empty(), "{report}");
+        assert_clean(stage);
+    });
+}
+
+/// Runs the same script in each life, one after the other.
+struct Hours;
+
+impl Service for Hours {
+    type Params = ();
+
+    fn new((): &(), _: &InstanceInfo) -> Result<Self, HandlerError> {
+        Ok(Hours)
+    }
+
+    async fn payload() -> Result<Payload, Error> {
+        Ok(hello_tasks::payload())
+    }
+
+    async fn run(&mut self, ctx: &WorkContext) -> Result<(), HandlerError> {
+        ctx.run(
+            "/bin/sh",
+            ["-c", "sleep 3600; echo done >> /golem/work/log"],
+        )
+        .await?;
+        let log = ctx.run("/bin/cat", ["/golem/work/log"]).await?;
+        ctx.send(log.stdout_text().into_owned()).await?;
+        ctx.stop_requested().await;
+        Ok(())
+    }
+}
+
+/// One that may take as long as it takes.
+async fn hours(golem: &Golem) -> Cluster<Hours> {
+    let service = golem.run_service::<Hours>().expiration(240 * MINUTE);
+    service.resume("hours").start().await.expect("a cluster")
+}
+
+#[test]
+fn a_service_that_goes_on_after_crashes_waits_for_the_script_of_its_earlier_life() {
+    network(13, &["alice"]).run(async |stage| {
+        let tasks = TaskGroup::new("ways to the daemon");
+        let mut journal = MemoryJournal::new();
+        for _ in 0..2 {
+            let cut = Cut::default();
+            let golem = stage.golem().budget(100.into()).journal(journal.clone());
+            let golem = golem.transport(severable(stage, &tasks, &cut, |_| ()));
+            let golem = golem.start().await.expect("an engine");
+            let cluster = hours(&golem).await;
+            cluster.wait_running(10 * MINUTE).await.expect("it runs");
+            sleep(5 * MINUTE).await;
+            cut.now();
+            journal = left_by_the_crash(&journal);
+            drop((cluster, golem));
+            sleep(MINUTE).await;
+        }
+        let golem = stage.golem().budget(100.into()).journal(journal.clone());
+        let golem = golem.start().await.expect("an engine");
+        let cluster = hours(&golem).await;
+        let instance = &cluster.all()[0];
+        let log = instance.receive::<String>().await;
+        let log = log.unwrap_or_else(|_| panic!("{:?}", instance.snapshot()));
+        assert_eq!(log, "done\ndone\n", "that of the first life, and its own");
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(stage.network().summary().agreements, 1);
         assert_clean(stage);
     });
 }

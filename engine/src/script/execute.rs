@@ -13,7 +13,6 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use golem_wire::BatchId;
 use golem_wire::activity::{ActivityState, ExeScriptCommand};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -24,7 +23,6 @@ use crate::activity::{Activity, Batch, BatchError, Patience, Session, Unfinished
 use crate::api::activity::is_turned_away;
 use crate::deadline;
 use crate::event::{GettingResults, ScriptSent};
-use crate::retry::Backoff;
 use step::Step;
 
 /// What JSON adds to the output itself, at the least.
@@ -153,28 +151,24 @@ impl<'a> Execution<'a> {
             .map(drop)
     }
 
-    /// The first script of a machine that an earlier life used: a batch of that life may still be at
-    /// work. It turns scripts away as a whole, so they may be sent again.
+    /// The first script of a machine that somebody else used: an earlier life, or another program. A batch of
+    /// theirs may still be at work, for as long as it takes, and it turns others away as a whole. So it is waited for until
+    /// the machine is idle, and the script is sent again.
     async fn after_another(
         &mut self,
         patience: &Patience<'_>,
         session: &mut Session,
         max_result_bytes: usize,
     ) -> Result<(), ScriptError> {
-        let activity = Arc::clone(self.activity);
-        let give_up = deadline::within(activity.context().config().activity.busy_wait);
-        let mut backoff = Backoff::new(activity.context().seed().fork("after-another"));
-        loop {
-            let again = Instant::now() < give_up;
-            if self
-                .collect(patience, session, max_result_bytes, again)
-                .await?
-            {
-                session.inherited = false;
-                return Ok(());
-            }
-            patience.or_end(backoff.pause()).await?;
+        while !self
+            .collect(patience, session, max_result_bytes, true)
+            .await?
+        {
+            tracing::info!(activity = %self.activity.id(), "it is at a script of somebody else; waiting for its end");
+            self.settle(patience, session).await?;
         }
+        session.inherited = false;
+        Ok(())
     }
 
     /// After a batch of unknown health: waits until the exe-unit is idle, since one that did get it is

@@ -90,6 +90,8 @@ pub(crate) struct AgreementPlan {
     pub(crate) activities: IndexMap<ActivityId, Lifetime>,
     /// Those to destroy.
     pub(crate) destroy: Vec<ActivityId>,
+    /// Those that ended while nobody looked.
+    pub(crate) gone: Vec<ActivityId>,
 }
 
 /// How an agreement comes to its end.
@@ -129,6 +131,7 @@ pub(crate) fn plan(
                 action: AgreementAction::Forget,
                 activities: IndexMap::new(),
                 destroy: Vec::new(),
+                gone: Vec::new(),
             }),
             Seen::Here(known) => {
                 if entry.is_none() {
@@ -229,10 +232,12 @@ fn agreement(
         .map(|entry| entry.activities.clone())
         .unwrap_or_default();
     let mut destroy = Vec::new();
+    let mut ended = Vec::new();
     for (activity, state) in &known.activities {
         let gone = *state == Some(ActivityState::Terminated);
         match activities.get(activity) {
             Some(lifetime) if lifetime.to.is_none() && gone => {
+                ended.push(activity.clone());
                 let activity = activity.clone();
                 facts.push(Fact::ActivityGone { activity });
             }
@@ -260,11 +265,17 @@ fn agreement(
             destroy.push(activity.clone());
         }
     }
+    if let (AgreementAction::Over(..), Some(entry)) = (&action, entry) {
+        // Nothing runs on an agreement that is over, whatever its provider still tells of it.
+        let lived = entry.activities.iter().filter(|(_, it)| it.to.is_none());
+        ended = lived.map(|(activity, _)| activity.clone()).collect();
+    }
     AgreementPlan {
         id,
         action,
         activities,
         destroy,
+        gone: ended,
     }
 }
 

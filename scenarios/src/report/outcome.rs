@@ -38,7 +38,7 @@ pub struct FileOutcome {
 pub struct ProviderOutcome {
     /// Approved agreements.
     pub agreements: u64,
-    /// Sum of its invoices that were accepted.
+    /// Sum of its invoices that were accepted, and of the debit notes of agreements without one.
     pub accepted: Glm,
 }
 
@@ -99,7 +99,7 @@ pub struct Outcome {
     pub activities: u64,
     /// Invoices accepted and paid.
     pub invoices_paid: u64,
-    /// All accepted costs.
+    /// All accepted costs: invoices, and the debit notes of agreements without one.
     pub cost: Glm,
     /// Results of tasks in order of their data.
     pub task_results: Vec<String>,

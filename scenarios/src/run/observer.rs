@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use golem_engine::EndedBy;
 use golem_engine::clock::Clock;
 use golem_engine::event::{Event, EventKind};
 use golem_engine::service::{InstanceId, ServiceState};
+use golem_engine::{AcceptedCosts, EndedBy};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use mock_yagna::{DemandMatches, MockYagna};
@@ -86,6 +86,7 @@ struct Facts {
     hit: Vec<String>,
     looked: Option<Duration>,
     levels: Levels,
+    accepted: AcceptedCosts,
     outcome: Outcome,
 }
 
@@ -373,14 +374,15 @@ impl Facts {
                         .insert(invoice.invoice_id.to_string(), agreement);
                 }
             }
-            EventKind::InvoiceAccepted(invoice) => {
-                outcome.invoices_paid += 1;
-                outcome.cost = outcome.cost + invoice.amount;
-                let provider = event.provider_name().to_owned();
-                let provider = outcome.providers.entry(provider).or_default();
-                provider.accepted = provider.accepted + invoice.amount;
-            }
+            EventKind::InvoiceAccepted(_) => outcome.invoices_paid += 1,
             _ => {}
+        }
+        let more = self.accepted.count(event);
+        if !more.is_zero() {
+            outcome.cost = outcome.cost + more;
+            let provider = event.provider_name().to_owned();
+            let provider = outcome.providers.entry(provider).or_default();
+            provider.accepted = provider.accepted + more;
         }
     }
 

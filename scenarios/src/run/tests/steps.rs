@@ -78,6 +78,35 @@ fn a_requestor_that_is_started_again_goes_on_where_it_was() {
 }
 
 #[test]
+fn an_agreement_that_ends_while_the_program_is_away_is_not_counted_as_open() {
+    let lines = format!(
+        "name: away\nproviders: [{{name: alice, prices: {{start: 0}}, behaviour: {{terminate_after: 200s}}}}, \
+         {{name: bob, prices: {{start: 0.01}}}}]\n\
+         {TICKER}timeline: [{{at: 3m, do: restart-requestor, down: 1m}}]\n\
+         expect:\n  - at_end: {{level: agreements, count: 0}}\n\
+         \x20 - at_end: {{level: activities, count: 0}}\n\
+         \x20 - in_order: [{{event: RecoveryStarted}}, {{event: AgreementTerminated, with: {{provider_name: alice}}}}]\n"
+    );
+    let run = run_on(Backend::Memory, &lines);
+    assert!(run.report.ok, "{}", run.summary);
+}
+
+#[test]
+fn debit_notes_of_an_agreement_whose_invoice_never_comes_are_part_of_the_cost() {
+    let lines = "name: unbilled\n\
+         providers: [{name: alice, prices: {duration_sec: 0.00001}, behaviour: {invoices: 0}}]\n\
+         service: {name: ticker, duration: 5m, run: {every: 1m, do: [{run: date}]}}\n\
+         expect: [{left_open: {agreements: {at_most: 1}, provider: alice}}]\n";
+    let run = run_on(Backend::Memory, lines);
+    assert!(run.report.ok, "{}", run.summary);
+    assert_eq!(run.report.invoices_paid, 0);
+    // Four minutes at least are told of by debit notes.
+    let least: golem_wire::Glm = "0.0024".parse().expect("literal");
+    assert!(run.report.cost >= least, "{}", run.report.cost);
+    assert_eq!(run.outcome.providers["alice"].accepted, run.report.cost);
+}
+
+#[test]
 fn claims_about_order_and_time_hold_or_say_what_came_instead() {
     let run = run_of(
         "tasks: {name: hello-tasks, count: 3}\nexpect:\n\
