@@ -139,18 +139,13 @@ fn nothing_that_ships_has_a_bug_planted() {
     assert!(tests.contains("golem-probe feature \"planted\""), "{tests}");
 }
 
-/// README builds `rehearse` first and `mock-yagna` later; other features would mean other builds of what both use.
+/// README runs `rehearse`, builds `mock-yagna` and passes the tests: other features would mean other builds of what they share.
+/// What is printed belongs into `tests/features/Cargo.toml`.
 #[test]
-fn one_build_of_the_dependencies_serves_both_programs() {
-    let features = |packages: &[&str]| {
-        let format = [
-            "tree",
-            "--locked",
-            "--prefix=none",
-            "--edges=normal,build",
-            "--format={p} {f}",
-        ];
-        let tree = run(env!("CARGO"), &[&format[..], packages].concat());
+fn one_build_of_the_dependencies_serves_both_programs_and_the_tests() {
+    let features = |selection: &[&str]| {
+        let format = ["tree", "--locked", "--prefix=none", "--format={p} {f}"];
+        let tree = run(env!("CARGO"), &[&format[..], selection].concat());
         let lines = tree
             .lines()
             .map(|line| line.trim_end_matches(" (*)").to_owned());
@@ -158,7 +153,12 @@ fn one_build_of_the_dependencies_serves_both_programs() {
             .filter(|line| !line.is_empty())
             .collect::<BTreeSet<_>>()
     };
-    assert_eq!(features(&[]), features(&["--package=golem-scenarios"]));
+    let tests = features(&["--workspace", "--edges=normal,build,dev"]);
+    for edges in ["--edges=normal,build", "--edges=normal,build,dev"] {
+        let default = features(&[edges]);
+        let others: Vec<_> = default.difference(&tests).collect();
+        assert!(others.is_empty(), "built with other features: {others:#?}");
+    }
 }
 
 #[test]
