@@ -32,7 +32,7 @@ use crate::provider::Providers;
 use crate::timeline::AgentDue;
 
 /// Everything that the agents of all providers remember.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Agents {
     bills: IndexMap<AgreementId, Bill>,
     /// Whose bill an activity is on.

@@ -68,6 +68,8 @@ pub struct Config {
     pub latency: Latency,
     /// What goes wrong between the daemon and its clients.
     pub faults: Vec<Fault>,
+    /// Whether the inspector's page is served, at `/mock-api/inspector`.
+    pub inspector: bool,
 }
 
 impl Default for Config {
@@ -86,6 +88,7 @@ impl Default for Config {
             funds: Glm::from(1000),
             latency: Latency::default(),
             faults: Vec::new(),
+            inspector: false,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod acts;
 mod replayed_documents;
 mod summary;
+mod views;
 
 use golem_wire::market::AgreementState;
 use golem_wire::{AgreementId, Glm, NodeId};
@@ -27,6 +28,7 @@ pub use acts::{ACTS, ActDetails, ActName};
 pub use acts::{Act, ActError};
 pub use summary::Summary;
 pub(crate) use summary::summary;
+pub(crate) use views::{AgreementView, Waiting, agreement_views, waiting};
 
 /// One provider as the control API shows it.
 #[derive(Clone, Debug, Serialize)]

@@ -28,10 +28,11 @@ pub(crate) use polls::{Poll, poll_of};
 
 use crate::journal::{Actor, Event};
 use crate::ports::Ports;
+use crate::rng::Stream;
 use crate::topics::Topic;
 
 /// All faults that were added and not lifted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     active: IndexMap<String, Active>,
     added: u64,
@@ -41,7 +42,7 @@ pub(crate) struct Faults {
     polls: polls::Polls,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Active {
     fault: Fault,
     since: Timestamp,
@@ -49,7 +50,7 @@ struct Active {
     met: u64,
     /// Requests that it hit.
     hits: u64,
-    rng: ChaCha8Rng,
+    rng: Stream,
 }
 
 /// A fault and what it did, for people.
@@ -150,7 +151,7 @@ impl Faults {
         let rng = ports
             .seed
             .fork(&format!("fault/{name}/{}", self.added))
-            .rng();
+            .stream();
         let effect = fault.effect.name().to_owned();
         let active = Active {
             fault,
@@ -301,7 +302,7 @@ impl Faults {
                 continue;
             }
             let delay = match &effect {
-                Effect::Delay(delay) => delay.draw(&mut active.rng),
+                Effect::Delay(delay) => delay.draw(&mut *active.rng),
                 _ => std::time::Duration::ZERO,
             };
             let rng = matches!(effect, Effect::LoseEvents(_));
@@ -309,7 +310,7 @@ impl Faults {
                 name: name.clone(),
                 effect,
                 delay,
-                rng: rng.then(|| ChaCha8Rng::from_rng(&mut active.rng)),
+                rng: rng.then(|| ChaCha8Rng::from_rng(&mut *active.rng)),
             });
         }
         let request = format!("{method} {path}");

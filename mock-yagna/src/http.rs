@@ -8,6 +8,7 @@ mod error;
 mod extract;
 mod gsb;
 mod identity;
+pub(crate) mod inspector;
 pub(crate) mod listener;
 mod market;
 mod metrics;

@@ -20,7 +20,7 @@ pub(crate) struct Identity {
 }
 
 /// All app keys of the daemon.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Identities {
     by_key: IndexMap<String, Identity>,
     by_node: IndexMap<NodeId, Identity>,

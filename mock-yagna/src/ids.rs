@@ -1,23 +1,22 @@
 //! Where the daemon's ids come from: one seeded stream, formats as in `yagna-rest.md` section 2.
 
-use chacha20::ChaCha8Rng;
 use golem_wire::{
     ActivityId, AgreementId, AllocationId, BatchId, DebitNoteId, DemandId, InvoiceId, NetworkId,
     NodeId, OfferId, ProposalId,
 };
 use rand::Rng;
 
-use crate::rng::Seed;
+use crate::rng::{Seed, Stream};
 
 /// Draws ids.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct IdSource {
-    rng: ChaCha8Rng,
+    rng: Stream,
 }
 
 impl IdSource {
     pub(crate) fn new(seed: Seed) -> Self {
-        IdSource { rng: seed.rng() }
+        IdSource { rng: seed.stream() }
     }
 
     fn hex<const N: usize>(&mut self) -> String {

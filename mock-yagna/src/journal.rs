@@ -67,6 +67,28 @@ pub struct Entry {
     pub event: Event,
 }
 
+/// An entry as a line that a person can read.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Told {
+    seq: u64,
+    line: String,
+}
+
+impl Entry {
+    /// The entry as the log tells it.
+    pub(crate) fn told(&self) -> Told {
+        let line = Line {
+            at: self.at,
+            actor: &self.actor,
+            event: &self.event,
+        };
+        Told {
+            seq: self.seq,
+            line: line.to_string(),
+        }
+    }
+}
+
 /// What the entries amount to, those that are forgotten included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -83,7 +105,7 @@ pub(crate) struct Totals {
 }
 
 /// All entries so far, but those that nobody needs any more.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Journal {
     entries: Vec<Entry>,
     /// How many are forgotten.

@@ -37,7 +37,6 @@
 //! (`message`), the bytes (`traffic`), how a program finds out that it only waits.
 
 mod clients;
-mod gate;
 mod message;
 
 use std::collections::BTreeMap;
@@ -58,7 +57,7 @@ use crate::MockYagna;
 use crate::daemon::gsb;
 use crate::traffic::Traffic;
 
-pub use self::gate::HeldClock;
+pub use crate::held_clock::HeldClock;
 
 /// Programs at one time.
 const MOST_CLIENTS: usize = 256;

@@ -16,6 +16,7 @@ mod daemon;
 mod delay;
 pub mod duration;
 pub mod fault;
+mod held_clock;
 mod http;
 mod identity;
 mod ids;
@@ -64,11 +65,13 @@ pub use control::{Act, ActError, Summary};
 pub use daemon::market::{DemandMatches, Mismatch, UnmatchedOffer};
 pub use delay::Delay;
 pub use fault::{Effect, Fault, FaultError};
+pub use http::inspector::link as inspector_link;
 pub use keeper::Keeper;
 pub use rng::Seed;
 pub use suggest::nearest as nearest_name;
 pub use timebase::Timebase;
 pub use world::World;
+pub use world::held_time::AdvanceError;
 
 /// How long open connections may take to notice that the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -178,6 +181,22 @@ impl MockYagna {
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.world.stop().await;
+    }
+
+    /// From now on the network's time stands but for what [`advance`](Self::advance) moves it on: for tests of
+    /// clients that see hours pass at a word. Needs a tokio runtime of one thread whose clock is paused
+    /// (`start_paused`). Idle connections end after a minute of the network's time, as ever.
+    pub async fn hold_time(&self) {
+        self.world.hold_time().await;
+    }
+
+    /// Moves time that is [held](Self::hold_time) on by so much; everything that is due meanwhile happens at its
+    /// own time, in order. Returns the new time. Cancel safe: time stands again wherever it has got to.
+    ///
+    /// # Errors
+    /// When time is not held, or the step is longer than a year.
+    pub async fn advance(&self, by: Duration) -> Result<jiff::Timestamp, AdvanceError> {
+        self.world.advance(by).await
     }
 
     /// How many entries the journal has so far: the number of the next one. Nothing is performed that is due.

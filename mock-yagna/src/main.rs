@@ -54,6 +54,11 @@ Examples:
       curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
            -d '{\"restart_daemon\": {\"down\": \"10s\"}}' http://127.0.0.1:7466/mock-api/v1/acts
 
+  A page that shows the network as it lives, and time that moves when told to:
+      mock-yagna --inspector --time held
+      curl -H 'Authorization: Bearer secret' -H 'Content-Type: application/json' \\
+           -d '{\"advance\": \"2h\"}' http://127.0.0.1:7465/mock-api/v1/time
+
   golem-js in a browser, on a page served at port 8080 of this computer:
       mock-yagna --allow-origin http://localhost:8080
 
@@ -112,6 +117,13 @@ struct Options {
     /// Run the programs of this image folder as real processes, instead of a simulated shell.
     #[arg(long, value_name = "DIR")]
     image_dir: Option<PathBuf>,
+    /// Serve a page at /mock-api/inspector that shows the network as it lives and lets you act on it; for this computer
+    /// alone.
+    #[arg(long, conflicts_with = "allow_remote")]
+    inspector: bool,
+    /// How time passes: as the computer's, or not at all until it is told to advance (see the examples).
+    #[arg(long, value_enum, default_value_t = Time::Real)]
+    time: Time,
     /// Tell every line of the story; else what happens again and again is told twice and then counted.
     #[arg(long)]
     whole_story: bool,
@@ -124,6 +136,15 @@ struct Options {
     /// Print the manual page.
     #[arg(long, exclusive = true)]
     man: bool,
+}
+
+/// How time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Time {
+    /// As the computer's.
+    Real,
+    /// It stands until it is told to advance.
+    Held,
 }
 
 /// An address that was given as an option.
@@ -178,16 +199,34 @@ enum Failure {
         address: SocketAddr,
         error: io::Error,
     },
+    #[error(
+        "images of real processes live in real time: --image-dir and --time held exclude each other"
+    )]
+    HeldProcesses,
     #[error("serving ended: {0}")]
     Serve(io::Error),
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(told) => return shown(&told),
     };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Time that is held is the runtime's, and begins with it.
+        .start_paused(options.time == Time::Held)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(options)),
+        Err(error) => {
+            say_on_stderr(&format!("mock-yagna: cannot begin: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: Options) -> ExitCode {
     if let Some(code) = beside_serving(&options).await {
         return code;
     }
@@ -352,6 +391,9 @@ async fn run(options: Options) -> Result<(), Failure> {
     let key = config.app_keys.first().map(|first| first.key.clone());
     let (providers, faults) = (config.providers.len(), config.faults.len());
     let mock = MockYagna::start(config, Timebase::wall_clock());
+    if options.time == Time::Held {
+        mock.hold_time().await;
+    }
     say(&format!("export YAGNA_API_URL=http://{address}"));
     say(&format!(
         "export YAGNA_APPKEY={}",
@@ -363,6 +405,11 @@ async fn run(options: Options) -> Result<(), Failure> {
     );
     if let Some((_, address)) = &control {
         say(&format!("export MOCK_YAGNA_CONTROL_URL=http://{address}"));
+    }
+    if options.inspector {
+        let address = control.as_ref().map_or(address, |(_, address)| *address);
+        let link = mock_yagna::inspector_link(address, key.as_deref().unwrap_or_default());
+        say(&format!("export MOCK_YAGNA_INSPECTOR={}", quoted(&link)));
     }
 
     let control = async {
@@ -405,6 +452,9 @@ async fn listen(
 }
 
 fn config(options: &Options) -> Result<Config, Failure> {
+    if options.time == Time::Held && options.image_dir.is_some() {
+        return Err(Failure::HeldProcesses);
+    }
     let seed = Seed::from_u64(options.seed);
     let mut app_keys: Vec<AppKey> = Vec::new();
     for key in &options.app_key {
@@ -436,6 +486,7 @@ fn config(options: &Options) -> Result<Config, Failure> {
         providers: ProviderSpec::fleet(options.providers, seed),
         funds: options.funds,
         default_image: Some(default_image),
+        inspector: options.inspector,
         ..Config::default()
     };
     let config = match &options.scenario {

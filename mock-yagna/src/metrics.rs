@@ -50,7 +50,7 @@ const GAUGES: [(&str, u64); 5] = [
 ];
 
 /// Counts by name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     counters: BTreeMap<&'static str, u64>,
 }

@@ -224,6 +224,7 @@ impl NetworkFile {
             funds: self.funds.map_or(base.funds, |funds| funds.value),
             latency: self.latency.unwrap_or(base.latency),
             faults: self.faults,
+            inspector: base.inspector,
         })
     }
 }

@@ -25,7 +25,7 @@ use crate::topics::{Topic, Topics};
 pub(crate) use notice::{Moment, Notice};
 
 /// What every step of the network works with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ports {
     /// Calendar time of the current step.
     pub now: Timestamp,
@@ -69,6 +69,11 @@ impl Ports {
     /// The network begins anew: stamps go on rising, and who waits goes on waiting.
     pub(crate) fn take_over(&mut self, old: &mut Ports) {
         self.last_stamp = old.last_stamp;
+        self.take_over_waiters(old);
+    }
+
+    /// Who waits goes on waiting.
+    pub(crate) fn take_over_waiters(&mut self, old: &mut Ports) {
         self.topics = std::mem::take(&mut old.topics);
     }
 

@@ -11,7 +11,6 @@ mod shared_properties;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chacha20::ChaCha8Rng;
 use golem_wire::{NodeId, market as wire_market};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
@@ -26,12 +25,13 @@ use crate::config::{Platform, ProviderSpec};
 use crate::delay::Delay;
 use crate::ids::IdSource;
 use crate::ports::{Moment, Notice, Ports};
+use crate::rng::Stream;
 use crate::timeline::Ticket;
 use golem_wire::constraint::Constraint;
 use publication::first_age;
 
 /// One provider.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) id: NodeId,
     pub(crate) name: String,
@@ -51,7 +51,7 @@ pub(crate) struct Provider {
     pub(crate) constraints: Arc<str>,
     pub(crate) constraint: Arc<Constraint>,
     /// Everything random about this provider.
-    pub(crate) rng: ChaCha8Rng,
+    pub(crate) rng: Stream,
     /// How many agreements it still rejects, whatever they say.
     pub(crate) rejections_left: u32,
     /// Whether it takes no more agreements, since it will stop.
@@ -59,7 +59,7 @@ pub(crate) struct Provider {
 }
 
 /// All providers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Providers {
     pub(crate) by_id: IndexMap<NodeId, Provider>,
     pub(crate) by_name: IndexMap<String, NodeId>,
@@ -119,7 +119,7 @@ impl Provider {
     /// How long a step of it takes, if it has a latency of its own for it.
     fn own_latency(&mut self, pick: fn(&StepLatency) -> &Option<Delay>) -> Option<Duration> {
         let delay = pick(&self.spec.behaviour.latency).as_ref()?;
-        Some(delay.draw(&mut self.rng))
+        Some(delay.draw(&mut *self.rng))
     }
 
     /// A latency up to `upper`, drawn from its own stream.
@@ -181,7 +181,7 @@ impl Providers {
                 offer: Arc::clone(&offer),
                 constraints,
                 constraint,
-                rng: seed.rng(),
+                rng: seed.stream(),
                 rejections_left: spec.behaviour.reject_first,
                 draining: false,
                 base,

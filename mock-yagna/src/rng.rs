@@ -1,6 +1,8 @@
 //! Seeded randomness: one independent ChaCha stream per label, so that a new draw in one place
 //! does not shift the draws of all others.
 
+use std::ops::{Deref, DerefMut};
+
 use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
 use sha3::{Digest, Sha3_256};
@@ -27,6 +29,35 @@ impl Seed {
     pub fn rng(&self) -> ChaCha8Rng {
         ChaCha8Rng::from_seed(self.0)
     }
+
+    /// The same as a part of the network's state.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream(self.rng())
+    }
+}
+
+/// A random stream that is part of the network's state: a copy goes on as the original would.
+#[derive(Debug)]
+pub(crate) struct Stream(ChaCha8Rng);
+
+impl Clone for Stream {
+    fn clone(&self) -> Self {
+        Stream(ChaCha8Rng::deserialize_state(&self.0.serialize_state()))
+    }
+}
+
+impl Deref for Stream {
+    type Target = ChaCha8Rng;
+
+    fn deref(&self) -> &ChaCha8Rng {
+        &self.0
+    }
+}
+
+impl DerefMut for Stream {
+    fn deref_mut(&mut self) -> &mut ChaCha8Rng {
+        &mut self.0
+    }
 }
 
 #[cfg(test)]
@@ -41,5 +72,16 @@ mod tests {
         let draw = |label: &str| seed.fork(label).rng().random::<u64>();
         assert_eq!(draw("a"), draw("a"));
         assert_ne!(draw("a"), draw("b"));
+    }
+
+    #[test]
+    fn a_copied_stream_goes_on_as_the_original_does() {
+        let mut stream = Seed::from_u64(7).stream();
+        // In the middle of a block.
+        let _: [u32; 5] = stream.random();
+        let mut copy = stream.clone();
+        for _ in 0..100 {
+            assert_eq!(copy.random::<u32>(), stream.random::<u32>());
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use action::{Action, ActivityDue, AgentDue, MarketDue, PaymentDue};
 pub(crate) type Ticket = (Timestamp, u64);
 
 /// Actions that will happen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Timeline<A> {
     actions: BTreeMap<Ticket, A>,
     scheduled: u64,
@@ -49,9 +49,13 @@ impl<A> Timeline<A> {
     }
 
     /// How many actions are scheduled.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.actions.len()
+    }
+
+    /// What is scheduled, the next first.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = (Timestamp, &A)> {
+        self.actions.iter().map(|((at, _), action)| (*at, action))
     }
 
     /// Takes the next action if it is due by `now`, with its due time.

@@ -1,7 +1,8 @@
-//! Who waits for what: the topics of long polls, and waking them.
+//! Who waits for what: the topics of long polls, their words, and waking them.
 //!
 //! Does not own: the polls themselves (`world`).
 
+use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -32,8 +33,25 @@ pub enum Topic {
     Gsb(String),
 }
 
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Topic::Faults => f.write_str("the end of a fault"),
+            Topic::Offers => f.write_str("offers of the market"),
+            Topic::Demand(id) => write!(f, "events of demand {id}"),
+            Topic::Agreement(id) => write!(f, "the approval of agreement {id}"),
+            Topic::AgreementEvents(node) => write!(f, "agreement events of {node}"),
+            Topic::Activity(id) => write!(f, "the state of activity {id}"),
+            Topic::Batch(id) => write!(f, "results of batch {id}"),
+            Topic::InvoiceEvents(node) => write!(f, "invoice events of {node}"),
+            Topic::DebitNoteEvents(node) => write!(f, "debit-note events of {node}"),
+            Topic::Gsb(what) => write!(f, "gsb: {what}"),
+        }
+    }
+}
+
 /// The topics that somebody waits for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Topics {
     waiting: IndexMap<Topic, Arc<Notify>>,
 }
@@ -57,6 +75,15 @@ impl Topics {
         if Arc::strong_count(notify) <= 2 {
             self.waiting.swap_remove(topic);
         }
+    }
+
+    /// What is waited for, and by how many.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Topic, usize)> {
+        // Beside the map's own handle each waiter has one.
+        let waiters = |notify: &Arc<Notify>| Arc::strong_count(notify) - 1;
+        self.waiting
+            .iter()
+            .map(move |(topic, notify)| (topic, waiters(notify)))
     }
 
     /// How many topics somebody waits for.

@@ -4,7 +4,9 @@
 //! timeline holds, waking long polls, the end of every step, tasks. Does not own: what the nouns
 //! remember and who is told what is due (`state`), any rule (`daemon`, `agent`), HTTP.
 
+pub(crate) mod held_time;
 mod restart;
+pub(crate) mod snapshot;
 mod state;
 mod tasks;
 pub(crate) mod transfer;
@@ -26,6 +28,9 @@ use crate::timebase::Timebase;
 pub(crate) use crate::topics::Topic;
 pub(crate) use state::State;
 
+use held_time::HeldTime;
+use snapshot::Snapshots;
+
 /// What a websocket has to close itself when the network stops.
 const GOODBYE: Duration = Duration::from_millis(250);
 
@@ -33,7 +38,10 @@ const GOODBYE: Duration = Duration::from_millis(250);
 struct Shared {
     state: Mutex<State>,
     open_requests: Arc<OpenRequests>,
-    timebase: Timebase,
+    /// It is another one when a clock that is moved by hand is set back.
+    timebase: Mutex<Timebase>,
+    held_time: HeldTime,
+    snapshots: Snapshots,
     rescheduled: Notify,
     stopping: CancellationToken,
     tasks: TaskTracker,
@@ -68,7 +76,9 @@ impl World {
             shared: Arc::new(Shared {
                 open_requests: state.faults.open_requests(),
                 state: Mutex::new(state),
-                timebase,
+                timebase: Mutex::new(timebase),
+                held_time: HeldTime::default(),
+                snapshots: Snapshots::default(),
                 rescheduled: Notify::new(),
                 stopping: CancellationToken::new(),
                 tasks: TaskTracker::new(),
@@ -90,12 +100,12 @@ impl World {
 
     /// Calendar time now.
     pub fn now(&self) -> Timestamp {
-        self.shared.timebase.now()
+        self.timebase().now()
     }
 
     /// The clock of this network.
     pub fn timebase(&self) -> Timebase {
-        self.shared.timebase
+        *self.shared.timebase.lock()
     }
 
     /// Enters the state: first performs what is due, then `step`, then checks the laws.
@@ -158,7 +168,7 @@ impl World {
             world: self,
             watched,
         };
-        let deadline = self.shared.timebase.instant(deadline);
+        let deadline = self.timebase().instant(deadline);
         loop {
             let mut woken: Vec<_> = watched
                 .iter()
@@ -219,6 +229,7 @@ impl World {
     pub async fn stop(&self) {
         self.with(|state| state.activities.stop_machines());
         self.shared.stopping.cancel();
+        self.let_time_go().await;
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
@@ -228,7 +239,7 @@ impl World {
             let due = self.with(|state| state.ports.timeline.next_due());
             let sleep = async {
                 match due {
-                    Some(at) => tokio::time::sleep_until(self.shared.timebase.instant(at)).await,
+                    Some(at) => tokio::time::sleep_until(self.timebase().instant(at)).await,
                     None => std::future::pending().await,
                 }
             };

@@ -245,6 +245,54 @@ fn bad_options_are_named() {
 }
 
 #[test]
+fn time_that_is_held_moves_at_a_word_and_the_end_needs_no_time() {
+    let running = Running::start(&["--time", "held"]);
+    let told = |answer: &str, member: &str| {
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        body[member].as_str().expect("text").to_owned()
+    };
+    let begin = told(&running.get("/mock-api/v1/time"), "now");
+    assert_eq!(told(&running.get("/mock-api/v1/time"), "now"), begin);
+    let answer = running.post("/mock-api/v1/time", r#"{"advance": "90d"}"#);
+    let (begin, now): (jiff::Timestamp, jiff::Timestamp) = (
+        begin.parse().expect("a time"),
+        told(&answer, "now").parse().expect("a time"),
+    );
+    assert_eq!(
+        now.duration_since(begin),
+        jiff::SignedDuration::from_hours(90 * 24)
+    );
+    running.end_with("-TERM");
+    let said = refused(&["--time", "held", "--image-dir", "/"]);
+    assert!(said.contains("exclude each other"), "{said}");
+}
+
+#[test]
+fn the_inspector_is_served_where_it_is_wanted_and_its_link_opens_it() {
+    let running = Running::start(&["--providers", "1"]);
+    assert!(
+        running
+            .get("/mock-api/inspector")
+            .starts_with("HTTP/1.1 404 ")
+    );
+    drop(running);
+    let mut running = Running::start(&["--inspector"]);
+    let mut line = String::new();
+    running.stdout.read_line(&mut line).expect("a line");
+    let link = format!("http://{}/mock-api/inspector#key=s3cret", running.address);
+    assert_eq!(line, format!("export MOCK_YAGNA_INSPECTOR='{link}'\n"));
+    let page = running.get("/mock-api/inspector");
+    assert!(
+        page.starts_with("HTTP/1.1 200 ") && page.contains("</script>"),
+        "{page}"
+    );
+    running.end_with("-TERM");
+    let said = refused(&["--inspector", "--listen", "0.0.0.0:0", "--allow-remote"]);
+    assert!(said.contains("--allow-remote"), "{said}");
+}
+
+#[test]
 fn funds_are_set_on_the_command_line() {
     let running = Running::start(&["--funds", "250000.5"]);
     let order = r#"{"paymentPlatform": "erc20-holesky-tglm", "totalAmount": "250000.5", "makeDeposit": false}"#;

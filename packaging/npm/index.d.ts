@@ -50,6 +50,10 @@ export class Network {
   summary(): Promise<Summary>;
   check(options?: { openIsFine?: boolean }): Promise<void>;
   reset(): Promise<void>;
+  now(): Promise<string>;
+  advance(by: string): Promise<string>;
+  save(name: string): Promise<void>;
+  load(name: string): Promise<void>;
   log(): string;
   stop(): Promise<void>;
 }

@@ -115,7 +115,7 @@ class Network {
   }
 
   matches() {
-    return this.control("GET", "/matches");
+    return this.control("GET", "/matching");
   }
 
   /** What happened, in order: all of it, or the events of one name. */
@@ -143,6 +143,26 @@ class Network {
 
   reset() {
     return this.control("POST", "/reset");
+  }
+
+  /** The network's time, as text. */
+  async now() {
+    return (await this.control("GET", "/time")).now;
+  }
+
+  /** Moves time on that is held (`start({ options: ["--time", "held"] })`): `advance("2h")`. Tells the new time. */
+  async advance(by) {
+    return (await this.control("POST", "/time", { advance: by })).now;
+  }
+
+  /** Keeps the state of now under a name; not while a command runs. */
+  save(name) {
+    return this.control("PUT", `/snapshots/${encodeURIComponent(name)}`);
+  }
+
+  /** Goes back to a state that was kept; requests under way end without an answer. */
+  load(name) {
+    return this.control("POST", `/snapshots/${encodeURIComponent(name)}`);
   }
 
   /** What the daemon has told of what happened, for people. */

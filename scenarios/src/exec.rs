@@ -14,16 +14,19 @@ pub(crate) mod gftp;
 mod surroundings;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mock_yagna::{Config, Image, Keeper, ProviderSpec, Seed};
+use mock_yagna::{Config, Image, Keeper, MockYagna, ProviderSpec, Seed};
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +127,9 @@ pub struct Program {
     pub page: bool,
     /// Its standard output goes to standard error.
     pub quiet_output: bool,
+    /// Where the inspector's page and the control API are served meanwhile; port 0 takes a free one, which is told.
+    /// Addresses that other machines can reach are refused.
+    pub inspector: Option<SocketAddr>,
     /// Hears what people are to know meanwhile.
     pub told: Option<fn(&str)>,
 }
@@ -339,6 +345,39 @@ fn impossible(reason: &dyn std::fmt::Display) -> Error {
     }
 }
 
+/// Serves the inspector until it is dropped.
+async fn inspect(
+    program: &Program,
+    network: &MockYagna,
+    address: SocketAddr,
+    app_key: &str,
+) -> Result<JoinSet<()>, Error> {
+    if !address.ip().is_loopback() {
+        let why =
+            format!("{address} can be reached by other machines; the inspector is for this one");
+        return Err(impossible(&why));
+    }
+    let unheard = |error| {
+        impossible(&format!(
+            "the inspector cannot listen on {address}: {error}"
+        ))
+    };
+    let listener = TcpListener::bind(address).await.map_err(unheard)?;
+    let address = listener.local_addr().map_err(unheard)?;
+    program.tell(&format!(
+        "inspector: {}",
+        mock_yagna::inspector_link(address, app_key)
+    ));
+    let network = network.clone();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        if let Err(error) = network.serve_control(listener).await {
+            tracing::warn!("the inspector is not served any more: {error}");
+        }
+    });
+    Ok(serving)
+}
+
 async fn perform(
     program: &Program,
     seed: u64,
@@ -347,7 +386,8 @@ async fn perform(
 ) -> Result<(Outcome, Vec<Verdict>, String), Error> {
     // Nothing leaps before the program can say what it does.
     let held = (program.pace != Pace::Real).then(mock_yagna::keeper::HeldClock::hold);
-    let (config, _image) = config(program, seed)?;
+    let (mut config, _image) = config(program, seed)?;
+    config.inspector = program.inspector.is_some();
     let (app_key, subnet, epoch) = match &program.scenario {
         Some(scenario) => (
             scenario.requestor.app_key.value.clone(),
@@ -366,6 +406,10 @@ async fn perform(
         .network()
         .ok_or_else(|| impossible(&"there is no network"))?
         .clone();
+    let _inspector = match program.inspector {
+        Some(address) => Some(inspect(program, &network, address, &app_key).await?),
+        None => None,
+    };
     let journal = Journal::create(&output.journal(), backend(program.pace)).map_err(|error| {
         Error::Output {
             path: output.journal(),

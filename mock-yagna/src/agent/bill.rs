@@ -91,7 +91,7 @@ fn milliseconds(value: &Value) -> Option<Timestamp> {
 }
 
 /// What one activity costs so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Meter {
     pub(crate) alive: bool,
     /// The last note, which its provider could not issue yet.
@@ -125,7 +125,7 @@ impl Meter {
 }
 
 /// The bill of one agreement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bill {
     pub(crate) agreement: AgreementId,
     pub(crate) requestor: NodeId,

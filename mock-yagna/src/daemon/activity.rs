@@ -51,7 +51,7 @@ const USAGE_VECTOR: &str = "golem.com.usage.vector";
 const FINISHED_BATCHES: usize = 32;
 
 /// All activities.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Activities {
     by_id: IndexMap<ActivityId, Activity>,
     by_agreement: IndexMap<AgreementId, Vec<ActivityId>>,
@@ -66,7 +66,7 @@ pub(crate) struct Activities {
 }
 
 /// One activity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Activity {
     pub(crate) agreement: AgreementId,
     pub(crate) provider: NodeId,
@@ -131,6 +131,11 @@ impl Activity {
     /// Whether a node's daemon knows of it.
     pub(crate) fn is_known_to(&self, node: &NodeId) -> bool {
         !self.unlisted || self.provider == *node
+    }
+
+    /// Whether it has a batch that is not over.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.batches.values().any(|batch| !batch.over)
     }
 
     /// Whether it has not come to its end.
@@ -232,6 +237,33 @@ impl Activities {
     /// Work for tasks that was asked for since the last time.
     pub(crate) fn take_jobs(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.jobs)
+    }
+
+    /// What is under way and partly elsewhere; a state with it cannot be kept.
+    pub(crate) fn at_work(&self) -> Option<String> {
+        if !self.jobs.is_empty() {
+            return Some("a command is about to begin".to_owned());
+        }
+        let mut living = self
+            .by_id
+            .iter()
+            .filter(|(_, activity)| activity.is_alive());
+        living.find_map(|(id, activity)| {
+            if let Some(why) = activity.machine.as_ref().and_then(Machine::not_kept) {
+                return Some(format!("activity {id} {why}"));
+            }
+            activity
+                .is_busy()
+                .then(|| format!("a batch of activity {id} is under way"))
+        })
+    }
+
+    /// A kept state begins again: what ended those before it does not concern its activities.
+    pub(crate) fn begin_again(&mut self, old: &mut Activities) {
+        for activity in self.by_id.values_mut().filter(|it| it.is_alive()) {
+            activity.stop = CancellationToken::new();
+        }
+        self.take_over(old);
     }
 
     /// The network begins anew: what the old activities still have to do is not forgotten.

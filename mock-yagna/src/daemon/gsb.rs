@@ -21,7 +21,7 @@ use crate::topics::Topic;
 const BACKLOG: usize = 64;
 
 /// Bound services by id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gsb {
     services: IndexMap<String, Service>,
     calls: IndexMap<String, Call>,
@@ -29,7 +29,7 @@ pub(crate) struct Gsb {
     count: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Service {
     listen: ServiceListenRequest,
     owner: NodeId,
@@ -39,7 +39,7 @@ struct Service {
 }
 
 /// A call in flight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Call {
     service: String,
     answer: Option<Result<Flex, GsbError>>,
@@ -136,6 +136,15 @@ impl Gsb {
             listen,
             services_id: id,
         })
+    }
+
+    /// What is bound by a client; a state with it cannot be kept.
+    pub(crate) fn at_work(&self) -> Option<String> {
+        let service = self.services.values().next()?;
+        Some(format!(
+            "a client has bound the service {}",
+            service.listen.on
+        ))
     }
 
     /// Whether `owner` bound this service.

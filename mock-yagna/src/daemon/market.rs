@@ -15,7 +15,6 @@ mod property;
 mod proposal;
 mod scan;
 
-use chacha20::ChaCha8Rng;
 use golem_wire::{AgreementId, DemandId, NodeId, ProposalId};
 use indexmap::{IndexMap, IndexSet};
 
@@ -30,13 +29,13 @@ pub(crate) use proposal::Proposal;
 
 use crate::ports::Ports;
 use crate::provider::Providers;
-use crate::rng::Seed;
+use crate::rng::{Seed, Stream};
 use crate::timeline::MarketDue;
 use event::AgreementLog;
 use scan::Scan;
 
 /// Everything the market remembers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Market {
     demands: IndexMap<DemandId, Demand>,
     /// Demands that still receive offers, in order of subscription.
@@ -51,7 +50,7 @@ pub(crate) struct Market {
     scans: IndexMap<u64, Scan>,
     scans_begun: u64,
     /// The order in which proposals leave their queue.
-    rng: ChaCha8Rng,
+    rng: Stream,
 }
 
 impl Market {
@@ -66,7 +65,7 @@ impl Market {
             log: IndexMap::new(),
             scans: IndexMap::new(),
             scans_begun: 0,
-            rng: seed.fork("market").rng(),
+            rng: seed.fork("market").stream(),
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) enum NetError {
 }
 
 /// One virtual network.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Network {
     id: NetworkId,
     subnet: Subnet,
@@ -103,7 +103,7 @@ impl Network {
 }
 
 /// All networks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Networks {
     by_id: IndexMap<NetworkId, Network>,
     /// In the order of their creation.

@@ -41,7 +41,7 @@ use owner_index::OwnerIndex;
 use tab::Tab;
 
 /// Everything the payment service remembers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Payments {
     allocations: IndexMap<AllocationId, Allocation>,
     /// Live allocations of each owner, in order of creation.
@@ -178,6 +178,16 @@ impl Payments {
     /// The provider of a debit note, and the note, whosever it is.
     pub(crate) fn any_note(&self, id: &DebitNoteId) -> Option<&wire_payment::DebitNote> {
         self.debit_notes.get(id)
+    }
+
+    /// The debit notes that are kept, whosever they are, in the order of their coming.
+    pub(crate) fn all_notes(&self) -> impl Iterator<Item = &wire_payment::DebitNote> {
+        self.debit_notes.values()
+    }
+
+    /// The invoices, whosever they are, in the order of their coming.
+    pub(crate) fn all_invoices(&self) -> impl Iterator<Item = &wire_payment::Invoice> {
+        self.invoices.values()
     }
 
     /// Whether everything that a debit note asks for is paid.

@@ -17,7 +17,7 @@ use crate::ports::Ports;
 pub(crate) type Poll = (String, String);
 
 /// What is remembered between polls.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Polls {
     /// By fault: the events of the last answer that had some.
     last: IndexMap<(String, Poll), Vec<Value>>,

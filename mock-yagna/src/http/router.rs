@@ -14,7 +14,8 @@ use super::edge;
 use super::error::ApiError;
 use super::extract::Caller;
 use super::{
-    activity, control, cors, gsb, identity, market, metrics, net, operations, payment, scan,
+    activity, control, cors, gsb, identity, inspector, market, metrics, net, operations, payment,
+    scan,
 };
 use crate::world::World;
 
@@ -87,6 +88,7 @@ fn api(world: World) -> Router {
         .merge(net::routes())
         .merge(metrics::routes())
         .merge(control::routes())
+        .merge(inspector::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
@@ -98,6 +100,7 @@ fn api(world: World) -> Router {
 /// The control API over `world`, without the daemon.
 pub(crate) fn control_router(world: World) -> Router {
     control::routes()
+        .merge(inspector::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(middleware::from_fn_with_state(world.clone(), admit))
@@ -159,11 +162,12 @@ fn http_date(now: Timestamp) -> Option<HeaderValue> {
     HeaderValue::try_from(text).ok()
 }
 
-/// Paths that need no app key; the image registry is not part of the daemon.
+/// Paths that need no app key; the image registry and the inspector's page are not part of the daemon.
 fn is_open(path: &str) -> bool {
-    ["/metrics-api", "/version/get", "/dashboard", "/v1/image"]
-        .iter()
-        .any(|p| path.starts_with(p))
+    path == inspector::PATH
+        || ["/metrics-api", "/version/get", "/dashboard", "/v1/image"]
+            .iter()
+            .any(|p| path.starts_with(p))
 }
 
 /// The app key in `Authorization`: everything after `Bearer` and one space.

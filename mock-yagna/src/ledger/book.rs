@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use super::{Fact, Law, OpenItem, Violation};
 use crate::journal::Actor;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct AllocationBook {
     owner: NodeId,
     since: Timestamp,
@@ -22,7 +22,7 @@ struct AllocationBook {
     live: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct AgreementBook {
     requestor: NodeId,
     since: Timestamp,
@@ -43,7 +43,7 @@ impl AgreementBook {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ActivityBook {
     agreement: AgreementId,
     since: Timestamp,
@@ -55,7 +55,7 @@ struct ActivityBook {
 /// How much more than was used may be accepted, as a fraction.
 const TOLERANCE: Decimal = Decimal::from_parts(105, 0, 0, false, 2);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct DocumentBook {
     agreement: AgreementId,
     since: Timestamp,
@@ -67,7 +67,7 @@ struct DocumentBook {
 }
 
 /// The books.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     pending: Vec<(Timestamp, Actor, Fact)>,
     allocations: IndexMap<AllocationId, AllocationBook>,

@@ -32,6 +32,12 @@ pub trait Program: Send {
     fn catch_up(&mut self, machine: &mut Machine<'_>) {
         let _ = machine;
     }
+
+    /// The same program in the same state, which from now on lives for itself: for states of the network that are
+    /// kept. `None`, the default: it cannot be copied, and no state is kept while its activity lives.
+    fn copied(&self) -> Option<Box<dyn Program>> {
+        None
+    }
 }
 
 impl Program for Shell {
@@ -41,5 +47,9 @@ impl Program for Shell {
 
     fn catch_up(&mut self, machine: &mut Machine<'_>) {
         Shell::catch_up(self, machine);
+    }
+
+    fn copied(&self) -> Option<Box<dyn Program>> {
+        Some(Box::new(self.clone()))
     }
 }

@@ -58,7 +58,7 @@ pub struct ScriptedPrint {
 
 /// Answers as scripted; what is not scripted goes to the simulated shell, which knows no other
 /// programs than its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scripted {
     answers: Vec<(ScriptedAnswer, u32)>,
     shell: Shell,
@@ -74,6 +74,10 @@ impl Scripted {
 }
 
 impl Program for Scripted {
+    fn copied(&self) -> Option<Box<dyn Program>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn catch_up(&mut self, machine: &mut Machine<'_>) {
         self.shell.catch_up(machine);
     }

@@ -1,6 +1,8 @@
 //! What will happen by itself in a simulated network, noun by noun.
 //!
-//! Does not own: when (`timeline`), how it is done, which is up to the nouns.
+//! Owns how it is worded. Does not own: when (`timeline`), how it is done, which is up to the nouns.
+
+use std::fmt;
 
 use golem_wire::common::Reason;
 use golem_wire::{
@@ -100,4 +102,84 @@ pub(crate) enum AgentDue {
     Finish(AgreementId),
     /// It issues the invoice of an ended agreement.
     Invoice(AgreementId),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Market(due) => due.fmt(f),
+            Action::Activity(due) => due.fmt(f),
+            Action::Payment(due) => due.fmt(f),
+            Action::Agent(due) => due.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for MarketDue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ExpireDemand(id) => write!(f, "demand {id} expires"),
+            Self::ForgetDemand(id) => write!(f, "demand {id} is forgotten"),
+            Self::Offer { demand, provider } => write!(f, "{provider} offers to demand {demand}"),
+            Self::ExpireAgreement(id) => write!(f, "agreement {id} expires unless it is approved"),
+        }
+    }
+}
+
+impl fmt::Display for ActivityDue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created(id) => write!(f, "the exe-unit of activity {id} is up"),
+            Self::Destroyed(id) => write!(f, "activity {id} is destroyed"),
+            Self::Orphaned(id) => write!(f, "activities of the ended agreement {id} end"),
+            Self::Killed(id) => write!(f, "activity {id} is killed by its provider"),
+            Self::ExeUnitKilled(id) => write!(f, "the exe-unit of activity {id} is killed"),
+            Self::Next(id, batch) => write!(f, "the next command of batch {batch} in {id} begins"),
+            Self::Prints(id, batch, index) => {
+                write!(f, "command {index} of batch {batch} in {id} prints")
+            }
+            Self::Finished(id, batch, index) => {
+                write!(f, "command {index} of batch {batch} in {id} ends")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PaymentDue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReleaseAllocation(id) => write!(f, "allocation {id} times out"),
+            Self::Settle => f.write_str("the payment driver pays what was accepted"),
+        }
+    }
+}
+
+impl fmt::Display for AgentDue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(id) => write!(f, "proposal {id} is answered"),
+            Self::Decide(id) => write!(f, "agreement {id} is decided about"),
+            Self::Terminate(id, reason) => {
+                write!(f, "agreement {id} is terminated: {}", reason.message)
+            }
+            Self::Announce(id, deadline, _) => {
+                write!(f, "the end of agreement {id} at {deadline} is announced")
+            }
+            Self::ExpireOffer(node) => write!(f, "the offer of {node} expires"),
+            Self::Reconsider(node) => write!(f, "the behaviour of {node} may change"),
+            Self::Silence(node) => write!(f, "{node} goes silent"),
+            Self::DebitNote(id) => write!(f, "a debit note of activity {id} is issued"),
+            Self::AcceptDeadline(id) => {
+                write!(f, "the oldest debit note of activity {id} must be accepted")
+            }
+            Self::PayDeadline(id) => write!(f, "debit note {id} must be paid"),
+            Self::Idle(id) => write!(f, "agreement {id} was without an activity for too long"),
+            Self::Expire(id) => write!(f, "the time of agreement {id} is over"),
+            Self::Finish(id) => write!(
+                f,
+                "agreement {id} with its only activity ended is terminated"
+            ),
+            Self::Invoice(id) => write!(f, "the invoice of agreement {id} is issued"),
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crate::provider::Providers;
 use crate::timeline::Action;
 
 /// Everything the daemon and its network remember.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct State {
     /// Time, ids, journal and what else every step works with.
     pub ports: Ports,

@@ -1,6 +1,7 @@
 //! `rehearse exec`: its arguments, and what it says.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -35,6 +36,10 @@ pub(super) struct ExecArgs {
     /// Also leave a page, `report.html`, with the time line of everything
     #[arg(long)]
     html: bool,
+    /// Serve a page meanwhile that shows the network as it lives and lets you act on it
+    /// [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:0")]
+    inspector: Option<SocketAddr>,
     #[command(flatten)]
     results: ResultArgs,
     /// How long the program may work, in real time, while virtual time stands, as `30s` or `10m` [default: 2m]
@@ -66,6 +71,7 @@ pub(super) fn exec_command(args: ExecArgs, say: &mut dyn FnMut(&str)) -> Result<
     program.seed = args.seed;
     program.out = args.out;
     program.page = args.html;
+    program.inspector = args.inspector;
     program.busy = args.busy.map(|busy| busy.0);
     program.quiet_output = args.json;
     program.told = Some(complain);

@@ -1,9 +1,12 @@
 //! `rehearse exec` with programs of the shell, which keep no time: it stands while they work.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use super::reports::in_a_browser;
 use super::{folder, rehearse, text, told};
 
 const NETWORK: &str = "\
@@ -136,6 +139,66 @@ fn time_that_is_scaled_passes_while_a_program_that_keeps_none_waits() {
     assert_eq!(code, Some(0), "{said}");
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert!(report["virtual_seconds"].as_f64() > Some(100.0), "{said}");
+}
+
+#[test]
+fn the_inspector_is_there_while_the_program_runs_and_its_link_opens_it() {
+    let folder = folder();
+    let waits = "read line < go; exit 0";
+    let made = Command::new("mkfifo")
+        .arg(folder.path().join("go"))
+        .status();
+    assert!(made.expect("mkfifo runs").success());
+    let mut child = rehearse(folder.path())
+        .args([
+            "exec",
+            "--out",
+            "out",
+            "--inspector",
+            "--",
+            "sh",
+            "-c",
+            waits,
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    let link = line.trim().strip_prefix("inspector: http://");
+    let link = link.unwrap_or_else(|| panic!("no link: {line}"));
+    let (address, path) = link.split_once('/').expect("a path");
+    let (path, key) = path.split_once("#key=").expect("a key");
+    assert_eq!(key, "rehearsal");
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let request = format!(
+            "GET /{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    assert!(get(path).contains("<title>mock-yagna: inspector</title>"));
+    let providers = get("mock-api/v1/providers");
+    assert!(providers.contains("provider-1"), "{providers}");
+    if let Some(drawn) = in_a_browser(&format!("http://{link}")) {
+        for shown in [
+            "provider-4: end its agreements",
+            "no request waits",
+            "no agreement yet",
+        ] {
+            assert!(drawn.contains(shown), "{shown}: {drawn}");
+        }
+    }
+    fs::write(folder.path().join("go"), "now\n").expect("the program reads");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let (code, _, said) = exec(folder.path(), &["--inspector=0.0.0.0:0"], "true");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("can be reached by other machines"), "{said}");
 }
 
 #[test]

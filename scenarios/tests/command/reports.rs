@@ -101,7 +101,7 @@ fn the_same_run_gives_the_same_page_but_for_the_time_it_took() {
 }
 
 /// The page as a browser has it after its script has run; nothing where there is no browser.
-fn in_a_browser(page: &str) -> Option<String> {
+pub(super) fn in_a_browser(page: &str) -> Option<String> {
     let browsers = ["chromium", "chromium-browser", "google-chrome"];
     for browser in browsers {
         let profile = folder();

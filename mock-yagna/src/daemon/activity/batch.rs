@@ -12,7 +12,7 @@ use super::capture::Capture;
 use crate::runtime::program::Stream;
 
 /// One batch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) script: Vec<ExeScriptCommand>,
     pub(crate) results: Vec<CommandResult>,

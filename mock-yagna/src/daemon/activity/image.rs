@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chacha20::ChaCha8Rng;
 use golem_wire::activity::Deploy;
 use serde_json::Value;
 
 use crate::config::{Config, Image};
-use crate::rng::Seed;
+use crate::rng::{Seed, Stream};
 use crate::runtime::process::Processes;
 use crate::runtime::program::{Exit, Machine as ProgramMachine, Program, RunCommand};
 use crate::runtime::scripted::Scripted;
@@ -22,6 +21,7 @@ pub(super) const PACKAGE: &str = "golem.srv.comp.task_package";
 const MOST_VOLUMES: usize = 64;
 
 /// A deployed image.
+#[derive(Clone)]
 pub(super) enum Machine {
     /// In the network's own time and in memory.
     Simulated(Box<Simulated>),
@@ -33,11 +33,36 @@ pub(super) enum Machine {
 pub(super) struct Simulated {
     program: Box<dyn Program>,
     pub(super) files: Files,
-    rng: ChaCha8Rng,
+    rng: Stream,
     /// Name of the machine.
     pub(super) hostname: String,
     /// Names of other machines.
     pub(super) hosts: BTreeMap<String, String>,
+}
+
+/// Stands for a program that cannot be copied. A state with one is not kept, so it is never asked for anything.
+struct NotCopied;
+
+impl Program for NotCopied {
+    fn run(&mut self, _: &RunCommand<'_>, _: &mut ProgramMachine<'_>) -> Exit {
+        Exit::fail(
+            126,
+            "this program was not kept with the state of the network\n",
+        )
+    }
+}
+
+impl Clone for Simulated {
+    fn clone(&self) -> Self {
+        let copied = self.program.copied();
+        Simulated {
+            program: copied.unwrap_or_else(|| Box::new(NotCopied)),
+            files: self.files.clone(),
+            rng: self.rng.clone(),
+            hostname: self.hostname.clone(),
+            hosts: self.hosts.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for Machine {
@@ -51,7 +76,7 @@ impl fmt::Debug for Machine {
 
 impl Machine {
     pub(super) fn simulated(program: Box<dyn Program>, seed: Seed) -> Self {
-        let (files, rng) = (Files::default(), seed.rng());
+        let (files, rng) = (Files::default(), seed.stream());
         Machine::Simulated(Box::new(Simulated {
             program,
             files,
@@ -59,6 +84,15 @@ impl Machine {
             hostname: "golem".into(),
             hosts: BTreeMap::new(),
         }))
+    }
+
+    /// Why it cannot be kept with the state of the network, if so.
+    pub(super) fn not_kept(&self) -> Option<&'static str> {
+        match self {
+            Machine::Real(_) => Some("runs real processes"),
+            Machine::Simulated(simulated) => (simulated.program.copied().is_none())
+                .then_some("runs a program that cannot be copied"),
+        }
     }
 
     /// Gives a simulated machine what its `deploy` asks for besides the image. Real processes see

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::runtime::process::Processes;
 
 /// Work that begins when the step that asked for it is over.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Job {
     /// A command, until it ends or its activity's payload does.
     Command(Box<CommandJob>),
@@ -19,7 +19,7 @@ pub(crate) enum Job {
 }
 
 /// A command that is performed as a task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CommandJob {
     pub(crate) activity: ActivityId,
     pub(crate) batch: BatchId,
@@ -31,7 +31,7 @@ pub(crate) struct CommandJob {
 }
 
 /// What a command does.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Work {
     /// Unpacks the image of real processes.
     Deploy(Processes),

@@ -56,7 +56,7 @@ impl Terms {
 }
 
 /// One demand.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Demand {
     pub(super) id: DemandId,
     pub(crate) requestor: NodeId,

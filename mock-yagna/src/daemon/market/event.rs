@@ -10,7 +10,7 @@ use crate::ports::Ports;
 use crate::topics::Topic;
 
 /// The events of one requestor's agreements, ascending by stamp.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AgreementLog {
     entries: Vec<(Option<String>, AgreementEvent)>,
 }

@@ -29,7 +29,7 @@ pub(super) enum Side {
 }
 
 /// What a proposal begins with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Base {
     /// A requestor's counter-proposal, all of it.
     Demand(Arc<Properties>),
@@ -38,7 +38,7 @@ pub(super) enum Base {
 }
 
 /// One proposal of a negotiation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Proposal {
     pub(super) id: ProposalId,
     pub(super) demand: DemandId,

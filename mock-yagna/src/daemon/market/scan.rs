@@ -10,7 +10,7 @@ use crate::provider::Providers;
 use golem_wire::constraint::Constraint;
 
 /// One scan, an iterator over offers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Scan {
     owner: NodeId,
     /// Whether it looks for offers; a scan for demands never finds one here.

@@ -92,7 +92,7 @@ pub(crate) struct EventFilter {
 }
 
 /// The events of one kind of document, by recipient.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct EventLog<Id> {
     by_recipient: IndexMap<NodeId, Vec<DocumentEvent<Id>>>,
 }

@@ -25,7 +25,7 @@ const KEPT: SignedDuration = SignedDuration::from_mins(30);
 const TIDY_AFTER: usize = 64;
 
 /// Debit notes in the order in which they may be forgotten.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Aging {
     notes: VecDeque<(Timestamp, DebitNoteId)>,
     /// Forgotten since the indexes were tidied.

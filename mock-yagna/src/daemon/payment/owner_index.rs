@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 /// Ids by owner, ascending by time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OwnerIndex<Id> {
     by_owner: IndexMap<NodeId, Vec<(Timestamp, Id)>>,
 }

@@ -15,7 +15,7 @@ pub(super) struct Accrued {
 }
 
 /// The part of a tab that is for one activity.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ActivityTab {
     /// Largest accepted total.
     pub(super) accepted: Glm,
@@ -29,7 +29,7 @@ pub(super) struct ActivityTab {
 }
 
 /// What is accepted and paid for one agreement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tab {
     pub(super) requestor: NodeId,
     /// The agreement's app session.

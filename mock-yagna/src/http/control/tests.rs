@@ -12,10 +12,9 @@ use crate::config::{Config, ProviderSpec};
 use crate::{MockYagna, Timebase};
 
 /// Every route of the control API below its prefix.
-const ROUTES: [(&str, &str); 13] = [
+const ROUTES: [(&str, &str); 21] = [
     ("get", "/providers"),
     ("get", "/providers/{name}"),
-    ("get", "/matches"),
     ("get", "/matching"),
     ("post", "/acts"),
     ("get", "/faults"),
@@ -23,6 +22,15 @@ const ROUTES: [(&str, &str); 13] = [
     ("delete", "/faults"),
     ("delete", "/faults/{name}"),
     ("get", "/journal"),
+    ("get", "/story"),
+    ("get", "/agreements"),
+    ("get", "/waiting"),
+    ("get", "/time"),
+    ("post", "/time"),
+    ("get", "/snapshots"),
+    ("put", "/snapshots/{name}"),
+    ("post", "/snapshots/{name}"),
+    ("delete", "/snapshots/{name}"),
     ("get", "/ledger"),
     ("post", "/reset"),
     ("get", "/openapi.yaml"),
@@ -254,7 +262,7 @@ async fn why_offers_do_not_match_a_demand_is_told_by_name_and_number() {
     });
     let (status, _) = send(&mock, "post", "/market-api/v1/demands", &demand.to_string()).await;
     assert_eq!(status, 201);
-    let (_, matches) = control(&mock, "get", "/matches", Value::Null).await;
+    let (_, matches) = control(&mock, "get", "/matching", Value::Null).await;
     assert_eq!(matches[0]["matching"], json!(["fine"]));
     let told = mock.matches().remove(0).unmatched;
     let told: Vec<String> = told
@@ -286,5 +294,257 @@ async fn why_offers_do_not_match_a_demand_is_told_by_name_and_number() {
     assert_eq!(
         (status, told["message"].as_str()),
         (404, Some("no demand begins with `none`; 1 demand is known"))
+    );
+}
+
+/// Rents a machine for 25 minutes, as a client does; its agreement and activity.
+async fn rented(mock: &MockYagna) -> (String, String) {
+    let demand = json!({
+        "properties": {
+            "golem.node.debug.subnet": "public",
+            "golem.srv.comp.expiration": 1_500_000,
+            "golem.srv.caps.multi-activity": true,
+            "golem.com.payment.chosen-platform": "erc20-hoodi-tglm",
+        },
+        "constraints": "(golem.runtime.name=vm)",
+    });
+    let post = async |path: &str, body: Value| {
+        let (status, text) = send(mock, "post", path, &body.to_string()).await;
+        assert!((200..300).contains(&status), "{path}: {status} {text}");
+        serde_json::from_str::<Value>(&text).unwrap_or(Value::Null)
+    };
+    let id = post("/market-api/v1/demands", demand.clone()).await;
+    let demands = format!("/market-api/v1/demands/{}", id.as_str().expect("an id"));
+    let event = async || {
+        let (_, text) = send(mock, "get", &format!("{demands}/events?timeout=30"), "").await;
+        let events: Vec<Value> = serde_json::from_str(&text).expect("events");
+        let proposal = events[0]["proposal"]["proposalId"].as_str();
+        proposal
+            .unwrap_or_else(|| panic!("no proposal: {text}"))
+            .to_owned()
+    };
+    let initial = event().await;
+    post(&format!("{demands}/proposals/{initial}"), demand).await;
+    let draft = event().await;
+    let agreement = json!({ "proposalId": draft, "validTo": "1970-01-01T01:00:00Z" });
+    let agreement = post("/market-api/v1/agreements", agreement).await;
+    let agreement = agreement.as_str().expect("an id").to_owned();
+    let of_agreement = format!("/market-api/v1/agreements/{agreement}");
+    post(&format!("{of_agreement}/confirm"), Value::Null).await;
+    post(&format!("{of_agreement}/wait?timeout=30"), Value::Null).await;
+    let activity = post(
+        "/activity-api/v1/activity",
+        json!({ "agreementId": agreement }),
+    )
+    .await;
+    let activity = activity["activityId"].as_str().expect("an id").to_owned();
+    (agreement, activity)
+}
+
+fn one_machine() -> MockYagna {
+    let mut alice = ProviderSpec::new("alice");
+    alice.behaviour.debit_notes_every = Some(std::time::Duration::from_secs(120));
+    let config = Config {
+        providers: vec![alice],
+        ..Config::default()
+    };
+    MockYagna::start(config, Timebase::starting_at(Timestamp::UNIX_EPOCH))
+}
+
+#[tokio::test(start_paused = true)]
+async fn agreements_are_shown_with_their_activities_and_documents_and_what_is_waited_for_by_name() {
+    let mock = one_machine();
+    let (agreement, activity) = rented(&mock).await;
+    tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+    let (_, agreements) = control(&mock, "get", "/agreements", Value::Null).await;
+    let shown = &agreements[0];
+    assert_eq!(
+        (
+            &shown["id"],
+            &shown["provider"],
+            &shown["requestor"],
+            &shown["state"]
+        ),
+        (
+            &json!(agreement),
+            &json!("alice"),
+            &json!("requestor"),
+            &json!("Approved")
+        )
+    );
+    assert_eq!(shown["activities"][0]["id"], json!(activity));
+    let kinds = shown["documents"].as_array().expect("a list").iter();
+    let kinds: Vec<&Value> = kinds.map(|it| &it["kind"]).collect();
+    assert!(
+        !kinds.is_empty() && kinds.iter().all(|kind| **kind == "debit_note"),
+        "{shown}"
+    );
+
+    let wait = send(
+        &mock,
+        "get",
+        "/payment-api/v1/invoiceEvents?timeout=100",
+        "",
+    );
+    let look = async {
+        tokio::task::yield_now().await;
+        control(&mock, "get", "/waiting", Value::Null).await.1
+    };
+    let (_, waiting) = tokio::join!(wait, look);
+    let on = waiting["polls"][0]["on"].as_str().expect("a topic");
+    assert!(on.starts_with("invoice events of 0x"), "{waiting}");
+    let timers = waiting["timers"].as_array().expect("a list").iter();
+    let what: Vec<&str> = timers.filter_map(|it| it["what"].as_str()).collect();
+    let note = format!("a debit note of activity {activity} is issued");
+    assert!(what.contains(&note.as_str()), "{what:?}");
+
+    let (_, story) = control(&mock, "get", "/story?max=1", Value::Null).await;
+    assert!(
+        story[0]["line"]
+            .as_str()
+            .expect("a line")
+            .starts_with("1970-01-01 00:00:00Z "),
+        "{story}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_time_stands_until_it_is_told_to_advance_and_all_that_is_due_happens_in_order() {
+    let mock = one_machine();
+    let advance = async |by: &str| control(&mock, "post", "/time", json!({ "advance": by })).await;
+    let (status, told) = advance("1h").await;
+    assert_eq!(status, 409, "{told}");
+    assert!(
+        told["message"]
+            .as_str()
+            .expect("words")
+            .contains("--time held"),
+        "{told}"
+    );
+
+    rented(&mock).await;
+    mock.hold_time().await;
+    let (_, before) = control(&mock, "get", "/time", Value::Null).await;
+    assert_eq!(before["held"], true);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let (_, after) = control(&mock, "get", "/time", Value::Null).await;
+    assert_eq!(before, after);
+
+    let begin: Timestamp = before["now"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    let (status, told) = advance("1h").await;
+    assert_eq!(
+        (status, told["now"].as_str()),
+        (
+            200,
+            Some(&*(begin + jiff::SignedDuration::from_hours(1)).to_string())
+        )
+    );
+    let entries = mock.journal_since(0);
+    let notes = entries
+        .iter()
+        .filter(|it| it.event.name() == "debit_note_issued");
+    let times: Vec<Timestamp> = notes.map(|it| it.at).collect();
+    assert!(
+        times.len() > 1
+            && times.is_sorted()
+            && times[0] < begin + jiff::SignedDuration::from_mins(20),
+        "{times:?}"
+    );
+    assert_eq!(advance("5 years").await.0, 400);
+    assert_eq!(advance("1825d").await.0, 400);
+    mock.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_was_kept_is_gone_back_to_as_often_as_wanted() {
+    let mock = one_machine();
+    let (agreement, activity) = rented(&mock).await;
+    mock.hold_time().await;
+    let put =
+        async |name: &str| control(&mock, "put", &format!("/snapshots/{name}"), Value::Null).await;
+    assert_eq!(put("rented").await.0, 201);
+    let (_, before) = control(&mock, "get", "/agreements", Value::Null).await;
+    let (_, time) = control(&mock, "get", "/time", Value::Null).await;
+    let journal = mock.journal_since(0);
+    let mut lives = Vec::new();
+    for _ in 0..2 {
+        let die = json!({ "advance": "10m" });
+        assert_eq!(control(&mock, "post", "/time", die).await.0, 200);
+        let path = format!("/market-api/v1/agreements/{agreement}/terminate");
+        assert_eq!(
+            send(&mock, "post", &path, "{\"message\":\"done\"}").await.0,
+            200
+        );
+        let (_, ended) = control(&mock, "get", "/agreements", Value::Null).await;
+        assert_eq!(ended[0]["state"], "Terminated");
+        lives.push(mock.journal_since(0));
+        let (status, told) = control(&mock, "post", "/snapshots/rented", Value::Null).await;
+        assert_eq!(status, 204, "{told}");
+        assert_eq!(
+            control(&mock, "get", "/agreements", Value::Null).await.1,
+            before
+        );
+        assert_eq!(control(&mock, "get", "/time", Value::Null).await.1, time);
+        assert_eq!(mock.journal_since(0), journal);
+    }
+    // The same state, the same steps: the same life.
+    assert_eq!(lives[0], lives[1]);
+    let script = json!({ "text": "[{\"deploy\":{}},{\"start\":{}}]" });
+    let path = format!("/activity-api/v1/activity/{activity}/exec");
+    assert_eq!(send(&mock, "post", &path, &script.to_string()).await.0, 200);
+
+    let (status, told) = put("at-work").await;
+    assert_eq!(status, 409, "{told}");
+    assert!(
+        told["message"].as_str().expect("words").contains(&activity),
+        "{told}"
+    );
+    assert_eq!(put("a/b").await.0, 404);
+    assert_eq!(put("%20").await.0, 400);
+    let (status, told) = control(&mock, "post", "/snapshots/none", Value::Null).await;
+    assert_eq!(
+        (status, told["message"].as_str()),
+        (
+            404,
+            Some("no state of the network is kept as `none`; there are: rented")
+        )
+    );
+    assert_eq!(
+        control(&mock, "delete", "/snapshots/rented", Value::Null)
+            .await
+            .0,
+        204
+    );
+    assert_eq!(
+        control(&mock, "get", "/snapshots", Value::Null).await.1,
+        json!([])
+    );
+    mock.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_sixteen_states_are_kept() {
+    let mock = network();
+    for number in 0..16 {
+        assert_eq!(
+            control(&mock, "put", &format!("/snapshots/s{number}"), Value::Null)
+                .await
+                .0,
+            201
+        );
+    }
+    assert_eq!(
+        control(&mock, "put", "/snapshots/s16", Value::Null).await.0,
+        409
+    );
+    assert_eq!(
+        control(&mock, "put", "/snapshots/s3", Value::Null).await.0,
+        201
     );
 }

@@ -12,6 +12,7 @@ import sysconfig
 import tempfile
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -146,7 +147,7 @@ class Network:
 
     def matches(self):
         """Which providers match each demand, and why the others do not."""
-        return self.control("GET", "/matches")
+        return self.control("GET", "/matching")
 
     def events(self, name=None):
         """What happened, in order: all of it, or the events of one name."""
@@ -172,6 +173,22 @@ class Network:
     def reset(self):
         """Begins anew."""
         self.control("POST", "/reset")
+
+    def now(self):
+        """The network's time, as text."""
+        return self.control("GET", "/time")["now"]
+
+    def advance(self, by):
+        """Moves time on that is held (`start(options=["--time", "held"])`): `advance("2h")`. Tells the new time."""
+        return self.control("POST", "/time", {"advance": by})["now"]
+
+    def save(self, name):
+        """Keeps the state of now under a name; not while a command runs."""
+        self.control("PUT", f"/snapshots/{urllib.parse.quote(name, safe='')}")
+
+    def load(self, name):
+        """Goes back to a state that was kept; requests under way end without an answer."""
+        self.control("POST", f"/snapshots/{urllib.parse.quote(name, safe='')}")
 
     def log(self):
         """What the daemon has told of what happened, for people."""

@@ -222,7 +222,7 @@ fn the_cost_of_a_note_does_not_grow_with_the_number_of_agreements() {
         // Deadlines, idle timers and settlements, but no list that grows with every note.
         (
             desk.state.payments.totals().debit_notes,
-            desk.state.ports.timeline.len(),
+            desk.state.ports.timeline.count(),
         )
     };
     assert_eq!(notes(10).0, 100);

@@ -37,7 +37,7 @@ async fn ended_agreements_leave_nothing_to_do() {
         left.push(daemon.mock.world().with(|state| {
             assert!(state.payments.unsettled() == golem_wire::Glm::ZERO);
             (
-                state.ports.timeline.len(),
+                state.ports.timeline.count(),
                 state.market.living_demands().count(),
                 state.ports.ledger.open_items().len(),
             )
