@@ -42,6 +42,22 @@ module.exports = ({ describe, test, expect, useNetwork, rehearse, Network, Refus
     expect(process.env.YAGNA_API_URL).toBeUndefined();
   });
 
+  test("time that is held moves at a word, and a kept state is gone back to", async () => {
+    const network = await Network.start({ providers: 2, options: ["--time", "held"] });
+    try {
+      const began = await network.now();
+      await network.save("begin");
+      await network.act("die", { provider: "provider-2" });
+      expect(Date.parse(await network.advance("2d")) - Date.parse(began)).toBe(2 * 24 * 3600e3);
+      await network.load("begin");
+      expect(await network.now()).toBe(began);
+      expect((await network.providers()).every((provider) => provider.online)).toBe(true);
+      await expect(network.load("end")).rejects.toThrow(/there are: begin/);
+    } finally {
+      await network.stop();
+    }
+  });
+
   test("a network that cannot be says why", async () => {
     await expect(Network.start({ options: ["--funds=-1"] })).rejects.toThrow(/no less than nothing/);
   });

@@ -56,6 +56,20 @@ def test_a_network_of_a_file(golem_network):
     assert os.access(golem_network.environment["PATH"].split(":")[0] + "/gftp", os.X_OK)
 
 
+def test_time_that_is_held_moves_at_a_word_and_a_kept_state_is_gone_back_to():
+    with Network.start(providers=2, options=["--time", "held"]) as network:
+        began = network.now()
+        network.save("begin")
+        network.act("die", provider="provider-2")
+        assert network.advance("2d") > began
+        assert [provider["online"] for provider in network.providers()] == [True, False]
+        network.load("begin")
+        assert network.now() == began
+        assert [provider["online"] for provider in network.providers()] == [True, True]
+        with pytest.raises(Refused, match="there are: begin"):
+            network.load("end")
+
+
 def test_a_network_that_cannot_be_says_why(tmp_path):
     (tmp_path / "wrong.yaml").write_text("provders: []\n")
     with pytest.raises(Refused, match="providers"):
