@@ -270,6 +270,7 @@ impl Daemon {
                     .await;
                 if let [offer] = offers.as_slice()
                     && at(offer) >= last
+                    && self.alone(&devnet.key, offer).await
                 {
                     return true;
                 }
@@ -277,6 +278,23 @@ impl Daemon {
             tokio::time::sleep(BETWEEN).await;
         }
         false
+    }
+
+    /// Whether the requestor's daemon knows of this offer and of no other: it hears of a withdrawal later.
+    async fn alone(&self, key: &str, offer: &Value) -> bool {
+        let scan = json!({"type": "offer", "timeout": 2});
+        let uri = "/market-api/v1/scan";
+        let begun = self
+            .tell(Who::Requestor, key, "POST", uri, Some(scan))
+            .await;
+        let scan: Value = serde_json::from_str(&begun.body).unwrap_or_default();
+        let uri = format!("{uri}/{}", text(&scan));
+        // All that it knows comes at once, what it hears of later one by one.
+        let known = self
+            .list(Who::Requestor, key, &format!("{uri}/events?timeout=1"))
+            .await;
+        self.tell(Who::Requestor, key, "DELETE", &uri, None).await;
+        known.len() == 1 && known[0]["offerId"] == offer["offerId"]
     }
 }
 

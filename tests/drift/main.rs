@@ -8,18 +8,15 @@
     reason = "a program's report"
 )]
 
-mod cases;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::Value;
+use workspace_tests::drift::{CASES, Case, REASONS, catalog, reason_of};
 use workspace_tests::{SHARED, root};
-
-use cases::{CASES, Case, NOT_THERE, REASONS};
 
 /// Runs scenarios in memory, over http and on a real daemon, and tells what is different.
 #[derive(Debug, Parser)]
@@ -38,31 +35,7 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.list {
-        for case in CASES {
-            println!(
-                "{:<28} {} ({})",
-                case.name,
-                case.scenario,
-                case.options.join(" ")
-            );
-        }
-        for (name, reason) in NOT_THERE {
-            println!("{name:<28} not on a real daemon: {reason}");
-        }
-        let mut files = Vec::new();
-        for theme in std::fs::read_dir(root().join("scenarios/catalog"))? {
-            let entries = std::fs::read_dir(theme?.path())?;
-            files.extend(entries.collect::<std::io::Result<Vec<_>>>()?);
-        }
-        let mut files: Vec<_> = files.iter().map(std::fs::DirEntry::path).collect();
-        files.sort();
-        for file in files {
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            let is_case = CASES.iter().any(|case| case.scenario == name);
-            if !is_case && !NOT_THERE.iter().any(|(other, _)| *other == name) {
-                println!("{name:<28} nobody has looked at it yet");
-            }
-        }
+        list()?;
         return Ok(ExitCode::SUCCESS);
     }
     for name in &arguments.cases {
@@ -87,23 +60,58 @@ fn main() -> Result<ExitCode> {
         .unwrap_or_else(|| root().join("target/drift"));
     std::fs::create_dir_all(&out)?;
     let image = image(&programs, &out)?;
-    let mut unexplained = 0;
+    let (mut unexplained, mut table) = (0, String::new());
     for case in CASES {
         if !arguments.cases.is_empty() && !arguments.cases.iter().any(|name| name == case.name) {
             continue;
         }
         let runs = run(case, &programs, &devnet, &image, &out)?;
-        unexplained += tell(case, &runs);
+        let (open, row) = tell(case, &runs);
+        unexplained += open;
+        table += &row;
     }
-    for (name, reason) in NOT_THERE {
-        println!("{name}: not on a real daemon: {reason}");
-    }
-    println!("\n{unexplained} differences without a reason");
+    println!(
+        "\n| case | scenario | providers of the devnet | facts alike | differ | cost in memory, over http, on yagna |"
+    );
+    println!("|---|---|---|---|---|---|\n{table}");
+    println!("{unexplained} differences without a reason");
     Ok(if unexplained == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Says what is played, and of the rest of the catalog why not.
+fn list() -> Result<()> {
+    let catalog = catalog()?;
+    for case in CASES {
+        println!(
+            "{:<28} {} {}",
+            case.name,
+            case.scenario,
+            case.options.join(" ")
+        );
+    }
+    let (mut played, mut not) = (0, 0);
+    for (name, scenario) in &catalog {
+        if CASES.iter().any(|case| case.scenario == name) {
+            played += 1;
+            continue;
+        }
+        not += 1;
+        let reason = reason_of(name, scenario);
+        println!(
+            "{name:<32} not on a real daemon: {}",
+            reason.as_deref().unwrap_or("nobody has looked at it yet")
+        );
+    }
+    println!(
+        "{} cases of {played} scenarios; {not} of {} cannot be played on a real daemon",
+        CASES.len(),
+        catalog.len()
+    );
+    Ok(())
 }
 
 /// Builds the programs; their folder.
@@ -146,67 +154,6 @@ fn image(programs: &Path, out: &Path) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// The scenario of a case: the catalog's as it is in real time, with the devnet's providers, of which
-/// `behaviour` is what the devnet's options make of them. On a real daemon nobody behaves.
-fn scenario(case: &Case, behaves: bool) -> Result<Value> {
-    let name = format!("{}.yaml", case.scenario);
-    let themes = std::fs::read_dir(root().join("scenarios/catalog"))?;
-    let files = themes.filter_map(|theme| Some(theme.ok()?.path().join(&name)));
-    let mut files = files.filter(|file| file.is_file());
-    let file = files
-        .next()
-        .with_context(|| format!("{name} is not in the catalog"))?;
-    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let mut scenario: Value = serde_saphyr::from_str(&text)?;
-    let whole = scenario
-        .as_object_mut()
-        .context("a scenario is a mapping")?;
-    whole.remove("sweep");
-    whole.insert("time".to_owned(), json!({}));
-    whole.remove("time");
-    let other = whole.remove("real_time").unwrap_or_default();
-    for (key, value) in other.as_object().into_iter().flatten() {
-        match key.as_str() {
-            "duration" | "stats_every" | "plot_every" | "instances" => {
-                whole["service"][key] = value.clone()
-            }
-            "count" => whole["tasks"][key] = value.clone(),
-            "no_offers_timeout" => whole["requestor"][key] = value.clone(),
-            _ => {
-                whole.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    // The options do what these steps do, at other times; faults are the mock's.
-    whole.remove("timeline");
-    whole.remove("faults");
-    whole.remove("image");
-    // As decimal as the prices of a devnet.
-    let price = |number: u32, hundred_thousandths: u32| {
-        let text = format!("0.{:05}", number * hundred_thousandths);
-        text.parse::<f64>().unwrap_or_default()
-    };
-    let provider = |number: u32| {
-        let mut provider = json!({
-            "name": format!("provider-{number}"),
-            "prices": {"duration_sec": price(number, 10), "cpu_sec": price(number, 5)},
-        });
-        let behaviour: Value = serde_json::from_str(case.behaviour).unwrap_or_default();
-        // The first N agreements over all providers: those of the cheapest.
-        let only_first = behaviour.get("reject_first").is_some();
-        if behaves && behaviour != json!({}) && (!only_first || number == 1) {
-            provider["behaviour"] = behaviour;
-        }
-        provider
-    };
-    let providers: Vec<Value> = (1..=case.providers).map(provider).collect();
-    whole.insert("providers".to_owned(), json!(providers));
-    let expect: Value = serde_json::from_str(case.expect)?;
-    whole.insert("expect".to_owned(), expect);
-    whole.insert("name".to_owned(), json!(case.name));
-    Ok(scenario)
-}
-
 /// What a run left behind.
 #[derive(Debug)]
 struct Run {
@@ -231,16 +178,19 @@ fn run(case: &Case, programs: &Path, devnet: &Path, image: &Path, out: &Path) ->
             up.arg("--image-dir").arg(image).args(case.options);
             ensure!(up.status()?.success(), "the devnet did not come up");
         }
+        let scenario = case.scenario(!real)?;
         let file = out.join(format!("{}-{backend}.yaml", case.name));
-        std::fs::write(
-            &file,
-            serde_json::to_string_pretty(&scenario(case, !real)?)?,
-        )?;
+        std::fs::write(&file, serde_json::to_string_pretty(&scenario)?)?;
         let folder = out.join(format!("{}-{backend}", case.name));
         let mut command = match real {
             true => {
                 let mut command = Command::new(devnet);
-                command.arg("exec").arg(programs.join("rehearse"));
+                command.arg("exec");
+                if let Some(subnet) = scenario["requestor"]["subnet"].as_str() {
+                    // `devnet exec` sets the devnet's.
+                    command.args(["env", &format!("YAGNA_SUBNET={subnet}")]);
+                }
+                command.arg(programs.join("rehearse"));
                 command
             }
             false => Command::new(programs.join("rehearse")),
@@ -272,8 +222,8 @@ fn run(case: &Case, programs: &Path, devnet: &Path, image: &Path, out: &Path) ->
     Ok(runs)
 }
 
-/// Prints what differs; how much of it has no reason.
-fn tell(case: &Case, runs: &[Run]) -> usize {
+/// Prints what differs; how much of it has no reason, and the row of the table.
+fn tell(case: &Case, runs: &[Run]) -> (usize, String) {
     println!(
         "\n{} ({} with {})",
         case.name,
@@ -351,7 +301,7 @@ fn tell(case: &Case, runs: &[Run]) -> usize {
             cell(2)
         );
     };
-    for (name, values) in different {
+    for (name, values) in &different {
         let reason = REASONS.iter().find(|(cases, fact, _)| {
             (*cases == "*" || cases.split(' ').any(|one| one == case.name)) && name.contains(fact)
         });
@@ -383,5 +333,22 @@ fn tell(case: &Case, runs: &[Run]) -> usize {
             );
         }
     }
-    unexplained
+    let cells: Vec<String> = different
+        .iter()
+        .map(|(name, values)| format!("{name} {}", values.join("/")))
+        .collect();
+    let providers = match case.options.is_empty() {
+        true => format!("{}", case.providers),
+        false => format!("{} with `{}`", case.providers, case.options.join(" ")),
+    };
+    let line = format!(
+        "| {} | {} | {providers} | {} of {} | {} | {} |\n",
+        case.name,
+        case.scenario,
+        rows.len() - different.len(),
+        rows.len(),
+        cells.join(", "),
+        texts.join(", ")
+    );
+    (unexplained, line)
 }

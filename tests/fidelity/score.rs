@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use workspace_tests::fidelity::asked::answers;
 use workspace_tests::fidelity::compare::Difference;
 use workspace_tests::fidelity::explained::Explained;
 use workspace_tests::fidelity::identifiers::mask;
@@ -256,8 +257,8 @@ fn share<'a>(checks: impl Iterator<Item = &'a Check>, tier: usize, with_reasons:
 const BEGIN: &str = "<!-- made from the recordings: GOLEM_UPDATE=1 cargo test --workspace --test fidelity score -->\n";
 const END: &str = "<!-- end -->";
 
-/// The section of `FIDELITY.md`.
-fn page(checks: &[Check], documented: &[Documented]) -> String {
+/// The section of `FIDELITY.md`. What people asked shows answers as well, but no share: they asked what they knew.
+fn page(checks: &[Check], asked: &[Check], documented: &[Documented]) -> String {
     let mut page = String::new();
     let versions: BTreeSet<&str> = checks.iter().map(|check| check.version.as_str()).collect();
     let _ = writeln!(
@@ -287,7 +288,7 @@ fn page(checks: &[Check], documented: &[Documented]) -> String {
         }
     }
     let mut seen: BTreeMap<(&str, u16), bool> = BTreeMap::new();
-    for check in checks {
+    for check in checks.iter().chain(asked) {
         if let (Some(request), Some(status)) = (&check.request, check.status) {
             let shown = seen.entry((request, status)).or_default();
             *shown |= check.meaning;
@@ -420,20 +421,25 @@ fn the_score_is_what_the_documents_say_and_not_below_its_bars() {
         ));
     }
     let (mut open, mut hidden) = (Vec::new(), 0);
+    let of_drawn = |one: &drawn::Drawn| {
+        let with_reason = |difference: &Difference| {
+            let operation = &one.step.daemon.note;
+            explained.of_drawn(operation, difference).is_some()
+        };
+        check(
+            &one.version,
+            &one.step.daemon,
+            &one.kind,
+            &one.step.differences,
+            with_reason,
+            &documented,
+        )
+    };
+    let asked = drawn::play_file(&answers());
+    let asked: Vec<Check> = asked.iter().map(of_drawn).collect();
     for file in drawn::files() {
         for one in drawn::play_file(&file) {
-            let check = check(
-                &one.version,
-                &one.step.daemon,
-                &one.kind,
-                &one.step.differences,
-                |difference| {
-                    explained
-                        .of_drawn(&one.step.daemon.note, difference)
-                        .is_some()
-                },
-                &documented,
-            );
+            let check = of_drawn(&one);
             let unexplained = drawn::unexplained(&one, &explained);
             if check.held_back {
                 hidden += usize::from(!unexplained.is_empty());
@@ -460,7 +466,10 @@ fn the_score_is_what_the_documents_say_and_not_below_its_bars() {
         };
         println!("{name:<10} open {}, held back {}", of(false), of(true));
     }
-    assert_made("mock-yagna/FIDELITY.md", &page(&checks, &documented));
+    assert_made(
+        "mock-yagna/FIDELITY.md",
+        &page(&checks, &asked, &documented),
+    );
     assert_made("README.md", &line(&checks));
     assert!(checks.len() >= LEAST_CHECKS, "only {} checks", checks.len());
     for (tier, (name, bar)) in TIERS.iter().enumerate() {

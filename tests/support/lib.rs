@@ -1,5 +1,6 @@
 //! What the test families share: where things are, how much is tried, programs of this workspace.
 
+pub mod drift;
 pub mod fidelity;
 
 use std::io::{BufRead, BufReader, Write as _};

@@ -330,6 +330,12 @@ impl Activities {
         }
     }
 
+    /// Whether `party` is told of it by its own daemon: a provider always, its requestor once that knows of the end.
+    pub(crate) fn knows_end(&self, id: &ActivityId, party: &NodeId) -> bool {
+        let activity = self.by_id.get(id);
+        activity.is_some_and(|activity| activity.requestor != *party || activity.end_known)
+    }
+
     /// Writes at the end of a file of a simulated machine, if it is there and has room.
     pub(crate) fn append_file(&mut self, id: &ActivityId, now: Timestamp, path: &str, text: &[u8]) {
         let Some(files) = self.files(now, id).filter(|files| files.contains(path)) else {

@@ -142,6 +142,23 @@ fn seen(state: &Network, caller: &NodeId, id: &ActivityId) -> Result<(), Activit
     }
 }
 
+/// When a look at an activity ends: of what the caller's daemon knows by itself, it takes any time.
+fn look_ends(
+    world: &World,
+    caller: &NodeId,
+    id: &ActivityId,
+    wait: &Wait,
+) -> Result<Timestamp, ApiError> {
+    let (seen, is_told_locally) = world.with(|state| {
+        let seen = seen(state, caller, id);
+        (seen, state.activities.knows_end(id, caller))
+    });
+    match (&seen, is_told_locally) {
+        (Ok(()), true) => Ok(world.now()),
+        _ => wait.deadline(world, DEFAULT_TIMEOUT, seen),
+    }
+}
+
 /// The body of `POST /activity`: text (yapapi, golem-core) or an object (golem-js). Its name is part
 /// of the daemon's message for anything else.
 #[derive(Debug, Deserialize)]
@@ -175,6 +192,7 @@ async fn create(
     };
     let agreement = agreement_id(&agreement)?;
     let known = world.with(|state| {
+        state.market.touch(&caller.node, &agreement);
         state
             .activities
             .check_create(&state.market, &caller.node, &agreement)
@@ -326,8 +344,7 @@ async fn state(
     Path(id): Path<ActivityId>,
     ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<ActivityStatus>, ApiError> {
-    let known = world.with(|state| seen(state, &caller.node, &id));
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
+    let deadline = look_ends(&world, &caller.node, &id, &wait)?;
     let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
         state.activities.hear_end(&id, &caller.node);
@@ -344,8 +361,7 @@ async fn usage(
     Path(id): Path<ActivityId>,
     ApiQuery(wait): ApiQuery<Wait>,
 ) -> Result<Json<ActivityUsage>, ApiError> {
-    let known = world.with(|state| seen(state, &caller.node, &id));
-    let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
+    let deadline = look_ends(&world, &caller.node, &id, &wait)?;
     let asked = world.with(|state| {
         seen(state, &caller.node, &id)?;
         let at = state

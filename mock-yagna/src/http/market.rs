@@ -20,7 +20,7 @@ use super::operations::Operations;
 use super::paths::{
     DemandPath, ProposalPath, agreement_id, awaited_id, promoted_id, terminated_id,
 };
-use super::time::{deadline, optional_stamp, stamp, strict_deadline};
+use super::time::{deadline, optional_stamp, poll_deadline, stamp, strict_deadline};
 use crate::config::Operation;
 use crate::daemon::market::{AgreementFilter, EventFilter, MarketError, flatten};
 use crate::world::{Topic, World};
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Router<World> {
         .operation(O::TerminateAgreement, terminate)
         .operation(O::GetTerminateReason, termination)
         .operation(O::CollectAgreementEvents, agreement_events)
-        .route("/market-api/v1/offers", get(list_offers))
+        .route("/market-api/v1/offers", get(list_offers).post(publish))
         .route("/market-api/v1/offers/{offer}", delete(no_offer))
         .route("/market-api/v1/offers/{offer}/events", get(no_demands))
         .route(
@@ -63,12 +63,9 @@ pub(super) fn routes() -> Router<World> {
         )
         .route(
             "/market-api/v1/agreements/{agreement}/approve",
-            post(no_approval),
+            post(approve),
         )
-        .route(
-            "/market-api/v1/agreements/{agreement}/reject",
-            post(no_refusal),
-        )
+        .route("/market-api/v1/agreements/{agreement}/reject", post(refuse))
         .route(
             "/market-api/v1/agreements/{agreement}/terminationNotice",
             post(give_notice),
@@ -154,20 +151,35 @@ async fn no_rejection(
     MarketError::NoProposalToReject { proposal, demand }.into()
 }
 
-async fn no_approval(
+async fn approve(
     State(world): State<World>,
+    Caller(me): Caller,
     Path(agreement): Path<String>,
     ApiQuery(query): ApiQuery<WaitQuery>,
 ) -> Result<StatusCode, ApiError> {
     strict_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
-    Err(MarketError::NoAgreementOfProvider(agreement_id(&agreement)?).into())
+    let id = agreement_id(&agreement)?;
+    world.with(|state| state.market.approve_by_api(&mut state.ports, &me.node, &id))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-async fn no_refusal(
+async fn refuse(
+    State(world): State<World>,
+    Caller(me): Caller,
     Path(agreement): Path<String>,
-    ApiJson(_): ApiJson<Option<Reason>>,
+    ApiJson(reason): ApiJson<Option<Reason>>,
 ) -> Result<StatusCode, ApiError> {
-    Err(MarketError::NoAgreementOfProvider(agreement_id(&agreement)?).into())
+    let id = agreement_id(&agreement)?;
+    world.with(|state| {
+        let market = &mut state.market;
+        market.reject_by_api(&mut state.ports, &me.node, &id, reason)
+    })?;
+    Ok(StatusCode::OK)
+}
+
+/// Nobody publishes here but simulated providers; what is no offer is told so first, as the daemon does.
+async fn publish(ApiJson(_): ApiJson<DemandOfferBase>) -> StatusCode {
+    StatusCode::NOT_FOUND
 }
 
 async fn unsubscribe(
@@ -197,7 +209,7 @@ async fn collect(
     ApiQuery(query): ApiQuery<CollectQuery>,
 ) -> Result<Json<Vec<DemandEvent>>, ApiError> {
     let max = max_events(query.max_events)?;
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    let deadline = poll_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     world.with(|state| state.market.check_collect(&me.node, &demand))?;
     let topics = [Topic::Demand(demand.clone())];
     let events = world
@@ -489,7 +501,7 @@ async fn agreement_events(
         after: query.after_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
         session: query.app_session_id,
     };
-    let deadline = deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
+    let deadline = poll_deadline(world.now(), query.timeout, DEFAULT_TIMEOUT)?;
     let topics = [Topic::AgreementEvents(me.node.clone())];
     let read = |state: &mut crate::world::State| state.market.agreement_events(&me.node, &filter);
     let events = world.poll_until(&topics, deadline, read).await;

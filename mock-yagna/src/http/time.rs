@@ -9,9 +9,26 @@ use super::error::ApiError;
 /// Longest long poll that is taken seriously.
 const LONGEST: f64 = 366.0 * 86_400.0;
 /// So many seconds are no duration any more: the daemon's handler ends, and the connection with it.
-const NO_DURATION: f64 = 9_223_372_036_854_775_808.0;
+const NO_DURATION: f64 = 18_446_744_073_709_551_616.0;
+/// So many seconds from now are no time any more, which ends polls for events of the market.
+const NO_TIME: f64 = 9_223_372_036_854_775_808.0;
 
-/// When a poll of the market with this `timeout` ends: what is negative or no number means at once.
+/// When a poll for events of the market ends, as [`deadline`] has it.
+///
+/// # Errors
+/// The connection ends where the daemon's does.
+pub(super) fn poll_deadline(
+    now: Timestamp,
+    timeout: Option<f64>,
+    default: f64,
+) -> Result<Timestamp, ApiError> {
+    if timeout.is_some_and(|seconds| seconds >= NO_TIME) {
+        return Err(ApiError::hang_up());
+    }
+    deadline(now, timeout, default)
+}
+
+/// When a wait of the market with this `timeout` ends: what is negative or no number means at once.
 ///
 /// # Errors
 /// The connection ends where the daemon's does.
@@ -75,6 +92,8 @@ mod tests {
         let (inf, nan) = (f64::INFINITY, f64::NAN);
         for (timeout, market, others) in [
             (None, Some(5.0), Some(5.0)),
+            (Some(1.8e19), Some(LONGEST), Some(LONGEST)),
+            (Some(18_446_744_073_709_551_615.0), None, None),
             (Some(1.5), Some(1.5), Some(1.5)),
             (Some(0.0), Some(0.0), Some(0.0)),
             (Some(-0.0), Some(0.0), Some(0.0)),
@@ -89,6 +108,9 @@ mod tests {
             assert_eq!(seconds(deadline(now, timeout, 5.0)), market, "{timeout:?}");
             let ours = seconds(strict_deadline(now, timeout, 5.0));
             assert_eq!(ours, others, "{timeout:?}");
+            let polled = seconds(poll_deadline(now, timeout, 5.0));
+            let polls = market.filter(|_| timeout != Some(1.8e19));
+            assert_eq!(polled, polls, "{timeout:?}");
         }
     }
 }

@@ -34,10 +34,10 @@ impl Activities {
         requestor: &NodeId,
         agreement: &AgreementId,
     ) -> Result<(), ActivityError> {
-        let found = market.agreement(agreement).filter(|found| {
-            // An agreement is not binding before its confirmation, and not known to its provider.
-            found.requestor == *requestor && found.state != AgreementState::Proposal
-        });
+        // Its provider, who is asked, knows of no agreement before its confirmation, even if it has expired.
+        let found = market
+            .agreement(agreement)
+            .filter(|found| found.requestor == *requestor && found.was_confirmed());
         let found = found.ok_or_else(|| ActivityError::NoAgreement(agreement.clone()))?;
         if found.state == AgreementState::Approved
             || golem_probe::planted!("work-on-an-agreement-that-ended")

@@ -100,6 +100,11 @@ impl Agreement {
         self.approved_at.is_some()
     }
 
+    /// Whether its requestor asked its provider for it: it is binding for nobody before.
+    pub(crate) fn was_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
     /// Whether `node` is the provider and was asked already.
     fn is_known_to(&self, node: &NodeId) -> bool {
         self.provider == *node && self.confirmed
@@ -258,7 +263,7 @@ impl Market {
     }
 
     /// Its requestor asks for an agreement by its id: from now on lists show where it stands.
-    fn touch(&mut self, party: &NodeId, id: &AgreementId) {
+    pub(crate) fn touch(&mut self, party: &NodeId, id: &AgreementId) {
         if let Some(agreement) = self.agreements.get_mut(id)
             && agreement.requestor == *party
         {

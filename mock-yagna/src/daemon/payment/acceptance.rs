@@ -114,6 +114,52 @@ impl Payments {
         self.invoice_events.page(recipient, filter)
     }
 
+    /// Whether accepting this debit note would be news to its issuer: only then it matters how long one waits for that.
+    pub(crate) fn is_note_news(&self, caller: &NodeId, id: &str, acceptance: &Acceptance) -> bool {
+        self.debit_note(caller, id).is_some_and(|note| {
+            self.is_news(caller, acceptance, note.total_amount_due, &note.status)
+                && !self.is_covered(note)
+        })
+    }
+
+    /// The same of an invoice.
+    pub(crate) fn is_invoice_news(
+        &self,
+        caller: &NodeId,
+        id: &str,
+        acceptance: &Acceptance,
+    ) -> bool {
+        self.invoice(caller, id)
+            .is_some_and(|it| self.is_news(caller, acceptance, it.amount, &it.status))
+    }
+
+    /// The same of refusing an invoice.
+    pub(crate) fn is_refusal_news(&self, caller: &NodeId, id: &str) -> bool {
+        self.invoice(caller, id)
+            .is_some_and(|it| it.status == DocumentStatus::Received)
+    }
+
+    fn is_news(
+        &self,
+        caller: &NodeId,
+        acceptance: &Acceptance,
+        due: Glm,
+        status: &DocumentStatus,
+    ) -> bool {
+        let cancelled = DecisionError::InvoiceCancelled;
+        let allocation = acceptance.allocation_id.as_str();
+        is_undecided(acceptance, due, status, cancelled) == Ok(true)
+            && self.allocation(caller, allocation).is_some()
+    }
+
+    /// Whether a decision about the invoice covers a note, which then stays as it is.
+    fn is_covered(&self, note: &DebitNote) -> bool {
+        self.tabs.get(&note.agreement_id).is_some_and(|tab| {
+            let invoice = tab.invoice.as_ref().and_then(|id| self.invoices.get(id));
+            tab.invoice_accepted || invoice.is_some_and(|it| it.status == DocumentStatus::Rejected)
+        })
+    }
+
     /// Accepts a debit note; the node to be told of it, unless it was accepted before.
     pub(crate) fn accept_debit_note(
         &mut self,
@@ -136,15 +182,13 @@ impl Payments {
             &acceptance.allocation_id,
             &note.payment_platform,
         )?;
+        if self.is_covered(&note) {
+            return Ok(None);
+        }
         let tab = self
             .tabs
             .get(&note.agreement_id)
             .ok_or(DecisionError::Unknown)?;
-        let invoice = tab.invoice.as_ref().and_then(|id| self.invoices.get(id));
-        let is_refused = invoice.is_some_and(|it| it.status == DocumentStatus::Rejected);
-        if tab.invoice_accepted || is_refused {
-            return Ok(None); // The decision about the invoice covers it; the note stays as it is.
-        }
         let accepted = tab
             .activities
             .get(&note.activity_id)

@@ -74,6 +74,9 @@ const OTHERS: [(&str, &str); 8] = [
     ("mumbai", "tGLM"),
 ];
 
+/// The network of a token that is named without one and is not the default's.
+const OF_TOKENS: [(&str, &str); 2] = [("glm", "polygon"), ("tglm", "holesky")];
+
 /// All platforms of the daemon, those that are configured first.
 fn all(configured: &[Platform]) -> impl Iterator<Item = Platform> {
     let others = OTHERS.map(|(network, token)| Platform::erc20(network, token));
@@ -147,7 +150,13 @@ pub(crate) fn resolve(
     }
     let driver = driver.or_else(|| default.map(|p| p.driver.as_str()));
     let driver = driver.unwrap_or("erc20").to_owned();
-    let network = network.or_else(|| default.map(|p| p.network.as_str()));
+    let network = network.or_else(|| match (token, default) {
+        (Some(token), Some(default)) if token != default.token.to_lowercase() => OF_TOKENS
+            .iter()
+            .find(|(of, _)| *of == token)
+            .map(|(_, network)| *network),
+        (_, default) => default.map(|p| p.network.as_str()),
+    });
     let network = network.unwrap_or("holesky").to_owned();
     let mut found = all(configured).filter(|it| it.driver == driver && it.network == network);
     let platform = found.next();
@@ -177,6 +186,8 @@ mod tests {
             (json!(null), Ok("erc20-holesky-tglm")),
             (json!({}), Ok("erc20-holesky-tglm")),
             (json!({ "network": "polygon" }), Ok("erc20-polygon-glm")),
+            (json!({ "token": "tglm" }), Ok("erc20-holesky-tglm")),
+            (json!({ "token": "glm" }), Ok("erc20-polygon-glm")),
             (json!("erc20-sepolia-tglm"), Ok("erc20-sepolia-tglm")),
             (
                 json!("ERC20-HOLESKY-TGLM"),

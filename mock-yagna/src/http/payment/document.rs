@@ -110,9 +110,9 @@ pub(super) struct AckQuery {
 }
 
 impl AckQuery {
-    /// The daemon looks at the time once it knows that there is something to decide on.
-    fn check(&self, world: &World, is_known: bool) -> Result<(), ApiError> {
-        if is_known {
+    /// The daemon looks at the time once it knows that somebody is to be told.
+    fn check(&self, world: &World, is_news: bool) -> Result<(), ApiError> {
+        if is_news {
             strict_deadline(world.now(), self.timeout, ACK_TIMEOUT)?;
         }
         Ok(())
@@ -127,8 +127,8 @@ pub(super) async fn accept_invoice(
     ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
-    let known = world.with(|state| state.payments.invoice(&me.node, &id).is_some());
-    query.check(&world, known)?;
+    let news = world.with(|state| state.payments.is_invoice_news(&me.node, &id, &body));
+    query.check(&world, news)?;
     let outcome = world.with(|state| {
         state
             .payments
@@ -145,8 +145,8 @@ pub(super) async fn accept_debit_note(
     ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Acceptance>,
 ) -> Result<Json<Value>, ApiError> {
-    let known = world.with(|state| state.payments.debit_note(&me.node, &id).is_some());
-    query.check(&world, known)?;
+    let news = world.with(|state| state.payments.is_note_news(&me.node, &id, &body));
+    query.check(&world, news)?;
     let outcome = world.with(|state| {
         state
             .payments
@@ -180,8 +180,8 @@ pub(super) async fn reject_invoice(
     ApiQuery(query): ApiQuery<AckQuery>,
     TextJson(body): TextJson<Rejection>,
 ) -> Result<Json<Value>, ApiError> {
-    let known = world.with(|state| state.payments.invoice(&me.node, &id).is_some());
-    query.check(&world, known)?;
+    let news = world.with(|state| state.payments.is_refusal_news(&me.node, &id));
+    query.check(&world, news)?;
     let reason = match body.rejection_reason {
         RejectionReason::UnsolicitedService => "UNSOLICITED_SERVICE",
         RejectionReason::BadService => "BAD_SERVICE",

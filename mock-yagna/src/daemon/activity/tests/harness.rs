@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::config::{AppKey, Config, ProviderSpec};
+use crate::fault::NoAnswer;
 use crate::{MockYagna, Timebase};
 
 pub(super) const ACTIVITY: &str = "/activity-api/v1/activity";
-const MARKET: &str = "/market-api/v1";
+pub(super) const MARKET: &str = "/market-api/v1";
 
 /// A running network and one caller's key.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) text: String,
+    /// Whether the connection ended instead.
+    pub(super) hung_up: bool,
     /// How long it took in virtual time.
     pub(super) took: Duration,
 }
@@ -93,8 +96,13 @@ impl Api {
 
     /// The same network seen with the second app key.
     pub(super) fn as_other(&self) -> Api {
+        self.with_key("other")
+    }
+
+    /// The same network seen with this app key.
+    pub(super) fn with_key(&self, key: &str) -> Api {
         Api {
-            key: "other".into(),
+            key: key.to_owned(),
             ..self.clone()
         }
     }
@@ -122,6 +130,7 @@ impl Api {
             status: parts.status.as_u16(),
             headers: parts.headers,
             text: String::from_utf8(bytes.to_vec()).expect("text"),
+            hung_up: parts.extensions.get::<NoAnswer>().is_some(),
             took: begun.elapsed(),
         }
     }
@@ -139,8 +148,8 @@ impl Api {
         self.send(self.request(Method::DELETE, path, None)).await
     }
 
-    /// An agreement in state Pending whose approval takes its time.
-    pub(super) async fn confirmed(&self) -> String {
+    /// An agreement in state Proposal, valid for an hour.
+    pub(super) async fn promoted(&self) -> String {
         let now = self.mock.world().now();
         let body = json!({
             "properties": {
@@ -161,7 +170,12 @@ impl Api {
         let draft = self.proposal(&demand).await;
         let valid_to = now + Duration::from_secs(3600);
         let body = json!({ "proposalId": draft, "validTo": valid_to }).to_string();
-        let agreement = self.post(&format!("{MARKET}/agreements"), &body).await.id();
+        self.post(&format!("{MARKET}/agreements"), &body).await.id()
+    }
+
+    /// An agreement in state Pending whose approval takes its time.
+    pub(super) async fn confirmed(&self) -> String {
+        let agreement = self.promoted().await;
         let answer = self
             .post(&format!("{MARKET}/agreements/{agreement}/confirm"), "")
             .await;

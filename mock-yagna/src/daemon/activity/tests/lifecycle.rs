@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::harness::{ACTIVITY, Api, sh};
+use super::harness::{ACTIVITY, Api, MARKET, sh};
 use crate::Delay;
-use crate::config::{Behaviour, Config, ProviderSpec};
+use crate::config::{AppKey, Behaviour, Config, ProviderSpec};
 
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const UNKNOWN: &str = "00000000000000000000000000000000";
@@ -102,6 +102,52 @@ async fn activities_need_an_approved_agreement() {
         format!("Bad request: Agreement {agreement} is not Approved. Current state: Terminated");
     let answer = api.post(ACTIVITY, &json!(agreement).to_string()).await;
     assert_eq!(answer.refusal(), (400, words));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agreement_that_was_never_confirmed_is_unknown_to_its_provider_even_when_it_has_expired()
+{
+    let api = Api::start();
+    let agreement = api.promoted().await;
+    let missing = (404, format!("Not found: {agreement}"));
+    let body = json!(agreement).to_string();
+    assert_eq!(api.post(ACTIVITY, &body).await.refusal(), missing);
+    tokio::time::sleep(Duration::from_secs(3601)).await;
+    assert_eq!(api.post(ACTIVITY, &body).await.refusal(), missing);
+    // That was a question for its id.
+    let list = api.get(&format!("{MARKET}/agreements?state=Expired")).await;
+    assert_eq!(list.json()[0]["id"], json!(agreement));
+    let path = format!("{MARKET}/agreements/{agreement}");
+    assert_eq!(api.get(&path).await.json()["state"], "Expired");
+    assert_eq!(api.post(ACTIVITY, &body).await.refusal(), missing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_by_its_own_daemon_may_give_any_time_to_it() {
+    let mut spec = ProviderSpec::new("alice");
+    spec.app_key = Some(AppKey::new("of-alice", "alice's agent"));
+    let api = Api::with(Config {
+        providers: vec![spec],
+        ..Config::default()
+    });
+    let its = api.with_key("of-alice");
+    let activity = api.activity().await;
+    let look = async |api: &Api, what: &str| {
+        let path = format!("{ACTIVITY}/{activity}/{what}?timeout=-1");
+        api.get(&path).await.hung_up
+    };
+    for what in ["state", "usage"] {
+        assert!(look(&api, what).await, "{what}");
+        assert!(!look(&its, what).await, "{what} for the provider");
+    }
+    assert_eq!(
+        api.delete(&format!("{ACTIVITY}/{activity}")).await.status,
+        200
+    );
+    for what in ["state", "usage"] {
+        assert!(!look(&api, what).await, "{what} after the end");
+    }
+    assert!(look(&api, "command").await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,14 +2,17 @@
 //!
 //! Does not own: what the provider decides (`agent::decide`), what follows an end (`termination`).
 
+use std::time::Duration;
+
 use golem_wire::common::Reason;
 use golem_wire::market::{AgreementEventKind, AgreementState};
 use golem_wire::{AgreementId, NodeId};
 
-use super::{Market, MarketError};
+use super::{Agreement, Market, MarketError};
 use crate::journal::Event;
 use crate::ports::{Notice, Ports};
 use crate::provider::Providers;
+use crate::timeline::{Action, AgentDue};
 use crate::topics::Topic;
 
 impl Market {
@@ -92,6 +95,58 @@ impl Market {
         self.log_agreement(ports, id, AgreementEventKind::AgreementApprovedEvent);
         ports.wake(&Topic::Agreement(id.clone()));
         true
+    }
+
+    /// Who calls as the provider approves what waits for its approval; its agent has the last word.
+    ///
+    /// # Errors
+    /// When it never heard of the agreement, or nobody waits any more.
+    pub(crate) fn approve_by_api(
+        &self,
+        ports: &mut Ports,
+        party: &NodeId,
+        id: &AgreementId,
+    ) -> Result<(), MarketError> {
+        match &self.heard_by(party, id)?.state {
+            AgreementState::Pending => {
+                let decide = Action::Agent(AgentDue::Decide(id.clone()));
+                ports.after(Duration::ZERO, decide);
+                Ok(())
+            }
+            AgreementState::Cancelled => Err(MarketError::NotApproved(AgreementState::Cancelled)),
+            from => Err(MarketError::Transition {
+                from: from.clone(),
+                to: AgreementState::Other("Approving".to_owned()),
+            }),
+        }
+    }
+
+    /// Who calls as the provider rejects what waits for its approval.
+    ///
+    /// # Errors
+    /// When it never heard of the agreement, or nobody waits any more.
+    pub(crate) fn reject_by_api(
+        &mut self,
+        ports: &mut Ports,
+        party: &NodeId,
+        id: &AgreementId,
+        reason: Option<Reason>,
+    ) -> Result<(), MarketError> {
+        let from = self.heard_by(party, id)?.state.clone();
+        let reason = reason.unwrap_or_else(|| Reason::from(""));
+        match self.reject_agreement(ports, id, reason) {
+            true => Ok(()),
+            false => Err(MarketError::Transition {
+                from,
+                to: AgreementState::Rejected,
+            }),
+        }
+    }
+
+    /// An agreement of this provider, which it was asked for.
+    fn heard_by(&self, party: &NodeId, id: &AgreementId) -> Result<&Agreement, MarketError> {
+        let found = self.agreement(id).filter(|found| found.is_known_to(party));
+        found.ok_or_else(|| MarketError::NoAgreementOfProvider(id.clone()))
     }
 
     /// What waiting for approval answers at first; `Ok(false)`: nothing yet.

@@ -30,6 +30,7 @@ async fn in_state(state: &str) -> (Api, String) {
     let mut spec = ProviderSpec::new("alice");
     spec.behaviour.never_approve = matches!(state, "Pending" | "Expired" | "Cancelled");
     spec.behaviour.reject_first = u32::from(state == "Rejected");
+    spec.app_key = Some(AppKey::new("of-alice", "alice's agent"));
     let api = Api::start(vec![spec]);
     let demand = api.demand().await;
     let agreement = api.agreement(&demand).await;
@@ -401,6 +402,34 @@ async fn agreement_events_page_by_stamps_without_loss_or_repetition() {
         paged.push(event.clone());
     }
     assert_eq!(Value::from(paged), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_calls_approves_or_rejects_what_waits_for_it_and_nothing_else() {
+    for (name, status, state) in [("approve", 204, "Approved"), ("reject", 200, "Rejected")] {
+        let (api, agreement) = in_state("Pending").await;
+        let its = api.with_key("of-alice");
+        let own = (404, format!("Agreement [P-{agreement}] not found."));
+        assert_eq!(verb(&api, &agreement, name).await, own);
+        assert_eq!(verb(&its, &agreement, name).await.0, status);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(api.state(&agreement).await, state);
+    }
+    for state in ["Approved", "Rejected", "Expired", "Terminated", "Cancelled"] {
+        let (api, agreement) = in_state(state).await;
+        let its = api.with_key("of-alice");
+        let said = match state {
+            "Cancelled" => "Cancelled".to_owned(),
+            _ => transition(state, "Approving"),
+        };
+        assert_eq!(verb(&its, &agreement, "approve").await, (410, said));
+        let said = transition(state, "Rejected");
+        assert_eq!(verb(&its, &agreement, "reject").await, (410, said));
+    }
+    let (api, agreement) = in_state("Proposal").await;
+    let unheard = (404, format!("Agreement [P-{agreement}] not found."));
+    let its = api.with_key("of-alice");
+    assert_eq!(verb(&its, &agreement, "approve").await, unheard);
 }
 
 #[tokio::test(start_paused = true)]

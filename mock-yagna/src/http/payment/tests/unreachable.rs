@@ -275,9 +275,18 @@ async fn a_negative_timeout_ends_the_connection_and_decides_nothing() {
         assert!(body.is_err(), "{decision}: there is no answer");
         assert_eq!(case.status().await, "RECEIVED");
     }
+    // What needs nobody is decided in any time.
+    let other = json!({"totalAmountAccepted": "77", "allocationId": case.allocation});
+    let path = format!("{}/accept?timeout=-1", case.document);
+    let refused = case.daemon.pay("POST", &path, other).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
     let second = Duration::from_secs(1);
     let answer = tokio::time::timeout(second, case.accept("?timeout=soon")).await;
     let (answer, _) = answer.expect("at once");
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.body);
     assert_eq!(case.status().await, "RECEIVED");
+    for timeout in ["", "?timeout=-1", "?timeout=1e30"] {
+        let (answer, _) = case.accept(timeout).await;
+        assert_eq!(answer.status, StatusCode::OK, "{timeout}: {}", answer.body);
+    }
 }
