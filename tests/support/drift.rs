@@ -247,10 +247,6 @@ pub const CASES: &[Case] = &[
 
 /// Scenarios that a devnet cannot play for a reason that does not stand in them ([`reason_of`]).
 pub const NOT_THERE: &[(&str, &str)] = &[
-    (
-        "no-offers",
-        "all providers of a devnet offer the same machine; `never-approved` is the nearest",
-    ),
     ("start-fails-once", "a devnet's exe-units always start"),
     (
         "task-hangs",

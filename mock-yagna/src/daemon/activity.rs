@@ -77,6 +77,8 @@ pub(crate) struct Activity {
     pub(crate) usage_heard: bool,
     /// Whether the requestor's daemon knows that it has ended.
     pub(crate) end_known: bool,
+    /// Whether its requestor destroyed it, and heard that this was done.
+    pub(crate) destroyed_by_requestor: bool,
     /// What its provider counts, in the order of the offer's usage vector.
     counters: Vec<String>,
     /// The image that the demand names, or its manifest.
@@ -145,7 +147,9 @@ impl Activity {
 
     /// `GET …/state`. That an activity ended as it should, its provider's daemon says only.
     pub(crate) fn status(&self, party: &NodeId) -> ActivityStatus {
-        let finished = self.provider == *party && self.state == ActivityState::Terminated;
+        // Who destroyed it needs no reason; to others it is its provider's.
+        let is_own = self.requestor == *party && self.destroyed_by_requestor;
+        let finished = !is_own && self.state == ActivityState::Terminated;
         ActivityStatus {
             state: (self.state.clone(), self.pending.clone()),
             reason: match self.failure {
@@ -327,6 +331,14 @@ impl Activities {
             && activity.requestor == *party
         {
             activity.end_known |= activity.destroyed_at.is_some();
+        }
+    }
+
+    /// The requestor's daemon has destroyed an activity.
+    pub(crate) fn hear_own_end(&mut self, id: &ActivityId, party: &NodeId) {
+        self.hear_end(id, party);
+        if let Some(activity) = self.by_id.get_mut(id) {
+            activity.destroyed_by_requestor |= activity.requestor == *party;
         }
     }
 

@@ -334,7 +334,7 @@ async fn destroy(
     });
     let down = down.await.ok_or_else(|| in_vain(&world, &id));
     or_silence(&world, down, deadline).await?;
-    world.with(|state| state.activities.hear_end(&id, &caller.node));
+    world.with(|state| state.activities.hear_own_end(&id, &caller.node));
     Ok(Json(()))
 }
 

@@ -478,7 +478,7 @@ impl Judge<'_> {
         }
         // A count since the daemon's start, not an id; in words, too.
         for name in call.uses().iter().filter(|name| name.starts_with("scan")) {
-            for [before, after] in [["id \\\"", "\\\""], ["[", "]"]] {
+            for [before, after] in [["id \\\"", "\\\""], ["[", "]"], ["activity: ", "\""]] {
                 let told = |side: &Bindings| {
                     format!("{before}{}{after}", side.fill(&format!("${{{name}}}")))
                 };

@@ -88,6 +88,7 @@ impl Activities {
             unlisted: false,
             usage_heard: false,
             end_known: false,
+            destroyed_by_requestor: false,
             state: ActivityState::New,
             pending: None,
             failure: None,

@@ -151,6 +151,26 @@ async fn who_is_told_by_its_own_daemon_may_give_any_time_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn why_an_activity_ended_is_told_to_who_did_not_destroy_it() {
+    let api = Api::start();
+    let agreement = api.approved().await;
+    let body = json!(agreement).to_string();
+    let destroyed = api.post(ACTIVITY, &body).await.id();
+    api.delete(&format!("{ACTIVITY}/{destroyed}")).await;
+    let other = api.post(ACTIVITY, &body).await.id();
+    api.terminate(&agreement).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for (activity, reason) in [(destroyed, json!(null)), (other, json!("Finished"))] {
+        let path = format!("{ACTIVITY}/{activity}/state");
+        let told = api.get(&path).await.json();
+        assert_eq!(
+            (&told["state"][0], &told["reason"]),
+            (&json!("Terminated"), &reason)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_activity_is_a_500_everywhere() {
     let api = Api::start();
     let words = format!("DAO error: Not found: agreement id for activity: {UNKNOWN}");
