@@ -383,7 +383,7 @@ async fn activities_end_with_their_agreement() {
     api.terminate(&agreement).await;
     assert_eq!(
         api.state(&activity).await,
-        json!({ "state": ["Terminated", null] })
+        json!({ "state": ["Terminated", null], "reason": "Finished" })
     );
     let list = api
         .get(&format!("{ACTIVITY}?agreementId={agreement}"))
