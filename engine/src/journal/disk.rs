@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, Outcome, is_false};
 use super::entry::Record;
-use super::open_state::{AllocationEntry, OpenState, Owner, Unresolved};
+use super::open_state::{AllocationEntry, OpenState, Owner, RunsOn, Unresolved};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 
 /// Records are written in the format of today, wherever an implementation of
@@ -271,6 +271,7 @@ impl From<Snapshot> for OpenState {
             instances: instances.map(|it| (it.name(), it)).collect(),
             cursors: disk.cursors.into_iter().collect(),
             stopped: disk.stopped,
+            runs_on: RunsOn::default(),
         }
     }
 }

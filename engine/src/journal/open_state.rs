@@ -41,7 +41,21 @@ pub struct OpenState {
     pub cursors: BTreeMap<Feed, Timestamp>,
     /// Whether the last engine stopped in order.
     pub stopped: bool,
+    pub(crate) runs_on: RunsOn,
 }
+
+/// The agreement of each activity, as far as it was told since the snapshot: a short cut through the agreements, of
+/// which there may be thousands. It says nothing that they do not say, so all of them are equal.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunsOn(BTreeMap<ActivityId, AgreementId>);
+
+impl PartialEq for RunsOn {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for RunsOn {}
 
 /// Whose journal it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +190,9 @@ impl OpenState {
         let closed = self.agreements.shift_remove(agreement);
         let activities = closed.iter().flat_map(|closed| closed.activities.keys());
         let activities: Vec<&ActivityId> = activities.collect();
+        for activity in &activities {
+            self.runs_on.0.remove(*activity);
+        }
         let invoice = closed
             .as_ref()
             .and_then(|closed| closed.documents.journaled());
@@ -328,9 +345,12 @@ impl OpenState {
             }
             Fact::Instance { instance } => {
                 self.instances.insert(instance.name(), instance.clone());
+                if instance.state != ServiceState::Terminated {
+                    return;
+                }
                 let cluster = &instance.cluster;
                 let lives = |other: &InstanceRecord| {
-                    other.cluster == *cluster && other.state != ServiceState::Terminated
+                    other.state != ServiceState::Terminated && other.cluster == *cluster
                 };
                 if !self.instances.values().any(lives) {
                     self.instances.retain(|_, other| other.cluster != *cluster);
@@ -346,6 +366,8 @@ impl OpenState {
         self.stopped = true;
         self.agreements
             .retain(|_, record| !record.is_settled(at, UNUSED_GRACE));
+        let agreements = &self.agreements;
+        self.runs_on.0.retain(|_, on| agreements.contains_key(on));
         if open == 0 {
             let first_op = self.first_op;
             self.unresolved.retain(|op, _| *op < first_op);
@@ -367,13 +389,83 @@ impl OpenState {
 
     fn activity_found(&mut self, agreement: &AgreementId, activity: ActivityId, at: Timestamp) {
         if let Some(record) = self.agreements.get_mut(agreement) {
+            let (known, runs_on) = (activity.clone(), agreement.clone());
+            self.runs_on.0.insert(known, runs_on);
             record.activity_created(activity, at);
         }
     }
 
     fn activity_gone(&mut self, activity: &ActivityId, at: Timestamp) {
+        let told = self.runs_on.0.get(activity);
+        if let Some(record) = told.and_then(|agreement| self.agreements.get_mut(agreement)) {
+            return record.activity_gone(activity, at);
+        }
         for record in self.agreements.values_mut() {
             record.activity_gone(activity, at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_activity_is_its_agreements_alone_and_is_forgotten_with_it() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut open = OpenState::default();
+        for agreement in ["a", "b"].map(AgreementId::new) {
+            let activity = format!("on {agreement}").as_str().into();
+            open.learn(
+                &Fact::AgreementFound {
+                    agreement: agreement.clone(),
+                },
+                at,
+            );
+            open.learn(
+                &Fact::ActivityFound {
+                    agreement,
+                    activity,
+                    from: None,
+                },
+                at,
+            );
+        }
+        let gone = Fact::ActivityGone {
+            activity: "on b".into(),
+        };
+        open.learn(&gone, at);
+        let lives = |open: &OpenState| -> Vec<bool> {
+            let records = open.agreements.values();
+            let lifetimes = records.flat_map(|record| record.activities.values());
+            lifetimes.map(|lifetime| lifetime.to.is_none()).collect()
+        };
+        assert_eq!(lives(&open), [true, false]);
+        // A snapshot does not have the short cut.
+        open.runs_on = RunsOn::default();
+        let gone = Fact::ActivityGone {
+            activity: "on a".into(),
+        };
+        open.learn(&gone, at);
+        assert_eq!(lives(&open), [false, false]);
+        let agreement = AgreementId::new("c");
+        open.learn(
+            &Fact::AgreementFound {
+                agreement: agreement.clone(),
+            },
+            at,
+        );
+        let (activity, from) = ("on c".into(), None);
+        open.learn(
+            &Fact::ActivityFound {
+                agreement: agreement.clone(),
+                activity,
+                from,
+            },
+            at,
+        );
+        assert_eq!(open.runs_on.0.len(), 1);
+        open.learn(&Fact::AccountClosed { agreement }, at);
+        assert!(open.runs_on.0.is_empty());
     }
 }

@@ -167,10 +167,12 @@ impl Account {
 
     /// A journal tells that an invoice was accepted.
     pub(crate) fn journal_acceptance(&mut self, invoice: &InvoiceId) {
-        if let Some((id, amount, false)) = self.journaled()
-            && id == *invoice
+        // Asked of every agreement that is open: nothing is copied for those that it is not for.
+        if let InvoiceState::Accepting { id, amount } | InvoiceState::Refused { id, amount, .. } =
+            &self.invoice
+            && id == invoice
         {
-            self.journal_invoice(id, amount, true);
+            self.journal_invoice(id.clone(), *amount, true);
         }
     }
 
