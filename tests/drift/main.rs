@@ -335,7 +335,10 @@ fn tell(case: &Case, runs: &[Run]) -> (usize, String) {
     }
     let cells: Vec<String> = different
         .iter()
-        .map(|(name, values)| format!("{name} {}", values.join("/")))
+        .map(|(name, values)| {
+            let name = name.trim_start_matches("event ");
+            format!("{name} {}", values.join("/"))
+        })
         .collect();
     let providers = match case.options.is_empty() {
         true => format!("{}", case.providers),

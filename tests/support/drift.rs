@@ -510,6 +510,16 @@ pub const REASONS: &[(&str, &str, &str)] = &[
         "five seconds after its approval a machine has done less where it came up later; what was negotiated meanwhile is then too late",
     ),
     (
+        "many-lists-at-once",
+        "event Agreement",
+        "lists of one moment ask for the same machines, and all but one are refused: how many ask is chance",
+    ),
+    (
+        "ended-every-few-seconds",
+        "event ServiceStateChanged",
+        "the service is over after fourteen seconds, wherever its third machine is then",
+    ),
+    (
         "hello-tasks-rejected",
         "event Agreement",
         "a devnet counts rejections over all its providers, a simulated one its own",
@@ -573,5 +583,28 @@ mod tests {
             let behaves = providers.iter().any(|it| it.get("behaviour").is_some());
             assert!(!behaves, "{}", case.name);
         }
+    }
+
+    #[test]
+    fn every_case_stands_in_the_fidelity_document_with_how_many_scenarios_are_played() {
+        let path = root().join("mock-yagna/FIDELITY.md");
+        let document = std::fs::read_to_string(path).expect("the document");
+        for case in CASES {
+            let row = format!("\n| {} | {} |", case.name, case.scenario);
+            assert!(
+                document.contains(&row),
+                "{}: `drift` makes its row",
+                case.name
+            );
+        }
+        let catalog = catalog().expect("the catalog");
+        let is_case = |name: &&String| CASES.iter().any(|case| case.scenario == **name);
+        let told = format!(
+            "Of {} scenarios {} are played, in {} cases.",
+            catalog.len(),
+            catalog.keys().filter(is_case).count(),
+            CASES.len()
+        );
+        assert!(document.contains(&told), "FIDELITY.md does not say: {told}");
     }
 }
