@@ -146,9 +146,11 @@ impl Agents {
         let agreement = bill.agreement.clone();
         if bill.ended {
             self.invoice_if_ready(net, &agreement);
+        } else if bill.running > 0 {
+            // Who may have one only, and made more, is left the others.
         } else if !bill.terms.multi_activity {
             after(net, Duration::ZERO, AgentDue::Finish(agreement));
-        } else if bill.running == 0 && bill.idle.is_none() {
+        } else if bill.idle.is_none() {
             let patience = bill.terms.idle_timeout;
             let ticket = after(net, patience, AgentDue::Idle(agreement.clone()));
             if let Some(bill) = self.bills.get_mut(&agreement) {

@@ -193,9 +193,12 @@ async fn create(
     let agreement = agreement_id(&agreement)?;
     let known = world.with(|state| {
         state.market.touch(&caller.node, &agreement);
-        state
-            .activities
-            .check_create(&state.market, &caller.node, &agreement)
+        let found = state.market.agreement(&agreement);
+        match found.is_some_and(|found| found.requestor == caller.node) {
+            // Its provider is asked whether it may be.
+            true => Ok(()),
+            false => Err(ActivityError::NoAgreement(agreement.clone())),
+        }
     });
     let deadline = wait.deadline(&world, DEFAULT_TIMEOUT, known)?;
     let created = world.with(|state| {

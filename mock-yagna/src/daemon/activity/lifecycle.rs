@@ -28,7 +28,7 @@ use crate::topics::Topic;
 
 impl Activities {
     /// Whether there may be activities under an agreement.
-    pub(crate) fn check_create(
+    fn check_create(
         &self,
         market: &Market,
         requestor: &NodeId,

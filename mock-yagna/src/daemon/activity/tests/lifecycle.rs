@@ -114,6 +114,11 @@ async fn an_agreement_that_was_never_confirmed_is_unknown_to_its_provider_even_w
     assert_eq!(api.post(ACTIVITY, &body).await.refusal(), missing);
     tokio::time::sleep(Duration::from_secs(3601)).await;
     assert_eq!(api.post(ACTIVITY, &body).await.refusal(), missing);
+    // Its provider is asked, in whatever time there is for it.
+    let no_time = format!("{ACTIVITY}?timeout=NaN");
+    assert!(api.post(&no_time, &body).await.hung_up);
+    let unknown = json!(ZEROS).to_string();
+    assert_eq!(api.post(&no_time, &unknown).await.status, 404);
     // That was a question for its id.
     let list = api.get(&format!("{MARKET}/agreements?state=Expired")).await;
     assert_eq!(list.json()[0]["id"], json!(agreement));

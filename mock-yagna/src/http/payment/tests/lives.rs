@@ -243,15 +243,19 @@ async fn providers_end_agreements_that_are_idle_over_or_not_paid_for() {
     let single = daemon
         .agree(json!({ "golem.srv.caps.multi-activity": false }), SHORT)
         .await;
-    let activity = daemon.create_activity(&single).await;
-    daemon
-        .call(
-            "DELETE",
-            &format!("/activity-api/v1/activity/{activity}"),
-            Value::Null,
-        )
-        .await;
-    seconds(1).await;
+    // Not while another one lives.
+    let (first, second) = (
+        daemon.create_activity(&single).await,
+        daemon.create_activity(&single).await,
+    );
+    for activity in [first, second] {
+        let path = format!("/market-api/v1/agreements/{single}");
+        let agreement = daemon.call("GET", &path, Value::Null).await;
+        assert_eq!(agreement.json()["state"], "Approved");
+        let path = format!("/activity-api/v1/activity/{activity}");
+        daemon.call("DELETE", &path, Value::Null).await;
+        seconds(1).await;
+    }
     assert_eq!(daemon.end_of(&single).await, "Success");
 
     seconds(1).await;
