@@ -470,6 +470,7 @@ impl Activity {
             && !golem_probe::planted!("work-on-an-agreement-that-ended")
         {
             // It ended while it was handed over: no work is sent to a dead agreement.
+            golem_probe::sometimes!(true, "an agreement ends before its first activity");
             return Err(ActivityError::Ended {
                 agreement_id,
                 provider_name: self.rental.provider_name.clone(),
@@ -481,6 +482,10 @@ impl Activity {
         match api.create(&agreement_id, wait).await {
             Ok(id) => self.id = id,
             Err(source) => {
+                golem_probe::sometimes!(
+                    source.outcome() == Outcome::Refused,
+                    "an activity is refused"
+                );
                 let looks =
                     !golem_probe::planted!("an-activity-without-an-answer-is-not-looked-for");
                 if source.outcome() == Outcome::Unknown && looks {
@@ -520,6 +525,10 @@ impl Activity {
                 return;
             }
         };
+        golem_probe::sometimes!(
+            !strays.is_empty(),
+            "an activity was created and nobody was told"
+        );
         for stray in strays {
             // Destroying twice is as good as once.
             let destroying = self

@@ -87,7 +87,13 @@ impl DaemonHealth {
                 changed
             });
         }
-        known.standing(Instant::now(), self.limit)
+        let standing = known.standing(Instant::now(), self.limit);
+        golem_probe::sometimes!(standing == Standing::Away, "the daemon is away");
+        golem_probe::sometimes!(
+            standing == Standing::Gone,
+            "the daemon is away for too long"
+        );
+        standing
     }
 
     /// Whether it is away, and worth waiting for.

@@ -89,6 +89,11 @@ impl Stages<'_> {
             () = sleep(limit), if !golem_probe::planted!("a-stage-of-the-stop-has-no-deadline") => None,
             () = hurried => None,
         };
+        golem_probe::sometimes!(
+            through.is_none() && !self.shutdown.request.is_hurried(),
+            "a stage of the stop is cut off by its deadline"
+        );
+        golem_probe::sometimes!(self.shutdown.request.is_hurried(), "a stop is hurried");
         let took = began.elapsed();
         self.done.push(StageReport {
             name,
@@ -209,6 +214,10 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
     report.refused = refused.map(|rental| rental.agreement_id.clone()).collect();
     report.debts = shutdown.payments.debts(&rentals);
     let later = |rental: &Arc<Rental>| rental.may_be_paid_later();
+    golem_probe::sometimes!(
+        rentals.iter().any(later),
+        "the budget is kept for an invoice that can be accepted later"
+    );
     let cut_short = report.aborted || shutdown.request.is_left();
     let kept = rentals.iter().any(later) || cut_short && !report.unpaid.is_empty();
     report.allocation = if !left.is_empty() {

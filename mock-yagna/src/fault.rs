@@ -136,6 +136,13 @@ impl Faults {
         }
     }
 
+    /// Draws from another seed from now on.
+    pub(crate) fn draw_anew(&mut self, seed: crate::rng::Seed) {
+        for (name, active) in &mut self.active {
+            active.rng = seed.fork(&format!("fault/{name}")).stream();
+        }
+    }
+
     /// Adds a fault; answers its name.
     pub(crate) fn add(&mut self, ports: &mut Ports, fault: Fault) -> Result<String, FaultError> {
         fault.check()?;

@@ -199,6 +199,12 @@ impl MockYagna {
         self.world.advance(by).await
     }
 
+    /// From now on whatever the network draws is drawn from another seed, one for each `future`: how long things take,
+    /// which requests a fault hits. What happened until now stays, so that a run may be gone on with in many ways.
+    pub fn draw_anew(&self, future: u64) {
+        self.world.with(|state| state.draw_anew(future));
+    }
+
     /// How many entries the journal has so far: the number of the next one. Nothing is performed that is due.
     pub fn journal_length(&self) -> u64 {
         self.world.peek(|state| state.ports.journal.length())

@@ -194,6 +194,13 @@ impl Providers {
         providers
     }
 
+    /// Draws from another seed from now on.
+    pub(crate) fn draw_anew(&mut self, seed: crate::rng::Seed) {
+        for provider in self.by_id.values_mut() {
+            provider.rng = seed.fork(&format!("provider/{}", provider.name)).stream();
+        }
+    }
+
     /// Looks a provider up.
     pub(crate) fn get(&self, id: &NodeId) -> Option<&Provider> {
         self.by_id.get(id)

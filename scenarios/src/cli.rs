@@ -3,6 +3,7 @@
 mod check;
 mod doctor;
 mod exec;
+mod explain;
 mod explore;
 mod offers;
 mod output;
@@ -28,7 +29,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::check::{CheckArgs, check_command, schema_command};
 use self::doctor::{DoctorArgs, doctor_command};
 use self::exec::{ExecArgs, exec_command};
-use self::explore::{ExploreArgs, explore_command};
+use self::explain::{ExplainArgs, explain_command};
+use self::explore::{ExploreArgs, MergeArgs, explore_command, merge_command};
 use self::offers::{OffersArgs, offers_command};
 use self::output::{Output, complain};
 use self::progress::Progress;
@@ -99,6 +101,17 @@ enum Command {
     /// 1: not so.
     #[command(verbatim_doc_comment)]
     Explore(ExploreArgs),
+    /// Tell how a failure came about: how likely it was over time, and after which step it was certain
+    ///
+    /// From moments of the failing run, futures are run in which the network draws anew. Exit code 0: nothing fails; 1:
+    /// something does, and is explained; 2: the file cannot be read.
+    #[command(verbatim_doc_comment)]
+    Explain(ExplainArgs),
+    /// Put the reports of all shares of an exploration together, and judge them as one
+    ///
+    /// Exit code 0: every law held and was put to the test, and every goal was reached; 1: not so; 2: a report is missing.
+    #[command(verbatim_doc_comment)]
+    Merge(MergeArgs),
     /// List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with `--clean`
     ///
     /// Exit code 0: nothing is open; 1: something is; 2: that is not known. Without --journal and
@@ -250,6 +263,8 @@ fn perform(command: Command, workloads: &Workloads, output: &mut Output) -> u8 {
         Command::Diff(args) => args.json,
         Command::Sweep(_)
         | Command::Explore(_)
+        | Command::Explain(_)
+        | Command::Merge(_)
         | Command::Show(_)
         | Command::Image { .. }
         | Command::Completions { .. }
@@ -277,6 +292,8 @@ fn perform(command: Command, workloads: &Workloads, output: &mut Output) -> u8 {
             end_on_signals("interrupted; failures that were found so far are kept");
             explore_command(&args, workloads, &mut say).map(judged)
         }
+        Command::Explain(args) => explain_command(&args, workloads, &mut say).map(judged),
+        Command::Merge(args) => merge_command(&args, &mut say).map(judged),
         Command::Doctor(args) => {
             end_on_signals(
                 "interrupted; what is not settled yet is found again by the next `rehearse doctor`",
@@ -610,6 +627,9 @@ mod tests {
           diff         Tell where the journals of two runs part
           explore      Draw networks, troubles and fates of the requestor at random, and see that the laws
                        of any network hold
+          explain      Tell how a failure came about: how likely it was over time, and after which step it
+                       was certain
+          merge        Put the reports of all shares of an exploration together, and judge them as one
           doctor       List what earlier runs left open at the daemon of `YAGNA_API_URL`, and settle it with
                        `--clean`
           offers       List who offers what for how much at the daemon of `YAGNA_API_URL`, renting nothing

@@ -2,15 +2,17 @@
 //! after each run the laws must hold that hold in any network. A failure is made smaller and kept as a scenario file.
 //!
 //! Owns: which seeds are run, when it is enough, what is kept of failures. `draw` draws, `laws` judges, `shrink` makes
-//! smaller, `document` is a file as data.
+//! smaller, `document` is a file as data, `explored` tells what came of it, of one machine or of many.
 
 mod document;
 mod draw;
+mod explain;
+mod explored;
 mod laws;
+mod rust_test;
 mod shrink;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,7 +20,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+pub use self::explain::{Explained, Likelihood, Options as ExplainOptions, explain};
+pub use self::explored::{Enough, Explored, Failure, Unmergeable};
 pub use self::laws::{Broken, LAWS, Law};
+pub use self::rust_test::rust_test;
 
 use self::document::Document;
 use crate::error::Error;
@@ -53,6 +58,8 @@ pub struct Options {
     pub failures: PathBuf,
     /// Situations that must be reached, besides those of the scenarios.
     pub goals: Vec<Goal>,
+    /// Situations of `golem_probe::sometimes!` that must be reached; in a build without its feature none is.
+    pub situations: Vec<String>,
 }
 
 impl Default for Options {
@@ -66,128 +73,8 @@ impl Default for Options {
             shrink: 1000,
             failures: Path::new("rehearsal").join("failures"),
             goals: Vec::new(),
+            situations: Vec::new(),
         }
-    }
-}
-
-/// Why it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Enough {
-    /// All seeds were run.
-    Seeds,
-    /// The time was over.
-    Time,
-    /// Nothing new happened any more.
-    Saturation(u64),
-}
-
-impl fmt::Display for Enough {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Enough::Seeds => f.write_str("all seeds were run"),
-            Enough::Time => f.write_str("the time is over"),
-            Enough::Saturation(seeds) => {
-                write!(f, "{seeds} seeds in a row brought nothing new")
-            }
-        }
-    }
-}
-
-/// A class of failures.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Failure {
-    /// What all of it have in common.
-    pub class: String,
-    /// The law that was broken first, and how, in the smallest run.
-    pub broken: Broken,
-    /// The seed that was first.
-    pub seed: u64,
-    /// How many seeds came to it.
-    pub seeds: u64,
-    /// Runs that it took to make it smaller.
-    pub shrink_runs: usize,
-    /// How long that took on the wall's clock.
-    pub shrink_time: Duration,
-    /// Where it is kept.
-    pub file: PathBuf,
-    /// Lines of that file, without comments.
-    pub lines: usize,
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Explored {
-    /// Seeds that were run.
-    pub seeds: u64,
-    /// Why it ended.
-    pub enough: Enough,
-    /// Classes of failures, in order of their first seed.
-    pub failures: Vec<Failure>,
-    /// Different pairs of successive events.
-    pub pairs: usize,
-    /// The last seed that brought a new one.
-    pub last_news: Option<u64>,
-    /// How many seeds reached each goal.
-    pub goals: BTreeMap<Goal, u64>,
-    /// Virtual time of all runs together.
-    pub virtual_time: Duration,
-    /// On the wall's clock.
-    pub wall: Duration,
-}
-
-impl Explored {
-    /// Whether every law held and every goal was reached.
-    pub fn is_fine(&self) -> bool {
-        self.failures.is_empty() && self.goals.values().all(|seeds| *seeds > 0)
-    }
-}
-
-impl fmt::Display for Explored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.wall.as_secs_f64().max(1e-9);
-        writeln!(
-            f,
-            "{} seeds, {} classes of failures; {}",
-            self.seeds,
-            self.failures.len(),
-            self.enough
-        )?;
-        writeln!(
-            f,
-            "{:.0} seeds/s, {:.0} virtual seconds a second, {} pairs of events, the last new one by seed {}",
-            self.seeds as f64 / seconds,
-            self.virtual_time.as_secs_f64() / seconds,
-            self.pairs,
-            self.last_news
-                .map_or("none".into(), |seed| seed.to_string())
-        )?;
-        let reached = self.goals.values().filter(|seeds| **seeds > 0).count();
-        if !self.goals.is_empty() {
-            writeln!(f, "{reached} of {} goals reached", self.goals.len())?;
-        }
-        for (goal, _) in self.goals.iter().filter(|(_, seeds)| **seeds == 0) {
-            writeln!(f, "  ✗ never reached: {goal}")?;
-        }
-        for failure in &self.failures {
-            writeln!(
-                f,
-                "  ✗ {} ({} seeds, the first is {})",
-                failure.broken, failure.seeds, failure.seed
-            )?;
-            let file = failure.file.display();
-            writeln!(
-                f,
-                "    {file}: {} lines, after {} runs in {:.1} s",
-                failure.lines,
-                failure.shrink_runs,
-                failure.shrink_time.as_secs_f64()
-            )?;
-            writeln!(f, "    again: rehearse explore --replay {file}")?;
-        }
-        Ok(())
     }
 }
 
@@ -195,6 +82,8 @@ impl fmt::Display for Explored {
 pub struct Exploration {
     bases: Vec<(Document, Origin)>,
     goals: Vec<Goal>,
+    /// Laws that some scenario can put to the test.
+    laws: BTreeSet<Law>,
     workloads: Workloads,
     folder: TempDir,
 }
@@ -203,6 +92,7 @@ pub struct Exploration {
 struct Tried {
     seed: u64,
     broken: Vec<Broken>,
+    tested: BTreeSet<Law>,
     happened: Vec<String>,
     virtual_time: Duration,
 }
@@ -216,10 +106,16 @@ impl Exploration {
     pub fn new(scenarios: &[String], workloads: &Workloads) -> Result<Exploration, Error> {
         let mut bases = Vec::new();
         let mut goals = Vec::new();
+        let mut laws = BTreeSet::new();
         let mut add = |text: &str, origin: Origin| {
             let scenario = Scenario::parse(text, origin.clone())?;
             workloads.check(&scenario)?;
             goals.extend(scenario.goals.iter().map(|goal| goal.value.clone()));
+            let has_instances = scenario.service.is_some();
+            laws.extend(LAWS.into_iter().filter(|law| {
+                let applies = *law != Law::InstancesEnd || has_instances;
+                applies && !scenario.laws.sets_aside(law.name())
+            }));
             let document = Document::read(&Scenario::whole(text, &origin)?);
             let document = document.map_err(|mistake| Error::mistake(&origin.file, mistake))?;
             bases.push((document, origin));
@@ -241,6 +137,7 @@ impl Exploration {
         Ok(Exploration {
             bases,
             goals,
+            laws,
             workloads: workloads.clone(),
             folder: tempfile::tempdir().map_err(|error| Error::Output {
                 path: std::env::temp_dir(),
@@ -264,17 +161,10 @@ impl Exploration {
         )]
         let begin = std::time::Instant::now();
         let goals = self.goals.iter().chain(&options.goals);
-        let mut explored = Explored {
-            seeds: 0,
-            enough: Enough::Seeds,
-            failures: Vec::new(),
-            pairs: 0,
-            last_news: None,
-            goals: goals.map(|goal| (goal.clone(), 0)).collect(),
-            virtual_time: Duration::ZERO,
-            wall: Duration::ZERO,
-        };
-        let mut pairs = BTreeSet::new();
+        let mut explored = Explored::new(options.seeds.clone(), options.shard);
+        explored.goals = goals.map(|goal| (goal.clone(), 0)).collect();
+        explored.laws = self.laws.iter().map(|law| (*law, 0)).collect();
+        let reached_before = golem_probe::reached();
         let mut quiet = 0;
         let (shard, shards) = options.shard;
         let mut seeds = options
@@ -286,16 +176,19 @@ impl Exploration {
             if batch.is_empty() {
                 break;
             }
-            for tried in pool::in_threads(&batch, options.jobs, |seed| self.try_seed(*seed)) {
+            // The first one is run twice whatever its number, so that this law is put to the test.
+            let first = (explored.seeds == 0).then(|| batch[0]);
+            let trying = |seed: &u64| self.try_seed(*seed, first == Some(*seed));
+            for tried in pool::in_threads(&batch, options.jobs, trying) {
                 let tried = tried?;
                 explored.seeds += 1;
                 explored.virtual_time += tried.virtual_time;
-                let before = pairs.len();
+                let before = explored.pairs.len();
                 let successive = tried.happened.windows(2);
-                pairs.extend(successive.map(|pair| (pair[0].clone(), pair[1].clone())));
-                explored.pairs = pairs.len();
+                let successive = successive.map(|pair| (pair[0].clone(), pair[1].clone()));
+                explored.pairs.extend(successive);
                 quiet += 1;
-                if pairs.len() > before {
+                if explored.pairs.len() > before {
                     quiet = 0;
                     explored.last_news = Some(tried.seed);
                 }
@@ -303,6 +196,10 @@ impl Exploration {
                     let happened = tried.happened.iter().map(String::as_str);
                     *reached += u64::from(goal.is_reached(happened));
                 }
+                for (law, runs) in &mut explored.laws {
+                    *runs += u64::from(tried.tested.contains(law));
+                }
+                explored.reached_since(&reached_before, &options.situations);
                 self.keep(&tried, options, &mut explored)?;
                 if let Some(enough) = options.saturation.filter(|enough| quiet >= *enough) {
                     explored.enough = Enough::Saturation(enough);
@@ -337,33 +234,38 @@ impl Exploration {
         (draw::draw(base, seed), origin.clone())
     }
 
-    fn try_seed(&self, seed: u64) -> Result<Tried, Error> {
+    fn try_seed(&self, seed: u64, twice: bool) -> Result<Tried, Error> {
         let (document, origin) = self.draw(seed);
         let scenario = document.scenario(origin)?;
         let folder = self.folder.path().join(format!("seed-{seed}"));
-        let twice = seed.is_multiple_of(REPEAT_ONE_OF);
+        let twice = twice || seed.is_multiple_of(REPEAT_ONE_OF);
         Ok(self.try_scenario(seed, &scenario, &folder, twice))
     }
 
     /// Runs a scenario in a folder of its own; with `twice`, again, and compares.
     fn try_scenario(&self, seed: u64, scenario: &Scenario, folder: &Path, twice: bool) -> Tried {
-        let run = || run_in(scenario, &self.workloads, folder);
+        let run = || run_in(scenario, &self.workloads, folder, None);
         let ran = run().and_then(|(mut broken, happened, trace)| {
-            if twice && broken.is_empty() && run()?.2.sha256 != trace.sha256 {
-                let what = "two runs with one seed differ";
-                broken.push(Broken::new(Law::SameSeedSameJournal, what));
+            let mut tested = laws::tested(&trace);
+            if twice && broken.is_empty() {
+                tested.insert(Law::SameSeedSameJournal);
+                if run()?.2.sha256 != trace.sha256 {
+                    let what = "two runs with one seed differ";
+                    broken.push(Broken::new(Law::SameSeedSameJournal, what));
+                }
             }
-            Ok((broken, happened, trace.outcome.elapsed))
+            Ok((broken, tested, happened, trace.outcome.elapsed))
         });
         // A folder that stays is removed with its parent.
         drop(std::fs::remove_dir_all(folder));
-        let (broken, happened, virtual_time) = match ran {
+        let (broken, tested, happened, virtual_time) = match ran {
             Ok(ran) => ran,
-            Err(broken) => (vec![broken], Vec::new(), Duration::ZERO),
+            Err(broken) => (vec![broken], BTreeSet::new(), Vec::new(), Duration::ZERO),
         };
         Tried {
             seed,
             broken,
+            tested,
             happened,
             virtual_time,
         }
@@ -455,7 +357,25 @@ pub fn kept(folder: &Path) -> Vec<PathBuf> {
 pub fn replay(file: &Path, workloads: &Workloads, folder: &Path) -> Result<Vec<Broken>, Error> {
     let scenario = Scenario::load(file)?;
     workloads.check(&scenario)?;
-    match run_in(&scenario, workloads, folder) {
+    match run_in(&scenario, workloads, folder, None) {
+        Ok((broken, ..)) => Ok(broken),
+        Err(broken) => Ok(vec![broken]),
+    }
+}
+
+/// Runs the text of a scenario file as it is, its `disturbed` included, and judges it by the laws; for tests of failures
+/// that were found.
+///
+/// # Errors
+/// When it is no scenario, runs what `workloads` does not know, or there is no folder for it.
+pub fn broken_laws(text: &str, workloads: &Workloads) -> Result<Vec<Broken>, Error> {
+    let scenario = Scenario::parse(text, Origin::default())?;
+    workloads.check(&scenario)?;
+    let folder = tempfile::tempdir().map_err(|error| Error::Output {
+        path: std::env::temp_dir(),
+        reason: error.to_string(),
+    })?;
+    match run_in(&scenario, workloads, folder.path(), None) {
         Ok((broken, ..)) => Ok(broken),
         Err(broken) => Ok(vec![broken]),
     }
@@ -466,6 +386,7 @@ fn run_in(
     scenario: &Scenario,
     workloads: &Workloads,
     folder: &Path,
+    future: Option<(Duration, u64)>,
 ) -> Result<(Vec<Broken>, Vec<String>, Trace), Broken> {
     let undisturbed = Point::default();
     let trial = Trial {
@@ -478,6 +399,7 @@ fn run_in(
             .unwrap_or(&undisturbed),
         folder,
         workloads,
+        future,
     };
     let trace = match catch_unwind(AssertUnwindSafe(|| trial.run())) {
         Ok(Ok(trace)) => trace,

@@ -177,6 +177,7 @@ impl Sweep {
             point: &Point::default(),
             folder: &folder.path().join("undisturbed"),
             workloads,
+            future: None,
         };
         let base = base.run()?;
         let mut broken = verdict::judge(&scenario.laws, &base, &base, &Point::default()).broken;
@@ -375,6 +376,7 @@ impl Sweep {
             point,
             folder,
             workloads: &self.workloads,
+            future: None,
         };
         trial.run()
     }

@@ -7,6 +7,7 @@
 
 mod bugs;
 mod search;
+mod situations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

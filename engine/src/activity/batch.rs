@@ -162,6 +162,14 @@ impl<'a> Batch<'a> {
                     .or_end(self.activity.unanswered(asked, &error))
                     .await?;
             }
+            golem_probe::sometimes!(
+                fault == ActivityFault::NoEndpoint,
+                "an exe-unit is not on the bus"
+            );
+            golem_probe::sometimes!(
+                fault == ActivityFault::Unknown,
+                "the daemon knows an activity no more"
+            );
             if !certain {
                 // Sending it again might run it twice.
                 return Err(BatchError::OutcomeUnknown {

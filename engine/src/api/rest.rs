@@ -269,7 +269,12 @@ impl Rest {
                 match error.outcome() {
                     Outcome::NotSent => journal::Outcome::NotSent { reason },
                     Outcome::Refused => journal::Outcome::Refused { reason },
-                    Outcome::Unknown => journal::Outcome::Unknown { reason },
+                    Outcome::Unknown => {
+                        if let Some(change) = &call.change {
+                            no_answer(change);
+                        }
+                        journal::Outcome::Unknown { reason }
+                    }
                 }
             }
         };
@@ -450,6 +455,37 @@ impl fmt::Debug for Rest {
 }
 
 /// An answer that is not what the operation answers.
+/// Each operation that changes something has had no answer once.
+fn no_answer(change: &Change) {
+    macro_rules! of {
+        ($($kind:pat => $name:literal,)*) => {
+            $(golem_probe::sometimes!(matches!(change, $kind), $name);)*
+        };
+    }
+    of! {
+        Change::Allocate { .. } => "no answer: createAllocation",
+        Change::ReleaseAllocation { .. } => "no answer: releaseAllocation",
+        Change::Subscribe { .. } => "no answer: subscribeDemand",
+        Change::Unsubscribe { .. } => "no answer: unsubscribeDemand",
+        Change::Counter { .. } => "no answer: counterProposalDemand",
+        Change::RejectProposal { .. } => "no answer: rejectProposalOffer",
+        Change::CreateAgreement { .. } => "no answer: createAgreement",
+        Change::Confirm { .. } => "no answer: confirmAgreement",
+        Change::Cancel { .. } => "no answer: cancelAgreement",
+        Change::Terminate { .. } => "no answer: terminateAgreement",
+        Change::CreateActivity { .. } => "no answer: createActivity",
+        Change::Exec { .. } => "no answer: exec",
+        Change::DestroyActivity { .. } => "no answer: destroyActivity",
+        Change::AcceptDebitNote { .. } => "no answer: acceptDebitNote",
+        Change::AcceptInvoice { .. } => "no answer: acceptInvoice",
+        Change::RejectInvoice { .. } => "no answer: rejectInvoice",
+        Change::CreateNetwork { .. } => "no answer: createNetwork",
+        Change::RemoveNetwork { .. } => "no answer: removeNetwork",
+        Change::AddNode { .. } => "no answer: addNode",
+        Change::AmendAllocation { .. } => "no answer: amendAllocation",
+    }
+}
+
 fn malformed(error: &serde_json::Error, bytes: &[u8]) -> ApiErrorKind {
     ApiErrorKind::Malformed {
         reason: error.to_string(),

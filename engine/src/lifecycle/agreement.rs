@@ -102,6 +102,47 @@ pub(crate) enum Effect {
 
 /// The next state, and what to do about it.
 pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), IllegalTransition> {
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Approved, Event::EndedBy(_))),
+        "a provider ends an agreement in force"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Approved, Event::Lost(_))),
+        "a machine in use is lost"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Terminating { .. }, Event::EndedBy(_))
+        ),
+        "an agreement ends while it is terminated"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Terminating { .. }, Event::Lost(_))
+        ),
+        "a machine is lost while its agreement is terminated"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Terminating { .. }, Event::NotTerminated(_))
+        ),
+        "an agreement cannot be terminated"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::LeftOpen(_), Event::SignOfLife)),
+        "a document comes for what was given up"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::LeftOpen(_), Event::EndedBy(_))),
+        "what was given up ends after all"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Ended(_), Event::SignOfLife)),
+        "a document comes after the end of its agreement"
+    );
     Ok(match (state, event) {
         (State::Approved, Event::TerminateWanted(reason)) => (
             State::Terminating {

@@ -99,6 +99,42 @@ pub(crate) enum Effect {
 
 /// The next state, and what to do about it.
 pub(crate) fn step(state: State, event: Event) -> Result<(State, Vec<Effect>), IllegalTransition> {
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Received, Event::Scored(Verdict::Bad(..)))
+        ),
+        "an offer is refused"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Countering(_), Event::SendFailed(_))
+        ),
+        "a counter-proposal fails"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Awaiting(_), Event::ProviderRejected(_))
+        ),
+        "a provider rejects a counter-proposal"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Awaiting(_), Event::Silent)),
+        "a provider does not answer a counter-proposal"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Draft(_), Event::Superseded)),
+        "a draft is superseded by a later offer"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Draft(_) | State::Awaiting(_), Event::DemandGone)
+        ),
+        "a demand goes while it is negotiated"
+    );
     Ok(match (state, event) {
         (State::Received, Event::Scored(Verdict::Good(score))) => (State::Ranked(score), vec![]),
         (State::Received, Event::Scored(Verdict::Bad(why, reason)))

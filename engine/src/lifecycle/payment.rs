@@ -183,6 +183,54 @@ impl Account {
     }
 
     fn decide(&mut self, event: Event) -> Vec<Effect> {
+        let is_accepted = matches!(
+            self.invoice,
+            InvoiceState::Accepting { .. } | InvoiceState::Accepted { .. }
+        );
+        golem_probe::sometimes!(
+            is_accepted && matches!(event, Event::Note { .. }),
+            "a debit note comes after the invoice"
+        );
+        golem_probe::sometimes!(
+            is_accepted && matches!(event, Event::Invoice { .. }),
+            "a second invoice comes"
+        );
+        golem_probe::sometimes!(
+            matches!(&event, Event::Invoice { amount, ceiling, .. } if amount > ceiling),
+            "an invoice is above its ceiling"
+        );
+        golem_probe::sometimes!(
+            matches!(&event, Event::Note { amount, ceiling, .. } if amount > ceiling),
+            "a debit note is above its ceiling"
+        );
+        golem_probe::sometimes!(
+            matches!(&event, Event::Note { id, .. } if self.seen_notes.contains(id)),
+            "a debit note comes again"
+        );
+        golem_probe::sometimes!(
+            matches!(&event, Event::InvoiceAgain { .. }),
+            "an acceptance that failed is tried again"
+        );
+        golem_probe::sometimes!(
+            matches!(
+                event,
+                Event::InvoiceFailed {
+                    again: Again::Later,
+                    ..
+                }
+            ),
+            "an acceptance fails in passing"
+        );
+        golem_probe::sometimes!(
+            matches!(
+                event,
+                Event::InvoiceFailed {
+                    again: Again::Funded,
+                    ..
+                }
+            ),
+            "an acceptance fails for want of funds"
+        );
         match event {
             Event::Note {
                 id,

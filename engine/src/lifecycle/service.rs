@@ -220,6 +220,73 @@ pub(crate) fn step(
     use Effect::{CancelHandler, Finish, Handle, Release};
     use Event as E;
     use State as S;
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (S::Pending { .. }, E::Resumed { stopping: false })
+        ),
+        "an instance goes on after a crash"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (S::Pending { .. }, E::Resumed { stopping: true })
+        ),
+        "an instance that was stopping goes on after a crash"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Pending { .. }, E::StopRequested)),
+        "a stop comes while a machine is rented"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Starting { .. }, E::StopRequested)),
+        "a stop comes while an instance starts"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Stopping { .. }, E::Lost { .. })),
+        "a machine is lost while its instance stops"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (S::Stopping { .. }, E::AgreementEnded { .. })
+        ),
+        "an agreement ends while its instance stops"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (
+                S::Starting { .. },
+                E::Lost { .. } | E::AgreementEnded { .. }
+            )
+        ),
+        "a machine is lost while its instance starts"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Running, E::Lost { .. })),
+        "a machine is lost under a running instance"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Running, E::AgreementEnded { .. })),
+        "an agreement ends under a running instance"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Running, E::BudgetExhausted { .. })),
+        "the budget ends under a running instance"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (_, E::TerminateRequested)),
+        "an instance is terminated by its owner"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Running, E::Unhealthy { .. })),
+        "an instance is not healthy"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (S::Running, E::Moving)),
+        "an instance moves to another machine"
+    );
     let ended = |failure| S::Terminated { failure };
     Ok(match (state, event) {
         (S::Pending { attempt }, E::Rented) => {
@@ -402,6 +469,7 @@ fn retry(attempt: u32, reason: Cause, policy: Policy) -> (State, Vec<Effect>) {
             vec![release, Effect::Rent { attempt }],
         )
     } else {
+        golem_probe::sometimes!(policy.respawn, "an instance has no attempt left");
         let failure = Some(reason);
         (State::Terminated { failure }, vec![release, Effect::Finish])
     }

@@ -80,6 +80,47 @@ pub(crate) enum Effect {
 
 /// The next state, and what to do about it.
 pub(crate) fn step(state: State, event: Event) -> Result<(State, Effect), IllegalTransition> {
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (
+                State::Unclear { withdrawn: Some(_) } | State::NotCancelled { .. },
+                Event::Found(AgreementState::Approved)
+            )
+        ),
+        "an agreement is approved while it is cancelled"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Pending, Event::Refused(_))),
+        "a provider refuses an agreement"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Pending, Event::NotInTime)),
+        "an agreement is not approved in time"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Pending, Event::WaitFailed)),
+        "the wait for an approval fails"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Created, Event::ConfirmUnclear(_))),
+        "a confirmation has no answer"
+    );
+    golem_probe::sometimes!(
+        matches!((&state, &event), (State::Created, Event::ConfirmFailed(_))),
+        "a confirmation is refused"
+    );
+    golem_probe::sometimes!(
+        matches!(
+            (&state, &event),
+            (State::Withdrawing { .. }, Event::CancelFailed)
+        ),
+        "a cancellation fails"
+    );
+    golem_probe::sometimes!(
+        matches!(&event, Event::Found(AgreementState::Terminated)),
+        "an agreement is over before its approval is known"
+    );
     Ok(match (state, event) {
         (State::Created, Event::Confirmed) => (State::Pending, Effect::AwaitApproval),
         (State::Created, Event::ConfirmUnclear(reason)) => unclear(Some(reason)),

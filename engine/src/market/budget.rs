@@ -435,6 +435,10 @@ impl Budget {
             },
             needed,
         );
+        golem_probe::sometimes!(
+            spent + needed <= inner.total,
+            "a machine waits for room in the budget"
+        );
         Err(match spent + needed > inner.total {
             true => NoRoom::Ever(shortage),
             false => NoRoom::Now(shortage),

@@ -50,6 +50,10 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
         amount: invoice.amount,
     });
     rental.sign_of_life();
+    golem_probe::sometimes!(
+        rental.is_open(),
+        "an invoice comes before its agreement ends"
+    );
     let ceiling = rental.ceiling(None);
     let mut part = Glm::ZERO;
     let refusal = wrong_invoice(&payments, &invoice).or_else(|| {

@@ -66,6 +66,7 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
         };
         match rental.invoice() {
             InvoiceState::None => {
+                golem_probe::sometimes!(true, "an invoice is found that no event told of");
                 let owned = Arc::clone(payments);
                 let id = invoice.invoice_id;
                 payments
@@ -76,6 +77,7 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
             InvoiceState::Refused { id, amount, .. }
                 if id == invoice.invoice_id && is_accepted(&invoice.status) =>
             {
+                golem_probe::sometimes!(true, "an acceptance that seemed to fail had worked");
                 invoice_accepted(payments, &rental, id, amount);
             }
             InvoiceState::Refused {

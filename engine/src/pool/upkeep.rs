@@ -331,6 +331,14 @@ impl Pool {
             state.returning += usize::from(is_there);
             is_there
         };
+        golem_probe::sometimes!(
+            is_there && reason == "the machine is lost",
+            "an idle machine of a pool is lost"
+        );
+        golem_probe::sometimes!(
+            is_there && reason == "nobody used it for a while",
+            "an idle machine of a pool is given back"
+        );
         if is_there {
             self.retire(slot, reason, None).await;
         }

@@ -280,6 +280,10 @@ impl<'a> Ender<'a> {
                         "it was never confirmed: its provider does not know of it, and it expires";
                     return Attempt::Break(Ok(self.nothing(id, why)));
                 }
+                golem_probe::sometimes!(
+                    standing(&found) == Standing::InForce,
+                    "recovery cancels what was approved meanwhile"
+                );
                 Attempt::Break(match standing(&found) {
                     Standing::Nothing => Ok(self.nothing(id, "nothing came of it")),
                     Standing::InForce => Ok(Cancelled::InForce(Box::new(found))),

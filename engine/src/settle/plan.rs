@@ -213,6 +213,26 @@ fn agreement(
         };
         AgreementAction::Over(AgreementEnd::new(by, reason), at)
     };
+    golem_probe::sometimes!(
+        standing(document) == Standing::Waiting,
+        "a crash leaves an agreement that waits for its approval"
+    );
+    golem_probe::sometimes!(
+        matches!(standing(document), Standing::Over(_)),
+        "an agreement ended while nobody was there"
+    );
+    golem_probe::sometimes!(
+        standing(document) == Standing::Nothing,
+        "an agreement came to nothing while nobody was there"
+    );
+    golem_probe::sometimes!(
+        instance_on(open_state, &id).is_some_and(|it| can_go_on(known, it).is_none()),
+        "the machine of an instance that would go on is gone"
+    );
+    golem_probe::sometimes!(
+        entry.is_none(),
+        "a crash leaves an agreement that no journal knows"
+    );
     let action = match standing(document) {
         Standing::Waiting => AgreementAction::Cancel,
         Standing::Nothing => AgreementAction::Forget,
@@ -243,6 +263,7 @@ fn agreement(
             }
             Some(_) => {}
             None => {
+                golem_probe::sometimes!(!gone, "a crash leaves an activity that no journal knows");
                 let from = first_wanted(open_state, &id)
                     .or(approved)
                     .unwrap_or(document.timestamp);
@@ -379,6 +400,11 @@ pub(crate) fn budgets(before: &OpenState, listed: Vec<Allocation>) -> (Vec<Alloc
             !known.by_hand && is_budget(&allocation, known.total, Some(known.timeout))
         };
         let twin = before.allocations.values().find(twin_of);
+        golem_probe::sometimes!(
+            wanted.is_some(),
+            "a crash leaves a budget that no journal knows"
+        );
+        golem_probe::sometimes!(twin.is_some(), "there is a twin of a budget");
         let wanted = wanted.or_else(|| twin.map(|known| (known.total, known.timeout)));
         if let Some((total, timeout)) = wanted {
             facts.push(Fact::AllocationFound {

@@ -242,6 +242,9 @@ impl Spending {
 
     /// When nothing may be left of so much, at the earliest; `None` while nothing is spent.
     pub(crate) fn lasts(&self, total: Glm) -> Option<Duration> {
+        if golem_probe::planted!("the-budget-bounds-nobody") {
+            return None;
+        }
         let left = (total - self.promised).get().max(Decimal::ZERO);
         let rate = self.rate.get();
         if rate <= Decimal::ZERO {

@@ -45,6 +45,14 @@ pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
         };
         note(what, unanswered);
     }
+    golem_probe::sometimes!(
+        seen.demands.iter().flatten().next().is_some(),
+        "a stop finds a demand that the engine does not know of"
+    );
+    golem_probe::sometimes!(
+        !seen.agreements.is_empty(),
+        "a stop finds an agreement that the engine does not know of"
+    );
     let ender = Ender::of(&shutdown.context, "leftovers");
     for demand in seen.demands.iter().flatten() {
         let id = &demand.demand_id;

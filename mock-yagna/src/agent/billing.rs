@@ -144,6 +144,7 @@ impl Agents {
         };
         bill.running = bill.running.saturating_sub(1);
         let agreement = bill.agreement.clone();
+        golem_probe::sometimes!(bill.ended, "an activity ends after its agreement");
         if bill.ended {
             self.invoice_if_ready(net, &agreement);
         } else if bill.running > 0 {

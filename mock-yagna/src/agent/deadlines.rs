@@ -22,6 +22,10 @@ impl Agents {
             return;
         };
         bill.idle = None;
+        golem_probe::sometimes!(
+            bill.running == 0,
+            "an agreement is ended since nobody uses it"
+        );
         if bill.running == 0 {
             let patience = bill.terms.idle_timeout.as_secs_f64();
             self.end(
@@ -69,6 +73,10 @@ impl Agents {
             return;
         };
         meter.deadline = None;
+        golem_probe::sometimes!(
+            !meter.unaccepted.is_empty(),
+            "a debit note is not accepted in time"
+        );
         if !meter.unaccepted.is_empty() {
             let message = "Requestor isn't accepting DebitNotes in time".into();
             self.end(net, &agreement, "DebitNotesDeadline", message);

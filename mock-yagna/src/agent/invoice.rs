@@ -67,6 +67,10 @@ impl Agents {
             }
             return;
         }
+        golem_probe::sometimes!(
+            self.bills.get(agreement).is_some_and(|bill| bill.ended),
+            "an invoice comes after the termination"
+        );
         self.issue_last_notes(net, agreement);
         let (now, id) = (net.ports.now, net.ports.ids.invoice());
         let Some(bill) = self.bills.get_mut(agreement) else {

@@ -69,6 +69,11 @@ impl Market {
         }
     }
 
+    /// Draws from another seed from now on.
+    pub(crate) fn draw_anew(&mut self, seed: Seed) {
+        self.rng = seed.fork("market").stream();
+    }
+
     /// All agreements, in order of creation.
     pub(crate) fn agreements(&self) -> impl Iterator<Item = &Agreement> {
         self.agreements.values()

@@ -11,6 +11,10 @@ impl State {
     /// Restarts the daemon; it is down for so long.
     pub(crate) fn restart_daemon(&mut self, down: Duration) {
         self.market.forget_negotiations(&mut self.ports);
+        golem_probe::sometimes!(
+            self.payments.has_orders(),
+            "the daemon restarts while it owes a payment"
+        );
         self.networks.forget();
         self.gsb.forget(&mut self.ports);
         if golem_probe::planted!("a-restart-forgets-what-is-to-be-paid") {

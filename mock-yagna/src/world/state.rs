@@ -82,6 +82,16 @@ impl State {
         (&mut self.agents, network)
     }
 
+    /// From now on whatever the network draws is drawn from another seed: how long things take, which requests a fault
+    /// hits, who answers first. What was drawn before stays, and so do the ids.
+    pub(crate) fn draw_anew(&mut self, future: u64) {
+        let seed = self.ports.seed.fork(&format!("future {future}"));
+        self.ports.seed = seed;
+        self.providers.draw_anew(seed);
+        self.market.draw_anew(seed);
+        self.faults.draw_anew(seed);
+    }
+
     /// Performs what is due by `now`.
     pub(crate) fn run_due(&mut self, now: Timestamp) {
         while let Some((due, action)) = self.ports.timeline.pop_due(now) {

@@ -1,5 +1,6 @@
 //! `rehearse explore`.
 
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use clap::Args;
 
 use super::progress::ExploreProgress;
 use crate::error::Error;
-use crate::explore::{Exploration, Options, kept, replay};
+use crate::explore::{Exploration, Explored, Options, kept, replay};
 use crate::language::Goal;
 use crate::language::values::Span;
+use crate::report::output::write_whole;
 use crate::workload::Workloads;
 
 /// Arguments of `rehearse explore`.
@@ -45,10 +47,16 @@ pub(super) struct ExploreArgs {
     #[arg(long, value_name = "DIR", default_value = "rehearsal/failures")]
     failures: PathBuf,
     /// Run these files as they are, and judge them by the laws
-    #[arg(long, conflicts_with_all = ["seeds", "time", "shard", "goal", "show"], requires = "scenarios")]
+    #[arg(long, conflicts_with_all = ["seeds", "time", "shard", "goal", "situation", "report", "show"], requires = "scenarios")]
     replay: bool,
+    /// A situation of engine and network that must be reached at least once, in a build that counts them (feature `situations`)
+    #[arg(long, value_name = "NAME")]
+    situation: Vec<String>,
+    /// Write what came of it to a file, as JSON; `rehearse merge` puts those of all shares together
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print the scenario of one seed instead of running anything
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "time", "shard", "goal"])]
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "time", "shard", "goal", "situation", "report"])]
     show: Option<u64>,
 }
 
@@ -126,13 +134,62 @@ pub(super) fn explore_command(
         shrink: args.shrink,
         failures: args.failures.clone(),
         goals: args.goal.clone(),
+        situations: args.situation.clone(),
     };
     let progress = ExploreProgress::begin(&options);
     let explored = exploration.run(&options, &mut |so_far| progress.tell(so_far));
     progress.end();
     let explored = explored?;
     say(&explored.to_string());
+    if let Some(file) = &args.report {
+        write_report(file, &explored)?;
+    }
     Ok(fine && explored.is_fine())
+}
+
+fn write_report(file: &Path, explored: &Explored) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(explored).map_err(|error| unusable(file, &error))?;
+    let written = write_whole(file, |out| out.write_all(&text));
+    written.map_err(|error| unusable(file, &error))
+}
+
+fn unusable(file: &Path, error: &dyn std::error::Error) -> Error {
+    Error::Output {
+        path: file.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// Arguments of `rehearse merge`.
+#[derive(Debug, Args)]
+pub(super) struct MergeArgs {
+    /// What `explore --report` wrote, of each share one
+    #[arg(value_name = "FILE", required = true)]
+    reports: Vec<PathBuf>,
+    /// Write the whole to a file, too
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Puts the shares of an exploration together, prints them as one, and answers whether everything held.
+///
+/// # Errors
+/// When a report cannot be read, or they are not all of one exploration.
+pub(super) fn merge_command(args: &MergeArgs, say: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    let read = |file: &PathBuf| {
+        let text = std::fs::read(file).map_err(|error| unusable(file, &error))?;
+        serde_json::from_slice::<Explored>(&text).map_err(|error| Error::Output {
+            path: file.clone(),
+            reason: format!("it is no report of `rehearse explore` of this version: {error}"),
+        })
+    };
+    let reports = args.reports.iter().map(read).collect::<Result<_, _>>()?;
+    let whole = Explored::merge(reports).map_err(|error| unusable(&args.reports[0], &error))?;
+    say(&whole.to_string());
+    if let Some(file) = &args.report {
+        write_report(file, &whole)?;
+    }
+    Ok(whole.is_fine())
 }
 
 /// Runs a file that was kept.

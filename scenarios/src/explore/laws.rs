@@ -3,18 +3,19 @@
 //! Owns: the laws, and to which class a failure belongs. Does not own: what a scenario itself claims
 //! (`report::verdict`), and comparisons with an undisturbed run (`sweep::verdict`).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use golem_engine::UnpaidInvoices;
+use golem_engine::{Glm, UnpaidInvoices};
 use mock_yagna::ledger::OpenItem;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::language::Scenario;
 use crate::sweep::trial::Trace;
 use crate::sweep::verdict::still_open;
 
 /// A law that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {
     /// Which.
     pub law: Law,
@@ -23,7 +24,7 @@ pub struct Broken {
 }
 
 /// What must hold in any network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Law {
@@ -101,6 +102,39 @@ impl Broken {
     }
 }
 
+/// The laws that a run put to the test: it could have broken them, and would have been found out.
+pub(super) fn tested(trace: &Trace) -> BTreeSet<Law> {
+    let (outcome, network) = (&trace.outcome, &trace.network);
+    let mut tested = BTreeSet::from([Law::Ends, Law::NobodyPanics]);
+    let mut add = |law, holds: bool| {
+        if holds {
+            tested.insert(law);
+        }
+    };
+    let ended = trace.stuck.is_none();
+    add(Law::BooksAreRight, ended && network.agreements > 0);
+    add(
+        Law::NothingForgotten,
+        ended && outcome.began && network.agreements > 0,
+    );
+    add(Law::WithinBudget, ended && network.paid > Glm::ZERO);
+    add(
+        Law::InstancesEnd,
+        ended && outcome.began && !outcome.instances.is_empty(),
+    );
+    let is_owed = network.invoiced > Glm::ZERO;
+    add(Law::InvoicesPaid, ended && is_owed && owes_nothing(trace));
+    tested
+}
+
+/// Whether the engine says that everything is paid, and nobody disputes it.
+fn owes_nothing(trace: &Trace) -> bool {
+    let outcome = &trace.outcome;
+    outcome.open.is_empty()
+        && outcome.unpaid_invoices == UnpaidInvoices::default()
+        && !outcome.network_events.contains_key("invoice_rejected")
+}
+
 /// The laws that a run did not keep.
 pub(super) fn judge(scenario: &Scenario, trace: &Trace) -> Vec<Broken> {
     let mut broken = Vec::new();
@@ -154,10 +188,7 @@ pub(super) fn judge(scenario: &Scenario, trace: &Trace) -> Vec<Broken> {
             broken.push(Broken::new(Law::InstancesEnd, what));
         }
     }
-    let owes_nothing =
-        outcome.open.is_empty() && outcome.unpaid_invoices == UnpaidInvoices::default();
-    let all_accepted = !outcome.network_events.contains_key("invoice_rejected");
-    if owes_nothing && all_accepted && network.paid < network.invoiced {
+    if owes_nothing(trace) && network.paid < network.invoiced {
         broken.push(Broken::new(Law::InvoicesPaid, network.to_string()));
     }
     broken.retain(|it| !scenario.laws.sets_aside(it.law.name()));

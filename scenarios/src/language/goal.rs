@@ -7,7 +7,7 @@ use golem_engine::EventKind;
 use mock_yagna::journal::Event;
 use mock_yagna::network_file::hint;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Events that happen one after the other, with anything in between: `agreement_approved -> AgreementTerminated`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +61,12 @@ impl FromStr for Goal {
             .map(named)
             .collect::<Result<_, _>>()
             .map(Goal)
+    }
+}
+
+impl Serialize for Goal {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

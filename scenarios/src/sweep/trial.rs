@@ -44,6 +44,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) point: &'a Point,
     pub(crate) folder: &'a Path,
     pub(crate) workloads: &'a Workloads,
+    /// From when on the network draws anew, and which of its futures that is.
+    pub(crate) future: Option<(Duration, u64)>,
 }
 
 /// What one run of the engine did.
@@ -107,6 +109,14 @@ impl Trial<'_> {
             at_work: AtWork::default(),
         })
         .await?;
+        let futures = TaskGroup::new("future");
+        if let (Some((since, future)), Some(network)) = (self.future, setting.stage.network()) {
+            let (network, at) = (network.clone(), setting.begin + since);
+            futures.spawn("draw-anew", async move {
+                tokio::time::sleep_until(at).await;
+                network.draw_anew(future);
+            });
+        }
         let kept = MemoryJournal::new();
         let mut runs = Vec::new();
         let mut stuck = None;
@@ -157,6 +167,7 @@ impl Trial<'_> {
             tokio::time::sleep(RESTART).await;
         };
         let ended_at = setting.stage.clock().now();
+        futures.shutdown(Duration::ZERO).await;
         let remains = setting.end(result).await?;
         if let Some(error) = remains.unwritten {
             return Err(Error::Output {

@@ -77,3 +77,58 @@ fn what_is_no_range_no_share_and_no_goal_is_refused_in_words() {
         assert!(complaints.contains(words), "{arguments:?}: {complaints}");
     }
 }
+
+#[test]
+fn the_reports_of_all_shares_are_judged_as_one_and_a_missing_one_is_told() {
+    let folder = folder();
+    for shard in ["1/2", "2/2"] {
+        let report = format!("{}.json", &shard[..1]);
+        let share = [
+            "explore", "--seeds", "0..6", "--jobs", "1", "--shard", shard,
+        ];
+        let arguments = [share.as_slice(), &["--report", &report]].concat();
+        let (code, said, complaints) = told(folder.path(), &arguments);
+        assert_eq!(code, Some(0), "{said}{complaints}");
+        assert!(said.starts_with("3 seeds, "), "{said}");
+    }
+    let whole = ["merge", "1.json", "2.json", "--report", "whole.json"];
+    let (code, said, complaints) = told(folder.path(), &whole);
+    assert_eq!(code, Some(0), "{said}{complaints}");
+    assert!(
+        said.starts_with("6 seeds, 0 classes of failures; all seeds were run\n"),
+        "{said}"
+    );
+    assert!(said.contains("8 of 8 laws put to the test"), "{said}");
+    let (code, again, _) = told(folder.path(), &["merge", "1.json"]);
+    assert_eq!(code, Some(2), "{again}");
+    let (code, _, complaints) = told(folder.path(), &["merge", "2.json", "2.json"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        complaints.contains("share 2 of 2 is there twice"),
+        "{complaints}"
+    );
+}
+
+#[test]
+fn a_failure_is_explained_in_words_and_on_a_page() {
+    let folder = folder();
+    let text = "name: hangs\nproviders: [{name: alice, behaviour: {hang_command: {command: run}}}]\n\
+        time: {limit: 10m}\ntasks: {name: hello-tasks, count: 1, timeout: 30m}\n";
+    std::fs::write(folder.path().join("hangs.yaml"), text).expect("a file");
+    let explain = ["explain", "hangs.yaml", "--points", "3", "--futures", "2"];
+    let arguments = [explain.as_slice(), &["--rust-test", "found.rs"]].concat();
+    let (code, said, complaints) = told(folder.path(), &arguments);
+    assert_eq!(code, Some(1), "{said}{complaints}");
+    assert!(said.contains("certain from the beginning"), "{said}");
+    let test = std::fs::read_to_string(folder.path().join("found.rs")).expect("a test");
+    assert!(test.contains("#[test]\nfn ends_"), "{test}");
+    let page = std::fs::read_to_string(folder.path().join("explained/explained.html"));
+    assert!(page.expect("a page").contains("<svg"));
+    std::fs::write(
+        folder.path().join("fine.yaml"),
+        "name: fine\nproviders: [{name: a}]\ntasks: {name: hello-tasks, count: 1}\n",
+    )
+    .expect("a file");
+    let (code, said, _) = told(folder.path(), &["explain", "fine.yaml"]);
+    assert_eq!(code, Some(0), "{said}");
+}

@@ -164,6 +164,7 @@ impl Activities {
         let failure = providers
             .get(&activity.provider)
             .and_then(|provider| provider.spec.behaviour.fail_activity.clone());
+        golem_probe::sometimes!(failure.is_some(), "an exe-unit does not start");
         if failure.is_some() {
             self.end(ports, id, "its exe-unit did not start", failure);
             return;
@@ -273,6 +274,11 @@ impl Activities {
             return;
         };
         let was_up = activity.state != ActivityState::New;
+        golem_probe::sometimes!(!was_up, "an activity ends before it is up");
+        golem_probe::sometimes!(
+            activity.running.is_some(),
+            "an activity ends in the middle of a command"
+        );
         if !was_up {
             activity.created_at = now;
         }

@@ -143,10 +143,24 @@ impl Agreement {
                 self.state = to;
                 Ok(())
             }
-            (from, _) => Err(MarketError::Transition {
-                from: from.clone(),
-                to,
-            }),
+            (from, _) => {
+                golem_probe::sometimes!(
+                    *from == Approved && to == Cancelled,
+                    "a cancellation comes after the approval"
+                );
+                golem_probe::sometimes!(
+                    *from == Terminated && to == Terminated,
+                    "both sides terminate an agreement"
+                );
+                golem_probe::sometimes!(
+                    *from == Cancelled && to == Approved,
+                    "an approval comes after the cancellation"
+                );
+                Err(MarketError::Transition {
+                    from: from.clone(),
+                    to,
+                })
+            }
         }
     }
 }

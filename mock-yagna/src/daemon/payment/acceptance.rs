@@ -183,6 +183,7 @@ impl Payments {
             &note.payment_platform,
         )?;
         if self.is_covered(&note) {
+            golem_probe::sometimes!(true, "a debit note is accepted after its invoice");
             return Ok(None);
         }
         let tab = self
@@ -283,6 +284,10 @@ impl Payments {
         let purpose = (invoice.agreement_id.clone(), None);
         self.charge(caller, &acceptance.allocation_id, purpose, more)?;
 
+        golem_probe::sometimes!(
+            invoice.status == DocumentStatus::Rejected,
+            "a rejected invoice is accepted after all"
+        );
         let mut charges = Vec::new();
         if let Some(tab) = self.tabs.get_mut(&invoice.agreement_id) {
             tab.accepted = tab.accepted + more;
@@ -474,7 +479,10 @@ fn is_undecided(
         return Err(DecisionError::Amount);
     }
     match status {
-        DocumentStatus::Accepted | DocumentStatus::Settled => Ok(false),
+        DocumentStatus::Accepted | DocumentStatus::Settled => {
+            golem_probe::sometimes!(true, "a document is accepted twice");
+            Ok(false)
+        }
         DocumentStatus::Cancelled => Err(cancelled),
         _ => Ok(true),
     }

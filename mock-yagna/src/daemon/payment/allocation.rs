@@ -149,6 +149,7 @@ impl Allocation {
     /// # Errors
     /// When it is released already.
     pub(crate) fn release(&mut self) -> Result<(), AllocationError> {
+        golem_probe::sometimes!(self.released, "a budget is released twice");
         if !golem_probe::planted!("an-allocation-is-released-again") {
             self.check_live()?;
         }

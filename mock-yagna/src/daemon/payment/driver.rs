@@ -104,6 +104,11 @@ impl Payments {
     }
 
     /// The driver pays everything accepted so far, one transfer for each pair of accounts.
+    /// Whether something was accepted and is not paid yet.
+    pub(crate) fn has_orders(&self) -> bool {
+        !self.charges.is_empty()
+    }
+
     /// What was accepted and not paid yet is never paid. For a bug that is planted.
     pub(crate) fn forget_orders(&mut self) {
         self.charges.clear();
