@@ -331,7 +331,7 @@ impl Report {
             writeln!(
                 out,
                 "\n  {:<20} {:>10}  {:>20}",
-                "provider", "agreements", "invoiced GLM"
+                "provider", "agreements", "accepted GLM"
             )?;
             for (name, provider) in outcome.providers.iter().take(LISTED) {
                 let (count, paid) = (provider.agreements, provider.accepted.normalized());
@@ -658,7 +658,7 @@ mod tests {
           clock-1  alice            pending → starting → running → terminated
                                     the activity died
 
-          provider             agreements          invoiced GLM
+          provider             agreements          accepted GLM
           alice                         2                     1
 
           2 agreements, 1 activities, 1 invoices paid, cost 1 GLM

@@ -54,7 +54,7 @@ const CASES: &[(&str, i32, &[&str])] = &[
     (
         "five-times-the-usage",
         0,
-        &["0 invoices paid", "cost of at most 0.25 GLM — 0 GLM"],
+        &["0 invoices paid", "cost of at most 0.25 GLM — 0.18"],
     ),
     ("a-budget-that-does-not-last", 0, &["budget", "passed"]),
     ("a-budget-of-minutes", 1, &["budget"]),
