@@ -148,7 +148,10 @@ impl State {
         if let Some(what) = at_work {
             return Err(SnapshotError::AtWork { what });
         }
-        Ok(self.clone())
+        let mut copy = self.clone();
+        // Who waits now is no part of the state: handles that stay would count as requests, and never be given up.
+        copy.ports.forget_waiters();
+        Ok(copy)
     }
 
     /// Is the state `kept` from now on. Its stamps go on rising unless the clock is turned back, too.

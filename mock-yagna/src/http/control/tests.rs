@@ -548,3 +548,26 @@ async fn no_more_than_sixteen_states_are_kept() {
         201
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_while_a_state_is_kept_is_no_part_of_it() {
+    let mock = network();
+    let poll = send(
+        &mock,
+        "get",
+        "/payment-api/v1/invoiceEvents?timeout=100",
+        "",
+    );
+    let keep = async {
+        tokio::task::yield_now().await;
+        assert_eq!(
+            control(&mock, "put", "/snapshots/s", Value::Null).await.0,
+            201
+        );
+        control(&mock, "get", "/waiting", Value::Null).await.1
+    };
+    let (_, waiting) = tokio::join!(poll, keep);
+    assert_eq!(waiting["polls"][0]["requests"], 1, "{waiting}");
+    let (_, waiting) = control(&mock, "get", "/waiting", Value::Null).await;
+    assert_eq!(waiting["polls"], json!([]));
+}
