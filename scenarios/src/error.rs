@@ -44,6 +44,14 @@ pub enum Error {
         /// What cannot be done with it.
         reason: String,
     },
+    /// What is to be merged is none, or does not belong together.
+    #[error("report {path}: {reason}")]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The run came to its end, but what it told could not be written.
     #[error("cannot write {path}: {reason}; the run itself came to its end")]
     Unsaved {

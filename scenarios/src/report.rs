@@ -5,7 +5,7 @@ pub(crate) mod excerpt;
 pub(crate) mod history;
 pub(crate) mod junit;
 pub(crate) mod markdown;
-mod markup;
+pub(crate) mod markup;
 pub mod metrics;
 pub mod outcome;
 pub(crate) mod output;

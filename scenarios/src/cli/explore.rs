@@ -176,15 +176,20 @@ pub(super) struct MergeArgs {
 /// # Errors
 /// When a report cannot be read, or they are not all of one exploration.
 pub(super) fn merge_command(args: &MergeArgs, say: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+    let wrong = |file: &PathBuf, reason: String| Error::Report {
+        path: file.clone(),
+        reason,
+    };
     let read = |file: &PathBuf| {
-        let text = std::fs::read(file).map_err(|error| unusable(file, &error))?;
-        serde_json::from_slice::<Explored>(&text).map_err(|error| Error::Output {
-            path: file.clone(),
-            reason: format!("it is no report of `rehearse explore` of this version: {error}"),
+        let text = std::fs::read(file).map_err(|error| wrong(file, error.to_string()))?;
+        serde_json::from_slice::<Explored>(&text).map_err(|error| {
+            let none = "it is no report of `rehearse explore` of this version";
+            wrong(file, format!("{none}: {error}"))
         })
     };
     let reports = args.reports.iter().map(read).collect::<Result<_, _>>()?;
-    let whole = Explored::merge(reports).map_err(|error| unusable(&args.reports[0], &error))?;
+    let whole = Explored::merge(reports);
+    let whole = whole.map_err(|error| wrong(&args.reports[0], error.to_string()))?;
     say(&whole.to_string());
     if let Some(file) = &args.report {
         write_report(file, &whole)?;

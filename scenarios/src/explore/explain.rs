@@ -16,6 +16,7 @@ use super::run_in;
 use crate::error::Error;
 use crate::language::Scenario;
 use crate::report::history::line::Line;
+use crate::report::markup::escape;
 use crate::sweep::pool;
 use crate::workload::Workloads;
 
@@ -347,7 +348,7 @@ impl Explained {
             );
             dots.push_str(&format!(
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{}</title></circle>",
-                escaped(&told)
+                escape(&told)
             ));
         }
         let mark = self.certain().map_or_else(String::new, |it| {
@@ -359,9 +360,9 @@ impl Explained {
         });
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>\
-             body{{font:15px/1.4 system-ui,sans-serif;margin:2em;max-width:70em}}\
+             body{{font:15px/1.4 system-ui,sans-serif;margin:2em;max-width:70em;color-scheme:light dark}}text{{fill:currentColor}}\
              polyline{{fill:none;stroke:#c33;stroke-width:2}}circle{{fill:#c33}}\
-             .certain{{stroke:#333;stroke-dasharray:4}}.axis{{stroke:#999}}pre{{overflow:auto}}</style></head><body>\
+             .certain{{stroke:currentColor;stroke-dasharray:4}}.axis{{stroke:#999}}pre{{overflow:auto}}</style></head><body>\
              <h1>{title}</h1><p>How likely the failure was, over the time of the failing run: in so many futures of each moment it \
              comes. The dashed line is where it became certain.</p>\
              <svg viewBox=\"0 0 980 310\" role=\"img\" aria-label=\"likelihood of the failure over time\">\
@@ -369,18 +370,11 @@ impl Explained {
              <line class=\"axis\" x1=\"40\" y1=\"20\" x2=\"40\" y2=\"{bottom:.1}\"/>\
              <text x=\"0\" y=\"25\">100 %</text><text x=\"12\" y=\"{bottom:.1}\">0 %</text>{mark}\
              <polyline points=\"{line}\"/>{dots}</svg><pre>{text}</pre></body></html>\n",
-            title = escaped(title),
+            title = escape(title),
             bottom = y(0.0),
-            text = escaped(&self.to_string()),
+            text = escape(&self.to_string()),
         )
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `rehearse explore`, as whoever types it sees it.
 
+use std::fs;
+
 use super::{folder, told};
 
 #[test]
@@ -36,7 +38,7 @@ fn a_goal_that_is_not_reached_and_a_file_that_breaks_a_law_end_with_1() {
     // A machine that hangs for longer than the run may take.
     let text = "name: hangs\nproviders: [{name: alice, behaviour: {hang_command: {command: run}}}]\n\
         time: {limit: 10m}\ntasks: {name: hello-tasks, count: 1, timeout: 30m}\n";
-    std::fs::write(folder.path().join("hangs.yaml"), text).expect("a file");
+    fs::write(folder.path().join("hangs.yaml"), text).expect("a file");
     let (code, said, complaints) = told(folder.path(), &["explore", "--replay", "hangs.yaml"]);
     assert_eq!(code, Some(1), "{said}{complaints}");
     assert!(said.contains("hangs.yaml: ✗ ends: "), "{said}");
@@ -48,7 +50,7 @@ fn a_file_that_disturbs_its_requestor_is_replayed_and_not_run() {
     let folder = folder();
     let text = "name: crashes\nproviders: [{name: alice}]\nservice: {name: echo-service, duration: 5m}\n\
         requestor: {disturbed: after request 12}\n";
-    std::fs::write(folder.path().join("crashes.yaml"), text).expect("a file");
+    fs::write(folder.path().join("crashes.yaml"), text).expect("a file");
     let (code, _, complaints) = told(folder.path(), &["run", "crashes.yaml"]);
     assert_eq!(code, Some(2));
     let words = "run it with `rehearse explore --replay crashes.yaml`";
@@ -114,21 +116,41 @@ fn a_failure_is_explained_in_words_and_on_a_page() {
     let folder = folder();
     let text = "name: hangs\nproviders: [{name: alice, behaviour: {hang_command: {command: run}}}]\n\
         time: {limit: 10m}\ntasks: {name: hello-tasks, count: 1, timeout: 30m}\n";
-    std::fs::write(folder.path().join("hangs.yaml"), text).expect("a file");
+    fs::write(folder.path().join("hangs.yaml"), text).expect("a file");
     let explain = ["explain", "hangs.yaml", "--points", "3", "--futures", "2"];
     let arguments = [explain.as_slice(), &["--rust-test", "found.rs"]].concat();
     let (code, said, complaints) = told(folder.path(), &arguments);
     assert_eq!(code, Some(1), "{said}{complaints}");
     assert!(said.contains("certain from the beginning"), "{said}");
-    let test = std::fs::read_to_string(folder.path().join("found.rs")).expect("a test");
+    let test = fs::read_to_string(folder.path().join("found.rs")).expect("a test");
     assert!(test.contains("#[test]\nfn ends_"), "{test}");
-    let page = std::fs::read_to_string(folder.path().join("explained/explained.html"));
+    let page = fs::read_to_string(folder.path().join("explained/explained.html"));
     assert!(page.expect("a page").contains("<svg"));
-    std::fs::write(
+    fs::write(
         folder.path().join("fine.yaml"),
         "name: fine\nproviders: [{name: a}]\ntasks: {name: hello-tasks, count: 1}\n",
     )
     .expect("a file");
     let (code, said, _) = told(folder.path(), &["explain", "fine.yaml"]);
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn what_cannot_be_merged_or_explained_is_said_of_the_file_that_was_given() {
+    let folder = folder();
+    let (code, _, said) = told(folder.path(), &["merge", "nothing.json"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("report nothing.json: "), "{said}");
+    fs::write(folder.path().join("other.json"), "{}").expect("a file");
+    let (code, _, said) = told(folder.path(), &["merge", "other.json"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("report other.json: it is no report of `rehearse explore`"),
+        "{said}"
+    );
+    let fine = "name: fine\nproviders: [{name: alice}]\ntasks: {name: hello-tasks, count: 1}\nexpect: [{tasks: 3}]\n";
+    fs::write(folder.path().join("fine.yaml"), fine).expect("a file");
+    let (code, said, _) = told(folder.path(), &["explain", "fine.yaml"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("is judged by `rehearse run`"), "{said}");
 }
