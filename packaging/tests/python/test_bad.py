@@ -34,13 +34,23 @@ def test_that_may_leave_it_open(yagna):
     allocate()
 
 
-@pytest.mark.virtual_time(busy="300ms")
+@pytest.mark.virtual_time(busy="3s")
 def test_that_waits_where_nobody_sees_it():
     import threading
 
     lock = threading.Lock()
     lock.acquire()
     lock.acquire()
+
+
+@pytest.mark.virtual_time(busy="10ms")
+def test_that_is_ended_before_it_begins():
+    pass
+
+
+@pytest.mark.virtual_time
+def test_that_ends_its_process():
+    os._exit(0)
 
 
 @pytest.mark.virtual_time(scenario="no-such-file.yaml")

@@ -106,10 +106,14 @@ def in_virtual_time(item):
     except (Refused, FileNotFoundError) as refused:
         return [failed(item, f"the rehearsal did not begin: {refused}", "")]
     found = [
-        config.hook.pytest_report_from_serializable(config=config, data=json.loads(line)) for line in reports.read_text().splitlines()
+        config.hook.pytest_report_from_serializable(config=config, data=json.loads(line))
+        for line in reports.read_text().splitlines(keepends=True)
+        if line.endswith("\n")  # it may have been ended while it wrote
     ]
-    if not found:
-        return [failed(item, "\n".join(rehearsal.wrong()), rehearsal.output)]
+    if not any(report.when == "teardown" for report in found):
+        # It ended on the way: before pytest began, or in the middle of the test, of which there is no report then.
+        why = rehearsal.wrong() or ["the process of the test ended before the test did"]
+        return [*found, failed(item, "\n".join(why), rehearsal.output)]
     calls = [report for report in found if report.when == "call"]
     for report in found:
         report.duration = 0.0
