@@ -29,6 +29,7 @@ mod migrate;
 mod open_state;
 #[cfg(feature = "sqlite")]
 mod probe;
+mod requests;
 #[cfg(feature = "sqlite")]
 mod salvage;
 #[cfg(feature = "sqlite")]
@@ -52,7 +53,8 @@ pub(crate) use change::services_at;
 pub use change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, NodeRecord, Outcome};
 pub use entry::{Entry, FORMAT, Record};
 pub use memory::MemoryJournal;
-pub use open_state::{AllocationEntry, OpenState, Owner, Unresolved};
+pub use open_state::{AllocationEntry, OpenState, Owner};
+pub use requests::{Requests, Unresolved};
 pub use set_aside::SetAside;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteJournal, SqliteOptions};

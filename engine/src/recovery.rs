@@ -131,7 +131,7 @@ pub(crate) async fn again(recovered: &Arc<Recovered>) {
     let mut open_state = recovered.context.log().open_state();
     open_state
         .unresolved
-        .retain(|op, _| *op < recovered.before.next_op);
+        .forget(|op, _| op >= recovered.before.next_op);
     open_state
         .demands
         .retain(|id, _| before.demands.contains_key(id));

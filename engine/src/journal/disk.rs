@@ -20,7 +20,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, Outcome, is_false};
 use super::entry::Record;
-use super::open_state::{AllocationEntry, OpenState, Owner, RunsOn, Unresolved};
+use super::open_state::{AllocationEntry, OpenState, Owner, RunsOn};
+use super::requests::Unresolved;
 use crate::agreement_record::{AgreementRecord, Lifetime};
 
 /// Records are written in the format of today, wherever an implementation of

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, Outcome, services_at};
+use super::requests::{Requests, Unresolved};
 use crate::agreement_record::AgreementRecord;
 use crate::config::UNUSED_GRACE;
 use crate::lifecycle::service::ServiceState;
@@ -24,7 +25,7 @@ pub struct OpenState {
     /// Whose journal it is.
     pub owner: Option<Owner>,
     /// Requests without an outcome, or with an unknown one, oldest first.
-    pub unresolved: BTreeMap<u64, Unresolved>,
+    pub unresolved: Requests,
     /// Budgets set aside.
     pub allocations: IndexMap<AllocationId, AllocationEntry>,
     /// Demands on the market, by job.
@@ -66,15 +67,6 @@ pub struct Owner {
     pub node: NodeId,
     /// The daemon last used.
     pub api_url: String,
-}
-
-/// A request whose outcome is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unresolved {
-    /// What it was to change.
-    pub change: Change,
-    /// When it was about to be sent.
-    pub at: Timestamp,
 }
 
 /// A budget.
@@ -162,19 +154,20 @@ impl OpenState {
             (Change::Bind { .. } | Change::CreateNetwork { .. }, _) => change == done,
             _ => change.is_closing() && change == done,
         };
-        self.unresolved.retain(|_, left| !same(&left.change));
+        self.unresolved.forget_like(done, same);
     }
 
     /// Proposals are forgotten with their demand; they do not say which that is.
     fn demand_gone(&mut self, demand: &DemandId) {
         self.demands.shift_remove(demand);
         if self.demands.is_empty() {
-            self.unresolved.retain(|_, left| {
-                !matches!(
-                    left.change,
+            let of_proposals = |change: &Change| {
+                matches!(
+                    change,
                     Change::Counter { .. } | Change::RejectProposal { .. }
                 )
-            });
+            };
+            self.unresolved.forget(|_, left| of_proposals(&left.change));
         }
     }
 
@@ -182,37 +175,53 @@ impl OpenState {
     fn network_gone(&mut self, network: &NetworkId) {
         self.networks.shift_remove(network);
         self.unresolved
-            .retain(|_, left| left.change.network() != Some(network));
+            .forget_about(network.as_str(), |left| left.network() == Some(network));
     }
 
     /// Nothing more can come of an agreement, nor of what was asked for it.
     fn account_closed(&mut self, agreement: &AgreementId) {
         let closed = self.agreements.shift_remove(agreement);
-        let activities = closed.iter().flat_map(|closed| closed.activities.keys());
-        let activities: Vec<&ActivityId> = activities.collect();
-        for activity in &activities {
-            self.runs_on.0.remove(*activity);
-        }
-        let invoice = closed
-            .as_ref()
-            .and_then(|closed| closed.documents.journaled());
-        // Debit notes do not say whose they are: those before all open agreements are of closed ones.
-        let oldest = self.agreements.values().map(|open| open.since).min();
-        let is_moot = |left: &Unresolved| match &left.change {
-            Change::Confirm { agreement: id }
-            | Change::Cancel { agreement: id }
-            | Change::Terminate { agreement: id }
-            | Change::CreateActivity { agreement: id } => id == agreement,
-            Change::Exec { activity } | Change::DestroyActivity { activity } => {
-                activities.contains(&activity)
-            }
-            Change::AcceptInvoice { invoice: id, .. } | Change::RejectInvoice { invoice: id } => {
-                invoice.as_ref().is_some_and(|(known, ..)| known == id)
-            }
-            Change::AcceptDebitNote { .. } => oldest.is_none_or(|oldest| left.at < oldest),
-            _ => false,
+        let of_agreement = |left: &Change| {
+            matches!(
+                left,
+                Change::Confirm { .. }
+                    | Change::Cancel { .. }
+                    | Change::Terminate { .. }
+                    | Change::CreateActivity { .. }
+            )
         };
-        self.unresolved.retain(|_, left| !is_moot(left));
+        self.unresolved
+            .forget_about(agreement.as_str(), of_agreement);
+        let Some(closed) = closed else {
+            return self.forget_old_debit_notes();
+        };
+        for activity in closed.activities.keys() {
+            self.runs_on.0.remove(activity);
+            self.unresolved.forget_about(activity.as_str(), |left| {
+                matches!(left, Change::Exec { .. } | Change::DestroyActivity { .. })
+            });
+        }
+        if let Some((invoice, ..)) = closed.documents.journaled() {
+            self.unresolved.forget_about(invoice.as_str(), |left| {
+                matches!(
+                    left,
+                    Change::AcceptInvoice { .. } | Change::RejectInvoice { .. }
+                )
+            });
+        }
+        self.forget_old_debit_notes();
+    }
+
+    /// Debit notes do not say whose they are: those before all open agreements are of closed ones.
+    fn forget_old_debit_notes(&mut self) {
+        let Some(note) = self.unresolved.oldest_note() else {
+            return;
+        };
+        let oldest = self.agreements.values().map(|open| open.since).min();
+        let before = oldest.unwrap_or(Timestamp::MAX);
+        if note.at < before {
+            self.unresolved.forget_notes_before(before);
+        }
     }
 
     fn done(&mut self, change: Change, id: Option<&str>, at: Timestamp) {
@@ -327,10 +336,10 @@ impl OpenState {
             }
             Fact::NetworkFound { network, record } => {
                 self.networks.insert(network.clone(), record.clone());
-                self.unresolved.retain(|_, left| match &left.change {
-                    Change::CreateNetwork { record: asked, .. } => asked != record,
-                    _ => true,
-                });
+                self.unresolved.forget_about(
+                    &record.address,
+                    |left| matches!(left, Change::CreateNetwork { record: asked, .. } if asked == record),
+                );
             }
             Fact::NetworkGone { network } => self.network_gone(network),
             Fact::AllocationGone { allocation } => {
@@ -370,7 +379,7 @@ impl OpenState {
         self.runs_on.0.retain(|_, on| agreements.contains_key(on));
         if open == 0 {
             let first_op = self.first_op;
-            self.unresolved.retain(|op, _| *op < first_op);
+            self.unresolved.forget(|op, _| op >= first_op);
         }
     }
 
@@ -379,11 +388,8 @@ impl OpenState {
         if let Some(record) = self.agreements.get_mut(agreement) {
             record.end(at);
         }
-        self.unresolved.retain(|_, left| match &left.change {
-            Change::Cancel { agreement: id } | Change::Terminate { agreement: id } => {
-                id != agreement
-            }
-            _ => true,
+        self.unresolved.forget_about(agreement.as_str(), |left| {
+            matches!(left, Change::Cancel { .. } | Change::Terminate { .. })
         });
     }
 
