@@ -228,6 +228,8 @@ impl Daemon {
             format!("{market}/agreements?afterDate={since}"),
             format!("/payment-api/v1/invoices?afterTimestamp={since}"),
             format!("/payment-api/v1/debitNotes?afterTimestamp={since}"),
+            // Made every five minutes of all that was accepted by then, whoever accepted it.
+            "/payment-api/v1/batchOrders".to_owned(),
         ] {
             for element in self.list(Who::Requestor, key, &list).await {
                 foreign.extend(shown(&element));

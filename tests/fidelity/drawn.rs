@@ -67,7 +67,10 @@ pub(crate) fn unexplained<'a>(drawn: &'a Drawn, explained: &Explained) -> Vec<(&
     let operation = drawn.step.daemon.note.as_str();
     let differences = drawn.step.differences.iter();
     differences
-        .filter(|difference| explained.of_drawn(operation, difference).is_none())
+        .filter(|difference| {
+            let reason = explained.of_recorded(&drawn.place, operation, difference);
+            reason.is_none()
+        })
         .map(|difference| (difference.aspect, difference.how.as_str()))
         .collect()
 }

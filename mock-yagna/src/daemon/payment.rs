@@ -32,7 +32,7 @@ pub(crate) use allocation_ops::{AllocationSpec, FundsError};
 pub(crate) use driver::Charge;
 pub(crate) use event::{DocumentEvent, EventFilter, EventKind, EventWord};
 pub(crate) use platform::PaymentPlatformEnum;
-pub(crate) use record::{Order, Payment, PaymentFilter};
+pub(crate) use record::{BatchOrder, Order, Payment, PaymentFilter};
 
 use account::Account;
 use event::EventLog;
@@ -62,6 +62,7 @@ pub struct Payments {
     charges: Vec<Charge>,
     settling: Option<Ticket>,
     orders: IndexMap<AllocationId, Vec<Order>>,
+    batch_orders: IndexMap<String, BatchOrder>,
     payments: IndexMap<String, Payment>,
     /// Payments by payer.
     payments_of: OwnerIndex<String>,

@@ -23,7 +23,7 @@ use super::extract::{ApiQuery, Caller};
 use super::operations::Operations;
 use super::time::{optional_stamp, strict_deadline};
 use crate::config::{Accounts, Operation, Platform};
-use crate::daemon::payment::{PaymentFilter, platform};
+use crate::daemon::payment::{BatchOrder, PaymentFilter, platform};
 use crate::world::{Topic, World};
 use signed::{SignedPayment, signed};
 
@@ -103,13 +103,25 @@ async fn nothing_to_cancel(ApiQuery(_): ApiQuery<document::AckQuery>) -> ApiErro
     not_implemented().await
 }
 
-/// Orders that wait for a batch: payments do not wait here.
-async fn batch_orders(ApiQuery(_): ApiQuery<document::ListQuery>) -> Json<[Value; 0]> {
-    Json([])
+/// getBatchOrders: what the driver paid in one go.
+async fn batch_orders(
+    State(world): State<World>,
+    Caller(me): Caller,
+    ApiQuery(query): ApiQuery<document::ListQuery>,
+) -> Json<Vec<BatchOrder>> {
+    Json(world.with(|state| {
+        let later = state.payments.batch_orders(&me.node, query.after_timestamp);
+        query.page(later)
+    }))
 }
 
-async fn batch_order() -> Json<Value> {
-    Json(Value::Null)
+/// getBatchOrder: `null` for one that is not there.
+async fn batch_order(
+    State(world): State<World>,
+    Caller(me): Caller,
+    Path(id): Path<String>,
+) -> Json<Option<BatchOrder>> {
+    Json(world.with(|state| state.payments.batch_order(&me.node, &id).cloned()))
 }
 
 async fn not_implemented() -> ApiError {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::compare::Difference;
+use super::identifiers::mask;
 use crate::root;
 
 /// Differences with one reason.
@@ -17,7 +18,11 @@ pub struct Group {
     /// Places in the first recordings, `file:line aspect`; each must occur.
     #[serde(default)]
     pub at: Vec<String>,
-    /// Differences of drawn calls, `operation aspect[: part of the words]`; `*` is any operation.
+    /// Places in the recordings of drawn calls, `file:sequence:call aspect`; each must occur.
+    #[serde(default)]
+    pub recorded: Vec<String>,
+    /// Differences of drawn calls: `operation aspect: part of the words … another part`, or `operation aspect: = all
+    /// of the words` with `<n>` for an id of `n` digits; `*` is any operation.
     #[serde(default)]
     pub drawn: Vec<String>,
 }
@@ -26,19 +31,26 @@ pub struct Group {
 #[derive(Debug)]
 pub struct Explained {
     by_place: BTreeMap<String, String>,
+    recorded: BTreeMap<String, String>,
     drawn: Vec<(String, String)>,
 }
 
 impl Explained {
     /// Reads the committed list.
     pub fn read() -> Self {
-        let (mut by_place, mut drawn) = (BTreeMap::new(), Vec::new());
+        let (mut by_place, mut recorded, mut drawn) =
+            (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for group in groups() {
             let reason = || group.reason.clone();
             by_place.extend(group.at.iter().map(|place| (place.clone(), reason())));
+            recorded.extend(group.recorded.iter().map(|place| (place.clone(), reason())));
             drawn.extend(group.drawn.iter().map(|kind| (kind.clone(), reason())));
         }
-        Explained { by_place, drawn }
+        Explained {
+            by_place,
+            recorded,
+            drawn,
+        }
     }
 
     /// Why there is a difference at `place`, if that is known.
@@ -51,6 +63,23 @@ impl Explained {
         self.by_place.keys().collect()
     }
 
+    /// Places in the recordings of drawn calls that have a reason of their own.
+    pub fn recorded(&self) -> impl Iterator<Item = &String> {
+        self.recorded.keys()
+    }
+
+    /// Why the recorded call at `place` is answered differently in this way, if that is known.
+    pub fn of_recorded(
+        &self,
+        place: &str,
+        operation: &str,
+        difference: &Difference,
+    ) -> Option<&str> {
+        let own = self.recorded.get(&format!("{place} {}", difference.aspect));
+        own.map(String::as_str)
+            .or_else(|| self.of_drawn(operation, difference))
+    }
+
     /// Why a drawn call of `operation` is answered differently in this way, if that is known.
     pub fn of_drawn(&self, operation: &str, difference: &Difference) -> Option<&str> {
         let fits = |kind: &str| {
@@ -58,7 +87,10 @@ impl Explained {
             let (of, aspect) = head.split_once(' ').unwrap_or((head, ""));
             (of == "*" || of == operation)
                 && aspect == difference.aspect
-                && words.split(" … ").all(|part| difference.how.contains(part))
+                && match words.strip_prefix("= ") {
+                    Some(whole) => mask(&difference.how) == whole,
+                    None => words.split(" … ").all(|part| difference.how.contains(part)),
+                }
         };
         let mut known = self.drawn.iter();
         known
@@ -75,4 +107,36 @@ pub fn groups() -> Vec<Group> {
     let text =
         std::fs::read_to_string(root().join("tests/fidelity/explained.yaml")).expect("the list");
     serde_saphyr::from_str(&text).expect("a list of reasons and places")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_offer_that_a_provider_withdraws_too_late_is_excused_in_an_agreement() {
+        let explained = Explained::read();
+        let id = |digit: &str| digit.repeat(32);
+        let reason = |how: String| {
+            let aspect = "ids";
+            let difference = Difference { aspect, how };
+            explained.of_drawn("getAgreement", &difference).is_some()
+        };
+        let race = |at: &str, by: &str, end: &str| {
+            let [theirs, first, now] = ["a", "b", "c"].map(id);
+            format!("{at}: {theirs} was {first}{by}, now {now}{end}")
+        };
+        let listed = " in `getOffers`";
+        assert!(reason(race("/offer/offerId", listed, "")));
+        for other in [
+            race("/offer/offerId", "", ""),
+            race("/offer/offerId", " in `getAgreement`", ""),
+            race("/offer/offerId", listed, ", of one that has not ended"),
+            race("/offer/providerId", listed, ""),
+            race("/demand/demandId", listed, ""),
+            race("/offer/offerId", listed, "; /demand/demandId: it"),
+        ] {
+            assert!(!reason(other.clone()), "{other}");
+        }
+    }
 }

@@ -12,6 +12,9 @@ pub struct Mapping {
     stamps: BTreeMap<jiff::Timestamp, String>,
     /// What recorded documents demand, and ours in their place, by recorded id.
     amounts: BTreeMap<String, (String, String)>,
+    /// The operation whose answers are learned from, and the one that showed a recorded id first.
+    teacher: String,
+    shown_by: BTreeMap<String, String>,
 }
 
 /// The places of ids in `text`: at least 32 hexadecimal digits in a row, or a UUID with dashes.
@@ -72,6 +75,11 @@ pub fn is_time(text: &str) -> bool {
 }
 
 impl Mapping {
+    /// The answers of this operation are learned from next: a confusion names the one that showed an id first.
+    pub fn hear(&mut self, operation: &str) {
+        operation.clone_into(&mut self.teacher);
+    }
+
     /// Learns from two answers to the same request, the recorded one and ours.
     pub fn learn(&mut self, recorded: &Value, ours: &Value) {
         match (recorded, ours) {
@@ -110,6 +118,10 @@ impl Mapping {
             self.reverse
                 .entry(our.clone())
                 .or_insert_with(|| recorded.clone());
+            if !self.teacher.is_empty() {
+                let first = self.shown_by.entry(recorded.clone());
+                first.or_insert_with(|| self.teacher.clone());
+            }
             // One node stands for several providers, one after the other.
             if recorded.len() == 40 {
                 self.ids.insert(recorded, our);
@@ -126,8 +138,10 @@ impl Mapping {
         let mut pairs = pairs.map(|((a, b), (c, d))| (&recorded[a..b], &ours[c..d]));
         pairs.find_map(|(recorded, our)| {
             let known = self.ids.get(recorded)?;
+            let shown_by = self.shown_by.get(recorded);
+            let by = shown_by.map_or_else(String::new, |first| format!(" in `{first}`"));
             (recorded.len() != 40 && known != our)
-                .then(|| format!("{recorded} was {known}, now {our}"))
+                .then(|| format!("{recorded} was {known}{by}, now {our}"))
                 .or_else(|| {
                     let first = self.reverse.get(our)?;
                     (recorded.len() != 40 && first != recorded)
@@ -202,5 +216,27 @@ impl Mapping {
             stamp.unwrap_or_else(|| self.translate(pair))
         });
         pairs.collect::<Vec<_>>().join("&")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confusion_names_the_operation_that_showed_the_id_first() {
+        let id = |digit: &str| digit.repeat(32);
+        let (theirs, first, second) = (id("a"), id("b"), id("c"));
+        let mut mapping = Mapping::default();
+        mapping.hear("getOffers");
+        mapping.learn(&theirs.clone().into(), &first.clone().into());
+        mapping.hear("getAgreement");
+        mapping.learn(&theirs.clone().into(), &second.clone().into());
+        assert_eq!(mapping.confuses(&theirs, &first), None);
+        let told = mapping.confuses(&theirs, &second).map(|told| mask(&told));
+        assert_eq!(
+            told.as_deref(),
+            Some("<32> was <32> in `getOffers`, now <32>")
+        );
     }
 }

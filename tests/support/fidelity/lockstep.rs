@@ -420,6 +420,9 @@ pub async fn play(
     played
 }
 
+/// States of agreements of which nothing more comes.
+const ENDED: [&str; 4] = ["Terminated", "Expired", "Cancelled", "Rejected"];
+
 type Answered = (Answer, Option<Value>, Duration);
 
 /// What an answer means for the rest of its sequence.
@@ -499,9 +502,19 @@ impl Judge<'_> {
             serde_json::from_str::<Value>(&our_answer.body),
         );
         if let (Ok(left), Ok(right)) = (&left, &right) {
+            self.mapping.hear(&exchange.note);
             self.mapping.learn(left, right);
         }
         let mut differences = compare(&exchange, &our_answer, &self.mapping);
+        if let Ok(agreement) = &left
+            && exchange.note == "getAgreement"
+            && !ENDED.contains(&agreement["state"].as_str().unwrap_or_default())
+        {
+            // Which offer an agreement is of may be told otherwise only where a race has a reason to.
+            for difference in differences.iter_mut().filter(|it| it.aspect == "ids") {
+                difference.how += ", of one that has not ended";
+            }
+        }
         if self.to_the_end {
             // What people claim is what is answered, not when.
             differences.retain(|difference| difference.aspect != "time");

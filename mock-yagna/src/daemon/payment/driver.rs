@@ -7,9 +7,10 @@ use base64::Engine;
 use golem_wire::payment::{DebitNote, DocumentStatus, Invoice};
 use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, NodeId};
 use indexmap::IndexMap;
+use jiff::Timestamp;
 use sha3::{Digest, Sha3_256};
 
-use super::record::{ActivityPayment, AgreementPayment, Order, Payment};
+use super::record::{ActivityPayment, AgreementPayment, BatchOrder, Order, Payment};
 use super::tab::Accrued;
 use super::{DocumentEvent, EventKind, Payments};
 use crate::journal::{Actor, Event};
@@ -88,6 +89,12 @@ impl Charge {
             },
         }
     }
+}
+
+/// A time as the daemon's tables have it: without a zone.
+fn naive(at: Timestamp, digits: u8) -> String {
+    let stamp = golem_wire::stamp::fixed(at, digits);
+    stamp.trim_end_matches('Z').to_owned()
 }
 
 impl Payments {
@@ -181,6 +188,7 @@ impl Payments {
             self.order(ports, charge, order_id);
         }
         self.totals.paid = self.totals.paid + total;
+        self.add_to_batch(ports, &transfer, total, order_id);
         let hash = Sha3_256::digest(payment_id.as_bytes());
         let payment = Payment {
             payment_id: payment_id.clone(),
@@ -214,6 +222,27 @@ impl Payments {
         ports.wake(&Topic::InvoiceEvents(transfer.payer));
     }
 
+    /// Counts what was paid to one provider in the order that it is of.
+    fn add_to_batch(&mut self, ports: &Ports, transfer: &Transfer, paid: Glm, order_id: &str) {
+        let batch = self.batch_orders.entry(order_id.to_owned());
+        let batch = batch.or_insert_with(|| {
+            let created = naive(ports.now, 3);
+            BatchOrder {
+                id: order_id.to_owned(),
+                updated_ts: created.clone(),
+                created_ts: created,
+                owner_id: transfer.payer.clone(),
+                payer_addr: transfer.payer_addr.clone(),
+                platform: transfer.platform.clone(),
+                total_amount: Glm::ZERO,
+                paid_amount: Glm::ZERO,
+                at: ports.now,
+            }
+        });
+        batch.total_amount = batch.total_amount + paid;
+        batch.paid_amount = batch.paid_amount + paid;
+    }
+
     /// Writes down what the driver did for one charge.
     fn order(&mut self, ports: &Ports, charge: Charge, order_id: &str) {
         let purpose = (charge.agreement.clone(), charge.activity.clone());
@@ -221,11 +250,7 @@ impl Payments {
         if let Some(expenditure) = found.and_then(|a| a.expenditures.get_mut(&purpose)) {
             expenditure.scheduled = expenditure.scheduled + charge.amount;
         }
-        let naive = |digits| {
-            let stamp = golem_wire::stamp::fixed(ports.now, digits);
-            stamp.trim_end_matches('Z').to_owned()
-        };
-        let (created_ts, updated_ts) = (naive(3), naive(6));
+        let (created_ts, updated_ts) = (naive(ports.now, 3), naive(ports.now, 6));
         let (invoice_id, debit_note_id) = match charge.document {
             Document::Invoice(id) => (Some(id), None),
             Document::DebitNote(id) => (None, Some(id)),

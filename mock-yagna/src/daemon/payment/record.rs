@@ -27,6 +27,23 @@ pub(crate) struct Order {
     pub(super) debit_note_id: Option<DebitNoteId>,
 }
 
+/// All that a payer paid on one platform at one time, as `GET /batchOrders` shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BatchOrder {
+    pub(super) id: String,
+    /// Naive, as the daemon's table is.
+    pub(super) created_ts: String,
+    pub(super) updated_ts: String,
+    pub(super) owner_id: NodeId,
+    pub(super) payer_addr: String,
+    pub(super) platform: String,
+    pub(super) total_amount: Glm,
+    pub(super) paid_amount: Glm,
+    #[serde(skip)]
+    pub(super) at: Timestamp,
+}
+
 /// A payment, as `GET /payments` shows it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -141,6 +158,24 @@ impl Payments {
                     .any(|p| invoice.activity_ids.contains(&p.activity_id))
         };
         all.filter(covers).cloned().collect()
+    }
+
+    /// The caller's batches later than a time, oldest first.
+    pub(crate) fn batch_orders(
+        &self,
+        payer: &NodeId,
+        after: Option<Timestamp>,
+    ) -> impl Iterator<Item = &BatchOrder> {
+        let mine = self.batch_orders.values();
+        mine.filter(move |order| {
+            order.owner_id == *payer && after.is_none_or(|after| order.at > after)
+        })
+    }
+
+    /// The caller's batch of this id.
+    pub(crate) fn batch_order(&self, payer: &NodeId, id: &str) -> Option<&BatchOrder> {
+        let found = self.batch_orders.get(id);
+        found.filter(|order| order.owner_id == *payer)
     }
 
     /// What the driver did for an allocation.

@@ -33,12 +33,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListQuery {
     #[serde(default, deserialize_with = "optional_stamp")]
-    after_timestamp: Option<Timestamp>,
+    pub(super) after_timestamp: Option<Timestamp>,
     max_items: Option<u32>,
 }
 
 impl ListQuery {
-    fn page<'a, T: Clone + 'a>(&self, later: impl Iterator<Item = &'a T>) -> Vec<T> {
+    pub(super) fn page<'a, T: Clone + 'a>(&self, later: impl Iterator<Item = &'a T>) -> Vec<T> {
         let max = self.max_items.map_or(usize::MAX, count);
         later.take(max).cloned().collect()
     }

@@ -97,6 +97,18 @@ async fn a_rented_hour_is_paid_for() {
         .await;
     assert_eq!(orders[0]["invoiceId"], json!(id));
     assert_eq!(orders[0]["debitNoteId"], Value::Null);
+    let batches = daemon.get("/batchOrders").await;
+    assert_eq!(batches[0]["id"], orders[0]["orderId"], "{batches}");
+    assert_eq!(batches[0]["totalAmount"], invoice["amount"]);
+    assert_eq!(batches[0]["platform"], invoice["paymentPlatform"]);
+    let batch = batches[0]["id"].as_str().expect("id");
+    let one = daemon.get(&format!("/batchOrders/{batch}")).await;
+    assert_eq!(one, batches[0]);
+    assert_eq!(
+        daemon.get("/batchOrders?maxItems=0").await,
+        json!([]),
+        "no more than was asked for"
+    );
 
     let path = "/payment-api/v1/invoiceEvents?timeout=0";
     let usual = daemon.get("/invoiceEvents?timeout=0").await;
