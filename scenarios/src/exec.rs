@@ -421,7 +421,9 @@ async fn perform(
         .scenario
         .as_ref()
         .map_or(&[][..], |scenario| &scenario.expect);
-    journal.listen(Monitor::new(stage.clock().now(), claims));
+    let mut monitor = Monitor::new(stage.clock().now());
+    monitor.watch(&None, claims);
+    journal.listen(monitor);
     let surroundings = Surroundings::make(&Facts {
         api_url: stage.api_url().unwrap_or_default(),
         app_key: &app_key,
@@ -432,7 +434,7 @@ async fn perform(
     });
     let surroundings = surroundings.map_err(|error| impossible(&error))?;
     let note = |event: &str, value: &serde_json::Value| {
-        journal.note("stage", stage.clock().now(), "program", event, value);
+        journal.note("stage", &None, stage.clock().now(), "program", event, value);
     };
     note("started", &json!({"scenario": name, "seed": seed}));
     let begin = Instant::now();
@@ -479,7 +481,7 @@ async fn perform(
     outcome.cost = summary.paid;
     outcome.violations = summary.violations.clone();
     outcome.open = summary.open.iter().map(ToString::to_string).collect();
-    outcome.network_events = tally.network_events;
+    outcome.network_events = tally.events.network;
     outcome.watched = tally.watched;
     let faults = network.faults().into_iter().map(|fault| FaultOutcome {
         name: fault.name,
@@ -570,7 +572,8 @@ impl Watch<'_> {
         let (mut ended, mut still) = (Ended::default(), Stillness::default());
         let mut steps = self.program.scenario.as_ref().map(Timeline::of);
         for (number, of) in steps.iter().flat_map(Timeline::waiting) {
-            self.journal.monitor(|monitor| monitor.arm(number, of));
+            self.journal
+                .monitor(|monitor| monitor.arm(&None, number, of));
         }
         let limit = self.begin + self.program.limit();
         let (mut asked_to_end, mut looks_since) = (false, 0_u32);
@@ -595,7 +598,7 @@ impl Watch<'_> {
                         None => {}
                         Some(Due::Late(why)) => ended.failed_steps.push(why),
                         Some(Due::Step { number, step, waits }) => {
-                            self.journal.monitor(|monitor| waits.map(|of| monitor.arm(number, *of)));
+                            self.journal.monitor(|monitor| waits.map(|of| monitor.arm(&None, number, *of)));
                             asked_to_end |= self.take(&step, group, &mut ended);
                         }
                     }
@@ -607,9 +610,9 @@ impl Watch<'_> {
                 }
                 Some(()) = ticks.recv() => {
                     self.journal.network();
-                    for number in self.journal.monitor(Monitor::fired).unwrap_or_default() {
+                    for number in self.journal.monitor(|monitor| monitor.fired(&None)).unwrap_or_default() {
                         let again = steps.as_mut().and_then(|steps| steps.came(number, self.begin.elapsed()));
-                        self.journal.monitor(|monitor| again.map(|of| monitor.arm(number, of)));
+                        self.journal.monitor(|monitor| again.map(|of| monitor.arm(&None, number, of)));
                     }
                     if let Pace::Times(times) = self.program.pace {
                         tokio::time::advance(LOOK * times).await;
@@ -662,7 +665,7 @@ impl Watch<'_> {
         }
         let now = self.stage.clock().now();
         self.journal
-            .note("stage", now, "timeline", &text, &json!({}));
+            .note("stage", &None, now, "timeline", &text, &json!({}));
         stops
     }
 

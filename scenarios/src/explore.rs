@@ -109,6 +109,10 @@ impl Exploration {
         let mut laws = BTreeSet::new();
         let mut add = |text: &str, origin: Origin| {
             let scenario = Scenario::parse(text, origin.clone())?;
+            if let Some(several) = &scenario.requestors {
+                let message = "what is drawn around it is one requestor's; several `requestors` are for `run` and `sweep`";
+                return Err(scenario.mistake(several.referenced, message));
+            }
             workloads.check(&scenario)?;
             goals.extend(scenario.goals.iter().map(|goal| goal.value.clone()));
             let has_instances = scenario.service.is_some();

@@ -13,6 +13,7 @@ pub mod laws;
 mod parts;
 pub mod patterns;
 mod point;
+mod requestors;
 mod sections;
 mod validate;
 pub mod values;
@@ -42,7 +43,8 @@ pub use self::validate::size::Size;
 pub(crate) use self::arrivals::Planned;
 pub use self::sections::{
     Arrivals, FunctionSection, ImageSource, PlotKind, ProgramSection, RealTime, Requestor,
-    RestartKind, ServiceSection, SignalName, Step, Swept, TasksSection, Time, TimeMode, Verb,
+    RequestorSection, RestartKind, ServiceSection, SignalName, Step, Swept, TasksSection, Time,
+    TimeMode, Verb,
 };
 
 /// A rehearsal: a network, what is run on it, what happens meanwhile, what is expected.
@@ -81,6 +83,10 @@ pub struct Scenario {
     /// How the engine is configured.
     #[serde(default)]
     pub requestor: Requestor,
+    /// Several requestors on this network, each with an app key, an engine, a budget and work of its own; what is outside of
+    /// them is the same for all.
+    #[serde(default)]
+    pub requestors: Option<Spanned<Vec<RequestorSection>>>,
     /// What the image is; by default the one of the service or tasks.
     #[serde(default)]
     pub image: Option<ImageSource>,
@@ -175,6 +181,10 @@ impl Scenario {
     pub(crate) fn load_for_a_program(path: &Path) -> Result<Scenario, Error> {
         let (text, origin) = parts::open(path)?;
         let mut scenario = Scenario::read(&text, origin, &[])?;
+        if let Some(several) = &scenario.requestors {
+            let message = "here one program rents: several `requestors` are for `rehearse run`";
+            return Err(scenario.mistake(several.referenced, message));
+        }
         if scenario.runs_nothing() {
             // With the least work it is a whole one.
             scenario.tasks = network_file::read("{name: hello-tasks, count: 1}").ok();
@@ -319,15 +329,25 @@ impl Scenario {
     }
 
     fn services_mut(&mut self) -> impl Iterator<Item = &mut ServiceSection> {
-        let others = self.workloads.iter_mut();
+        let several = self.requestors.iter_mut().flat_map(|all| &mut all.value);
+        let (alone, others): (Vec<_>, Vec<_>) = several
+            .map(|it| (&mut it.service, &mut it.workloads))
+            .chain([(&mut self.service, &mut self.workloads)])
+            .unzip();
+        let others = others.into_iter().flatten();
         let others = others.filter_map(|arrivals| arrivals.service.as_mut());
-        self.service.iter_mut().chain(others)
+        alone.into_iter().flatten().chain(others)
     }
 
     fn tasks_mut(&mut self) -> impl Iterator<Item = &mut TasksSection> {
-        let others = self.workloads.iter_mut();
+        let several = self.requestors.iter_mut().flat_map(|all| &mut all.value);
+        let (alone, others): (Vec<_>, Vec<_>) = several
+            .map(|it| (&mut it.tasks, &mut it.workloads))
+            .chain([(&mut self.tasks, &mut self.workloads)])
+            .unzip();
+        let others = others.into_iter().flatten();
         let others = others.filter_map(|arrivals| arrivals.tasks.as_mut());
-        self.tasks.iter_mut().chain(others)
+        alone.into_iter().flatten().chain(others)
     }
 
     /// Counts the items of tasks where nothing is said of their number.

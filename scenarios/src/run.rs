@@ -4,10 +4,13 @@
 //! is in `work`, where it runs in `stage`.
 
 pub(crate) mod at_work;
+pub(crate) mod conduct;
+mod follower;
 pub(crate) mod journal;
 mod levels;
 pub(crate) mod monitor;
 pub(crate) mod observer;
+mod owners;
 pub(crate) mod setting;
 pub(crate) mod timeline;
 mod watchdog;
@@ -16,13 +19,15 @@ pub(crate) mod work;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::join_all;
 use golem_engine::journal::MemoryJournal;
 use tokio_util::sync::CancellationToken;
 
 pub use self::observer::Listener;
 
 use self::at_work::AtWork;
-use self::setting::{Plan, Remains, Setting};
+use self::conduct::beside;
+use self::setting::{Plan, Remains, Role, Setting, WorkResult};
 use self::watchdog::Watchdog;
 use self::work::Work;
 use crate::backend::Backend;
@@ -31,7 +36,7 @@ use crate::language::{Scenario, Verb};
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
 use crate::report::suite::Suite;
-use crate::report::verdict::{judge, lawful};
+use crate::report::verdict::{judge, lawful, lawful_each};
 use crate::report::{Report, quoted};
 use crate::stage::{self, Layer};
 use crate::workload::Workloads;
@@ -139,6 +144,7 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
 
     let verdicts = judge(&scenario, backend, &remains.outcome);
     let laws = lawful(Some(&scenario), backend, &remains.outcome);
+    let each = lawful_each(&scenario, backend, &remains.outcome);
     let name = scenario.name.value.as_str();
     let mut report = Report::new(
         (name, seed, backend),
@@ -147,6 +153,7 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
         remains.sha256,
         begin.elapsed(),
     );
+    report.of_each(&remains.outcome, &each);
     if let Some(command) = &options.command {
         report.command.clone_from(command);
     } else if scenario.origin.folder.is_some() {
@@ -178,28 +185,44 @@ pub fn rehearse(scenario: &Scenario, options: &Options) -> Result<Rehearsal, Err
     }
 }
 
-/// One engine on one stage.
+/// All requestors on one stage, each with an engine.
 async fn perform(plan: Plan<'_>, interrupt: &CancellationToken) -> Result<Remains, Error> {
     let setting = Setting::begin(plan).await?;
-    let restarts = setting.scenario.all_steps().into_iter();
+    let lives = setting.roles.iter();
+    let lives = lives.map(|role| live(&setting, role, interrupt));
+    let (lives, of_nobody) = beside(&setting, join_all(lives)).await;
+    let lives = lives.into_iter().collect::<Result<_, _>>()?;
+    setting.end(lives, of_nobody).await
+}
+
+/// The program of one requestor, as often as it is started again.
+pub(crate) async fn live(
+    setting: &Setting<'_>,
+    role: &Role,
+    interrupt: &CancellationToken,
+) -> Result<WorkResult, Error> {
+    let restarts = role.scenario.all_steps().into_iter();
     let restarts = restarts
         .filter(|step| step.verb.value == Verb::RestartRequestor)
         .count();
     // What outlives the program, where it is started again.
     let kept = (restarts > 0).then(MemoryJournal::new);
     let (mut since, mut steps, mut failed_steps) = (None, Vec::new(), Vec::new());
+    let mut number = 0;
     let mut result = loop {
-        let observer = setting.observer.clone();
+        number += 1;
+        let observer = role.observer.clone();
         let engine = setting
-            .golem()
+            .golem(role, number)
             .event_observer(move |event| observer.event(event));
         let engine = match &kept {
             Some(kept) => engine.journal(kept.clone()),
             None => engine,
         };
         let work = Work {
-            setting: &setting,
-            files: setting.output.files(),
+            setting,
+            role,
+            files: setting.files(role)?,
             interrupt: interrupt.clone(),
             since,
         };
@@ -214,7 +237,7 @@ async fn perform(plan: Plan<'_>, interrupt: &CancellationToken) -> Result<Remain
     };
     result.steps.splice(..0, steps);
     result.failed_steps.splice(..0, failed_steps);
-    setting.end(result).await
+    Ok(result)
 }
 
 #[cfg(all(test, feature = "simple-service"))]

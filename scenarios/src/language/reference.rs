@@ -20,8 +20,8 @@ use super::expect::{EventCount, Expectation, LeftOpen, StateName};
 use super::laws::{BOOKS, Exception, LawsSection, OTHERS};
 use super::patterns::{Bound, Eventually, LeadsTo, Limits, MetricClaim, Pattern};
 use super::sections::{
-    Arrivals, FunctionSection, OWN, ProgramSection, RealTime, Requestor, ServiceSection,
-    SignalName, Step, Swept, TasksSection, Time, When,
+    Arrivals, FunctionSection, OWN, ProgramSection, RealTime, Requestor, RequestorSection,
+    ServiceSection, SignalName, Step, Swept, TasksSection, Time, When,
 };
 
 const BEGIN: &str =
@@ -259,6 +259,11 @@ fn page() -> String {
         keys::<Effect>("Effects (`do`) of a fault", FAULT, "pub enum Effect {"),
         operations(),
         keys::<Requestor>("`requestor`", SECTIONS, "pub struct Requestor {"),
+        keys::<RequestorSection>(
+            "`requestors`, each",
+            SECTIONS,
+            "pub struct RequestorSection {",
+        ),
         keys::<ImageSource>("`image`", IMAGES, "pub enum ImageSource {"),
         keys::<ScriptedAnswer>("`scripted`, each", SCRIPTED, "pub struct ScriptedAnswer {"),
         keys::<ScriptedPrint>("`prints`, each", SCRIPTED, "pub struct ScriptedPrint {"),

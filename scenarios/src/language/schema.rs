@@ -17,8 +17,9 @@ use super::laws::{Exception, LawsSection};
 use super::patterns::{Bound, Eventually, LeadsTo, Limits, MetricClaim, Pattern};
 use super::reference::{names, read};
 use super::sections::{
-    Arrivals, FunctionSection, OWN, PlotKind, ProgramSection, RealTime, Requestor, RestartKind,
-    ServiceSection, SignalName, Step, Swept, TasksSection, Time, TimeMode, When,
+    Arrivals, FunctionSection, OWN, PlotKind, ProgramSection, RealTime, Requestor,
+    RequestorSection, RestartKind, ServiceSection, SignalName, Step, Swept, TasksSection, Time,
+    TimeMode, When,
 };
 
 const SECTIONS: &str = "scenarios/src/language/sections.rs";
@@ -341,6 +342,15 @@ fn schema() -> Value {
                 names::<Requestor>(),
                 SECTIONS,
                 "pub struct Requestor {",
+                false,
+            ),
+        ),
+        (
+            "RequestorSection",
+            pairs(
+                names::<RequestorSection>(),
+                SECTIONS,
+                "pub struct RequestorSection {",
                 false,
             ),
         ),

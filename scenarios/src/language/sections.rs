@@ -111,6 +111,35 @@ impl Default for Requestor {
     }
 }
 
+/// One of several requestors on the network: what its engine is like, what it runs, what is expected of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestorSection {
+    /// What steps and reports call it; the simulated daemon knows it by an app key of this name.
+    pub name: Spanned<String>,
+    /// How its engine is configured; absent: as the file's `requestor` says.
+    #[serde(default)]
+    pub requestor: Option<Requestor>,
+    /// The service that it runs.
+    #[serde(default)]
+    pub service: Option<ServiceSection>,
+    /// The tasks that it executes.
+    #[serde(default)]
+    pub tasks: Option<TasksSection>,
+    /// The function of the program's that it calls.
+    #[serde(default)]
+    pub function: Option<FunctionSection>,
+    /// The program that it is, in real time.
+    #[serde(default)]
+    pub program: Option<ProgramSection>,
+    /// What else it runs, and when that is started.
+    #[serde(default)]
+    pub workloads: Vec<Arrivals>,
+    /// What is claimed about it alone; the file's `expect` is about all together.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
+}
+
 /// The service to run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -338,6 +367,9 @@ pub struct Step {
     /// Or to which instance (or the provider it runs on), counted from 1.
     #[serde(default)]
     pub instance: Option<Spanned<u32>>,
+    /// Of several `requestors`: whose step it is, with those that follow it. It waits for events that are not another's.
+    #[serde(default)]
+    pub requestor: Option<Spanned<String>>,
     /// `behave`: which members of the provider's behaviour are different from then on.
     #[serde(default)]
     pub change: Option<Properties>,

@@ -7,6 +7,7 @@ mod arrivals;
 mod commands;
 mod expectations;
 mod network;
+mod requestors;
 pub(super) mod size;
 mod step;
 
@@ -41,24 +42,24 @@ impl Scenario {
         note(self.check_version());
         note(self.check_name());
         note(self.check_epoch());
-        for checked in self.check_work() {
-            note(checked);
+        for mistake in self.check_requestors() {
+            note(Err(mistake));
+        }
+        // Alone, each is what the only requestor of another scenario is.
+        let each = self.by_requestor();
+        note(self.check_arrivals());
+        for own in &each {
+            if own.name.is_some() && own.scenario.runs_nothing() {
+                continue;
+            }
+            for checked in own.scenario.check_work() {
+                note(checked);
+            }
         }
         note(self.check_image());
-        for (key, amount) in [
-            ("budget", &self.requestor.budget),
-            ("funds", &self.requestor.funds),
-        ] {
-            note(network_file::check_amount(key, amount).map_err(|mistake| self.told(mistake)));
-        }
-        for (key, text) in [
-            ("subnet", &self.requestor.subnet),
-            ("app_key", &self.requestor.app_key),
-        ] {
-            if text.value.trim().is_empty() {
-                note(Err(
-                    self.mistake(text.referenced, format!("`{key}` is empty"))
-                ));
+        for own in &each {
+            for mistake in own.scenario.check_engine() {
+                note(Err(mistake));
             }
         }
         note(self.check_faults());
@@ -76,16 +77,47 @@ impl Scenario {
         note(self.check_notices());
         note(self.check_other_times());
         note(self.check_size());
-        for claim in &self.expect {
-            note(self.check_expectation(claim, &names));
+        let of_nobody = self.of_nobody();
+        if of_nobody.is_some() {
+            for claim in &self.expect {
+                note(self.check_expectation(claim, &names));
+            }
+        }
+        for own in &each {
+            for claim in &own.scenario.expect {
+                note(self.check_expectation(claim, &names));
+            }
         }
         for step in &self.timeline {
             note(self.check_time(step, false));
         }
-        for step in self.all_steps() {
-            note(self.check_step(step, &names));
-            for next in &step.then {
-                note(self.check_time(next, true));
+        for own in each.iter().map(|own| &own.scenario).chain(&of_nobody) {
+            for step in own.all_steps() {
+                note(own.check_step(step, &names));
+                for next in &step.then {
+                    note(self.check_time(next, true));
+                }
+            }
+        }
+        wrong
+    }
+
+    /// What is said of its engine.
+    fn check_engine(&self) -> Vec<Error> {
+        let mut wrong = Vec::new();
+        for (key, amount) in [
+            ("budget", &self.requestor.budget),
+            ("funds", &self.requestor.funds),
+        ] {
+            let checked = network_file::check_amount(key, amount);
+            wrong.extend(checked.map_err(|mistake| self.told(mistake)).err());
+        }
+        for (key, text) in [
+            ("subnet", &self.requestor.subnet),
+            ("app_key", &self.requestor.app_key),
+        ] {
+            if text.value.trim().is_empty() {
+                wrong.push(self.mistake(text.referenced, format!("`{key}` is empty")));
             }
         }
         wrong
@@ -208,11 +240,10 @@ impl Scenario {
             let message = "nothing to run: write a `service`, a `tasks` or a `workloads` section";
             return vec![Err(self.mistake(self.name.referenced, message))];
         }
-        let mut checked = vec![self.check_arrivals()];
-        checked.extend(
-            self.all_services()
-                .map(|(service, _)| self.check_service(service)),
-        );
+        let mut checked: Vec<_> = self
+            .all_services()
+            .map(|(service, _)| self.check_service(service))
+            .collect();
         checked.extend(self.all_tasks().map(|(tasks, _)| {
             self.check_count(tasks)?;
             self.number("max_workers", &tasks.max_workers, MOST_INSTANCES)?;

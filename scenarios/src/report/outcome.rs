@@ -147,6 +147,8 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// What is left open.
     pub open: Vec<String>,
+    /// The same of each of several requestors, by name: what it did, and what belongs to it.
+    pub requestors: Vec<(String, Outcome)>,
     /// How long it took on the stage's clock.
     pub elapsed: Duration,
 }

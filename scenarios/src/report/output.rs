@@ -136,13 +136,13 @@ impl Output {
     }
 
     /// What was downloaded, by name.
-    pub(crate) fn downloads(&self) -> Result<Vec<FileOutcome>, Error> {
+    pub(crate) fn downloads(&self, folder: &Path) -> Result<Vec<FileOutcome>, Error> {
         let failed = |error: io::Error| Error::Output {
-            path: self.files(),
+            path: folder.to_owned(),
             reason: error.to_string(),
         };
         let mut files = Vec::new();
-        for entry in fs::read_dir(self.files()).map_err(failed)? {
+        for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if entry.path().is_dir() {
                 continue;
@@ -395,7 +395,7 @@ mod tests {
             fs::write(output.journal(), line).expect("written");
             drop(output);
             let output = Output::prepare(folder.path()).expect("usable again");
-            assert_eq!(output.downloads().expect("a listing"), []);
+            assert_eq!(output.downloads(&output.files()).expect("a listing"), []);
             assert!(!output.journal().exists());
         }
     }

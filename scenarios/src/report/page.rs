@@ -303,7 +303,20 @@ fn facts(out: &mut impl Write, report: &Report) -> io::Result<()> {
         .map(|(name, it)| (name.clone(), measured(it)));
     let away =
         (report.daemon_away.times > 0).then(|| (report.daemon_away.to_string(), String::new()));
-    let all: [(&str, Vec<(String, String)>); 9] = [
+    let requestors = report.requestors.iter().map(|it| {
+        let mark = if it.ok { '✓' } else { '✗' };
+        let mut found = format!(
+            "{} agreements, {} activities, {} tasks done, {} invoices paid, cost {} GLM",
+            it.agreements, it.activities, it.tasks, it.invoices_paid, it.cost
+        );
+        for open in &it.open {
+            found.push_str("; left open: ");
+            found.push_str(open);
+        }
+        (format!("{mark} {}", it.requestor), found)
+    });
+    let all: [(&str, Vec<(String, String)>); 10] = [
+        ("Requestors", requestors.collect()),
         ("Instances that failed", failed.collect()),
         ("Workloads", workloads.collect()),
         ("How long it took, in seconds", metrics.collect()),

@@ -30,29 +30,19 @@ pub struct Verdict {
 
 /// The verdicts on what the scenario claims, and on what goes without saying.
 pub(crate) fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) -> Vec<Verdict> {
-    let simulated = backend != Backend::Yagna;
-    let wanted = |claim: &&Expectation| {
-        // Where nothing began, all else follows from that.
-        (outcome.began || claim.wants_error()) && (simulated || !claim.needs_the_mock())
-    };
-    let claims = scenario.expect.iter().filter(wanted);
-    let mut verdicts: Vec<Verdict> = claims.map(|claim| claim.judge(outcome)).collect();
-    let counts_failures = |claim: &Expectation| matches!(claim, Expectation::FailedInstances(_));
-    if !scenario.expect.iter().any(Expectation::wants_error) {
-        verdicts.push(Verdict {
-            expectation: "the run succeeds".into(),
-            ok: outcome.error.is_none(),
-            found: outcome.error.clone().unwrap_or_else(|| "no error".into()),
-        });
-        if outcome.error.is_none() {
-            verdicts.extend(did_something(scenario, outcome));
-        }
-        let told = outcome.error.is_some() || outcome.instances.is_empty();
-        if !told && !scenario.expect.iter().any(counts_failures) {
-            verdicts.push(Expectation::FailedInstances(Count::Exactly(0)).judge(outcome));
-        }
+    let mut verdicts = claimed(scenario, backend, outcome);
+    if scenario.requestors.is_none() {
+        verdicts.extend(unwritten(scenario, &[], outcome));
     }
-    if simulated {
+    for (name, own, outcome) in by_requestor(scenario, outcome) {
+        let mut of_one = claimed(&own, backend, outcome);
+        of_one.extend(unwritten(&own, &scenario.expect, outcome));
+        verdicts.extend(of_one.into_iter().map(|verdict| Verdict {
+            expectation: format!("{name}: {}", verdict.expectation),
+            ..verdict
+        }));
+    }
+    if backend != Backend::Yagna {
         verdicts.extend(outcome.failed_steps.iter().map(|step| Verdict {
             expectation: "every step of the timeline is performed".into(),
             ok: false,
@@ -62,9 +52,55 @@ pub(crate) fn judge(scenario: &Scenario, backend: Backend, outcome: &Outcome) ->
     verdicts
 }
 
+/// Each of several requestors, its part of the scenario, what came of it.
+fn by_requestor<'a>(
+    scenario: &Scenario,
+    outcome: &'a Outcome,
+) -> impl Iterator<Item = (&'a str, Scenario, &'a Outcome)> {
+    let each = scenario.by_requestor().into_iter();
+    let each = each.filter(|own| own.name.is_some());
+    let outcomes = outcome.requestors.iter();
+    each.zip(outcomes)
+        .map(|(own, (name, outcome))| (name.as_str(), own.scenario, outcome))
+}
+
+/// The verdicts on what is written.
+fn claimed(scenario: &Scenario, backend: Backend, outcome: &Outcome) -> Vec<Verdict> {
+    let simulated = backend != Backend::Yagna;
+    let wanted = |claim: &&Expectation| {
+        // Where nothing began, all else follows from that.
+        (outcome.began || claim.wants_error()) && (simulated || !claim.needs_the_mock())
+    };
+    let claims = scenario.expect.iter().filter(wanted);
+    claims.map(|claim| claim.judge(outcome)).collect()
+}
+
+/// The verdicts on what is claimed of any run, unless the scenario, or `others` that are about everybody, say it
+/// themselves.
+fn unwritten(scenario: &Scenario, others: &[Expectation], outcome: &Outcome) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let written = || scenario.expect.iter().chain(others);
+    let counts_failures = |claim: &Expectation| matches!(claim, Expectation::FailedInstances(_));
+    if !written().any(Expectation::wants_error) {
+        verdicts.push(Verdict {
+            expectation: "the run succeeds".into(),
+            ok: outcome.error.is_none(),
+            found: outcome.error.clone().unwrap_or_else(|| "no error".into()),
+        });
+        if outcome.error.is_none() {
+            verdicts.extend(did_something(scenario, others, outcome));
+        }
+        let told = outcome.error.is_some() || outcome.instances.is_empty();
+        if !told && !written().any(counts_failures) {
+            verdicts.push(Expectation::FailedInstances(Count::Exactly(0)).judge(outcome));
+        }
+    }
+    verdicts
+}
+
 /// That what was to run did run, unless the scenario says itself how far it is to come.
-fn did_something(scenario: &Scenario, outcome: &Outcome) -> Vec<Verdict> {
-    let says = |claim: fn(&Expectation) -> bool| scenario.expect.iter().any(claim);
+fn did_something(scenario: &Scenario, others: &[Expectation], outcome: &Outcome) -> Vec<Verdict> {
+    let says = |claim: fn(&Expectation) -> bool| scenario.expect.iter().chain(others).any(claim);
     let mut verdicts = Vec::new();
     let of_tasks =
         |claim: &Expectation| matches!(claim, Expectation::Tasks(_) | Expectation::TaskResults(_));
@@ -127,8 +163,13 @@ fn metric(claim: &MetricClaim, outcome: &Outcome) -> (bool, String) {
     }
     let wanted = |workload: &&WorkloadOutcome| {
         claim.workload.as_ref().is_none_or(|wanted| {
-            let rest = workload.name.strip_prefix(wanted.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            // Of several requestors each says only what its workload is called, or all is said.
+            let own = workload.name.split_once('/').map(|(_, own)| own);
+            let mut names = own.into_iter().chain([workload.name.as_str()]);
+            names.any(|name| {
+                let rest = name.strip_prefix(wanted.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            })
         })
     };
     for workload in outcome.workloads.iter().filter(wanted) {
@@ -261,8 +302,41 @@ pub(crate) fn lawful(scenario: Option<&Scenario>, backend: Backend, outcome: &Ou
     }
 }
 
+/// The same of each of several requestors, by name; what the scenario expects of everybody counts for each.
+pub(crate) fn lawful_each(
+    scenario: &Scenario,
+    backend: Backend,
+    outcome: &Outcome,
+) -> Vec<(String, Lawful)> {
+    let each = by_requestor(scenario, outcome);
+    each.map(|(name, mut own, outcome)| {
+        own.expect.extend(scenario.expect.iter().cloned());
+        (name.to_owned(), lawful(Some(&own), backend, outcome))
+    })
+    .collect()
+}
+
 /// What is left open as the scenario expects, and what else.
 fn expected_open(scenario: &Scenario, outcome: &Outcome) -> (Vec<String>, Vec<String>) {
+    if scenario.requestors.is_some() {
+        // Each knows what is left of its own.
+        let (mut expected, mut open) = (Vec::new(), Vec::new());
+        let mut of_someone = Vec::new();
+        for (name, mut own, outcome) in by_requestor(scenario, outcome) {
+            own.expect.extend(scenario.expect.iter().cloned());
+            let (fine, left) = expected_open(&own, outcome);
+            for (items, all) in [(fine, &mut expected), (left, &mut open)] {
+                for item in items {
+                    let item = format!("{name}: {item}");
+                    of_someone.push(item.clone());
+                    all.push(item);
+                }
+            }
+        }
+        let rest = outcome.open.iter();
+        open.extend(rest.filter(|item| !of_someone.contains(item)).cloned());
+        return (expected, open);
+    }
     let mut lost = BTreeSet::new();
     for claim in &scenario.expect {
         if let Expectation::LeftOpen(claim) = claim {

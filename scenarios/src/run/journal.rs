@@ -2,7 +2,8 @@
 //! which it happened, one JSON object a line.
 //!
 //! Two runs of a scenario with one seed give the same bytes in memory. Each line says where it comes
-//! `from`: `engine`, `network`, `service` (what a service got from its payload) or `stage`.
+//! `from`: `engine`, `network`, `service` (what a service got from its payload) or `stage`; where there are several
+//! requestors, it also names the one that it is about.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +19,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::monitor::{Monitor, Watched};
+use super::monitor::{Monitor, Watched, Whose};
+use super::owners::Owners;
 use crate::backend::Backend;
 use crate::language::patterns::Source;
 
@@ -32,12 +34,34 @@ struct Inner {
     network: Option<MockYagna>,
     /// Entries of the network that were written.
     written: u64,
-    engine_events: BTreeMap<String, u64>,
-    network_events: BTreeMap<String, u64>,
+    events: BTreeMap<Whose, Counted>,
+    /// Whose things are, where there are several requestors.
+    owners: Option<Owners>,
     failure: Option<io::Error>,
     monitor: Option<Monitor>,
     /// The line that was written last.
     text: String,
+}
+
+/// How often each event came, by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) engine: BTreeMap<String, u64>,
+    pub(crate) network: BTreeMap<String, u64>,
+}
+
+impl Counted {
+    fn add(&mut self, other: &Counted) {
+        let all = [
+            (&mut self.engine, &other.engine),
+            (&mut self.network, &other.network),
+        ];
+        for (known, more) in all {
+            for (name, times) in more {
+                *known.entry(name.clone()).or_default() += times;
+            }
+        }
+    }
 }
 
 /// What a finished journal amounts to.
@@ -45,9 +69,9 @@ struct Inner {
 pub(crate) struct Tally {
     /// SHA-256 of all bytes.
     pub(crate) sha256: String,
-    pub(crate) engine_events: BTreeMap<String, u64>,
-    pub(crate) network_events: BTreeMap<String, u64>,
-    /// What came of the claims about the order and the times of events.
+    /// All of them.
+    pub(crate) events: Counted,
+    /// What came of the claims about the order and the times of events that are about everybody.
     pub(crate) watched: Watched,
     /// Why it is not whole, if it is not.
     pub(crate) failure: Option<io::Error>,
@@ -56,6 +80,8 @@ pub(crate) struct Tally {
 #[derive(Serialize)]
 struct FromEngine<'a> {
     from: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requestor: Option<&'a str>,
     #[serde(flatten)]
     event: &'a Event,
 }
@@ -63,6 +89,8 @@ struct FromEngine<'a> {
 #[derive(Serialize)]
 struct FromNetwork<'a> {
     from: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requestor: Option<&'a str>,
     #[serde(flatten)]
     entry: &'a Entry,
 }
@@ -70,6 +98,8 @@ struct FromNetwork<'a> {
 #[derive(Serialize)]
 struct Note<'a> {
     from: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requestor: Option<&'a str>,
     at: Timestamp,
     who: &'a str,
     event: &'a str,
@@ -89,8 +119,8 @@ impl Journal {
             hash: Sha256::new(),
             network: None,
             written: 0,
-            engine_events: BTreeMap::new(),
-            network_events: BTreeMap::new(),
+            events: BTreeMap::new(),
+            owners: None,
             failure: None,
             monitor: None,
             text: String::new(),
@@ -100,6 +130,29 @@ impl Journal {
     /// From now on the entries of `network` are part of it.
     pub(crate) fn follow(&self, network: MockYagna) {
         self.inner().network = Some(network);
+    }
+
+    /// From now on lines name the one of several requestors that they are about.
+    pub(crate) fn tell_requestors_apart(&self) {
+        self.inner().owners = Some(Owners::default());
+    }
+
+    /// Whose something of the network is, by the ids in what is said of it.
+    pub(crate) fn owner_of(&self, text: &str) -> Whose {
+        let inner = self.inner();
+        inner.owners.as_ref().and_then(|owners| owners.named(text))
+    }
+
+    /// The events of one requestor and those of nobody, and what came of its claims about them.
+    pub(crate) fn of(&self, whose: &Whose) -> (Counted, Watched) {
+        let inner = self.inner();
+        let mut counted = inner.events.get(&None).cloned().unwrap_or_default();
+        if let Some(own) = inner.events.get(whose).filter(|_| whose.is_some()) {
+            counted.add(own);
+        }
+        let monitor = inner.monitor.as_ref();
+        let watched = monitor.map(|monitor| monitor.watched(whose));
+        (counted, watched.unwrap_or_default())
     }
 
     /// From now on the monitor hears every line.
@@ -113,24 +166,25 @@ impl Journal {
     }
 
     /// Writes what the network recorded so far, then an event of the engine.
-    pub(crate) fn engine(&self, event: &Event) {
+    pub(crate) fn engine(&self, whose: &Whose, event: &Event) {
         let mut inner = self.inner();
         inner.catch_up();
-        *inner
-            .engine_events
-            .entry(event.kind.name().into())
-            .or_default() += 1;
+        let name = event.kind.name();
+        let counted = inner.events.entry(whose.clone()).or_default();
+        *counted.engine.entry(name.into()).or_default() += 1;
         inner.line(&FromEngine {
             from: "engine",
+            requestor: whose.as_deref(),
             event,
         });
-        inner.tell(Source::Engine, event.kind.name(), event.at);
+        inner.tell(Source::Engine, name, whose, event.at);
     }
 
     /// Writes what the network recorded so far, then what a service or the stage has to say.
     pub(crate) fn note(
         &self,
         from: &'static str,
+        whose: &Whose,
         at: Timestamp,
         who: &str,
         event: &str,
@@ -140,6 +194,7 @@ impl Journal {
         inner.catch_up();
         inner.line(&Note {
             from,
+            requestor: whose.as_deref(),
             at,
             who,
             event,
@@ -158,14 +213,17 @@ impl Journal {
         inner.catch_up();
         inner.network = None;
         let flushed = inner.file.flush().err();
+        let mut events = Counted::default();
+        for counted in inner.events.values() {
+            events.add(counted);
+        }
         Tally {
             sha256: hex::encode(inner.hash.clone().finalize()),
-            engine_events: inner.engine_events.clone(),
-            network_events: inner.network_events.clone(),
+            events,
             watched: inner
                 .monitor
                 .as_ref()
-                .map(Monitor::watched)
+                .map(|monitor| monitor.watched(&None))
                 .unwrap_or_default(),
             failure: inner.failure.take().or(flushed),
         }
@@ -182,12 +240,16 @@ impl Inner {
         let Some(network) = &self.network else { return };
         for entry in network.journal_since(self.written) {
             self.written = entry.seq + 1;
+            let owners = self.owners.as_mut();
+            let whose = owners.and_then(|owners| owners.learn(&entry));
             if let Some(name) = self.line(&FromNetwork {
                 from: "network",
+                requestor: whose.as_deref(),
                 entry: &entry,
             }) {
-                self.tell(Source::Network, &name, entry.at);
-                *self.network_events.entry(name).or_default() += 1;
+                self.tell(Source::Network, &name, &whose, entry.at);
+                let counted = self.events.entry(whose).or_default();
+                *counted.network.entry(name).or_default() += 1;
             }
         }
         // It is on its way to the disk, and nobody else reads it.
@@ -197,9 +259,9 @@ impl Inner {
     }
 
     /// Tells the monitor of the line that was written last.
-    fn tell(&mut self, source: Source, name: &str, at: Timestamp) {
+    fn tell(&mut self, source: Source, name: &str, whose: &Whose, at: Timestamp) {
         if let Some(monitor) = &mut self.monitor {
-            monitor.hear(source, name, at, &self.text);
+            monitor.hear(source, name, whose.as_deref(), at, &self.text);
         }
     }
 

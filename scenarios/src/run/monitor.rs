@@ -27,10 +27,27 @@ pub(crate) struct Monitor {
     begin: Timestamp,
     /// When the last event was.
     now: Duration,
-    watches: Vec<(String, Watch)>,
+    watches: Vec<Claim>,
+    waiting: BTreeMap<Whose, Waiting>,
+}
+
+/// One of several requestors; `None`: the only one, or the network.
+pub(crate) type Whose = Option<Arc<str>>;
+
+/// The events that the steps of one timeline wait for.
+#[derive(Debug, Default)]
+struct Waiting {
     triggers: Vec<(usize, Pattern)>,
     fired: Vec<usize>,
     woken: Arc<Notify>,
+}
+
+/// A claim that is listened for.
+#[derive(Debug)]
+struct Claim {
+    whose: Whose,
+    words: String,
+    watch: Watch,
 }
 
 #[derive(Debug)]
@@ -57,8 +74,26 @@ enum Watch {
     },
 }
 
+/// Whether a line that is about `of` is heard by `whose`: all but what is another's.
+fn hears(whose: &Whose, of: Option<&str>) -> bool {
+    match (whose, of) {
+        (Some(whose), Some(of)) => **whose == *of,
+        _ => true,
+    }
+}
+
 impl Monitor {
-    pub(crate) fn new(begin: Timestamp, claims: &[Expectation]) -> Self {
+    pub(crate) fn new(begin: Timestamp) -> Self {
+        Monitor {
+            begin,
+            now: Duration::ZERO,
+            watches: Vec::new(),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// Listens from now on for what is claimed, too.
+    pub(crate) fn watch(&mut self, whose: &Whose, claims: &[Expectation]) {
         let watches = claims.iter().filter_map(|claim| {
             let watch = match claim {
                 Expectation::Eventually(it) => Watch::Eventually {
@@ -82,20 +117,24 @@ impl Monitor {
                 },
                 _ => return None,
             };
-            Some((claim.to_string(), watch))
+            Some(Claim {
+                whose: whose.clone(),
+                words: claim.to_string(),
+                watch,
+            })
         });
-        Monitor {
-            begin,
-            now: Duration::ZERO,
-            watches: watches.collect(),
-            triggers: Vec::new(),
-            fired: Vec::new(),
-            woken: Arc::new(Notify::new()),
-        }
+        self.watches.extend(watches);
     }
 
-    /// Hears a line of the journal.
-    pub(crate) fn hear(&mut self, source: Source, name: &str, at: Timestamp, line: &str) {
+    /// Hears a line of the journal, which is about one of several requestors, if it is known about whom.
+    pub(crate) fn hear(
+        &mut self,
+        source: Source,
+        name: &str,
+        of: Option<&str>,
+        at: Timestamp,
+        line: &str,
+    ) {
         self.now = Duration::try_from(at.duration_since(self.begin)).unwrap_or_default();
         let now = self.now;
         let mut parsed: Option<Value> = None;
@@ -106,54 +145,67 @@ impl Monitor {
             let line = parsed.get_or_insert_with(|| serde_json::from_str(line).unwrap_or_default());
             pattern.fits(line).then(|| line.clone())
         };
-        for (_, watch) in &mut self.watches {
-            watch.hear(now, &mut fits);
-        }
-        let before = self.fired.len();
-        let fired = &mut self.fired;
-        self.triggers.retain(|(id, pattern)| {
-            let comes = fits(pattern).is_some();
-            if comes {
-                fired.push(*id);
+        for claim in &mut self.watches {
+            if hears(&claim.whose, of) {
+                claim.watch.hear(now, &mut fits);
             }
-            !comes
-        });
-        if self.fired.len() > before {
-            self.woken.notify_one();
         }
+        for (whose, waiting) in &mut self.waiting {
+            if !hears(whose, of) {
+                continue;
+            }
+            let before = waiting.fired.len();
+            let fired = &mut waiting.fired;
+            waiting.triggers.retain(|(id, pattern)| {
+                let comes = fits(pattern).is_some();
+                if comes {
+                    fired.push(*id);
+                }
+                !comes
+            });
+            if waiting.fired.len() > before {
+                waiting.woken.notify_one();
+            }
+        }
+    }
+
+    fn waiting(&mut self, whose: &Whose) -> &mut Waiting {
+        self.waiting.entry(whose.clone()).or_default()
     }
 
     /// From now on this event is waited for, once.
-    pub(crate) fn arm(&mut self, id: usize, pattern: Pattern) {
-        self.triggers.push((id, pattern));
+    pub(crate) fn arm(&mut self, whose: &Whose, id: usize, pattern: Pattern) {
+        self.waiting(whose).triggers.push((id, pattern));
     }
 
     /// Nothing is waited for any more.
-    pub(crate) fn disarm(&mut self) {
-        self.triggers.clear();
-        self.fired.clear();
+    pub(crate) fn disarm(&mut self, whose: &Whose) {
+        let waiting = self.waiting(whose);
+        waiting.triggers.clear();
+        waiting.fired.clear();
     }
 
     /// Whether an event of the network is waited for.
-    pub(crate) fn waits_for_the_network(&self) -> bool {
-        let mut waiting = self.triggers.iter();
-        waiting.any(|(_, pattern)| pattern.network_event.is_some())
+    pub(crate) fn waits_for_the_network(&self, whose: &Whose) -> bool {
+        let waiting = self.waiting.get(whose);
+        let mut triggers = waiting.iter().flat_map(|waiting| &waiting.triggers);
+        triggers.any(|(_, pattern)| pattern.network_event.is_some())
     }
 
     /// Those that came since it was asked last.
-    pub(crate) fn fired(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.fired)
+    pub(crate) fn fired(&mut self, whose: &Whose) -> Vec<usize> {
+        std::mem::take(&mut self.waiting(whose).fired)
     }
 
     /// Told when one comes.
-    pub(crate) fn woken(&self) -> Arc<Notify> {
-        Arc::clone(&self.woken)
+    pub(crate) fn woken(&mut self, whose: &Whose) -> Arc<Notify> {
+        Arc::clone(&self.waiting(whose).woken)
     }
 
     /// What came of the claims, at the end of the run.
-    pub(crate) fn watched(&self) -> Watched {
-        let told = self.watches.iter();
-        told.map(|(claim, watch)| (claim.clone(), watch.judge(self.now)))
+    pub(crate) fn watched(&self, whose: &Whose) -> Watched {
+        let told = self.watches.iter().filter(|claim| claim.whose == *whose);
+        told.map(|claim| (claim.words.clone(), claim.watch.judge(self.now)))
             .collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Listens to the engine's events and keeps what reports and expectations need of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use super::journal::Journal;
 use super::levels::Levels;
+use super::monitor::Whose;
 use crate::report::outcome::{Cause, InstanceOutcome, Outcome};
 use crate::report::unmatched::{explained, groups};
 use crate::workload::WorkLog;
@@ -58,7 +60,11 @@ impl fmt::Debug for Listener {
 
 /// Hears every event: writes it down, counts it, tells the listener. Clones share what they hear.
 #[derive(Clone)]
-pub(crate) struct Observer(Arc<Heard>);
+pub(crate) struct Observer {
+    heard: Arc<Heard>,
+    /// The one of several requestors whose events are heard.
+    whose: Whose,
+}
 
 struct Heard {
     journal: Journal,
@@ -67,7 +73,10 @@ struct Heard {
     listener: Option<Listener>,
     /// Unless it is real.
     network: Option<MockYagna>,
+    /// Of everybody.
     facts: Mutex<Facts>,
+    /// Of each of several requestors.
+    own: Mutex<BTreeMap<Arc<str>, Facts>>,
 }
 
 /// How often, on the stage's clock, the faults are looked at.
@@ -97,14 +106,24 @@ impl Observer {
         listener: Option<Listener>,
         network: Option<MockYagna>,
     ) -> Observer {
-        Observer(Arc::new(Heard {
+        let heard = Arc::new(Heard {
             begin: clock.now(),
             journal,
             clock,
             listener,
             network,
             facts: Mutex::default(),
-        }))
+            own: Mutex::default(),
+        });
+        Observer { heard, whose: None }
+    }
+
+    /// The same, for one of several requestors.
+    pub(crate) fn of(&self, whose: &Whose) -> Observer {
+        Observer {
+            heard: Arc::clone(&self.heard),
+            whose: whose.clone(),
+        }
     }
 
     /// Hears what a workload tells.
@@ -117,15 +136,15 @@ impl Observer {
 
     /// Takes notice of an event.
     pub(crate) fn event(&self, event: &Event) {
-        self.0.journal.engine(event);
+        self.heard.journal.engine(&self.whose, event);
         let mut event = event.clone();
         if let Some(instance) = event.instance()
-            && let Some(name) = self.facts().names.get(instance.id.as_str())
+            && let Some(name) = self.name_of(instance.id.as_str())
             && let Some(instance) = &mut Arc::make_mut(&mut event.context).instance
         {
             instance.id = InstanceId::new(name.as_str());
         }
-        if let Some(Listener { hear, told }) = &self.0.listener {
+        if let Some(Listener { hear, told }) = &self.heard.listener {
             let since = self.since(event.at);
             if told.is_some() {
                 self.look_at_faults(since);
@@ -135,25 +154,25 @@ impl Observer {
         if let EventKind::NoProposalsConfirmed(_) = event.kind {
             self.compare_offers();
         }
-        self.facts().take(&event);
+        self.each(|facts| facts.take(&event));
     }
 
     fn since(&self, at: Timestamp) -> Duration {
-        let since = at.duration_since(self.0.begin);
+        let since = at.duration_since(self.heard.begin);
         Duration::try_from(since).unwrap_or_default()
     }
 
     /// Tells what is done on purpose to whoever listens.
     pub(crate) fn tell(&self, what: &str) {
-        let told = self.0.listener.as_ref().and_then(|l| l.told.as_ref());
+        let told = self.heard.listener.as_ref().and_then(|l| l.told.as_ref());
         if let Some(told) = told {
-            told(self.since(self.0.clock.now()), what);
+            told(self.since(self.heard.clock.now()), what);
         }
     }
 
     /// Tells which faults have hit their first request.
     fn look_at_faults(&self, since: Duration) {
-        let Some(network) = &self.0.network else {
+        let Some(network) = &self.heard.network else {
             return;
         };
         {
@@ -179,27 +198,61 @@ impl Observer {
 
     /// Remembers why offers do not match the demand that found no provider.
     fn compare_offers(&self) {
-        let network = self.0.network.as_ref();
-        let newest = network.and_then(|network| network.matches().pop());
+        let network = self.heard.network.as_ref();
+        let newest = network.and_then(|network| {
+            let matches = network.matches().into_iter().rev();
+            let mut own = matches.filter(|it| self.is_own(it.demand.as_str()));
+            own.next()
+        });
         if let Some(newest) = newest.filter(|newest| !newest.unmatched.is_empty()) {
-            self.facts().matches = Some(newest);
+            self.each(|facts| facts.matches = Some(newest.clone()));
         }
     }
 
     /// Writes down what the stage has to say.
     pub(crate) fn stage(&self, who: &str, event: &str, value: &Value) {
-        let now = self.0.clock.now();
-        self.0.journal.note("stage", now, who, event, value);
+        let now = self.heard.clock.now();
+        let journal = &self.heard.journal;
+        journal.note("stage", &self.whose, now, who, event, value);
     }
 
     /// What the instances with these ids are called.
     pub(crate) fn name_instances(&self, names: impl IntoIterator<Item = (String, String)>) {
+        let names = names.into_iter().map(|(id, name)| (self.own_id(&id), name));
+        let names: Vec<_> = names.collect();
         self.facts().names.extend(names);
     }
 
-    /// The facts so far.
+    /// Whether something is not known to be another requestor's.
+    fn is_own(&self, id: &str) -> bool {
+        let owner = || self.heard.journal.owner_of(id);
+        self.whose.is_none() || owner().is_none_or(|owner| self.whose == Some(owner))
+    }
+
+    /// The id of something that an engine counts itself: one of several begins as the others do.
+    fn own_id(&self, id: &str) -> String {
+        match &self.whose {
+            None => id.to_owned(),
+            Some(whose) => format!("{whose}/{id}"),
+        }
+    }
+
+    /// What an instance is called, if its id is not all there is.
+    fn name_of(&self, id: &str) -> Option<String> {
+        let own = self.own_id(id);
+        let name = self.facts().names.get(&own).cloned();
+        name.or_else(|| self.whose.is_some().then_some(own))
+    }
+
+    /// The facts so far: of everybody, or of the one of several requestors whose observer this is.
     pub(crate) fn finish(&self) -> Outcome {
-        let mut facts = self.facts();
+        let Some(whose) = &self.whose else {
+            return Observer::told(&mut self.facts());
+        };
+        Observer::told(self.own().entry(Arc::clone(whose)).or_default())
+    }
+
+    fn told(facts: &mut Facts) -> Outcome {
         let mut outcome = std::mem::take(&mut facts.outcome);
         outcome.instances = std::mem::take(&mut facts.instances).into_values().collect();
         outcome.levels = facts.levels.outcome();
@@ -223,7 +276,21 @@ impl Observer {
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
         // Every fact is taken whole.
-        self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        let facts = self.heard.facts.lock();
+        facts.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn own(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Facts>> {
+        let own = self.heard.own.lock();
+        own.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a fact for everybody, and for the one of several whose it is.
+    fn each(&self, take: impl Fn(&mut Facts)) {
+        take(&mut self.facts());
+        if let Some(whose) = &self.whose {
+            take(self.own().entry(Arc::clone(whose)).or_default());
+        }
     }
 }
 
@@ -283,26 +350,26 @@ pub(crate) struct WorkloadLog {
 
 impl WorkLog for WorkloadLog {
     fn note(&self, who: &str, event: &str, value: &Value) {
-        let heard = &self.observer.0;
-        heard
-            .journal
-            .note("service", heard.clock.now(), who, event, value);
+        let Observer { heard, whose } = &self.observer;
+        let now = heard.clock.now();
+        heard.journal.note("service", whose, now, who, event, value);
     }
 
     fn statistics(&self) {
-        self.observer.facts().outcome.statistics += 1;
+        self.observer.each(|facts| facts.outcome.statistics += 1);
     }
 
     fn measure(&self, metric: &str, value: f64) {
-        let mut facts = self.observer.facts();
-        let outcome = &mut facts.outcome;
-        let known = outcome.metrics_of.entry(self.name.clone()).or_default();
-        // Whoever makes up a name for each value finds them together.
-        let metric = match known.len() < MOST_METRICS || known.contains_key(metric) {
-            true => metric,
-            false => "more",
-        };
-        known.entry(metric.to_owned()).or_default().add(value);
+        self.observer.each(|facts| {
+            let outcome = &mut facts.outcome;
+            let known = outcome.metrics_of.entry(self.name.clone()).or_default();
+            // Whoever makes up a name for each value finds them together.
+            let metric = match known.len() < MOST_METRICS || known.contains_key(metric) {
+                true => metric,
+                false => "more",
+            };
+            known.entry(metric.to_owned()).or_default().add(value);
+        });
     }
 }
 

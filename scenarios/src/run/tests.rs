@@ -3,6 +3,7 @@
 mod catalog;
 mod laws;
 mod programs;
+mod requestors;
 mod several;
 mod signals;
 mod steps;

@@ -277,10 +277,13 @@ pub(crate) fn describe(step: &Step) -> String {
         .as_ref()
         .map(|after| format!("{} after ", after.value));
     let after = after.unwrap_or_default();
+    let requestor = step.requestor.as_ref();
+    let who = requestor.map(|requestor| format!("{}: ", requestor.value));
+    let what = who.unwrap_or_default() + &format!("{verb}{whose}");
     match &step.when {
-        Some(when) => format!("{verb}{whose} {after}when {}", when.of),
-        None if !after.is_empty() => format!("{verb}{whose} {after}the step before"),
-        None => format!("{verb}{whose} at {}", Span(step.at.value.0)),
+        Some(when) => format!("{what} {after}when {}", when.of),
+        None if !after.is_empty() => format!("{what} {after}the step before"),
+        None => format!("{what} at {}", Span(step.at.value.0)),
     }
 }
 

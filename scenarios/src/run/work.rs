@@ -11,11 +11,12 @@ use golem_engine::panics::{caught, caught_in};
 use golem_engine::service::Instance;
 use golem_engine::{Golem, GolemBuilder, ShutdownReport};
 use serde_json::json;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{Parked, Setting, WorkResult};
-use super::timeline::{self, Due, Order, Timeline};
+use super::follower::{Follower, at};
+use super::setting::{Parked, Role, Setting, WorkResult};
+use super::timeline::{self, Order};
 use crate::language::values::Span;
 use crate::language::{Planned, SignalName, Step};
 use crate::workload::{Ended, Job, Running};
@@ -23,6 +24,8 @@ use crate::workload::{Ended, Job, Running};
 /// What one run of the engine is for.
 pub(crate) struct Work<'a> {
     pub(crate) setting: &'a Setting<'a>,
+    /// The requestor that it is done for.
+    pub(crate) role: &'a Role,
     /// Where downloads go.
     pub(crate) files: PathBuf,
     /// Ends the work early.
@@ -43,7 +46,7 @@ impl Work<'_> {
             Ok(golem) => golem,
             Err(error) => return (WorkResult::failed(error_chain(&error)), None),
         };
-        let limit = self.setting.scenario.limit();
+        let limit = self.role.scenario.limit();
         let stopped = async {
             told_to_stop.await;
             golem.stop().await
@@ -80,18 +83,10 @@ impl Work<'_> {
             result: WorkResult::default(),
             stopping: false,
         };
-        let progress = self.setting.progress().clone();
-        let mut steps = Timeline::since(self.setting.scenario, self.since, &progress);
-        let journal = &self.setting.journal;
-        let woken = journal.monitor(|monitor| {
-            monitor.disarm();
-            for (number, pattern) in steps.waiting() {
-                monitor.arm(number, pattern);
-            }
-            monitor.woken()
-        });
-        let woken = woken.unwrap_or_default();
-        let mut due: VecDeque<Planned> = self.setting.planned.clone().into();
+        let heard = (&self.setting.journal, &self.role.whose);
+        let progress = &self.role.progress;
+        let mut steps = Follower::new(&self.role.scenario, self.since, heard, progress);
+        let mut due: VecDeque<Planned> = self.role.planned.clone().into();
         for planned in &mut due {
             // A program that is started again starts at once what it had started before.
             planned.at = planned.at.saturating_sub(self.since.unwrap_or_default());
@@ -103,12 +98,9 @@ impl Work<'_> {
         for live in &mut all.live {
             live.begins(begin);
         }
+        steps.begins(begin);
         while !(due.is_empty() && all.live.is_empty()) {
-            let step_at = steps.next_at().map(|at| begin + at);
             let due_at = due.front().map(|planned| begin + planned.at);
-            // What the network records is heard when the engine tells something, or is asked for.
-            let looks = journal.monitor(|monitor| monitor.waits_for_the_network());
-            let look_at = looks.unwrap_or_default().then(|| Instant::now() + LOOK);
             tokio::select! {
                 biased;
                 () = self.interrupt.cancelled(), if !all.stopping => {
@@ -116,19 +108,9 @@ impl Work<'_> {
                     due.clear();
                     all.stop();
                 }
-                () = woken.notified() => {
-                    let now = begin.elapsed();
-                    for number in journal.monitor(|monitor| monitor.fired()).unwrap_or_default() {
-                        let again = steps.came(number, now);
-                        journal.monitor(|monitor| again.map(|of| monitor.arm(number, of)));
-                    }
-                }
-                () = at(step_at) => match steps.pop() {
-                    None => {}
-                    Some(Due::Late(why)) => all.result.failed_steps.push(why),
-                    Some(Due::Step { number, step, waits }) => {
-                        *self.setting.progress().entry(number).or_default() += 1;
-                        journal.monitor(|monitor| waits.map(|of| monitor.arm(number, *of)));
+                step = steps.next() => match step {
+                    Err(why) => all.result.failed_steps.push(why),
+                    Ok(step) => {
                         all.take(&step);
                         if all.result.restart.is_some() {
                             // They are let go of after the engine: nobody stops them.
@@ -141,7 +123,6 @@ impl Work<'_> {
                         }
                     }
                 },
-                () = at(look_at) => journal.network(),
                 () = at(due_at) => {
                     if let Some(planned) = due.pop_front() {
                         all.start(planned).await;
@@ -214,8 +195,8 @@ impl Ensemble<'_> {
             scenario: Arc::clone(&planned.scenario),
             name: name.clone(),
             files: self.work.files.clone(),
-            log: Arc::new(setting.observer.of_workload(&name)),
-            environment: setting.environment(),
+            log: Arc::new(self.work.role.observer.of_workload(&name)),
+            environment: setting.environment(self.work.role),
         };
         let number = self.live.len() + self.result.workloads.len();
         setting.at_work.begins(&name);
@@ -264,7 +245,7 @@ impl Ensemble<'_> {
     /// Takes notice of the end of a workload.
     fn over(&mut self, number: usize, name: String, ended: Ended) {
         self.work.setting.at_work.ends(&name);
-        let several = self.work.setting.planned.len() > 1;
+        let several = self.work.role.planned.len() > 1;
         if let Some(error) = &ended.error {
             let named = !several || error.contains(&name);
             let error = match named {
@@ -363,7 +344,7 @@ impl Ensemble<'_> {
     /// Takes a step of the timeline.
     fn take(&mut self, step: &Step) {
         let text = timeline::describe(step);
-        let observer = &self.work.setting.observer;
+        let observer = &self.work.role.observer;
         observer.tell(&format!("timeline: {text}"));
         match self.perform(step) {
             Ok(()) => self.result.steps.push(text.clone()),
@@ -426,18 +407,10 @@ impl Ensemble<'_> {
     }
 
     fn name_instances(&self, instances: &[Instance]) {
-        let named = instances.iter().map(|i| (i.id.to_string(), i.name.clone()));
-        self.work.setting.observer.name_instances(named);
-    }
-}
-
-/// How often, on the stage's clock, the network's journal is looked at for an event that a step waits for.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Waits until then, or for ever.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
+        let role = self.work.role;
+        let named = instances
+            .iter()
+            .map(|i| (i.id.to_string(), role.named(&i.name)));
+        role.observer.name_instances(named);
     }
 }

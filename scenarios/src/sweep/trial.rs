@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::{join, join_all};
 use golem_engine::ShutdownReport;
 use golem_engine::journal::{Journal as _, MemoryJournal, OpenState};
 use golem_engine::rng::Seed as EngineSeed;
@@ -25,7 +26,9 @@ use crate::language::{Disturbance, Point};
 use crate::report::outcome::Outcome;
 use crate::report::output::Output;
 use crate::run::at_work::AtWork;
-use crate::run::setting::{Plan, Setting, WorkResult};
+use crate::run::conduct::beside;
+use crate::run::live;
+use crate::run::setting::{Plan, Role, Setting, WorkResult};
 use crate::run::work::Work;
 use crate::stage::{self, Layer, MEMORY_URL};
 use crate::workload::Workloads;
@@ -118,33 +121,82 @@ impl Trial<'_> {
             });
         }
         let kept = MemoryJournal::new();
+        // The first requestor is disturbed; what becomes of the others must not depend on it.
+        let (disturbed, others) = setting
+            .roles
+            .split_first()
+            .ok_or_else(|| failed("there is no requestor".into()))?;
+        let never = CancellationToken::new();
+        let others = others.iter().map(|role| live(&setting, role, &never));
+        let lives = join(self.lives(&setting, disturbed, &kept), join_all(others));
+        let ((lives, others), of_nobody) = beside(&setting, lives).await;
+        let Lives {
+            result,
+            report,
+            runs,
+            stuck,
+        } = lives?;
+        let others = others.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let results = [result].into_iter().chain(others).collect();
+        let ended_at = setting.stage.clock().now();
+        futures.shutdown(Duration::ZERO).await;
+        let remains = setting.end(results, of_nobody).await?;
+        if let Some(error) = remains.unwritten {
+            return Err(Error::Output {
+                path: output.journal(),
+                reason: error.to_string(),
+            });
+        }
+        let entries = kept.load().map_err(|error| failed(error.to_string()))?;
+        let network = remains.network;
+        Ok(Trace {
+            runs,
+            outcome: remains.outcome,
+            report,
+            network: network.ok_or_else(|| failed("there is no simulated network".into()))?,
+            open_state: OpenState::of(&entries),
+            sha256: remains.sha256,
+            ended_at,
+            stuck,
+        })
+    }
+
+    /// One life of the engine after the other, until one comes to its end.
+    async fn lives(
+        &self,
+        setting: &Setting<'_>,
+        role: &Role,
+        kept: &MemoryJournal,
+    ) -> Result<Lives, Error> {
         let mut runs = Vec::new();
         let mut stuck = None;
         let (result, report) = loop {
             let number = runs.len();
+            let files = setting.files(role)?;
             let files = match number {
-                0 => output.files(),
-                n => output.files().join(format!("run-{}", n + 1)),
+                0 => files,
+                n => files.join(format!("run-{}", n + 1)),
             };
             std::fs::create_dir_all(&files).map_err(|error| Error::Output {
                 path: files.clone(),
                 reason: error.to_string(),
             })?;
             let about = json!({ "run": number + 1, "point": self.point.to_string() });
-            setting.observer.stage("sweep", "begins", &about);
+            role.observer.stage("sweep", "begins", &about);
             let run = EngineRun {
                 trial: self,
-                setting: &setting,
+                setting,
+                role,
                 files,
                 since: (number > 0).then(|| setting.begin.elapsed()),
                 number: number + 1,
                 switch: CrashSwitch::new(self.point.0.get(number).cloned()),
             };
             let tasks = TaskGroup::new("engine run");
-            let end = run.perform(&kept, &tasks).await;
+            let end = run.perform(kept, &tasks).await;
             let switch = run.switch.clone();
             let about = json!({ "hit": switch.hit() });
-            setting.observer.stage("sweep", "ended", &about);
+            role.observer.stage("sweep", "ended", &about);
             if matches!(end, End::Dropped)
                 && timeout(LETTING_GO, switch.released().cancelled())
                     .await
@@ -166,31 +218,27 @@ impl Trial<'_> {
             }
             tokio::time::sleep(RESTART).await;
         };
-        let ended_at = setting.stage.clock().now();
-        futures.shutdown(Duration::ZERO).await;
-        let remains = setting.end(result).await?;
-        if let Some(error) = remains.unwritten {
-            return Err(Error::Output {
-                path: output.journal(),
-                reason: error.to_string(),
-            });
-        }
-        let failed = |reason: String| Error::Stage {
-            backend: Backend::Memory.name(),
-            reason,
-        };
-        let entries = kept.load().map_err(|error| failed(error.to_string()))?;
-        let network = remains.network;
-        Ok(Trace {
-            runs,
-            outcome: remains.outcome,
+        Ok(Lives {
+            result,
             report,
-            network: network.ok_or_else(|| failed("there is no simulated network".into()))?,
-            open_state: OpenState::of(&entries),
-            sha256: remains.sha256,
-            ended_at,
+            runs,
             stuck,
         })
+    }
+}
+
+/// What came of the lives of the engine that is disturbed.
+struct Lives {
+    result: WorkResult,
+    report: Option<ShutdownReport>,
+    runs: Vec<RunRecord>,
+    stuck: Option<String>,
+}
+
+fn failed(reason: String) -> Error {
+    Error::Stage {
+        backend: Backend::Memory.name(),
+        reason,
     }
 }
 
@@ -198,6 +246,7 @@ impl Trial<'_> {
 struct EngineRun<'a> {
     trial: &'a Trial<'a>,
     setting: &'a Setting<'a>,
+    role: &'a Role,
     files: PathBuf,
     since: Option<Duration>,
     number: usize,
@@ -206,7 +255,7 @@ struct EngineRun<'a> {
 
 impl EngineRun<'_> {
     async fn perform(&self, kept: &MemoryJournal, tasks: &TaskGroup) -> End {
-        let limit = self.trial.scenario.limit().saturating_add(AROUND);
+        let limit = self.role.scenario.limit().saturating_add(AROUND);
         let engage = timeout(limit, Box::pin(self.engage(kept, tasks)));
         let dropped = matches!(self.switch.wish(), Some(Disturbance::Drop(_)));
         tokio::select! {
@@ -227,11 +276,11 @@ impl EngineRun<'_> {
         tasks: &TaskGroup,
     ) -> (WorkResult, Option<ShutdownReport>) {
         let url = http::Uri::from_static(MEMORY_URL);
-        let (observer, switch) = (self.setting.observer.clone(), self.switch.clone());
+        let (observer, switch) = (self.role.observer.clone(), self.switch.clone());
         let seed = EngineSeed::from_u64(self.trial.seed);
         let engine = self
             .setting
-            .golem()
+            .golem(self.role, self.number)
             // As in production, where every start draws its own.
             .seed(seed.fork(&format!("engine of life {}", self.number)))
             .journal(CrashJournal::new(kept.clone(), self.switch.clone()))
@@ -248,6 +297,7 @@ impl EngineRun<'_> {
             });
         let work = Work {
             setting: self.setting,
+            role: self.role,
             files: self.files.clone(),
             interrupt: CancellationToken::new(),
             since: self.since,

@@ -51,6 +51,12 @@ pub(crate) fn judge(laws: &LawsSection, base: &Trace, trace: &Trace, point: &Poi
     for open in trace.report.iter().flat_map(|report| report.open()) {
         claim(may_stay_open, format!("the engine reports: {open}"));
     }
+    // What another requestor left open, whom nobody disturbed.
+    for (name, own) in trace.outcome.requestors.iter().skip(1) {
+        for open in &own.open {
+            claim(may_stay_open, format!("{name} reports: {open}"));
+        }
+    }
     let settled = may_stay_open || trace.open_state.is_settled() || trace.stuck.is_some();
     claim(settled, format!("the journal says: {}", still_open(trace)));
     if !matches!(point.0.last(), Some(Disturbance::Stop(_))) && trace.stuck.is_none() {

@@ -342,3 +342,59 @@ fn no_scenario_of_the_catalog_has_a_mistake() {
         assert!(told.is_empty(), "{name}: {told:?}");
     }
 }
+
+#[test]
+fn what_several_requestors_cannot_mean_is_told_at_its_place() {
+    let both = "  - {name: ann, tasks: {name: hello-tasks, count: 1}}\n  - {name: ben, tasks: {name: hello-tasks, count: 1}}\n";
+    let error = |lines: &str| {
+        message(&format!(
+            "name: trial\nproviders: [{{name: alice}}]\n{lines}"
+        ))
+    };
+    for (lines, words) in [
+        ("requestors: []\n".to_owned(), "trial.yaml:3:13: `requestors` has 0"),
+        (
+            format!("requestors:\n{}", both.replace("ben", "ann")),
+            "trial.yaml:5:12: a second requestor `ann`; the first is in line 4",
+        ),
+        (
+            "requestors:\n  - {name: ann}\n".to_owned(),
+            "trial.yaml:4:12: the requestor `ann` has nothing to run",
+        ),
+        (
+            format!("requestors:\n{both}tasks: {{name: hello-tasks, count: 1}}\n"),
+            "`tasks` beside `requestors`: whose is it?",
+        ),
+        (
+            format!("requestors:\n{both}timeline: [{{at: 1m, do: restart-requestor, requestor: anne}}]\n"),
+            "unknown requestor `anne`; did you mean `ann`?",
+        ),
+        (
+            format!("requestors:\n{both}timeline: [{{at: 1m, do: restart-requestor}}]\n"),
+            "whose is `restart-requestor`? This step needs a `requestor`: ann, ben",
+        ),
+        (
+            format!("requestors:\n{both}timeline: [{{at: 1m, do: die, provider: alice, then: [{{after: 1s, do: signal, requestor: ben}}]}}]\n"),
+            "name `ben` in the first of them",
+        ),
+        (
+            format!("requestors:\n{both}expect: [error_contains: no]\n"),
+            "whose error?",
+        ),
+        (
+            "tasks: {name: hello-tasks, count: 1}\ntimeline: [{at: 1m, do: signal, requestor: ann}]\n".to_owned(),
+            "the file has no `requestors`",
+        ),
+        (
+            "requestors: [{name: ann, requestor: {funds: 3}, tasks: {name: hello-tasks, count: 1}}]\n".to_owned(),
+            "every simulated wallet holds the same `funds`",
+        ),
+        (
+            format!("requestors:\n{}", both.replace("count: 1}}\n  - {name: ben", "count: 0}}\n  - {name: ben")),
+            "`count` is 0",
+        ),
+    ] {
+        let error = error(&lines);
+        assert!(error.contains(words), "{lines}\n{error}");
+    }
+}

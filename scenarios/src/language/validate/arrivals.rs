@@ -17,7 +17,7 @@ const MOST_STARTS: u64 = 1000;
 impl Scenario {
     pub(super) fn check_arrivals(&self) -> Result<(), Error> {
         let (mut starts, mut instances) = (0, 0);
-        for arrivals in &self.workloads {
+        for arrivals in self.all_arrivals() {
             let at = self.check_one_workload(arrivals)?;
             starts += arrivals.number();
             if starts > MOST_STARTS {

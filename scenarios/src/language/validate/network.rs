@@ -84,6 +84,10 @@ impl Scenario {
                 _ => {}
             }
         }
+        if let Some(several) = &self.requestors {
+            let what = "several `requestors` (a daemon's app key is one of them)";
+            add(several.referenced, what.into());
+        }
         match &self.image {
             Some(ImageSource::Missing) => add(Location::UNKNOWN, "`image: missing`".into()),
             Some(ImageSource::Scripted(_)) => {

@@ -121,10 +121,9 @@ impl Reading {
         }
         if let Some((sort, text)) = told_of(line) {
             // What the engine says of nobody else is about who rents.
-            let own = if line.from() == "engine" {
-                REQUESTOR
-            } else {
-                RUN
+            let own = match line.from() {
+                "engine" => self.renter(line),
+                _ => RUN,
             };
             self.mark(at, party.unwrap_or(own), sort, text, number);
         }
@@ -151,6 +150,14 @@ impl Reading {
             Some(("provider", name)) => Some(self.named(Role::Provider, name)),
             Some(("requestor", name)) => Some(self.requestor(name)),
             _ => None,
+        }
+    }
+
+    /// The requestor whose engine tells of something.
+    fn renter(&mut self, line: &Line<'_>) -> usize {
+        match line.text("requestor") {
+            Some(name) => self.requestor(name),
+            None => REQUESTOR,
         }
     }
 
@@ -366,7 +373,11 @@ impl Reading {
             party.is_some_and(|party| party.role == Role::Provider)
         });
         let whose = node.or(actor);
-        let index = self.known_or_begun(Kind::Agreement, whose.unwrap_or(RUN), id, "agreement", at);
+        let title = match line.text("requestor") {
+            Some(requestor) => format!("agreement of {requestor}"),
+            None => "agreement".to_owned(),
+        };
+        let index = self.known_or_begun(Kind::Agreement, whose.unwrap_or(RUN), id, &title, at);
         self.attach(index, number);
         if let (Some(whose), Some(span)) = (whose, self.span(index))
             && span.party == RUN
@@ -568,7 +579,8 @@ impl Reading {
                 "invoice_accepted" | "InvoiceAccepted" => {
                     self.end(index, at, Ending::Well, None);
                     if self.find(Kind::Payment, id).is_none() {
-                        self.begin_payment(index, id, at, party);
+                        let payer = self.renter(line);
+                        self.begin_payment(index, id, at, party, payer);
                     }
                 }
                 "invoice_rejected" => self.end(index, at, Ending::Badly, line.text("reason")),
@@ -587,7 +599,14 @@ impl Reading {
         }
     }
 
-    fn begin_payment(&mut self, invoice: usize, id: &str, at: i64, party: Option<usize>) {
+    fn begin_payment(
+        &mut self,
+        invoice: usize,
+        id: &str,
+        at: i64,
+        party: Option<usize>,
+        renter: usize,
+    ) {
         let span = self.span(invoice);
         let Some((provider, agreement, amount)) =
             span.map(|span| (span.party, span.part_of, span.amount))
@@ -604,7 +623,7 @@ impl Reading {
             .get(provider)
             .map_or("", |party| &party.name);
         let title = format!("payment to {name}");
-        let payment = self.begin(Kind::Payment, payer.unwrap_or(REQUESTOR), id, title, at);
+        let payment = self.begin(Kind::Payment, payer.unwrap_or(renter), id, title, at);
         if let Some(span) = self.span(payment) {
             span.part_of = Some(invoice);
             span.amount = amount;
@@ -662,11 +681,13 @@ impl Reading {
         match line.event() {
             "JobStarted" => {
                 let Some(job) = line.text("job") else { return };
-                let index = self.begin(Kind::Job, REQUESTOR, job, job.to_owned(), at);
+                let renter = self.renter(line);
+                let index = self.begin(Kind::Job, renter, &own(line, job), job.to_owned(), at);
                 self.attach(index, number);
             }
             "JobFinished" => {
-                let job = line.text("job").and_then(|job| self.find(Kind::Job, job));
+                let job = line.text("job").map(|job| own(line, job));
+                let job = job.and_then(|job| self.find(Kind::Job, &job));
                 let Some(index) = job else { return };
                 self.attach(index, number);
                 let ending = if error.is_some() {
@@ -682,8 +703,9 @@ impl Reading {
                     return;
                 };
                 let attempt = line.number("task_attempt").unwrap_or(1);
-                let id = format!("{task}#{attempt}");
-                let index = self.known_or_begun(Kind::Task, REQUESTOR, &id, task, at);
+                let id = own(line, &format!("{task}#{attempt}"));
+                let renter = self.renter(line);
+                let index = self.known_or_begun(Kind::Task, renter, &id, task, at);
                 self.attach(index, number);
                 if let (Some(span), Some(name)) = (self.span(index), line.text("provider_name")) {
                     span.title = match attempt {
@@ -705,7 +727,8 @@ impl Reading {
             return;
         };
         let error = line.text("error");
-        if let Some(index) = self.find(Kind::State, instance) {
+        let id = own(line, instance);
+        if let Some(index) = self.find(Kind::State, &id) {
             self.attach(index, number);
             let ending = if error.is_some() {
                 Ending::Badly
@@ -718,13 +741,8 @@ impl Reading {
             return;
         }
         let name = line.text("service_name").unwrap_or(instance);
-        let index = self.begin(
-            Kind::State,
-            REQUESTOR,
-            instance,
-            format!("{name} {new}"),
-            at,
-        );
+        let renter = self.renter(line);
+        let index = self.begin(Kind::State, renter, &id, format!("{name} {new}"), at);
         self.attach(index, number);
     }
 
@@ -752,4 +770,12 @@ impl Reading {
 fn amount_of(line: &Line<'_>) -> Option<Glm> {
     line.text("amount")
         .and_then(|text| Glm::from_str(text).ok())
+}
+
+/// The id of something that an engine counts itself: one of several begins as the others do.
+fn own(line: &Line<'_>, id: &str) -> String {
+    match line.text("requestor") {
+        Some(requestor) => format!("{requestor}/{id}"),
+        None => id.to_owned(),
+    }
 }
