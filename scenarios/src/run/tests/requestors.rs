@@ -125,7 +125,7 @@ fn a_program_that_is_gone_for_a_while_does_not_disturb_another_one() {
     let (_, alone) = lines_of_ben("");
     let step = "timeline: [{at: 4m, do: restart-requestor, requestor: ann, down: 1m}]\n";
     let (run, beside) = lines_of_ben(step);
-    assert_eq!(run.report.steps, ["ann: restart-requestor at 4m"]);
+    assert_eq!(run.report.steps, ["ann: restart-requestor at 4m 00s"]);
     let events = |lines: &[serde_json::Value]| -> Vec<String> {
         let lines = lines.iter().filter(|line| line["from"] == "engine");
         lines.map(|line| line["event"].to_string()).collect()
