@@ -33,7 +33,7 @@ fn run_with_journal(backend: Backend, text: &str) -> (Rehearsal, Vec<serde_json:
     let run = rehearse(&scenario, &options).expect("a report");
     let journal = std::fs::read_to_string(folder.path().join("out/journal.jsonl"));
     let lines = journal.expect("a journal");
-    let lines = lines.lines().map(|line| serde_json::from_str(line));
+    let lines = lines.lines().map(serde_json::from_str);
     (run, lines.collect::<Result<_, _>>().expect("JSON"))
 }
 
