@@ -19,6 +19,7 @@ pages! {
     service = "src/tutorial/service.md",
     port_from_yapapi = "src/how-to/port-from-yapapi.md",
     port_from_golem_js = "src/how-to/port-from-golem-js.md",
+    explore = "src/how-to/explore.md",
     laws = "src/explanation/laws.md",
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address;
 
-pub(crate) use limits::UNUSED_GRACE;
 pub use limits::{ActivityLimits, MarketLimits, PaymentLimits, RecoveryLimits, ShutdownLimits};
+pub(crate) use limits::{LAST_WORDS, UNUSED_GRACE};
 
 /// The variable that names the daemon.
 const API_URL: &str = "YAGNA_API_URL";

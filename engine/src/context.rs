@@ -65,6 +65,8 @@ pub(crate) struct Context {
     pub(crate) jobs: TaskGroup,
     /// Instances that can go on with a later engine are left to it.
     pub(crate) leaving: CancellationToken,
+    /// The stop does not wait for jobs any longer.
+    pub(crate) cut_off: CancellationToken,
     /// Whether the journal outlives the engine.
     pub(crate) is_journal_kept: bool,
     pub(crate) node_id: NodeId,
@@ -131,6 +133,11 @@ impl Context {
     /// Cancelled when instances that can go on with a later engine are to be left to it.
     pub(crate) fn leaving(&self) -> &CancellationToken {
         &self.leaving
+    }
+
+    /// Cancelled when the engine's stop does not wait for jobs any longer: whoever has to tell of its end ends now.
+    pub(crate) fn cut_off(&self) -> &CancellationToken {
+        &self.cut_off
     }
 
     /// Leaves them, if a later engine can know of them.

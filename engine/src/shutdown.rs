@@ -5,15 +5,16 @@
 //! | stage | what | deadline | when hurried |
 //! |---|---|---|---|
 //! | jobs | no new work; services and tasks end by themselves | `jobs` | cut off at once |
+//! | last words | of jobs that were cut off: instances are terminated | `LAST_WORDS` | the same |
 //! | activities | what still lives is destroyed | `activities` | not waited for: agreements end them |
 //! | agreements | strays and those signed by hand are adopted, all are terminated | `agreements` | `abort`, none is adopted |
 //! | networks | virtual networks are removed, if there are any | `cleanup` | `abort` |
 //! | invoices | final invoices are accepted | `invoices` | not waited for |
 //! | demands | withdrawn | `cleanup` | `abort` |
 //! | settlement | the driver settles what was accepted | `settlement`, if set | not waited for |
-//! | acceptances | those under way end | `cleanup` | `abort` |
 //! | by hand | networks and bus services that users opened by hand are ended, if there are any | `cleanup` | `abort` |
 //! | leftovers | what the engine does not know of is looked for and ended | `cleanup` | not looked for |
+//! | acceptances | those under way end; the feeds are followed until then | `cleanup` | `abort` |
 //! | allocation | released; kept if a right invoice could not be accepted | `cleanup` | `abort`; kept if anything is owed |
 //! | tasks | everything else is cut off | `cleanup` | `abort` |
 
@@ -33,7 +34,7 @@ use tokio::time::{Duration, Instant, sleep, timeout_at};
 pub use report::{ShutdownReport, StageReport, SuspendedInstance};
 pub(crate) use stop_request::{StopRequest, Urgency};
 
-use crate::config::UNUSED_GRACE;
+use crate::config::{LAST_WORDS, UNUSED_GRACE};
 use crate::context::Context;
 use crate::deadline;
 use crate::event::ShutdownFinished;
@@ -116,10 +117,17 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
 
     shutdown.context.jobs().cancel();
     let ending = shutdown.context.jobs().idle();
-    stages
-        .run("jobs", limits.jobs, Duration::ZERO, ending)
-        .await;
-    report.cut_off = shutdown.context.jobs().shutdown(Duration::ZERO).await;
+    let ended = stages.run("jobs", limits.jobs, Duration::ZERO, ending);
+    if ended.await.is_none() {
+        report.cut_off = shutdown.context.jobs().live_names();
+        shutdown.context.cut_off().cancel();
+        let ending = shutdown.context.jobs().idle();
+        stages
+            .run("last words", LAST_WORDS, LAST_WORDS, ending)
+            .await;
+        // What does not end by that is aborted, and named already.
+        let _ = shutdown.context.jobs().shutdown(Duration::ZERO).await;
+    }
 
     let withdrawn = withdraw(&shutdown);
     let destroying = destroy_activities(&shutdown);
@@ -184,10 +192,6 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
             .await;
         (report.unsettled, report.below_minimum) = shutdown.payments.unsettled();
     }
-    shutdown.context.loops().cancel();
-    // Acceptances under way must not lose their budget.
-    let idle = shutdown.context.tasks().idle();
-    stages.run("acceptances", cleanup, abort, idle).await;
     if by_hand::any(&shutdown) {
         let ending = by_hand::end(&shutdown);
         let left = stages.run("by hand", cleanup, abort, ending).await;
@@ -201,6 +205,11 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
             .await;
         report.leftovers.extend(found.unwrap_or_default());
     }
+    // Acceptances under way must not lose their budget; and what comes meanwhile is decided, too.
+    let loops = shutdown.context.loops();
+    let idle = shutdown.context.tasks().idle_but(loops);
+    stages.run("acceptances", cleanup, abort, idle).await;
+    loops.cancel();
 
     report.leftovers.extend(by_hand::left(&shutdown));
 

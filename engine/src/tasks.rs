@@ -34,7 +34,8 @@ struct Group {
     token: CancellationToken,
     parent: Option<TaskGroup>,
     live: Mutex<Live>,
-    idle: Notify,
+    /// A task ended.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -55,7 +56,7 @@ impl TaskGroup {
             token,
             parent,
             live: Mutex::default(),
-            idle: Notify::new(),
+            ended: Notify::new(),
         }))
     }
 
@@ -172,14 +173,27 @@ impl TaskGroup {
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn idle(&self) {
+        self.until(|live| live.tasks.is_empty()).await;
+    }
+
+    /// Waits until no task of the group runs but those of `other`, a group below it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub async fn idle_but(&self, other: &TaskGroup) {
+        // Whoever is in `other` is here, too: it enters here before, and leaves here after.
+        self.until(|live| live.tasks.len() <= other.len()).await;
+    }
+
+    async fn until(&self, reached: impl Fn(&Live) -> bool) {
         loop {
-            let idle = self.0.idle.notified();
-            tokio::pin!(idle);
-            idle.as_mut().enable();
-            if self.0.live().tasks.is_empty() {
+            let ended = self.0.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if reached(&self.0.live()) {
                 return;
             }
-            idle.await;
+            ended.await;
         }
     }
 
@@ -201,19 +215,19 @@ impl TaskGroup {
         stuck
     }
 
-    /// Registers a task here and in every group above.
+    /// Registers a task in every group above, the highest first, and here; the tickets are in the opposite order, in which it
+    /// leaves.
     fn enter(&self, name: &Arc<str>) -> Vec<(Arc<Group>, u64)> {
-        let mut tickets = Vec::new();
-        let mut group = Some(self);
-        while let Some(TaskGroup(inner)) = group {
-            let mut live = inner.live();
-            let ticket = live.next;
-            live.next += 1;
-            live.tasks.insert(ticket, (Arc::clone(name), None));
-            drop(live);
-            tickets.push((Arc::clone(inner), ticket));
-            group = inner.parent.as_ref();
-        }
+        let mut tickets = match &self.0.parent {
+            Some(above) => above.enter(name),
+            None => Vec::new(),
+        };
+        let mut live = self.0.live();
+        let ticket = live.next;
+        live.next += 1;
+        live.tasks.insert(ticket, (Arc::clone(name), None));
+        drop(live);
+        tickets.insert(0, (Arc::clone(&self.0), ticket));
         tickets
     }
 }
@@ -260,13 +274,8 @@ struct Exit(Vec<(Arc<Group>, u64)>);
 impl Drop for Exit {
     fn drop(&mut self) {
         for (group, ticket) in &self.0 {
-            let mut live = group.live();
-            live.tasks.swap_remove(ticket);
-            let empty = live.tasks.is_empty();
-            drop(live);
-            if empty {
-                group.idle.notify_waiters();
-            }
+            group.live().tasks.swap_remove(ticket);
+            group.ended.notify_waiters();
         }
     }
 }
@@ -311,6 +320,20 @@ mod tests {
         child.spawn_until_cancelled("polite", std::future::pending());
         let stuck = group.shutdown(Duration::from_secs(1)).await;
         assert_eq!(stuck, ["test/below/stubborn"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_group_is_idle_but_for_one_below_it_while_that_one_goes_on() {
+        let group = TaskGroup::new("test");
+        let loops = group.child("loops");
+        loops.spawn_until_cancelled("for-ever", std::future::pending());
+        group.spawn("work", tokio::time::sleep(Duration::from_secs(5)));
+        let begin = tokio::time::Instant::now();
+        group.idle_but(&loops).await;
+        assert_eq!(begin.elapsed().as_secs(), 5);
+        assert_eq!((group.len(), loops.len()), (1, 1));
+        loops.cancel();
+        group.idle().await;
     }
 
     #[tokio::test]

@@ -11,6 +11,8 @@ mod explored;
 mod laws;
 mod rust_test;
 mod shrink;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -373,7 +375,12 @@ pub fn replay(file: &Path, workloads: &Workloads, folder: &Path) -> Result<Vec<B
 /// # Errors
 /// When it is no scenario, runs what `workloads` does not know, or there is no folder for it.
 pub fn broken_laws(text: &str, workloads: &Workloads) -> Result<Vec<Broken>, Error> {
-    let scenario = Scenario::parse(text, Origin::default())?;
+    in_a_folder(text, Origin::default(), workloads)
+}
+
+/// The same of a file that stands somewhere.
+fn in_a_folder(text: &str, origin: Origin, workloads: &Workloads) -> Result<Vec<Broken>, Error> {
+    let scenario = Scenario::parse(text, origin)?;
     workloads.check(&scenario)?;
     let folder = tempfile::tempdir().map_err(|error| Error::Output {
         path: std::env::temp_dir(),

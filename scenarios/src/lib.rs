@@ -37,6 +37,7 @@
 //! | `files` | scenario files, runs, sweeps |
 //! | `simple-service` | `files`, and the tutorial's payload (SQLite, plots, a font) as a workload |
 //! | `harness` | `files`, and the module `harness`: a test target in which every scenario file is a test |
+//! | `proptest` | `files`, and the module `strategies`: any network and any trouble for properties of your own |
 //! | `http` | daemons behind a socket, [`Offline::real_time`] |
 //! | `sqlite` | the engine's journal in a file |
 //! | `cli` (default) | all of these, and the command `rehearse` |
@@ -92,6 +93,8 @@ pub use mock_yagna as mock;
 
 pub use backend::Backend;
 pub use error::Error;
+#[cfg(feature = "proptest")]
+pub use explore::strategies;
 pub use handler_test::{HandlerTest, TestMachine};
 #[cfg(feature = "files")]
 pub use language::{Scenario, catalog};

@@ -4,6 +4,7 @@
 
 mod absence;
 mod allocations;
+mod any_network;
 mod attach;
 mod background;
 mod bills;
@@ -13,6 +14,7 @@ mod clocks;
 mod commands;
 mod durability;
 mod events;
+mod explored;
 mod given_up;
 mod limits;
 mod lists;

@@ -16,7 +16,7 @@ use std::path::Path;
 use workspace_tests::{root, tell, whole};
 
 use self::bugs::{BUGS, By, Planted, UNFOUND};
-use self::search::{Found, called, search};
+use self::search::{Found, called, files, run_file, search};
 
 /// The table.
 const TABLE: &str = "tests/planted/BUGS.md";
@@ -56,6 +56,7 @@ fn within(by: By, cases: u64) -> By {
     match by {
         By::Explore(_) => By::Explore(cases),
         By::Scenario(name) => By::Scenario(name),
+        By::File(name) => By::File(name),
         By::Sweep(name, kind, _) => {
             By::Sweep(name, kind, usize::try_from(cases).unwrap_or(usize::MAX))
         }
@@ -132,6 +133,16 @@ fn each_planted_bug_is_found_within_its_bound_and_nothing_is_found_without_it() 
     }
 }
 
+#[test]
+fn every_scenario_of_these_tests_passes_without_a_bug() {
+    let _none = golem_probe::none_planted();
+    let failed: Vec<_> = files()
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}: {:?}", run_file(&name)?)))
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
 /// The names in `planted!` below a folder.
 fn planted_below(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -204,6 +215,11 @@ fn what_finds_the_bug_that_is_named() {
                     .map(By::Scenario),
             );
             ways.push(By::Explore(64));
+        }
+        for file in files() {
+            if let Some(found) = run_file(&file) {
+                tell(&format!("{name}: {file}: {found:?}"));
+            }
         }
         for by in ways {
             if let Some(found) = search(by) {

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use golem_scenarios::explore::{Exploration, Law, Options as ExploreOptions};
+use golem_scenarios::explore::{Broken, Exploration, Law, Options as ExploreOptions, replay};
 use golem_scenarios::sweep::{Kind, Sweep};
 use golem_scenarios::workload::Workloads;
-use golem_scenarios::{Backend, Options, catalog, rehearse};
+use golem_scenarios::{Backend, Options, Scenario, catalog, rehearse};
+use workspace_tests::root;
 
 use super::bugs::By;
 
+/// Scenario files that are for these tests alone: what is of use to others is in the catalog.
+const FILES: &str = "tests/planted/scenarios";
 /// Seeds that are tried at a time.
 const BATCH: u64 = 8;
 /// Runs of futures that were not optimised need more than threads usually have.
@@ -36,7 +39,8 @@ fn jobs() -> usize {
 pub(crate) fn search(by: By) -> Option<Found> {
     match by {
         By::Explore(seeds) => explore(&[], seeds),
-        By::Scenario(name) => run(name),
+        By::Scenario(name) => run(&catalog::get(name).expect("in the catalog")),
+        By::File(name) => run_file(name),
         By::Sweep(name, kind, points) => sweep(name, kind, points),
     }
 }
@@ -46,6 +50,7 @@ pub(crate) fn called(by: By) -> String {
     match by {
         By::Explore(_) => "`explore`".into(),
         By::Scenario(name) => format!("`run {name}`"),
+        By::File(name) => format!("[{name}](scenarios/{name}.yaml)"),
         By::Sweep(name, kind, _) => {
             format!(
                 "`sweep {name} --kind {}`",
@@ -58,6 +63,15 @@ pub(crate) fn called(by: By) -> String {
 /// What is said before the first particular.
 fn first_part(text: &str) -> String {
     text.split(':').next().unwrap_or(text).trim().to_owned()
+}
+
+/// Which law is broken.
+fn named(broken: &Broken) -> String {
+    match broken.law {
+        // Which of the books' laws stands at the beginning.
+        Law::BooksAreRight => first_part(&broken.what),
+        law => format!("law {}", law.name()),
+    }
 }
 
 fn explore(around: &[&str], seeds: u64) -> Option<Found> {
@@ -83,11 +97,7 @@ fn explore(around: &[&str], seeds: u64) -> Option<Found> {
             return Some(Found {
                 cases: first.seed + 1,
                 case: format!("seed {}", first.seed),
-                what: match first.broken.law {
-                    // Which of the books' laws stands at the beginning.
-                    Law::BooksAreRight => first_part(&first.broken.what),
-                    law => format!("law {}", law.name()),
-                },
+                what: named(&first.broken),
             });
         }
         begin = end;
@@ -95,9 +105,36 @@ fn explore(around: &[&str], seeds: u64) -> Option<Found> {
     None
 }
 
-fn run(name: &str) -> Option<Found> {
+/// The scenario files beside these tests, in their order.
+pub(crate) fn files() -> Vec<String> {
+    let folder = std::fs::read_dir(root().join(FILES)).expect("the folder of scenarios");
+    let names = folder.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some(name.strip_suffix(".yaml")?.to_owned())
+    });
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+/// Runs a file beside these tests; `None`: it passes. One whose requestor is `disturbed` is judged as exploring does.
+pub(crate) fn run_file(name: &str) -> Option<Found> {
+    let path = root().join(FILES).join(format!("{name}.yaml"));
+    let scenario = Scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    if scenario.requestor.disturbed.is_none() {
+        return run(&scenario);
+    }
     let folder = tempfile::tempdir().expect("a folder");
-    let scenario = catalog::get(name).expect("in the catalog");
+    let broken = replay(&path, &Workloads::default(), folder.path()).expect("a folder");
+    broken.first().map(|broken| Found {
+        cases: 1,
+        case: "its own seed".into(),
+        what: named(broken),
+    })
+}
+
+fn run(scenario: &Scenario) -> Option<Found> {
+    let folder = tempfile::tempdir().expect("a folder");
     let found = |what: String| {
         Some(Found {
             cases: 1,
@@ -111,7 +148,7 @@ fn run(name: &str) -> Option<Found> {
         stuck_after: Some(Duration::from_secs(60)),
         ..Options::default()
     };
-    let report = match rehearse(&scenario, &options) {
+    let report = match rehearse(scenario, &options) {
         Ok(rehearsal) => rehearsal.report,
         Err(error) => return found(first_part(&error.to_string())),
     };

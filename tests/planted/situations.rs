@@ -14,7 +14,7 @@ use golem_scenarios::workload::Workloads;
 use workspace_tests::{root, tell, whole};
 
 use super::bugs::By;
-use super::search::search;
+use super::search::{files, run_file, search};
 
 /// Situations that nothing reached yet: a hundred and twenty seeds and every scenario of the catalog, without sweeps.
 const UNREACHED: &[&str] = &[
@@ -42,7 +42,7 @@ const UNREACHED: &[&str] = &[
     "an exe-unit is not on the bus",
     "an idle machine of a pool is lost",
     "an instance is not healthy",
-    "an instance is terminated by its owner",
+    "an instance is terminated at once",
     "an instance that was stopping goes on after a crash",
     "an invoice comes before its agreement ends",
     "an invoice is found that no event told of",
@@ -145,6 +145,11 @@ fn exploring_and_the_catalog_reach_every_situation_that_is_not_named_as_unreache
         };
         for kind in KINDS {
             sweep.run(kind, &options);
+        }
+    }
+    for name in files() {
+        if let Some(found) = run_file(&name) {
+            panic!("{name}: {found:?}");
         }
     }
     let reached = golem_probe::reached();

@@ -8,6 +8,9 @@ use rust_decimal::Decimal;
 /// How long an invoice of an agreement is waited for on which nothing ever ran: it is usually zero.
 pub(crate) const UNUSED_GRACE: Duration = Duration::from_secs(3);
 
+/// How long jobs that are cut off by a stop have to tell of their end.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Limits of using a machine.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -151,7 +154,7 @@ impl ShutdownLimits {
         let stages = [self.jobs, self.activities, self.agreements, self.invoices];
         let settlement = self.settlement.unwrap_or_default();
         let loose_ends = self.cleanup.saturating_mul(Self::LOOSE_ENDS);
-        [settlement, loose_ends]
+        [LAST_WORDS, settlement, loose_ends]
             .into_iter()
             .chain(stages)
             .fold(Duration::ZERO, Duration::saturating_add)

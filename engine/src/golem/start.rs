@@ -117,6 +117,7 @@ impl Parts {
             // Not below the others: jobs end first, and need them to do so.
             jobs: TaskGroup::new("jobs"),
             leaving: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
             is_journal_kept,
             tasks,
             node_id: me.identity,

@@ -277,7 +277,7 @@ pub(crate) fn step(
     );
     golem_probe::sometimes!(
         matches!((&state, &event), (_, E::TerminateRequested)),
-        "an instance is terminated by its owner"
+        "an instance is terminated at once"
     );
     golem_probe::sometimes!(
         matches!((&state, &event), (S::Running, E::Unhealthy { .. })),

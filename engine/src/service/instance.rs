@@ -178,6 +178,7 @@ impl<S: Service> Runner<S> {
                 break;
             }
             let leaving = self.shared.context.leaving().clone();
+            let cut_off = self.shared.context.cut_off().clone();
             let may_leave = self.shared.is_resumable()
                 && matches!(state, State::Running | State::Suspended)
                 && self.machine.is_some();
@@ -215,6 +216,7 @@ impl<S: Service> Runner<S> {
             let event = tokio::select! {
                 biased;
                 () = leaving.cancelled(), if may_leave => return self.leave(&state),
+                () = cut_off.cancelled() => Event::TerminateRequested,
                 event = next => event,
             };
             if event == Event::StopRequested {

@@ -40,7 +40,7 @@ const ORDER: [&str; 24] = [
 ];
 
 /// A scenario as data.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Document(pub(super) Map<String, Value>);
 
 /// Where something stands in a document: keys, and positions in lists.
