@@ -77,8 +77,11 @@ pub struct Config {
     pub payment_driver: String,
     /// Payment network. `YAGNA_PAYMENT_NETWORK`, else `hoodi`.
     pub payment_network: String,
-    /// The most that may be spent.
+    /// The most that may be spent there.
     pub budget: Glm,
+    /// Where agreements are paid beside that, each with a budget of its own; see
+    /// [`GolemBuilder::also_pay_on`](crate::GolemBuilder::also_pay_on).
+    pub also_pay_on: Vec<PlatformBudget>,
     /// An allocation that the budget is taken from, instead of one that the engine makes; see
     /// [`GolemBuilder::allocation`](crate::GolemBuilder::allocation).
     pub allocation: Option<AllocationId>,
@@ -115,6 +118,36 @@ pub struct Config {
     pub recovery: RecoveryLimits,
     /// Stopping.
     pub shutdown: ShutdownLimits,
+}
+
+/// Where agreements are paid: a driver and a network, and the most that may be spent there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlatformBudget {
+    /// Payment driver, e.g. `erc20`; in small letters.
+    pub driver: String,
+    /// Payment network, e.g. `polygon`; in small letters.
+    pub network: String,
+    /// The most that may be spent there, in GLM.
+    pub budget: Glm,
+}
+
+impl PlatformBudget {
+    /// A budget on a network that a driver pays on.
+    pub fn new(driver: impl Into<String>, network: impl Into<String>, budget: Glm) -> Self {
+        let small = |name: String| name.trim().to_lowercase();
+        PlatformBudget {
+            driver: small(driver.into()),
+            network: small(network.into()),
+            budget,
+        }
+    }
+
+    /// Whether a platform, `<driver>-<network>-<token>`, is one of it.
+    pub(crate) fn is_of(&self, platform: &str) -> bool {
+        let wanted = format!("{}-{}-", self.driver, self.network);
+        platform.to_lowercase().starts_with(&wanted)
+    }
 }
 
 /// APIs of the daemon that have addresses of their own, as behind a gateway that splits them: whole
@@ -308,6 +341,7 @@ impl Overrides {
             payment_network: pick(self.payment_network, "YAGNA_PAYMENT_NETWORK", "hoodi")
                 .to_lowercase(),
             budget,
+            also_pay_on: Vec::new(),
             allocation: None,
             deposit: None,
             allocation_timeout: Duration::from_secs(24 * 3600),
@@ -329,6 +363,17 @@ impl Overrides {
 }
 
 impl Config {
+    /// Where agreements are paid, the one that is named by the environment or the builder first.
+    pub(crate) fn platforms(&self) -> Vec<PlatformBudget> {
+        let first = PlatformBudget::new(
+            self.payment_driver.clone(),
+            self.payment_network.clone(),
+            self.budget,
+        );
+        let more = self.also_pay_on.iter().cloned();
+        std::iter::once(first).chain(more).collect()
+    }
+
     /// Whether an engine can work with it: asked of what comes from the environment and the builder, and again
     /// when the program has [changed](crate::GolemBuilder::configure) it.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
@@ -361,6 +406,23 @@ impl Config {
                     value.clone(),
                     "it is empty, and names no platform to pay on",
                 );
+            }
+        }
+        let platforms = self.platforms();
+        for (at, more) in platforms.iter().enumerate().skip(1) {
+            let name = "also_pay_on";
+            let said = format!("{}, {}", more.driver, more.network);
+            if more.driver.is_empty() || more.network.is_empty() {
+                return bad(name, said, "it is empty, and names no platform to pay on");
+            }
+            if more.budget <= Glm::ZERO {
+                let reason = "machines cost money: the budget must be above zero";
+                return bad(name, more.budget.to_string(), reason);
+            }
+            let same = |it: &PlatformBudget| it.driver == more.driver && it.network == more.network;
+            if platforms[..at].iter().any(same) {
+                let reason = "it is named twice: a platform has one budget";
+                return bad(name, said, reason);
             }
         }
         for (name, time, reason) in [

@@ -64,6 +64,16 @@ pub enum Error {
         /// Payment platform.
         platform: String,
     },
+    /// The engine has no budget on a platform.
+    #[error(
+        "the engine has no budget on `{platform}` (it has some on: {known}); `also_pay_on()` on the builder adds one"
+    )]
+    NoBudgetOn {
+        /// As given.
+        platform: String,
+        /// Where it has some.
+        known: String,
+    },
     /// The allocation that the budget is to be taken from cannot be used.
     #[error("allocation {id} cannot be used: {reason}")]
     Allocation {

@@ -130,14 +130,22 @@ impl Golem {
 
     /// What happened so far, and what it costs: accepted, and used but not accepted yet.
     pub fn summary(&self) -> Summary {
-        let owed = self.market().budget().owed();
+        let owed = self.market().rentals().owed();
         self.engine.summary.summary().with_owed(owed)
     }
 
     /// How far the budget is used: what is accepted, what was used by now, and what it comes to when
-    /// all machines are told to stop.
+    /// all machines are told to stop. With [several](GolemBuilder::also_pay_on), that of the engine's own network.
     pub fn budget(&self) -> BudgetStatus {
-        self.market().budget().status()
+        self.market().purses().first().budget.status()
+    }
+
+    /// The same of each platform that the engine pays on, by its name (`erc20-polygon-glm`), in the order of the
+    /// settings.
+    pub fn budgets(&self) -> Vec<(String, BudgetStatus)> {
+        let purses = self.market().purses().all().iter();
+        let status = purses.map(|it| (it.platform().to_owned(), it.budget.status()));
+        status.collect()
     }
 
     /// Sets the budget to `total` GLM in all, what is spent included. Raising it lets an engine whose
@@ -154,13 +162,24 @@ impl Golem {
     /// # Cancel safety
     /// Runs to completion in an owned task.
     pub async fn amend_budget(&self, total: Glm) -> Result<BudgetStatus, Error> {
+        self.amend(None, total).await
+    }
+
+    /// The same of the budget on a platform, by its name (`erc20-polygon-glm`).
+    ///
+    /// # Errors
+    /// [`Error::NoBudgetOn`]; and as [`amend_budget`](Self::amend_budget).
+    ///
+    /// # Cancel safety
+    /// Runs to completion in an owned task.
+    pub async fn amend_budget_on(&self, platform: &str, total: Glm) -> Result<BudgetStatus, Error> {
+        self.amend(Some(platform.to_owned()), total).await
+    }
+
+    async fn amend(&self, platform: Option<String>, total: Glm) -> Result<BudgetStatus, Error> {
         let payments = Arc::clone(&self.engine.payments);
-        let amending = async move { payments.amend(total).await };
-        self.context()
-            .tasks()
-            .run("amend-budget", amending)
-            .await??;
-        Ok(self.budget())
+        let amending = async move { payments.amend(platform.as_deref(), total).await };
+        self.context().tasks().run("amend-budget", amending).await?
     }
 
     /// What happens from now on, as a stream that ends with the engine. `filter` is an
@@ -305,8 +324,10 @@ impl Drop for Engine {
             tracing::error!(network = %network.id(),
                 "dropped without stop(): the network stays until the daemon restarts");
         }
-        let allocation = &self.payments.allocation().allocation_id;
-        tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
+        for purse in self.payments.purses().all() {
+            let allocation = &purse.allocation.allocation_id;
+            tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
+        }
         self.context.jobs().cancel();
         self.context.tasks().cancel();
     }

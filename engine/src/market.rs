@@ -9,6 +9,7 @@ mod pool;
 mod proposal_index;
 mod provider_debts;
 mod provider_history;
+mod purses;
 mod refusals;
 mod rental;
 mod rentals;
@@ -23,7 +24,6 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use golem_wire::payment::Allocation;
 use jiff::Timestamp;
 
 pub use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
@@ -35,6 +35,7 @@ pub use budget::{BudgetExhausted, BudgetStatus};
 pub use demand::DemandPreview;
 pub(crate) use demand::{SHORTEST_RENTAL, of_subnet, preview};
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
+pub(crate) use purses::{OwnBudget, Purse, Purses};
 pub(crate) use rental::{RECOVERED, Rental};
 pub use rentals::OpenAgreement;
 pub(crate) use rentals::Rentals;
@@ -104,24 +105,17 @@ impl SubscribeError {
 pub(crate) struct Market {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
-    /// What agreements are paid from, as the daemon keeps it.
-    allocation: Allocation,
-    budget: Arc<Budget>,
+    /// What agreements are paid from.
+    purses: Arc<Purses>,
     subscriptions: Mutex<Vec<Weak<DemandSubscription>>>,
 }
 
 impl Market {
-    pub(crate) fn new(
-        context: Arc<Context>,
-        rentals: Arc<Rentals>,
-        allocation: Allocation,
-        budget: Arc<Budget>,
-    ) -> Self {
+    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, purses: Arc<Purses>) -> Self {
         Market {
             context,
             rentals,
-            allocation,
-            budget,
+            purses,
             subscriptions: Mutex::default(),
         }
     }
@@ -138,9 +132,9 @@ impl Market {
         &self.rentals
     }
 
-    /// What may still be spent.
-    pub(crate) fn budget(&self) -> &Arc<Budget> {
-        &self.budget
+    /// What may still be spent, and on what.
+    pub(crate) fn purses(&self) -> &Arc<Purses> {
+        &self.purses
     }
 
     /// Demands that may still be published.

@@ -12,7 +12,6 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::payment::Allocation;
 use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -26,7 +25,7 @@ pub(crate) use reconcile::{catch_up, settlement, try_again};
 
 use crate::context::Context;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
-use crate::market::{Budget, Rental, Rentals};
+use crate::market::{Purses, Rental, Rentals};
 use crate::model::DocumentId;
 use crate::watch;
 
@@ -52,8 +51,7 @@ pub struct OpenDocument {
 pub(crate) struct Payments {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
-    allocation: Allocation,
-    budget: Arc<Budget>,
+    purses: Arc<Purses>,
     /// Budgets of earlier lives, for their debts.
     earlier: Mutex<Vec<PreviousBudget>>,
     /// Accepted, and not known to be settled.
@@ -65,18 +63,12 @@ pub(crate) struct Payments {
 }
 
 impl Payments {
-    pub(crate) fn new(
-        context: Arc<Context>,
-        rentals: Arc<Rentals>,
-        allocation: Allocation,
-        budget: Arc<Budget>,
-    ) -> Self {
+    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, purses: Arc<Purses>) -> Self {
         let concurrent = context.config().payment.concurrent_acceptances;
         Payments {
             context,
             rentals,
-            allocation,
-            budget,
+            purses,
             earlier: Mutex::default(),
             unsettled: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -91,14 +83,9 @@ impl Payments {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The budget as the daemon keeps it.
-    pub(crate) fn allocation(&self) -> &Allocation {
-        &self.allocation
-    }
-
-    /// Whether somebody else made it: it is not ours to release.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.context.config().allocation.is_some()
+    /// What new work is paid from.
+    pub(crate) fn purses(&self) -> &Purses {
+        &self.purses
     }
 
     fn earlier(&self) -> MutexGuard<'_, Vec<PreviousBudget>> {
@@ -109,8 +96,12 @@ impl Payments {
     /// Debts of earlier lives may use these budgets.
     pub(crate) fn add_previous_budgets(&self, budgets: impl IntoIterator<Item = PreviousBudget>) {
         let budgets: Vec<PreviousBudget> = budgets.into_iter().collect();
-        let left = budgets.iter().map(|budget| budget.left);
-        self.budget.add_earlier(left.sum());
+        for purse in self.purses.all() {
+            let there = budgets.iter().filter(|it| it.platform == purse.platform());
+            purse
+                .budget
+                .add_earlier(there.map(|budget| budget.left).sum());
+        }
         self.earlier().extend(budgets);
     }
 
@@ -119,23 +110,40 @@ impl Payments {
         std::mem::take(&mut *self.earlier())
     }
 
-    /// The budget that a document is paid from: that of the life which owes it, as far as it goes.
+    /// The budget that a document is paid from: that of the life which owes it, as far as it goes, and on the platform
+    /// that its agreement names in any case.
     fn budget_for(&self, rental: &Rental, amount: Glm, now: Timestamp) -> AllocationId {
         if rental.is_restored() {
             let mut earlier = self.earlier();
-            // Documents of other platforms than ours are refused.
-            let platform = &self.allocation.payment_platform;
+            let platform = rental.platform();
             let fits = |budget: &&mut PreviousBudget| {
                 budget.left >= amount
-                    && budget.platform == *platform
+                    && *budget.platform == **platform
                     && budget.timeout.is_none_or(|timeout| timeout > now)
             };
             if let Some(budget) = earlier.iter_mut().find(fits) {
                 budget.left = budget.left - amount;
                 return budget.id.clone();
             }
+            if self.purses.on(platform).is_none()
+                && let Some(budget) = earlier.iter().find(|it| *it.platform == **platform)
+            {
+                // The daemon says what it lacks.
+                return budget.id.clone();
+            }
         }
-        self.allocation.allocation_id.clone()
+        self.purses.of(rental).allocation.allocation_id.clone()
+    }
+
+    /// From which address a platform is paid; `None` where there is no budget on it.
+    fn payer_on(&self, platform: &str) -> Option<String> {
+        let purse = self.purses.on(platform);
+        let own = purse.map(|purse| purse.allocation.address.clone());
+        own.or_else(|| {
+            let earlier = self.earlier();
+            let there = earlier.iter().find(|it| it.platform == platform);
+            there.map(|budget| budget.payer.clone())
+        })
     }
 
     fn apply(&self, rental: &Rental, event: Event) -> Vec<Effect> {

@@ -138,10 +138,10 @@ pub(crate) async fn again(recovered: &Arc<Recovered>) {
     recovered
         .payments
         .add_previous_budgets(recovered.take_held());
-    let own = &recovered.payments.allocation().allocation_id;
+    let own = recovered.payments.purses();
     open_state
         .allocations
-        .retain(|id, _| id != own && before.allocations.contains_key(id));
+        .retain(|id, _| !own.has(id) && before.allocations.contains_key(id));
     open_state
         .services
         .retain(|id| before.services.contains(id));

@@ -233,8 +233,17 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
         // It pays for them.
         None
     } else if kept {
-        let id = &shutdown.payments.allocation().allocation_id;
-        Some(format!("allocation {id} is kept to pay what is owed"))
+        let purses = shutdown.payments.purses().all().iter();
+        let ids: Vec<&str> = purses
+            .map(|it| it.allocation.allocation_id.as_str())
+            .collect();
+        Some(match ids.as_slice() {
+            [id] => format!("allocation {id} is kept to pay what is owed"),
+            ids => format!(
+                "allocations {} are kept to pay what is owed",
+                ids.join(", ")
+            ),
+        })
     } else {
         let releasing = async {
             shutdown.recovered.release_budgets().await;

@@ -27,6 +27,7 @@ mod networks;
 mod nonsense;
 mod notices;
 mod payloads;
+mod platforms;
 mod pools;
 mod provider;
 mod proxies;

@@ -151,12 +151,7 @@ impl PaymentApi<'_> {
             .await
     }
 
-    /// `getDemandDecorations` for one allocation.
-    pub(crate) async fn decorations(self, id: &AllocationId) -> Result<DemandDecoration, ApiError> {
-        self.decorations_of(std::slice::from_ref(id)).await
-    }
-
-    /// `getDemandDecorations` for several: the daemon reads their ids as one word between commas, which must
+    /// `getDemandDecorations`: the daemon reads their ids as one word between commas, which must
     /// not be escaped.
     pub(crate) async fn decorations_of(
         self,

@@ -123,6 +123,7 @@ fn script_errors(word: &str) -> Vec<ScriptError> {
 
 fn sign_errors(word: &str) -> Vec<SignError> {
     let budget = BudgetExhausted {
+        platform: None,
         total: Glm::from(1),
         accepted: Glm::ZERO,
         promised: Glm::ZERO,

@@ -254,6 +254,8 @@ events! {
     }
     /// Four fifths of the budget are accepted, or may still be asked for by the machines that run.
     BudgetLow in Budget {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String> = "The platform whose budget it is, if the engine has several.",
         total: Glm = "The budget, in GLM.",
         accepted: Glm = "What is accepted of it, in GLM.",
         promised: Glm = "What it comes to once all machines are stopped, in GLM.",
@@ -261,12 +263,18 @@ events! {
     /// The budget is used up once the machines that run are stopped: no more are rented, and those are
     /// stopped. `promised` is what it comes to by then.
     BudgetExhausted in Budget {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String> = "The platform whose budget it is, if the engine has several.",
         total: Glm = "The budget, in GLM.",
         accepted: Glm = "What is accepted of it, in GLM.",
         promised: Glm = "What it comes to once all machines are stopped, in GLM.",
     }
     /// The budget was raised or lowered.
-    BudgetAmended in Budget { total: Glm = "The budget from now on, in GLM." }
+    BudgetAmended in Budget {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        platform: Option<String> = "The platform whose budget it is, if the engine has several.",
+        total: Glm = "The budget from now on, in GLM.",
+    }
     /// A provider asked for more than can be right, or broke what was agreed, and is not rented again by this engine.
     ProviderDistrusted in Agreement { reason: String = "Why, in words." }
     /// Work on an agreement began.

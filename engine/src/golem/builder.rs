@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::Golem;
 use super::start::{Consumer, Parts};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, PlatformBudget};
 use crate::error::Error;
 use crate::event::{Event, EventFilter, EventObserver};
 use crate::journal::Journal;
@@ -75,6 +75,36 @@ impl GolemBuilder {
     pub fn budget(mut self, budget: Glm) -> Self {
         self.overrides.budget = Some(budget);
         self
+    }
+
+    /// Pays on one more network, with a budget of its own: demands then name all of them, and an agreement is paid
+    /// on the first, in the order of the calls, that its provider takes and whose budget has room for the machine. The
+    /// [network](Self::payment_network) and [budget](Self::budget) of the engine come first. What a provider asks for is
+    /// paid from the budget of the platform that its agreement names and from no other; a machine whose budget is used
+    /// up is stopped although others have some left, and what is rented next is paid from those. Each budget is
+    /// moved on, [amended](Golem::amend_budget_on), recovered and released like the first;
+    /// [`allocation`](Self::allocation) and [`deposit`](Self::deposit) are about the first.
+    ///
+    /// [`start`](Self::start) fails when the daemon has no account there ([`Error::NoPaymentAccount`]), when the
+    /// budget does not fit ([`Error::BudgetTooSmall`]) and when a network is named twice ([`Error::Config`]); then
+    /// nothing stays set aside.
+    ///
+    /// ```
+    /// # use golem_engine::{Glm, Golem};
+    /// let builder = Golem::builder()
+    ///     .payment_network("polygon")
+    ///     .budget(Glm::from(5))
+    ///     .also_pay_on("erc20", "mainnet", Glm::from(2));
+    /// # drop(builder);
+    /// ```
+    pub fn also_pay_on(
+        self,
+        driver: impl Into<String>,
+        network: impl Into<String>,
+        budget: Glm,
+    ) -> Self {
+        let more = PlatformBudget::new(driver, network, budget);
+        self.configure(move |config| config.also_pay_on.push(more))
     }
 
     /// Who is rented from; [`LeastExpensiveLinearPayu::with_usual_caps`] unless set.

@@ -19,7 +19,7 @@ use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{ClockDiffers, Emitter, Event, EventFilter, EventObserver, JournalSetAside};
 use crate::journal::{Journal, Log, MemoryJournal, OpenState};
-use crate::market::{self, Budget, Market, Rentals, follow_agreements};
+use crate::market::{self, Budget, Market, Purse, Purses, Rentals, follow_agreements};
 use crate::network::Networks;
 use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
@@ -88,7 +88,7 @@ impl Parts {
         let now = clock.now();
         let earlier = (&before, earlier);
         let budgets = payment::begin(&rest, &config, &seed, now, earlier, recovery).await?;
-        if let Some(fact) = budgets.kept_as(config.budget, &before) {
+        for fact in budgets.kept(&before) {
             log.fact(fact);
         }
         let summary = SummaryLogger::new();
@@ -167,25 +167,29 @@ fn assemble(
     before: OpenState,
     summary: SummaryLogger,
 ) -> Engine {
-    let rentals = Arc::new(Rentals::new(Arc::clone(&context)));
     let own = &budgets.own;
-    let budget = Budget::new(
-        Arc::clone(&context),
-        Arc::clone(&rentals),
-        (own, budgets.exhausted),
-    );
-    let budget = Arc::new(budget);
+    let usual_platform = &own[0].allocation.payment_platform;
+    let rentals = Arc::new(Rentals::new(Arc::clone(&context), usual_platform));
+    let purses = own.iter().map(|it| Purse {
+        allocation: it.allocation.clone(),
+        budget: Arc::new(Budget::new(
+            Arc::clone(&context),
+            Arc::clone(&rentals),
+            it,
+            own.len() > 1,
+        )),
+        is_shared: it.is_shared,
+    });
+    let purses = Arc::new(Purses::new(purses.collect()));
     let market = Arc::new(Market::new(
         Arc::clone(&context),
         Arc::clone(&rentals),
-        own.clone(),
-        Arc::clone(&budget),
+        Arc::clone(&purses),
     ));
     let payments = Arc::new(Payments::new(
         Arc::clone(&context),
         Arc::clone(&rentals),
-        own.clone(),
-        budget,
+        purses,
     ));
     let networks = Arc::new(Networks::new(Arc::clone(&context)));
     let recovered = Arc::new(Recovered::new(
@@ -230,8 +234,10 @@ fn follow(engine: &Engine) {
     loops.spawn_until_cancelled("invoices", payment::follow_invoices(payments()));
     loops.spawn_until_cancelled("debit-notes", payment::follow_debit_notes(payments()));
     loops.spawn_until_cancelled("keep-alive", payment::keep_alive(payments()));
-    let budget = Arc::clone(engine.market.budget());
-    loops.spawn_until_cancelled("budget", market::watch_over(budget));
+    for purse in engine.market.purses().all() {
+        let budget = Arc::clone(&purse.budget);
+        loops.spawn_until_cancelled("budget", market::watch_over(budget));
+    }
     loops.spawn_until_cancelled("pay-again", payment::try_again(payments()));
 }
 

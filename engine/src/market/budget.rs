@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use golem_wire::payment::Allocation;
 use golem_wire::{AllocationId, Glm};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -27,7 +26,8 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::Rentals;
+use super::purses::{OwnBudget, Platform};
+use super::{Rental, Rentals};
 use crate::context::Context;
 use crate::event::{self, BudgetAmended, BudgetLow};
 use crate::journal::Fact;
@@ -60,6 +60,9 @@ const LOW: Decimal = Decimal::from_parts(8, 0, 0, false, 1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize)]
 #[non_exhaustive]
 pub struct BudgetExhausted {
+    /// The platform whose budget it is, if the engine has [several](crate::GolemBuilder::also_pay_on).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// The budget, in GLM.
     pub total: Glm,
     /// What was accepted of it up to now.
@@ -74,18 +77,24 @@ impl fmt::Display for BudgetExhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [total, accepted, promised] = [self.total, self.accepted, self.promised].map(shown);
         let more = shown(self.promised - self.accepted);
+        let on = self.platform.as_ref();
+        let on = on.map_or_else(String::new, |platform| format!(" on {platform}"));
+        let amend = match &self.platform {
+            None => "amend_budget",
+            Some(_) => "amend_budget_on",
+        };
         match self.needed.map(shown) {
             None => write!(
                 f,
-                "the budget of {total} GLM is used up: {accepted} GLM are accepted, and the machines may still ask for {more} GLM until they are stopped; raise it with `Golem::amend_budget`"
+                "the budget of {total} GLM{on} is used up: {accepted} GLM are accepted, and the machines may still ask for {more} GLM until they are stopped; raise it with `Golem::{amend}`"
             ),
             Some(needed) if self.promised.is_zero() => write!(
                 f,
-                "the budget of {total} GLM is too small for a machine, which needs at least {needed} GLM (its start, some seconds of use, and the time to stop it, all threads busy)"
+                "the budget of {total} GLM{on} is too small for a machine, which needs at least {needed} GLM (its start, some seconds of use, and the time to stop it, all threads busy)"
             ),
             Some(needed) => write!(
                 f,
-                "the budget of {total} GLM has no room for another machine: {promised} GLM are accepted or may still be asked for, and it needs at least {needed} GLM; raise it with `Golem::amend_budget`"
+                "the budget of {total} GLM{on} has no room for another machine: {promised} GLM are accepted or may still be asked for, and it needs at least {needed} GLM; raise it with `Golem::{amend}`"
             ),
         }
     }
@@ -137,10 +146,16 @@ impl Level {
     }
 }
 
-/// The budget of an engine.
+/// The budget of an engine on a payment platform.
 pub(crate) struct Budget {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
+    /// What is paid on it counts.
+    platform: Platform,
+    /// Whether there are others: words name the platform then.
+    is_one_of_several: bool,
+    /// What the settings ask for.
+    asked: Glm,
     /// The allocation that holds it, and when that ends, or would have.
     allocation: (AllocationId, Option<Timestamp>),
     inner: Mutex<Inner>,
@@ -209,28 +224,34 @@ impl Drop for Waiting<'_> {
 }
 
 impl Budget {
-    /// `exhausted`: a life before, which crashed, had used it up.
+    /// What `own` is worth. It may be that a life before, which crashed, had used it up.
     pub(crate) fn new(
         context: Arc<Context>,
         rentals: Arc<Rentals>,
-        (own, exhausted): (&Allocation, bool),
+        budget: &OwnBudget,
+        is_one_of_several: bool,
     ) -> Self {
+        let own = &budget.allocation;
+        let platform = own.payment_platform.as_str();
         let used_up = || BudgetExhausted {
+            platform: is_one_of_several.then(|| platform.to_owned()),
             total: own.total_amount.glm(),
             accepted: own.spent_amount.glm(),
             promised: own.spent_amount.glm(),
             needed: None,
         };
-        // Somebody else's is not written down: no later life releases it.
-        let is_shared = context.config().allocation.is_some();
         Budget {
+            platform: platform.into(),
+            is_one_of_several,
+            asked: budget.asked,
             context,
             rentals,
             allocation: (
                 own.allocation_id.clone(),
                 own.timeout
                     .as_ref()
-                    .filter(|_| !is_shared)
+                    // Somebody else's is not written down: no later life releases it.
+                    .filter(|_| !budget.is_shared)
                     .map(|timeout| timeout.at()),
             ),
             inner: Mutex::new(Inner {
@@ -244,7 +265,7 @@ impl Budget {
                 told_low: false,
                 waiting: 0,
             }),
-            level: Mutex::new(match exhausted {
+            level: Mutex::new(match budget.exhausted {
                 true => Level::Ending(used_up()),
                 false => Level::Open,
             }),
@@ -292,8 +313,14 @@ impl Budget {
             let inner = self.lock();
             (inner.before, inner.earlier)
         };
-        self.rentals
-            .spending(self.reserve(stop), before, earlier, self.context.now())
+        let platform = &self.platform;
+        self.rentals.spending(
+            platform,
+            self.reserve(stop),
+            before,
+            earlier,
+            self.context.now(),
+        )
     }
 
     /// The same, remembered.
@@ -319,11 +346,6 @@ impl Budget {
         }
     }
 
-    /// What has come to be owed and is not accepted yet.
-    pub(crate) fn owed(&self) -> Glm {
-        self.rentals.owed(self.context.now())
-    }
-
     /// Waits until the level is above the one that was heard of.
     ///
     /// # Cancel safety
@@ -332,14 +354,25 @@ impl Budget {
         loop {
             // No change from here on is missed.
             let changed = self.changed.notified();
-            let level = self.level().clone();
-            if level.number() > heard
-                && let Some(shortage) = level.shortage()
-            {
-                return (level.number(), shortage.clone());
+            if let Some(beyond) = self.level_above(heard) {
+                return beyond;
             }
             changed.await;
         }
+    }
+
+    /// Its level, if it is above the one that was heard of.
+    pub(super) fn level_above(&self, heard: u8) -> Option<(u8, BudgetExhausted)> {
+        let level = self.level();
+        let shortage = level.shortage().filter(|_| level.number() > heard)?;
+        Some((level.number(), shortage.clone()))
+    }
+
+    /// Whether there is room for a machine with these prices just now.
+    pub(super) fn has_room(self: &Arc<Self>, prices: &LinearPrices, threads: u32) -> bool {
+        let needed = self.reserve(self.stop_reserve()).needed(prices, threads);
+        // The claim is given back at once.
+        self.try_claim(needed).is_ok()
     }
 
     /// Whether no machine is rented any more, and why.
@@ -447,11 +480,17 @@ impl Budget {
 
     fn shortage(&self, inner: &Inner, spending: Spending, needed: Glm) -> BudgetExhausted {
         BudgetExhausted {
+            platform: self.told_platform(),
             total: inner.total,
             accepted: spending.accepted,
             promised: spending.promised,
             needed: Some(needed),
         }
+    }
+
+    /// What words about it name.
+    fn told_platform(&self) -> Option<String> {
+        self.is_one_of_several.then(|| self.platform.to_string())
     }
 
     /// The daemon refused to accept a document, since the budget does not hold what it asks for.
@@ -475,12 +514,14 @@ impl Budget {
             }
             self.set(Level::Open);
         }
-        self.context.tell(BudgetAmended { total });
+        let platform = self.told_platform();
+        self.context.tell(BudgetAmended { platform, total });
         self.news.notify_one();
     }
 
     fn exhausted_by(&self, spending: &Spending) -> BudgetExhausted {
         BudgetExhausted {
+            platform: self.told_platform(),
             total: self.lock().total,
             accepted: spending.accepted,
             promised: spending.promised,
@@ -501,6 +542,7 @@ impl Budget {
     fn tell_exhausted(&self, why: &BudgetExhausted) {
         tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
         self.context.tell(event::BudgetExhausted {
+            platform: self.told_platform(),
             total: why.total,
             accepted: why.accepted,
             promised: why.promised,
@@ -512,7 +554,7 @@ impl Budget {
         if let (allocation, Some(timeout)) = &self.allocation {
             self.context.log().fact(Fact::AllocationFound {
                 allocation: allocation.clone(),
-                total: self.context.config().budget,
+                total: self.asked,
                 timeout: *timeout,
                 exhausted,
             });
@@ -541,7 +583,7 @@ impl Budget {
             let over = matches!(*self.level(), Level::Over(_));
             if over {
                 // Whoever had a machine has given it back.
-                for rental in self.rentals.open() {
+                for rental in self.open() {
                     rental.give_up("the budget is used up");
                 }
             } else if !self.count(CUT.min(self.stop_reserve())).fits(total()) {
@@ -574,15 +616,23 @@ impl Budget {
             inner.total
         };
         self.context.tell(BudgetLow {
+            platform: self.told_platform(),
             total,
             accepted: spending.accepted,
             promised: spending.promised,
         });
     }
 
+    /// Agreements in force that it pays for.
+    fn open(&self) -> Vec<Arc<Rental>> {
+        let mut open = self.rentals.open();
+        open.retain(|rental| *rental.platform() == self.platform);
+        open
+    }
+
     /// Asks for what all that runs has used.
     async fn measure(&self) {
-        futures::stream::iter(self.rentals.open())
+        futures::stream::iter(self.open())
             .for_each_concurrent(ASKED_AT_ONCE, |rental| async move {
                 rental.measure_all().await;
             })

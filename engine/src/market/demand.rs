@@ -236,8 +236,12 @@ async fn draft(
 ) -> Result<DemandDraft, SubscribeError> {
     let context = &market.context;
     let mut backoff = Backoff::new(context.seed().fork("decorations"));
-    let (api, budget) = (context.rest().payment(), &market.allocation.allocation_id);
-    let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations(budget));
+    let api = context.rest().payment();
+    let purses = market.purses.all().iter();
+    let ids: Vec<_> = purses
+        .map(|purse| purse.allocation.allocation_id.clone())
+        .collect();
+    let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations_of(&ids));
     let decoration = asking.await?;
     let mut draft = compose(
         payload,

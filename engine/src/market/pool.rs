@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::proposal_index::{Entry, ProposalIndex};
 use super::provider_history::ProviderHistory;
+use super::purses::Platform;
 use super::refusals::Refusals;
 use super::starvation::Starvation;
 use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};
@@ -60,6 +61,8 @@ pub(super) struct Draft {
     pub(super) offer: OfferProposal,
     pub(super) score: f64,
     pub(super) demand: DemandId,
+    /// What its agreement will be paid on.
+    pub(super) platform: Option<Platform>,
 }
 
 /// One who waits for a draft.
@@ -148,6 +151,7 @@ impl Pool {
             offer,
             state: State::Received,
             demand,
+            platform: None,
             own: None,
             answer_by: None,
             drafted_at: None,
@@ -241,6 +245,12 @@ impl Pool {
         self.apply(&id, Event::Picked);
         let entry = self.proposals.get(&id)?;
         Some((entry.demand.clone(), entry.offer.clone()))
+    }
+
+    /// Our answer to a proposal chooses this platform.
+    pub(super) fn chosen(&mut self, id: &ProposalId, platform: Platform) {
+        self.proposals
+            .change(id, |entry| entry.platform = Some(platform));
     }
 
     /// The best proposal of at least this standing, if one more of them is wanted.
@@ -572,6 +582,7 @@ impl Pool {
             state: State::Draft(draft.score),
             offer: draft.offer,
             demand: draft.demand,
+            platform: draft.platform,
             own: None,
             answer_by: None,
             drafted_at: Some(now),
@@ -619,11 +630,17 @@ impl Pool {
             return None;
         };
         self.apply(id, Event::Promoted);
-        let Entry { offer, demand, .. } = self.proposals.remove(id)?;
+        let Entry {
+            offer,
+            demand,
+            platform,
+            ..
+        } = self.proposals.remove(id)?;
         Some(Draft {
             offer,
             score,
             demand,
+            platform,
         })
     }
 

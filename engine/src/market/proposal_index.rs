@@ -9,6 +9,7 @@ use golem_wire::{DemandId, NodeId, ProposalId};
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
+use super::purses::Platform;
 use crate::lifecycle::negotiation::State;
 use crate::model::OfferProposal;
 
@@ -17,6 +18,8 @@ pub(super) struct Entry {
     pub(super) offer: OfferProposal,
     pub(super) state: State,
     pub(super) demand: DemandId,
+    /// What our counter-proposal chose to pay on.
+    pub(super) platform: Option<Platform>,
     /// Our counter-proposal.
     pub(super) own: Option<ProposalId>,
     pub(super) answer_by: Option<Instant>,

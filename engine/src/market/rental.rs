@@ -15,6 +15,7 @@ use tokio::time::error::Elapsed;
 
 pub(crate) use restored::RECOVERED;
 
+use super::purses::Platform;
 use super::terms::{Notes, Terms};
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
 use crate::agreement_record::{AgreementRecord, KnownCost, Usage};
@@ -50,6 +51,8 @@ pub(crate) struct Rental {
     pub(crate) agreement_id: AgreementId,
     pub(crate) provider_id: NodeId,
     pub(crate) provider_name: String,
+    /// On which its agreement says that it is paid.
+    platform: Platform,
     offer: OfferProposal,
     prices: LinearPrices,
     threads: u32,
@@ -75,6 +78,7 @@ impl Rental {
         job: JobId,
         agreement_id: AgreementId,
         offer: &OfferProposal,
+        platform: Platform,
     ) -> Self {
         let prices = offer.prices().cloned().unwrap_or_default();
         let context = Arc::clone(rentals.context());
@@ -88,6 +92,7 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices,
             threads: offer.threads(),
+            platform,
             offer: offer.clone(),
             inner: Mutex::new(Inner {
                 state: State::Approved,
@@ -111,6 +116,11 @@ impl Rental {
     /// The job it was rented for.
     pub(crate) fn job(&self) -> &JobId {
         self.adopted_by.get().unwrap_or(&self.job)
+    }
+
+    /// The platform that its agreement is paid on.
+    pub(crate) fn platform(&self) -> &Platform {
+        &self.platform
     }
 
     /// What the provider offered, and was agreed on.

@@ -13,6 +13,7 @@ use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::purses::Platform;
 use super::{AgreementEnd, ProviderDebts, Rental};
 use crate::context::Context;
 use crate::event::ProviderDistrusted;
@@ -46,7 +47,11 @@ pub struct OpenAgreement {
 pub(crate) struct Totals {
     pub(crate) invoices_accepted: u64,
     pub(crate) accepted: Glm,
-    /// What of it this run accepted, for agreements of its own and of earlier runs.
+}
+
+/// What of it this run accepted on a platform, for agreements of its own and of earlier runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfThisRun {
     own: Glm,
     restored: Glm,
 }
@@ -59,6 +64,8 @@ pub(crate) struct Rentals {
     /// How long one that ended is remembered: paid, and without an invoice.
     remember: SignedDuration,
     invoice_wait: SignedDuration,
+    /// What agreements are paid on that do not say.
+    usual_platform: Platform,
 }
 
 #[derive(Default)]
@@ -74,6 +81,7 @@ struct Inner {
     distrusted: IndexMap<NodeId, String>,
     /// What those that are forgotten came to.
     closed: Totals,
+    closed_on: IndexMap<Platform, OfThisRun>,
     pruned_at: Option<Timestamp>,
 }
 
@@ -84,10 +92,11 @@ enum Slot {
 }
 
 impl Rentals {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>, usual_platform: &str) -> Self {
         let config = context.config();
         let signed = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         Rentals {
+            usual_platform: usual_platform.into(),
             inner: Mutex::default(),
             debts: Arc::new(ProviderDebts::new(config.market.owed_wait)),
             remember: signed(config.payment.remember),
@@ -98,6 +107,11 @@ impl Rentals {
 
     pub(super) fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// What agreements are paid on that do not say.
+    pub(super) fn usual_platform(&self) -> &Platform {
+        &self.usual_platform
     }
 
     /// To whom something is owed.
@@ -222,6 +236,8 @@ impl Rentals {
             let mut inner = self.lock();
             inner.slots.shift_remove(id);
             inner.closed.add(&rental);
+            let platform = rental.platform().clone();
+            inner.closed_on.entry(platform).or_default().add(&rental);
             if let Some(reason) = rental.left_open() {
                 let open = OpenAgreement::of(&rental, reason);
                 inner.left_open.insert(id.clone(), open);
@@ -294,16 +310,18 @@ impl Rentals {
         totals
     }
 
-    /// What all of them come to when they are told now to stop, beside what earlier runs accepted of the
-    /// budget (`before`), and without what those owe as far as their own budgets reach (`earlier`).
+    /// What all that are paid on a platform come to when they are told now to stop, beside what earlier runs accepted
+    /// of the budget (`before`), and without what those owe as far as their own budgets reach (`earlier`).
     pub(super) fn spending(
         &self,
+        platform: &Platform,
         reserve: Reserve,
         before: Glm,
         earlier: Glm,
         now: Timestamp,
     ) -> Spending {
-        let closed = self.lock().closed;
+        let closed = self.lock().closed_on.get(platform).copied();
+        let closed = closed.unwrap_or_default();
         let accepted = |amount: Glm| Spending {
             accepted: amount,
             by_now: amount,
@@ -312,6 +330,9 @@ impl Rentals {
         };
         let (mut own, mut restored) = (accepted(before + closed.own), accepted(closed.restored));
         for rental in self.all() {
+            if rental.platform() != platform {
+                continue;
+            }
             let part = rental.spending(reserve, now);
             if rental.is_restored() {
                 restored = restored + part;
@@ -323,7 +344,8 @@ impl Rentals {
     }
 
     /// What was used and is not accepted.
-    pub(super) fn owed(&self, now: Timestamp) -> Glm {
+    pub(crate) fn owed(&self) -> Glm {
+        let now = self.context.now();
         self.all().iter().map(|rental| rental.owed(now)).sum()
     }
 
@@ -373,6 +395,11 @@ impl Totals {
     fn add(&mut self, rental: &Rental) {
         self.invoices_accepted += u64::from(rental.is_paid());
         self.accepted = self.accepted + rental.accepted();
+    }
+}
+
+impl OfThisRun {
+    fn add(&mut self, rental: &Rental) {
         let this_run = rental.accepted_in_this_run();
         if rental.is_restored() {
             self.restored = self.restored + this_run;

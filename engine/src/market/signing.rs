@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::NUMBER_PROPERTY;
+use super::purses::Platform;
 use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals};
 use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
@@ -57,6 +58,8 @@ pub(super) struct Signing {
     pub(super) job: JobId,
     pub(super) demand: DemandId,
     pub(super) offer: OfferProposal,
+    /// What the agreement is paid on.
+    pub(super) platform: Platform,
     /// When the engine's budget was set aside, in the daemon's time: older agreements are not ours.
     pub(super) since: Timestamp,
     /// Nothing more is wanted once it is closed.
@@ -306,7 +309,8 @@ impl Signing {
         let (context, rentals) = (&self.context, &self.rentals);
         // New ones come as old ones go, so this is a good time to forget.
         rentals.prune();
-        let rental = Rental::new(rentals, self.job.clone(), id.clone(), &self.offer);
+        let platform = self.platform.clone();
+        let rental = Rental::new(rentals, self.job.clone(), id.clone(), &self.offer, platform);
         let rental = Arc::new(rental);
         context.emit(self.about(id), AgreementConfirmed {});
         if let Some(end) = rentals.insert(Arc::clone(&rental)) {

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::BoxFuture;
 use golem_wire::common::Reason;
 use golem_wire::market::{DemandEvent, DemandOfferBase, Proposal, ProposalState};
-use golem_wire::props::com;
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
 use indexmap::IndexMap;
@@ -25,6 +24,7 @@ use guards::{Begun, Held, Place, Unclaimed};
 use super::budget::{Budget, Claim};
 use super::demand::{self, Demand};
 use super::pool::{Draft, Pool, PoolEvent};
+use super::purses::{Platform, Purse, Purses};
 use super::signing::{Failure, Signing};
 use super::{Market, Rental, SignError, SubscribeError};
 use crate::api::market::CounterFault;
@@ -206,11 +206,6 @@ impl DemandSubscription {
     /// Whether scripts bring `deploy` and `start` by themselves.
     pub(crate) fn is_by_hand(&self) -> bool {
         self.by_hand
-    }
-
-    /// The platform that agreements are paid on.
-    fn platform(&self) -> &str {
-        &self.market.allocation.payment_platform
     }
 
     /// Withdraws the demand. Agreements are not touched.
@@ -399,9 +394,9 @@ impl DemandSubscription {
     }
 
     fn verdict(&self, offer: &OfferProposal) -> Verdict {
-        let address = com::platform_address(self.platform());
-        if !offer.properties().contains_key(&address) {
-            let reason = format!("it cannot be paid on {}", self.platform());
+        let purses = self.purses();
+        if !purses.any_is_taken_by(offer) {
+            let reason = format!("it cannot be paid on {}", purses.platforms());
             return Verdict::Bad(RefusedFor::Platform, reason);
         }
         if let Some(why) = self.market.rentals.distrusted(offer.provider_id()) {
@@ -448,7 +443,13 @@ impl DemandSubscription {
 
     /// Answers an offer, in an owned task.
     fn send_counter(self: &Arc<Self>, demand: DemandId, offer: OfferProposal) {
-        let mut draft = self.demand.counter(self.platform());
+        let purses = self.purses();
+        let platform = purses.for_offer(&offer).unwrap_or_else(|| purses.first());
+        let platform = platform.platform();
+        self.lock()
+            .pool
+            .chosen(offer.proposal_id(), platform.into());
+        let mut draft = self.demand.counter(platform);
         let strategy = self.context.strategy();
         let ranges = strategy.acceptable_prop_value_ranges();
         let answered = answer_negotiable(&ranges, &offer, &mut draft.properties).and_then(|()| {
@@ -614,6 +615,12 @@ impl DemandSubscription {
                 self.lock().pool.failed(&draft.offer, &why, Instant::now());
                 continue;
             }
+            let purse = self.purse_of(&draft);
+            if self.purses().is_better_elsewhere(purse, &draft.offer) {
+                let why = format!("the budget on {} has no room for it", purse.platform());
+                self.lock().pool.failed(&draft.offer, &why, Instant::now());
+                continue;
+            }
             let (draft, claim) = self.claim(draft).await?;
             let rented = self.rent(draft, claim).await?;
             match rented {
@@ -641,9 +648,21 @@ impl DemandSubscription {
         }
     }
 
-    /// What may still be spent.
-    pub(crate) fn budget(&self) -> &Arc<Budget> {
-        &self.market.budget
+    /// What may still be spent, and on what.
+    pub(crate) fn purses(&self) -> &Purses {
+        &self.market.purses
+    }
+
+    /// What a machine is paid from.
+    pub(crate) fn budget_of(&self, rental: &Rental) -> &Arc<Budget> {
+        &self.purses().of(rental).budget
+    }
+
+    /// What the machine of a draft will be paid from.
+    fn purse_of(&self, draft: &Draft) -> &Purse {
+        let chosen = draft.platform.as_deref();
+        let purse = chosen.and_then(|platform| self.purses().on(platform));
+        purse.unwrap_or_else(|| self.purses().first())
     }
 
     /// Room in the budget for the machine of a draft; without it the draft goes back.
@@ -653,11 +672,13 @@ impl DemandSubscription {
             draft: Some(draft),
         };
         let within = self.context.config().market.no_offers_timeout;
-        let claim = match held.offer() {
+        let claim = match &held.draft {
             None => return Err(SignError::Closed),
-            Some(offer) => {
+            Some(draft) => {
+                let offer = &draft.offer;
                 let prices = offer.prices().cloned().unwrap_or_default();
-                let claiming = self.market.budget.claim(&prices, offer.threads(), within);
+                let budget = &self.purse_of(draft).budget;
+                let claiming = budget.claim(&prices, offer.threads(), within);
                 tokio::select! {
                     biased;
                     () = self.closed.cancelled() => return Err(SignError::Closed),
@@ -745,6 +766,7 @@ impl DemandSubscription {
         claim: Claim,
     ) -> Result<Result<Arc<Rental>, Failure>, SignError> {
         let owned = Arc::clone(self);
+        let platform: Platform = self.purse_of(&draft).platform().into();
         let signing = self.context.signing().run("sign", async move {
             // Until it counts by itself.
             let _claim = claim;
@@ -754,7 +776,8 @@ impl DemandSubscription {
                 job: owned.job.clone(),
                 demand: draft.demand,
                 offer: draft.offer,
-                since: owned.market.allocation.timestamp,
+                platform,
+                since: owned.purses().since(),
                 closed: owned.closed.clone(),
             };
             let outcome = signing.run().await;

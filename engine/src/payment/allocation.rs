@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use golem_wire::payment::{Allocation, AllocationUpdate, NewAllocation};
+use golem_wire::payment::{Allocation, AllocationUpdate, Deposit, NewAllocation};
 use golem_wire::{AllocationId, Glm};
 use jiff::Timestamp;
 use rand::RngExt;
@@ -13,32 +13,34 @@ use super::reconcile::catch_up;
 use super::{Payments, PreviousBudget};
 use crate::api::payment::Shortage;
 use crate::api::{ApiError, Outcome, Rest};
-use crate::config::{Config, Recovery};
+use crate::config::{Config, PlatformBudget, Recovery};
 use crate::deadline;
 use crate::error::Error;
 use crate::journal::{Fact, OpenState};
 use crate::lifecycle::payment::Again;
+use crate::market::{BudgetStatus, OwnBudget};
 use crate::retry::{self, Attempt, Backoff, Policy};
 use crate::rng::Seed;
 use crate::settle::{Ender, plan};
 
 const ATTEMPTS: u32 = 5;
 
-/// Finds the account of the configuration and sets the budget aside. To be called in an owned task.
-pub(crate) async fn reserve(
+/// Finds the account of a platform and sets its budget aside. To be called in an owned task.
+async fn reserve(
     rest: &Rest,
     config: &Config,
     seed: &Seed,
     now: Timestamp,
+    wanted: &Wanted,
 ) -> Result<Allocation, Error> {
+    let Wanted { place, deposit, .. } = wanted;
+    let seed = &wanted.seed(seed);
     let api = rest.payment();
     let mut backoff = Backoff::new(seed.fork("accounts"));
     let accounts = backoff.read(ATTEMPTS, || api.accounts()).await?;
     let fits = |account: &&golem_wire::payment::Account| {
-        account.driver.eq_ignore_ascii_case(&config.payment_driver)
-            && account
-                .network
-                .eq_ignore_ascii_case(&config.payment_network)
+        account.driver.eq_ignore_ascii_case(&place.driver)
+            && account.network.eq_ignore_ascii_case(&place.network)
             && account.send
     };
     let no_account = || {
@@ -47,8 +49,8 @@ pub(crate) async fn reserve(
             .map(|account| account.platform.as_str())
             .collect();
         Error::NoPaymentAccount {
-            driver: config.payment_driver.clone(),
-            network: config.payment_network.clone(),
+            driver: place.driver.clone(),
+            network: place.network.clone(),
             known: if known.is_empty() {
                 "none".into()
             } else {
@@ -62,18 +64,18 @@ pub(crate) async fn reserve(
         // A daemon lists accounts that were initialised for sending since it was installed; one
         // without any may still know how to pay, and says so itself.
         None if accounts.is_empty() => json!({
-            "driver": config.payment_driver,
-            "network": config.payment_network,
+            "driver": place.driver,
+            "network": place.network,
         }),
         None => return Err(no_account()),
     };
     let wanted = NewAllocation {
         address: account.map(|account| account.address.clone()),
         payment_platform: Some(platform),
-        total_amount: config.budget,
+        total_amount: place.budget,
         timeout: Some(timeout(config, seed, now)),
         make_deposit: false,
-        deposit: config.deposit.clone(),
+        deposit: deposit.clone(),
         extend_timeout: None,
     };
     let policy = Policy::new(&mut backoff, ATTEMPTS);
@@ -109,38 +111,73 @@ pub(crate) async fn reserve(
     }
 }
 
+/// A budget that is to be there.
+struct Wanted {
+    place: PlatformBudget,
+    /// Whether it is the one that the engine always has: its seed is the engine's.
+    is_first: bool,
+    deposit: Option<Deposit>,
+}
+
+impl Wanted {
+    /// All that the settings ask for, the first one first.
+    fn all(config: &Config) -> Vec<Wanted> {
+        let places = config.platforms().into_iter().enumerate();
+        let wanted = places.map(|(at, place)| Wanted {
+            place,
+            is_first: at == 0,
+            deposit: config.deposit.clone().filter(|_| at == 0),
+        });
+        wanted.collect()
+    }
+
+    /// A seed of its own: two budgets of one moment are told apart by their timeouts, which are drawn from it.
+    fn seed(&self, seed: &Seed) -> Seed {
+        if self.is_first {
+            return *seed;
+        }
+        let PlatformBudget {
+            driver, network, ..
+        } = &self.place;
+        of_platform(seed, &format!("{driver}-{network}"))
+    }
+}
+
+fn of_platform(seed: &Seed, platform: &str) -> Seed {
+    seed.fork(&format!("budget/{platform}"))
+}
+
 /// The budgets that an engine begins with.
 pub(crate) struct Budgets {
-    /// The one that new work is paid from.
-    pub(crate) own: Allocation,
-    /// Whether an earlier life set it aside.
-    pub(crate) is_kept: bool,
-    /// Whether it was used up in that life, and is no larger now.
-    pub(crate) exhausted: bool,
+    /// Those that new work is paid from, one for each platform, never none.
+    pub(crate) own: Vec<OwnBudget>,
     /// Others of earlier lives.
     pub(crate) earlier: Vec<Allocation>,
 }
 
 impl Budgets {
-    /// What is to be remembered of a budget that is kept: as how much it is asked for now, if that is
+    /// What is to be remembered of budgets that are kept: as how much each is asked for now, if that is
     /// another amount than `before`.
-    pub(crate) fn kept_as(&self, asked: Glm, before: &OpenState) -> Option<Fact> {
-        let timeout = self.own.timeout.as_ref().filter(|_| self.is_kept)?.at();
-        let id = &self.own.allocation_id;
-        let known = before.allocations.get(id);
-        let is_new = known.is_none_or(|known| known.total != asked);
-        is_new.then(|| Fact::AllocationFound {
-            allocation: id.clone(),
-            total: asked,
-            timeout,
-            exhausted: self.exhausted,
-        })
+    pub(crate) fn kept(&self, before: &OpenState) -> Vec<Fact> {
+        let fact = |own: &OwnBudget| {
+            let timeout = own.allocation.timeout.as_ref().filter(|_| own.is_kept)?;
+            let id = &own.allocation.allocation_id;
+            let known = before.allocations.get(id);
+            let is_new = known.is_none_or(|known| known.total != own.asked);
+            is_new.then(|| Fact::AllocationFound {
+                allocation: id.clone(),
+                total: own.asked,
+                timeout: timeout.at(),
+                exhausted: own.exhausted,
+            })
+        };
+        self.own.iter().filter_map(fact).collect()
     }
 }
 
-/// Takes the budget of an earlier life over, if `policy` is to; else sets one aside. `earlier` are those
-/// that the daemon still has, oldest first, `before` is what the journal says of them. To be called in an
-/// owned task.
+/// Takes the budgets of an earlier life over, if `policy` is to; else sets some aside: one for each platform of the
+/// settings, or none at all. `earlier` are those that the daemon still has, oldest first, `before` is what the
+/// journal says of them. To be called in an owned task.
 pub(crate) async fn begin(
     rest: &Rest,
     config: &Config,
@@ -149,15 +186,47 @@ pub(crate) async fn begin(
     (before, mut earlier): (&OpenState, Vec<Allocation>),
     policy: Recovery,
 ) -> Result<Budgets, Error> {
-    if let Some(id) = &config.allocation {
-        return Ok(Budgets {
-            own: existing(rest, config, seed, now, id).await?,
-            is_kept: false,
-            exhausted: false,
-            earlier,
+    let mut own: Vec<OwnBudget> = Vec::new();
+    for wanted in Wanted::all(config) {
+        let known = (before, &mut earlier);
+        match begin_one(rest, config, seed, now, known, policy, &wanted).await {
+            Ok(budget) => own.push(budget),
+            Err(error) => {
+                // None is used without the others; what was kept is a later life's to keep.
+                let ours = own.iter().filter(|it| !it.is_kept && !it.is_shared);
+                for budget in ours {
+                    let id = &budget.allocation.allocation_id;
+                    if let Err(error) = Ender::new(rest, None, *seed).release(id).await {
+                        tracing::warn!(allocation = %id, %error, "a budget stays reserved until its timeout");
+                    }
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(Budgets { own, earlier })
+}
+
+async fn begin_one(
+    rest: &Rest,
+    config: &Config,
+    seed: &Seed,
+    now: Timestamp,
+    (before, earlier): (&OpenState, &mut Vec<Allocation>),
+    policy: Recovery,
+    wanted: &Wanted,
+) -> Result<OwnBudget, Error> {
+    let asked_for = wanted.place.budget;
+    if let Some(id) = config.allocation.as_ref().filter(|_| wanted.is_first) {
+        let allocation = existing(rest, config, seed, now, id).await?;
+        return Ok(OwnBudget {
+            is_shared: true,
+            ..OwnBudget::set_aside(allocation, asked_for)
         });
     }
-    let budget = |found: &Allocation| !plan::is_by_hand(before, found);
+    let budget = |found: &Allocation| {
+        !plan::is_by_hand(before, found) && wanted.place.is_of(&found.payment_platform)
+    };
     if policy == Recovery::Adopt
         && let Some(last) = earlier.iter().rposition(budget)
     {
@@ -165,18 +234,16 @@ pub(crate) async fn begin(
         let asked = before.allocations.get(&last.allocation_id);
         let (total, exhausted) = match asked {
             // It may have been amended since: that was after it had been asked for as it is now.
-            Some(asked) if asked.total == config.budget => {
-                (last.total_amount.glm(), asked.exhausted)
-            }
-            _ => (config.budget, false),
+            Some(asked) if asked.total == asked_for => (last.total_amount.glm(), asked.exhausted),
+            _ => (asked_for, false),
         };
-        match take_over(rest, config, seed, now, (&last, total)).await {
-            Ok(own) => {
-                return Ok(Budgets {
-                    own,
+        let seed = wanted.seed(seed);
+        match take_over(rest, config, &seed, now, (&last, total)).await {
+            Ok(allocation) => {
+                return Ok(OwnBudget {
                     is_kept: true,
                     exhausted,
-                    earlier,
+                    ..OwnBudget::set_aside(allocation, asked_for)
                 });
             }
             Err(error) => {
@@ -186,25 +253,26 @@ pub(crate) async fn begin(
             }
         }
     }
-    let own = match reserve(rest, config, seed, now).await {
-        Err(Error::BudgetTooSmall { .. }) if policy != Recovery::Report && !earlier.is_empty() => {
+    let there = |found: &Allocation| wanted.place.is_of(&found.payment_platform);
+    let allocation = match reserve(rest, config, seed, now, wanted).await {
+        Err(Error::BudgetTooSmall { .. })
+            if policy != Recovery::Report && earlier.iter().any(there) =>
+        {
             // The wallet does not hold both: what is owed is paid from the new one.
-            for budget in std::mem::take(&mut earlier) {
+            let (drop, keep) = std::mem::take(earlier).into_iter().partition(there);
+            *earlier = keep;
+            let drop: Vec<Allocation> = drop;
+            for budget in drop {
                 let id = budget.allocation_id;
                 if let Err(error) = Ender::new(rest, None, *seed).release(&id).await {
                     tracing::warn!(allocation = %id, %error, "an earlier budget stays reserved");
                 }
             }
-            reserve(rest, config, seed, now).await?
+            reserve(rest, config, seed, now, wanted).await?
         }
-        own => own?,
+        reserved => reserved?,
     };
-    Ok(Budgets {
-        own,
-        is_kept: false,
-        exhausted: false,
-        earlier,
-    })
+    Ok(OwnBudget::set_aside(allocation, asked_for))
 }
 
 /// An allocation of somebody else's making.
@@ -233,9 +301,8 @@ async fn existing(
             "the daemon has none of this id for this identity (it has: {known})"
         )));
     };
-    let wanted = format!("{}-{}-", config.payment_driver, config.payment_network);
     let platform = &found.payment_platform;
-    if !platform.to_lowercase().starts_with(&wanted) {
+    if !config.platforms()[0].is_of(platform) {
         return Err(refused(format!(
             "it pays on {platform}, wanted is a platform of driver `{}` on network `{}`",
             config.payment_driver, config.payment_network
@@ -323,70 +390,94 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
     let context = &payments.context;
     let half = context.config().allocation_timeout / 2;
     let mut backoff = Backoff::new(context.seed().fork("keep-alive"));
-    // One that somebody else made may live longer than we ask for, or for ever.
-    let lives = payments.allocation.timeout.as_ref();
-    let lives = lives.map_or(Timestamp::MAX, |timeout| timeout.at());
     loop {
         tokio::time::sleep(half).await;
         if golem_probe::planted!("the-budget-is-not-kept-alive") {
             continue;
         }
-        let until = timeout(context.config(), context.seed(), context.now());
-        if payments.is_shared() && until <= lives {
-            continue;
-        }
-        let update = AllocationUpdate {
-            timeout: Some(until.into()),
-            ..AllocationUpdate::default()
-        };
-        let id = &payments.allocation.allocation_id;
-        // Setting the same timeout twice changes nothing, so it may be repeated like a read.
-        let rest = context.rest();
-        let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
-        if let Err(error) = amending.await {
-            tracing::warn!(allocation = %id, %error, "the allocation's timeout was not moved on");
+        for (at, purse) in payments.purses.all().iter().enumerate() {
+            let id = &purse.allocation.allocation_id;
+            let seed = match at {
+                0 => *context.seed(),
+                _ => of_platform(context.seed(), purse.platform()),
+            };
+            let until = timeout(context.config(), &seed, context.now());
+            // One that somebody else made may live longer than we ask for, or for ever.
+            let lives = purse.allocation.timeout.as_ref();
+            let lives = lives.map_or(Timestamp::MAX, |timeout| timeout.at());
+            if purse.is_shared && until <= lives {
+                continue;
+            }
+            let update = AllocationUpdate {
+                timeout: Some(until.into()),
+                ..AllocationUpdate::default()
+            };
+            // Setting the same timeout twice changes nothing, so it may be repeated like a read.
+            let rest = context.rest();
+            let amending =
+                context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
+            if let Err(error) = amending.await {
+                tracing::warn!(allocation = %id, %error, "the allocation's timeout was not moved on");
+            }
         }
     }
 }
 
 impl Payments {
-    /// Makes the engine's budget larger, or smaller. What could not be paid for want of it is tried
-    /// again. To be called in an owned task.
+    /// Makes the engine's budget on a platform larger, or smaller: on `None`, the first one. What could not be paid
+    /// for want of it is tried again. To be called in an owned task.
     ///
     /// # Errors
-    /// The wallet does not hold it, more is spent already, or the daemon did not answer.
-    pub(crate) async fn amend(self: &Arc<Self>, total: Glm) -> Result<(), Error> {
+    /// There is none on the platform, the wallet does not hold it, more is spent already, or the daemon did not
+    /// answer.
+    pub(crate) async fn amend(
+        self: &Arc<Self>,
+        platform: Option<&str>,
+        total: Glm,
+    ) -> Result<BudgetStatus, Error> {
         let context = &self.context;
+        let purse = match platform {
+            None => self.purses.first(),
+            Some(platform) => {
+                let purse = self.purses.on(platform);
+                purse.ok_or_else(|| Error::NoBudgetOn {
+                    platform: platform.to_owned(),
+                    known: self.purses.platforms(),
+                })?
+            }
+        };
         let update = AllocationUpdate {
             total_amount: Some(total.into()),
             ..AllocationUpdate::default()
         };
-        let id = &self.allocation.allocation_id;
+        let id = &purse.allocation.allocation_id;
         let mut backoff = Backoff::new(context.seed().fork("amend-budget"));
         // Setting the same amount twice changes nothing, so it may be repeated like a read.
         let rest = context.rest();
         let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
         match amending.await {
             Ok(amended) => {
-                self.budget.amended(amended.total_amount.glm());
+                purse.budget.amended(amended.total_amount.glm());
                 if self.rentals.any_failed(Again::Funded) {
                     catch_up(self).await;
                 }
-                Ok(())
+                Ok(purse.budget.status())
             }
-            Err(error) => Err(too_small(total, &self.allocation.payment_platform, error)),
+            Err(error) => Err(too_small(total, purse.platform(), error)),
         }
     }
 
-    /// Releases the engine's budget. Releasing twice is as good as once, so it may be repeated.
+    /// Releases the engine's budgets. Releasing twice is as good as once, so it may be repeated.
     ///
     /// # Errors
-    /// Why it may still be reserved.
+    /// Why one may still be reserved; the others are released all the same.
     pub(crate) async fn release(&self) -> Result<(), ApiError> {
-        if self.is_shared() {
-            return Ok(());
+        let mut done = Ok(());
+        for purse in self.purses.all().iter().filter(|purse| !purse.is_shared) {
+            let released = self.release_budget(&purse.allocation.allocation_id).await;
+            done = done.and(released);
         }
-        self.release_budget(&self.allocation.allocation_id).await
+        done
     }
 
     /// Releases the budgets of previous runs, which nothing is paid from any more; what became of

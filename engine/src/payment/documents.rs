@@ -56,7 +56,7 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
     );
     let ceiling = rental.ceiling(None);
     let mut part = Glm::ZERO;
-    let refusal = wrong_invoice(&payments, &invoice).or_else(|| {
+    let refusal = wrong_invoice(&payments, &rental, &invoice).or_else(|| {
         let strategy = payments.context.strategy();
         match strategy.accept_invoice(&invoice, ceiling) {
             Decision::AcceptPart { amount, reason } if amount < invoice.amount => {
@@ -108,7 +108,7 @@ pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
     if usage.is_err() {
         rental.claimed(&note);
     }
-    let refusal = wrong_note(&payments, &note).or_else(|| {
+    let refusal = wrong_note(&payments, &rental, &note).or_else(|| {
         let strategy = payments.context.strategy();
         match strategy.accept_debit_note(&note, ceiling) {
             Decision::Accept => None,
@@ -174,18 +174,20 @@ fn owner(
     rental
 }
 
-fn wrong_invoice(payments: &Payments, invoice: &Invoice) -> Option<String> {
+fn wrong_invoice(payments: &Payments, rental: &Rental, invoice: &Invoice) -> Option<String> {
     wrong(
         payments,
+        rental,
         &invoice.payment_platform,
         &invoice.payer_addr,
         &invoice.status,
     )
 }
 
-fn wrong_note(payments: &Payments, note: &DebitNote) -> Option<String> {
+fn wrong_note(payments: &Payments, rental: &Rental, note: &DebitNote) -> Option<String> {
     wrong(
         payments,
+        rental,
         &note.payment_platform,
         &note.payer_addr,
         &note.status,
@@ -194,23 +196,25 @@ fn wrong_note(payments: &Payments, note: &DebitNote) -> Option<String> {
 
 fn wrong(
     payments: &Payments,
+    rental: &Rental,
     platform: &str,
     payer: &str,
     status: &DocumentStatus,
 ) -> Option<String> {
-    let allocation = payments.allocation();
-    if platform != allocation.payment_platform {
+    let agreed = rental.platform();
+    if *platform != **agreed {
         return Some(format!(
-            "it wants to be paid on {platform}, we pay on {}",
-            allocation.payment_platform
+            "it wants to be paid on {platform}, we pay on {agreed}"
         ));
     }
-    // Addresses may differ by the case of their digits.
-    if !payer.eq_ignore_ascii_case(&allocation.address) {
+    let Some(address) = payments.payer_on(platform) else {
         return Some(format!(
-            "it names {payer} as payer, we pay from {}",
-            allocation.address
+            "it wants to be paid on {platform}, where there is no budget"
         ));
+    };
+    // Addresses may differ by the case of their digits.
+    if !payer.eq_ignore_ascii_case(&address) {
+        return Some(format!("it names {payer} as payer, we pay from {address}"));
     }
     (*status == DocumentStatus::Cancelled).then(|| "the provider cancelled it".into())
 }
@@ -260,7 +264,7 @@ pub(super) async fn perform(
                     let lacks_funds = lacks_funds(&error);
                     failed(DocumentId::DebitNote(id), Cause::new(error));
                     if lacks_funds {
-                        payments.budget.refused();
+                        payments.purses.of(rental).budget.refused();
                     }
                 }
             }
@@ -282,7 +286,7 @@ pub(super) async fn perform(
                     failed(DocumentId::Invoice(id.clone()), Cause::new(error));
                     payments.apply(rental, Event::InvoiceFailed { id, reason, again });
                     if again == Again::Funded {
-                        payments.budget.refused();
+                        payments.purses.of(rental).budget.refused();
                     }
                 }
             }

@@ -19,6 +19,8 @@ pub(crate) struct PreviousBudget {
     pub(crate) id: AllocationId,
     pub(crate) timeout: Option<Timestamp>,
     pub(crate) platform: String,
+    /// The address that it is paid from.
+    pub(crate) payer: String,
     /// In GLM.
     pub(crate) left: Glm,
 }
@@ -29,6 +31,7 @@ impl PreviousBudget {
             id: allocation.allocation_id.clone(),
             timeout: allocation.timeout.as_ref().map(|timeout| timeout.at()),
             platform: allocation.payment_platform.clone(),
+            payer: allocation.address.clone(),
             left: allocation.remaining_amount.glm(),
         }
     }

@@ -315,7 +315,7 @@ impl Pool {
                 () = taken.cancelled() => return,
                 _ = activity.watch().troubled() => break "the machine is lost",
                 _ = activity.rental().end_announced() => break ENDS_SOON,
-                _ = self.demand.budget().beyond(0) => break "the budget is used up",
+                _ = self.demand.budget_of(activity.rental()).beyond(0) => break "the budget is used up",
                 () = sleep(self.settings.idle) => {
                     if self.lock().total() > self.settings.min {
                         break "nobody used it for a while";
@@ -384,7 +384,12 @@ impl Pool {
         if activity.rental().announced_end().is_some() {
             return self.retire(slot, ENDS_SOON, None).await;
         }
-        if self.demand.budget().exhausted().is_some() {
+        if self
+            .demand
+            .budget_of(activity.rental())
+            .exhausted()
+            .is_some()
+        {
             return self.retire(slot, "the budget is used up", None).await;
         }
         if self.settings.fresh

@@ -240,7 +240,8 @@ impl Recovered {
 
     /// What becomes of the budgets of earlier runs.
     pub(crate) fn begin_with(&self, budgets: &Budgets, damaged: Option<SetAside>) {
-        let kept = budgets.is_kept.then_some(&budgets.own);
+        let kept = budgets.own.iter().filter(|own| own.is_kept);
+        let kept: Vec<&Allocation> = kept.map(|own| &own.allocation).collect();
         let earlier = &budgets.earlier;
         let mut state = self.lock();
         state.report.set_aside = damaged.map(|damaged| damaged.path);
@@ -248,10 +249,10 @@ impl Recovered {
             Item::new(Kind::Allocation, &budget.allocation_id, note)
                 .of(budget.remaining_amount.glm())
         };
-        for budget in kept.into_iter().chain(earlier) {
+        for budget in kept.iter().copied().chain(earlier) {
             state.report.found.push(item(budget, "reserved"));
         }
-        let kept = kept.map(|budget| item(budget, "kept"));
+        let kept = kept.into_iter().map(|budget| item(budget, "kept"));
         state.report.adopted.extend(kept);
         for budget in earlier {
             let note = "kept until everything is paid";

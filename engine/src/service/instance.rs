@@ -23,7 +23,7 @@ use crate::event::{
 };
 use crate::lifecycle::service::{Effect, Event, Handler, Policy, State, step};
 use crate::mailbox::Post;
-use crate::market::BudgetExhausted;
+use crate::market::{Budget, BudgetExhausted};
 use crate::model::{InstanceId, remember};
 use crate::network::{Node, Place};
 use crate::panics::{caught, caught_in};
@@ -415,8 +415,14 @@ impl<S: Service> Runner<S> {
         };
         self.take(machine);
         // One that stopped for want of budget still does, and says so.
-        let stopping = stopping && self.shared.demand.budget().exhausted().is_none();
+        let stopping = stopping && self.budget().is_none_or(|it| it.exhausted().is_none());
         Event::Resumed { stopping }
+    }
+
+    /// What its machine is paid from, if it has one.
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        let rental = self.machine.as_ref()?.activity().rental();
+        Some(self.shared.demand.budget_of(rental))
     }
 
     fn take(&mut self, machine: Machine) {
@@ -454,11 +460,10 @@ impl<S: Service> Runner<S> {
             let place = self.place.as_ref();
             Machine::rent(&shared.context, &own, demand, avoid, place, giving_back).await
         };
-        let budget = Arc::clone(shared.demand.budget());
         let rented = tokio::select! {
             biased;
             wish = self.stop.after(self.heard) => return wish,
-            (_, why) = budget.beyond(self.budget_heard) => return budget_exhausted(&why),
+            (_, why) = shared.demand.purses().beyond(self.budget_heard) => return budget_exhausted(&why),
             rented = renting => rented,
         };
         match rented {
@@ -535,7 +540,7 @@ impl<S: Service> Runner<S> {
             }
         };
         let (shared, about) = (Arc::clone(&self.shared), self.about());
-        let budget = Arc::clone(shared.demand.budget());
+        let budget = Arc::clone(shared.demand.budget_of(activity.rental()));
         // An end that is under way is only cut off.
         let least = u8::from(handler == Handler::Shutdown);
         let budget_heard = self.budget_heard.max(least);
@@ -642,7 +647,7 @@ impl<S: Service> Runner<S> {
             };
         };
         let activity = Arc::clone(machine.activity());
-        let budget = Arc::clone(self.shared.demand.budget());
+        let budget = Arc::clone(self.shared.demand.budget_of(activity.rental()));
         tokio::select! {
             biased;
             wish = self.stop.after(self.heard) => wish,

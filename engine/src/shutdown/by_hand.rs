@@ -51,7 +51,7 @@ pub(super) async fn adopt(shutdown: &Shutdown) {
         owner: Owner::None,
         states: &[],
         except: Default::default(),
-        since: Some(shutdown.payments.allocation().timestamp),
+        since: Some(shutdown.payments.purses().since()),
         demands: false,
         documents: Documents::OfAgreements,
     };

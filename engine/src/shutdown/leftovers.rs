@@ -104,7 +104,7 @@ async fn look(
         states,
         except,
         // In the daemon's time, which need not be ours.
-        since: Some(shutdown.payments.allocation().timestamp),
+        since: Some(shutdown.payments.purses().since()),
         demands: states.len() > 1,
         documents: Documents::None,
     };
@@ -171,17 +171,21 @@ async fn end_agreement(
 
 /// An allocation that was made twice has the same timeout and amount.
 async fn release_twins(shutdown: &Shutdown, ender: &Ender<'_>) -> Result<(), crate::api::ApiError> {
-    let ours = shutdown.payments.allocation();
-    if shutdown.payments.is_shared() {
-        // We made none, so none was made twice.
+    let purses = shutdown.payments.purses();
+    // One that somebody else made was not made twice by us.
+    let made: Vec<_> = purses.all().iter().filter(|it| !it.is_shared).collect();
+    if made.is_empty() {
         return Ok(());
     }
     let mut observer = Observer::of(&shutdown.context, "leftovers/budgets");
-    let timeout = ours.timeout.as_ref().map(|timeout| timeout.at());
     let all = observer.budgets().await?;
     let twins = all.into_iter().filter(|found| {
-        found.allocation_id != ours.allocation_id
-            && is_budget(found, ours.total_amount.glm(), timeout)
+        !purses.has(&found.allocation_id)
+            && made.iter().any(|purse| {
+                let ours = &purse.allocation;
+                let timeout = ours.timeout.as_ref().map(|timeout| timeout.at());
+                is_budget(found, ours.total_amount.glm(), timeout)
+            })
     });
     for twin in twins {
         let id = twin.allocation_id;

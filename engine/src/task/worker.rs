@@ -183,7 +183,7 @@ where
                     None => return,
                 },
             };
-            if let Some(why) = self.demand.budget().exhausted() {
+            if let Some(why) = self.demand.purses().exhausted() {
                 return self.no_machine(TaskFailure::BudgetExhausted(why));
             }
             let avoid = self.queue.avoided();
@@ -194,7 +194,7 @@ where
                     () = self.cancel.cancelled() => return,
                     () = self.queue.dry() => continue,
                     // The next turn finds out.
-                    _ = self.demand.budget().beyond(0) => continue,
+                    _ = self.demand.purses().beyond(0) => continue,
                     rented = self.rent(&avoid) => rented,
                 },
             };
@@ -307,7 +307,7 @@ where
                 drop(taker);
                 while failure.is_none()
                     && !self.cancel.is_cancelled()
-                    && self.demand.budget().exhausted().is_none()
+                    && self.demand.budget_of(&rental).exhausted().is_none()
                 {
                     if rental.announced_end().is_some() {
                         reason = "its provider announced an end";
@@ -353,16 +353,23 @@ where
         let ctx = self.ctx(activity, identity);
         // The call itself is user code too, so it is made inside.
         let work = async { (self.setup)(ctx).await };
-        let (cause, is_final) =
-            match call(activity, "it", self.limits.setup, self.given_up(), work).await {
-                Called::Done(state) => return Ok(Some(Arc::new(state))),
-                Called::GivenUp => return Ok(None),
-                Called::Failed {
-                    cause,
-                    is_retryable,
-                    ..
-                } => (cause, !is_retryable),
-            };
+        let (cause, is_final) = match call(
+            activity,
+            "it",
+            self.limits.setup,
+            self.given_up(activity),
+            work,
+        )
+        .await
+        {
+            Called::Done(state) => return Ok(Some(Arc::new(state))),
+            Called::GivenUp => return Ok(None),
+            Called::Failed {
+                cause,
+                is_retryable,
+                ..
+            } => (cause, !is_retryable),
+        };
         let provider_name = activity.rental().provider_name.clone();
         Err(Unfit {
             failure: TaskFailure::SetupFailed {
@@ -379,7 +386,7 @@ where
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => None,
-            _ = self.demand.budget().beyond(0) => None,
+            _ = self.demand.budget_of(activity.rental()).beyond(0) => None,
             _ = activity.watch().troubled() => Some("the machine is lost"),
             _ = activity.rental().end_announced() => None,
             () = self.queue.stirred() => None,
@@ -500,7 +507,7 @@ where
         let limit = self.limits.attempt;
         let called = tokio::select! {
             biased;
-            called = call(activity, "the worker", limit, self.given_up(), work) => called,
+            called = call(activity, "the worker", limit, self.given_up(activity), work) => called,
             replaced = self.replacement(activity) => return replaced,
         };
         match called {
@@ -522,11 +529,11 @@ where
     }
 
     /// Waits until nothing more is to be done: what ends in time is not lost.
-    async fn given_up(&self) {
+    async fn given_up(&self, activity: &Activity) {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => {}
-            _ = self.demand.budget().beyond(1) => {}
+            _ = self.demand.budget_of(activity.rental()).beyond(1) => {}
         }
     }
 

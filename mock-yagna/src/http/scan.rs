@@ -96,8 +96,10 @@ async fn collect(
     let deadline = strict_deadline(world.now(), Some(timeout), DEFAULT_TIMEOUT)?;
     let max = query.max_events.map_or(Ok(DEFAULT_OFFERS), usize::try_from);
     let Ok(max) = max else {
-        // There is nothing else to be done with such numbers, says the daemon.
-        world.with(|state| state.market.check_scan(&me.node, &scan))?;
+        // The daemon gives up at such numbers before it looks for the scan; what is no number is none.
+        if scan.parse::<u64>().is_err() {
+            world.with(|state| state.market.check_scan(&me.node, &scan))?;
+        }
         return Err(ApiError::hang_up());
     };
     if let Some(peer) = &query.peer_id {

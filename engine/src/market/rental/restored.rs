@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use golem_wire::market::Agreement;
+use golem_wire::props::com;
 use golem_wire::{ActivityId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use super::super::purses::Platform;
 use super::{Inner, Notes, Rental, Rentals};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::lifecycle::agreement::{AgreementEnd, State};
@@ -31,6 +33,9 @@ impl Rental {
             None => State::Approved,
         };
         let over = end.is_some();
+        let chosen = document.demand.properties.get(com::CHOSEN_PLATFORM);
+        let platform = chosen.and_then(|platform| platform.as_str());
+        let platform = platform.map_or_else(|| rentals.usual_platform().clone(), Platform::from);
         let since = document.approved_date.unwrap_or(document.timestamp);
         let record = AgreementRecord {
             ended: end.as_ref().map(|(_, at)| *at),
@@ -48,6 +53,7 @@ impl Rental {
             provider_name: offer.provider_name().to_owned(),
             prices: offer.prices().cloned().unwrap_or_default(),
             threads: offer.threads(),
+            platform,
             offer,
             inner: Mutex::new(Inner {
                 state,

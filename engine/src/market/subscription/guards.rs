@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::event::{EventContext, JobFinished};
 use crate::market::pool::Draft;
 use crate::market::{Rental, SubscribeError};
-use crate::model::{JobId, OfferProposal};
+use crate::model::JobId;
 
 /// A place in the queue for drafts; a draft that came too late goes back.
 pub(super) struct Place<'a> {
@@ -36,10 +36,6 @@ pub(super) struct Held<'a> {
 }
 
 impl Held<'_> {
-    pub(super) fn offer(&self) -> Option<&OfferProposal> {
-        self.draft.as_ref().map(|draft| &draft.offer)
-    }
-
     pub(super) fn keep(mut self) -> Draft {
         self.draft.take().expect("held until it is dropped")
     }
