@@ -62,7 +62,7 @@ const LOW: Decimal = Decimal::from_parts(8, 0, 0, false, 1);
 pub struct BudgetExhausted {
     /// The platform whose budget it is, if the engine has [several](crate::GolemBuilder::also_pay_on).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
+    pub platform: Option<Box<str>>,
     /// The budget, in GLM.
     pub total: Glm,
     /// What was accepted of it up to now.
@@ -234,7 +234,7 @@ impl Budget {
         let own = &budget.allocation;
         let platform = own.payment_platform.as_str();
         let used_up = || BudgetExhausted {
-            platform: is_one_of_several.then(|| platform.to_owned()),
+            platform: is_one_of_several.then(|| platform.into()),
             total: own.total_amount.glm(),
             accepted: own.spent_amount.glm(),
             promised: own.spent_amount.glm(),
@@ -489,8 +489,8 @@ impl Budget {
     }
 
     /// What words about it name.
-    fn told_platform(&self) -> Option<String> {
-        self.is_one_of_several.then(|| self.platform.to_string())
+    fn told_platform(&self) -> Option<Box<str>> {
+        self.is_one_of_several.then(|| (*self.platform).into())
     }
 
     /// The daemon refused to accept a document, since the budget does not hold what it asks for.
@@ -514,7 +514,7 @@ impl Budget {
             }
             self.set(Level::Open);
         }
-        let platform = self.told_platform();
+        let platform = self.told_platform().map(String::from);
         self.context.tell(BudgetAmended { platform, total });
         self.news.notify_one();
     }
@@ -542,7 +542,7 @@ impl Budget {
     fn tell_exhausted(&self, why: &BudgetExhausted) {
         tracing::warn!(%why, "no machine is rented any more, and those that run are stopped");
         self.context.tell(event::BudgetExhausted {
-            platform: self.told_platform(),
+            platform: self.told_platform().map(String::from),
             total: why.total,
             accepted: why.accepted,
             promised: why.promised,
@@ -616,7 +616,7 @@ impl Budget {
             inner.total
         };
         self.context.tell(BudgetLow {
-            platform: self.told_platform(),
+            platform: self.told_platform().map(String::from),
             total,
             accepted: spending.accepted,
             promised: spending.promised,
