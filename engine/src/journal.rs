@@ -9,10 +9,10 @@
 //! | `Fact` | something learned otherwise: an agreement ended, an invoice came, a feed was read |
 //! | `Snapshot` | now and then, in place of everything before it |
 //!
-//! A request is sent once its intent is durable. With [`Durability::Power`] one sync of the disk makes
-//! all entries durable that were written before it began (`group.rs`), for whoever waits.
+//! A request is sent once its intent is durable: in the file or, with [`Durability::Power`], on the disk. One commit, or sync,
+//! makes all entries durable that were written before it began (`group.rs`), for whoever waits.
 //!
-//! An agreement takes 33 entries from the offer to the accepted invoice, a script 2 more. Every thousand entries
+//! An agreement takes 33 entries from the offer to the accepted invoice, a script 2 more. Every four thousand entries
 //! the file is compacted; it does not grow with the number of agreements (`benches/journal.rs`).
 
 mod change;
@@ -64,7 +64,7 @@ use crate::clock::Clock;
 use group::Group;
 
 /// Entries after which everything is replaced by a snapshot, unless more is open.
-const COMPACT_AFTER: usize = 1_000;
+const COMPACT_AFTER: usize = 4_000;
 
 /// Where entries are kept. Implementations are synchronous: an entry is as durable as it gets when
 /// the call returns, unless it is left to a [`GroupCommit`].
@@ -102,7 +102,7 @@ pub trait Journal: Send + Sync + 'static {
     fn close(&self) {}
 }
 
-/// A journal of which one sync makes many entries durable. The engine sends a request only after a sync
+/// A journal of which one commit, or one sync of a disk, makes many entries durable. The engine sends a request only after a sync
 /// that began when its intent was in the journal; what no request waits for is synced within a tenth of
 /// a second.
 pub trait GroupCommit: Sync {
@@ -375,7 +375,7 @@ impl Log {
         loop {
             self.0.group.written().await;
             if let Err(error) = self.sync().await {
-                tracing::error!(%error, "power loss may take the last entries of the journal");
+                tracing::error!(%error, "the last entries of the journal are not durable; they are tried again with the next");
             }
         }
     }

@@ -100,6 +100,7 @@ pub(super) fn storage(action: &'static str, reason: impl ToString) -> JournalErr
 }
 
 /// An entry as the texts of its row.
+#[derive(Debug)]
 pub(super) struct Line {
     at: String,
     record: String,

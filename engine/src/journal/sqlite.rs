@@ -5,8 +5,9 @@
 //! No key is ever in it. On unix only its owner may read it. Beside `NAME` lie `NAME-wal` and
 //! `NAME-shm` while it is open (after a crash, too: they are part of it), and `NAME.lock` for ever.
 //!
-//! With [`Durability::Power`] the log is synced in groups ([`GroupCommit`]); SQLite itself syncs it, and
-//! the file, only when it moves the log into the file.
+//! Entries are committed in groups ([`GroupCommit`]): a transaction costs tens of times what an entry in it does, and many
+//! requests wait at once. With [`Durability::Power`] the log is then synced, too; SQLite itself syncs it, and the file, only
+//! when it moves the log into the file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -29,6 +30,9 @@ use crate::config::Durability;
 
 /// Pages in the `-wal` after which they are moved into the file.
 const CHECKPOINT_PAGES: i64 = 512;
+
+/// Entries that may wait for a commit; the next one has all of them written.
+const MOST_PENDING: usize = 4_096;
 
 /// How a journal is opened.
 #[derive(Clone)]
@@ -92,6 +96,8 @@ pub struct SqliteJournal {
 struct Open {
     connection: Connection,
     file: Identity,
+    /// What is not committed yet, oldest first.
+    pending: Vec<Pending>,
     /// The log beside the file; opened by the first sync.
     wal: Option<Arc<File>>,
     /// Why a sync failed: pages of the log may be lost whatever later ones say, until all of it is
@@ -99,6 +105,42 @@ struct Open {
     unsynced: Option<String>,
     // Last: others may come in when the file is closed.
     _lock: Lock,
+}
+
+/// An entry that waits for its commit.
+#[derive(Debug)]
+struct Pending {
+    line: Line,
+    /// The line of the owner that it names, if it does.
+    owner: Option<String>,
+}
+
+impl Open {
+    /// Commits what is pending, as one step. What cannot be committed goes on waiting.
+    fn commit(&mut self, path: &Path) -> Result<(), JournalError> {
+        self.file.check(path)?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let pending = &self.pending;
+        let write = |connection: &mut Connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            {
+                let mut insert = transaction.prepare_cached(schema::INSERT)?;
+                for Pending { line, owner } in pending {
+                    insert.execute(line.values())?;
+                    if let Some(owner) = owner {
+                        transaction.execute(schema::OWNER, [owner])?;
+                    }
+                }
+            }
+            transaction.commit()
+        };
+        write(&mut self.connection).map_err(unwritten)?;
+        self.pending.clear();
+        Ok(())
+    }
 }
 
 impl SqliteJournal {
@@ -166,29 +208,6 @@ impl SqliteJournal {
         self.torn
     }
 
-    /// Adds an entry, which then survives the end of the process.
-    fn add(&self, entry: &Entry) -> Result<(), JournalError> {
-        let line = Line::of(entry)?;
-        self.with("written", |open| {
-            let failed = unwritten;
-            let insert = |connection: &Connection| {
-                let mut insert = connection.prepare_cached(schema::INSERT)?;
-                insert.execute(line.values())
-            };
-            let Some(owner) = owner_of(&entry.record) else {
-                insert(&open.connection).map_err(failed)?;
-                return Ok(());
-            };
-            let proof = schema::owner_line(&owner)?;
-            let transaction = open.connection.transaction().map_err(failed)?;
-            insert(&transaction).map_err(failed)?;
-            transaction
-                .execute(schema::OWNER, [proof])
-                .map_err(failed)?;
-            transaction.commit().map_err(failed)
-        })
-    }
-
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         // SQLite rolls a statement back that did not end.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -201,7 +220,7 @@ impl SqliteJournal {
     ) -> Result<T, JournalError> {
         let mut open = self.lock();
         let result = match open.as_mut() {
-            Some(open) => open.file.check(&self.path).and_then(|()| work(open)),
+            Some(open) => work(open),
             None => Err(storage(action, "its engine is stopped")),
         };
         result.map_err(|error| match error {
@@ -259,6 +278,7 @@ impl SqliteOptions {
         journal.open = Mutex::new(Some(Open {
             file: Identity::of(path)?,
             connection,
+            pending: Vec::new(),
             wal: None,
             unsynced: None,
             _lock: lock,
@@ -307,6 +327,7 @@ impl SqliteOptions {
 impl Journal for SqliteJournal {
     fn load(&self) -> Result<Vec<Entry>, JournalError> {
         self.with("read", |open| {
+            open.commit(&self.path)?;
             let mut entries = Vec::new();
             match schema::read_entries(&open.connection, FORMAT, &mut entries) {
                 Ok(()) => Ok(entries),
@@ -317,16 +338,14 @@ impl Journal for SqliteJournal {
     }
 
     fn append(&self, entry: &Entry) -> Result<(), JournalError> {
-        self.add(entry)?;
-        match self.durability {
-            Durability::Process => Ok(()),
-            Durability::Power => self.sync(),
-        }
+        self.append_unsynced(entry)?;
+        self.sync()
     }
 
     fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
         let line = Line::of(snapshot)?;
         self.with("compacted", |open| {
+            open.file.check(&self.path)?;
             let failed = unwritten;
             let transaction = open.connection.transaction().map_err(failed)?;
             // First the new one: numbers go on where the old ones end.
@@ -338,6 +357,8 @@ impl Journal for SqliteJournal {
                 .execute("DELETE FROM entries WHERE seq < ?1", [seq])
                 .map_err(failed)?;
             transaction.commit().map_err(failed)?;
+            // The snapshot knows of it.
+            open.pending.clear();
             // What counts is done. A reader in the way only makes the log shrink later.
             match checkpoint(&open.connection) {
                 // The file was synced, and the log is empty.
@@ -347,17 +368,11 @@ impl Journal for SqliteJournal {
             }
             Ok(())
         })?;
-        match self.durability {
-            Durability::Process => Ok(()),
-            Durability::Power => self.sync(),
-        }
+        self.sync()
     }
 
     fn group_commit(&self) -> Option<&dyn GroupCommit> {
-        match self.durability {
-            Durability::Process => None,
-            Durability::Power => Some(self),
-        }
+        Some(self)
     }
 
     fn set_aside(&self) -> Option<SetAside> {
@@ -366,25 +381,43 @@ impl Journal for SqliteJournal {
 
     fn close(&self) {
         let is_open = self.lock().is_some();
-        if is_open
-            && self.durability == Durability::Power
-            && let Err(error) = self.sync()
-        {
-            tracing::error!(%error, "power loss may take the last entries of the journal");
+        if is_open && let Err(error) = self.sync() {
+            tracing::error!(%error, "the last entries of the journal may be lost; what they are about is looked up at the daemon");
         }
         *self.lock() = None;
+    }
+}
+
+/// What was written while nobody waited for it is kept, whoever drops the journal.
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 /// The log is written in order, so what is synced of it has no holes.
 impl GroupCommit for SqliteJournal {
     fn append_unsynced(&self, entry: &Entry) -> Result<(), JournalError> {
-        self.add(entry)
+        let line = Line::of(entry)?;
+        let owner = owner_of(&entry.record);
+        let owner = owner.as_ref().map(schema::owner_line).transpose()?;
+        // The disk is asked for nothing, not even whether the file is still there: the commit does.
+        self.with("written", |open| {
+            if open.pending.len() >= MOST_PENDING {
+                open.commit(&self.path)?;
+            }
+            open.pending.push(Pending { line, owner });
+            Ok(())
+        })
     }
 
     fn sync(&self) -> Result<(), JournalError> {
+        if self.durability == Durability::Process {
+            return self.with("written", |open| open.commit(&self.path));
+        }
         let path = beside(&self.path, "-wal");
         let wal = self.with("written", |open| {
+            open.commit(&self.path)?;
             if let Some(reason) = &open.unsynced {
                 return Err(storage("written", reason));
             }

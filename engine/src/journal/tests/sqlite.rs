@@ -195,3 +195,64 @@ fn a_file_that_is_removed_under_way_is_noticed() {
     );
     assert!(error.contains("journal.db"), "{error}");
 }
+
+fn inspected(path: &Path) -> Vec<Entry> {
+    SqliteJournal::inspect(path).expect("readable").entries
+}
+
+#[test]
+fn entries_wait_for_a_commit_together_and_are_there_whoever_drops_the_journal() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let journal = open(&path);
+    let group = journal.group_commit().expect("it commits in groups");
+    let entries: Vec<_> = (0..20).map(nth).collect();
+    for entry in &entries[..10] {
+        group.append_unsynced(entry).expect("taken");
+    }
+    assert_eq!(inspected(&path), []);
+    group.sync().expect("committed");
+    assert_eq!(inspected(&path), entries[..10]);
+    for entry in &entries[10..] {
+        group.append_unsynced(entry).expect("taken");
+    }
+    assert_eq!(inspected(&path), entries[..10]);
+    drop(journal);
+    assert_eq!(open(&path).load().expect("read"), entries);
+}
+
+#[test]
+fn what_cannot_be_committed_waits_and_is_committed_with_the_next() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let journal = open(&path);
+    write(&journal, 0..3);
+    let somebody = rusqlite::Connection::open(&path).expect("it opens");
+    somebody.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let error = journal.append(&nth(3)).expect_err("locked");
+    assert!(error.to_string().contains("close the program"), "{error}");
+    somebody.execute_batch("ROLLBACK").expect("unlocked");
+    write(&journal, 4..6);
+    let entries: Vec<_> = (0..6).map(nth).collect();
+    assert_eq!(inspected(&path), entries);
+}
+
+#[test]
+fn entries_that_nobody_waits_for_are_not_kept_in_memory_without_end() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let journal = open(&path);
+    let group = journal.group_commit().expect("it commits in groups");
+    for n in 0..10_000 {
+        group.append_unsynced(&nth(n)).expect("taken");
+    }
+    let committed = inspected(&path).len();
+    assert!((5_000..10_000).contains(&committed), "{committed}");
+    // A snapshot takes the place of those that wait, too.
+    let (at, open_state) = (Timestamp::UNIX_EPOCH, Box::default());
+    let record = Record::Snapshot { open_state };
+    let snapshot = Entry { at, record };
+    journal.compact(&snapshot).expect("compacted");
+    group.sync().expect("committed");
+    assert_eq!(inspected(&path), [snapshot]);
+}
