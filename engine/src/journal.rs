@@ -119,6 +119,12 @@ pub trait GroupCommit: Sync {
     /// # Errors
     /// [`JournalError`]; which entries are durable is then unknown.
     fn sync(&self) -> Result<(), JournalError>;
+
+    /// Whether a sync waits for no disk. What no request waits for is then synced as soon as nothing else is to be
+    /// done, and the state of an instance before anybody is told of it.
+    fn is_cheap(&self) -> bool {
+        false
+    }
 }
 
 impl<J: Journal + ?Sized> Journal for Arc<J> {
@@ -369,11 +375,11 @@ impl Log {
     /// # Cancel safety
     /// Cancel-safe.
     pub(crate) async fn keep_synced(self) {
-        if self.0.journal.group_commit().is_none() {
+        let Some(disk) = self.0.journal.group_commit() else {
             return;
-        }
+        };
         loop {
-            self.0.group.written().await;
+            self.0.group.written(disk.is_cheap()).await;
             if let Err(error) = self.sync().await {
                 tracing::error!(%error, "the last entries of the journal are not durable; they are tried again with the next");
             }
@@ -392,8 +398,15 @@ impl Log {
 
     /// Writes a fact down. A failure is logged: the fact can be learned again.
     pub(crate) fn fact(&self, fact: Fact) {
+        // Where a killed program goes on is not to be behind what it had told.
+        let is_told = matches!(fact, Fact::Instance { .. });
         let mut state = self.lock();
-        if let Err(error) = self.write(&mut state, Record::Fact { fact }) {
+        let written = self.write(&mut state, Record::Fact { fact });
+        drop(state);
+        let disk = self.0.journal.group_commit();
+        let told = disk.filter(|disk| is_told && disk.is_cheap());
+        let synced = told.map_or(Ok(()), GroupCommit::sync);
+        if let Err(error) = written.and(synced) {
             tracing::error!(%error, "a fact was not written down");
         }
     }

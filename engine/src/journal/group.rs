@@ -24,10 +24,14 @@ impl Group {
         self.wake.notify_one();
     }
 
-    /// Waits until something was written, and a while longer.
-    pub(super) async fn written(&self) {
+    /// Waits until something was written, and a while longer: where a sync is cheap, for those who are about to write.
+    pub(super) async fn written(&self, is_cheap: bool) {
         self.wake.notified().await;
-        tokio::time::sleep(IDLE).await;
+        if is_cheap {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(IDLE).await;
+        }
     }
 
     /// Returns once the first `wanted` entries are on the disk; `written` tells how many there are.

@@ -5,9 +5,9 @@
 //! No key is ever in it. On unix only its owner may read it. Beside `NAME` lie `NAME-wal` and
 //! `NAME-shm` while it is open (after a crash, too: they are part of it), and `NAME.lock` for ever.
 //!
-//! Entries are committed in groups ([`GroupCommit`]): a transaction costs tens of times what an entry in it does, and many
-//! requests wait at once. With [`Durability::Power`] the log is then synced, too; SQLite itself syncs it, and the file, only
-//! when it moves the log into the file.
+//! With [`Durability::Process`] entries are committed in groups ([`GroupCommit`]): a transaction costs tens of times what an
+//! entry in it does, and many requests wait at once. With [`Durability::Power`] each is committed, and the log is synced in
+//! groups; SQLite itself syncs it, and the file, only when it moves the log into the file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -401,14 +401,22 @@ impl GroupCommit for SqliteJournal {
         let line = Line::of(entry)?;
         let owner = owner_of(&entry.record);
         let owner = owner.as_ref().map(schema::owner_line).transpose()?;
-        // The disk is asked for nothing, not even whether the file is still there: the commit does.
+        // Whether the file is still there is asked by the commit.
         self.with("written", |open| {
             if open.pending.len() >= MOST_PENDING {
                 open.commit(&self.path)?;
             }
             open.pending.push(Pending { line, owner });
-            Ok(())
+            match self.durability {
+                Durability::Process => Ok(()),
+                // It is to survive the end of the process at once, and what takes time is the disk.
+                Durability::Power => open.commit(&self.path),
+            }
         })
+    }
+
+    fn is_cheap(&self) -> bool {
+        self.durability == Durability::Process
     }
 
     fn sync(&self) -> Result<(), JournalError> {

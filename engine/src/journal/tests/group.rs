@@ -160,3 +160,41 @@ async fn a_disk_that_fails_keeps_what_opens_from_being_sent_and_not_what_closes(
     market.unsubscribe(&demand).await.expect("sent");
     assert_eq!(requests.load(Ordering::Relaxed), 1);
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn in_a_file_the_state_of_an_instance_is_there_at_once_and_the_rest_as_soon_as_nothing_else_is_to_be_done()
+ {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(&path).expect("it opens");
+    let log = Log::open(Box::new(journal), Arc::new(SystemClock)).expect("readable");
+    let tasks = TaskGroup::new("test");
+    tasks.spawn_until_cancelled("journal", log.clone().keep_synced());
+    let committed = || {
+        let there = SqliteJournal::inspect(&path).expect("readable");
+        there.entries.len()
+    };
+    log.fact(Fact::Stopped { open: 0 });
+    assert_eq!(committed(), 0);
+    // Whatever was to be done, once each.
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(committed(), 1);
+    log.fact(Fact::Stopped { open: 0 });
+    let instance = InstanceRecord {
+        cluster: "clock".into(),
+        index: 0,
+        params: serde_json::Value::Null,
+        state: crate::lifecycle::service::ServiceState::Running,
+        resumable: true,
+        agreement: None,
+        activity: None,
+        node: None,
+        failure: None,
+    };
+    log.fact(Fact::Instance { instance });
+    assert_eq!(committed(), 3);
+    tasks.shutdown(std::time::Duration::ZERO).await;
+}
