@@ -328,7 +328,7 @@ mod tests {
             panic!("{failed:?}");
         };
         let text = life.text();
-        assert!(text.contains("reject_first: 1"), "{text}");
+        assert!(text.contains("reject_first: 0"), "{text}");
         assert_eq!(text.matches("name: ").count(), 3, "{text}");
         assert!(text.lines().count() <= 6, "{text}");
     }

@@ -1,5 +1,7 @@
 //! What is accepted of the documents that come, in whatever order.
 
+mod model;
+
 use super::*;
 
 fn glm(text: &str) -> Glm {
