@@ -392,6 +392,24 @@ fn in_a_folder(text: &str, origin: Origin, workloads: &Workloads) -> Result<Vec<
     }
 }
 
+/// Runs the text of a scenario file as it is, and judges it by what it expects itself; for tests of failures that were
+/// explained.
+///
+/// # Errors
+/// When it is no scenario, runs what `workloads` does not know, cannot be run, or there is no folder for it.
+pub fn failed_expectations(text: &str, workloads: &Workloads) -> Result<Vec<Broken>, Error> {
+    let scenario = Scenario::parse(text, Origin::default())?;
+    workloads.check(&scenario)?;
+    let folder = tempfile::tempdir().map_err(|error| Error::Output {
+        path: std::env::temp_dir(),
+        reason: error.to_string(),
+    })?;
+    match run_in(&scenario, workloads, folder.path(), None) {
+        Ok((.., trace)) => Ok(laws::unexpected(&scenario, &trace)),
+        Err(broken) => Ok(vec![broken]),
+    }
+}
+
 /// Runs a scenario; the laws that it broke, what happened in order, and all else. `Err`: it could not be run.
 fn run_in(
     scenario: &Scenario,

@@ -18,7 +18,7 @@ const PAGE: &str = "explained.html";
 /// Arguments of `rehearse explain`.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// A scenario file that breaks a law, as `explore` keeps them, or the folder in which it is kept
+    /// A scenario file that breaks a law, as `explore` keeps them, or that fails by what it expects; or the folder in which it is kept
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Moments that are looked at, besides those that are needed to find the one at which it became certain
@@ -66,7 +66,7 @@ pub(super) fn explain_command(
     let name = file.display();
     let Some(explained) = explain(&scenario, workloads, &folder.join(RUN), &options)? else {
         say(&format!(
-            "{name}: every law holds, there is nothing to explain (what the file itself expects is judged by `rehearse run`)\n"
+            "{name}: every law holds and all is as the file expects, there is nothing to explain\n"
         ));
         return Ok(true);
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::laws::Broken;
+use super::laws::{Broken, unexpected};
 use super::run_in;
 use crate::error::Error;
 use crate::language::Scenario;
@@ -115,10 +115,7 @@ pub fn explain(
         reason = "how long people waited is real time"
     )]
     let begin = std::time::Instant::now();
-    let mut broken = match run_in(scenario, workloads, folder, None) {
-        Ok((broken, ..)) => broken,
-        Err(broken) => vec![broken],
-    };
+    let mut broken = failures(scenario, workloads, folder, None);
     if broken.is_empty() {
         return Ok(None);
     }
@@ -133,20 +130,16 @@ pub fn explain(
         path: std::env::temp_dir(),
         reason: error.to_string(),
     })?;
-    let class = first.class();
     let fails = |future: &(Option<Duration>, u64)| {
         let (at, number) = *future;
         // A thread at a time is in a folder.
         let name = format!("{}-{number}", at.map_or(0, |at| at.as_micros() + 1));
         let place = scratch.path().join(name);
         let since = at.map_or(Duration::ZERO, |at| at + STEP);
-        let ran = run_in(scenario, workloads, &place, Some((since, number)));
+        let found = failures(scenario, workloads, &place, Some((since, number)));
         // A folder that stays is removed with its parent.
         drop(std::fs::remove_dir_all(&place));
-        match ran {
-            Ok((broken, ..)) => broken.iter().any(|it| it.class() == class),
-            Err(broken) => broken.class() == class,
-        }
+        found.iter().any(|it| it.is_like(&first))
     };
     // Position in `moments`, counted from 1; 0 is before anything happened.
     let mut looked: BTreeMap<usize, u64> = BTreeMap::new();
@@ -215,6 +208,22 @@ pub fn explain(
     let decisive = moments.iter().find(|moment| Some(moment.at) == certain);
     explained.decisive = decisive.map_or_else(Vec::new, |moment| moment.events.clone());
     Ok(Some(explained))
+}
+
+/// What does not hold in a run: laws first, then what the file itself expects.
+fn failures(
+    scenario: &Scenario,
+    workloads: &Workloads,
+    folder: &Path,
+    future: Option<(Duration, u64)>,
+) -> Vec<Broken> {
+    match run_in(scenario, workloads, folder, future) {
+        Ok((mut broken, _, trace)) => {
+            broken.extend(unexpected(scenario, &trace));
+            broken
+        }
+        Err(broken) => vec![broken],
+    }
 }
 
 /// The smallest step of virtual time: what happens at a moment is over then.
@@ -426,6 +435,22 @@ mod tests {
                 "name: fine\nproviders: [{name: alice}]\ntasks: {name: hello-tasks, count: 1}\n"
             )
             .is_none()
+        );
+    }
+
+    #[test]
+    fn what_the_file_expects_is_explained_as_well_as_a_law() {
+        let text = "name: slow\nseed: 4\nproviders: [{name: alice, behaviour: {latency: {command: {min: 0s, max: 60s}}}}]\n\
+            tasks: {name: hello-tasks, count: 7, max_workers: 1, timeout: 2h}\nexpect: [ends_within: 4m]\n";
+        let explained = explained(text).expect("it fails");
+        assert_eq!(explained.broken.law, super::super::Law::AsExpected);
+        let told = explained.to_string();
+        assert!(told.contains("over within 4m 00s — "), "{told}");
+        let first = explained.over_time.first().expect("a beginning");
+        assert!(first.failed < first.futures, "{explained}");
+        assert!(
+            explained.certain().is_some_and(|it| it.at.is_some()),
+            "{explained}"
         );
     }
 

@@ -1,6 +1,6 @@
 //! What must hold in any network, whatever goes wrong in it.
 //!
-//! Owns: the laws, and to which class a failure belongs. Does not own: what a scenario itself claims
+//! Owns: the laws, and to which class a failure belongs. Does not own: whether what a scenario itself claims came true
 //! (`report::verdict`), and comparisons with an undisturbed run (`sweep::verdict`).
 
 use std::collections::BTreeSet;
@@ -10,7 +10,9 @@ use golem_engine::{Glm, UnpaidInvoices};
 use mock_yagna::ledger::OpenItem;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::language::Scenario;
+use crate::report::verdict::{Verdict, judge as judge_claims};
 use crate::sweep::trial::Trace;
 use crate::sweep::verdict::still_open;
 
@@ -44,9 +46,12 @@ pub enum Law {
     InvoicesPaid,
     /// One seed, one journal.
     SameSeedSameJournal,
+    /// What the file itself expects comes true. No law of any network: `rehearse run` and `rehearse explain` judge it,
+    /// exploring does not.
+    AsExpected,
 }
 
-/// All laws.
+/// All laws that hold in any network.
 pub const LAWS: [Law; 8] = [
     Law::Ends,
     Law::NobodyPanics,
@@ -70,6 +75,7 @@ impl Law {
             Law::InstancesEnd => "instances-end",
             Law::InvoicesPaid => "invoices-paid",
             Law::SameSeedSameJournal => "same-seed-same-journal",
+            Law::AsExpected => "as-expected",
         }
     }
 }
@@ -86,6 +92,21 @@ impl Broken {
         Broken { law, what }
     }
 
+    /// What a file expects and did not come true, and what was found.
+    fn expected(verdict: &Verdict) -> Self {
+        let what = format!("{}{FOUND}{}", verdict.expectation, verdict.found);
+        Broken::new(Law::AsExpected, what)
+    }
+
+    /// Whether it is the same failure: an expectation in the same words, else one of the same class.
+    pub(super) fn is_like(&self, other: &Broken) -> bool {
+        let claim = |it: &Broken| it.what.split_once(FOUND).map(|(claim, _)| claim.to_owned());
+        match (self.law, other.law) {
+            (Law::AsExpected, Law::AsExpected) => claim(self) == claim(other),
+            _ => self.class() == other.class(),
+        }
+    }
+
     /// What all failures of its kind have in common: the law, and the words without ids, numbers and names.
     pub fn class(&self) -> String {
         let words = self.what.split(|c: char| !c.is_ascii_alphabetic());
@@ -100,6 +121,16 @@ impl Broken {
         }
         class
     }
+}
+
+/// Between a claim and what was found.
+const FOUND: &str = " — ";
+
+/// What the file itself expects of a run and did not come true.
+pub(super) fn unexpected(scenario: &Scenario, trace: &Trace) -> Vec<Broken> {
+    let verdicts = judge_claims(scenario, Backend::Memory, &trace.outcome);
+    let failed = verdicts.iter().filter(|verdict| !verdict.ok);
+    failed.map(Broken::expected).collect()
 }
 
 /// The laws that a run put to the test: it could have broken them, and would have been found out.

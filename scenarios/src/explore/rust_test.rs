@@ -1,8 +1,8 @@
 //! A failure as a Rust test, for whoever keeps it with the code that is mended.
 
-use super::laws::Broken;
+use super::laws::{Broken, Law};
 
-/// The text of a test that fails as long as this scenario breaks a law.
+/// The text of a test that fails as long as this scenario breaks a law, or is not as it expects.
 pub fn rust_test(broken: &Broken, scenario: &str) -> String {
     let name = broken.class().replace('-', "_");
     // As many marks as no line of the file has after a quotation mark.
@@ -10,16 +10,20 @@ pub fn rust_test(broken: &Broken, scenario: &str) -> String {
     while scenario.contains(&format!("\"{marks}")) {
         marks.push('#');
     }
+    let judge = match broken.law {
+        Law::AsExpected => "failed_expectations",
+        _ => "broken_laws",
+    };
     format!(
         "//! {broken}\n\
          //!\n\
-         //! Made by `rehearse explain --rust-test`. With workloads of your own give those to `broken_laws`.\n\n\
-         use golem_scenarios::explore::broken_laws;\n\
+         //! Made by `rehearse explain --rust-test`. With workloads of your own give those to `{judge}`.\n\n\
+         use golem_scenarios::explore::{judge};\n\
          use golem_scenarios::workload::Workloads;\n\n\
          const SCENARIO: &str = r{marks}\"\n{scenario}\"{marks};\n\n\
          #[test]\n\
          fn {name}() {{\n    \
-             let broken = broken_laws(SCENARIO, &Workloads::default()).expect(\"a scenario\");\n    \
+             let broken = {judge}(SCENARIO, &Workloads::default()).expect(\"a scenario\");\n    \
              assert!(broken.is_empty(), \"{{broken:#?}}\");\n\
          }}\n"
     )
@@ -27,7 +31,7 @@ pub fn rust_test(broken: &Broken, scenario: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Law, broken_laws};
+    use super::super::{broken_laws, failed_expectations};
     use super::*;
     use crate::workload::Workloads;
 
@@ -49,5 +53,24 @@ mod tests {
         ] {
             assert!(test.contains(part), "{part}: {test}");
         }
+    }
+
+    #[test]
+    fn a_failed_expectation_becomes_a_test_of_expectations() {
+        let scenario = "name: few\nproviders: [{name: alice}]\ntasks: {name: hello-tasks, count: 1}\nexpect: [agreements: 2]\n";
+        let workloads = Workloads::default();
+        assert!(
+            broken_laws(scenario, &workloads)
+                .expect("a scenario")
+                .is_empty()
+        );
+        let failed = failed_expectations(scenario, &workloads).expect("a scenario");
+        let [broken] = &failed[..] else {
+            panic!("{failed:?}");
+        };
+        assert_eq!(broken.to_string(), "as-expected: 2 agreements — 1");
+        let test = rust_test(broken, scenario);
+        assert!(test.contains("explore::failed_expectations;"), "{test}");
+        assert!(test.contains("failed_expectations(SCENARIO"), "{test}");
     }
 }

@@ -77,6 +77,7 @@ pub(crate) fn write(
             "<p class=\"soft\">{dropped} batches: those that went well are shown several at a time.</p>"
         )?;
     }
+    out.write_all(TABLE.as_bytes())?;
     out.write_all(CHARTS.as_bytes())?;
     expectations(&mut out, report)?;
     facts(&mut out, report)?;
@@ -117,6 +118,15 @@ aria-labelledby=\"timeline-title\" aria-describedby=\"keys\"></canvas><div id=\"
 the whole run. Mouse: drag, Ctrl with the wheel, double click.</p>
 <div id=\"details\" aria-live=\"polite\"><p class=\"soft\">Point at something, or choose it, to see its lines of the journal.</p></div>
 <div id=\"tip\" hidden></div>
+";
+
+/// Who was rented, in figures; made by the script, which also keeps the time line in its order.
+const TABLE: &str = "\
+<section id=\"providers\" hidden>
+<h2 id=\"providers-title\">Providers in figures</h2>
+<p class=\"soft\">A heading sorts by its column, the other way round when it is chosen again; the time line keeps that order.</p>
+<div class=\"wide tall\"><table id=\"table\" aria-labelledby=\"providers-title\"></table></div>
+</section>
 ";
 
 const CHARTS: &str = "<h2>Curves</h2>\n<div class=\"charts\" id=\"charts\"></div>\n";

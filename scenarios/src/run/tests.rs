@@ -1,5 +1,6 @@
 //! Whole runs that go wrong, and one over a socket: each ends with one clear error and a clean network.
 
+mod breakable;
 mod catalog;
 mod laws;
 mod programs;

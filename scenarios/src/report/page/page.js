@@ -67,6 +67,7 @@
     return row;
   };
   const rows = [];
+  const several = parties.filter((party) => party.role === "requestor").length > 1;
   {
     const of = parties.map(() => []), markOf = parties.map(() => []);
     for (const s of spans) (of[s.party] || of[0]).push(s);
@@ -75,16 +76,17 @@
       if (party.role === "run") {
         if (of[index].length || markOf[index].length) rows.push(makeRow("run", "run", of[index], markOf[index]));
       } else if (party.role === "requestor") {
+        const whose = several ? party.name + "/" : "";
         const rest = of[index].filter((s) => s.kind !== STATE);
         const jobs = rest.filter((s) => s.kind === JOB), other = rest.filter((s) => s.kind !== JOB && s.kind !== TASK && s.kind !== PAYMENT);
         if (jobs.length || other.length || markOf[index].length) rows.push(makeRow(party.name, "run", jobs.concat(other), markOf[index]));
         const byInstance = new Map();
         for (const s of of[index]) if (s.kind === STATE) (byInstance.get(s.id) || byInstance.set(s.id, []).get(s.id)).push(s);
-        for (const list of byInstance.values()) rows.push(makeRow(list[0].title.replace(/ \w+$/, ""), "work", list, []));
+        for (const list of byInstance.values()) rows.push(makeRow(whose + list[0].title.replace(/ \w+$/, ""), "work", list, []));
         const tasks = rest.filter((s) => s.kind === TASK);
-        if (tasks.length) rows.push(makeRow(tasks.length === 1 ? "task" : count(tasks.length, "task"), "work", tasks, []));
+        if (tasks.length) rows.push(makeRow(whose + (tasks.length === 1 ? "task" : count(tasks.length, "task")), "work", tasks, []));
         const payments = rest.filter((s) => s.kind === PAYMENT);
-        if (payments.length) rows.push(makeRow("payments", "work", payments, []));
+        if (payments.length) rows.push(makeRow(whose + "payments", "work", payments, []));
       } else {
         rows.push(makeRow(party.name, "providers", of[index], markOf[index]));
       }
@@ -431,6 +433,90 @@
     $("legend").append(entry);
   }
 
+  // ----- tables -----
+  // Fills a table with a row for each of `list`. Choosing a heading sorts them; `sorted` hears of it.
+  const sortable = (table, columns, list, sorted) => {
+    const head = el("thead"), line = el("tr"), body = el("tbody");
+    let by = -1, down = false;
+    const fill = () => body.replaceChildren(...list.map((item) => {
+      const row = el("tr");
+      for (const column of columns) {
+        const cell = el("td", undefined, column.n ? "n" : "");
+        const shown = (column.show || column.value)(item);
+        cell.append(shown instanceof Node ? shown : String(shown));
+        row.append(cell);
+      }
+      return row;
+    }));
+    const heads = columns.map((column, index) => {
+      const cell = el("th", undefined, column.n ? "n" : "");
+      cell.scope = "col";
+      if (!column.value) return cell;
+      const button = el("button", column.name, "sort");
+      button.type = "button";
+      button.addEventListener("click", () => {
+        // Of numbers the largest are what is looked for.
+        down = by === index ? !down : Boolean(column.n);
+        by = index;
+        heads.forEach((other, i) => (i === index ? other.setAttribute("aria-sort", down ? "descending" : "ascending") : other.removeAttribute("aria-sort")));
+        const less = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+        list.sort((a, b) => less(column.value(a), column.value(b)) * (down ? -1 : 1));
+        fill();
+        if (sorted) sorted(list);
+      });
+      cell.append(button);
+      return cell;
+    });
+    line.append(...heads);
+    head.append(line);
+    table.append(head, body);
+    fill();
+    return heads;
+  };
+  {
+    const figures = rows.filter((row) => row.group === "providers").map((row) => {
+      const of = (kind) => row.all.filter((s) => !s.mark && KINDS[s.kind] === kind);
+      const sum = (items, value) => items.reduce((all, s) => all + value(s), 0);
+      const agreements = of("agreement");
+      return {
+        row, name: row.label, agreements: agreements.length, activities: of("activity").length, batches: of("batch").length,
+        bad: row.all.filter((s) => s.ending === BADLY && KINDS[s.kind] !== "negotiation").length,
+        rented: sum(agreements, (s) => s.to - s.from), cost: sum(agreements, (s) => +s.amount || 0),
+      };
+    });
+    const byName = (it) => {
+      const button = el("button", it.name, "name");
+      button.type = "button";
+      button.addEventListener("click", () => {
+        if (!shown.includes(it.row)) { $("filter").value = ""; $("rows").value = "providers"; $("only").value = "everything"; choose(); }
+        at = { row: shown.indexOf(it.row), item: -1 };
+        toRow(0);
+        canvas.focus();
+      });
+      return button;
+    };
+    const columns = [
+      { name: "provider", value: (it) => it.name, show: byName },
+      { name: "agreements", value: (it) => it.agreements, n: true }, { name: "activities", value: (it) => it.activities, n: true },
+      { name: "batches", value: (it) => it.batches, n: true }, { name: "ended badly", value: (it) => it.bad, n: true },
+      { name: "rented for", value: (it) => it.rented, show: (it) => (it.rented ? time(it.rented) : "–"), n: true },
+      { name: "GLM accepted", value: (it) => it.cost, show: (it) => (it.cost ? +it.cost.toPrecision(4) : "–"), n: true },
+    ];
+    if (figures.length) {
+      $("providers").hidden = false;
+      const heads = sortable($("table"), columns, figures, (sorted) => {
+        // In their places between the rows of others.
+        let next = 0;
+        rows.forEach((row, index) => { if (row.group === "providers") rows[index] = sorted[next++].row; });
+        choose();
+      });
+      // `report.html#sort=agreements` opens it so.
+      const wanted = new URLSearchParams(location.hash.slice(1)).get("sort");
+      const index = columns.findIndex((column) => column.name === wanted);
+      if (index >= 0) heads[index].firstChild.click();
+    }
+  }
+
   // ----- charts -----
   const NS = "http://www.w3.org/2000/svg";
   const svg = (tag, attributes, text) => {
@@ -537,18 +623,19 @@
     const least = Math.max(100, Math.min(...data.latencies.map((l) => l.min || 100)));
     const most = Math.max(...data.latencies.map((l) => l.max), least * 10);
     const to = (us) => (Math.log(Math.max(us, least) / least) / Math.log(most / least)) * 200;
-    const table = el("table"), head = el("tr");
-    for (const [name, cls] of [["", ""], ["times", "n"], ["median", "n"], ["90 %", "n"], ["longest", "n"], ["", ""]]) head.append(el("th", name, cls));
-    table.append(head);
-    for (const l of data.latencies) {
-      const row = el("tr"), cell = el("td"), image = svg("svg", { viewBox: "-4 0 208 16", "aria-hidden": "true", style: "min-width:90px" });
+    const table = el("table");
+    const drawn = (l) => {
+      const image = svg("svg", { viewBox: "-4 0 208 16", "aria-hidden": "true", style: "min-width:90px" });
       image.append(svg("line", { x1: to(l.min), x2: to(l.max), y1: 8, y2: 8, stroke: "var(--soft)" }));
       image.append(svg("rect", { x: to(l.p10), y: 3, width: Math.max(2, to(l.p90) - to(l.p10)), height: 10, rx: 2, fill: "var(--activity)" }));
       image.append(svg("line", { x1: to(l.p50), x2: to(l.p50), y1: 1, y2: 15, stroke: "var(--ink)", "stroke-width": 2 }));
-      cell.append(image);
-      row.append(el("td", l.name), el("td", l.count, "n"), el("td", time(l.p50), "n"), el("td", time(l.p90), "n"), el("td", time(l.max), "n"), cell);
-      table.append(row);
-    }
+      return image;
+    };
+    const timed = (name, of) => ({ name, value: of, show: (l) => time(of(l)), n: true });
+    sortable(table, [
+      { name: "what", value: (l) => l.name }, { name: "times", value: (l) => l.count, n: true },
+      timed("median", (l) => l.p50), timed("90 %", (l) => l.p90), timed("longest", (l) => l.max), { show: drawn },
+    ], data.latencies.slice());
     const scroller = el("div", undefined, "wide");
     scroller.append(table);
     box.append(scroller);
