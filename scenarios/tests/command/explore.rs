@@ -136,7 +136,7 @@ fn a_failure_is_explained_in_words_and_on_a_page() {
 }
 
 #[test]
-fn what_cannot_be_merged_or_explained_is_said_of_the_file_that_was_given() {
+fn what_cannot_be_merged_and_what_is_not_as_expected_is_said_of_the_file_that_was_given() {
     let folder = folder();
     let (code, _, said) = told(folder.path(), &["merge", "nothing.json"]);
     assert_eq!(code, Some(2), "{said}");
@@ -150,7 +150,17 @@ fn what_cannot_be_merged_or_explained_is_said_of_the_file_that_was_given() {
     );
     let fine = "name: fine\nproviders: [{name: alice}]\ntasks: {name: hello-tasks, count: 1}\nexpect: [{tasks: 3}]\n";
     fs::write(folder.path().join("fine.yaml"), fine).expect("a file");
+    let (code, said, _) = told(
+        folder.path(),
+        &["explain", "fine.yaml", "--points", "2", "--futures", "1"],
+    );
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("fine.yaml: ✗ as-expected: 3 task results — 1"),
+        "{said}"
+    );
+    fs::write(folder.path().join("fine.yaml"), fine.replace("3}", "1}")).expect("a file");
     let (code, said, _) = told(folder.path(), &["explain", "fine.yaml"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("is judged by `rehearse run`"), "{said}");
+    assert!(said.contains("there is nothing to explain"), "{said}");
 }
