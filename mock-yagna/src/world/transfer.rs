@@ -388,22 +388,22 @@ async fn upload(
     address: &str,
     content: &Bytes,
 ) -> Result<(), TransferError> {
+    let mut hash = Sha3_256::new();
     for offset in (0..content.len()).step_by(CHUNK) {
         let end = content.len().min(offset + CHUNK);
+        let piece = content.slice(offset..end);
         let chunk = Flex::map([
-            ("content", Flex::Blob(content.slice(offset..end))),
+            ("content", Flex::Blob(piece.clone())),
             ("offset", Flex::UInt(offset as u64)),
         ]);
-        call(
-            world,
-            node,
-            address,
-            "UploadChunk",
-            Flex::map([("chunk", chunk)]),
-        )
-        .await?;
+        let chunk = Flex::map([("chunk", chunk)]);
+        let sent = call(world, node, address, "UploadChunk", chunk);
+        // While the requestor deals with it: hashing takes as long as everything else does.
+        let hashed = async { hash.update(&piece) };
+        let (answer, ()) = tokio::join!(sent, hashed);
+        answer?;
     }
-    let hash = Flex::Text(hex::encode(Sha3_256::digest(content)));
+    let hash = Flex::Text(hex::encode(hash.finalize()));
     call(
         world,
         node,
