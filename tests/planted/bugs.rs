@@ -374,6 +374,12 @@ pub(crate) const BUGS: &[Planted] = &[
         File("a-budget-that-nobody-was-told-of"),
         "",
     ),
+    bug(
+        "a-daemon-that-is-away-is-gone",
+        "yapapi#597",
+        File("away-while-it-searches"),
+        "",
+    ),
 ];
 
 /// Bugs that are planted and that nothing was seen to find yet: forty seeds of `explore`, or the scenario of the catalog
@@ -383,5 +389,4 @@ pub(crate) const UNFOUND: &[(&str, &str)] = &[
     ("who-failed-is-taken-again-at-once", "yapapi#456"),
     ("an-agreement-ends-once-more", "law ended-once"),
     ("a-cancelled-agreement-is-approved", "yagna#847"),
-    ("a-daemon-that-is-away-is-gone", "yapapi#597"),
 ];
