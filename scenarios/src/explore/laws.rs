@@ -200,7 +200,9 @@ pub(super) fn judge(scenario: &Scenario, trace: &Trace) -> Vec<Broken> {
         }
     }
     forgotten(trace, &mut broken);
-    let budget = scenario.requestor.budget.value;
+    let more = scenario.requestor.also_pay_on.values();
+    let more: Glm = more.map(|budget| budget.value).sum();
+    let budget = scenario.requestor.budget.value + more;
     if network.paid > budget {
         let (paid, budget) = (network.paid.normalized(), budget.normalized());
         let what = format!("{paid} GLM are paid of a budget of {budget} GLM");

@@ -73,6 +73,9 @@ impl Default for Time {
 pub struct Requestor {
     /// Most that may be spent, in GLM.
     pub budget: Spanned<Glm>,
+    /// Budgets on further payment networks, in GLM, by the network's name: agreements are paid on the first one, `hoodi`
+    /// included, that their provider takes and that has room.
+    pub also_pay_on: IndexMap<String, Spanned<Glm>>,
     /// Subnet in which it looks for providers.
     pub subnet: Spanned<String>,
     /// Money that its simulated wallet holds, in GLM.
@@ -98,6 +101,7 @@ impl Default for Requestor {
     fn default() -> Self {
         Requestor {
             budget: unwritten(Glm::new(Decimal::TEN)),
+            also_pay_on: IndexMap::new(),
             subnet: unwritten(SUBNET.into()),
             funds: unwritten(Glm::new(Decimal::ONE_THOUSAND)),
             no_offers_timeout: None,

@@ -105,10 +105,13 @@ impl Scenario {
     /// What is said of its engine.
     fn check_engine(&self) -> Vec<Error> {
         let mut wrong = Vec::new();
-        for (key, amount) in [
+        let more = self.requestor.also_pay_on.values();
+        let more = more.map(|budget| ("also_pay_on", budget));
+        let amounts = [
             ("budget", &self.requestor.budget),
             ("funds", &self.requestor.funds),
-        ] {
+        ];
+        for (key, amount) in amounts.into_iter().chain(more) {
             let checked = network_file::check_amount(key, amount);
             wrong.extend(checked.map_err(|mistake| self.told(mistake)).err());
         }

@@ -274,6 +274,9 @@ impl<'a> Setting<'a> {
             requestor.silence,
             requestor.daemon_away,
         );
+        for (network, budget) in &requestor.also_pay_on {
+            builder = builder.also_pay_on("erc20", network, budget.value);
+        }
         let builder = builder.stream_output(requestor.stream_output);
         builder.configure(move |config| {
             for (setting, wanted) in [
