@@ -300,7 +300,7 @@ impl Scenario {
         requestor.no_offers_timeout = real.no_offers_timeout.or(requestor.no_offers_timeout);
         scenario.time.limit = real.limit.or(scenario.time.limit);
         scenario.timeline = real.timeline.unwrap_or(scenario.timeline);
-        scenario.expect = real.expect.unwrap_or(scenario.expect);
+        scenario.expect_instead(real.expect);
         scenario
     }
 
@@ -324,8 +324,17 @@ impl Scenario {
             tasks.count = swept.count.as_ref().unwrap_or(&tasks.count).clone();
         }
         scenario.timeline = swept.timeline.unwrap_or(scenario.timeline);
-        scenario.expect = swept.expect.unwrap_or(scenario.expect);
+        scenario.expect_instead(swept.expect);
         scenario
+    }
+
+    /// Claims in place of all that are there, if there are any.
+    fn expect_instead(&mut self, others: Option<Vec<Expectation>>) {
+        let Some(others) = others else { return };
+        self.expect = others;
+        for requestor in self.requestors.iter_mut().flat_map(|all| &mut all.value) {
+            requestor.expect.clear();
+        }
     }
 
     fn services_mut(&mut self) -> impl Iterator<Item = &mut ServiceSection> {

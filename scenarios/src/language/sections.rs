@@ -530,7 +530,7 @@ pub struct RealTime {
     pub workloads: Option<Vec<Arrivals>>,
     /// `timeline`, whole.
     pub timeline: Option<Vec<Step>>,
-    /// `expect`, whole.
+    /// `expect`, whole: that of each of several `requestors` is left out as well.
     pub expect: Option<Vec<Expectation>>,
 }
 
@@ -556,7 +556,7 @@ pub struct Swept {
     pub workloads: Option<Vec<Arrivals>>,
     /// `timeline`, whole.
     pub timeline: Option<Vec<Step>>,
-    /// `expect`, whole.
+    /// `expect`, whole: that of each of several `requestors` is left out as well.
     pub expect: Option<Vec<Expectation>>,
 }
 

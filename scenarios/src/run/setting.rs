@@ -77,8 +77,9 @@ impl Role {
     /// Something of its own, as reports of several name it.
     pub(crate) fn named(&self, what: &str) -> String {
         match &self.whose {
-            None => what.to_owned(),
-            Some(whose) => format!("{whose}/{what}"),
+            // Workloads that call their instances after themselves have said it.
+            Some(whose) if !what.starts_with(&format!("{whose}/")) => format!("{whose}/{what}"),
+            _ => what.to_owned(),
         }
     }
 

@@ -31,7 +31,7 @@
     if (Math.abs(s) < 0.001) return Math.round(us) + " µs";
     if (Math.abs(s) < 1) return +(us / 1000).toFixed(us < 1e5 ? 1 : 0) + " ms";
     if (s < 60) return +s.toFixed(s < 10 ? 2 : 1) + " s";
-    const [h, m, rest] = [Math.floor(s / 3600), Math.floor(s / 60) % 60, s % 60];
+    const t = +s.toFixed(s < 600 ? 1 : 0), [h, m, rest] = [Math.floor(t / 3600), Math.floor(t / 60) % 60, t % 60];
     const sec = rest === 0 ? "" : " " + +rest.toFixed(s < 600 ? 1 : 0) + "s";
     return (h ? h + "h " : "") + (h || m ? m + "m" : "") + sec;
   };
@@ -82,7 +82,7 @@
         if (jobs.length || other.length || markOf[index].length) rows.push(makeRow(party.name, "run", jobs.concat(other), markOf[index]));
         const byInstance = new Map();
         for (const s of of[index]) if (s.kind === STATE) (byInstance.get(s.id) || byInstance.set(s.id, []).get(s.id)).push(s);
-        for (const list of byInstance.values()) rows.push(makeRow(whose + list[0].title.replace(/ \w+$/, ""), "work", list, []));
+        for (const list of byInstance.values()) { const name = list[0].title.replace(/ \w+$/, ""); rows.push(makeRow(name.startsWith(whose) ? name : whose + name, "work", list, [])); }
         const tasks = rest.filter((s) => s.kind === TASK);
         if (tasks.length) rows.push(makeRow(whose + (tasks.length === 1 ? "task" : count(tasks.length, "task")), "work", tasks, []));
         const payments = rest.filter((s) => s.kind === PAYMENT);

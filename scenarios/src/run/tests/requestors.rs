@@ -57,6 +57,7 @@ fn two_requestors_rent_from_one_network_and_each_is_told_by_its_name() {
     for words in ["✓ ann ", "✓ ben ", "ann/ticker-1"] {
         assert!(run.summary.contains(words), "{words}: {}", run.summary);
     }
+    assert!(!run.summary.contains("ann/ann"), "{}", run.summary);
     // Every line that is about a requestor says about whom.
     for line in &journal {
         let whose = line["requestor"].as_str();
@@ -181,6 +182,8 @@ fn a_sweep_disturbs_the_first_of_several_and_the_others_go_on() {
         jobs: 1,
         sample: Some(4),
     };
+    let two = crate::language::catalog::get("one-of-two-comes-back").expect("in the catalog");
+    Sweep::prepare(&two, "two", None, &Workloads::default()).expect("it passes");
     for kind in [Kind::Crash, Kind::Cancel] {
         let tally = sweep.run(kind, &options);
         assert!(tally.failures.is_empty(), "{:#?}", tally.failures);
