@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
-use workspace_tests::{INTEROP_ENV, Program, StandaloneMock, folder, root};
+use workspace_tests::{INTEROP_ENV, Program, StandaloneMock, folder, root, tell};
 
 /// Longer than any program needs on a busy machine.
 const LIMIT_SECONDS: &str = "300";
@@ -86,21 +86,28 @@ fn both(
             .current_dir(root().join("tests/interop").join(sdk));
         command
     };
-    let began = Instant::now();
-    let real = real_time(prepared(limited()), program);
-    let in_real_time = began.elapsed();
-    let began = Instant::now();
-    let (virtually, _) = virtual_time(program, |mut rehearse: Command| {
-        rehearse.args(["--providers", "8", "--"]);
-        prepared(rehearse)
+    let (real, in_real_time) = timed(|| real_time(prepared(limited()), program));
+    let ((virtually, _), in_virtual_time) = timed(|| {
+        virtual_time(program, |mut rehearse: Command| {
+            rehearse.args(["--providers", "8", "--"]);
+            prepared(rehearse)
+        })
     });
-    // For `--nocapture`: the figures of README.
-    println!(
-        "{sdk}/{program}: {:.1} s in real time, {:.1} s in virtual time",
-        in_real_time.as_secs_f64(),
-        began.elapsed().as_secs_f64()
-    );
+    tell(&format!(
+        "{sdk}/{program}: {in_real_time:.1} s in real time, {in_virtual_time:.1} s in virtual time"
+    ));
     [real, virtually]
+}
+
+/// What `work` gives, and how many seconds of real time it took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "real time is what virtual time is compared with; nothing is judged by it"
+)]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let began = Instant::now();
+    let done = work();
+    (done, began.elapsed().as_secs_f64())
 }
 
 /// A command with a time limit. The stand-in for `gftp` serves every SDK, with the packages of yapapi's
