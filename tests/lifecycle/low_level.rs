@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use golem_engine::error::{ApiErrorKind, Outcome};
+use golem_engine::journal::{Journal, MemoryJournal, OpenState};
 use golem_engine::low_level::{AgreementQuery, Approval, LowLevel};
 use golem_engine::wire::activity::{ActivityState, Deploy, ExeScriptCommand, Start};
 use golem_engine::wire::market::{AgreementState, DemandEvent, DemandOfferBase, ProposalState};
 use golem_engine::wire::net::NewNetwork;
-use golem_engine::wire::payment::{Acceptance, Allocation, AllocationUpdate, NewAllocation};
+use golem_engine::wire::payment::{
+    Acceptance, Allocation, AllocationUpdate, DocumentStatus, NewAllocation,
+};
 use golem_engine::wire::{ActivityId, AgreementId, AllocationId, DemandId};
 use golem_engine::{Glm, Golem};
 use jiff::SignedDuration;
+use mock_yagna::fault::{Effect, Fault};
 
 use crate::ticker::{assert_clean, network};
 
@@ -188,6 +192,62 @@ fn what_is_left_open_by_hand_is_ended_and_paid_when_the_engine_stops() {
             assert_clean(stage);
         });
     }
+}
+
+#[test]
+fn the_invoice_over_nothing_of_an_agreement_that_was_ended_unused_is_answered_when_the_engine_stops()
+ {
+    // The second time it is older than invoices of unused agreements are waited for.
+    for later in [Duration::ZERO, WAIT] {
+        network(7, &["alice"]).run(async |stage| {
+            let golem = stage.golem().start().await.expect("an engine");
+            let low = golem.low_level();
+            let pays = allocation(&low, "0.5").await;
+            let (_, agreement) = signed(&low, &golem, &pays).await;
+            let market = low.market();
+            let ended = market.terminate_agreement(&agreement, "done".into()).await;
+            ended.expect("ended");
+            tokio::time::sleep(later).await;
+            let report = golem.stop().await;
+            assert!(report.is_clean(), "{report}");
+            let invoices = low.payment().get_invoices(None).await.expect("a list");
+            let [invoice] = invoices.as_slice() else {
+                panic!("{invoices:?}");
+            };
+            assert_eq!(
+                (&invoice.agreement_id, invoice.amount),
+                (&agreement, Glm::ZERO)
+            );
+            let answered = [DocumentStatus::Accepted, DocumentStatus::Settled];
+            assert!(answered.contains(&invoice.status), "{invoice:?}");
+            assert_clean(stage);
+        });
+    }
+}
+
+#[test]
+fn a_demand_whose_withdrawal_by_hand_had_no_answer_is_not_open_in_the_journal_after_the_stop() {
+    network(8, &["alice"]).run(async |stage| {
+        let journal = MemoryJournal::new();
+        let golem = stage.golem().journal(journal.clone()).start().await;
+        let golem = golem.expect("an engine");
+        let low = golem.low_level();
+        let pays = allocation(&low, "0.5").await;
+        let wanted = demand(&low, &golem, &pays).await;
+        let demand = low.market().subscribe_demand(wanted).await;
+        let demand = demand.expect("a demand");
+        let mut lost = Fault::new("unsubscribeDemand", Effect::LoseAnswer).expect("a fault");
+        lost.count = Some(1);
+        let _lost = stage.network().inject(lost).expect("possible");
+        let error = low.market().unsubscribe_demand(&demand).await;
+        let error = error.expect_err("no answer");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        let open_state = OpenState::of(&journal.load().expect("readable"));
+        assert!(open_state.is_settled(), "{open_state:?}");
+        assert_clean(stage);
+    });
 }
 
 #[test]

@@ -43,8 +43,8 @@ const SHIFT: Duration = Duration::from_secs(7 * 3600);
 const PROVIDERS: usize = 8;
 const INSTANCES: u32 = 2;
 const TASKS: u32 = 12;
-/// Entries of the journal, at most: it is put together after a thousand.
-const MOST_ENTRIES: usize = 1_100;
+/// Entries of the journal, at most: it is put together after four thousand.
+const MOST_ENTRIES: usize = 4_100;
 
 /// A journal that counts its entries.
 struct Counted {

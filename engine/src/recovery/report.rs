@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use golem_wire::payment::Allocation;
-use golem_wire::{AgreementId, NetworkId};
+use golem_wire::{AgreementId, DemandId, NetworkId};
 use serde::Serialize;
 
 use super::ResumableInstances;
@@ -146,6 +146,11 @@ impl Recovered {
             before,
             state: Mutex::default(),
         }
+    }
+
+    /// Whether a demand was open when this run began.
+    pub(crate) fn had_demand(&self, id: &DemandId) -> bool {
+        self.before.demands.contains_key(id)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

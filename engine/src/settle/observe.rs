@@ -215,6 +215,14 @@ impl Observed {
         ours.any(|invoice| is_accepted(&invoice.status))
     }
 
+    /// Whether there is an invoice for an agreement, or may be one: the daemon did not say.
+    pub(crate) fn is_billed(&self, id: &AgreementId) -> bool {
+        self.invoices.as_ref().is_none_or(|invoices| {
+            let mut all = invoices.iter();
+            all.any(|invoice| invoice.agreement_id == *id)
+        })
+    }
+
     fn unanswered(&mut self, question: Question, why: ApiError) {
         self.unanswered.push(Unanswered { question, why });
     }

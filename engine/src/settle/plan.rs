@@ -12,7 +12,7 @@
 //! | terminated, expired | over | its final documents are awaited |
 
 use golem_wire::activity::ActivityState;
-use golem_wire::market::{Agreement, AgreementState};
+use golem_wire::market::{Agreement, AgreementState, Demand};
 use golem_wire::payment::Allocation;
 use golem_wire::{ActivityId, AgreementId, DemandId, Glm, NetworkId};
 use indexmap::IndexMap;
@@ -157,13 +157,16 @@ fn demands(open_state: &OpenState, seen: &Observed, plan: &mut Plan) {
         .iter()
         .map(|demand| demand.demand_id.clone())
         .collect();
-    let gone = open_state
-        .demands
-        .keys()
-        .filter(|id| !plan.withdraw.contains(id));
-    plan.facts.extend(gone.map(|demand| Fact::DemandGone {
-        demand: demand.clone(),
-    }));
+    let gone = gone_demands(open_state, there).into_iter();
+    plan.facts
+        .extend(gone.map(|demand| Fact::DemandGone { demand }));
+}
+
+/// Demands of the journal that are not among those the daemon has.
+pub(crate) fn gone_demands(open_state: &OpenState, there: &[Demand]) -> Vec<DemandId> {
+    let is_there = |id: &DemandId| there.iter().any(|demand| demand.demand_id == *id);
+    let known = open_state.demands.keys();
+    known.filter(|id| !is_there(id)).cloned().collect()
 }
 
 fn networks(open_state: &OpenState, seen: &Observed, adopt: bool, plan: &mut Plan) {

@@ -4,7 +4,7 @@
 //! | what | when | how |
 //! |---|---|---|
 //! | agreements in force | before all are terminated | adopted: ended and paid as those of the engine |
-//! | agreements that are over, used and not paid | the same | adopted: their invoice is awaited, and paid |
+//! | agreements that are over and not paid | the same | adopted: their invoice is awaited, and paid; of one that was not used, as long as that of the engine's own |
 //! | agreements on their way | with the leftovers | cancelled: their session tells whose they are |
 //! | demands | with the leftovers | withdrawn: their session tells whose they are |
 //! | networks, services on the bus | when nothing runs any more | removed, unbound |
@@ -16,6 +16,7 @@ use indexmap::IndexMap;
 use super::Shutdown;
 use crate::agreement_record::AgreementRecord;
 use crate::api::ApiError;
+use crate::config::UNUSED_GRACE;
 use crate::journal::OpenState;
 use crate::lifecycle::agreement::AgreementEnd;
 use crate::market::Rental;
@@ -75,7 +76,12 @@ pub(super) async fn adopt(shutdown: &Shutdown) {
                 tracing::info!(agreement = %id, "ending an agreement that was signed by hand");
                 Rental::restore(rentals, document, &record.activities, None);
             }
-            Standing::Over(_) if seen.is_paid(id) || !record.was_used() => {
+            Standing::Over(_) if seen.is_paid(id) => closed(shutdown, &ender, id),
+            // Providers send invoices over nothing, too: whoever sent one is answered.
+            Standing::Over(_)
+                if record.is_settled(shutdown.context.now(), UNUSED_GRACE)
+                    && !seen.is_billed(id) =>
+            {
                 closed(shutdown, &ender, id);
             }
             Standing::Over(by) => {

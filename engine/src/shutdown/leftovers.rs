@@ -14,10 +14,10 @@ use golem_wire::market::AgreementState;
 use indexmap::{IndexMap, IndexSet};
 
 use super::Shutdown;
-use crate::journal::{Change, OpenState};
+use crate::journal::{Change, Fact, OpenState};
 use crate::market::Rental;
 use crate::settle::observe::{OPEN_STATES, Question};
-use crate::settle::plan::is_budget;
+use crate::settle::plan::{gone_demands, is_budget};
 use crate::settle::{
     Cancelled, Documents, Ender, Observed, Observer, Owner, Scope, Standing, perform, standing,
 };
@@ -59,6 +59,15 @@ pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
         tracing::warn!(demand = %id, "withdrawing a demand that the engine does not know of");
         if let Err(error) = ender.withdraw(id).await {
             note("a demand", &error);
+        }
+    }
+    if let Some(there) = &seen.demands {
+        // Those whose withdrawal was answered to nobody; what an earlier life left open was not looked for.
+        let log = shutdown.context.log();
+        let mut gone = log.read(|open_state| gone_demands(open_state, there));
+        gone.retain(|id| !shutdown.recovered.had_demand(id));
+        for demand in gone {
+            log.fact(Fact::DemandGone { demand });
         }
     }
     for (id, known) in seen.here() {
