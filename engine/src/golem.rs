@@ -137,14 +137,14 @@ impl Golem {
     /// How far the budget is used: what is accepted, what was used by now, and what it comes to when
     /// all machines are told to stop. With [several](GolemBuilder::also_pay_on), that of the engine's own network.
     pub fn budget(&self) -> BudgetStatus {
-        self.market().purses().first().budget.status()
+        self.market().own_allocations().first().budget.status()
     }
 
     /// The same of each platform that the engine pays on, by its name (`erc20-polygon-glm`), in the order of the
     /// settings.
     pub fn budgets(&self) -> Vec<(String, BudgetStatus)> {
-        let purses = self.market().purses().all().iter();
-        let status = purses.map(|it| (it.platform().to_owned(), it.budget.status()));
+        let own_allocations = self.market().own_allocations().all().iter();
+        let status = own_allocations.map(|it| (it.platform().to_owned(), it.budget.status()));
         status.collect()
     }
 
@@ -324,8 +324,8 @@ impl Drop for Engine {
             tracing::error!(network = %network.id(),
                 "dropped without stop(): the network stays until the daemon restarts");
         }
-        for purse in self.payments.purses().all() {
-            let allocation = &purse.allocation.allocation_id;
+        for own in self.payments.own_allocations().all() {
+            let allocation = &own.allocation.allocation_id;
             tracing::error!(%allocation, "dropped without stop(): the budget stays reserved until its timeout");
         }
         self.context.jobs().cancel();

@@ -5,11 +5,11 @@
 mod agreement_events;
 mod budget;
 mod demand;
+mod own_allocations;
 mod pool;
 mod proposal_index;
 mod provider_debts;
 mod provider_history;
-mod purses;
 mod refusals;
 mod rental;
 mod rentals;
@@ -34,8 +34,8 @@ pub(crate) use budget::{Budget, watch_over};
 pub use budget::{BudgetExhausted, BudgetStatus};
 pub use demand::DemandPreview;
 pub(crate) use demand::{SHORTEST_RENTAL, of_subnet, preview};
+pub(crate) use own_allocations::{OwnAllocation, OwnAllocations, OwnBudget};
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
-pub(crate) use purses::{OwnBudget, Purse, Purses};
 pub(crate) use rental::{RECOVERED, Rental};
 pub use rentals::OpenAgreement;
 pub(crate) use rentals::Rentals;
@@ -106,16 +106,20 @@ pub(crate) struct Market {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
     /// What agreements are paid from.
-    purses: Arc<Purses>,
+    own_allocations: Arc<OwnAllocations>,
     subscriptions: Mutex<Vec<Weak<DemandSubscription>>>,
 }
 
 impl Market {
-    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, purses: Arc<Purses>) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        own_allocations: Arc<OwnAllocations>,
+    ) -> Self {
         Market {
             context,
             rentals,
-            purses,
+            own_allocations,
             subscriptions: Mutex::default(),
         }
     }
@@ -133,8 +137,8 @@ impl Market {
     }
 
     /// What may still be spent, and on what.
-    pub(crate) fn purses(&self) -> &Arc<Purses> {
-        &self.purses
+    pub(crate) fn own_allocations(&self) -> &Arc<OwnAllocations> {
+        &self.own_allocations
     }
 
     /// Demands that may still be published.

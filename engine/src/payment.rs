@@ -25,7 +25,7 @@ pub(crate) use reconcile::{catch_up, settlement, try_again};
 
 use crate::context::Context;
 use crate::lifecycle::payment::{Effect, Event, InvoiceState};
-use crate::market::{Purses, Rental, Rentals};
+use crate::market::{OwnAllocations, Rental, Rentals};
 use crate::model::DocumentId;
 use crate::watch;
 
@@ -51,7 +51,7 @@ pub struct OpenDocument {
 pub(crate) struct Payments {
     context: Arc<Context>,
     rentals: Arc<Rentals>,
-    purses: Arc<Purses>,
+    own_allocations: Arc<OwnAllocations>,
     /// Budgets of earlier lives, for their debts.
     earlier: Mutex<Vec<PreviousBudget>>,
     /// Accepted, and not known to be settled.
@@ -63,12 +63,16 @@ pub(crate) struct Payments {
 }
 
 impl Payments {
-    pub(crate) fn new(context: Arc<Context>, rentals: Arc<Rentals>, purses: Arc<Purses>) -> Self {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        rentals: Arc<Rentals>,
+        own_allocations: Arc<OwnAllocations>,
+    ) -> Self {
         let concurrent = context.config().payment.concurrent_acceptances;
         Payments {
             context,
             rentals,
-            purses,
+            own_allocations,
             earlier: Mutex::default(),
             unsettled: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -84,8 +88,8 @@ impl Payments {
     }
 
     /// What new work is paid from.
-    pub(crate) fn purses(&self) -> &Purses {
-        &self.purses
+    pub(crate) fn own_allocations(&self) -> &OwnAllocations {
+        &self.own_allocations
     }
 
     fn earlier(&self) -> MutexGuard<'_, Vec<PreviousBudget>> {
@@ -96,10 +100,9 @@ impl Payments {
     /// Debts of earlier lives may use these budgets.
     pub(crate) fn add_previous_budgets(&self, budgets: impl IntoIterator<Item = PreviousBudget>) {
         let budgets: Vec<PreviousBudget> = budgets.into_iter().collect();
-        for purse in self.purses.all() {
-            let there = budgets.iter().filter(|it| it.platform == purse.platform());
-            purse
-                .budget
+        for own in self.own_allocations.all() {
+            let there = budgets.iter().filter(|it| it.platform == own.platform());
+            own.budget
                 .add_earlier(there.map(|budget| budget.left).sum());
         }
         self.earlier().extend(budgets);
@@ -125,20 +128,24 @@ impl Payments {
                 budget.left = budget.left - amount;
                 return budget.id.clone();
             }
-            if self.purses.on(platform).is_none()
+            if self.own_allocations.on(platform).is_none()
                 && let Some(budget) = earlier.iter().find(|it| *it.platform == **platform)
             {
                 // The daemon says what it lacks.
                 return budget.id.clone();
             }
         }
-        self.purses.of(rental).allocation.allocation_id.clone()
+        self.own_allocations
+            .of(rental)
+            .allocation
+            .allocation_id
+            .clone()
     }
 
     /// From which address a platform is paid; `None` where there is no budget on it.
     fn payer_on(&self, platform: &str) -> Option<String> {
-        let purse = self.purses.on(platform);
-        let own = purse.map(|purse| purse.allocation.address.clone());
+        let own = self.own_allocations.on(platform);
+        let own = own.map(|own| own.allocation.address.clone());
         own.or_else(|| {
             let earlier = self.earlier();
             let there = earlier.iter().find(|it| it.platform == platform);

@@ -274,7 +274,7 @@ impl MachinePool {
             biased;
             () = pool.draining.cancelled() => Err(pool.ended()),
             lease = pool.next_fit(among) => lease.map(RentedMachine::new),
-            (_, why) = pool.demand.purses().beyond(0) => Err(AcquireError::BudgetExhausted {
+            (_, why) = pool.demand.own_allocations().beyond(0) => Err(AcquireError::BudgetExhausted {
                 pool: pool.job.clone(),
                 source: why,
             }),

@@ -138,7 +138,7 @@ pub(crate) async fn again(recovered: &Arc<Recovered>) {
     recovered
         .payments
         .add_previous_budgets(recovered.take_held());
-    let own = recovered.payments.purses();
+    let own = recovered.payments.own_allocations();
     open_state
         .allocations
         .retain(|id, _| !own.has(id) && before.allocations.contains_key(id));

@@ -233,8 +233,8 @@ pub(crate) async fn run(shutdown: Arc<Shutdown>) -> ShutdownReport {
         // It pays for them.
         None
     } else if kept {
-        let purses = shutdown.payments.purses().all().iter();
-        let ids: Vec<&str> = purses
+        let own_allocations = shutdown.payments.own_allocations().all().iter();
+        let ids: Vec<&str> = own_allocations
             .map(|it| it.allocation.allocation_id.as_str())
             .collect();
         Some(match ids.as_slice() {

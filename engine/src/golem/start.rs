@@ -19,7 +19,9 @@ use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{ClockDiffers, Emitter, Event, EventFilter, EventObserver, JournalSetAside};
 use crate::journal::{Journal, Log, MemoryJournal, OpenState};
-use crate::market::{self, Budget, Market, Purse, Purses, Rentals, follow_agreements};
+use crate::market::{
+    self, Budget, Market, OwnAllocation, OwnAllocations, Rentals, follow_agreements,
+};
 use crate::network::Networks;
 use crate::payment::{self, Budgets, Payments};
 use crate::recovery::{self, Recovered, Recovery};
@@ -170,7 +172,7 @@ fn assemble(
     let own = &budgets.own;
     let usual_platform = &own[0].allocation.payment_platform;
     let rentals = Arc::new(Rentals::new(Arc::clone(&context), usual_platform));
-    let purses = own.iter().map(|it| Purse {
+    let own_allocations = own.iter().map(|it| OwnAllocation {
         allocation: it.allocation.clone(),
         budget: Arc::new(Budget::new(
             Arc::clone(&context),
@@ -180,16 +182,16 @@ fn assemble(
         )),
         is_shared: it.is_shared,
     });
-    let purses = Arc::new(Purses::new(purses.collect()));
+    let own_allocations = Arc::new(OwnAllocations::new(own_allocations.collect()));
     let market = Arc::new(Market::new(
         Arc::clone(&context),
         Arc::clone(&rentals),
-        Arc::clone(&purses),
+        Arc::clone(&own_allocations),
     ));
     let payments = Arc::new(Payments::new(
         Arc::clone(&context),
         Arc::clone(&rentals),
-        purses,
+        own_allocations,
     ));
     let networks = Arc::new(Networks::new(Arc::clone(&context)));
     let recovered = Arc::new(Recovered::new(
@@ -234,8 +236,8 @@ fn follow(engine: &Engine) {
     loops.spawn_until_cancelled("invoices", payment::follow_invoices(payments()));
     loops.spawn_until_cancelled("debit-notes", payment::follow_debit_notes(payments()));
     loops.spawn_until_cancelled("keep-alive", payment::keep_alive(payments()));
-    for purse in engine.market.purses().all() {
-        let budget = Arc::clone(&purse.budget);
+    for own in engine.market.own_allocations().all() {
+        let budget = Arc::clone(&own.budget);
         loops.spawn_until_cancelled("budget", market::watch_over(budget));
     }
     loops.spawn_until_cancelled("pay-again", payment::try_again(payments()));

@@ -26,7 +26,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::purses::{OwnBudget, Platform};
+use super::own_allocations::{OwnBudget, Platform};
 use super::{Rental, Rentals};
 use crate::context::Context;
 use crate::event::{self, BudgetAmended, BudgetLow};

@@ -237,9 +237,9 @@ async fn draft(
     let context = &market.context;
     let mut backoff = Backoff::new(context.seed().fork("decorations"));
     let api = context.rest().payment();
-    let purses = market.purses.all().iter();
-    let ids: Vec<_> = purses
-        .map(|purse| purse.allocation.allocation_id.clone())
+    let own_allocations = market.own_allocations.all().iter();
+    let ids: Vec<_> = own_allocations
+        .map(|own| own.allocation.allocation_id.clone())
         .collect();
     let asking = context.insist(&mut backoff, FIND_ATTEMPTS, || api.decorations_of(&ids));
     let decoration = asking.await?;

@@ -11,9 +11,9 @@ use indexmap::IndexMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::own_allocations::Platform;
 use super::proposal_index::{Entry, ProposalIndex};
 use super::provider_history::ProviderHistory;
-use super::purses::Platform;
 use super::refusals::Refusals;
 use super::starvation::Starvation;
 use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};

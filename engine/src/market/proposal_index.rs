@@ -9,7 +9,7 @@ use golem_wire::{DemandId, NodeId, ProposalId};
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
-use super::purses::Platform;
+use super::own_allocations::Platform;
 use crate::lifecycle::negotiation::State;
 use crate::model::OfferProposal;
 

@@ -15,7 +15,7 @@ use tokio::time::error::Elapsed;
 
 pub(crate) use restored::RECOVERED;
 
-use super::purses::Platform;
+use super::own_allocations::Platform;
 use super::terms::{Notes, Terms};
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};
 use crate::agreement_record::{AgreementRecord, KnownCost, Usage};

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::purses::Platform;
+use super::own_allocations::Platform;
 use super::{AgreementEnd, ProviderDebts, Rental};
 use crate::context::Context;
 use crate::event::ProviderDistrusted;

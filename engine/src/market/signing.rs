@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::NUMBER_PROPERTY;
-use super::purses::Platform;
+use super::own_allocations::Platform;
 use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals};
 use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};

@@ -23,8 +23,8 @@ use guards::{Begun, Held, Place, Unclaimed};
 
 use super::budget::{Budget, Claim};
 use super::demand::{self, Demand};
+use super::own_allocations::{OwnAllocation, OwnAllocations, Platform};
 use super::pool::{Draft, Pool, PoolEvent};
-use super::purses::{Platform, Purse, Purses};
 use super::signing::{Failure, Signing};
 use super::{Market, Rental, SignError, SubscribeError};
 use crate::api::market::CounterFault;
@@ -394,9 +394,9 @@ impl DemandSubscription {
     }
 
     fn verdict(&self, offer: &OfferProposal) -> Verdict {
-        let purses = self.purses();
-        if !purses.any_is_taken_by(offer) {
-            let reason = format!("it cannot be paid on {}", purses.platforms());
+        let own_allocations = self.own_allocations();
+        if !own_allocations.any_is_taken_by(offer) {
+            let reason = format!("it cannot be paid on {}", own_allocations.platforms());
             return Verdict::Bad(RefusedFor::Platform, reason);
         }
         if let Some(why) = self.market.rentals.distrusted(offer.provider_id()) {
@@ -443,8 +443,10 @@ impl DemandSubscription {
 
     /// Answers an offer, in an owned task.
     fn send_counter(self: &Arc<Self>, demand: DemandId, offer: OfferProposal) {
-        let purses = self.purses();
-        let platform = purses.for_offer(&offer).unwrap_or_else(|| purses.first());
+        let own_allocations = self.own_allocations();
+        let platform = own_allocations
+            .for_offer(&offer)
+            .unwrap_or_else(|| own_allocations.first());
         let platform = platform.platform();
         self.lock()
             .pool
@@ -615,9 +617,12 @@ impl DemandSubscription {
                 self.lock().pool.failed(&draft.offer, &why, Instant::now());
                 continue;
             }
-            let purse = self.purse_of(&draft);
-            if self.purses().is_better_elsewhere(purse, &draft.offer) {
-                let why = format!("the budget on {} has no room for it", purse.platform());
+            let own = self.own_allocation_of(&draft);
+            if self
+                .own_allocations()
+                .is_better_elsewhere(own, &draft.offer)
+            {
+                let why = format!("the budget on {} has no room for it", own.platform());
                 self.lock().pool.failed(&draft.offer, &why, Instant::now());
                 continue;
             }
@@ -649,20 +654,20 @@ impl DemandSubscription {
     }
 
     /// What may still be spent, and on what.
-    pub(crate) fn purses(&self) -> &Purses {
-        &self.market.purses
+    pub(crate) fn own_allocations(&self) -> &OwnAllocations {
+        &self.market.own_allocations
     }
 
     /// What a machine is paid from.
     pub(crate) fn budget_of(&self, rental: &Rental) -> &Arc<Budget> {
-        &self.purses().of(rental).budget
+        &self.own_allocations().of(rental).budget
     }
 
     /// What the machine of a draft will be paid from.
-    fn purse_of(&self, draft: &Draft) -> &Purse {
+    fn own_allocation_of(&self, draft: &Draft) -> &OwnAllocation {
         let chosen = draft.platform.as_deref();
-        let purse = chosen.and_then(|platform| self.purses().on(platform));
-        purse.unwrap_or_else(|| self.purses().first())
+        let own = chosen.and_then(|platform| self.own_allocations().on(platform));
+        own.unwrap_or_else(|| self.own_allocations().first())
     }
 
     /// Room in the budget for the machine of a draft; without it the draft goes back.
@@ -677,7 +682,7 @@ impl DemandSubscription {
             Some(draft) => {
                 let offer = &draft.offer;
                 let prices = offer.prices().cloned().unwrap_or_default();
-                let budget = &self.purse_of(draft).budget;
+                let budget = &self.own_allocation_of(draft).budget;
                 let claiming = budget.claim(&prices, offer.threads(), within);
                 tokio::select! {
                     biased;
@@ -766,7 +771,7 @@ impl DemandSubscription {
         claim: Claim,
     ) -> Result<Result<Arc<Rental>, Failure>, SignError> {
         let owned = Arc::clone(self);
-        let platform: Platform = self.purse_of(&draft).platform().into();
+        let platform: Platform = self.own_allocation_of(&draft).platform().into();
         let signing = self.context.signing().run("sign", async move {
             // Until it counts by itself.
             let _claim = claim;
@@ -777,7 +782,7 @@ impl DemandSubscription {
                 demand: draft.demand,
                 offer: draft.offer,
                 platform,
-                since: owned.purses().since(),
+                since: owned.own_allocations().since(),
                 closed: owned.closed.clone(),
             };
             let outcome = signing.run().await;

@@ -395,17 +395,17 @@ pub(crate) async fn keep_alive(payments: Arc<Payments>) {
         if golem_probe::planted!("the-budget-is-not-kept-alive") {
             continue;
         }
-        for (at, purse) in payments.purses.all().iter().enumerate() {
-            let id = &purse.allocation.allocation_id;
+        for (at, own) in payments.own_allocations.all().iter().enumerate() {
+            let id = &own.allocation.allocation_id;
             let seed = match at {
                 0 => *context.seed(),
-                _ => of_platform(context.seed(), purse.platform()),
+                _ => of_platform(context.seed(), own.platform()),
             };
             let until = timeout(context.config(), &seed, context.now());
             // One that somebody else made may live longer than we ask for, or for ever.
-            let lives = purse.allocation.timeout.as_ref();
+            let lives = own.allocation.timeout.as_ref();
             let lives = lives.map_or(Timestamp::MAX, |timeout| timeout.at());
-            if purse.is_shared && until <= lives {
+            if own.is_shared && until <= lives {
                 continue;
             }
             let update = AllocationUpdate {
@@ -436,13 +436,13 @@ impl Payments {
         total: Glm,
     ) -> Result<BudgetStatus, Error> {
         let context = &self.context;
-        let purse = match platform {
-            None => self.purses.first(),
+        let own = match platform {
+            None => self.own_allocations.first(),
             Some(platform) => {
-                let purse = self.purses.on(platform);
-                purse.ok_or_else(|| Error::NoBudgetOn {
+                let own = self.own_allocations.on(platform);
+                own.ok_or_else(|| Error::NoBudgetOn {
                     platform: platform.to_owned(),
-                    known: self.purses.platforms(),
+                    known: self.own_allocations.platforms(),
                 })?
             }
         };
@@ -450,20 +450,20 @@ impl Payments {
             total_amount: Some(total.into()),
             ..AllocationUpdate::default()
         };
-        let id = &purse.allocation.allocation_id;
+        let id = &own.allocation.allocation_id;
         let mut backoff = Backoff::new(context.seed().fork("amend-budget"));
         // Setting the same amount twice changes nothing, so it may be repeated like a read.
         let rest = context.rest();
         let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));
         match amending.await {
             Ok(amended) => {
-                purse.budget.amended(amended.total_amount.glm());
+                own.budget.amended(amended.total_amount.glm());
                 if self.rentals.any_failed(Again::Funded) {
                     catch_up(self).await;
                 }
-                Ok(purse.budget.status())
+                Ok(own.budget.status())
             }
-            Err(error) => Err(too_small(total, purse.platform(), error)),
+            Err(error) => Err(too_small(total, own.platform(), error)),
         }
     }
 
@@ -473,8 +473,13 @@ impl Payments {
     /// Why one may still be reserved; the others are released all the same.
     pub(crate) async fn release(&self) -> Result<(), ApiError> {
         let mut done = Ok(());
-        for purse in self.purses.all().iter().filter(|purse| !purse.is_shared) {
-            let released = self.release_budget(&purse.allocation.allocation_id).await;
+        for own in self
+            .own_allocations
+            .all()
+            .iter()
+            .filter(|own| !own.is_shared)
+        {
+            let released = self.release_budget(&own.allocation.allocation_id).await;
             done = done.and(released);
         }
         done

@@ -264,7 +264,7 @@ pub(super) async fn perform(
                     let lacks_funds = lacks_funds(&error);
                     failed(DocumentId::DebitNote(id), Cause::new(error));
                     if lacks_funds {
-                        payments.purses.of(rental).budget.refused();
+                        payments.own_allocations.of(rental).budget.refused();
                     }
                 }
             }
@@ -286,7 +286,7 @@ pub(super) async fn perform(
                     failed(DocumentId::Invoice(id.clone()), Cause::new(error));
                     payments.apply(rental, Event::InvoiceFailed { id, reason, again });
                     if again == Again::Funded {
-                        payments.purses.of(rental).budget.refused();
+                        payments.own_allocations.of(rental).budget.refused();
                     }
                 }
             }

@@ -20,7 +20,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(300);
 /// Waits until the driver settled everything that was accepted and is to be settled. A requestor is not told, so it asks.
 pub(crate) async fn settlement(payments: &Payments) {
     let mut backoff = Backoff::new(payments.context.seed().fork("settlement"));
-    let since = payments.purses().since();
+    let since = payments.own_allocations().since();
     while !payments.unsettled().0.is_empty() {
         match payments
             .context
@@ -51,7 +51,7 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
         return;
     }
     let mut backoff = Backoff::new(payments.context.seed().fork("catch-up"));
-    let since = payments.purses().since();
+    let since = payments.own_allocations().since();
     let list = || payments.context.rest().payment().invoices(Some(since));
     let invoices = match payments.context.insist(&mut backoff, ATTEMPTS, list).await {
         Ok(invoices) => invoices,

@@ -463,7 +463,7 @@ impl<S: Service> Runner<S> {
         let rented = tokio::select! {
             biased;
             wish = self.stop.after(self.heard) => return wish,
-            (_, why) = shared.demand.purses().beyond(self.budget_heard) => return budget_exhausted(&why),
+            (_, why) = shared.demand.own_allocations().beyond(self.budget_heard) => return budget_exhausted(&why),
             rented = renting => rented,
         };
         match rented {

@@ -52,7 +52,7 @@ pub(super) async fn adopt(shutdown: &Shutdown) {
         owner: Owner::None,
         states: &[],
         except: Default::default(),
-        since: Some(shutdown.payments.purses().since()),
+        since: Some(shutdown.payments.own_allocations().since()),
         demands: false,
         documents: Documents::OfAgreements,
     };

@@ -113,7 +113,7 @@ async fn look(
         states,
         except,
         // In the daemon's time, which need not be ours.
-        since: Some(shutdown.payments.purses().since()),
+        since: Some(shutdown.payments.own_allocations().since()),
         demands: states.len() > 1,
         documents: Documents::None,
     };
@@ -180,18 +180,22 @@ async fn end_agreement(
 
 /// An allocation that was made twice has the same timeout and amount.
 async fn release_twins(shutdown: &Shutdown, ender: &Ender<'_>) -> Result<(), crate::api::ApiError> {
-    let purses = shutdown.payments.purses();
+    let own_allocations = shutdown.payments.own_allocations();
     // One that somebody else made was not made twice by us.
-    let made: Vec<_> = purses.all().iter().filter(|it| !it.is_shared).collect();
+    let made: Vec<_> = own_allocations
+        .all()
+        .iter()
+        .filter(|it| !it.is_shared)
+        .collect();
     if made.is_empty() {
         return Ok(());
     }
     let mut observer = Observer::of(&shutdown.context, "leftovers/budgets");
     let all = observer.budgets().await?;
     let twins = all.into_iter().filter(|found| {
-        !purses.has(&found.allocation_id)
-            && made.iter().any(|purse| {
-                let ours = &purse.allocation;
+        !own_allocations.has(&found.allocation_id)
+            && made.iter().any(|own| {
+                let ours = &own.allocation;
                 let timeout = ours.timeout.as_ref().map(|timeout| timeout.at());
                 is_budget(found, ours.total_amount.glm(), timeout)
             })

@@ -183,7 +183,7 @@ where
                     None => return,
                 },
             };
-            if let Some(why) = self.demand.purses().exhausted() {
+            if let Some(why) = self.demand.own_allocations().exhausted() {
                 return self.no_machine(TaskFailure::BudgetExhausted(why));
             }
             let avoid = self.queue.avoided();
@@ -194,7 +194,7 @@ where
                     () = self.cancel.cancelled() => return,
                     () = self.queue.dry() => continue,
                     // The next turn finds out.
-                    _ = self.demand.purses().beyond(0) => continue,
+                    _ = self.demand.own_allocations().beyond(0) => continue,
                     rented = self.rent(&avoid) => rented,
                 },
             };

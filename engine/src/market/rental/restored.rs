@@ -9,7 +9,7 @@ use golem_wire::{ActivityId, Glm};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::super::purses::Platform;
+use super::super::own_allocations::Platform;
 use super::{Inner, Notes, Rental, Rentals};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::lifecycle::agreement::{AgreementEnd, State};

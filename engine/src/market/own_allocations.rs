@@ -2,11 +2,11 @@
 //! budget is used. Owns: which of them pays for what. Does not own: setting them aside (`payment/allocation.rs`), how
 //! far one is used (`budget.rs`).
 //!
-//! | what | which purse |
+//! | what | which allocation |
 //! |---|---|
 //! | a demand | names the platforms of all |
 //! | our answer to an offer | the first that the provider takes and that has room for the machine, else the first that it takes |
-//! | a draft whose purse has no room, while another one has | is given up: another one is signed |
+//! | a draft whose allocation has no room, while another one has | is given up: another one is signed |
 //! | what a provider asks for | the one of the platform that its agreement names |
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl OwnBudget {
 }
 
 /// What agreements on one platform are paid from.
-pub(crate) struct Purse {
+pub(crate) struct OwnAllocation {
     /// As the daemon kept it at the start.
     pub(crate) allocation: Allocation,
     /// How far it is used.
@@ -59,7 +59,7 @@ pub(crate) struct Purse {
     pub(crate) is_shared: bool,
 }
 
-impl Purse {
+impl OwnAllocation {
     /// Where it pays.
     pub(crate) fn platform(&self) -> &str {
         &self.allocation.payment_platform
@@ -76,65 +76,65 @@ impl Purse {
     }
 }
 
-/// The purses of an engine, one for each platform, in the order of the settings.
-pub(crate) struct Purses {
+/// The allocations that an engine pays from, one for each platform, in the order of the settings.
+pub(crate) struct OwnAllocations {
     /// Never none.
-    all: Vec<Purse>,
+    all: Vec<OwnAllocation>,
 }
 
-impl Purses {
+impl OwnAllocations {
     /// # Panics
     /// Without any.
-    pub(crate) fn new(all: Vec<Purse>) -> Self {
+    pub(crate) fn new(all: Vec<OwnAllocation>) -> Self {
         assert!(!all.is_empty(), "an engine pays from somewhere");
-        Purses { all }
+        OwnAllocations { all }
     }
 
-    pub(crate) fn all(&self) -> &[Purse] {
+    pub(crate) fn all(&self) -> &[OwnAllocation] {
         &self.all
     }
 
     /// The one of the engine's own network.
-    pub(crate) fn first(&self) -> &Purse {
+    pub(crate) fn first(&self) -> &OwnAllocation {
         &self.all[0]
     }
 
     /// The one on a platform.
-    pub(crate) fn on(&self, platform: &str) -> Option<&Purse> {
-        self.all.iter().find(|purse| purse.platform() == platform)
+    pub(crate) fn on(&self, platform: &str) -> Option<&OwnAllocation> {
+        self.all.iter().find(|own| own.platform() == platform)
     }
 
     /// The one that pays for an agreement; the first for one of an earlier life whose platform has none any more.
-    pub(crate) fn of(&self, rental: &Rental) -> &Purse {
+    pub(crate) fn of(&self, rental: &Rental) -> &OwnAllocation {
         self.on(rental.platform()).unwrap_or_else(|| self.first())
     }
 
     /// The platforms, in words.
     pub(crate) fn platforms(&self) -> String {
-        let all: Vec<&str> = self.all.iter().map(Purse::platform).collect();
+        let all: Vec<&str> = self.all.iter().map(OwnAllocation::platform).collect();
         all.join(", ")
     }
 
     /// When the first of them was set aside, in the daemon's time: what is older is of an earlier life.
     pub(crate) fn since(&self) -> Timestamp {
-        let all = self.all.iter().map(|purse| purse.allocation.timestamp);
+        let all = self.all.iter().map(|own| own.allocation.timestamp);
         all.min().unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Whether an allocation is one of them.
     pub(crate) fn has(&self, id: &golem_wire::AllocationId) -> bool {
         let mut all = self.all.iter();
-        all.any(|purse| purse.allocation.allocation_id == *id)
+        all.any(|own| own.allocation.allocation_id == *id)
     }
 
     /// Whether a provider can be paid from one of them.
     pub(crate) fn any_is_taken_by(&self, offer: &OfferProposal) -> bool {
-        self.all.iter().any(|purse| purse.is_taken_by(offer))
+        self.all.iter().any(|own| own.is_taken_by(offer))
     }
 
     /// The one that is to pay for the machine of an offer; `None` when its provider takes none of them.
-    pub(crate) fn for_offer(&self, offer: &OfferProposal) -> Option<&Purse> {
-        let mut taken = self.all.iter().filter(|purse| purse.is_taken_by(offer));
+    pub(crate) fn for_offer(&self, offer: &OfferProposal) -> Option<&OwnAllocation> {
+        let mut taken = self.all.iter().filter(|own| own.is_taken_by(offer));
         let first = taken.clone().next()?;
         if self.all.len() == 1 {
             return Some(first);
@@ -142,21 +142,21 @@ impl Purses {
         Some(taken.find(|it| it.has_room_for(offer)).unwrap_or(first))
     }
 
-    /// Whether a machine that was to be paid from `purse` is better given up, since it has no room for it and another
+    /// Whether a machine that was to be paid from `own` is better given up, since it has no room for it and another
     /// one has.
-    pub(crate) fn is_better_elsewhere(&self, purse: &Purse, offer: &OfferProposal) -> bool {
+    pub(crate) fn is_better_elsewhere(&self, own: &OwnAllocation, offer: &OfferProposal) -> bool {
         let others = || {
             let mut others = self.all.iter();
-            others.any(|it| it.platform() != purse.platform() && it.has_room_for(offer))
+            others.any(|it| it.platform() != own.platform() && it.has_room_for(offer))
         };
-        self.all.len() > 1 && !purse.has_room_for(offer) && others()
+        self.all.len() > 1 && !own.has_room_for(offer) && others()
     }
 
     /// Why no machine is rented any more: all are used up.
     pub(crate) fn exhausted(&self) -> Option<BudgetExhausted> {
         let mut first = None;
-        for purse in &self.all {
-            let why = purse.budget.exhausted()?;
+        for own in &self.all {
+            let why = own.budget.exhausted()?;
             first.get_or_insert(why);
         }
         first
@@ -171,7 +171,7 @@ impl Purses {
             return only.budget.beyond(heard).await;
         }
         loop {
-            join_all(self.all.iter().map(|purse| purse.budget.beyond(heard))).await;
+            join_all(self.all.iter().map(|own| own.budget.beyond(heard))).await;
             // One may have been raised while others were waited for.
             let levels: Option<Vec<_>> = self
                 .all
