@@ -363,10 +363,7 @@ pub fn kept(folder: &Path) -> Vec<PathBuf> {
 pub fn replay(file: &Path, workloads: &Workloads, folder: &Path) -> Result<Vec<Broken>, Error> {
     let scenario = Scenario::load(file)?;
     workloads.check(&scenario)?;
-    match run_in(&scenario, workloads, folder, None) {
-        Ok((broken, ..)) => Ok(broken),
-        Err(broken) => Ok(vec![broken]),
-    }
+    Ok(judged(&scenario, workloads, folder, |broken, _| broken))
 }
 
 /// Runs the text of a scenario file as it is, its `disturbed` included, and judges it by the laws; for tests of failures
@@ -380,16 +377,11 @@ pub fn broken_laws(text: &str, workloads: &Workloads) -> Result<Vec<Broken>, Err
 
 /// The same of a file that stands somewhere.
 fn in_a_folder(text: &str, origin: Origin, workloads: &Workloads) -> Result<Vec<Broken>, Error> {
-    let scenario = Scenario::parse(text, origin)?;
-    workloads.check(&scenario)?;
-    let folder = tempfile::tempdir().map_err(|error| Error::Output {
-        path: std::env::temp_dir(),
-        reason: error.to_string(),
-    })?;
-    match run_in(&scenario, workloads, folder.path(), None) {
-        Ok((broken, ..)) => Ok(broken),
-        Err(broken) => Ok(vec![broken]),
-    }
+    let scenario = checked(text, origin, workloads)?;
+    let folder = a_folder()?;
+    Ok(judged(&scenario, workloads, folder.path(), |broken, _| {
+        broken
+    }))
 }
 
 /// Runs the text of a scenario file as it is, and judges it by what it expects itself; for tests of failures that were
@@ -398,15 +390,36 @@ fn in_a_folder(text: &str, origin: Origin, workloads: &Workloads) -> Result<Vec<
 /// # Errors
 /// When it is no scenario, runs what `workloads` does not know, cannot be run, or there is no folder for it.
 pub fn failed_expectations(text: &str, workloads: &Workloads) -> Result<Vec<Broken>, Error> {
-    let scenario = Scenario::parse(text, Origin::default())?;
+    let scenario = checked(text, Origin::default(), workloads)?;
+    let folder = a_folder()?;
+    Ok(judged(&scenario, workloads, folder.path(), |_, trace| {
+        laws::unexpected(&scenario, &trace)
+    }))
+}
+
+fn checked(text: &str, origin: Origin, workloads: &Workloads) -> Result<Scenario, Error> {
+    let scenario = Scenario::parse(text, origin)?;
     workloads.check(&scenario)?;
-    let folder = tempfile::tempdir().map_err(|error| Error::Output {
+    Ok(scenario)
+}
+
+fn a_folder() -> Result<tempfile::TempDir, Error> {
+    tempfile::tempdir().map_err(|error| Error::Output {
         path: std::env::temp_dir(),
         reason: error.to_string(),
-    })?;
-    match run_in(&scenario, workloads, folder.path(), None) {
-        Ok((.., trace)) => Ok(laws::unexpected(&scenario, &trace)),
-        Err(broken) => Ok(vec![broken]),
+    })
+}
+
+/// What `judge` makes of a run: of the laws that it broke, and all else. One that could not be run is broken by that.
+fn judged(
+    scenario: &Scenario,
+    workloads: &Workloads,
+    folder: &Path,
+    judge: impl FnOnce(Vec<Broken>, Trace) -> Vec<Broken>,
+) -> Vec<Broken> {
+    match run_in(scenario, workloads, folder, None) {
+        Ok((broken, _, trace)) => judge(broken, trace),
+        Err(broken) => vec![broken],
     }
 }
 

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod outcome;
 pub(crate) mod output;
 pub(crate) mod page;
+mod requestors;
 pub(crate) mod suite;
 pub(crate) mod trace;
 pub mod unmatched;
@@ -32,6 +33,7 @@ use self::history::History;
 use self::metrics::{MetricSummary, Metrics};
 use self::outcome::{Cause, FaultOutcome, Outcome, WorkloadOutcome};
 use self::output::{Output, write_whole};
+pub use self::requestors::RequestorReport;
 use self::trace::Judged;
 use self::unmatched::Unmatched;
 use self::verdict::{Lawful, SetAside, Verdict};
@@ -100,34 +102,6 @@ pub struct Report {
     /// What came of each of several requestors; of the only one all else is told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requestors: Vec<RequestorReport>,
-}
-
-/// What came of one of several requestors.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[non_exhaustive]
-pub struct RequestorReport {
-    /// Its name.
-    pub requestor: String,
-    /// Whether all that is expected of it, and every law, held for it.
-    pub ok: bool,
-    /// Why its run failed, if it did.
-    pub error: Option<String>,
-    /// Its approved agreements.
-    pub agreements: u64,
-    /// Its activities.
-    pub activities: u64,
-    /// Its tasks that gave a result.
-    pub tasks: u64,
-    /// Its invoices that were paid.
-    pub invoices_paid: u64,
-    /// What it accepted to pay, in GLM.
-    pub cost: Glm,
-    /// Laws that were broken by it, or about what is its own: how.
-    pub violations: Vec<String>,
-    /// What it left open and should not have.
-    pub open: Vec<String>,
-    /// What it left open as the scenario expects.
-    pub open_as_expected: Vec<String>,
 }
 
 /// A workload, and what it measured.
@@ -244,54 +218,7 @@ impl Report {
 
     /// Tells of each of several requestors, too.
     pub(crate) fn of_each(&mut self, outcome: &Outcome, each: &[(String, Lawful)]) {
-        let laws = outcome.requestors.iter().zip(each);
-        let told = laws.map(|((name, own), (_, laws))| {
-            let whose = format!("{name}: ");
-            let claims = self.expectations.iter();
-            let mut claims = claims.filter(|verdict| verdict.expectation.starts_with(&whose));
-            let lawful = laws.violations.is_empty() && laws.open.is_empty();
-            RequestorReport {
-                requestor: name.clone(),
-                ok: lawful && claims.all(|verdict| verdict.ok),
-                error: own.error.clone(),
-                agreements: own.agreements,
-                activities: own.activities,
-                tasks: own.task_results.len() as u64,
-                invoices_paid: own.invoices_paid,
-                cost: own.cost.normalized(),
-                violations: laws.violations.clone(),
-                open: laws.open.clone(),
-                open_as_expected: laws.open_as_expected.clone(),
-            }
-        });
-        self.requestors = told.collect();
-    }
-
-    fn write_requestors(&self, out: &mut String) -> std::fmt::Result {
-        if self.requestors.is_empty() {
-            return Ok(());
-        }
-        writeln!(
-            out,
-            "\n    {:<18} {:>10}  {:>10}  {:>13}  {:>20}",
-            "requestor", "agreements", "activities", "invoices paid", "accepted GLM"
-        )?;
-        for it in &self.requestors {
-            let mark = if it.ok { '✓' } else { '✗' };
-            let RequestorReport {
-                requestor,
-                agreements,
-                activities,
-                invoices_paid,
-                cost,
-                ..
-            } = it;
-            writeln!(
-                out,
-                "  {mark} {requestor:<18} {agreements:>10}  {activities:>10}  {invoices_paid:>13}  {cost:>20}"
-            )?;
-        }
-        Ok(())
+        self.requestors = requestors::told(outcome, each, &self.expectations);
     }
 
     /// Leaves in the output folder what is made of the journal, and at last this report, whose `text` is given: where
@@ -402,7 +329,7 @@ impl Report {
             self.verdict(),
             self.backend.name()
         )?;
-        self.write_requestors(out)?;
+        requestors::write(out, &self.requestors)?;
         self.write_instances(out, outcome)?;
         self.write_disturbances(out)?;
         if !outcome.task_results.is_empty() {

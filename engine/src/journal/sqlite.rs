@@ -208,6 +208,29 @@ impl SqliteJournal {
         self.torn
     }
 
+    /// Adds an entry, committed or pending. On an error it is neither: what is told not to be written must not come later,
+    /// since its number is given once more.
+    fn add(&self, entry: &Entry, committed: bool) -> Result<(), JournalError> {
+        let line = Line::of(entry)?;
+        let owner = owner_of(&entry.record);
+        let owner = owner.as_ref().map(schema::owner_line).transpose()?;
+        self.with("written", |open| {
+            if open.pending.len() >= MOST_PENDING {
+                open.commit(&self.path)?;
+            }
+            open.pending.push(Pending { line, owner });
+            // Whether the file is still there is asked by the commit.
+            let result = match committed {
+                true => open.commit(&self.path),
+                false => Ok(()),
+            };
+            if result.is_err() {
+                open.pending.pop();
+            }
+            result
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         // SQLite rolls a statement back that did not end.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -338,7 +361,7 @@ impl Journal for SqliteJournal {
     }
 
     fn append(&self, entry: &Entry) -> Result<(), JournalError> {
-        self.append_unsynced(entry)?;
+        self.add(entry, true)?;
         self.sync()
     }
 
@@ -398,21 +421,8 @@ impl Drop for SqliteJournal {
 /// The log is written in order, so what is synced of it has no holes.
 impl GroupCommit for SqliteJournal {
     fn append_unsynced(&self, entry: &Entry) -> Result<(), JournalError> {
-        let line = Line::of(entry)?;
-        let owner = owner_of(&entry.record);
-        let owner = owner.as_ref().map(schema::owner_line).transpose()?;
-        // Whether the file is still there is asked by the commit.
-        self.with("written", |open| {
-            if open.pending.len() >= MOST_PENDING {
-                open.commit(&self.path)?;
-            }
-            open.pending.push(Pending { line, owner });
-            match self.durability {
-                Durability::Process => Ok(()),
-                // It is to survive the end of the process at once, and what takes time is the disk.
-                Durability::Power => open.commit(&self.path),
-            }
-        })
+        // With `Power` it is to survive the end of the process at once, and what takes time is the disk.
+        self.add(entry, self.durability == Durability::Power)
     }
 
     fn is_cheap(&self) -> bool {

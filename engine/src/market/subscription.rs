@@ -1,7 +1,7 @@
 //! One demand and what comes of it. Owns: the loops that collect what providers say and answer them,
 //! and turning drafts into agreements, many at a time. Does not own: the demand itself (`demand.rs`),
 //! who is answered and who gets which draft (`pool.rs`), the way from a draft to an agreement
-//! (`signing.rs`).
+//! (`signing.rs`). Long, since its loops share one demand and its pool.
 
 mod guards;
 

@@ -1,5 +1,6 @@
 //! One instance of a service. Owns: performing what `lifecycle/service.rs` decides — renting,
-//! calling handlers, giving back — and telling about it.
+//! calling handlers, giving back — and telling about it. Long, since it is one loop, and each of its parts needs the state of
+//! the others.
 
 use std::future::Future;
 use std::pin::pin;

@@ -222,19 +222,26 @@ fn entries_wait_for_a_commit_together_and_are_there_whoever_drops_the_journal() 
 }
 
 #[test]
-fn what_cannot_be_committed_waits_and_is_committed_with_the_next() {
-    let folder = folder();
-    let path = folder.path().join("journal.db");
-    let journal = open(&path);
-    write(&journal, 0..3);
-    let somebody = rusqlite::Connection::open(&path).expect("it opens");
-    somebody.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let error = journal.append(&nth(3)).expect_err("locked");
-    assert!(error.to_string().contains("close the program"), "{error}");
-    somebody.execute_batch("ROLLBACK").expect("unlocked");
-    write(&journal, 4..6);
-    let entries: Vec<_> = (0..6).map(nth).collect();
-    assert_eq!(inspected(&path), entries);
+fn what_cannot_be_committed_waits_and_what_is_told_not_to_be_written_never_comes() {
+    for durability in [Durability::Process, Durability::Power] {
+        let folder = folder();
+        let path = folder.path().join("journal.db");
+        let options = SqliteJournal::options().durability(durability);
+        let journal = options.open(&path).expect("it opens");
+        let group = journal.group_commit().expect("it commits in groups");
+        let mut expected = write(&journal, 0..3);
+        let somebody = rusqlite::Connection::open(&path).expect("it opens");
+        somebody.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        match group.append_unsynced(&nth(3)) {
+            Ok(()) => expected.push(nth(3)),
+            Err(error) => assert_eq!(durability, Durability::Power, "{error}"),
+        }
+        let error = journal.append(&nth(4)).expect_err("locked");
+        assert!(error.to_string().contains("close the program"), "{error}");
+        somebody.execute_batch("ROLLBACK").expect("unlocked");
+        expected.extend(write(&journal, 5..7));
+        assert_eq!(inspected(&path), expected);
+    }
 }
 
 #[test]
