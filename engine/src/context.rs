@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::daemon_health::DaemonHealth;
 use crate::event::{Emitter, EventContext, EventKind};
 use crate::journal::Log;
-use crate::model::JobId;
+use crate::model::{JobId, RECOVERED};
 use crate::retry::{self, Backoff, Policy};
 use crate::rng::Seed;
 use crate::strategy::Guarded;
@@ -219,7 +219,8 @@ impl Context {
         let number = ["service-", "tasks-", "pool-", "rental-"]
             .into_iter()
             .find_map(|kind| name.strip_prefix(kind));
-        if number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+        let is_counted = number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()));
+        if is_counted || name == RECOVERED {
             return Err(refused("the engine gives such names by itself"));
         }
         let id = JobId::new(name);

@@ -36,7 +36,7 @@ pub use demand::DemandPreview;
 pub(crate) use demand::{SHORTEST_RENTAL, of_subnet, preview};
 pub(crate) use own_allocations::{OwnAllocation, OwnAllocations, OwnBudget};
 pub(crate) use provider_debts::{DebtStanding, ProviderDebts};
-pub(crate) use rental::{RECOVERED, Rental};
+pub(crate) use rental::Rental;
 pub use rentals::OpenAgreement;
 pub(crate) use rentals::Rentals;
 pub use scan::Scan;

@@ -68,6 +68,9 @@ name!(
     JobId,
     "A job named by its owner."
 );
+/// The job of what is left of earlier lives. No other job can be called so.
+pub(crate) const RECOVERED: &str = "recovered";
+
 name!(
     /// An instance of a service, a worker of a task list, or a machine of a pool: its job and a number,
     /// `service-1/2`.

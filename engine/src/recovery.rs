@@ -21,7 +21,7 @@ pub use crate::config::{Recovery, RecoveryLimits};
 pub use crate::settle::report::{Item, Kind};
 pub(crate) use report::Recovered;
 pub use report::RecoveryReport;
-pub(crate) use resumable_instances::{ResumableInstances, watch_over};
+pub(crate) use resumable_instances::{Claim, Claimed, ResumableInstances, watch_over};
 
 use crate::api::Rest;
 use crate::deadline;
@@ -34,7 +34,6 @@ use crate::settle::{
     AgreementAction, AgreementPlan, Cancelled, Documents, Ender, OPEN_STATES, Observed, Observer,
     Owner, Plan, Scope, perform, plan,
 };
-use resumable_instances::Claim;
 
 /// Recovers what was open when this run began; see [`run`].
 pub(crate) async fn run_first(recovered: &Arc<Recovered>, policy: Recovery) {
@@ -288,7 +287,7 @@ fn register(
                 machine,
             });
         } else {
-            instance_ended(recovered, instance);
+            recovered.instance_ended(instance);
         }
     }
     registered
@@ -435,12 +434,6 @@ async fn end(
         // Registered before.
         (AgreementAction::Terminate, None) => {}
     }
-}
-
-/// An instance of an earlier run no longer has a machine.
-fn instance_ended(recovered: &Recovered, instance: &InstanceRecord) {
-    let instance = instance.terminated();
-    recovered.context.log().fact(Fact::Instance { instance });
 }
 
 fn ended(recovered: &Recovered, id: &AgreementId, end: &AgreementEnd) {

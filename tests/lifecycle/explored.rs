@@ -42,3 +42,17 @@ tasks: {name: hello-pool, count: 1}
 ",
     );
 }
+
+/// Law `instances-end`, of seed 2606: the program came back, and was stopped before it started its service again. The
+/// machines were given back and paid, and nobody told that their instances had ended.
+#[test]
+fn an_instance_that_no_later_life_goes_on_with_is_told_to_be_terminated() {
+    assert_survives(
+        "name: service
+seed: 2606
+providers: [{name: drawn-1}, {name: drawn-2}, {name: drawn-3}, {name: drawn-4}]
+requestor: {disturbed: \"before write 66, stop event 7\"}
+service: {name: echo-service, instances: 2, duration: 9m}
+",
+    );
+}

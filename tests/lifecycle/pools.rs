@@ -635,7 +635,7 @@ fn pools_that_cannot_be_are_refused() {
             matches!(error, Err(Error::ExpiresTooSoon { .. })),
             "{error:?}"
         );
-        for name in ["", "pool-1", "rental-7", "a b"] {
+        for name in ["", "pool-1", "rental-7", "recovered", "a b"] {
             let error = many(&golem).job_id(name).start().await;
             assert!(
                 matches!(error, Err(Error::JobName { .. })),

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use golem_engine::event::{CallbackPanicked, ServiceHealthChanged, ServiceRestarted};
-use golem_engine::journal::MemoryJournal;
+use golem_engine::event::{
+    CallbackPanicked, EventGroup, ServiceFinished, ServiceHealthChanged, ServiceRestarted,
+    ServiceStateChanged,
+};
+use golem_engine::journal::{Journal, MemoryJournal, OpenState};
 use golem_engine::payload::Payload;
 use golem_engine::service::{
     Cluster, HandlerError, HealthCheck, HealthCheckFailed, Instance, InstanceInfo, Restart,
@@ -17,6 +20,7 @@ use golem_engine::tasks::TaskGroup;
 use golem_engine::{AgreementEnd, EndedBy, Error, Golem, SignError, WorkContext};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
+use mock_yagna::fault::{Effect, Fault};
 use mock_yagna::{Behaviour, ProviderSpec};
 use tokio::time::{Instant, sleep};
 
@@ -581,6 +585,74 @@ fn a_service_that_goes_on_after_crashes_waits_for_the_script_of_its_earlier_life
         let log = instance.receive::<String>().await;
         let log = log.unwrap_or_else(|_| panic!("{:?}", instance.snapshot()));
         assert_eq!(log, "done\ndone\n", "that of the first life, and its own");
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(stage.network().summary().agreements, 1);
+        assert_clean(stage);
+    });
+}
+
+/// Runs one instance until the program crashes; its id, its agreement, and the journal that is left.
+async fn a_life_that_crashes(stage: &OfflineStage) -> (Instance, MemoryJournal) {
+    let tasks = TaskGroup::new("ways to the daemon");
+    let (journal, cut) = (MemoryJournal::new(), Cut::default());
+    let golem = stage.golem().budget(100.into()).journal(journal.clone());
+    let golem = golem.transport(severable(stage, &tasks, &cut, |_| ()));
+    let golem = golem.start().await.expect("an engine");
+    let cluster = hours(&golem).await;
+    let running = cluster.wait_running(10 * MINUTE).await.expect("it runs");
+    cut.now();
+    let journal = left_by_the_crash(&journal);
+    drop((cluster, golem));
+    sleep(MINUTE).await;
+    (running[0].clone(), journal)
+}
+
+#[test]
+fn the_end_of_an_instance_that_no_service_goes_on_with_is_told_and_written_down() {
+    network(14, &["alice"]).run(async |stage| {
+        let (earlier, journal) = a_life_that_crashes(stage).await;
+        let golem = stage.golem().budget(100.into()).journal(journal.clone());
+        let golem = golem.start().await.expect("an engine");
+        let events = golem.events(EventGroup::Service);
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        let events: Vec<_> = events.collect().await;
+        let [changed, finished] = &events[..] else {
+            panic!("{events:#?}")
+        };
+        assert!(finished.get::<ServiceFinished>().is_some(), "{finished:?}");
+        let states = changed.get::<ServiceStateChanged>().expect("a change");
+        assert_eq!(
+            (states.old, states.new),
+            (ServiceState::Running, ServiceState::Terminated)
+        );
+        let instance = changed.instance().expect("of the instance");
+        assert_eq!(instance.earlier_id(), Some(earlier.id.as_str()));
+        assert_ne!(instance.id, earlier.id, "this life may have one of that id");
+        assert_eq!(instance.name, earlier.name);
+        assert_eq!(changed.agreement(), earlier.agreement_id.as_ref());
+        assert_eq!(changed.provider_name(), "alice");
+        let open = OpenState::of(&journal.load().expect("readable"));
+        assert!(open.instances.is_empty(), "{open:?}");
+        assert_clean(stage);
+    });
+}
+
+#[test]
+fn a_service_whose_demand_is_refused_may_be_started_again_and_goes_on_with_its_instances() {
+    network(15, &["alice"]).run(async |stage| {
+        let (earlier, journal) = a_life_that_crashes(stage).await;
+        let golem = stage.golem().budget(100.into()).journal(journal);
+        let golem = golem.start().await.expect("an engine");
+        let mut refused = Fault::new("subscribeDemand", Effect::Refuse(400)).expect("a fault");
+        refused.count = Some(1);
+        let _refused = stage.network().inject(refused).expect("possible");
+        let error = golem.run_service::<Hours>().resume("hours").start().await;
+        assert!(matches!(error, Err(Error::Api(_))), "{error:?}");
+        let cluster = hours(&golem).await;
+        let running = cluster.wait_running(10 * MINUTE).await.expect("it runs");
+        assert_eq!(running[0].agreement_id, earlier.agreement_id);
         let report = golem.stop().await;
         assert!(report.is_clean(), "{report}");
         assert_eq!(stage.network().summary().agreements, 1);

@@ -3,7 +3,7 @@
 use golem_wire::{ActivityId, AgreementId, DemandId, NodeId, ProposalId};
 use serde::Serialize;
 
-use crate::model::{InstanceId, JobId};
+use crate::model::{InstanceId, JobId, RECOVERED};
 
 /// What an event is about, as far as it applies: an event of an activity also tells its agreement, its
 /// provider, its job, and the instance or the task that was at work on it.
@@ -52,12 +52,22 @@ pub struct EventProvider {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EventInstance {
-    /// Unique within the engine: the job and a number, `service-1/2`, or `pool-1/machine-2`.
+    /// Unique within the engine: the job and a number, `service-1/2`, or `pool-1/machine-2`. Of an instance that an
+    /// earlier life of the program left and that no service goes on with: `recovered/`, and what it was called in that
+    /// life; see [`earlier_id`](Self::earlier_id).
     #[serde(rename = "service")]
     pub id: InstanceId,
     /// For people; see [`Service::name`](crate::service::Service::name).
     #[serde(rename = "service_name")]
     pub name: String,
+}
+
+impl EventInstance {
+    /// The id that an instance had in an earlier life of the program, where this life only tells of its end.
+    pub fn earlier_id(&self) -> Option<&str> {
+        let id = self.id.as_str().strip_prefix(RECOVERED)?;
+        id.strip_prefix('/')
+    }
 }
 
 /// A task, as events name it.
@@ -124,6 +134,13 @@ impl EventContext {
             name: name.to_owned(),
         });
         self
+    }
+
+    /// The same of an instance of an earlier life, whose events called it so.
+    pub(crate) fn with_earlier_instance(self, id: &str, name: &str) -> Self {
+        let mut about = self.with_instance(&InstanceId::new(format!("{RECOVERED}/{id}")), name);
+        about.job = Some(JobId::new(RECOVERED));
+        about
     }
 
     /// The same between two tasks.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::service::ServiceState;
+use crate::model::InstanceId;
 
 /// A request that changes the daemon's state; named after what it does to its subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,6 +216,12 @@ pub struct InstanceRecord {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What events call it in the life that wrote this down; absent in journals of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<InstanceId>,
+    /// What people call it, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
 }
 
 /// Where a machine is in a virtual network.
@@ -236,6 +243,12 @@ impl InstanceRecord {
     /// `cluster/index`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.cluster, self.index)
+    }
+
+    /// What events of the life that wrote this down call it; of an older version's, what they most likely did.
+    pub(crate) fn earlier_id(&self) -> InstanceId {
+        let told = || InstanceId::new(format!("{}/{}", self.cluster, self.index + 1));
+        self.id.clone().unwrap_or_else(told)
     }
 
     /// The same instance, of which nothing is left.

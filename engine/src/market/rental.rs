@@ -13,8 +13,6 @@ use golem_wire::{ActivityId, AgreementId, Glm, NodeId};
 use jiff::Timestamp;
 use tokio::time::error::Elapsed;
 
-pub(crate) use restored::RECOVERED;
-
 use super::own_allocations::Platform;
 use super::terms::{Notes, Terms};
 use super::{AgreementEnd, EndedBy, ProviderDebts, Rentals};

@@ -1,5 +1,5 @@
 //! Instances of earlier runs that wait for a service of their name to go on. Owns: who may have
-//! them, and giving back those that are not claimed.
+//! them, giving back those that are not claimed, and telling the end of those that nothing goes on with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::ActivityId;
 use tokio::time::sleep;
 
-use super::{Recovered, instance_ended, remove_network};
+use super::{Recovered, remove_network};
 use crate::activity::Machine;
-use crate::journal::InstanceRecord;
+use crate::cause::Cause;
+use crate::event::{EventContext, ServiceFinished, ServiceStateChanged};
+use crate::journal::{Fact, InstanceRecord};
+use crate::lifecycle::service::ServiceState;
 use crate::market::Rental;
-use crate::model::JobId;
+use crate::model::{JobId, RECOVERED};
 use crate::settle::Ender;
 use crate::settle::report::{Item, Kind};
 use crate::tasks::TaskGroup;
@@ -32,6 +35,8 @@ pub(crate) struct ResumableInstances(Mutex<Inner>);
 struct Inner {
     waiting: BTreeMap<String, Vec<Claim>>,
     taken: BTreeSet<String>,
+    /// Nobody is waited for any more.
+    over: bool,
 }
 
 impl ResumableInstances {
@@ -45,22 +50,97 @@ impl ResumableInstances {
         self.lock().waiting.entry(name).or_default().push(claim);
     }
 
-    /// The instances of this cluster; `None` when a cluster of this run has the name.
-    pub(crate) fn take(&self, name: &str) -> Option<Vec<Claim>> {
-        let mut inner = self.lock();
-        if !inner.taken.insert(name.to_owned()) {
-            return None;
-        }
-        Some(inner.waiting.remove(name).unwrap_or_default())
-    }
-
+    /// Those that wait; from here on nobody is waited for.
     fn rest(&self) -> Vec<Claim> {
-        let waiting = std::mem::take(&mut self.lock().waiting);
+        let mut inner = self.lock();
+        inner.over = true;
+        let waiting = std::mem::take(&mut inner.waiting);
         waiting.into_values().flatten().collect()
     }
 
     fn is_empty(&self) -> bool {
         self.lock().waiting.is_empty()
+    }
+}
+
+/// The instances of a cluster that is on its way. If it does not get there, they wait for the next one of its name.
+pub(crate) struct Claimed {
+    recovered: Arc<Recovered>,
+    name: String,
+    claims: Option<Vec<Claim>>,
+}
+
+impl Claimed {
+    /// The instances of the cluster of this name; `None` when a cluster of this run has it.
+    pub(crate) fn of(recovered: &Arc<Recovered>, name: &str) -> Option<Claimed> {
+        let mut inner = recovered.resumable.lock();
+        if !inner.taken.insert(name.to_owned()) {
+            return None;
+        }
+        Some(Claimed {
+            recovered: Arc::clone(recovered),
+            name: name.to_owned(),
+            claims: Some(inner.waiting.remove(name).unwrap_or_default()),
+        })
+    }
+
+    /// The cluster is there, and answers for them.
+    pub(crate) fn begin(mut self) -> Vec<Claim> {
+        self.claims.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let Some(claims) = self.claims.take() else {
+            return;
+        };
+        let mut inner = self.recovered.resumable.lock();
+        inner.taken.remove(&self.name);
+        if !inner.over {
+            if !claims.is_empty() {
+                inner.waiting.insert(self.name.clone(), claims);
+            }
+            return;
+        }
+        drop(inner);
+        let giving_back = self.recovered.context.tasks().child("unclaimed");
+        for claim in claims {
+            give_back(&self.recovered, claim, &giving_back);
+        }
+    }
+}
+
+impl Recovered {
+    /// Nothing goes on with this instance: its end is written down and told. Where it had ended before, that is told
+    /// once more: whether it was is not known.
+    pub(crate) fn instance_ended(&self, record: &InstanceRecord) {
+        let instance = record.terminated();
+        self.context.log().fact(Fact::Instance { instance });
+        let ended = ServiceState::Terminated;
+        let lived = record.state != ended;
+        let error = record.failure.clone().map(Cause::from).filter(|_| !lived);
+        let old = if lived {
+            record.state
+        } else {
+            ServiceState::Pending
+        };
+        let rental = record.agreement.as_ref();
+        let rental = rental.and_then(|agreement| self.rentals.get(agreement));
+        let mut about = rental.map_or_else(EventContext::default, |rental| rental.about());
+        about.activity.clone_from(&record.activity);
+        let id = record.earlier_id();
+        let name = record.title.as_deref().unwrap_or(id.as_str());
+        let about = Arc::new(about.with_earlier_instance(id.as_str(), name));
+        let changed = ServiceStateChanged {
+            old,
+            new: ended,
+            error,
+        };
+        self.context.emit(Arc::clone(&about), changed);
+        if lived {
+            self.context.emit(about, ServiceFinished { error: None });
+        }
     }
 }
 
@@ -93,7 +173,7 @@ pub(crate) fn watch_over(recovered: &Arc<Recovered>) {
 fn give_back(recovered: &Arc<Recovered>, claim: Claim, giving_back: &TaskGroup) {
     let record = &claim.record;
     let name = format!("{}/{}", record.cluster, record.index);
-    instance_ended(recovered, record);
+    recovered.instance_ended(record);
     let Some((rental, activity)) = claim.machine else {
         return;
     };
@@ -105,7 +185,7 @@ fn give_back(recovered: &Arc<Recovered>, claim: Claim, giving_back: &TaskGroup) 
         &name,
         "no service went on with it",
     ));
-    let job = JobId::new(crate::market::RECOVERED);
+    let job = JobId::new(RECOVERED);
     let machine = Machine::adopt(&recovered.context, &job, rental, activity, giving_back);
     machine.give_back("no service goes on with it");
 }

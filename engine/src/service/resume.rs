@@ -19,7 +19,7 @@ use crate::lifecycle::service::ServiceState;
 use crate::model::JobId;
 use crate::network::{Network, Node};
 use crate::panics::caught;
-use crate::recovery::Recovered;
+use crate::recovery::{Claim, Claimed, Recovered};
 use crate::tasks::TaskGroup;
 
 /// Gives resumed parameters what JSON cannot carry.
@@ -59,27 +59,91 @@ pub(super) enum Begin<P> {
     },
 }
 
+/// The instances that a cluster begins with, by their index. Those of an earlier life that do not begin have
+/// ended, and that is told.
+pub(super) struct Beginnings<P> {
+    recovered: Arc<Recovered>,
+    all: BTreeMap<usize, Beginning<P>>,
+}
+
+struct Beginning<P> {
+    begin: Begin<P>,
+    /// Where it stood in an earlier life, if it is of one.
+    before: Option<InstanceRecord>,
+}
+
+impl<P> Beginnings<P> {
+    /// Instances that all start.
+    pub(super) fn fresh(recovered: &Arc<Recovered>, params: Vec<P>) -> Self {
+        let all = params.into_iter().map(Beginning::fresh).enumerate();
+        Beginnings {
+            recovered: Arc::clone(recovered),
+            all: all.collect(),
+        }
+    }
+
+    /// Lets those begin that are `wanted`, in the order of their indexes.
+    pub(super) fn begin(
+        &mut self,
+        wanted: impl Fn(&Begin<P>) -> bool,
+        mut spawn: impl FnMut(usize, Begin<P>) -> bool,
+    ) {
+        let wanted = self.all.extract_if(.., |_, it| wanted(&it.begin));
+        for (index, Beginning { begin, before }) in wanted {
+            if !spawn(index, begin)
+                && let Some(before) = before
+            {
+                self.recovered.instance_ended(&before);
+            }
+        }
+    }
+}
+
+impl<P> Beginning<P> {
+    fn fresh(params: P) -> Self {
+        Beginning {
+            begin: Begin::Fresh(params),
+            before: None,
+        }
+    }
+}
+
+impl<P> Drop for Beginnings<P> {
+    fn drop(&mut self) {
+        for Beginning { begin, before } in std::mem::take(&mut self.all).into_values() {
+            // What has a machine gives it back.
+            drop(begin);
+            if let Some(before) = before {
+                self.recovered.instance_ended(&before);
+            }
+        }
+    }
+}
+
 impl<P> Resume<P> {
-    /// Instances to begin with, by index: those of the earlier life, and those of `given` beyond.
+    /// The instances of the earlier life, for a cluster on its way.
     ///
     /// # Errors
     /// [`Error::NameInUse`].
+    pub(super) fn claim(&self, recovered: &Arc<Recovered>) -> Result<Claimed, Error> {
+        Claimed::of(recovered, &self.name).ok_or_else(|| Error::NameInUse {
+            name: self.name.clone(),
+        })
+    }
+
+    /// Instances to begin with, by index: those of the earlier life, and those of `given` beyond.
     pub(super) fn begin(
         &self,
-        recovered: &Recovered,
+        claimed: Claimed,
+        recovered: &Arc<Recovered>,
         context: &Arc<Context>,
         (job, giving_back, network): (&JobId, &TaskGroup, Option<&Network>),
         given: Vec<P>,
-    ) -> Result<BTreeMap<usize, Begin<P>>, Error> {
-        let claimed = recovered
-            .resumable
-            .take(&self.name)
-            .ok_or_else(|| Error::NameInUse {
-                name: self.name.clone(),
-            })?;
-        let mut begin = BTreeMap::new();
+    ) -> Beginnings<P> {
+        let mut begin = Beginnings::fresh(recovered, Vec::new());
         let mut given: BTreeMap<_, _> = given.into_iter().enumerate().collect();
-        for claim in claimed {
+        for Claim { record, machine } in claimed.begin() {
+            let before = record.clone();
             let InstanceRecord {
                 index,
                 params,
@@ -87,7 +151,7 @@ impl<P> Resume<P> {
                 failure,
                 node,
                 ..
-            } = claim.record;
+            } = record;
             // One whose network is gone cannot be reached: it starts anew.
             let place = network.map(|network| {
                 let there = node.filter(|node| node.network == *network.id());
@@ -105,7 +169,7 @@ impl<P> Resume<P> {
                 context.emit(EventContext::of_job(job), told);
                 None
             });
-            let machine = claim.machine.and_then(|(rental, activity)| {
+            let machine = machine.and_then(|(rental, activity)| {
                 let provider = rental.provider_id.clone();
                 let mut machine = Machine::adopt(context, job, rental, activity, giving_back);
                 match place {
@@ -121,6 +185,7 @@ impl<P> Resume<P> {
             let Some(params) = kept.or_else(|| given.remove(&index)) else {
                 // Dropping the machine gives it back.
                 tracing::warn!(service = %self.name, index, "its parameters cannot be read; not resumed");
+                recovered.instance_ended(&before);
                 continue;
             };
             let stopping = state == ServiceState::Stopping;
@@ -135,12 +200,17 @@ impl<P> Resume<P> {
                 }
                 None => Begin::Fresh(params),
             };
-            begin.insert(index, instance);
+            let instance = Beginning {
+                begin: instance,
+                before: Some(before),
+            };
+            begin.all.insert(index, instance);
         }
         for (index, params) in given {
-            begin.entry(index).or_insert(Begin::Fresh(params));
+            let fresh = || Beginning::fresh(params);
+            begin.all.entry(index).or_insert_with(fresh);
         }
-        Ok(begin)
+        begin
     }
 }
 
@@ -165,6 +235,8 @@ pub(super) fn write_down<S: Service>(
         activity: instance.activity_id.clone().filter(|_| machine),
         node: instance.node.as_ref().filter(|_| machine).map(Node::record),
         failure: instance.failure.as_ref().map(|why| format!("{why:#}")),
+        id: Some(instance.id.clone()),
+        title: Some(instance.name.clone()),
     };
     context.log().fact(Fact::Instance { instance: record });
 }

@@ -138,11 +138,15 @@ impl Observer {
     pub(crate) fn event(&self, event: &Event) {
         self.heard.journal.engine(&self.whose, event);
         let mut event = event.clone();
-        if let Some(instance) = event.instance()
-            && let Some(name) = self.name_of(instance.id.as_str())
-            && let Some(instance) = &mut Arc::make_mut(&mut event.context).instance
-        {
-            instance.id = InstanceId::new(name.as_str());
+        if let Some(instance) = event.instance() {
+            // What an earlier life of the program left is the instance of that life.
+            let earlier = instance.earlier_id().map(str::to_owned);
+            let name = self.name_of(earlier.as_deref().unwrap_or(instance.id.as_str()));
+            if let Some(name) = name.or(earlier)
+                && let Some(instance) = &mut Arc::make_mut(&mut event.context).instance
+            {
+                instance.id = InstanceId::new(name.as_str());
+            }
         }
         if let Some(Listener { hear, told }) = &self.heard.listener {
             let since = self.since(event.at);

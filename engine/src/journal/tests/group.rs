@@ -193,6 +193,8 @@ async fn in_a_file_the_state_of_an_instance_is_there_at_once_and_the_rest_as_soo
         activity: None,
         node: None,
         failure: None,
+        id: None,
+        title: None,
     };
     log.fact(Fact::Instance { instance });
     assert_eq!(committed(), 3);

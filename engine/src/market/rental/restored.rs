@@ -13,11 +13,8 @@ use super::super::own_allocations::Platform;
 use super::{Inner, Notes, Rental, Rentals};
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::lifecycle::agreement::{AgreementEnd, State};
-use crate::model::{JobId, OfferProposal};
+use crate::model::{JobId, OfferProposal, RECOVERED};
 use crate::watch;
-
-/// The job of what is left of earlier lives.
-pub(crate) const RECOVERED: &str = "recovered";
 
 impl Rental {
     /// The rental of a document, registered; `end` says that it is over, and since when.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::super::params::{ByDefault, Given, InstanceParams};
-use super::super::resume::{Begin, Resume};
+use super::super::resume::{Begin, Beginnings, Resume};
 use super::super::{HealthCheck, Restart, Service};
 use super::{Cluster, Shared, Treatment, supervise};
 use crate::deadline::{self, Expiration};
@@ -321,18 +321,18 @@ fn claims(
 /// stopped; of its instances only those begin, and end, that have a machine of an earlier life.
 struct Unclaimed<S: Service> {
     cluster: Cluster<S>,
-    begin: BTreeMap<usize, Begin<S::Params>>,
+    begin: Beginnings<S::Params>,
     claimed: bool,
 }
 
 impl<S: Service> Unclaimed<S> {
     fn claim(mut self) -> Cluster<S> {
-        for (index, instance) in std::mem::take(&mut self.begin) {
-            // Where the engine stops meanwhile, nothing begins any more.
-            let _ = self.cluster.spawn(index, instance, None);
-        }
+        let cluster = self.cluster.clone();
+        // Where the engine stops meanwhile, nothing begins any more.
+        let spawn = |index, instance| cluster.spawn(index, instance, None).is_ok();
+        self.begin.begin(|_| true, spawn);
         self.claimed = true;
-        self.cluster.clone()
+        cluster
     }
 }
 
@@ -341,11 +341,9 @@ impl<S: Service> Drop for Unclaimed<S> {
         if self.claimed {
             return;
         }
-        for (index, instance) in std::mem::take(&mut self.begin) {
-            if matches!(instance, Begin::Going { .. }) {
-                let _ = self.cluster.spawn(index, instance, None);
-            }
-        }
+        let goes_on = |instance: &Begin<_>| matches!(instance, Begin::Going { .. });
+        let spawn = |index, instance| self.cluster.spawn(index, instance, None).is_ok();
+        self.begin.begin(goes_on, spawn);
         self.cluster.stop();
     }
 }
@@ -373,18 +371,20 @@ impl<S: Service> Opening<S> {
             return Err(Error::Stopped);
         }
         let giving_back = context.tasks().child(job.as_str());
-        let begin = match &resume {
-            Some(resume) => {
-                let recovered = &golem.engine().recovered;
-                let on = (&job, &giving_back, network.as_ref());
-                resume.begin(recovered, &context, on, params)?
-            }
-            None => params.into_iter().map(Begin::Fresh).enumerate().collect(),
-        };
+        let recovered = &golem.engine().recovered;
+        let claimed = resume.as_ref().map(|resume| resume.claim(recovered));
+        let claimed = claimed.transpose()?;
         let market = golem.market();
         let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
         let demand = DemandSubscription::begin(market, &job, resolved.payload, rentable).await?;
         demand.keep(resolved.offered);
+        let begin = match resume.as_ref().zip(claimed) {
+            Some((resume, claimed)) => {
+                let on = (&job, &giving_back, network.as_ref());
+                resume.begin(claimed, recovered, &context, on, params)
+            }
+            None => Beginnings::fresh(recovered, params),
+        };
         let shared = Arc::new(Shared {
             context,
             _name: name,

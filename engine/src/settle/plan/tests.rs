@@ -163,6 +163,8 @@ fn only_a_resumable_instance_whose_activity_answers_is_adopted() {
             activity: Some("x".into()),
             node: None,
             failure: None,
+            id: None,
+            title: None,
         };
         story.fact(Fact::Instance { instance });
         let observed = here(AgreementState::Approved, true, activity.clone());

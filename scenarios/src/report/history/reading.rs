@@ -727,7 +727,11 @@ impl Reading {
             return;
         };
         let error = line.text("error");
-        let id = own(line, instance);
+        // What an earlier life of the program left is the instance of that life.
+        let id = own(
+            line,
+            instance.strip_prefix("recovered/").unwrap_or(instance),
+        );
         if let Some(index) = self.find(Kind::State, &id) {
             self.attach(index, number);
             let ending = if error.is_some() {
