@@ -169,6 +169,7 @@ impl Exploration {
         let goals = self.goals.iter().chain(&options.goals);
         let mut explored = Explored::new(options.seeds.clone(), options.shard);
         explored.goals = goals.map(|goal| (goal.clone(), 0)).collect();
+        explored.asked = options.goals.iter().cloned().collect();
         explored.laws = self.laws.iter().map(|law| (*law, 0)).collect();
         let reached_before = golem_probe::reached();
         let mut quiet = 0;

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::laws::{Broken, Law};
 use crate::language::Goal;
 
+/// Fewer seeds than that reproduce what is known, or look at something: what such a range never reached or put to the
+/// test is told, and makes nothing red. With so many each law was put to the test in any scenario that has work.
+const A_SEARCH: u64 = 25;
+
 /// Why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,6 +86,8 @@ pub struct Explored {
     pub last_news: Option<u64>,
     /// How many seeds reached each goal.
     pub goals: BTreeMap<Goal, u64>,
+    /// Those of them that whoever explores asked for; the others are the scenarios' own.
+    pub asked: BTreeSet<Goal>,
     /// How many seeds put each law to the test.
     pub laws: BTreeMap<Law, u64>,
     /// How often each situation of engine and network was reached, where they are counted, and those that must be.
@@ -148,6 +154,7 @@ impl Explored {
             pairs: BTreeSet::new(),
             last_news: None,
             goals: BTreeMap::new(),
+            asked: BTreeSet::new(),
             laws: BTreeMap::new(),
             situations: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -174,23 +181,42 @@ impl Explored {
         }
     }
 
-    /// Whether every law held and was put to the test, and every goal and every wanted situation was reached. One share
+    /// Whether every law held, and all that must happen did: what was asked for, and where it is a
+    /// [search](Self::is_search) also that each law was put to the test and each goal of the scenarios reached. One share
     /// of many need not reach all: [`merge`](Self::merge) asks all of them.
     pub fn is_fine(&self) -> bool {
-        self.failures.is_empty() && (self.shard.1 > 1 || self.never().is_empty())
+        let never = || self.never_happened().any(|(_, must)| must);
+        self.failures.is_empty() && (self.shard.1 > 1 || !never())
     }
 
-    /// What never happened and should have: goals that no seed reached, laws that no seed put to the test.
+    /// Whether so many seeds were to be run that what they never reached says something. The few of a smaller range
+    /// reproduce what is known.
+    pub fn is_search(&self) -> bool {
+        self.range.1 - self.range.0 >= A_SEARCH
+    }
+
+    /// What never happened: goals that no seed reached, laws that no seed put to the test.
     pub fn never(&self) -> Vec<String> {
+        self.never_happened().map(|(what, _)| what).collect()
+    }
+
+    /// The same, and whether it must.
+    fn never_happened(&self) -> impl Iterator<Item = (String, bool)> {
         let goals = self.goals.iter().filter(|(_, seeds)| **seeds == 0);
-        let goals = goals.map(|(goal, _)| format!("never reached: {goal}"));
+        let goals = goals.map(|(goal, _)| {
+            let must = self.is_search() || self.asked.contains(goal);
+            (format!("never reached: {goal}"), must)
+        });
         let wanted = self.wanted.iter();
         let wanted =
             wanted.filter(|name| self.situations.get(*name).is_none_or(|count| *count == 0));
-        let wanted = wanted.map(|name| format!("never reached: {name}"));
+        let wanted = wanted.map(|name| (format!("never reached: {name}"), true));
         let laws = self.laws.iter().filter(|(_, seeds)| **seeds == 0);
-        let laws = laws.map(|(law, _)| format!("never put to the test: law {}", law.name()));
-        goals.chain(wanted).chain(laws).collect()
+        let laws = laws.map(|(law, _)| {
+            let what = format!("never put to the test: law {}", law.name());
+            (what, self.is_search())
+        });
+        goals.chain(wanted).chain(laws)
     }
 
     /// Puts the shares of one exploration together.
@@ -256,6 +282,7 @@ impl Explored {
             *self.situations.entry(situation).or_default() += count;
         }
         self.wanted.extend(share.wanted);
+        self.asked.extend(share.asked);
         self.virtual_time += share.virtual_time;
         self.wall += share.wall;
     }
@@ -298,8 +325,16 @@ impl fmt::Display for Explored {
             write!(f, ", {situations} situations of engine and network")?;
         }
         writeln!(f)?;
-        for never in self.never() {
-            writeln!(f, "  ✗ {never}")?;
+        let mut few = false;
+        for (never, must) in self.never_happened() {
+            few |= !must;
+            writeln!(f, "  {} {never}", if must { '✗' } else { '–' })?;
+        }
+        if few {
+            writeln!(
+                f,
+                "  – is told only: a search, which must reach and test everything, has {A_SEARCH} seeds at the least"
+            )?;
         }
         for failure in &self.failures {
             writeln!(
@@ -342,7 +377,7 @@ mod tests {
     use super::*;
 
     fn share(shard: u64, shards: u64, seed: u64) -> Explored {
-        let mut share = Explored::new(0..10, (shard, shards));
+        let mut share = Explored::new(0..100, (shard, shards));
         share.seeds = 5;
         share.failures.push(Failure {
             class: "ends".into(),
@@ -395,6 +430,32 @@ mod tests {
                 .to_string()
                 .contains("never put to the test: law within-budget")
         );
+    }
+
+    #[test]
+    fn a_few_seeds_reproduce_and_are_red_by_failures_and_by_what_was_asked_for_alone() {
+        let never = |seeds: u64| {
+            let mut explored = Explored::new(7..7 + seeds, (1, 1));
+            let goal: Goal = "agreement_approved".parse().expect("a goal");
+            explored.goals.insert(goal, 0);
+            explored.laws.insert(Law::WithinBudget, 0);
+            explored
+        };
+        let search = never(A_SEARCH);
+        assert!(!search.is_fine(), "{search}");
+        let told = search.to_string();
+        assert!(told.contains("✗ never put to the test: law within-budget"));
+        let mut few = never(A_SEARCH - 1);
+        assert!(few.is_fine() && few.never().len() == 2, "{few}");
+        let told = few.to_string();
+        assert!(told.contains("– never put to the test: law within-budget"));
+        assert!(told.contains("has 25 seeds at the least") && !told.contains('✗'));
+        few.asked.extend(few.goals.keys().cloned());
+        assert!(!few.is_fine(), "{few}");
+        assert!(few.to_string().contains("✗ never reached"));
+        let mut few = never(1);
+        few.wanted.insert("a sum is right".into());
+        assert!(!few.is_fine(), "{few}");
     }
 
     #[test]
