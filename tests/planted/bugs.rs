@@ -279,6 +279,12 @@ pub(crate) const BUGS: &[Planted] = &[
         "",
     ),
     bug(
+        "who-failed-is-taken-again-at-once",
+        "yapapi#456",
+        File("rejected-once-and-not-asked-again"),
+        "",
+    ),
+    bug(
         "who-is-owed-is-signed-again",
         "yapapi#948",
         File("not-to-whom-we-owe"),
@@ -375,18 +381,21 @@ pub(crate) const BUGS: &[Planted] = &[
         "",
     ),
     bug(
+        "an-agreement-ends-once-more",
+        "law ended-once",
+        File("both-sides-end-it"),
+        "",
+    ),
+    bug(
+        "a-cancelled-agreement-is-approved",
+        "yagna#847",
+        File("approved-when-it-is-too-late"),
+        "",
+    ),
+    bug(
         "a-daemon-that-is-away-is-gone",
         "yapapi#597",
         File("away-while-it-searches"),
         "",
     ),
-];
-
-/// Bugs that are planted and that nothing was seen to find yet: forty seeds of `explore`, or the scenario of the catalog
-/// that is about it, pass with them. Some are mended by a second line of defence (what an engine forgets, its stop finds).
-/// Each with what it stands for.
-pub(crate) const UNFOUND: &[(&str, &str)] = &[
-    ("who-failed-is-taken-again-at-once", "yapapi#456"),
-    ("an-agreement-ends-once-more", "law ended-once"),
-    ("a-cancelled-agreement-is-approved", "yagna#847"),
 ];

@@ -31,8 +31,35 @@ pub(crate) struct Found {
     pub(crate) what: String,
 }
 
-fn jobs() -> usize {
+/// Threads.
+pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// What becomes of each, on all threads; in no certain order.
+pub(crate) fn side_by_side<T: Send, R: Send>(
+    all: Vec<T>,
+    each: impl Fn(T) -> Option<R> + Sync,
+) -> Vec<R> {
+    let left = Mutex::new(all);
+    let done = Mutex::new(Vec::new());
+    let worker = || {
+        loop {
+            let next = left.lock().expect("no panic").pop();
+            let Some(next) = next else { return };
+            let come_of_it = each(next);
+            done.lock().expect("no panic").extend(come_of_it);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs() {
+            std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, worker)
+                .expect("a thread");
+        }
+    });
+    done.into_inner().expect("no panic")
 }
 
 /// Looks for whatever does not hold; `None`: everything does.

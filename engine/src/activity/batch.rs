@@ -152,6 +152,14 @@ impl<'a> Batch<'a> {
                 Err(error) => error,
             };
             let fault = ActivityFault::of(&error);
+            golem_probe::sometimes!(
+                fault == ActivityFault::NoEndpoint,
+                "an exe-unit is not on the bus"
+            );
+            golem_probe::sometimes!(
+                fault == ActivityFault::Unknown,
+                "the daemon knows an activity no more"
+            );
             let certain = fault == ActivityFault::NoEndpoint
                 || error.outcome() != Outcome::Unknown
                 || golem_probe::planted!("a-script-without-an-answer-is-sent-again");
@@ -162,14 +170,6 @@ impl<'a> Batch<'a> {
                     .or_end(self.activity.unanswered(asked, &error))
                     .await?;
             }
-            golem_probe::sometimes!(
-                fault == ActivityFault::NoEndpoint,
-                "an exe-unit is not on the bus"
-            );
-            golem_probe::sometimes!(
-                fault == ActivityFault::Unknown,
-                "the daemon knows an activity no more"
-            );
             if !certain {
                 // Sending it again might run it twice.
                 return Err(BatchError::OutcomeUnknown {

@@ -21,7 +21,6 @@
 //! | stopping   | handler finished, failed | terminated ² | release, finish                |
 //! | stopping   | lost                     | terminated ² | cancel handler, release, finish |
 //! | stopping   | stop                     | terminated | cancel handler, release, finish |
-//! | stopping   | agreement ended          | stopping   |                                |
 //! | pending    | budget used up           | terminated | finish                         |
 //! | starting   | budget used up           | terminated | cancel handler, release, finish |
 //! | running    | budget used up           | stopping   | cancel handler, run `shutdown` |
@@ -249,13 +248,6 @@ pub(crate) fn step(
     golem_probe::sometimes!(
         matches!(
             (&state, &event),
-            (S::Stopping { .. }, E::AgreementEnded { .. })
-        ),
-        "an agreement ends while its instance stops"
-    );
-    golem_probe::sometimes!(
-        matches!(
-            (&state, &event),
             (
                 S::Starting { .. },
                 E::Lost { .. } | E::AgreementEnded { .. }
@@ -412,7 +404,6 @@ pub(crate) fn step(
             true,
             policy.restart && !wanted,
         )),
-        (state @ S::Stopping { .. }, E::AgreementEnded { .. }) => (state, vec![]),
 
         // Late words about a machine that was given back, and a stop that comes too late.
         (state @ S::Pending { .. }, E::Lost { .. } | E::AgreementEnded { .. }) => (state, vec![]),

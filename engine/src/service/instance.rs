@@ -529,6 +529,15 @@ impl<S: Service> Runner<S> {
         if handler == Handler::Shutdown && golem_probe::planted!("the-end-of-an-instance-hangs") {
             return std::future::pending().await;
         }
+        let was_in_force = activity.rental().ended_by().is_none();
+        let ends_meanwhile = || {
+            golem_probe::sometimes!(
+                handler == Handler::Shutdown
+                    && was_in_force
+                    && activity.rental().ended_by().is_some(),
+                "an agreement ends while its instance stops"
+            );
+        };
         let work = async {
             match handler {
                 Handler::Start => service.start(&ctx).await,
@@ -587,7 +596,10 @@ impl<S: Service> Runner<S> {
                 }
                 return budget_exhausted(&why);
             }
-            health = trouble(&activity, handler) => return health,
+            health = trouble(&activity, handler) => {
+                ends_meanwhile();
+                return health;
+            }
             successor = move_on::successor(ahead, &activity, handler) => {
                 let rental = activity.rental();
                 self.leaving = Some(rental.provider_name.clone());
@@ -606,6 +618,7 @@ impl<S: Service> Runner<S> {
             event = Self::unhealthy(&shared, &self.status, handler, &ctx, &about) => return event,
             result = &mut work => result,
         };
+        ends_meanwhile();
         match (result, activity.watch().health()) {
             (Ok(()), _) => Event::HandlerFinished,
             (Err(_), ActivityHealth::Lost { reason }) => Event::Lost { reason },

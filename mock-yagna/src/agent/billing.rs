@@ -182,12 +182,7 @@ impl Agents {
 
     /// An agreement ended: the invoice follows when its last activity has ended too.
     pub(crate) fn close_bill(&mut self, net: &mut Network<'_>, agreement: &AgreementId) {
-        let again = golem_probe::planted!("an-agreement-ends-once-more");
-        let Some(bill) = self
-            .bills
-            .get_mut(agreement)
-            .filter(|bill| !bill.ended || again)
-        else {
+        let Some(bill) = self.bills.get_mut(agreement) else {
             return;
         };
         bill.ended = true;

@@ -204,8 +204,6 @@ fn an_agreement_that_ends_with_a_living_activity_leads_to_shutdown() {
     let (state, effects) = run(RESPAWN, [running(), vec![agreement_ended()]].concat());
     assert_eq!(state.public(), ServiceState::Stopping);
     assert!(effects.contains(&Effect::Handle(Handler::Shutdown)));
-    let (state, effects) = run(RESPAWN, [stopping(), vec![agreement_ended()]].concat());
-    assert_eq!((state.public(), effects), (ServiceState::Stopping, vec![]));
 }
 
 #[test]
@@ -214,6 +212,9 @@ fn what_cannot_happen_is_refused_not_ignored() {
         assert!(step(State::FIRST, event, RESPAWN).is_err());
     }
     assert!(step(State::Running, Event::Rented, RESPAWN).is_err());
+    // What ends an instance is not ended by its agreement: nobody tells.
+    let (stopping, _) = run(RESPAWN, stopping());
+    assert!(step(stopping, agreement_ended(), RESPAWN).is_err());
     let done = State::Terminated { failure: None };
     assert!(step(done, Event::Rented, RESPAWN).is_err());
 }

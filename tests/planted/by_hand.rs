@@ -1,0 +1,149 @@
+//! Situations that no scenario file can say, each brought about by a program of a few lines. Owns: what must be reached by
+//! them. Does not own: which situations there are (`situations.rs`).
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use golem_engine::service::{Cluster, FnService, HealthCheck};
+use golem_engine::tasks::TaskGroup;
+use golem_engine::transport::{Body, BoxError};
+use golem_engine::wire::payment::{Acceptance, AllocationUpdate};
+use golem_engine::{Glm, Golem, Transport};
+use golem_scenarios::workload::hello_tasks;
+use golem_scenarios::{Offline, OfflineStage};
+use http::Request;
+use http_body_util::BodyExt;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What is reached by it.
+pub(crate) const REACHED: &[&str] = &[
+    "a stop is hurried",
+    "an instance is not healthy",
+    "an instance is terminated at once",
+    "an acceptance fails for want of funds",
+    "a rejected invoice is accepted after all",
+    "an agreement ends before its first activity",
+];
+
+/// Brings all of them about.
+pub(crate) fn all() {
+    what_is_ended_at_once();
+    money_that_is_taken_away_behind_the_engines_back();
+    an_invoice_that_is_accepted_by_hand_after_the_engine_rejected_it();
+    an_approval_that_is_heard_of_after_the_end();
+}
+
+/// A service of one instance that waits for its end.
+async fn waiting(golem: &Golem) -> Cluster<FnService> {
+    let service = golem.run_service_with(hello_tasks::payload(), |ctx| async move {
+        ctx.stop_requested().await;
+        Ok(())
+    });
+    service.start().await.expect("a cluster")
+}
+
+/// A health check that fails, an end at once, an order to hurry.
+fn what_is_ended_at_once() {
+    let check = HealthCheck::new(|_| async { Err("on purpose".into()) });
+    Offline::new(1).run(async |stage| {
+        let golem = stage.golem().start().await.expect("an engine");
+        let service = golem.run_service_with(hello_tasks::payload(), |ctx| async move {
+            ctx.stop_requested().await;
+            Ok(())
+        });
+        let cluster = service.health_check(check).start().await;
+        let cluster = cluster.expect("a cluster");
+        stage.advance(10 * MINUTE).await;
+        cluster.terminate();
+        let other = waiting(&golem).await;
+        stage.advance(MINUTE / 2).await;
+        other.terminate();
+        drop(golem.abort().await);
+    });
+}
+
+/// Another program of the same node lowers the budget to what is accepted of it. The invoice waits, and is accepted as
+/// soon as there is money again.
+fn money_that_is_taken_away_behind_the_engines_back() {
+    Offline::new(2).run(async |stage| {
+        let golem = stage.golem().budget(10.into()).start().await;
+        let golem = golem.expect("an engine");
+        let cluster = waiting(&golem).await;
+        stage.advance(10 * MINUTE).await;
+        let payment = golem.low_level().payment();
+        let own = payment.get_allocations().await.expect("a list").remove(0);
+        let least = AllocationUpdate::default().total(golem.budget().accepted);
+        let lowered = payment.amend_allocation(&own.allocation_id, least).await;
+        lowered.expect("lowered");
+        cluster.stop();
+        stage.advance(MINUTE).await;
+        stage.assert_seen("PaymentFailed");
+        stage.assert_never("InvoiceAccepted");
+        golem.amend_budget(Glm::from(10)).await.expect("raised");
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+        stage.assert_seen("InvoiceAccepted");
+    });
+}
+
+/// Whoever knows better than the engine may pay what it rejected.
+fn an_invoice_that_is_accepted_by_hand_after_the_engine_rejected_it() {
+    let dear = "providers:\n  - {name: alice, behaviour: {invoice_factor: 10}}\n";
+    let offline = Offline::new(3).network_yaml(dear).expect("a network");
+    offline.run(async |stage: &OfflineStage| {
+        let golem = stage.golem().budget(10.into()).start().await;
+        let golem = golem.expect("an engine");
+        let cluster = waiting(&golem).await;
+        stage.advance(10 * MINUTE).await;
+        cluster.stop();
+        stage.advance(MINUTE).await;
+        stage.assert_seen("invoice_rejected");
+        let payment = golem.low_level().payment();
+        let own = payment.get_allocations().await.expect("a list").remove(0);
+        let invoice = payment.get_invoices(None).await.expect("a list").remove(0);
+        let acceptance = Acceptance::new(invoice.amount, own.allocation_id);
+        let accepted = payment
+            .accept_invoice(&invoice.invoice_id, acceptance)
+            .await;
+        accepted.expect("accepted");
+        drop(golem.stop().await);
+        stage.assert_seen("invoice_accepted");
+    });
+}
+
+/// The answer that an agreement is approved travels for longer than the agreement lasts: no activity is asked for.
+fn an_approval_that_is_heard_of_after_the_end() {
+    let network = "providers:\n  - {name: alice, behaviour: {terminate_after: 2s}}\n  - {name: bob, prices: {start: 1}}\n";
+    let offline = Offline::new(4).network_yaml(network).expect("a network");
+    offline.run(async |stage: &OfflineStage| {
+        let tasks = TaskGroup::new("a slow way to the daemon");
+        let daemon = golem_scenarios::in_memory(stage.network(), &tasks);
+        let slow = tower::service_fn(move |request: Request<Body>| {
+            let daemon = daemon.clone();
+            async move {
+                let is_slow = request.uri().path().ends_with("/wait");
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes();
+                let answer = daemon.call(Request::from_parts(parts, body)).await?;
+                if is_slow {
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                }
+                Ok::<_, BoxError>(answer)
+            }
+        });
+        let slow = Transport::in_memory(slow, || Err(ErrorKind::Unsupported.into()));
+        let golem = stage
+            .golem()
+            .budget(10.into())
+            .transport(slow)
+            .start()
+            .await;
+        let golem = golem.expect("an engine");
+        let cluster = waiting(&golem).await;
+        let running = cluster.wait_running(10 * MINUTE).await.expect("it runs");
+        assert_eq!(running[0].provider_name.as_deref(), Some("bob"));
+        let report = golem.stop().await;
+        assert!(report.is_clean(), "{report}");
+    });
+}
