@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use golem_wire::{AgreementId, AllocationId, NetworkId};
-use indexmap::IndexSet;
+use golem_wire::payment::NewAllocation;
+use golem_wire::{AgreementId, AllocationId, Glm, NetworkId};
+use indexmap::{IndexMap, IndexSet};
+use jiff::Timestamp;
 
 /// Things of each kind that are remembered; of more, the journal and the daemon's lists know.
 const MAX: usize = 10_000;
@@ -19,10 +21,21 @@ pub(crate) struct Opened {
     pub(crate) services: IndexSet<String>,
 }
 
+/// An allocation that was asked for: by this it is known from others, although its answer was lost or named a second one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) total: Glm,
+    /// As good as a name; without one there is none.
+    pub(crate) timeout: Option<Timestamp>,
+    /// Which the answer named.
+    pub(crate) made: Option<AllocationId>,
+}
+
 /// The list.
 #[derive(Debug, Default)]
 pub(crate) struct ByHand {
     opened: Mutex<Opened>,
+    asked: Mutex<IndexMap<u64, Asked>>,
     numbers: AtomicU64,
 }
 
@@ -56,7 +69,40 @@ impl ByHand {
         self.lock().agreements.shift_remove(id);
     }
 
-    pub(crate) fn allocation_made(&self, id: &AllocationId) {
+    fn lock_asked(&self) -> MutexGuard<'_, IndexMap<u64, Asked>> {
+        // Every statement leaves it consistent.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Allocations that were asked for and not refused, released ones included: the daemon may have made two of one.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.lock_asked().values().cloned().collect()
+    }
+
+    /// One is about to be asked for; `number` is [its own](Self::number).
+    pub(crate) fn allocation_asked(&self, number: u64, wanted: &NewAllocation) {
+        let mut asked = self.lock_asked();
+        let new = Asked {
+            total: wanted.total_amount,
+            timeout: wanted.timeout,
+            made: None,
+        };
+        asked.insert(number, new);
+        if asked.len() > MAX {
+            asked.shift_remove_index(0);
+        }
+    }
+
+    /// It was not made.
+    pub(crate) fn allocation_refused(&self, number: u64) {
+        self.lock_asked().shift_remove(&number);
+    }
+
+    /// It was made, and this is it.
+    pub(crate) fn allocation_made(&self, number: u64, id: &AllocationId) {
+        if let Some(asked) = self.lock_asked().get_mut(&number) {
+            asked.made = Some(id.clone());
+        }
         add(&mut self.lock().allocations, id.clone());
     }
 
@@ -96,13 +142,19 @@ mod tests {
     #[test]
     fn what_is_opened_is_remembered_until_it_is_gone_and_without_growing() {
         let by_hand = ByHand::default();
-        by_hand.allocation_made(&"a".into());
+        let number = by_hand.number();
+        by_hand.allocation_asked(number, &NewAllocation::new(Glm::from(1)));
+        by_hand.allocation_made(number, &"a".into());
         assert!(by_hand.allocation_gone(&"a".into()));
         assert!(!by_hand.allocation_gone(&"a".into()));
         assert_eq!(by_hand.opened(), Opened::default());
         for number in 0..MAX + 5 {
             by_hand.service_bound(&number.to_string());
+            let wanted = NewAllocation::new(Glm::from(2));
+            by_hand.allocation_asked(by_hand.number(), &wanted);
         }
+        let asked = by_hand.asked();
+        assert!(asked.len() == MAX && asked.iter().all(|it| it.total == Glm::from(2)));
         let opened = by_hand.opened();
         assert_eq!(opened.services.len(), MAX);
         assert_eq!(opened.services.first().map(String::as_str), Some("5"));

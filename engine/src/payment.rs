@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-pub(crate) use allocation::{Budgets, begin, keep_alive};
+pub(crate) use allocation::{Budgets, begin, keep_alive, named};
 pub(crate) use feeds::{follow_debit_notes, follow_invoices};
 pub(crate) use previous_run::{PreviousBudget, take_up};
 pub(crate) use reconcile::{catch_up, settlement, try_again};

@@ -4,6 +4,7 @@
 //! call it. [`Workloads`] holds those that a run knows: the built-in ones, or your own. Owns: the
 //! names, the images that they stand for. Does not own: when a workload starts and ends (`run`).
 
+mod by_hand;
 pub mod echo_service;
 mod hello_pool;
 pub mod hello_tasks;
@@ -240,6 +241,7 @@ impl Default for Workloads {
         Workloads(vec![
             Arc::new(hello_tasks::HelloTasks),
             Arc::new(hello_pool::HelloPool),
+            Arc::new(by_hand::ByHand),
             Arc::new(echo_service::EchoServiceWorkload),
             #[cfg(feature = "simple-service")]
             Arc::new(simple_service::SimpleServiceWorkload),

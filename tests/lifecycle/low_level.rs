@@ -16,7 +16,7 @@ use golem_engine::wire::payment::{
 use golem_engine::wire::{ActivityId, AgreementId, AllocationId, DemandId};
 use golem_engine::{Glm, Golem};
 use jiff::SignedDuration;
-use mock_yagna::fault::{Effect, Fault};
+use mock_yagna::fault::{Effect, Fault, WhichAnswer};
 
 use crate::ticker::{assert_clean, network};
 
@@ -247,6 +247,66 @@ fn a_demand_whose_withdrawal_by_hand_had_no_answer_is_not_open_in_the_journal_af
         let open_state = OpenState::of(&journal.load().expect("readable"));
         assert!(open_state.is_settled(), "{open_state:?}");
         assert_clean(stage);
+    });
+}
+
+#[test]
+fn an_allocation_by_hand_of_which_no_answer_told_is_released_when_the_engine_stops() {
+    for effect in [
+        Effect::LoseAnswer,
+        Effect::Misreport(500),
+        Effect::Twice(WhichAnswer::First),
+        Effect::Twice(WhichAnswer::Second),
+    ] {
+        network(9, &["alice"]).run(async |stage| {
+            let golem = stage.golem().start().await.expect("an engine");
+            let payment = golem.low_level().payment();
+            let mut fault = Fault::new("createAllocation", effect.clone()).expect("a fault");
+            fault.count = Some(1);
+            let _fault = stage.network().inject(fault).expect("possible");
+            let ends = golem.low_level().now() + SignedDuration::from_hours(2);
+            let wanted = NewAllocation::new(Glm::from(1)).platform("erc20-hoodi-tglm");
+            let made = payment.create_allocation(wanted.timeout(ends)).await;
+            if let Ok(made) = &made {
+                let timeout = made.timeout.as_ref().expect("as asked for").at();
+                let later = timeout.duration_since(ends);
+                assert!(later >= SignedDuration::ZERO && later < SignedDuration::from_secs(1));
+                // That it was made twice does not depend on what becomes of the one that is known.
+                let released = payment.release_allocation(&made.allocation_id).await;
+                released.expect("released");
+            }
+            let all = payment.get_allocations().await.expect("a list");
+            assert_eq!(
+                all.len(),
+                2,
+                "the engine's, and one that nobody knows: {made:?}"
+            );
+            let report = golem.stop().await;
+            assert!(report.is_clean(), "{effect:?}: {report}");
+            assert_clean(stage);
+        });
+    }
+}
+
+#[test]
+fn an_allocation_by_hand_without_a_timeout_of_which_no_answer_told_is_named_by_the_report() {
+    network(10, &["alice"]).run(async |stage| {
+        let golem = stage.golem().start().await.expect("an engine");
+        let payment = golem.low_level().payment();
+        let mut fault = Fault::new("createAllocation", Effect::LoseAnswer).expect("a fault");
+        fault.count = Some(1);
+        let _fault = stage.network().inject(fault).expect("possible");
+        let wanted = NewAllocation::new("0.25".parse().expect("an amount"));
+        let made = payment.create_allocation(wanted).await;
+        made.expect_err("no answer");
+        let report = golem.stop().await;
+        let [left] = report.leftovers.as_slice() else {
+            panic!("{report}");
+        };
+        assert!(
+            left.contains("0.25 GLM") && left.contains("without a timeout"),
+            "{left}"
+        );
     });
 }
 

@@ -243,6 +243,12 @@ pub const CASES: &[Case] = &[
         expect: r#"["all_terminated", {"agreements": 2}, {"invoices_paid": 2}, {"event": {"name": "RecoveryFinished", "count": {"at_least": 1}}}]"#,
         ..USUAL
     },
+    Case {
+        name: "by-hand",
+        scenario: "by-hand",
+        expect: r#"[{"task_results": ["Hello from task 1", "Hello from task 2"]}, {"agreements": 2}, {"invoices_paid": 2}]"#,
+        ..USUAL
+    },
 ];
 
 /// Scenarios that a devnet cannot play for a reason that does not stand in them ([`reason_of`]).

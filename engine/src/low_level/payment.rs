@@ -10,8 +10,9 @@ use golem_wire::{AllocationId, DebitNoteId, InvoiceId};
 use jiff::Timestamp;
 
 use super::LowLevel;
-use crate::api::ApiError;
+use crate::api::{ApiError, Outcome};
 use crate::journal::Fact;
+use crate::payment::named;
 
 /// Operations on allocations, documents and payments; made by [`LowLevel::payment`]. Cheap to clone.
 #[derive(Clone)]
@@ -30,18 +31,33 @@ impl PaymentOperations {
     }
 
     /// `createAllocation`: sets money aside. It is released when the engine stops, unless it is
-    /// [kept](Self::keep_allocation).
+    /// [kept](Self::keep_allocation). Its timeout is up to a second later than asked for: allocations have no name, so
+    /// that is how it is found again when the daemon's answer is lost. Without a timeout it cannot be: then the
+    /// [report](crate::ShutdownReport::leftovers) of the engine's end says that it may be left.
     ///
     /// # Errors
     /// [`ApiError`]; 400 when the account does not hold it.
     ///
     /// # Cancel safety
     /// Runs to completion in an owned task; one that nobody waited for is released when the engine stops.
-    pub async fn create_allocation(&self, wanted: NewAllocation) -> Result<Allocation, ApiError> {
+    pub async fn create_allocation(
+        &self,
+        mut wanted: NewAllocation,
+    ) -> Result<Allocation, ApiError> {
         let request = |low: LowLevel| async move {
-            let made = low.rest().payment().allocate_by_hand(&wanted).await?;
-            low.by_hand().allocation_made(&made.allocation_id);
-            Ok(made)
+            let by_hand = low.by_hand();
+            let number = by_hand.number();
+            let seed = low.context.seed().fork("allocation-by-hand");
+            let seed = seed.fork(&number.to_string());
+            wanted.timeout = wanted.timeout.map(|timeout| named(timeout, &seed));
+            by_hand.allocation_asked(number, &wanted);
+            let made = low.rest().payment().allocate_by_hand(&wanted).await;
+            match &made {
+                Ok(made) => by_hand.allocation_made(number, &made.allocation_id),
+                Err(error) if error.outcome() == Outcome::Unknown => {}
+                Err(_) => by_hand.allocation_refused(number),
+            }
+            made
         };
         self.0.open("createAllocation", request).await
     }

@@ -341,13 +341,17 @@ async fn take_over(
         .await
 }
 
-/// When a budget ends that is asked for now. It is its budget's name as well ([`plan::is_budget`]), so
-/// it is up to a second later: engines that ask in one microsecond, each with a seed of its own, do
-/// not take each other's for theirs.
+/// When a budget ends that is asked for now.
 fn timeout(config: &Config, seed: &Seed, now: Timestamp) -> Timestamp {
-    let name = seed.fork("budget").rng().random_range(0..1_000_000);
-    let time = config.allocation_timeout;
-    let end = deadline::date_after(now, time.saturating_add(Duration::from_micros(name)));
+    let end = deadline::date_after(now, config.allocation_timeout);
+    named(end, &seed.fork("budget"))
+}
+
+/// An allocation's timeout is its name as well ([`plan::is_budget`]), so it is up to a second later than wanted: those
+/// who ask in one microsecond, each with a seed of its own, do not take each other's for theirs.
+pub(crate) fn named(timeout: Timestamp, seed: &Seed) -> Timestamp {
+    let name = Duration::from_micros(seed.rng().random_range(0..1_000_000));
+    let end = deadline::date_after(timeout, name);
     // Whole microseconds: what other clients of the daemon send, and what it keeps.
     Timestamp::from_microsecond(end.as_microsecond()).unwrap_or(end)
 }

@@ -9,6 +9,7 @@
 //! | demands | with the leftovers | withdrawn: their session tells whose they are |
 //! | networks, services on the bus | when nothing runs any more | removed, unbound |
 //! | allocations | with the engine's own | released |
+//! | allocations of which no answer told | with the leftovers | released: their timeout is their name; without one they are only told of |
 
 use golem_wire::AgreementId;
 use indexmap::IndexMap;
@@ -16,6 +17,7 @@ use indexmap::IndexMap;
 use super::Shutdown;
 use crate::agreement_record::AgreementRecord;
 use crate::api::ApiError;
+use crate::by_hand::Asked;
 use crate::config::UNUSED_GRACE;
 use crate::journal::OpenState;
 use crate::lifecycle::agreement::AgreementEnd;
@@ -152,8 +154,13 @@ pub(super) fn left(shutdown: &Shutdown) -> Vec<String> {
         .iter()
         // One that was never confirmed expires by itself.
         .filter(|(_, record)| record.confirmed && (record.ended.is_none() || record.was_used()));
-    open.map(|(id, _)| {
+    let agreements = open.map(|(id, _)| {
         format!("agreement {id}, made by hand, may be in force, or is not paid by the engine")
-    })
-    .collect()
+    });
+    let asked = shutdown.context.by_hand.asked().into_iter();
+    let nameless = asked.filter(|it| it.made.is_none() && it.timeout.is_none());
+    let allocations = nameless.map(|Asked { total, .. }| {
+        format!("an allocation of {total} GLM, made by hand without a timeout, may be left: nobody answered")
+    });
+    agreements.chain(allocations).collect()
 }

@@ -9,11 +9,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use golem_wire::AgreementId;
 use golem_wire::market::AgreementState;
+use golem_wire::{AgreementId, AllocationId};
 use indexmap::{IndexMap, IndexSet};
 
 use super::Shutdown;
+use crate::api::ApiError;
+use crate::by_hand::Asked;
 use crate::journal::{Change, Fact, OpenState};
 use crate::market::Rental;
 use crate::settle::observe::{OPEN_STATES, Question};
@@ -84,7 +86,7 @@ pub(super) async fn end(shutdown: &Shutdown) -> Vec<String> {
             note("a network", &error);
         }
     }
-    if let Err(error) = release_twins(shutdown, &ender).await {
+    if let Err(error) = release_strays(shutdown, &ender).await {
         note("an allocation", &error);
     }
     left
@@ -178,31 +180,37 @@ async fn end_agreement(
     Ok(())
 }
 
-/// An allocation that was made twice has the same timeout and amount.
-async fn release_twins(shutdown: &Shutdown, ender: &Ender<'_>) -> Result<(), crate::api::ApiError> {
+/// Allocations that the engine does not know of: of an answer that was lost, or of a request that was processed twice.
+/// They have the timeout and amount that was asked for.
+async fn release_strays(shutdown: &Shutdown, ender: &Ender<'_>) -> Result<(), ApiError> {
     let own_allocations = shutdown.payments.own_allocations();
     // One that somebody else made was not made twice by us.
-    let made: Vec<_> = own_allocations
-        .all()
-        .iter()
-        .filter(|it| !it.is_shared)
-        .collect();
-    if made.is_empty() {
+    let own = own_allocations.all().iter().filter(|it| !it.is_shared);
+    let own = own.map(|it| {
+        let ours = &it.allocation;
+        Asked {
+            total: ours.total_amount.glm(),
+            timeout: ours.timeout.as_ref().map(|timeout| timeout.at()),
+            made: Some(ours.allocation_id.clone()),
+        }
+    });
+    let asked: Vec<Asked> = own.chain(shutdown.context.by_hand.asked()).collect();
+    if asked.is_empty() {
         return Ok(());
     }
     let mut observer = Observer::of(&shutdown.context, "leftovers/budgets");
     let all = observer.budgets().await?;
-    let twins = all.into_iter().filter(|found| {
+    let known = |id: &AllocationId| asked.iter().any(|it| it.made.as_ref() == Some(id));
+    let strays = all.into_iter().filter(|found| {
         !own_allocations.has(&found.allocation_id)
-            && made.iter().any(|own| {
-                let ours = &own.allocation;
-                let timeout = ours.timeout.as_ref().map(|timeout| timeout.at());
-                is_budget(found, ours.total_amount.glm(), timeout)
-            })
+            && !known(&found.allocation_id)
+            && asked
+                .iter()
+                .any(|it| is_budget(found, it.total, it.timeout))
     });
-    for twin in twins {
-        let id = twin.allocation_id;
-        tracing::warn!(allocation = %id, "releasing an allocation that was made twice");
+    for stray in strays {
+        let id = stray.allocation_id;
+        tracing::warn!(allocation = %id, "releasing an allocation that the engine does not know of");
         ender.release(&id).await?;
     }
     Ok(())

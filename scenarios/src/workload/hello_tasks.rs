@@ -8,11 +8,14 @@ use golem_engine::{Golem, WorkContext};
 use super::{Job, Running, Section, StartError, Workload, running_tasks};
 use crate::language::values::Span;
 
+/// The image that the tasks ask for, by its SHA3 hash.
+pub(crate) const IMAGE_HASH: &str = "9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae";
+/// Where it would be.
+pub(crate) const IMAGE_URL: &str = "http://images.invalid/hello.gvmi";
+
 /// The machine that the tasks ask for.
 pub fn payload() -> Payload {
-    vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae")
-        .image_url("http://images.invalid/hello.gvmi")
-        .into()
+    vm::repo(IMAGE_HASH).image_url(IMAGE_URL).into()
 }
 
 /// Says hello.
