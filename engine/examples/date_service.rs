@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use golem_engine::payload::{Payload, vm};
 use golem_engine::service::{HandlerError, InstanceInfo, Service};
-use golem_engine::{Error, WorkContext};
+use golem_engine::{Error, Golem, WorkContext};
 use support::say;
 
 const DATE_FILE: &str = "/golem/work/date.txt";
@@ -50,11 +50,14 @@ impl Service for DateService {
 
 fn main() -> anyhow::Result<()> {
     support::run(async |builder, _| {
-        let golem = builder.start().await?;
-        let cluster = golem.run_service::<DateService>().start().await?;
-        let ended = cluster.live()[0].wait().await;
-        anyhow::ensure!(ended.failure.is_none(), "{ended:?}");
-        say(golem.stop().await);
+        let ((), report) = Golem::run(builder, async |golem| {
+            let cluster = golem.run_service::<DateService>().start().await?;
+            let ended = cluster.live()[0].wait().await;
+            anyhow::ensure!(ended.failure.is_none(), "{ended:?}");
+            anyhow::Ok(())
+        })
+        .await?;
+        say(report);
         Ok(())
     })
 }

@@ -5,10 +5,10 @@
 mod support;
 
 use futures::{StreamExt, TryStreamExt};
-use golem_engine::WorkContext;
 use golem_engine::payload::vm;
 use golem_engine::script::Command;
 use golem_engine::service::HandlerError;
+use golem_engine::{Golem, WorkContext};
 use support::say;
 
 /// Counts to five, a number each second.
@@ -40,15 +40,18 @@ async fn work(ctx: WorkContext) -> Result<(), HandlerError> {
 
 fn main() -> anyhow::Result<()> {
     support::run(async |builder, _| {
-        let golem = builder.start().await?;
-        let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae");
-        let tasks = golem.execute_tasks(image).data([()]);
-        let tasks = tasks.worker(|ctx, _| work(ctx));
-        let mut tasks = tasks.start().await?;
-        while let Some(done) = tasks.next().await {
-            done?;
-        }
-        say(golem.stop().await);
+        let ((), report) = Golem::run(builder, async |golem| {
+            let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae");
+            let tasks = golem.execute_tasks(image).data([()]);
+            let tasks = tasks.worker(|ctx, _| work(ctx));
+            let mut tasks = tasks.start().await?;
+            while let Some(done) = tasks.next().await {
+                done?;
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+        say(report);
         Ok(())
     })
 }

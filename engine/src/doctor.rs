@@ -116,6 +116,9 @@ impl DoctorBuilder {
     /// # Errors
     /// [`Error::Config`], [`Error::Api`] when the daemon does not answer or refuses the key,
     /// [`Error::Journal`] when the journal belongs to another requestor, [`Error::NoEntropy`].
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: it asks whose key it is and reads the journal, and changes nothing.
     pub async fn connect(self) -> Result<Doctor, Error> {
         let config = self.overrides.resolve(|name| std::env::var(name).ok())?;
         let rest = Rest::new(self.transport, &config, &config.app_key, Limits::default());

@@ -198,6 +198,9 @@ impl TaskGroup {
     }
 
     /// Tells all tasks to end, waits up to `deadline`, then aborts the rest and returns their names.
+    ///
+    /// # Cancel safety
+    /// Not safe: dropped, it has told them to end, and aborts none.
     pub async fn shutdown(&self, deadline: Duration) -> Vec<String> {
         self.cancel();
         if tokio::time::timeout(deadline, self.idle()).await.is_ok() {

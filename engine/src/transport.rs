@@ -131,6 +131,9 @@ impl Transport {
     ///
     /// # Errors
     /// [`TransportError`] when no answer came. A refusal is an answer.
+    ///
+    /// # Cancel safety
+    /// Not safe: whether the daemon has got and processed a request whose future was dropped is not known.
     pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
         self.wire.call(request).await
     }
@@ -139,6 +142,9 @@ impl Transport {
     ///
     /// # Errors
     /// [`TransportError::Connect`] when nobody listens there.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: nothing is sent on the connection, and dropping closes it.
     pub async fn connect(&self, url: &Uri) -> Result<Box<dyn Io>, TransportError> {
         self.wire.connect(url).await
     }

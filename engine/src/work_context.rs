@@ -199,10 +199,13 @@ impl WorkContext {
         context.emit(self.activity.about(), Custom::new(event));
     }
 
-    /// The usage vector as the daemon tells it.
+    /// `getActivityUsage`: the usage vector as the daemon tells it.
     ///
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
     pub async fn get_raw_usage(&self) -> Result<ActivityUsage, ApiError> {
         self.activity
             .context()
@@ -212,10 +215,13 @@ impl WorkContext {
             .await
     }
 
-    /// The state of the activity as the daemon tells it.
+    /// `getActivityState`: the state of the activity as the daemon tells it.
     ///
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
     pub async fn get_raw_state(&self) -> Result<ActivityStatus, ApiError> {
         self.activity
             .context()
@@ -225,10 +231,14 @@ impl WorkContext {
             .await
     }
 
-    /// The usage up to now by counter, `golem.usage.duration_sec` and the like.
+    /// The usage up to now by counter, `golem.usage.duration_sec` and the like, each in its own unit: those
+    /// that end in `_sec` are seconds.
     ///
     /// # Errors
     /// [`ApiError`] when the daemon does not know it.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
     pub async fn get_usage(&self) -> Result<IndexMap<String, f64>, ApiError> {
         Ok(self.by_counter(self.get_raw_usage().await?))
     }
@@ -256,11 +266,14 @@ impl WorkContext {
         names.zip(usage.current_usage.unwrap_or_default()).collect()
     }
 
-    /// The cost up to now, from usage and the prices of the agreement; `None` when the daemon
+    /// The cost up to now in GLM, from usage and the prices of the agreement; `None` when the daemon
     /// reports no usage yet.
     ///
     /// # Errors
     /// [`ApiError`] when the daemon does not know the usage.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
     pub async fn get_cost(&self) -> Result<Option<Glm>, ApiError> {
         let usage = self.get_raw_usage().await?.current_usage;
         let usage = usage.filter(|usage| !usage.is_empty());

@@ -6,6 +6,7 @@
 
 mod by_hand;
 pub mod echo_service;
+mod hello_image;
 mod hello_pool;
 pub mod hello_tasks;
 mod image;
@@ -240,6 +241,7 @@ impl Default for Workloads {
     fn default() -> Self {
         Workloads(vec![
             Arc::new(hello_tasks::HelloTasks),
+            Arc::new(hello_image::HelloImage),
             Arc::new(hello_pool::HelloPool),
             Arc::new(by_hand::ByHand),
             Arc::new(echo_service::EchoServiceWorkload),

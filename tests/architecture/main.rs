@@ -10,6 +10,7 @@ mod direction;
 mod documents;
 mod modules;
 mod parity;
+mod promises;
 mod schema;
 mod source;
 

@@ -244,6 +244,12 @@ pub const CASES: &[Case] = &[
         ..USUAL
     },
     Case {
+        name: "done-by-two-providers",
+        scenario: "done-by-two-providers",
+        expect: r#"[{"task_results": ["Hello from task 1", "Hello from task 2", "Hello from task 3"]}, {"agreements": {"at_least": 2, "at_most": 3}}]"#,
+        ..USUAL
+    },
+    Case {
         name: "by-hand",
         scenario: "by-hand",
         expect: r#"[{"task_results": ["Hello from task 1", "Hello from task 2"]}, {"agreements": 2}, {"invoices_paid": 2}]"#,
@@ -297,6 +303,10 @@ pub const NOT_THERE: &[(&str, &str)] = &[
     (
         "addresses-come-back",
         "a devnet's exe-units join no network: nothing in them can be connected to",
+    ),
+    (
+        "an-image-of-this-computer",
+        "a devnet's machines fetch no image",
     ),
     (
         "no-answer-to-the-agreement",

@@ -59,6 +59,9 @@ impl Scan {
 
     /// The next offer; `None` at the end.
     ///
+    /// # Errors
+    /// [`ApiError`] when the daemon did not go on with the scan; it is the last item.
+    ///
     /// # Cancel safety
     /// Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<OfferProposal, ApiError>> {

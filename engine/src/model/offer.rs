@@ -28,14 +28,14 @@ pub enum OfferFault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinearPrices {
-    /// Counter (`golem.usage.duration_sec`, …) and its price, in the order of the usage vector.
+    /// Counter (`golem.usage.duration_sec`, …) and its price in GLM for each unit of it, in the order of the usage vector.
     pub per_unit: Vec<(String, Decimal)>,
-    /// Price of each activity's start.
+    /// Price of each activity's start, in GLM.
     pub fixed: Decimal,
 }
 
 impl LinearPrices {
-    /// Prices per unit of each counter, in the order of the usage vector, and of a start.
+    /// Prices in GLM per unit of each counter, in the order of the usage vector, and of a start.
     pub fn new(
         per_unit: impl IntoIterator<Item = (impl Into<String>, Decimal)>,
         fixed: Decimal,
@@ -288,6 +288,9 @@ impl OfferProposal {
     }
 
     /// What it costs, or why nobody can tell.
+    ///
+    /// # Errors
+    /// [`OfferFault`]: what is missing in the offer, or makes no sense.
     pub fn prices(&self) -> Result<&LinearPrices, &OfferFault> {
         self.0.prices.as_ref()
     }

@@ -115,14 +115,14 @@ impl Caps {
 macro_rules! capped {
     ($name:ident $(<$of:ident>)?) => {
         impl$(<$of>)? $name$(<$of>)? {
-            /// Refuses offers with a higher start price.
+            /// Refuses offers with a higher start price, in GLM.
             pub fn max_fixed_price(mut self, cap: Decimal) -> Self {
                 self.caps.fixed = Some(cap);
                 self
             }
 
-            /// Refuses offers with a higher price of a counter, `golem.usage.cpu_sec` for one. A counter that
-            /// is none of yagna's own must be one of the offer's: a misspelt name caps nothing.
+            /// Refuses offers with a higher price, in GLM for each unit, of a counter, `golem.usage.cpu_sec` for one.
+            /// A counter that is none of yagna's own must be one of the offer's: a misspelt name caps nothing.
             pub fn max_price_for(mut self, counter: impl Into<String>, cap: Decimal) -> Self {
                 self.caps.per_unit.insert(counter.into(), cap);
                 self

@@ -246,6 +246,10 @@ pub struct TasksSection {
     /// Time for one attempt, after which a task is given to another provider; absent: no limit.
     #[serde(default)]
     pub attempt_timeout: Option<Span>,
+    /// How many providers must give the same result for a task before it counts, no provider twice; not of workloads with a
+    /// pool or calls of their own.
+    #[serde(default = "one_instance")]
+    pub redundancy: Spanned<u32>,
     /// Of tasks that are written here: the machine that they ask for.
     #[serde(default)]
     pub payload: Option<PayloadSection>,

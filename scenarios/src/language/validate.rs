@@ -250,6 +250,7 @@ impl Scenario {
         checked.extend(self.all_tasks().map(|(tasks, _)| {
             self.check_count(tasks)?;
             self.number("max_workers", &tasks.max_workers, MOST_INSTANCES)?;
+            self.number("redundancy", &tasks.redundancy, MOST_INSTANCES)?;
             self.check_written_tasks(tasks)
         }));
         checked.extend(

@@ -6,6 +6,7 @@ use golem_engine::service::HandlerError;
 use golem_engine::{Golem, WorkContext};
 
 use super::{Job, Running, Section, StartError, Workload, running_tasks};
+use crate::language::TasksSection;
 use crate::language::values::Span;
 
 /// The image that the tasks ask for, by its SHA3 hash.
@@ -53,21 +54,30 @@ impl Workload for HelloTasks {
         golem: &'a Golem,
         job: &'a Job,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Running>, StartError>> {
-        async {
-            let section = job.tasks()?;
-            let mut builder = golem
-                .execute_tasks(payload())
-                .data(1..=section.count.value)
-                .worker(|ctx, task| async move { hello(&ctx, task.data).await })
-                .max_workers(section.max_workers.value as usize);
-            if let Some(Span(timeout)) = section.timeout {
-                builder = builder.timeout(timeout);
-            }
-            if let Some(Span(timeout)) = section.attempt_timeout {
-                builder = builder.attempt_timeout(timeout);
-            }
-            Ok(running_tasks(builder.start().await?))
-        }
-        .boxed_local()
+        async { start(golem, job.tasks()?, payload()).await }.boxed_local()
     }
+}
+
+/// Starts as many tasks as the section says, on machines of this kind.
+///
+/// # Errors
+/// When the engine cannot start them.
+pub(super) async fn start(
+    golem: &Golem,
+    section: &TasksSection,
+    payload: Payload,
+) -> Result<Box<dyn Running>, StartError> {
+    let mut builder = golem
+        .execute_tasks(payload)
+        .data(1..=section.count.value)
+        .worker(|ctx, task| async move { hello(&ctx, task.data).await })
+        .max_workers(section.max_workers.value as usize)
+        .redundancy(section.redundancy.value);
+    if let Some(Span(timeout)) = section.timeout {
+        builder = builder.timeout(timeout);
+    }
+    if let Some(Span(timeout)) = section.attempt_timeout {
+        builder = builder.attempt_timeout(timeout);
+    }
+    Ok(running_tasks(builder.start().await?))
 }

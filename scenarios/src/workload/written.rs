@@ -288,7 +288,8 @@ async fn start_tasks(golem: &Golem, job: &Job) -> Result<Box<dyn Running>, Start
                 Ok(output)
             }
         })
-        .max_workers(section.max_workers.value as usize);
+        .max_workers(section.max_workers.value as usize)
+        .redundancy(section.redundancy.value);
     if let Some(Span(timeout)) = section.timeout {
         builder = builder.timeout(timeout);
     }
