@@ -333,7 +333,7 @@ impl fmt::Display for Explored {
         if few {
             writeln!(
                 f,
-                "  – is told only: a search, which must reach and test everything, has {A_SEARCH} seeds at the least"
+                "  (– is told only: a search of {A_SEARCH} seeds or more must reach and test everything)"
             )?;
         }
         for failure in &self.failures {
@@ -449,7 +449,7 @@ mod tests {
         assert!(few.is_fine() && few.never().len() == 2, "{few}");
         let told = few.to_string();
         assert!(told.contains("– never put to the test: law within-budget"));
-        assert!(told.contains("has 25 seeds at the least") && !told.contains('✗'));
+        assert!(told.contains("a search of 25 seeds or more") && !told.contains('✗'));
         few.asked.extend(few.goals.keys().cloned());
         assert!(!few.is_fine(), "{few}");
         assert!(few.to_string().contains("✗ never reached"));

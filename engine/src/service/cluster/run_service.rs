@@ -215,7 +215,10 @@ impl<S: Service, I> RunService<S, I> {
     /// the journal. Parameters given here only fill up the rest. An instance that had ended, or was
     /// stopped alone, stays ended; when the service or the engine was being stopped, all start anew
     /// with the parameters given here. What is not claimed by its name
-    /// within [`claim_within`](crate::recovery::RecoveryLimits::claim_within) is given back.
+    /// within [`claim_within`](crate::recovery::RecoveryLimits::claim_within), or before the engine stops, is given
+    /// back and told to be terminated: the job of these events is `recovered`, and
+    /// [`earlier_id`](crate::event::EventInstance::earlier_id) is what the instance was called before. If this cluster
+    /// cannot begin, they wait for the next one of the name.
     ///
     /// Needs a journal that outlives the process, and
     /// [`Recovery::Adopt`](crate::Recovery::Adopt).
