@@ -593,7 +593,7 @@ impl Activity {
     }
 
     fn backoff(&self, label: &str) -> Backoff {
-        Backoff::new(self.context.seed().fork(&format!("{label}/{}", self.id)))
+        Backoff::new(self.context.seed(), format!("{label}/{}", self.id))
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {

@@ -1,7 +1,5 @@
 //! Addresses of the daemon and of the image registry: what is below one, escaped.
 
-use std::fmt::Write as _;
-
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -25,6 +23,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
+/// Room for the usual address with two ids.
+const LENGTH: usize = 192;
+
 /// The address of what is at `segments` below `base`, with the items of a query; each is escaped on its own.
 pub(crate) fn below<S: AsRef<str>, V: AsRef<str>>(
     base: &Uri,
@@ -33,18 +34,12 @@ pub(crate) fn below<S: AsRef<str>, V: AsRef<str>>(
 ) -> String {
     let scheme = base.scheme_str().unwrap_or("http");
     let authority = base.authority().map_or("", |authority| authority.as_str());
-    let mut address = format!(
-        "{scheme}://{authority}{}",
-        base.path().trim_end_matches('/')
-    );
+    let mut address = String::with_capacity(LENGTH);
+    let path = base.path().trim_end_matches('/');
+    address.extend([scheme, "://", authority, path]);
     for segment in segments {
         address.push('/');
-        // Writing into a text does not fail.
-        let _ = write!(
-            address,
-            "{}",
-            utf8_percent_encode(segment.as_ref(), SEGMENT)
-        );
+        address.extend(utf8_percent_encode(segment.as_ref(), SEGMENT));
     }
     if !query.is_empty() {
         address.push('?');

@@ -52,7 +52,7 @@ impl Follower {
         Follower {
             feed,
             cursor: Cursor::new(log, feed),
-            backoff: Backoff::new(seed.fork(name(feed))),
+            backoff: Backoff::new(seed, name(feed)),
             wait,
         }
     }

@@ -121,7 +121,7 @@ pub trait GroupCommit: Sync {
     fn sync(&self) -> Result<(), JournalError>;
 
     /// Whether a sync waits for no disk. What no request waits for is then synced as soon as nothing else is to be
-    /// done, and the state of an instance before anybody is told of it.
+    /// done, and the state of an instance before anybody is told of it; one sync serves all who are about to tell.
     fn is_cheap(&self) -> bool {
         false
     }
@@ -226,12 +226,14 @@ pub enum JournalError {
 pub(crate) struct Log(Arc<Inner>);
 
 struct Inner {
-    journal: Box<dyn Journal>,
+    /// None where nothing is to outlive the engine: then what is open is known here only.
+    journal: Option<Box<dyn Journal>>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     group: Group,
 }
 
+#[derive(Default)]
 struct State {
     open_state: OpenState,
     since_snapshot: usize,
@@ -263,12 +265,25 @@ impl Log {
             since_snapshot: entries.len(),
             written: 0,
         };
-        Ok(Log(Arc::new(Inner {
+        Ok(Self::new(Some(journal), clock, state))
+    }
+
+    /// What is open, kept nowhere: it ends with the engine.
+    pub(crate) fn unkept(clock: Arc<dyn Clock>) -> Self {
+        Self::new(None, clock, State::default())
+    }
+
+    fn new(journal: Option<Box<dyn Journal>>, clock: Arc<dyn Clock>, state: State) -> Self {
+        Log(Arc::new(Inner {
             journal,
             clock,
             state: Mutex::new(state),
             group: Group::default(),
-        })))
+        }))
+    }
+
+    fn group_commit(&self) -> Option<&dyn GroupCommit> {
+        self.0.journal.as_deref()?.group_commit()
     }
 
     /// Begins a run of the requestor `node`; the session of the runs before, or a `fresh` one.
@@ -318,12 +333,14 @@ impl Log {
 
     /// The damaged journal that this one takes the place of.
     pub(crate) fn set_aside(&self) -> Option<SetAside> {
-        self.0.journal.set_aside()
+        self.0.journal.as_deref()?.set_aside()
     }
 
     /// Ends writing, so that another engine can open the journal.
     pub(crate) fn close(&self) {
-        self.0.journal.close();
+        if let Some(journal) = &self.0.journal {
+            journal.close();
+        }
     }
 
     /// Announces a request, which is to be sent once the intent is [`durable`](Self::durable).
@@ -362,8 +379,21 @@ impl Log {
         self.sync_to(written).await
     }
 
+    /// Waits until everything written before outlives the program, where no disk is waited for: where a killed
+    /// program goes on is not to be behind what it had told. A failure is logged.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe.
+    pub(crate) async fn before_it_is_told(&self) {
+        if self.group_commit().is_some_and(GroupCommit::is_cheap)
+            && let Err(error) = self.sync().await
+        {
+            tracing::error!(%error, "what is told now may not be in the journal");
+        }
+    }
+
     async fn sync_to(&self, written: u64) -> Result<(), JournalError> {
-        let Some(disk) = self.0.journal.group_commit() else {
+        let Some(disk) = self.group_commit() else {
             return Ok(());
         };
         let all = || self.lock().written;
@@ -375,7 +405,7 @@ impl Log {
     /// # Cancel safety
     /// Cancel-safe.
     pub(crate) async fn keep_synced(self) {
-        let Some(disk) = self.0.journal.group_commit() else {
+        let Some(disk) = self.group_commit() else {
             return;
         };
         loop {
@@ -398,15 +428,8 @@ impl Log {
 
     /// Writes a fact down. A failure is logged: the fact can be learned again.
     pub(crate) fn fact(&self, fact: Fact) {
-        // Where a killed program goes on is not to be behind what it had told.
-        let is_told = matches!(fact, Fact::Instance { .. });
         let mut state = self.lock();
-        let written = self.write(&mut state, Record::Fact { fact });
-        drop(state);
-        let disk = self.0.journal.group_commit();
-        let told = disk.filter(|disk| is_told && disk.is_cheap());
-        let synced = told.map_or(Ok(()), GroupCommit::sync);
-        if let Err(error) = written.and(synced) {
+        if let Err(error) = self.write(&mut state, Record::Fact { fact }) {
             tracing::error!(%error, "a fact was not written down");
         }
     }
@@ -414,9 +437,13 @@ impl Log {
     fn write(&self, state: &mut State, record: Record) -> Result<(), JournalError> {
         let at = self.0.clock.now();
         let entry = Entry { at, record };
-        match self.0.journal.group_commit() {
+        let Some(journal) = &self.0.journal else {
+            state.open_state.apply(&entry);
+            return Ok(());
+        };
+        match journal.group_commit() {
             Some(disk) => disk.append_unsynced(&entry)?,
-            None => self.0.journal.append(&entry)?,
+            None => journal.append(&entry)?,
         }
         self.0.group.note();
         state.open_state.apply(&entry);
@@ -426,7 +453,7 @@ impl Log {
         if state.since_snapshot >= COMPACT_AFTER.max(2 * state.open_state.size()) {
             let open_state = Box::new(state.open_state.clone());
             let record = Record::Snapshot { open_state };
-            match self.0.journal.compact(&Entry { at, record }) {
+            match journal.compact(&Entry { at, record }) {
                 Ok(()) => {}
                 Err(error) => tracing::warn!(%error, "the journal was not compacted"),
             }

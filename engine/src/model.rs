@@ -9,10 +9,11 @@ mod progress;
 pub(crate) use offer::tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use golem_wire::market::Properties;
 use golem_wire::{DebitNoteId, InvoiceId, NodeId};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use instance_info::InstanceInfo;
 pub(crate) use market_summary::NAMED;
@@ -39,13 +40,14 @@ pub(crate) fn remember(list: &mut Vec<NodeId>, provider: &NodeId) {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $new:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
+        #[doc = ""]
+        #[doc = "Copies share the text."]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             #[doc = $new]
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
                 $name(text.into())
             }
 
@@ -58,6 +60,18 @@ macro_rules! name {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Self::new)
             }
         }
     };

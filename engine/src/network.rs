@@ -207,7 +207,7 @@ impl Network {
 
     fn backoff(&self, label: &str) -> Backoff {
         let label = format!("network/{}/{label}", self.0.id);
-        Backoff::new(self.0.context.seed().fork(&label))
+        Backoff::new(self.0.context.seed(), label)
     }
 
     fn about(&self) -> EventContext {

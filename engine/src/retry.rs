@@ -2,6 +2,7 @@
 //! seed), and how often ([`until`]). Does not own: whether an attempt may be repeated; a request that
 //! changes something is looked up first by whoever sent it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -24,22 +25,32 @@ pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     delays: ExponentialBackoff,
-    rng: ChaCha8Rng,
+    seed: Seed,
+    label: Cow<'static, str>,
+    /// Made for the first pause: most of what may be tried again works at once.
+    rng: Option<Box<ChaCha8Rng>>,
 }
 
 impl Backoff {
-    /// Pauses drawn from `seed`, which must be a fork of the caller's own.
-    pub(crate) fn new(seed: Seed) -> Self {
-        Self::between(FIRST, LONGEST, seed)
+    /// Pauses drawn from the fork of `seed` that `label` names; nobody else is to draw from that.
+    pub(crate) fn new(seed: &Seed, label: impl Into<Cow<'static, str>>) -> Self {
+        Self::between(FIRST, LONGEST, seed, label)
     }
 
     /// Pauses that begin with `first` and grow to `longest`.
-    pub(crate) fn between(first: Duration, longest: Duration, seed: Seed) -> Self {
+    pub(crate) fn between(
+        first: Duration,
+        longest: Duration,
+        seed: &Seed,
+        label: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Backoff {
             first,
             longest,
             delays: delays(first, longest),
-            rng: seed.rng(),
+            seed: *seed,
+            label: label.into(),
+            rng: None,
         }
     }
 
@@ -56,7 +67,11 @@ impl Backoff {
             return Duration::from_millis(u64::from(pauses % 5_000));
         }
         let longest = self.delays.next().unwrap_or(self.longest);
-        longest.mul_f64(self.rng.random_range(0.5..1.0))
+        let (seed, label) = (self.seed, &self.label);
+        let rng = self
+            .rng
+            .get_or_insert_with(|| Box::new(seed.fork(label).rng()));
+        longest.mul_f64(rng.random_range(0.5..1.0))
     }
 
     /// Goes on at once after a poll that did its work; pauses after one that came back empty-handed
@@ -205,7 +220,7 @@ mod tests {
     async fn attempts_made(limit: u32, excused: u32, stop_after: Option<u32>) -> u32 {
         let made = Cell::new(0);
         let stop = CancellationToken::new();
-        let mut backoff = Backoff::new(Seed::from_u64(1));
+        let mut backoff = Backoff::new(&Seed::from_u64(1), "test");
         let policy = Policy::new(&mut backoff, limit).unless(&stop);
         let is_excused = async || made.get() <= excused;
         let failed = until(policy, is_excused, async || {
@@ -229,7 +244,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_ends_it_is_the_last() {
-        let mut backoff = Backoff::new(Seed::from_u64(1));
+        let mut backoff = Backoff::new(&Seed::from_u64(1), "test");
         let made = Cell::new(0);
         let done: Result<u32, &str> = until(
             Policy::new(&mut backoff, 5),
@@ -249,7 +264,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_their_limit_and_repeat_by_seed() {
         let draw = |seed| {
-            let mut backoff = Backoff::new(Seed::from_u64(seed));
+            let mut backoff = Backoff::new(&Seed::from_u64(seed), "test");
             (0..12).map(|_| backoff.next_delay()).collect::<Vec<_>>()
         };
         let delays = draw(1);

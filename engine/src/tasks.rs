@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use indexmap::IndexMap;
 use tokio::sync::{Notify, oneshot};
@@ -134,6 +135,8 @@ impl TaskGroup {
         F: Future<Output = ()> + Send + 'static,
     {
         let token = self.0.token.clone();
+        // Boxed: a block that awaits what it captures holds it twice.
+        let future = Box::pin(future);
         self.spawn(name, async move {
             token.run_until_cancelled_owned(future).await;
         });
@@ -152,10 +155,12 @@ impl TaskGroup {
         T: Send + 'static,
     {
         let (reply, result) = oneshot::channel();
-        self.spawn(name, async move {
+        // A block that awaits what it captures holds it twice.
+        let replying = future.map(move |done| {
             // The caller may be gone; the work is done all the same.
-            let _ = reply.send(future.await);
+            let _ = reply.send(done);
         });
+        self.spawn(name, replying);
         result.await.map_err(|_| TaskLost {
             name: format!("{}/{name}", self.0.name),
         })

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -327,15 +329,19 @@ impl Rest {
         }
     }
 
-    async fn bytes(&self, call: &Call) -> Result<Bytes, ApiError> {
-        let traced = Traced::send(call);
-        let answered = self.answer(call, &traced).await;
-        if let Err(error) = &answered
-            && error.status().is_none()
-        {
-            traced.failed(call, error);
-        }
-        answered
+    /// Boxed: whoever sends a request holds no more than a pointer to all that it takes.
+    fn bytes<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Bytes, ApiError>> {
+        let answering = async move {
+            let traced = Traced::send(call);
+            let answered = self.answer(call, &traced).await;
+            if let Err(error) = &answered
+                && error.status().is_none()
+            {
+                traced.failed(call, error);
+            }
+            answered
+        };
+        answering.boxed()
     }
 
     async fn answer(&self, call: &Call, traced: &Traced) -> Result<Bytes, ApiError> {

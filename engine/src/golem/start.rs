@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::daemon_health::DaemonHealth;
 use crate::error::Error;
 use crate::event::{ClockDiffers, Emitter, Event, EventFilter, EventObserver, JournalSetAside};
-use crate::journal::{Journal, Log, MemoryJournal, OpenState};
+use crate::journal::{Journal, Log, OpenState};
 use crate::market::{
     self, Budget, Market, OwnAllocation, OwnAllocations, Rentals, follow_agreements,
 };
@@ -67,7 +67,7 @@ impl Parts {
         // First of all: without it nothing is to be asked of the daemon.
         let is_journal_kept = journal.is_some() || config.journal_file.is_some();
         let journal = match journal {
-            Some(journal) => journal,
+            Some(journal) => Some(journal),
             None => keep(&config, &clock, transport.is_in_memory())?,
         };
         let (key, limits) = (&config.app_key, Limits::default());
@@ -77,7 +77,10 @@ impl Parts {
         let me = rest.me().await?;
         let difference = clock.difference();
         let clock: Arc<dyn Clock> = clock;
-        let log = Log::open(journal, Arc::clone(&clock))?;
+        let log = match journal {
+            Some(journal) => Log::open(journal, Arc::clone(&clock))?,
+            None => Log::unkept(Arc::clone(&clock)),
+        };
         // Two processes with one seed are told apart by when they began.
         let label = format!("app-session/{}", clock.now().as_microsecond());
         let fresh = || seed.fork(&label).hex(32);
@@ -243,21 +246,21 @@ fn follow(engine: &Engine) {
     loops.spawn_until_cancelled("pay-again", payment::try_again(payments()));
 }
 
-/// The journal of the settings.
+/// The journal of the settings, if they name one.
 fn keep(
     config: &Config,
     clock: &Arc<dyn Clock>,
     simulated: bool,
-) -> Result<Box<dyn Journal>, Error> {
+) -> Result<Option<Box<dyn Journal>>, Error> {
     let Some(path) = &config.journal_file else {
         if !simulated {
             tracing::warn!(
                 "no journal: after a crash, what is open can only be looked for at the daemon; set GOLEM_JOURNAL to a file, or call `journal_file()` on the builder"
             );
         }
-        return Ok(Box::new(MemoryJournal::new()));
+        return Ok(None);
     };
-    open(path, config, clock)
+    open(path, config, clock).map(Some)
 }
 
 #[cfg(feature = "sqlite")]

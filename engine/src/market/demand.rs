@@ -108,8 +108,8 @@ impl Demand {
             .insert(NUMBER_PROPERTY.into(), number.clone());
         let base = base(draft);
         let api = self.context.rest().market();
-        let seed = self.context.seed().fork(&format!("publish/{number}"));
-        let mut backoff = Backoff::new(seed);
+        let label = format!("publish/{number}");
+        let mut backoff = Backoff::new(self.context.seed(), label);
         let policy = Policy::new(&mut backoff, FIND_ATTEMPTS).unless(&self.closed);
         let publishing = retry::until(
             policy,
@@ -150,7 +150,7 @@ impl Demand {
     /// alone on the market. One that was published twice is withdrawn once.
     async fn find_published(&self, number: &Value) -> Option<Result<DemandId, ApiError>> {
         let label = format!("find-demand/{number}");
-        let mut backoff = Backoff::new(self.context.seed().fork(&label));
+        let mut backoff = Backoff::new(self.context.seed(), label);
         let api = self.context.rest().market();
         let listing = self
             .context
@@ -235,7 +235,7 @@ async fn draft(
     expiration: Timestamp,
 ) -> Result<DemandDraft, SubscribeError> {
     let context = &market.context;
-    let mut backoff = Backoff::new(context.seed().fork("decorations"));
+    let mut backoff = Backoff::new(context.seed(), "decorations");
     let api = context.rest().payment();
     let own_allocations = market.own_allocations.all().iter();
     let ids: Vec<_> = own_allocations

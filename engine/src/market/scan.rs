@@ -155,7 +155,7 @@ impl Scanning {
         let context = Arc::clone(&self.context);
         let api = context.rest().market();
         let wait = context.config().poll.min(KEPT / 2);
-        let mut backoff = Backoff::new(context.seed().fork(&format!("scan/{}", self.constraints)));
+        let mut backoff = Backoff::new(context.seed(), format!("scan/{}", self.constraints));
         loop {
             let id = match scan {
                 Some(id) => id.clone(),

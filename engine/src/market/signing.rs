@@ -127,7 +127,7 @@ impl Signing {
     async fn create(&self) -> Result<AgreementId, ApiError> {
         let context = &self.context;
         let proposal = self.offer.proposal_id();
-        let mut backoff = Backoff::new(context.seed().fork(&format!("create/{proposal}")));
+        let mut backoff = Backoff::new(context.seed(), format!("create/{proposal}"));
         let policy = Policy::new(&mut backoff, ATTEMPTS).unless(&self.closed);
         let creating = retry::until(
             policy,
@@ -168,7 +168,7 @@ impl Signing {
     async fn find_created(&self) -> Result<Option<AgreementId>, ApiError> {
         let context = &self.context;
         let provider = self.offer.provider_id();
-        let mut backoff = Backoff::new(context.seed().fork(&format!("created/{provider}")));
+        let mut backoff = Backoff::new(context.seed(), format!("created/{provider}"));
         let api = || context.rest().market();
         let fresh = AgreementState::Proposal;
         let list = || api().agreements(&fresh, None);

@@ -245,7 +245,7 @@ impl DemandSubscription {
     /// expire.
     async fn collect(self: &Arc<Self>, mut demand: DemandId) {
         let config = self.context.config();
-        let mut backoff = Backoff::new(self.context.seed().fork(&format!("collect/{}", self.job)));
+        let mut backoff = Backoff::new(self.context.seed(), format!("collect/{}", self.job));
         let mut renew_at = deadline::within(config.market.resubscribe_after);
         loop {
             let started = Instant::now();
@@ -480,7 +480,7 @@ impl DemandSubscription {
     ) -> Vec<PoolEvent> {
         let id = offer.proposal_id();
         let api = self.context.rest().market();
-        let mut backoff = Backoff::new(self.context.seed().fork(&format!("counter/{id}")));
+        let mut backoff = Backoff::new(self.context.seed(), format!("counter/{id}"));
         let policy = Policy::new(&mut backoff, COUNTER_ATTEMPTS).unless(&self.closed);
         // Saying it again does no harm: a proposal can be countered once only, and the daemon says so
         // if it was. Otherwise the provider's only offer would be lost.
@@ -606,7 +606,7 @@ impl DemandSubscription {
     /// Cancel-safe: an agreement without a waiter is cancelled or terminated.
     pub(crate) async fn sign(self: &Arc<Self>, avoid: &[NodeId]) -> Result<Arc<Rental>, SignError> {
         let mut began = Instant::now();
-        let mut backoff = Backoff::new(self.context.seed().fork(&format!("sign/{}", self.job)));
+        let mut backoff = Backoff::new(self.context.seed(), format!("sign/{}", self.job));
         loop {
             if self.context.now() >= self.expiration {
                 return Err(SignError::Expired(self.expiration));
@@ -751,8 +751,8 @@ impl DemandSubscription {
     /// Waits for the end of a search; it begins anew when the daemon was away, without which no offer
     /// can come.
     async fn patience(&self, began: &mut Instant) {
-        let seed = self.context.seed().fork(&format!("patience/{}", self.job));
-        let mut backoff = Backoff::new(seed);
+        let label = format!("patience/{}", self.job);
+        let mut backoff = Backoff::new(self.context.seed(), label);
         loop {
             tokio::time::sleep_until(self.no_offers_at(*began)).await;
             let away = self.context.is_daemon_away().await;

@@ -188,7 +188,7 @@ impl Networks {
         earlier: Option<(NetworkId, NetworkRecord)>,
     ) -> Result<Network, NetworkError> {
         let label = format!("create-network/{}", spec.subnet);
-        let mut backoff = Backoff::new(self.context.seed().fork(&label));
+        let mut backoff = Backoff::new(self.context.seed(), label);
         if let Some((id, record)) = earlier {
             let taken_up = self.take_up(&spec, id.clone(), &record, &mut backoff).await;
             if let Some(network) = taken_up {
@@ -272,7 +272,7 @@ impl Networks {
             mask: Some(spec.subnet.mask().to_string()),
             gateway: record.gateway.clone(),
         };
-        let mut look = Backoff::new(self.context.seed().fork("look-for-networks"));
+        let mut look = Backoff::new(self.context.seed(), "look-for-networks");
         let others = self
             .context
             .insist(&mut look, ATTEMPTS, || api.list())

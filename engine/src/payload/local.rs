@@ -76,7 +76,7 @@ impl Offer {
     async fn run(self, mut file: Upload, reply: oneshot::Sender<Result<String, ApiError>>) {
         let (context, tasks) = (&self.context, self.context.jobs());
         let mut reply = Some(reply);
-        let mut backoff = Backoff::new(self.seed.fork("again"));
+        let mut backoff = Backoff::new(&self.seed, "again");
         loop {
             let gsb = context.rest().gsb();
             let opening = Exchange::open(gsb, tasks, context.node_id(), &self.seed, file);

@@ -36,7 +36,7 @@ async fn reserve(
     let Wanted { place, deposit, .. } = wanted;
     let seed = &wanted.seed(seed);
     let api = rest.payment();
-    let mut backoff = Backoff::new(seed.fork("accounts"));
+    let mut backoff = Backoff::new(seed, "accounts");
     let accounts = backoff.read(ATTEMPTS, || api.accounts()).await?;
     let fits = |account: &&golem_wire::payment::Account| {
         account.driver.eq_ignore_ascii_case(&place.driver)
@@ -287,7 +287,7 @@ async fn existing(
         id: id.clone(),
         reason,
     };
-    let mut backoff = Backoff::new(seed.fork("existing-allocation"));
+    let mut backoff = Backoff::new(seed, "existing-allocation");
     let list = || rest.payment().allocations();
     let all = backoff.read(ATTEMPTS, list).await?;
     let Some(found) = all.iter().find(|it| it.allocation_id == *id) else {
@@ -332,7 +332,7 @@ async fn take_over(
         timeout: Some(timeout(config, seed, now).into()),
         ..AllocationUpdate::default()
     };
-    let mut backoff = Backoff::new(seed.fork("take-over"));
+    let mut backoff = Backoff::new(seed, "take-over");
     // Setting the same values twice changes nothing, so it may be repeated like a read.
     backoff
         .read(ATTEMPTS, || {
@@ -362,7 +362,7 @@ async fn find(
     seed: &Seed,
     wanted: &NewAllocation,
 ) -> Result<Option<Allocation>, ApiError> {
-    let mut backoff = Backoff::new(seed.fork("find-allocation"));
+    let mut backoff = Backoff::new(seed, "find-allocation");
     let list = || rest.payment().allocations();
     let allocations = backoff.read(ATTEMPTS, list).await?;
     Ok(allocations
@@ -393,7 +393,7 @@ fn too_small(wanted: Glm, platform: &str, error: ApiError) -> Error {
 pub(crate) async fn keep_alive(payments: Arc<Payments>) {
     let context = &payments.context;
     let half = context.config().allocation_timeout / 2;
-    let mut backoff = Backoff::new(context.seed().fork("keep-alive"));
+    let mut backoff = Backoff::new(context.seed(), "keep-alive");
     loop {
         tokio::time::sleep(half).await;
         if golem_probe::planted!("the-budget-is-not-kept-alive") {
@@ -455,7 +455,7 @@ impl Payments {
             ..AllocationUpdate::default()
         };
         let id = &own.allocation.allocation_id;
-        let mut backoff = Backoff::new(context.seed().fork("amend-budget"));
+        let mut backoff = Backoff::new(context.seed(), "amend-budget");
         // Setting the same amount twice changes nothing, so it may be repeated like a read.
         let rest = context.rest();
         let amending = context.insist(&mut backoff, ATTEMPTS, || rest.payment().amend(id, &update));

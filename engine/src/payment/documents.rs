@@ -27,7 +27,7 @@ use crate::strategy::Decision;
 pub(super) const ATTEMPTS: u32 = 6;
 
 pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
-    let mut backoff = Backoff::new(payments.context.seed().fork(&format!("invoice/{id}")));
+    let mut backoff = Backoff::new(payments.context.seed(), format!("invoice/{id}"));
     let read = || payments.context.rest().payment().invoice(&id);
     let invoice = match payments.context.insist(&mut backoff, ATTEMPTS, read).await {
         Ok(invoice) => invoice,
@@ -84,7 +84,7 @@ pub(super) async fn invoice_arrived(payments: Arc<Payments>, id: InvoiceId) {
 }
 
 pub(super) async fn note_arrived(payments: Arc<Payments>, id: DebitNoteId) {
-    let mut backoff = Backoff::new(payments.context.seed().fork(&format!("debit-note/{id}")));
+    let mut backoff = Backoff::new(payments.context.seed(), format!("debit-note/{id}"));
     let read = || payments.context.rest().payment().debit_note(&id);
     let note = match payments.context.insist(&mut backoff, ATTEMPTS, read).await {
         Ok(note) => note,

@@ -19,7 +19,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// Waits until the driver settled everything that was accepted and is to be settled. A requestor is not told, so it asks.
 pub(crate) async fn settlement(payments: &Payments) {
-    let mut backoff = Backoff::new(payments.context.seed().fork("settlement"));
+    let mut backoff = Backoff::new(payments.context.seed(), "settlement");
     let since = payments.own_allocations().since();
     while !payments.unsettled().0.is_empty() {
         match payments
@@ -50,7 +50,7 @@ pub(crate) async fn catch_up(payments: &Arc<Payments>) {
     if golem_probe::planted!("an-invoice-whose-event-was-lost-is-not-looked-for") {
         return;
     }
-    let mut backoff = Backoff::new(payments.context.seed().fork("catch-up"));
+    let mut backoff = Backoff::new(payments.context.seed(), "catch-up");
     let since = payments.own_allocations().since();
     let list = || payments.context.rest().payment().invoices(Some(since));
     let invoices = match payments.context.insist(&mut backoff, ATTEMPTS, list).await {
@@ -125,7 +125,7 @@ async fn again(
     effects: Vec<Effect>,
 ) {
     let id = &invoice.invoice_id;
-    let mut backoff = Backoff::new(payments.context.seed().fork(&format!("invoice-again/{id}")));
+    let mut backoff = Backoff::new(payments.context.seed(), format!("invoice-again/{id}"));
     for effect in effects {
         perform(payments, rental, effect, &invoice.status, &mut backoff).await;
     }

@@ -92,8 +92,8 @@ impl Pool {
             attempt: 1,
         };
         let about = EventContext::of_job(&self.job).with_instance(&info.id, &info.name);
-        let seed = self.context.seed().fork(info.id.as_str());
-        let mut backoff = Backoff::new(seed);
+        let label = info.id.as_str().to_owned();
+        let mut backoff = Backoff::new(self.context.seed(), label);
         let mut failures = 0;
         loop {
             let avoid = self.lock().avoid.clone();

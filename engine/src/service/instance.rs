@@ -165,10 +165,9 @@ impl<S: Service> Runner<S> {
     pub(super) async fn run(mut self) {
         let id = self.info.id.clone();
         let seed = self.shared.context.seed();
-        let mut backoff = Backoff::new(seed.fork(&format!("respawn/{id}")));
+        let mut backoff = Backoff::new(seed, format!("respawn/{id}"));
         let (first, longest) = self.shared.treatment.restart.pauses();
-        let mut between_lives =
-            Backoff::between(first, longest, seed.fork(&format!("restart/{id}")));
+        let mut between_lives = Backoff::between(first, longest, seed, format!("restart/{id}"));
         let mut begins_anew = false;
         let mut service = make(&self.params, &self.info);
         let mut state = State::FIRST;
@@ -264,7 +263,7 @@ impl<S: Service> Runner<S> {
                     instance.healthy = None;
                 });
             }
-            self.publish(old, &state, why.clone());
+            self.publish(old, &state, why.clone()).await;
             if begins_anew {
                 let (restarts, error) = {
                     let instance = self.status.borrow();
@@ -696,7 +695,8 @@ impl<S: Service> Runner<S> {
         remember(&mut self.avoid, provider);
     }
 
-    fn publish(&self, old: ServiceState, state: &State, why: Option<Cause>) {
+    /// Not of a shared borrow: users' params need not be `Sync`.
+    async fn publish(&mut self, old: ServiceState, state: &State, why: Option<Cause>) {
         let new = state.public();
         if new == ServiceState::Terminated
             && golem_probe::planted!("the-end-of-an-instance-is-not-told")
@@ -704,7 +704,7 @@ impl<S: Service> Runner<S> {
             return;
         }
         let failure = state.failure().cloned().or(why);
-        self.status.send_modify(|instance| {
+        let change = |instance: &mut Instance| {
             instance.state = new;
             instance.has_run |= new == ServiceState::Running;
             if failure.is_some() {
@@ -713,14 +713,18 @@ impl<S: Service> Runner<S> {
                 // Failures of earlier attempts are over.
                 instance.failure = None;
             }
-        });
+        };
         if old == new {
+            self.status.send_modify(change);
             self.shared.touch();
             return;
         }
-        let instance = self.status.borrow().clone();
+        let mut instance = self.status.borrow().clone();
+        change(&mut instance);
         self.shared
             .write_down(self.info.index, &self.params, &instance);
+        self.shared.context.log().before_it_is_told().await;
+        self.status.send_modify(change);
         let changed = ServiceStateChanged {
             old,
             new,

@@ -62,7 +62,7 @@ pub(super) async fn successor<S: Service>(
     let (own, id) = (ahead.own.clone(), ahead.info.id.clone());
     let mut avoid = std::mem::take(&mut ahead.avoid);
     avoid.push(activity.rental().provider_id.clone());
-    let mut backoff = Backoff::new(shared.context.seed().fork(&format!("move/{id}")));
+    let mut backoff = Backoff::new(shared.context.seed(), format!("move/{id}"));
     loop {
         let (demand, giving_back) = (&shared.demand, &shared.giving_back);
         match Machine::rent(

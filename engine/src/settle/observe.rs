@@ -250,7 +250,7 @@ impl<'a> Observer<'a> {
     fn asking(daemon: Daemon<'a>, seed: &Seed) -> Self {
         Observer {
             daemon,
-            backoff: Backoff::new(seed.fork("observe")),
+            backoff: Backoff::new(seed, "observe"),
             seed: seed.fork("observe-agreements"),
         }
     }
@@ -408,7 +408,7 @@ impl<'a> Observer<'a> {
     }
 
     async fn agreement(&self, id: &AgreementId) -> Result<Option<Known>, ApiError> {
-        let mut backoff = Backoff::new(self.seed.fork(id.as_str()));
+        let mut backoff = Backoff::new(&self.seed, id.as_str().to_owned());
         let market = self.daemon.rest.market();
         let read = || market.agreement(id);
         let agreement = match self.daemon.insist(&mut backoff, ATTEMPTS, read).await {
@@ -538,7 +538,7 @@ pub(crate) async fn unanswered_network(
         rest: context.rest(),
         engine: Some(context),
     };
-    let mut backoff = Backoff::new(context.seed().fork("unanswered-network"));
+    let mut backoff = Backoff::new(context.seed(), "unanswered-network");
     let api = daemon.rest.net();
     let listed = daemon.insist(&mut backoff, ATTEMPTS, || api.list()).await?;
     let known = |id: &NetworkId| {

@@ -116,7 +116,7 @@ impl<'a> Ender<'a> {
     }
 
     fn backoff(&self, label: &str) -> Backoff {
-        Backoff::new(self.seed.fork(label))
+        Backoff::new(&self.seed, label.to_owned())
     }
 
     fn fact(&self, fact: Fact) {

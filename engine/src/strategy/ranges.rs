@@ -1,6 +1,7 @@
 //! Negotiable properties of payments: between which values what a provider offers is taken, and what is answered.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use golem_wire::market::Properties;
 use indexmap::IndexMap;
@@ -97,7 +98,8 @@ fn in_force<'a>(
     ranges: &'a PropValueRanges,
     demand: &'a Properties,
 ) -> impl Iterator<Item = (&'a str, PropValueRange)> {
-    let usual = default_prop_value_ranges();
+    static USUAL: LazyLock<PropValueRanges> = LazyLock::new(default_prop_value_ranges);
+    let usual = &*USUAL;
     ranges.iter().filter_map(move |(key, range)| {
         let is_own = usual.get(key) != Some(range);
         (is_own || demand.contains_key(key)).then_some((key.as_str(), *range))

@@ -160,11 +160,8 @@ where
     /// One worker, until nothing is left to do.
     pub(super) async fn work(self: Arc<Self>, number: usize) {
         let _working = Working(&self.workers);
-        let seed = self
-            .context
-            .seed()
-            .fork(&format!("{}/worker-{number}", self.id));
-        let mut backoff = Backoff::new(seed);
+        let label = format!("{}/worker-{number}", self.id);
+        let mut backoff = Backoff::new(self.context.seed(), label);
         let mut failures = 0;
         let mut info = InstanceInfo {
             id: InstanceId::new(format!("{}/worker-{number}", self.id)),
@@ -543,11 +540,8 @@ where
         let limits = &self.context.config().activity;
         let (watch, began) = (activity.watch(), Instant::now());
         let provider = activity.rental();
-        let mut backoff = Backoff::new(
-            self.context
-                .seed()
-                .fork(&format!("replace/{}", activity.id())),
-        );
+        let label = format!("replace/{}", activity.id());
+        let mut backoff = Backoff::new(self.context.seed(), label);
         loop {
             let since = watch.silent().await;
             let worth = since.saturating_duration_since(began);

@@ -58,7 +58,7 @@ impl<E: Endpoint + 'static> Exchange<E> {
         let name = seed.hex(NAME_DIGITS);
         let mut nonces = seed.fork("websocket").rng();
         let address = format!("/public/gftp/{name}");
-        let mut backoff = Backoff::new(seed.fork("bind"));
+        let mut backoff = Backoff::new(seed, "bind");
         let services_id = bind(&gsb, &address, file.components(), &mut backoff).await?;
         let socket = match gsb.connect(&services_id, nonces.random(), MAX_FRAME).await {
             Ok(socket) => socket,

@@ -136,11 +136,22 @@ impl fmt::Display for Glm {
 impl FromStr for Glm {
     type Err = ParseGlmError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(amount) = plain(text) {
+            return Ok(Glm(amount));
+        }
         let digits = Digits::read(text).map_err(|_| ParseGlmError {
             text: text.chars().take(80).collect(),
         })?;
         Ok(digits.nearest())
     }
+}
+
+/// The amount, where it is written as most are, with digits around one point, and fits: prices are read with every offer.
+fn plain(text: &str) -> Option<Decimal> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = text.len() <= 28 && digits(whole) && digits(part);
+    fits.then(|| Decimal::from_str(text).ok()).flatten()
 }
 
 /// Exponents beyond are no amounts: each would be a text of so many digits.
@@ -380,6 +391,17 @@ mod tests {
             assert_eq!((ok, ours), (is_amount, told.as_str()), "{sent}");
         }
         assert!(AMOUNTS.lines().count() > 80);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_plain_is_read_as_all_else_is(text in "[0-9]{0,20}(\\.[0-9]{0,12})?") {
+            if let Some(amount) = plain(&text) {
+                let read = Digits::read(&text).expect("an amount").nearest().get();
+                proptest::prop_assert_eq!(amount, read);
+                proptest::prop_assert_eq!(amount.scale(), read.scale());
+            }
+        }
     }
 
     #[test]

@@ -163,8 +163,8 @@ async fn a_disk_that_fails_keeps_what_opens_from_being_sent_and_not_what_closes(
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn in_a_file_the_state_of_an_instance_is_there_at_once_and_the_rest_as_soon_as_nothing_else_is_to_be_done()
- {
+async fn in_a_file_what_is_told_is_there_before_and_the_rest_as_soon_as_nothing_else_is_to_be_done()
+{
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.db");
     let journal = SqliteJournal::open(&path).expect("it opens");
@@ -197,6 +197,8 @@ async fn in_a_file_the_state_of_an_instance_is_there_at_once_and_the_rest_as_soo
         title: None,
     };
     log.fact(Fact::Instance { instance });
+    assert_eq!(committed(), 1);
+    log.before_it_is_told().await;
     assert_eq!(committed(), 3);
     tasks.shutdown(std::time::Duration::ZERO).await;
 }
