@@ -420,17 +420,10 @@ impl Facts {
                     .filter(|_| terminated)
                     .map(|error| format!("{error:#}"));
             }
-            EventKind::AgreementConfirmed(_) => {
-                let provider = event.provider_name().to_owned();
-                if let Some(agreement) = agreement() {
-                    outcome
-                        .agreement_providers
-                        .insert(agreement, provider.clone());
-                }
-                outcome.agreements += 1;
-                outcome.providers.entry(provider).or_default().agreements += 1;
-            }
+            EventKind::AgreementConfirmed(_) => in_force(outcome, event, agreement()),
             EventKind::ActivityCreated(_) => {
+                // Nobody tells that an agreement is confirmed that was signed by hand and attached to.
+                in_force(outcome, event, agreement());
                 outcome.activities += 1;
                 if let (Some(agreement), Some(activity)) = (agreement(), event.activity()) {
                     outcome
@@ -475,6 +468,19 @@ impl Facts {
             }
             _ => {}
         }
+    }
+}
+
+/// An agreement is known to be in force: it is counted once, with its provider.
+fn in_force(outcome: &mut Outcome, event: &Event, agreement: Option<String>) {
+    let Some(agreement) = agreement else {
+        return;
+    };
+    let provider = event.provider_name().to_owned();
+    let known = &mut outcome.agreement_providers;
+    if known.insert(agreement, provider.clone()).is_none() {
+        outcome.agreements += 1;
+        outcome.providers.entry(provider).or_default().agreements += 1;
     }
 }
 

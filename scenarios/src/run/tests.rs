@@ -241,6 +241,15 @@ fn a_scenario_in_which_a_provider_dies_for_good_can_pass() {
 }
 
 #[test]
+fn agreements_that_were_signed_by_hand_count_for_their_provider() {
+    let text = "name: mine\nproviders: [{name: alice}]\ntasks: {name: by-hand, count: 2}\nexpect: [agreements: 2]\n";
+    let run = run_on(Backend::Memory, text);
+    assert!(run.report.ok, "{}", run.summary);
+    let alice = &run.outcome.providers["alice"];
+    assert_eq!(alice.agreements, 2, "{}", run.summary);
+}
+
+#[test]
 fn a_provider_out_of_reach_for_a_while_is_kept_as_long_as_the_file_says() {
     let run = |away: u32, requestor: &str| {
         let text = format!(

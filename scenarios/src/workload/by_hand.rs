@@ -3,6 +3,7 @@
 //!
 //! What an attempt that failed has opened is left to the engine, but for the agreement, whose machine the next attempt may need.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::future::{FutureExt, LocalBoxFuture};
@@ -12,7 +13,7 @@ use golem_engine::service::HandlerError;
 use golem_engine::wire::market::{DemandEvent, DemandOfferBase, ProposalState};
 use golem_engine::wire::net::NewNetwork;
 use golem_engine::wire::payment::{Allocation, AllocationUpdate, NewAllocation};
-use golem_engine::wire::{AgreementId, DemandId, Glm};
+use golem_engine::wire::{AgreementId, DemandId, Glm, ProposalId};
 use golem_engine::{Golem, WorkContext};
 use jiff::SignedDuration;
 use tokio::time::sleep;
@@ -220,7 +221,7 @@ impl Attempt<'_> {
         Ok(demand.decorate(&decoration))
     }
 
-    /// An agreement in force: one offer is countered, and while its provider thinks about it, others are told that they
+    /// An agreement in force: offers are countered one after the other until a provider agrees; all others are told that they
     /// are not wanted.
     async fn sign(
         &mut self,
@@ -228,35 +229,45 @@ impl Attempt<'_> {
         wanted: &DemandOfferBase,
     ) -> Result<AgreementId, HandlerError> {
         let market = self.low.market();
+        let mut offers = VecDeque::new();
         let mut countered = false;
         for _ in 0..LOOKS {
             for event in market.collect_offers(demand, WAIT).await? {
                 let DemandEvent::ProposalEvent { proposal, .. } = event else {
+                    // Whoever was asked does not want to.
                     countered = false;
                     continue;
                 };
-                let id = &proposal.proposal_id;
-                if proposal.state != ProposalState::Initial {
-                    let until = self.low.now() + TO_APPROVE;
-                    let agreement = market.create_agreement(id, until).await?;
-                    self.signed = Some(agreement.clone());
-                    market.confirm_agreement(&agreement).await?;
-                    return match market.wait_for_approval(&agreement, WAIT).await? {
-                        Approval::Given => Ok(agreement),
-                        other => Err(format!("{agreement} is not approved: {other:?}").into()),
-                    };
+                let id = proposal.proposal_id;
+                if proposal.state == ProposalState::Initial {
+                    offers.push_back(id);
+                    continue;
                 }
-                if countered {
+                for other in &offers {
                     let no = "another one was quicker".into();
-                    market.reject_proposal_offer(demand, id, no).await?;
-                } else {
-                    let counter = wanted.clone();
-                    market.counter_proposal_demand(demand, id, counter).await?;
-                    countered = true;
+                    market.reject_proposal_offer(demand, other, no).await?;
                 }
+                return self.agree(&id).await;
+            }
+            if !countered && let Some(id) = offers.pop_front() {
+                let counter = wanted.clone();
+                market.counter_proposal_demand(demand, &id, counter).await?;
+                countered = true;
             }
         }
         Err("nobody wanted to sign".into())
+    }
+
+    async fn agree(&mut self, draft: &ProposalId) -> Result<AgreementId, HandlerError> {
+        let market = self.low.market();
+        let until = self.low.now() + TO_APPROVE;
+        let agreement = market.create_agreement(draft, until).await?;
+        self.signed = Some(agreement.clone());
+        market.confirm_agreement(&agreement).await?;
+        match market.wait_for_approval(&agreement, WAIT).await? {
+            Approval::Given => Ok(agreement),
+            other => Err(format!("{agreement} is not approved: {other:?}").into()),
+        }
     }
 
     /// A network with the machine's provider in it for a moment.
