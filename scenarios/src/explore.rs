@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -28,6 +29,7 @@ pub use self::laws::{Broken, LAWS, Law};
 pub use self::rust_test::rust_test;
 
 use self::document::Document;
+use self::shrink::{Attempt, shrink};
 use crate::error::Error;
 use crate::language::{Goal, Origin, Point, Scenario, catalog};
 use crate::sweep::pool;
@@ -304,20 +306,20 @@ impl Exploration {
         )]
         let begin = std::time::Instant::now();
         let (document, origin) = self.draw(seed);
-        let folder = self.folder.path().join("smaller");
-        let mut last = broken.clone();
-        let mut fails = |smaller: &Document| {
-            let scenario = smaller.scenario(origin.clone()).ok()?;
-            let twice = broken.law == Law::SameSeedSameJournal;
+        let twice = broken.law == Law::SameSeedSameJournal;
+        let number = AtomicUsize::new(0);
+        let attempt = |smaller: &Document| {
+            let Ok(scenario) = smaller.scenario(origin.clone()) else {
+                return Attempt::Nothing;
+            };
+            let number = number.fetch_add(1, Ordering::Relaxed);
+            let folder = self.folder.path().join(format!("smaller-{number}"));
             let found = self.try_scenario(seed, &scenario, &folder, twice).broken;
             let same = found.into_iter().find(|found| found.class() == class);
-            let fails = same.is_some();
-            if let Some(same) = same {
-                last = same;
-            }
-            Some(fails)
+            same.map_or(Attempt::Passes, Attempt::Fails)
         };
-        let shrunk = shrink::shrink(&document, options.shrink, &mut fails);
+        let shrunk = shrink(&document, options.shrink, options.jobs, attempt);
+        let last = shrunk.failure.unwrap_or_else(|| broken.clone());
         let text = shrunk.document.to_yaml();
         let lines = text.lines().count();
         let folder = options.failures.join(&class);

@@ -39,6 +39,12 @@ const ORDER: [&str; 24] = [
     "duration",
 ];
 
+/// What a run costs first of all: how long it goes on, and how much is done in it.
+const COSTS: [&str; 5] = ["duration", "timeout", "instances", "count", "max_workers"];
+
+/// A number that may be made less by one at a time.
+const SMALL: u64 = 4;
+
 /// A scenario as data.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Document(pub(super) Map<String, Value>);
@@ -117,7 +123,7 @@ impl Document {
             edits.push(Edit::Remove(place.clone()));
             within(value, &place, &mut edits);
         }
-        // Whole sections, then halves of lists, then single things, then values.
+        // Whole sections, then what makes runs long, then halves of lists, then single things, then values.
         edits.sort_by_key(Edit::boldness);
         edits
     }
@@ -150,14 +156,24 @@ impl Document {
 }
 
 impl Edit {
-    fn boldness(&self) -> (usize, std::cmp::Reverse<usize>) {
+    /// Those that come first are bolder.
+    pub(super) fn boldness(&self) -> (usize, std::cmp::Reverse<usize>) {
         match self {
             Edit::Remove(place) if place.len() == 1 => (0, std::cmp::Reverse(0)),
-            Edit::Cut(_, _, count) => (1, std::cmp::Reverse(*count)),
-            Edit::Remove(place) => (2 + place.len(), std::cmp::Reverse(0)),
+            Edit::Set(place, _) if is_cost(place) => (1, std::cmp::Reverse(0)),
+            Edit::Cut(_, _, count) => (2, std::cmp::Reverse(*count)),
+            Edit::Remove(place) => (3 + place.len(), std::cmp::Reverse(0)),
             Edit::Set(..) => (100, std::cmp::Reverse(0)),
         }
     }
+}
+
+/// Whether it is something of the work itself that runs take time for.
+fn is_cost(place: &[Step]) -> bool {
+    let [Step::Key(section), Step::Key(key)] = place else {
+        return false;
+    };
+    ["service", "tasks"].contains(&section.as_str()) && COSTS.contains(&key.as_str())
 }
 
 fn in_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
@@ -216,12 +232,11 @@ fn within(value: &Value, place: &Place, edits: &mut Vec<Edit>) {
 }
 
 fn simpler_numbers(number: &serde_json::Number) -> Vec<Value> {
+    if number.as_u64() == Some(1) {
+        return vec![0.into()];
+    }
     if let Some(whole) = number.as_u64() {
-        return [1, whole / 2, whole.saturating_sub(1)]
-            .into_iter()
-            .filter(|simpler| *simpler < whole && (*simpler > 0 || whole == 1))
-            .map(Value::from)
-            .collect();
+        return simpler(whole).into_iter().map(Value::from).collect();
     }
     let Some(value) = number.as_f64() else {
         return Vec::new();
@@ -248,12 +263,30 @@ fn simpler_texts(text: &str) -> Vec<String> {
     let (Ok(number), true) = (number.parse::<u64>(), short) else {
         return Vec::new();
     };
-    let round = number - number % 10;
-    [1, number / 2, round, number.saturating_sub(1)]
-        .into_iter()
-        .filter(|simpler| *simpler < number && *simpler > 0)
+    let simpler = simpler(number).into_iter();
+    simpler
         .map(|simpler| format!("{before}{simpler}{unit}"))
         .collect()
+}
+
+/// Numbers from 1 on that are below one and simpler: the least, the half, fewer digits that are not zero. One less is
+/// tried of small ones alone: from a large one it is a long way.
+fn simpler(number: u64) -> Vec<u64> {
+    let round = |digits: u32| {
+        let unit = 10_u64.pow((number.max(1).ilog10() + 1).saturating_sub(digits));
+        number - number % unit
+    };
+    let mut simpler = vec![1, number / 2, round(1), round(2)];
+    if number <= SMALL {
+        simpler.push(number.saturating_sub(1));
+    }
+    let mut different = Vec::new();
+    for one in simpler {
+        if (1..number).contains(&one) && !different.contains(&one) {
+            different.push(one);
+        }
+    }
+    different
 }
 
 /// A value in one line.

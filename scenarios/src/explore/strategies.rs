@@ -41,7 +41,6 @@
 //! Owns: how a case is drawn, shown and made smaller. Does not own: what is drawn (`draw`), the edits (`document`), what must
 //! hold (`laws`).
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,6 +50,7 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use super::document::Document;
 use super::laws::Broken;
+use super::shrink::{Candidate, Walk};
 use super::{Exploration, draw, in_a_folder};
 use crate::error::Error;
 use crate::language::Origin;
@@ -217,18 +217,37 @@ type Show<V> = Arc<dyn Fn(&Document) -> Option<V> + Send + Sync>;
 
 /// A drawn document and the smaller ones around it.
 pub struct Smaller<V> {
-    /// The smallest that failed, or the first one.
-    whole: Document,
-    current: Document,
-    /// What was shown, or found to stand for nothing.
-    tried: BTreeSet<String>,
+    walk: Walk,
+    /// What is shown; nothing: the smallest that failed, or the first one.
+    shown: Option<Candidate>,
     show: Show<V>,
     first: V,
 }
 
 impl<V> fmt::Debug for Smaller<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Smaller").field(&self.current).finish()
+        f.debug_tuple("Smaller").field(self.document()).finish()
+    }
+}
+
+impl<V> Smaller<V> {
+    fn document(&self) -> &Document {
+        let shown = self.shown.as_ref();
+        shown.map_or(&self.walk.smallest, |shown| &shown.document)
+    }
+
+    /// Shows the next smaller one; `false`: there is none.
+    fn next(&mut self) -> bool {
+        self.shown = loop {
+            let Some(next) = self.walk.ahead(1).pop() else {
+                break None;
+            };
+            match (self.show)(&next.document) {
+                Some(_) => break Some(next),
+                None => self.walk.leave(next),
+            }
+        };
+        self.shown.is_some()
     }
 }
 
@@ -238,27 +257,11 @@ impl<V: Clone + fmt::Debug> Smaller<V> {
         let first =
             first.unwrap_or_else(|| panic!("what is drawn stands for something: {whole:?}"));
         Smaller {
-            current: whole.clone(),
-            tried: BTreeSet::from([whole.to_yaml()]),
-            whole,
+            walk: Walk::new(whole),
+            shown: None,
             show,
             first,
         }
-    }
-
-    /// The next smaller one that was not tried; `false`: there is none.
-    fn next(&mut self) -> bool {
-        for edit in self.whole.smaller() {
-            let Some(smaller) = self.whole.after(&edit) else {
-                continue;
-            };
-            if self.tried.insert(smaller.to_yaml()) && (self.show)(&smaller).is_some() {
-                self.current = smaller;
-                return true;
-            }
-        }
-        self.current = self.whole.clone();
-        false
     }
 }
 
@@ -266,22 +269,29 @@ impl<V: Clone + fmt::Debug> ValueTree for Smaller<V> {
     type Value = V;
 
     fn current(&self) -> V {
-        (self.show)(&self.current).unwrap_or_else(|| self.first.clone())
+        (self.show)(self.document()).unwrap_or_else(|| self.first.clone())
     }
 
     fn simplify(&mut self) -> bool {
         // The present one fails: what comes is smaller than that.
-        self.whole = self.current.clone();
+        if let Some(shown) = self.shown.take() {
+            self.walk.take(shown);
+        }
         self.next()
     }
 
     fn complicate(&mut self) -> bool {
+        if let Some(shown) = self.shown.take() {
+            self.walk.leave(shown);
+        }
         self.next()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::Offline;
 

@@ -145,6 +145,23 @@ fn a_bug_of_a_users_program_is_found_made_small_and_kept_to_be_run_again() {
         text.starts_with("# nobody-panics: ") && text.contains("rehearse explore --replay"),
         "{text}"
     );
+    // The same file, whoever looks for it with however many threads.
+    let together = Options {
+        seeds: found.seed..found.seed + 1,
+        jobs: 3,
+        failures: failures.path().join("together"),
+        ..options.clone()
+    };
+    let again = exploration.run(&together, &mut |_| {}).expect("a folder");
+    let same = again.failures.iter().find(|it| it.class == found.class);
+    let same = same.unwrap_or_else(|| panic!("{again}"));
+    assert_eq!(same.shrink_runs, found.shrink_runs);
+    let of_the_file = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("# Again"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let other = std::fs::read_to_string(&same.file).expect("the file");
+    assert_eq!(of_the_file(&other), of_the_file(&text));
     // What it does without the trouble is no failure.
     assert!(
         replay(&base, &workloads, replay_in.path())

@@ -39,8 +39,20 @@ pub(crate) struct Output {
 
 impl Output {
     /// Makes the folder, or takes over that of an earlier run, whose files are removed. A folder that
-    /// another run is using, or with anything in it that no run wrote, is refused and left as it is.
+    /// another run is using, or with anything in it that no run wrote, is refused and left as it is. So is one that
+    /// takes no files: a run is long, and would be told so at its end.
     pub(crate) fn prepare(folder: &Path) -> Result<Output, Error> {
+        let output = Output::take_over(folder)?;
+        probe(folder).map_err(|error| Error::Output {
+            path: folder.to_owned(),
+            reason: format!("it takes no files ({error}); choose another with --out"),
+        })?;
+        Ok(output)
+    }
+
+    /// The same for one of many short runs: whether the folder takes files is not tried, which a disk needs longer for
+    /// than the run takes. What is written of the journal tells it.
+    pub(crate) fn take_over(folder: &Path) -> Result<Output, Error> {
         let failed = |error: io::Error| Error::Output {
             path: folder.to_owned(),
             reason: error.to_string(),
@@ -99,11 +111,6 @@ impl Output {
             fs::remove_dir_all(&files).map_err(failed)?;
         }
         fs::create_dir(&files).map_err(failed)?;
-        probe(folder).map_err(|error| {
-            refused(format!(
-                "it takes no files ({error}); choose another with --out"
-            ))
-        })?;
         Ok(Output {
             folder: folder.to_owned(),
             mark,

@@ -40,8 +40,10 @@ pub fn in_memory(network: &MockYagna, tasks: &TaskGroup) -> Transport {
 /// The same with something around the router; websockets pass it by.
 pub(super) fn under(network: &MockYagna, tasks: &TaskGroup, layer: &Layer) -> Transport {
     let tasks = tasks.clone();
+    // Putting its routes together takes longer than most that a connection is for: once is enough.
+    let daemon = network.router();
     let router = layer
-        .around(network.router())
+        .around(daemon.clone())
         .map_request(|request: http::Request<Body>| request.map(axum::body::Body::new))
         .map_result(answered);
     let connections = network.clone();
@@ -53,7 +55,7 @@ pub(super) fn under(network: &MockYagna, tasks: &TaskGroup, layer: &Layer) -> Tr
             ));
         }
         let (client, server) = tokio::io::duplex(PIPE);
-        let service = TowerToHyperService::new(connections.router());
+        let service = TowerToHyperService::new(daemon.clone());
         tasks.spawn_until_cancelled("connection", async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(server), service)

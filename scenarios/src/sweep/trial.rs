@@ -98,7 +98,7 @@ impl Trial<'_> {
     }
 
     async fn perform(&self) -> Result<Trace, Error> {
-        let output = Output::prepare(self.folder)?;
+        let output = Output::take_over(self.folder)?;
         let layer = Layer::default();
         // One for all runs: an instance that goes on reached its states in any of them.
         let setting = Setting::begin(Plan {
