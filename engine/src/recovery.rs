@@ -518,3 +518,87 @@ async fn cancel(recovered: &Recovered, ender: &Ender<'_>, planned: &AgreementPla
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::agreement_record::AgreementRecord;
+    use crate::journal::{AllocationEntry, MemoryJournal};
+    use crate::testing::{Daemon, all_well};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_asks_and_tells_nothing_of_runs_that_left_nothing_open() {
+        let daemon = Daemon::new(&[], |_, commands| all_well(commands));
+        let journal = MemoryJournal::new();
+        for life in ["the first", "the one after a stop in order"] {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let names = Arc::clone(&told);
+            let golem = daemon
+                .builder()
+                .journal(journal.clone())
+                .event_observer(move |event| {
+                    let mut names = names.lock().expect("no panic");
+                    names.push(event.kind.name().to_owned());
+                });
+            let golem = golem.start().await.expect("an engine");
+            assert!(golem.recovered().is_empty(), "{life}");
+            assert!(golem.stop().await.is_clean(), "{life}");
+            let told = told.lock().expect("no panic");
+            assert!(
+                told.iter().all(|name| !name.starts_with("Recovery")),
+                "{life}: {told:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn budgets_of_earlier_runs_are_asked_for_when_there_was_one_and_what_is_there_is_found() {
+        let daemon = Daemon::new(&[], |_, commands| all_well(commands));
+        let (golem, _) = daemon.golem().await;
+        let context = golem.context();
+        let mut before = OpenState::default();
+        let find = async |before: &OpenState| {
+            find_budgets(context.rest(), context.log(), context.seed(), before).await
+        };
+        assert_eq!(find(&before).await, Some(Vec::new()));
+        assert_eq!(daemon.calls("GET /payment-api/v1/allocations"), 0);
+        let entry = AllocationEntry {
+            total: "1".parse().expect("literal"),
+            timeout: context.now(),
+            exhausted: false,
+            by_hand: false,
+        };
+        before.allocations.insert("b".into(), entry);
+        let listed = json!([{
+            "allocationId": "b", "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
+            "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1", "makeDeposit": false,
+            "timestamp": "2027-01-15T08:00:00Z", "createdTs": "2027-01-15T08:00:00Z",
+            "updatedTs": "2027-01-15T08:00:00Z",
+        }]);
+        daemon.can(Method::GET, "/allocations", &[(200, &listed.to_string())]);
+        let found = find(&before).await.expect("the daemon said");
+        let found: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();
+        assert_eq!(found, ["b"]);
+        daemon.can(Method::GET, "/allocations", &[(400, "{}")]);
+        assert_eq!(find(&before).await, None, "it did not say");
+    }
+
+    #[test]
+    fn everything_that_is_open_counts() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let mut open_state = OpenState::default();
+        assert_eq!(count(&open_state), 0);
+        open_state.demands.insert("d".into(), "job".into());
+        for id in ["g", "h"] {
+            let record = AgreementRecord::confirmed(now);
+            open_state.agreements.insert(id.into(), record);
+        }
+        open_state.services = ["s", "t", "u", "v"].map(str::to_owned).into();
+        assert_eq!(count(&open_state), 7);
+    }
+}

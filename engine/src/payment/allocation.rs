@@ -504,3 +504,26 @@ impl Payments {
         Ender::of(&self.context, "budgets").release(id).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Daemon, all_well};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_lasts_as_long_as_the_settings_say_and_a_moment_that_is_its_name() {
+        let daemon = Daemon::new(&[], |_, commands| all_well(commands));
+        let (golem, _) = daemon.golem().await;
+        let (config, now) = (golem.context().config(), golem.context().now());
+        let ends = [1, 2].map(|seed| timeout(config, &Seed::from_u64(seed), now));
+        assert_ne!(ends[0], ends[1]);
+        for end in ends {
+            let lasts = Duration::try_from(end.duration_since(now)).expect("it is later");
+            let name = lasts.checked_sub(config.allocation_timeout);
+            assert!(
+                name.is_some_and(|it| it < Duration::from_secs(1)),
+                "{lasts:?}"
+            );
+        }
+    }
+}

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use golem_wire::Glm;
+use golem_wire::payment::Allocation;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::json;
 use tokio::time::sleep;
 
+use crate::Recovery;
+use crate::journal::OpenState;
 use crate::market::{DemandSubscription, Rental};
 use crate::model::{JobId, ResolvedPayload};
 use crate::payload::Payload;
@@ -20,18 +24,18 @@ fn daemon() -> Daemon {
     Daemon::new(&["alice"], |_, commands| all_well(commands))
 }
 
-/// A machine on which an activity ran for a hundred seconds: at most 0.03 GLM and tolerances.
-async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
-    let (golem, _) = daemon.golem().await;
+async fn signed(golem: &Golem) -> Arc<Rental> {
     let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
     let market = DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration);
-    let rental = market
-        .await
-        .expect("a market")
-        .sign(&[])
-        .await
-        .expect("a machine");
+    let market = market.await.expect("a market");
+    market.sign(&[]).await.expect("a machine")
+}
+
+/// A machine on which an activity ran for a hundred seconds: at most 0.03 GLM and tolerances.
+async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
+    let (golem, _) = daemon.golem().await;
+    let rental = signed(&golem).await;
     rental.activity_created(&"act".into(), golem.context().now());
     sleep(Duration::from_secs(100)).await;
     rental.activity_destroyed(&"act".into());
@@ -273,4 +277,142 @@ async fn an_agreement_that_is_never_invoiced_is_forgotten_and_named() {
     let report = golem.stop().await;
     assert_eq!(report.unpaid.len(), 1, "{report}");
     assert_eq!(report.unpaid[0].agreement_id, rental.agreement_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invoice_that_is_refused_is_a_debt_and_one_that_is_accepted_is_none() {
+    for (amount, owed) in [("0.05", 1), ("0.01", 0)] {
+        let daemon = daemon();
+        let (golem, rental) = used(&daemon).await;
+        let payments = &golem.engine().payments;
+        let debts = || payments.debts(&golem.market().rentals().all());
+        assert!(debts().is_empty(), "no invoice came");
+        let id = rental.agreement_id.as_str();
+        deliver(&daemon, id, &[("i", "/invoices/i", amount)]);
+        sleep(Duration::from_secs(60)).await;
+        let debts = debts();
+        assert_eq!(debts.len(), owed, "{debts:?}");
+        for debt in debts {
+            assert_eq!(debt.agreement_id, rental.agreement_id);
+            assert_eq!(debt.amount, amount.parse().expect("literal"));
+        }
+        drop(golem.stop().await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_is_owed_is_settled_when_it_is_more_than_the_least_together() {
+    let daemon = daemon();
+    let least: Glm = "0.1".parse().expect("literal");
+    let golem = daemon
+        .builder()
+        .configure(move |config| config.payment.min_settled = least)
+        .start()
+        .await
+        .expect("an engine");
+    let rental = signed(&golem).await;
+    let payments = &golem.engine().payments;
+    let told = || {
+        let (due, below) = payments.unsettled();
+        (due.len(), below.len())
+    };
+    assert_eq!(told(), (0, 0));
+    payments.expect_settlement(&rental, &"i".into(), least);
+    assert_eq!(told(), (0, 1), "exactly the least is not enough");
+    payments.expect_settlement(&rental, &"j".into(), least);
+    assert_eq!(told(), (2, 0), "both together are");
+    payments.settled(&"i".into());
+    assert_eq!(told(), (0, 1));
+    payments.settled(&"j".into());
+    assert_eq!(told(), (0, 0));
+    drop(golem.stop().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acceptance_for_which_the_budget_did_not_suffice_is_looked_up_before_it_is_sent_again() {
+    for (of, status, sent, paid) in [
+        ("i", "RECEIVED", 2, true),
+        ("i", "ACCEPTED", 1, true),
+        ("j", "ACCEPTED", 1, false),
+    ] {
+        let daemon = daemon();
+        let (golem, rental) = used(&daemon).await;
+        let words = r#"{"message":"Not enough funds. Allocated: 0.0001 Needed: 0.01"}"#;
+        daemon.can(Method::POST, "/accept", &[(400, words)]);
+        let agreement = rental.agreement_id.as_str();
+        deliver(&daemon, agreement, &[("i", "/invoices/i", "0.01")]);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(daemon.calls("/invoices/i/accept"), 1);
+        assert!(!rental.is_paid(), "{of} {status}");
+        let listed = invoice(of, agreement, "0.01").replace("RECEIVED", status);
+        daemon.can(
+            Method::GET,
+            "/v1/invoices",
+            &[(200, &format!("[{listed}]"))],
+        );
+        super::catch_up(&golem.engine().payments).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(daemon.calls("/accept"), sent, "{of} {status}");
+        assert_eq!(rental.is_paid(), paid, "{of} {status}");
+        drop(golem.stop().await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invoice_that_an_earlier_run_decided_is_not_decided_again() {
+    for (status, paid) in [
+        ("ACCEPTED", true),
+        ("SETTLED", true),
+        ("REJECTED", false),
+        ("FAILED", false),
+        ("CANCELLED", false),
+    ] {
+        let daemon = daemon();
+        let (golem, rental) = used(&daemon).await;
+        let text = invoice("i", rental.agreement_id.as_str(), "0.01").replace("RECEIVED", status);
+        let invoice = serde_json::from_str(&text).expect("an invoice");
+        super::take_up(&golem.engine().payments, vec![invoice], Vec::new()).await;
+        assert_eq!(rental.is_paid(), paid, "{status}");
+        assert_eq!(rental.is_refused(), !paid, "{status}");
+        assert_eq!(daemon.calls("/invoices/i"), 0, "{status}");
+        drop(golem.stop().await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wallet_that_does_not_hold_two_budgets_gets_the_earlier_one_back_unless_it_is_only_reported()
+ {
+    let problem = json!({
+        "type": "/payment-api/v1/allocations/validation-error", "detail": "Insufficient funds",
+        "availableFunds": "0.5000", "requestedFunds": "1", "reservedFunds": "2.5",
+    });
+    let earlier = |id: &str, platform: &str| {
+        let earlier = json!({
+            "allocationId": id, "address": "0xme", "paymentPlatform": platform,
+            "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1", "makeDeposit": false,
+            "timestamp": "2027-01-15T08:00:00Z", "createdTs": "2027-01-15T08:00:00Z",
+            "updatedTs": "2027-01-15T08:00:00Z",
+        });
+        serde_json::from_value::<Allocation>(earlier).expect("an allocation")
+    };
+    for (policy, platform, released) in [
+        (Recovery::Settle, "erc20-hoodi-tglm", true),
+        (Recovery::Settle, "erc20-polygon-glm", false),
+        (Recovery::Report, "erc20-hoodi-tglm", false),
+    ] {
+        let daemon = daemon();
+        let (golem, _) = daemon.golem().await;
+        daemon.can(Method::POST, "/allocations", &[(400, &problem.to_string())]);
+        let context = golem.context();
+        let known = (&OpenState::default(), vec![earlier("b", platform)]);
+        let (rest, config) = (context.rest(), context.config());
+        let begun = super::begin(rest, config, context.seed(), context.now(), known, policy).await;
+        assert_eq!(begun.is_ok(), released, "{policy:?} {platform}");
+        if let Ok(begun) = begun {
+            assert!(begun.earlier.is_empty() && begun.own.len() == 1);
+        }
+        let calls = daemon.calls("DELETE /payment-api/v1/allocations/b");
+        assert_eq!(calls, usize::from(released), "{policy:?} {platform}");
+        drop(golem.stop().await);
+    }
 }

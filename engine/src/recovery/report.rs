@@ -469,7 +469,141 @@ fn found(plan: &Plan, seen: &Observed) -> Vec<Item> {
 
 #[cfg(test)]
 mod tests {
+    use golem_wire::{Glm, InvoiceId};
+    use jiff::SignedDuration;
+
     use super::*;
+    use crate::Golem;
+    use crate::lifecycle::payment::Event;
+    use crate::market::DemandSubscription;
+    use crate::model::{JobId, ResolvedPayload};
+    use crate::testing::{Daemon, all_well};
+
+    /// An engine whose recovery had nothing to do, and a machine of each provider.
+    async fn rented(providers: &[&str]) -> (Golem, Vec<Arc<Rental>>) {
+        let daemon = Daemon::new(providers, |_, commands| all_well(commands));
+        let (golem, _) = daemon.golem().await;
+        let expiration = golem.context().now() + SignedDuration::from_hours(3);
+        let payload = ResolvedPayload::default();
+        let market =
+            DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration);
+        let market = market.await.expect("a market");
+        let mut machines = Vec::new();
+        for _ in providers {
+            machines.push(market.sign(&[]).await.expect("a machine"));
+        }
+        (golem, machines)
+    }
+
+    fn named(items: &[Item]) -> Vec<(Kind, &str)> {
+        let named = items.iter().map(|item| (item.kind, item.id.as_str()));
+        named.collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_with_which_an_instance_goes_on_is_not_being_terminated() {
+        let (golem, machines) = rented(&["alice", "bob"]).await;
+        let recovered = &golem.engine().recovered;
+        let ids = [&machines[0], &machines[1]].map(|machine| machine.agreement_id.as_str());
+        for machine in &machines {
+            recovered.track(machine);
+            let left = recovered.report().left;
+            assert!(
+                left.iter()
+                    .any(|item| item.id == machine.agreement_id.as_str()),
+                "{left:?}"
+            );
+        }
+        recovered.goes_on("web/0", &machines[0]);
+        recovered.goes_on("web/1", &machines[1]);
+        let report = recovered.report();
+        let both = [(Kind::Instance, "web/0"), (Kind::Instance, "web/1")];
+        assert_eq!(named(&report.adopted), both, "{report}");
+        assert!(report.left.is_empty(), "{report}");
+        recovered.not_adopted("web/0", &machines[0].agreement_id);
+        let report = recovered.report();
+        assert_eq!(named(&report.adopted), both[1..], "{report}");
+        assert_eq!(named(&report.left), [(Kind::Agreement, ids[0])], "{report}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn earlier_budgets_are_kept_until_nothing_may_be_owed() {
+        let (golem, machines) = rented(&["alice", "bob"]).await;
+        let recovered = &golem.engine().recovered;
+        assert!(!recovered.owes(), "nothing is tracked");
+        recovered.track(&machines[0]);
+        assert!(recovered.owes(), "it may still be used");
+        machines[0].terminate("over".into()).await;
+        assert!(!recovered.owes(), "it ended unused");
+        let used = &machines[1];
+        used.activity_created(&"act".into(), golem.context().now());
+        recovered.track(used);
+        used.terminate("over".into()).await;
+        assert!(recovered.owes(), "its invoice is still to come");
+        let (id, amount) = (InvoiceId::from("i"), Glm::ZERO);
+        let came = Event::Invoice {
+            id: id.clone(),
+            amount,
+            ceiling: amount,
+            refusal: None,
+        };
+        used.document(came);
+        assert!(recovered.owes(), "its invoice is being accepted");
+        used.document(Event::InvoiceAccepted { id });
+        assert!(!recovered.owes(), "everything is accepted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_is_released_is_no_longer_left_and_what_is_left_alone_is_given_once() {
+        let (golem, _) = rented(&[]).await;
+        let recovered = &golem.engine().recovered;
+        let item = |kind, id: &str| Item::new(kind, id, "still there");
+        for (kind, id) in [
+            (Kind::Allocation, "a"),
+            (Kind::Allocation, "b"),
+            (Kind::Demand, "a"),
+        ] {
+            recovered.left(item(kind, id));
+        }
+        recovered.budget_settled(Item::new(Kind::Allocation, "a", "released"));
+        let report = recovered.report();
+        let others = [(Kind::Allocation, "b"), (Kind::Demand, "a")];
+        assert_eq!(named(&report.left), others, "{report}");
+        assert_eq!(
+            named(&report.settled),
+            [(Kind::Allocation, "a")],
+            "{report}"
+        );
+        let budget = PreviousBudget {
+            id: "b".into(),
+            timeout: None,
+            platform: "erc20-hoodi-tglm".into(),
+            payer: "0xme".into(),
+            left: Glm::ZERO,
+        };
+        recovered.hold([budget]);
+        let held: Vec<_> = recovered.take_held().into_iter().map(|it| it.id).collect();
+        assert_eq!(held, ["b".into()]);
+        assert!(recovered.take_held().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_recovery_begins_with_what_is_known_of_budgets_alone() {
+        let (golem, _) = rented(&[]).await;
+        let recovered = &golem.engine().recovered;
+        for kind in [Kind::Allocation, Kind::Agreement, Kind::Demand] {
+            recovered.left(Item::new(kind, "x", "left"));
+            recovered.settled(Item::new(kind, "y", "settled"));
+        }
+        recovered.begin(&OpenState::default());
+        let report = recovered.report();
+        assert_eq!(named(&report.left), [(Kind::Allocation, "x")], "{report}");
+        assert_eq!(
+            named(&report.settled),
+            [(Kind::Allocation, "y")],
+            "{report}"
+        );
+    }
 
     #[test]
     fn what_is_only_awaited_is_not_settled_and_needs_no_attention() {

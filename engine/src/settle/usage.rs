@@ -202,6 +202,8 @@ impl Bounds<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn prices() -> LinearPrices {
@@ -231,6 +233,18 @@ mod tests {
     fn check(vector: &[f64], before: Option<&Usage>, amount: &str) -> Result<Usage, String> {
         let prices = prices();
         bounds(&prices).check(vector, at(100), before, amount.parse().expect("literal"))
+    }
+
+    #[test]
+    fn a_vector_is_a_short_list_of_numbers_and_nothing_else() {
+        assert_eq!(read(&json!([1, 2.5, -3])), Ok(vec![1.0, 2.5, -3.0]));
+        let longest = vec![0; MOST_COUNTERS];
+        assert_eq!(read(&json!(longest)).map(|it| it.len()), Ok(MOST_COUNTERS));
+        let longer = vec![0; MOST_COUNTERS + 1];
+        for other in [json!(longer), json!([1, "2"]), json!({"a": 1}), json!(null)] {
+            let said = read(&other).expect_err("no such list");
+            assert!(said.contains("is no short list of numbers"), "{said}");
+        }
     }
 
     #[test]

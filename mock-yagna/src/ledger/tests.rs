@@ -157,6 +157,30 @@ fn everything_unfinished_is_named_as_open() {
 }
 
 #[test]
+fn every_law_has_a_name_of_its_own_in_words() {
+    let names: std::collections::BTreeSet<_> = Law::ALL.iter().map(|law| law.name()).collect();
+    assert_eq!(names.len(), Law::ALL.len());
+    for name in names {
+        let in_words = name
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase()));
+        assert!(in_words && name.contains('-'), "{name}");
+    }
+}
+
+#[test]
+fn an_open_allocation_says_what_is_left_of_it() {
+    let mut facts = honest();
+    facts.truncate(8); // 0.1 and 0.2 of 1 GLM are accepted
+    let open = book(&facts).open_items();
+    let left = open.iter().find_map(|item| match item {
+        OpenItem::Allocation { remaining, .. } => Some(*remaining),
+        _ => None,
+    });
+    assert_eq!(left, Some(glm("0.7")), "{open:?}");
+}
+
+#[test]
 fn a_broken_sequence_makes_the_ledger_name_the_law_the_time_and_the_actor() {
     let pay = |amount| Fact::Paid {
         document: invoice(),

@@ -346,3 +346,53 @@ fn a_network_is_removed_unless_a_program_may_go_on_with_it_by_its_name() {
     let planned = story.plan(&Observed::default(), true);
     assert!(planned.remove_networks.is_empty() && !planned.resolved.contains(&op));
 }
+
+#[test]
+fn demands_that_the_daemon_does_not_have_are_gone() {
+    let mut story = Story::default();
+    for id in ["d", "e"] {
+        let job = "job".to_owned();
+        story.open_state.demands.insert(id.into(), job);
+    }
+    let there = json!({
+        "demandId": "d", "requestorId": "0xme", "properties": {}, "constraints": "()",
+        "timestamp": "2027-01-15T08:00:00Z",
+    });
+    let there = serde_json::from_value(there).expect("a demand");
+    let gone = super::gone_demands(&story.open_state, &[there]);
+    assert_eq!(gone, ["e".into()]);
+    assert_eq!(super::gone_demands(&story.open_state, &[]).len(), 2);
+}
+
+#[test]
+fn an_agreement_is_paid_when_an_invoice_of_its_own_is_accepted() {
+    let invoice = |agreement: &str, status: &str| {
+        let invoice = json!({
+            "invoiceId": "i", "issuerId": "0xalice", "recipientId": "0xme", "payeeAddr": "0xp",
+            "payerAddr": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
+            "timestamp": "2027-01-15T08:00:00Z", "agreementId": agreement, "activityIds": [],
+            "amount": "1", "paymentDueDate": "2027-01-16T08:00:00Z", "status": status,
+        });
+        serde_json::from_value(invoice).expect("an invoice")
+    };
+    let seen = |invoices| Observed {
+        invoices,
+        ..Observed::default()
+    };
+    let id = AgreementId::new("a");
+    for (invoices, paid, billed) in [
+        (None, false, true),
+        (Some(vec![]), false, false),
+        (Some(vec![invoice("b", "ACCEPTED")]), false, false),
+        (Some(vec![invoice("a", "RECEIVED")]), false, true),
+        (
+            Some(vec![invoice("b", "RECEIVED"), invoice("a", "SETTLED")]),
+            true,
+            true,
+        ),
+    ] {
+        let seen = seen(invoices);
+        assert_eq!(seen.is_paid(&id), paid, "{seen:?}");
+        assert_eq!(seen.is_billed(&id), billed, "{seen:?}");
+    }
+}

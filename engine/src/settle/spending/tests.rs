@@ -84,6 +84,45 @@ fn an_agreement_is_promised_what_the_table_says() {
 }
 
 #[test]
+fn what_is_promised_grows_while_a_machine_may_run_and_no_longer() {
+    let prices = prices();
+    let grows = |record: &AgreementRecord| {
+        let grows = rate((&prices, THREADS), record, reserve(30));
+        grows.normalized().to_string()
+    };
+    let mut record = AgreementRecord::confirmed(at(0));
+    assert_eq!(grows(&record), "0.0041", "it may begin at any time");
+    let never_used = AgreementRecord {
+        ended: Some(at(1)),
+        ..AgreementRecord::confirmed(at(0))
+    };
+    assert_eq!(grows(&never_used), "0", "it ended unused");
+    record.activity_created("a".into(), at(0));
+    assert_eq!(grows(&record), "0.0041", "a machine runs");
+    record.activity_gone(&"a".into(), at(600_000));
+    assert_eq!(grows(&record), "0", "none runs any more");
+}
+
+#[test]
+fn what_is_paid_from_elsewhere_need_not_be_left() {
+    let spending = Spending {
+        accepted: glm("1"),
+        by_now: glm("2"),
+        promised: glm("5"),
+        rate: glm("0.1"),
+        open: 3,
+        unbounded: true,
+    };
+    let beyond = Spending {
+        accepted: Glm::ZERO,
+        by_now: Glm::ZERO,
+        promised: glm("3"),
+        ..spending
+    };
+    assert_eq!(spending.beyond(glm("2")), beyond);
+}
+
+#[test]
 fn what_was_accepted_counts_in_any_case() {
     let prices = prices();
     let mut record = running(0);
