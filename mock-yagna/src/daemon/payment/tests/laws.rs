@@ -112,7 +112,10 @@ fn perform(desk: &mut Desk, op: Op) {
             }
         }
         Op::Terminate(nth) => {
-            if let Some(id) = nth_agreement(desk, nth) {
+            // The market ends each once.
+            let live = nth_agreement(desk, nth)
+                .filter(|id| desk.state.agents.bill(id).is_some_and(|bill| !bill.ended));
+            if let Some(id) = live {
                 desk.close_bill(&id);
             }
         }
