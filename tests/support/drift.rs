@@ -521,6 +521,11 @@ impl Case {
 /// Why facts differ: of which cases, which facts, the reason.
 pub const REASONS: &[(&str, &str, &str)] = &[
     (
+        "done-by-two-providers",
+        "event Worker",
+        "two machines may have done all before the third one is there",
+    ),
+    (
         "provider-terminates",
         "event ",
         "five seconds after its approval a machine has done less where it came up later; what was negotiated meanwhile is then too late",
