@@ -197,9 +197,11 @@ impl Guard {
     }
 }
 
+/// Ids are long, or numbers (those of scans).
 fn generic(path: &str) -> String {
+    let is_id = |part: &str| part.len() > 30 || part.parse::<u64>().is_ok();
     path.split('/')
-        .map(|part| if part.len() > 30 { "{id}" } else { part })
+        .map(|part| if is_id(part) { "{id}" } else { part })
         .collect::<Vec<_>>()
         .join("/")
 }
