@@ -602,8 +602,8 @@ impl Pool {
             };
             match self.choose(waiter, now) {
                 Some(proposal) => self.give(id, &proposal, now),
-                // What the least particular one in front cannot have, no later one can.
-                None if self.avoided.is_empty() && !self.is_last_resort(waiter, now) => return,
+                // Where nobody avoids anybody, what the one in front cannot have no later one can: it has waited longest.
+                None if self.avoided.is_empty() => return,
                 None => {}
             }
             next = self.waiters.range(id + 1..).next().map(|(id, _)| *id);
