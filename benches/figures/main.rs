@@ -30,7 +30,7 @@ struct Arguments {
     /// Measures each figure so many times and takes the median.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Up to so many providers and instances. With 10,000 it takes long: the engine's last machines then come late.
+    /// Up to so many providers and instances. 10,000 take minutes.
     #[arg(long, default_value_t = 1_000)]
     most: usize,
 }

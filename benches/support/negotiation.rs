@@ -15,7 +15,7 @@ use crate::now;
 /// Where the engine keeps its journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// In memory, as without a file.
+    /// Nowhere: an engine that is given no journal keeps none.
     Memory,
     /// In a file that survives the process.
     File,

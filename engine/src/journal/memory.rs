@@ -1,4 +1,4 @@
-//! A journal in memory: it outlives an engine, not a process. The default of simulations.
+//! A journal in memory: it outlives an engine, not a process. For tests; an engine that is given none keeps none.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
