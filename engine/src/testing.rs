@@ -7,7 +7,6 @@ mod market;
 mod plan;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +29,9 @@ use crate::watch;
 use crate::{Event, EventKind, Golem, GolemBuilder};
 
 type Provider = Arc<dyn Fn(&str, &[ExeScriptCommand]) -> Plan + Send + Sync>;
+
+/// A status that stands for a daemon which cannot be reached: nothing is sent to it.
+pub(crate) const UNREACHABLE: u16 = 0;
 
 /// Statuses and bodies.
 type Answers = VecDeque<(u16, String)>;
@@ -54,6 +56,8 @@ struct State {
     events: Vec<(Timestamp, String)>,
     activities: BTreeMap<String, Activity>,
     calls: Vec<String>,
+    /// The JSON that came with each of them.
+    sent: Vec<Value>,
     next: u32,
     creation: Duration,
 }
@@ -142,9 +146,12 @@ impl Daemon {
                     .map(|body| body.to_bytes())
                     .unwrap_or_default();
                 let (status, body) = daemon.answer(head.method, &head.uri, &body).await;
+                if status == UNREACHABLE {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+                }
                 let mut response = Response::new(Full::new(Bytes::from(body)));
                 *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-                Ok::<_, Infallible>(response)
+                Ok(response)
             });
             answer
         });
@@ -184,6 +191,15 @@ impl Daemon {
             .iter()
             .filter(|call| call.contains(part))
             .count()
+    }
+
+    /// What was sent with those calls, in their order.
+    pub(crate) fn sent(&self, part: &str) -> Vec<Value> {
+        let state = self.state();
+        let all = state.calls.iter().zip(&state.sent);
+        all.filter(|(call, _)| call.contains(part))
+            .map(|(_, sent)| sent.clone())
+            .collect()
     }
 
     /// All activities are destroyed or gone, and all agreements ended.
@@ -251,6 +267,9 @@ impl Daemon {
         {
             let mut state = self.state();
             state.calls.push(format!("{method} {path}"));
+            state
+                .sent
+                .push(serde_json::from_slice(body).unwrap_or_default());
             let canned = state
                 .canned
                 .iter_mut()

@@ -99,16 +99,11 @@ async fn reserve(
             Attempt::Continue(error)
         },
     );
-    let allocated = allocated.await;
-    match allocated {
-        Ok(allocation) => Ok(allocation),
-        Err(error) if error.outcome() != Outcome::Refused => Err(error.into()),
-        Err(error) => Err(match account {
-            Some(account) => too_small(wanted.total_amount, &account.platform, error),
-            None if error.outcome() == Outcome::Refused => no_account(),
-            None => error.into(),
-        }),
-    }
+    allocated.await.map_err(|error| match account {
+        Some(account) => too_small(wanted.total_amount, &account.platform, error),
+        None if error.outcome() == Outcome::Refused => no_account(),
+        None => error.into(),
+    })
 }
 
 /// A budget that is to be there.
@@ -506,24 +501,4 @@ impl Payments {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Daemon, all_well};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_budget_lasts_as_long_as_the_settings_say_and_a_moment_that_is_its_name() {
-        let daemon = Daemon::new(&[], |_, commands| all_well(commands));
-        let (golem, _) = daemon.golem().await;
-        let (config, now) = (golem.context().config(), golem.context().now());
-        let ends = [1, 2].map(|seed| timeout(config, &Seed::from_u64(seed), now));
-        assert_ne!(ends[0], ends[1]);
-        for end in ends {
-            let lasts = Duration::try_from(end.duration_since(now)).expect("it is later");
-            let name = lasts.checked_sub(config.allocation_timeout);
-            assert!(
-                name.is_some_and(|it| it < Duration::from_secs(1)),
-                "{lasts:?}"
-            );
-        }
-    }
-}
+mod tests;

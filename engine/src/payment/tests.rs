@@ -1,5 +1,8 @@
 //! Paying on the canned daemon, in virtual time.
 
+mod budgets;
+mod documents;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +38,17 @@ async fn signed(golem: &Golem) -> Arc<Rental> {
 /// A machine on which an activity ran for a hundred seconds: at most 0.03 GLM and tolerances.
 async fn used(daemon: &Daemon) -> (Golem, Arc<Rental>) {
     let (golem, _) = daemon.golem().await;
-    let rental = signed(&golem).await;
+    let rental = used_on(&golem).await;
+    (golem, rental)
+}
+
+/// The same of an engine that is there.
+async fn used_on(golem: &Golem) -> Arc<Rental> {
+    let rental = signed(golem).await;
     rental.activity_created(&"act".into(), golem.context().now());
     sleep(Duration::from_secs(100)).await;
     rental.activity_destroyed(&"act".into());
-    (golem, rental)
+    rental
 }
 
 fn invoice(id: &str, agreement: &str, amount: &str) -> String {
@@ -334,6 +343,7 @@ async fn an_acceptance_for_which_the_budget_did_not_suffice_is_looked_up_before_
         ("i", "RECEIVED", 2, true),
         ("i", "ACCEPTED", 1, true),
         ("j", "ACCEPTED", 1, false),
+        ("j", "RECEIVED", 1, false),
     ] {
         let daemon = daemon();
         let (golem, rental) = used(&daemon).await;

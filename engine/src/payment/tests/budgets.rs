@@ -1,0 +1,150 @@
+//! What is paid from which budget, and what is watched until it is settled.
+
+use golem_wire::AgreementId;
+use golem_wire::market::Agreement;
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use super::*;
+use crate::agreement_record::Lifetime;
+use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
+use crate::payment::{MAX_UNSETTLED, PreviousBudget};
+
+const HOODI: &str = "erc20-hoodi-tglm";
+const POLYGON: &str = "erc20-polygon-glm";
+
+fn glm(text: &str) -> Glm {
+    text.parse().expect("an amount")
+}
+
+fn earlier(id: &str, platform: &str, left: &str, timeout: Option<Timestamp>) -> PreviousBudget {
+    PreviousBudget {
+        id: id.into(),
+        timeout,
+        platform: platform.into(),
+        payer: format!("0x{id}"),
+        left: glm(left),
+    }
+}
+
+/// An agreement of an earlier run, on which an activity ran for a hundred seconds.
+fn restored(golem: &Golem, id: &str, platform: &str) -> Arc<Rental> {
+    let at = golem.context().now();
+    let document = json!({
+        "agreementId": id, "validTo": at, "approvedDate": at, "state": "Terminated",
+        "timestamp": at,
+        "demand": {
+            "properties": {"golem.com.payment.chosen-platform": platform}, "constraints": "()",
+            "demandId": "d", "requestorId": "0xme", "timestamp": at,
+        },
+        "offer": {
+            "properties": {
+                "golem.inf.cpu.threads": 1,
+                "golem.com.scheme": "payu",
+                "golem.com.pricing.model": "linear",
+                "golem.com.usage.vector": ["golem.usage.duration_sec", "golem.usage.cpu_sec"],
+                "golem.com.pricing.model.linear.coeffs": [0.0001, 0.0002, 0.0],
+            },
+            "constraints": "()", "offerId": "o", "providerId": "0xalice", "timestamp": at,
+        },
+    });
+    let document: Agreement = serde_json::from_value(document).expect("an agreement");
+    let lived = Lifetime {
+        from: at - SignedDuration::from_secs(100),
+        to: Some(at),
+    };
+    let activities = IndexMap::from([("act".into(), lived)]);
+    let end = AgreementEnd::new(EndedBy::Provider, "had enough");
+    let rentals = golem.market().rentals();
+    Rental::restore(rentals, &document, &activities, Some((end, at)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_of_an_earlier_run_is_paid_from_that_run_s_budget_as_far_as_it_goes() {
+    let daemon = daemon();
+    let (golem, ours) = used(&daemon).await;
+    let now = golem.context().now();
+    let later = now + SignedDuration::from_hours(1);
+    let payments = &golem.engine().payments;
+    payments.add_previous_budgets([
+        earlier("elsewhere", POLYGON, "0", None),
+        earlier("over", HOODI, "9", Some(now)),
+        earlier("small", HOODI, "0.1", None),
+        earlier("large", HOODI, "0.5", Some(later)),
+        earlier("polygon", POLYGON, "0.2", None),
+    ]);
+    let theirs = restored(&golem, "t", HOODI);
+    let on_polygon = restored(&golem, "p", POLYGON);
+    for (rental, amount, from) in [
+        (&ours, "0.1", "a"),
+        (&theirs, "0.3", "large"),
+        (&theirs, "0.3", "a"),
+        (&theirs, "0.2", "large"),
+        (&theirs, "0.1", "small"),
+        (&theirs, "0.1", "a"),
+        (&on_polygon, "0.2", "polygon"),
+        // Where the engine has none, the daemon is to say what the earlier one lacks.
+        (&on_polygon, "0.2", "elsewhere"),
+    ] {
+        let budget = payments.budget_for(rental, glm(amount), now);
+        assert_eq!(budget, from.into(), "{amount} of {}", rental.agreement_id);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_pays_on_a_platform_is_told_by_the_budget_there_that_of_this_run_first() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    let payments = &golem.engine().payments;
+    payments.add_previous_budgets([
+        earlier("h", HOODI, "1", None),
+        earlier("m", "erc20-mainnet-glm", "1", None),
+        earlier("p", POLYGON, "1", None),
+    ]);
+    assert_eq!(payments.payer_on(HOODI).as_deref(), Some("0xme"));
+    assert_eq!(payments.payer_on(POLYGON).as_deref(), Some("0xp"));
+    assert_eq!(payments.payer_on("erc20-amoy-tglm"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_owes_uses_nothing_of_the_budget_that_its_own_pays_on_the_platform() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    let payments = &golem.engine().payments;
+    restored(&golem, "t", HOODI);
+    let used = || golem.budget().used;
+    let owed = used();
+    assert!(owed > Glm::ZERO);
+    payments.add_previous_budgets([earlier("p", POLYGON, "1", None)]);
+    assert_eq!(used(), owed, "that pays elsewhere");
+    payments.add_previous_budgets([earlier("h", HOODI, "1", None)]);
+    assert_eq!(used(), Glm::ZERO);
+    let released = payments.release_previous().await;
+    let released: Vec<_> = released.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(released, ["p".into(), "h".into()]);
+    assert_eq!(daemon.calls("DELETE /payment-api/v1/allocations/"), 2);
+    assert!(payments.release_previous().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latest_ten_thousand_accepted_invoices_are_watched_for_settlement() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    let payments = &golem.engine().payments;
+    for number in 0..MAX_UNSETTLED {
+        let id = format!("i{number}");
+        payments.expect_settlement(&rental, &id.as_str().into(), glm("1"));
+    }
+    let watched = || {
+        let (due, below) = payments.unsettled();
+        let of: AgreementId = rental.agreement_id.clone();
+        assert!(below.is_empty() && due.iter().all(|it| it.agreement_id == of));
+        (due.len(), due[0].document.to_string())
+    };
+    let (count, first) = watched();
+    assert_eq!(count, MAX_UNSETTLED, "all of them");
+    payments.expect_settlement(&rental, &"one more".into(), glm("1"));
+    let (count, next) = watched();
+    assert_eq!(count, MAX_UNSETTLED);
+    assert_ne!(first, next, "the oldest one is not");
+}
