@@ -116,6 +116,27 @@ mod tests {
     }
 
     #[test]
+    fn a_debit_note_may_ask_for_its_own_activity_and_an_invoice_for_all_with_tolerance() {
+        let mut record = running();
+        record.activity_gone(&"a".into(), at(70));
+        record.activity_created("b".into(), at(100));
+        record.activity_gone(&"b".into(), at(270));
+        let limits = PaymentLimits {
+            tolerance: Decimal::new(1, 1),
+            ..limits()
+        };
+        let most = |activity: Option<&str>| {
+            let activity = activity.map(ActivityId::new);
+            let terms = (&prices(), 2);
+            let most = ceiling(terms, &record, activity.as_ref(), &limits, at(900));
+            most.normalized().to_string()
+        };
+        assert_eq!(most(Some("a")), "1.331", "a start and 100 s, and a tenth");
+        assert_eq!(most(Some("b")), "1.562", "a start and 200 s, and a tenth");
+        assert_eq!(most(None), "2.893", "both");
+    }
+
+    #[test]
     fn a_machine_that_was_given_up_costs_no_more_from_then_on() {
         let mut record = running();
         known(&mut record, 1_100, 600, 600);

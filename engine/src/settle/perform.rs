@@ -412,3 +412,6 @@ impl Document<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

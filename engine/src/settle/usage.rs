@@ -310,6 +310,76 @@ mod tests {
     }
 
     #[test]
+    fn what_is_exactly_as_much_as_is_tolerated_is_taken() {
+        let before = Usage {
+            at: at(50),
+            counters: [50, 20, 7].map(Decimal::from).to_vec(),
+        };
+        // 100 s, 5 % and the millionth that floats may differ by; two threads for as long.
+        assert!(check(&[105.000001, 30.0, 7.0], None, "1").is_ok());
+        assert!(check(&[105.000002, 30.0, 7.0], None, "1").is_err());
+        assert!(check(&[100.0, 210.000001, 7.0], None, "1").is_ok());
+        assert!(check(&[100.0, 19.999999, 7.0], Some(&before), "1").is_ok());
+        assert!(check(&[100.0, 19.999998, 7.0], Some(&before), "1").is_err());
+        // Its counters cost 1.04.
+        assert!(check(&[100.0, 30.0, 7.0], None, "1.092001").is_ok());
+        assert!(check(&[100.0, 30.0, 7.0], None, "1.092002").is_err());
+        // What was told at the same time counts as before.
+        let same = Usage {
+            at: at(100),
+            ..before
+        };
+        assert!(check(&[100.0, 19.0, 7.0], Some(&same), "1").is_err());
+    }
+
+    /// What is known of the cost of a machine that lived for a hundred seconds when its provider tells
+    /// of it later: the second, the vector, the amount.
+    fn learned(notes: &[(i64, [f64; 3], &str)], now: i64) -> (Option<String>, Option<i64>) {
+        let mut record = AgreementRecord::confirmed(at(0));
+        record.activity_created("x".into(), at(0));
+        record.activity_gone(&"x".into(), at(100));
+        let notes = notes.iter().map(|(second, vector, amount)| {
+            let note = json!({
+                "debitNoteId": second.to_string(), "issuerId": "0xp", "recipientId": "0xme",
+                "payeeAddr": "0xp", "payerAddr": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
+                "timestamp": at(*second), "agreementId": "a", "activityId": "x",
+                "totalAmountDue": amount, "usageCounterVector": vector, "status": "RECEIVED",
+            });
+            serde_json::from_value::<DebitNote>(note).expect("a note")
+        });
+        let notes: Vec<DebitNote> = notes.collect();
+        let limits = PaymentLimits {
+            grace: Duration::from_secs(10),
+            tolerance: Decimal::ZERO,
+            ..PaymentLimits::default()
+        };
+        learn(&mut record, (&prices(), 2), &limits, &notes, at(now));
+        let id = ActivityId::new("x");
+        let cost = record.costs.get(&id);
+        (
+            cost.map(|cost| cost.amount.normalized().to_string()),
+            record.usage.get(&id).map(|usage| usage.at.as_second()),
+        )
+    }
+
+    #[test]
+    fn notes_tell_what_a_machine_cost_and_no_more_than_it_can_have_used() {
+        let right = (90, [90.0, 30.0, 7.0], "1.039");
+        let cost = |text: &str| Some(text.to_owned());
+        assert_eq!(learned(&[right], 200), (cost("1.039"), Some(90)));
+        // The later one counts, in whatever order they come.
+        let first = (50, [50.0, 10.0, 7.0], "1.015");
+        assert_eq!(learned(&[right, first], 200), (cost("1.039"), Some(90)));
+        // It went on counting after it was given up: nothing is learned of what it did before.
+        let went_on = (150, [150.0, 60.0, 7.0], "1.075");
+        assert_eq!(learned(&[right, went_on], 200), (cost("1.039"), Some(90)));
+        // Not even a machine that runs on can have used that: it counts as what is possible.
+        let never = (150, [9000.0, 40.0, 7.0], "9");
+        assert_eq!(learned(&[right, never], 200), (cost("1.051"), Some(90)));
+        assert_eq!(learned(&[never], 200), (cost("1.051"), None));
+    }
+
+    #[test]
     fn a_note_that_is_older_than_what_is_known_may_tell_less() {
         let later = Usage {
             at: at(101),

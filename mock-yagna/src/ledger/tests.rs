@@ -134,6 +134,91 @@ fn what_is_accepted_beyond_what_was_used_breaks_a_law() {
 }
 
 #[test]
+fn what_is_used_up_to_the_last_bit_breaks_no_law() {
+    let mut facts = honest();
+    facts.truncate(11); // invoiced over 0.35, of which 0.3 is accepted
+    let accept = |charged| Fact::Accepted {
+        document: invoice(),
+        allocation: "m".into(),
+        charged: glm(charged),
+    };
+    let total = |facts: &mut Vec<Fact>, total| {
+        facts[0] = Fact::Allocated {
+            allocation: "m".into(),
+            owner: "0x1".into(),
+            total: glm(total),
+        };
+    };
+    facts.push(accept("0.05"));
+    total(&mut facts, "0.35");
+    assert_eq!(book(&facts).violations(), []);
+    // Too little by the last bit, and what charges nothing is not blamed for it.
+    total(&mut facts, "0.34999");
+    facts.push(accept("0"));
+    let broken = book(&facts);
+    let laws: Vec<_> = broken.violations().iter().map(|it| it.law).collect();
+    assert_eq!(laws, [Law::AcceptedWithinAllocated]);
+}
+
+#[test]
+fn what_is_accepted_up_to_what_its_use_explains_breaks_no_law() {
+    let mut facts = honest();
+    facts.truncate(7);
+    let used = Fact::Used {
+        activity: "a".into(),
+        cost: glm("0.2"), // with a twentieth of it, and a minute: 0.3
+        minute: glm("0.09"),
+    };
+    facts.push(used);
+    facts.push(honest().swap_remove(7));
+    assert_eq!(book(&facts).violations(), []);
+}
+
+#[test]
+fn an_allocation_of_less_than_nothing_breaks_no_law_until_something_is_accepted_with_it() {
+    let mut facts = vec![Fact::Allocated {
+        allocation: "m".into(),
+        owner: "0x1".into(),
+        total: glm("-1"),
+    }];
+    assert_eq!(book(&facts).violations(), []);
+    facts.extend(honest().drain(1..5));
+    let ledger = book(&facts);
+    let laws: Vec<_> = ledger.violations().iter().map(|it| it.law).collect();
+    assert_eq!(laws, [Law::AcceptedWithinAllocated]);
+}
+
+#[test]
+fn a_document_is_told_by_what_it_is_and_its_id() {
+    assert_eq!(invoice().to_string(), "invoice i");
+    assert_eq!(note("n1").to_string(), "debit note n1");
+}
+
+#[test]
+fn what_is_paid_for_an_invoice_counts_in_all_its_parts() {
+    let pay = |amount| Fact::Paid {
+        document: invoice(),
+        amount: glm(amount),
+    };
+    let mut facts = honest();
+    facts.truncate(12); // 0.35 is accepted, 0.1 paid
+    facts.push(pay("0.2"));
+    facts.push(pay("0.05"));
+    assert_eq!(book(&facts).violations(), []);
+    facts.push(pay("0.25"));
+    let laws = book(&facts);
+    let laws: Vec<_> = laws.violations().iter().map(|it| it.law).collect();
+    assert!(laws.contains(&Law::InvoicePaidOnce), "{laws:?}");
+}
+
+#[test]
+fn every_law_is_told_as_a_sentence_of_its_own() {
+    let said: std::collections::BTreeSet<_> = Law::ALL.iter().map(Law::to_string).collect();
+    assert_eq!(said.len(), Law::ALL.len());
+    assert!(said.iter().all(|said| said.contains(' ')), "{said:?}");
+}
+
+#[test]
 fn everything_unfinished_is_named_as_open() {
     let mut facts = honest();
     facts.truncate(4);

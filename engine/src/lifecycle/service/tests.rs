@@ -370,3 +370,8 @@ fn what_ran_begins_anew_on_another_machine_only_if_the_policy_says_so_and_nobody
         assert_eq!(state.public(), ServiceState::Terminated, "{events:?}");
     }
 }
+
+#[test]
+fn a_state_is_told_by_its_word_and_fills_a_column() {
+    assert_eq!(format!("{:>10}|", ServiceState::Running), "   running|");
+}

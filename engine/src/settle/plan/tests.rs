@@ -12,7 +12,7 @@ use serde_json::json;
 use super::super::observe::{Known, Observed, Seen};
 use super::{AgreementAction, Plan, budgets, plan};
 use crate::journal::{
-    Change, Entry, Fact, InstanceRecord, NetworkRecord, OpenState, Outcome, Record,
+    Change, Entry, Fact, InstanceRecord, NetworkRecord, OpenState, Outcome, Record, services_at,
 };
 use crate::lifecycle::service::ServiceState;
 
@@ -394,5 +394,112 @@ fn an_agreement_is_paid_when_an_invoice_of_its_own_is_accepted() {
         let seen = seen(invoices);
         assert_eq!(seen.is_paid(&id), paid, "{seen:?}");
         assert_eq!(seen.is_billed(&id), billed, "{seen:?}");
+    }
+}
+
+#[test]
+fn what_an_earlier_run_offered_on_the_bus_is_taken_off_known_or_not() {
+    let mut story = Story::default();
+    let bind = |address: &str| Change::Bind {
+        address: address.into(),
+    };
+    story.done(1, bind("/public/named"), Some("s"));
+    story.asked(2, bind("/public/lost"));
+    let before = story.op;
+    story.asked(3, bind("/public/now"));
+    let observed = here(AgreementState::Terminated, true, None);
+    let plan = plan(&story.open_state, &observed, before, false, at(100));
+    assert_eq!(plan.unbind, ["s", &*services_at("/public/lost")]);
+}
+
+#[test]
+fn demands_that_are_there_are_withdrawn_and_those_that_are_not_are_forgotten() {
+    let mut story = Story::default();
+    let subscribe = Change::Subscribe { job: "job".into() };
+    story.done(1, subscribe, Some("gone"));
+    let mut observed = here(AgreementState::Terminated, true, None);
+    let there = document(&AgreementState::Approved, true).demand;
+    observed.demands = Some(vec![there]);
+    let plan = story.plan(&observed, false);
+    assert_eq!(plan.withdraw, [golem_wire::DemandId::new("d")]);
+    let demand = "gone".into();
+    assert!(plan.facts.contains(&Fact::DemandGone { demand }));
+}
+
+#[test]
+fn looking_at_budgets_tells_nothing_of_other_requests() {
+    let mut story = Story::default();
+    let proposal = "q".into();
+    story.asked(1, Change::CreateAgreement { proposal });
+    let allocation = "m".into();
+    let op = story.asked(2, Change::ReleaseAllocation { allocation });
+    let (_, facts) = budgets(&story.open_state, Vec::new());
+    assert_eq!(facts, [Fact::Resolved { op }]);
+}
+
+#[test]
+fn an_activity_counts_from_the_request_for_it_and_not_for_another() {
+    let mut story = Story::rented();
+    story.open_state.agreements["a"].activities.clear();
+    let agreement = AgreementId::new("b");
+    story.asked(7, Change::CreateActivity { agreement });
+    let observed = here(AgreementState::Approved, true, Some(ActivityState::New));
+    let approved = document(&AgreementState::Approved, true).approved_date;
+    let plan = story.plan(&observed, false);
+    assert_eq!(Some(plan.agreements[0].activities["x"].from), approved);
+}
+
+#[test]
+fn an_activity_that_ended_while_nobody_looked_is_told_once() {
+    let gone = Fact::ActivityGone {
+        activity: "x".into(),
+    };
+    for (is_known, state, is_told) in [
+        (false, ActivityState::Terminated, true),
+        (false, ActivityState::Ready, false),
+        (true, ActivityState::Terminated, false),
+    ] {
+        let mut story = Story::rented();
+        if is_known {
+            story.fact(gone.clone());
+        }
+        let observed = here(AgreementState::Approved, true, Some(state.clone()));
+        let plan = story.plan(&observed, false);
+        assert_eq!(plan.facts.contains(&gone), is_told, "{is_known} {state:?}");
+        assert_eq!(!plan.agreements[0].gone.is_empty(), is_told, "{state:?}");
+    }
+}
+
+#[test]
+fn an_agreement_that_expired_is_told_from_one_that_was_ended() {
+    for (state, said) in [
+        (AgreementState::Expired, "it expired"),
+        (
+            AgreementState::Terminated,
+            "it was over when it was looked at",
+        ),
+    ] {
+        let plan = Story::rented().plan(&here(state.clone(), true, None), false);
+        let AgreementAction::Over(end, _) = &plan.agreements[0].action else {
+            panic!("{state}: {plan:?}");
+        };
+        assert_eq!(end.reason, said, "{state}");
+    }
+}
+
+#[test]
+fn what_runs_on_an_agreement_that_is_not_needed_is_destroyed_and_nothing_else_is() {
+    use AgreementState::{Approved, Pending, Terminated};
+    for (state, activity, is_destroyed) in [
+        (Approved, Some(ActivityState::Ready), true),
+        (Approved, None, true),
+        (Approved, Some(ActivityState::Terminated), false),
+        (Terminated, Some(ActivityState::Ready), false),
+        (Pending, None, false),
+    ] {
+        let observed = here(state.clone(), state != Pending, activity.clone());
+        let plan = Story::rented().plan(&observed, false);
+        let destroyed = !plan.agreements[0].destroy.is_empty();
+        assert_eq!(destroyed, is_destroyed, "{state} {activity:?}");
     }
 }

@@ -104,6 +104,62 @@ fn what_is_promised_grows_while_a_machine_may_run_and_no_longer() {
 }
 
 #[test]
+fn a_machine_needs_its_start_a_little_use_and_the_time_until_it_is_stopped() {
+    let tolerance = Decimal::new(1, 1);
+    let reserve = Reserve {
+        tolerance,
+        ..reserve(30)
+    };
+    let needed = reserve.needed(&prices(), THREADS).normalized();
+    assert_eq!(needed.to_string(), "0.26785", "0.1 and 35 s, and a tenth");
+}
+
+#[test]
+fn what_an_agreement_has_come_to_grows_with_time_and_with_what_is_known() {
+    let prices = prices();
+    let come_to = |record: &AgreementRecord, now: i64| {
+        let come_to = by_now((&prices, THREADS), record, at(now * 1000));
+        come_to.normalized().to_string()
+    };
+    let mut record = running(0);
+    assert_eq!(come_to(&record, 100), "0.11", "a start and 100 s");
+    known(&mut record, glm("0.2"), 50_000, 100_000);
+    assert_eq!(come_to(&record, 50), "0.2", "what is known");
+    assert_eq!(come_to(&record, 100), "0.3", "50 s more, 0.002 each");
+    record.end(at(100_000));
+    assert_eq!(come_to(&record, 900), "0.3", "it costs no more");
+}
+
+#[test]
+fn what_two_agreements_come_to_is_their_sum() {
+    let one = Spending {
+        accepted: glm("1"),
+        by_now: glm("2"),
+        promised: glm("5"),
+        rate: glm("0.1"),
+        open: 3,
+        unbounded: true,
+    };
+    let other = Spending {
+        accepted: glm("0.5"),
+        by_now: glm("0.25"),
+        promised: glm("0.75"),
+        rate: glm("0.01"),
+        open: 2,
+        unbounded: false,
+    };
+    let both = Spending {
+        accepted: glm("1.5"),
+        by_now: glm("2.25"),
+        promised: glm("5.75"),
+        rate: glm("0.11"),
+        open: 5,
+        unbounded: true,
+    };
+    assert_eq!((one + other, other + one), (both, both));
+}
+
+#[test]
 fn what_is_paid_from_elsewhere_need_not_be_left() {
     let spending = Spending {
         accepted: glm("1"),
