@@ -56,8 +56,8 @@ pub(crate) struct Payments {
     earlier: Mutex<Vec<PreviousBudget>>,
     /// Accepted, and not known to be settled.
     unsettled: Mutex<IndexMap<InvoiceId, (NodeId, OpenDocument)>>,
-    /// Counts changes, for those who wait for invoices.
-    changed: watch::Sender<u64>,
+    /// Something happened to a document, for those who wait for invoices.
+    changed: watch::Sender<()>,
     /// Documents accepted at the same time.
     gate: Arc<Semaphore>,
 }
@@ -75,7 +75,7 @@ impl Payments {
             own_allocations,
             earlier: Mutex::default(),
             unsettled: Mutex::default(),
-            changed: watch::Sender::new(0),
+            changed: watch::Sender::new(()),
             gate: Arc::new(Semaphore::new(concurrent.max(1))),
         }
     }
@@ -155,7 +155,7 @@ impl Payments {
 
     fn apply(&self, rental: &Rental, event: Event) -> Vec<Effect> {
         let effects = rental.document(event);
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.send_replace(());
         effects
     }
 
@@ -205,7 +205,7 @@ impl Payments {
     }
 
     /// Wakes when something happened to a document.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 }

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
+pub(crate) use market::document;
 pub(crate) use plan::{Plan, all_well, fails_at, result, runs};
 
 use crate::clock::Clock;

@@ -469,7 +469,8 @@ fn found(plan: &Plan, seen: &Observed) -> Vec<Item> {
 
 #[cfg(test)]
 mod tests {
-    use golem_wire::{Glm, InvoiceId};
+    use golem_wire::{ActivityId, Glm, InvoiceId};
+    use http::Method;
     use jiff::SignedDuration;
 
     use super::*;
@@ -603,6 +604,52 @@ mod tests {
             [(Kind::Allocation, "y")],
             "{report}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_awaited_says_how_much_of_it_debit_notes_had_if_any_had() {
+        let (golem, machines) = rented(&["alice", "bob"]).await;
+        let recovered = &golem.engine().recovered;
+        for (machine, amount) in machines.iter().zip([Some("0.010"), None]) {
+            let activity = ActivityId::from("act");
+            machine.activity_created(&activity, golem.context().now());
+            if let Some(amount) = amount {
+                let amount = amount.parse().expect("literal");
+                machine.document(Event::NoteAccepted { activity, amount });
+            }
+            recovered.track(machine);
+            machine.terminate("over".into()).await;
+        }
+        let awaited = recovered.report().awaited;
+        let words = ["0.01 GLM of it are accepted", "invoice is awaited"];
+        let ends = awaited.iter().map(Item::to_string).collect::<Vec<_>>();
+        assert_eq!(ends.len(), 2, "{ends:?}");
+        assert!(ends[0].contains(words[0]), "{ends:?}");
+        assert!(ends[1].ends_with(words[1]), "{ends:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_budget_that_is_not_released_is_left_and_it_is_said_why() {
+        let daemon = Daemon::new(&[], |_, commands| all_well(commands));
+        let (golem, _) = daemon.golem().await;
+        let recovered = &golem.engine().recovered;
+        let budget = |id: &str| PreviousBudget {
+            id: id.into(),
+            timeout: None,
+            platform: "erc20-hoodi-tglm".into(),
+            payer: "0xme".into(),
+            left: Glm::ZERO,
+        };
+        let budgets = [budget("b"), budget("c")];
+        recovered.payments.add_previous_budgets(budgets);
+        let words = r#"{"message":"in use"}"#;
+        daemon.can(Method::DELETE, "/allocations/b", &[(400, words)]);
+        recovered.release_budgets().await;
+        let report = recovered.report();
+        assert_eq!(named(&report.left), [(Kind::Allocation, "b")], "{report}");
+        assert!(report.to_string().contains("not released"), "{report}");
+        let released = [(Kind::Allocation, "c")];
+        assert_eq!(named(&report.settled), released, "{report}");
     }
 
     #[test]

@@ -73,6 +73,22 @@ impl Daemon {
     }
 }
 
+/// An agreement with alice, as the daemon tells of it.
+pub(crate) fn document(id: &str, state: &str, platform: &str, at: Timestamp) -> Value {
+    let offer = proposal("alice", "Draft", at);
+    json!({
+        "agreementId": id, "validTo": at, "approvedDate": at, "state": state, "timestamp": at,
+        "demand": {
+            "properties": {"golem.com.payment.chosen-platform": platform}, "constraints": "()",
+            "demandId": "d", "requestorId": "0xme", "timestamp": at,
+        },
+        "offer": {
+            "properties": offer["properties"], "constraints": "()", "offerId": "o",
+            "providerId": offer["issuerId"], "timestamp": at,
+        },
+    })
+}
+
 fn proposal(name: &str, state: &str, at: Timestamp) -> Value {
     json!({
         "properties": {

@@ -194,7 +194,7 @@ async fn an_earlier_budget_is_kept_by_who_adopts_it_and_is_as_large_as_it_was_am
         vec![
             allocation("older", HOODI, "3"),
             allocation("b", HOODI, "3"),
-            allocation("by-hand", HOODI, "3"),
+            allocation("hand-made", HOODI, "3"),
             allocation("elsewhere", POLYGON, "3"),
         ]
     };
@@ -211,7 +211,7 @@ async fn an_earlier_budget_is_kept_by_who_adopts_it_and_is_as_large_as_it_was_am
         for budget in earlier() {
             let mut known = entry(asked);
             known.exhausted = true;
-            known.by_hand = budget.allocation_id.as_str() == "by-hand";
+            known.by_hand = budget.allocation_id.as_str() == "hand-made";
             before.allocations.insert(budget.allocation_id, known);
         }
         daemon.can(Method::PUT, "/allocations/b", &[(200, &answer)]);
@@ -350,4 +350,39 @@ async fn an_allocation_of_others_is_moved_on_only_if_it_would_end_before_the_eng
         assert!(ends.is_sorted_by(|one, next| one < next), "{ends:?}");
         drop((golem, guest));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deposit_pays_for_the_first_budget_and_for_no_other() {
+    let daemon = daemon();
+    let both = [
+        account("erc20", "hoodi", true),
+        account("erc20", "polygon", true),
+    ];
+    for _ in 0..2 {
+        can_accounts(&daemon, &both);
+    }
+    let deposit = Deposit {
+        id: "0x10".into(),
+        contract: "0x6d".into(),
+        validate: None,
+    };
+    let builder = daemon.builder().deposit(deposit);
+    let started = builder.also_pay_on("erc20", "polygon", glm("1")).start();
+    started.await.expect("an engine with both");
+    let sent = daemon.sent(POSTED);
+    let deposits: Vec<bool> = sent.iter().map(|it| it["deposit"].is_object()).collect();
+    assert_eq!(deposits, [true, false], "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_is_amended_to_the_amount_that_is_asked_for() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    let answer = kept("a", HOODI, "2.5", None).to_string();
+    daemon.can(Method::PUT, "/allocations/a", &[(200, &answer)]);
+    let amended = golem.amend_budget(glm("2.5")).await.expect("amended");
+    assert_eq!(amended.total, glm("2.5"));
+    let sent = daemon.sent("PUT /payment-api/v1/allocations/a");
+    assert_eq!(sent, [json!({"totalAmount": "2.5"})]);
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::agreement_record::Lifetime;
 use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 use crate::payment::{MAX_UNSETTLED, PreviousBudget};
+use crate::testing::document;
 
 const HOODI: &str = "erc20-hoodi-tglm";
 const POLYGON: &str = "erc20-polygon-glm";
@@ -30,24 +31,7 @@ fn earlier(id: &str, platform: &str, left: &str, timeout: Option<Timestamp>) -> 
 /// An agreement of an earlier run, on which an activity ran for a hundred seconds.
 fn restored(golem: &Golem, id: &str, platform: &str) -> Arc<Rental> {
     let at = golem.context().now();
-    let document = json!({
-        "agreementId": id, "validTo": at, "approvedDate": at, "state": "Terminated",
-        "timestamp": at,
-        "demand": {
-            "properties": {"golem.com.payment.chosen-platform": platform}, "constraints": "()",
-            "demandId": "d", "requestorId": "0xme", "timestamp": at,
-        },
-        "offer": {
-            "properties": {
-                "golem.inf.cpu.threads": 1,
-                "golem.com.scheme": "payu",
-                "golem.com.pricing.model": "linear",
-                "golem.com.usage.vector": ["golem.usage.duration_sec", "golem.usage.cpu_sec"],
-                "golem.com.pricing.model.linear.coeffs": [0.0001, 0.0002, 0.0],
-            },
-            "constraints": "()", "offerId": "o", "providerId": "0xalice", "timestamp": at,
-        },
-    });
+    let document = document(id, "Terminated", platform, at);
     let document: Agreement = serde_json::from_value(document).expect("an agreement");
     let lived = Lifetime {
         from: at - SignedDuration::from_secs(100),
