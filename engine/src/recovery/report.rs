@@ -476,7 +476,7 @@ mod tests {
     use super::*;
     use crate::Golem;
     use crate::lifecycle::payment::Event;
-    use crate::market::DemandSubscription;
+    use crate::market::{DemandSubscription, OwnBudget};
     use crate::model::{JobId, ResolvedPayload};
     use crate::testing::{Daemon, all_well};
 
@@ -608,9 +608,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_awaited_says_how_much_of_it_debit_notes_had_if_any_had() {
-        let (golem, machines) = rented(&["alice", "bob"]).await;
+        let (golem, machines) = rented(&["alice", "bob", "carol"]).await;
         let recovered = &golem.engine().recovered;
-        for (machine, amount) in machines.iter().zip([Some("0.010"), None]) {
+        let [used @ .., unused] = &machines[..] else {
+            panic!("there are three")
+        };
+        recovered.track(unused);
+        unused.terminate("over".into()).await;
+        for (machine, amount) in used.iter().zip([Some("0.010"), None]) {
             let activity = ActivityId::from("act");
             machine.activity_created(&activity, golem.context().now());
             if let Some(amount) = amount {
@@ -620,12 +625,46 @@ mod tests {
             recovered.track(machine);
             machine.terminate("over".into()).await;
         }
-        let awaited = recovered.report().awaited;
+        let report = recovered.report();
+        let id = unused.agreement_id.as_str();
+        let settled = [(Kind::Agreement, id)];
+        assert_eq!(named(&report.settled), settled, "{report}");
+        let awaited = report.awaited;
         let words = ["0.01 GLM of it are accepted", "invoice is awaited"];
         let ends = awaited.iter().map(Item::to_string).collect::<Vec<_>>();
         assert_eq!(ends.len(), 2, "{ends:?}");
         assert!(ends[0].contains(words[0]), "{ends:?}");
         assert!(ends[1].ends_with(words[1]), "{ends:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_that_is_kept_goes_on_and_the_others_wait_until_everything_is_paid() {
+        let (golem, _) = rented(&[]).await;
+        let recovered = &golem.engine().recovered;
+        let budget = |id: &str| {
+            let at = golem.context().now();
+            let budget = serde_json::json!({
+                "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
+                "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1", "timestamp": at,
+                "createdTs": at, "updatedTs": at, "makeDeposit": false,
+            });
+            serde_json::from_value::<Allocation>(budget).expect("an allocation")
+        };
+        let kept = OwnBudget {
+            is_kept: true,
+            ..OwnBudget::set_aside(budget("kept"), Glm::from(1))
+        };
+        let made = OwnBudget::set_aside(budget("made"), Glm::from(1));
+        let budgets = Budgets {
+            own: vec![kept, made],
+            earlier: vec![budget("other")],
+        };
+        recovered.begin_with(&budgets, None);
+        let report = recovered.report();
+        let (kept, other) = ((Kind::Allocation, "kept"), (Kind::Allocation, "other"));
+        assert_eq!(named(&report.found), [kept, other], "{report}");
+        assert_eq!(named(&report.adopted), [kept], "{report}");
+        assert_eq!(named(&report.left), [other], "{report}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -655,6 +694,7 @@ mod tests {
     #[test]
     fn what_is_only_awaited_is_not_settled_and_needs_no_attention() {
         let mut report = RecoveryReport::default();
+        assert!(report.is_settled() && report.is_empty());
         let note = "ended; its final invoice is awaited";
         report.awaited.push(Item::new(Kind::Agreement, "abc", note));
         assert!(!report.is_empty() && !report.is_settled() && !report.needs_attention());

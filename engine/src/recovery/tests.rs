@@ -356,8 +356,15 @@ async fn an_agreement_that_nobody_approved_is_cancelled_and_one_that_is_unknown_
         left.agreements.insert(id.into(), record);
     }
     left.agreements.insert("over".into(), used("act", now));
+    let log = golem.context().log();
+    let agreement = AgreementId::from("over");
+    log.fact(Fact::AgreementFound {
+        agreement: agreement.clone(),
+    });
     let recovered = after(&golem, left);
     run_first(&recovered, Recovery::Settle).await;
+    let ended = log.open_state().agreements[&agreement].ended;
+    assert!(ended.is_some(), "a later run knows since when it is over");
     let report = recovered.report();
     let settled = [(Kind::Agreement, "gone"), (Kind::Agreement, "p")];
     assert_eq!(named(&report.settled), settled, "{report}");
@@ -391,7 +398,7 @@ async fn settling_later_ends_what_is_still_open_of_earlier_runs_and_nothing_of_t
         let (network, record) = (id.into(), network(None));
         log.fact(Fact::NetworkFound { network, record });
     }
-    for id in ["b", "ours"] {
+    for id in ["b", "c", "ours"] {
         log.fact(Fact::AllocationFound {
             allocation: id.into(),
             total: 1.into(),
@@ -408,7 +415,7 @@ async fn settling_later_ends_what_is_still_open_of_earlier_runs_and_nothing_of_t
         by_hand: false,
     };
     // The engine took the budget `a` over.
-    for id in ["a", "b"] {
+    for id in ["a", "b", "c"] {
         before.allocations.insert(id.into(), entry.clone());
     }
     let kept = serde_json::from_value(document("kept", "Approved", HOODI, now));
@@ -417,8 +424,8 @@ async fn settling_later_ends_what_is_still_open_of_earlier_runs_and_nothing_of_t
     has_it(&daemon, now);
     let recovered = after(&golem, before);
     again(&recovered).await;
-    // The agreement `g`, the network `n` and the budget `b`.
-    assert_eq!(told(&events).0, 3);
+    // The agreement `g`, the network `n`, and the budgets `b` and `c`.
+    assert_eq!(told(&events).0, 4);
     assert_eq!(
         daemon.calls("POST /market-api/v1/agreements/g/terminate"),
         1
@@ -445,6 +452,36 @@ async fn an_instance_that_had_ended_is_not_among_what_was_open() {
         named(&recovered.report().found),
         [(Kind::Instance, "web/0")]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn agreements_that_were_never_confirmed_are_looked_for_only_where_one_may_have_been_made() {
+    for lost in [false, true] {
+        let daemon = daemon();
+        let (golem, _) = daemon.golem().await;
+        let context = golem.context();
+        if lost {
+            daemon.can(Method::POST, "/v1/agreements", &[(503, "{}")]);
+            let market = context.rest().market();
+            let proposal = "R-Draft-alice".into();
+            let made = market.create_agreement(&proposal, context.now()).await;
+            made.expect_err("nobody knows what became of it");
+        }
+        let mut before = context.log().open_state();
+        before.demands.insert("d".into(), "job".into());
+        let recovered = after(&golem, before);
+        run_first(&recovered, Recovery::Settle).await;
+        let listed = daemon.calls("GET /market-api/v1/agreements");
+        assert_eq!(listed, if lost { 3 } else { 2 }, "{lost}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_demand_is_one_of_earlier_runs_if_it_was_open_when_this_one_began() {
+    let (golem, _) = daemon().golem().await;
+    let recovered = after(&golem, left_open(golem.context().now()));
+    let asked = ["d", "e"].map(|id| recovered.had_demand(&id.into()));
+    assert_eq!(asked, [true, false]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -224,6 +224,39 @@ async fn an_acceptance_is_tried_again_unless_the_daemon_refused_it_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_acceptance_of_which_nobody_knows_what_became_is_tried_again_after_some_minutes() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    daemon.can(Method::POST, "/invoices/i/accept", &[(501, "{}")]);
+    let invoice = an_invoice(&rental, "0.01");
+    bill(&daemon, &golem, &invoice).await;
+    assert!(!rental.is_paid());
+    let listed = json!([invoice]).to_string();
+    daemon.can(Method::GET, "/v1/invoices", &[(200, &listed)]);
+    sleep(Duration::from_secs(600)).await;
+    assert!(rental.is_paid());
+    assert_eq!(daemon.calls("/invoices/i/accept"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debit_note_that_an_event_tells_of_is_read_and_accepted() {
+    let daemon = daemon();
+    let (golem, rental) = used(&daemon).await;
+    let note = note("n", rental.agreement_id.as_str(), "0.01").to_string();
+    let event = json!([{
+        "debitNoteId": "n", "eventDate": "2027-01-15T08:01:00Z",
+        "eventType": "DebitNoteReceivedEvent",
+    }]);
+    daemon.can(Method::GET, "/debitNotes/n", &[(200, &note)]);
+    let event = event.to_string();
+    daemon.can(Method::GET, "/debitNoteEvents", &[(200, &event)]);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(daemon.calls("/debitNotes/n/accept"), 1);
+    assert_eq!(rental.accepted(), glm("0.01"));
+    drop(golem);
+}
+
+#[tokio::test(start_paused = true)]
 async fn debit_notes_that_an_earlier_run_did_not_decide_are_decided_now_and_no_others() {
     let daemon = daemon();
     let (golem, rental) = used(&daemon).await;
