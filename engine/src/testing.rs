@@ -4,6 +4,7 @@
 
 mod activity;
 mod market;
+mod payment;
 mod plan;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 pub(crate) use market::document;
+pub(crate) use payment::{allocation, invoice};
 pub(crate) use plan::{Plan, all_well, fails_at, result, runs};
 
 use crate::clock::Clock;
@@ -291,12 +293,8 @@ impl Daemon {
                 "network": "hoodi", "token": "tGLM", "send": true, "receive": true,
             }])),
             ("POST", ["payment-api", "v1", "allocations"]) => {
-                let at = self.now().to_string();
-                (201, json!({
-                    "allocationId": "a", "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
-                    "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1",
-                    "timestamp": at, "createdTs": at, "updatedTs": at, "makeDeposit": false,
-                }).to_string())
+                let made = allocation("a", "erc20-hoodi-tglm", "1", self.now());
+                (201, made.to_string())
             }
             ("GET", ["payment-api", "v1", "demandDecorations"]) => {
                 ok(json!({"properties": [], "constraints": []}))

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use golem_wire::Glm;
 use golem_wire::payment::Allocation;
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -20,7 +20,7 @@ use crate::market::{DemandSubscription, Rental};
 use crate::model::{JobId, ResolvedPayload};
 use crate::payload::Payload;
 use crate::task::Task;
-use crate::testing::{Daemon, all_well};
+use crate::testing::{self, Daemon, all_well};
 use crate::{Error, Golem, WorkContext};
 
 fn daemon() -> Daemon {
@@ -52,13 +52,7 @@ async fn used_on(golem: &Golem) -> Arc<Rental> {
 }
 
 fn invoice(id: &str, agreement: &str, amount: &str) -> String {
-    json!({
-        "invoiceId": id, "issuerId": "0xalice", "recipientId": "0xme", "payeeAddr": "0xp",
-        "payerAddr": "0xME", "paymentPlatform": "erc20-hoodi-tglm",
-        "timestamp": "2027-01-15T08:00:00Z", "agreementId": agreement, "activityIds": ["act"],
-        "amount": amount, "paymentDueDate": "2027-01-16T08:00:00Z", "status": "RECEIVED",
-    })
-    .to_string()
+    testing::invoice(id, agreement, amount).to_string()
 }
 
 fn received(ids: &[&str]) -> String {
@@ -397,12 +391,7 @@ async fn a_wallet_that_does_not_hold_two_budgets_gets_the_earlier_one_back_unles
         "availableFunds": "0.5000", "requestedFunds": "1", "reservedFunds": "2.5",
     });
     let earlier = |id: &str, platform: &str| {
-        let earlier = json!({
-            "allocationId": id, "address": "0xme", "paymentPlatform": platform,
-            "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1", "makeDeposit": false,
-            "timestamp": "2027-01-15T08:00:00Z", "createdTs": "2027-01-15T08:00:00Z",
-            "updatedTs": "2027-01-15T08:00:00Z",
-        });
+        let earlier = testing::allocation(id, platform, "1", Timestamp::UNIX_EPOCH);
         serde_json::from_value::<Allocation>(earlier).expect("an allocation")
     };
     for (policy, platform, released) in [

@@ -478,7 +478,7 @@ mod tests {
     use crate::lifecycle::payment::Event;
     use crate::market::{DemandSubscription, OwnBudget};
     use crate::model::{JobId, ResolvedPayload};
-    use crate::testing::{Daemon, all_well};
+    use crate::testing::{self, Daemon, all_well};
 
     /// An engine whose recovery had nothing to do, and a machine of each provider.
     async fn rented(providers: &[&str]) -> (Golem, Vec<Arc<Rental>>) {
@@ -494,6 +494,16 @@ mod tests {
             machines.push(market.sign(&[]).await.expect("a machine"));
         }
         (golem, machines)
+    }
+
+    fn earlier(id: &str) -> PreviousBudget {
+        PreviousBudget {
+            id: id.into(),
+            timeout: None,
+            platform: "erc20-hoodi-tglm".into(),
+            payer: "0xme".into(),
+            left: Glm::ZERO,
+        }
     }
 
     fn named(items: &[Item]) -> Vec<(Kind, &str)> {
@@ -575,14 +585,7 @@ mod tests {
             [(Kind::Allocation, "a")],
             "{report}"
         );
-        let budget = PreviousBudget {
-            id: "b".into(),
-            timeout: None,
-            platform: "erc20-hoodi-tglm".into(),
-            payer: "0xme".into(),
-            left: Glm::ZERO,
-        };
-        recovered.hold([budget]);
+        recovered.hold([earlier("b")]);
         let held: Vec<_> = recovered.take_held().into_iter().map(|it| it.id).collect();
         assert_eq!(held, ["b".into()]);
         assert!(recovered.take_held().is_empty());
@@ -641,13 +644,9 @@ mod tests {
     async fn a_budget_that_is_kept_goes_on_and_the_others_wait_until_everything_is_paid() {
         let (golem, _) = rented(&[]).await;
         let recovered = &golem.engine().recovered;
+        let now = golem.context().now();
         let budget = |id: &str| {
-            let at = golem.context().now();
-            let budget = serde_json::json!({
-                "allocationId": id, "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
-                "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1", "timestamp": at,
-                "createdTs": at, "updatedTs": at, "makeDeposit": false,
-            });
+            let budget = testing::allocation(id, "erc20-hoodi-tglm", "1", now);
             serde_json::from_value::<Allocation>(budget).expect("an allocation")
         };
         let kept = OwnBudget {
@@ -672,14 +671,7 @@ mod tests {
         let daemon = Daemon::new(&[], |_, commands| all_well(commands));
         let (golem, _) = daemon.golem().await;
         let recovered = &golem.engine().recovered;
-        let budget = |id: &str| PreviousBudget {
-            id: id.into(),
-            timeout: None,
-            platform: "erc20-hoodi-tglm".into(),
-            payer: "0xme".into(),
-            left: Glm::ZERO,
-        };
-        let budgets = [budget("b"), budget("c")];
+        let budgets = ["b", "c"].map(earlier);
         recovered.payments.add_previous_budgets(budgets);
         let words = r#"{"message":"in use"}"#;
         daemon.can(Method::DELETE, "/allocations/b", &[(400, words)]);

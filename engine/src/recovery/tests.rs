@@ -14,7 +14,7 @@ use super::*;
 use crate::agreement_record::{AgreementRecord, Lifetime};
 use crate::journal::{AllocationEntry, MemoryJournal, NetworkRecord};
 use crate::lifecycle::service::ServiceState;
-use crate::testing::{Daemon, all_well, document};
+use crate::testing::{self, Daemon, all_well, document};
 use crate::{EventKind, Golem};
 
 const HOODI: &str = "erc20-hoodi-tglm";
@@ -107,12 +107,9 @@ fn has_it(daemon: &Daemon, now: Timestamp) {
 }
 
 fn invoice(id: &str, agreement: &str, status: &str) -> Value {
-    json!({
-        "invoiceId": id, "issuerId": "0xalice", "recipientId": "0xme", "payeeAddr": "0xp",
-        "payerAddr": "0xme", "paymentPlatform": HOODI, "timestamp": "2027-01-15T08:00:00Z",
-        "agreementId": agreement, "activityIds": ["act"], "amount": "0.001",
-        "paymentDueDate": "2027-01-16T08:00:00Z", "status": status,
-    })
+    let mut invoice = testing::invoice(id, agreement, "0.001");
+    invoice["status"] = status.into();
+    invoice
 }
 
 fn named(items: &[Item]) -> Vec<(Kind, &str)> {
@@ -155,11 +152,7 @@ async fn everything_that_an_earlier_run_left_is_ended_paid_and_named() {
     daemon.can(Method::GET, "/invoices/i", &[(200, &open.to_string())]);
     daemon.can(Method::GET, "/v1/invoices", &[(200, &listed.to_string())]);
     let recovered = after(&golem, left_open(now));
-    let budget = json!({
-        "allocationId": "b", "address": "0xme", "paymentPlatform": HOODI, "totalAmount": "1",
-        "spentAmount": "0", "remainingAmount": "1", "makeDeposit": false, "timestamp": now,
-        "createdTs": now, "updatedTs": now,
-    });
+    let budget = testing::allocation("b", HOODI, "1", now);
     let budget: Allocation = serde_json::from_value(budget).expect("an allocation");
     let budget = payment::PreviousBudget::of(&budget);
     recovered.payments.add_previous_budgets([budget]);
@@ -547,12 +540,7 @@ async fn budgets_of_earlier_runs_are_asked_for_when_there_was_one_and_what_is_th
         by_hand: false,
     };
     before.allocations.insert("b".into(), entry);
-    let listed = json!([{
-        "allocationId": "b", "address": "0xme", "paymentPlatform": "erc20-hoodi-tglm",
-        "totalAmount": "1", "spentAmount": "0", "remainingAmount": "1", "makeDeposit": false,
-        "timestamp": "2027-01-15T08:00:00Z", "createdTs": "2027-01-15T08:00:00Z",
-        "updatedTs": "2027-01-15T08:00:00Z",
-    }]);
+    let listed = json!([testing::allocation("b", HOODI, "1", context.now())]);
     daemon.can(Method::GET, "/allocations", &[(200, &listed.to_string())]);
     let found = find(&before).await.expect("the daemon said");
     let found: Vec<&str> = found.iter().map(|it| it.allocation_id.as_str()).collect();

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::Golem;
 use crate::journal::AllocationEntry;
-use crate::testing::{Daemon, UNREACHABLE, all_well};
+use crate::testing::{self, Daemon, UNREACHABLE, all_well};
 
 const HOODI: &str = "erc20-hoodi-tglm";
 const POLYGON: &str = "erc20-polygon-glm";
@@ -34,12 +34,9 @@ fn can_accounts(daemon: &Daemon, accounts: &[Value]) {
 }
 
 fn kept(id: &str, platform: &str, total: &str, timeout: Option<Timestamp>) -> Value {
-    json!({
-        "allocationId": id, "address": "0xme", "paymentPlatform": platform, "totalAmount": total,
-        "spentAmount": "0", "remainingAmount": total, "makeDeposit": false, "timeout": timeout,
-        "timestamp": "2027-01-15T08:00:00Z", "createdTs": "2027-01-15T08:00:00Z",
-        "updatedTs": "2027-01-15T08:00:00Z",
-    })
+    let mut kept = testing::allocation(id, platform, total, Timestamp::UNIX_EPOCH);
+    kept["timeout"] = json!(timeout);
+    kept
 }
 
 fn allocation(id: &str, platform: &str, total: &str) -> Allocation {

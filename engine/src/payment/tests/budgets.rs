@@ -3,7 +3,6 @@
 use golem_wire::AgreementId;
 use golem_wire::market::Agreement;
 use indexmap::IndexMap;
-use jiff::Timestamp;
 
 use super::*;
 use crate::agreement_record::Lifetime;
