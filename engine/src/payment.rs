@@ -114,7 +114,8 @@ impl Payments {
     }
 
     /// The budget that a document is paid from: that of the life which owes it, as far as it goes, and on the platform
-    /// that its agreement names in any case.
+    /// that its agreement names in any case. `amount` is what it takes of it: documents are cumulative, and what was
+    /// accepted before is not taken again.
     fn budget_for(&self, rental: &Rental, amount: Glm, now: Timestamp) -> AllocationId {
         if rental.is_restored() {
             let mut earlier = self.earlier();

@@ -140,6 +140,16 @@ impl Account {
         }
     }
 
+    /// What a document that asks for `amount` would have paid beyond what was accepted before it: a debit note of this
+    /// activity, or the invoice.
+    pub(crate) fn more(&self, activity: Option<&ActivityId>, amount: Glm) -> Glm {
+        let before = match activity {
+            Some(activity) => self.accepted_notes.get(activity).copied(),
+            None => Some(self.accepted()),
+        };
+        (amount - before.unwrap_or_default()).max(Glm::ZERO)
+    }
+
     /// The invoice as a journal keeps it: its id, what it asks for, and whether it was accepted.
     pub(crate) fn journaled(&self) -> Option<(InvoiceId, Glm, bool)> {
         match &self.invoice {

@@ -569,6 +569,11 @@ impl Rental {
         self.lock().record.documents.accepted()
     }
 
+    /// What a document would have paid beyond what was accepted before it; see [`Account::more`](payment::Account::more).
+    pub(crate) fn more(&self, activity: Option<&ActivityId>, amount: Glm) -> Glm {
+        self.lock().record.documents.more(activity, amount)
+    }
+
     /// Why it is not paid although it was used.
     pub(crate) fn unpaid(&self) -> Option<String> {
         self.lock().record.unpaid()

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use golem_wire::payment::{Acceptance, DebitNote, DocumentStatus, Invoice, Rejection};
-use golem_wire::{AgreementId, DebitNoteId, Glm, InvoiceId};
+use golem_wire::{ActivityId, AgreementId, DebitNoteId, Glm, InvoiceId};
 
 use super::Payments;
 use crate::api::payment::lacks_funds;
@@ -237,7 +237,7 @@ pub(super) async fn perform(
             activity,
             amount,
         } => {
-            let acceptance = acceptance(payments, rental, amount);
+            let acceptance = acceptance(payments, rental, Some(&activity), amount);
             let document = Document::Note(&id);
             match ender.accept(document, status, &acceptance).await {
                 Ok(()) => {
@@ -270,7 +270,7 @@ pub(super) async fn perform(
             }
         }
         Effect::AcceptInvoice { id, amount } => {
-            let acceptance = acceptance(payments, rental, amount);
+            let acceptance = acceptance(payments, rental, None, amount);
             let document = Document::Invoice(&id);
             match ender.accept(document, status, &acceptance).await {
                 Ok(()) => invoice_accepted(payments, rental, id, amount),
@@ -342,10 +342,17 @@ async fn reject(
     }
 }
 
-fn acceptance(payments: &Payments, rental: &Rental, amount: Glm) -> Acceptance {
+/// Of a debit note of this activity, or of the invoice.
+fn acceptance(
+    payments: &Payments,
+    rental: &Rental,
+    activity: Option<&ActivityId>,
+    amount: Glm,
+) -> Acceptance {
+    let more = rental.more(activity, amount);
     Acceptance {
         total_amount_accepted: amount,
-        allocation_id: payments.budget_for(rental, amount, payments.context.now()),
+        allocation_id: payments.budget_for(rental, more, payments.context.now()),
     }
 }
 

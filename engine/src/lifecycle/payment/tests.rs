@@ -52,6 +52,39 @@ fn the_same_document_is_accepted_once() {
 }
 
 #[test]
+fn a_document_has_more_paid_only_beyond_what_was_accepted_before_it() {
+    let accepted = |activity: &str, amount: &str| Event::NoteAccepted {
+        activity: activity.into(),
+        amount: glm(amount),
+    };
+    let (account, _) = run(vec![accepted("a", "0.1"), accepted("b", "0.2")]);
+    for (activity, amount, more) in [
+        (Some("a"), "0.4", "0.3"),
+        (Some("a"), "0.05", "0"),
+        (Some("c"), "0.4", "0.4"),
+        (None, "0.4", "0.1"),
+        (None, "0.1", "0"),
+    ] {
+        let activity = activity.map(ActivityId::from);
+        let found = account.more(activity.as_ref(), glm(amount));
+        assert_eq!(found, glm(more), "{activity:?} {amount}");
+    }
+}
+
+#[test]
+fn as_many_debit_notes_as_are_remembered_are_known_when_they_come_again() {
+    let ids: Vec<String> = (0..=SEEN_NOTES).map(|it| it.to_string()).collect();
+    let (oldest, latest) = (ids[0].as_str(), &ids[..SEEN_NOTES]);
+    let effects = |ids: &[String], again: &str| {
+        let notes = ids.iter().map(String::as_str).chain([again]);
+        run(notes.map(|id| note(id, "0.1")).collect()).1.len()
+    };
+    assert_eq!(effects(latest, oldest), SEEN_NOTES, "it came before");
+    let one_more = effects(&ids, oldest);
+    assert_eq!(one_more, SEEN_NOTES + 2, "it came too long ago");
+}
+
+#[test]
 fn a_second_invoice_is_rejected() {
     let (account, effects) = run(vec![
         invoice("i", "0.2"),

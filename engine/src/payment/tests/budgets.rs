@@ -4,9 +4,11 @@ use golem_wire::AgreementId;
 use golem_wire::market::Agreement;
 use indexmap::IndexMap;
 
+use super::documents::note;
 use super::*;
 use crate::agreement_record::Lifetime;
 use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
+use crate::payment::documents::{invoice_arrived, note_arrived};
 use crate::payment::{MAX_UNSETTLED, PreviousBudget};
 use crate::testing::document;
 
@@ -72,6 +74,29 @@ async fn a_debt_of_an_earlier_run_is_paid_from_that_run_s_budget_as_far_as_it_go
         let budget = payments.budget_for(rental, glm(amount), now);
         assert_eq!(budget, from.into(), "{amount} of {}", rental.agreement_id);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_takes_of_an_earlier_budget_only_what_was_not_accepted_before_it() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    let payments = &golem.engine().payments;
+    payments.add_previous_budgets([earlier("e", HOODI, "0.025", None)]);
+    restored(&golem, "t", HOODI);
+    for (id, path, amount) in [
+        ("m", "/debitNotes/m", "0.01"),
+        ("n", "/debitNotes/n", "0.02"),
+    ] {
+        let note = note(id, "t", amount).to_string();
+        daemon.can(Method::GET, path, &[(200, &note)]);
+        note_arrived(Arc::clone(payments), id.into()).await;
+    }
+    let invoice = invoice("i", "t", "0.025");
+    daemon.can(Method::GET, "/invoices/i", &[(200, &invoice)]);
+    invoice_arrived(Arc::clone(payments), "i".into()).await;
+    let accepted = daemon.sent("/accept");
+    let from: Vec<_> = accepted.iter().map(|it| &it["allocationId"]).collect();
+    assert_eq!(from, ["e", "e", "e"], "{accepted:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,7 +45,7 @@ fn told(events: &Told, name: &str) -> Vec<String> {
     of_name.map(|event| format!("{event:?}")).collect()
 }
 
-fn note(id: &str, agreement: &str, amount: &str) -> Value {
+pub(super) fn note(id: &str, agreement: &str, amount: &str) -> Value {
     json!({
         "debitNoteId": id, "issuerId": "0xalice", "recipientId": "0xme", "payeeAddr": "0xp",
         "payerAddr": "0xME", "paymentPlatform": "erc20-hoodi-tglm",
