@@ -8,7 +8,7 @@ use bytes::Bytes;
 use golem_wire::AgreementId;
 use golem_wire::activity::ActivityState;
 use golem_wire::market::AgreementState;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::Full;
 use indexmap::IndexSet;
 use serde_json::{Value, json};
@@ -17,12 +17,13 @@ use super::super::Daemon;
 use super::super::plan::tests::document;
 use super::{
     Documents, OPEN_STATES, Observed, Observer, Owner, Question, Scope, Seen, Unanswered,
-    find_unanswered,
+    find_unanswered, unanswered_network,
 };
 use crate::api::{ApiError, ApiErrorKind, Rest};
 use crate::journal::{Change, Entry, Fact, NetworkRecord, OpenState, Outcome, Record};
 use crate::retry::Backoff;
 use crate::rng::Seed;
+use crate::testing::all_well;
 use crate::transport::{Body, Transport};
 
 const STAMP: &str = "2026-11-22T01:00:00Z";
@@ -528,4 +529,26 @@ async fn a_network_of_which_two_requests_had_no_answer_is_found_once() {
         .map(|it| it.id.as_str())
         .collect();
     assert_eq!(lost, ["behind-another"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_finds_the_network_that_is_neither_its_own_nor_was_there_before() {
+    let daemon = crate::testing::Daemon::new(&[], |_, commands| all_well(commands));
+    let (golem, _) = daemon.golem().await;
+    let fact = Fact::NetworkFound {
+        network: "known".into(),
+        record: record(None),
+    };
+    golem.context().log().fact(fact);
+    let listed =
+        json!(["earlier", "known", "lost"].map(|id| json!({"id": id, "ip": "10.0.0.0/24"})));
+    daemon.can(Method::GET, "/nodes", &[(200, "[]"); 3]);
+    daemon.can(
+        Method::GET,
+        "/net-api/v1/net",
+        &[(200, &listed.to_string())],
+    );
+    let others = ["earlier".into()];
+    let found = unanswered_network(golem.context(), &record(None), &others).await;
+    assert_eq!(found.expect("an answer"), Some("lost".into()));
 }
