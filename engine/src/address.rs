@@ -39,7 +39,17 @@ pub(crate) fn below<S: AsRef<str>, V: AsRef<str>>(
     address.extend([scheme, "://", authority, path]);
     for segment in segments {
         address.push('/');
-        address.extend(utf8_percent_encode(segment.as_ref(), SEGMENT));
+        match segment.as_ref() {
+            // As ids and the daemon's words are.
+            plain
+                if plain
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
+            {
+                address.push_str(plain);
+            }
+            other => address.extend(utf8_percent_encode(other, SEGMENT)),
+        }
     }
     if !query.is_empty() {
         address.push('?');

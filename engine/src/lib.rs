@@ -72,6 +72,7 @@ mod lifecycle;
 pub mod log;
 pub mod low_level;
 mod mailbox;
+mod map;
 mod market;
 #[cfg(feature = "metrics")]
 pub mod metrics;

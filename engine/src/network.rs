@@ -239,7 +239,7 @@ impl Network {
     /// Runs what changes the daemon's state to its end, whoever waits for it.
     async fn owned<T: Send + 'static>(
         &self,
-        name: &str,
+        name: &'static str,
         work: impl Future<Output = Result<T, NetworkError>> + Send + 'static,
     ) -> Result<T, NetworkError> {
         self.check()?;

@@ -592,7 +592,7 @@ where
         });
         group.spawn("input", Arc::clone(&job).feed(input, workers));
         for number in 1..=workers {
-            group.spawn(&format!("worker-{number}"), Arc::clone(&job).work(number));
+            group.spawn(format!("worker-{number}"), Arc::clone(&job).work(number));
         }
         let deadline = deadline::within(timeout);
         let stopped = group.token().clone();

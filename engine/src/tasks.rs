@@ -1,6 +1,7 @@
 //! The only place that spawns. Owns: names, cancellation and the end of every task. A task that
 //! nobody owns does not exist.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use indexmap::IndexMap;
+use slab::Slab;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +33,7 @@ pub struct TaskLost {
 pub struct TaskGroup(Arc<Group>);
 
 struct Group {
-    name: String,
+    name: Arc<str>,
     token: CancellationToken,
     parent: Option<TaskGroup>,
     live: Mutex<Live>,
@@ -41,17 +43,35 @@ struct Group {
 
 #[derive(Default)]
 struct Live {
-    next: u64,
-    tasks: IndexMap<u64, (Arc<str>, Option<AbortHandle>)>,
+    tasks: Slab<Task>,
 }
+
+/// A task that lives.
+#[derive(Clone)]
+struct Task {
+    /// The group that it was spawned in, here or below.
+    group: Arc<str>,
+    name: Cow<'static, str>,
+    /// Once it was spawned.
+    abort: Option<AbortHandle>,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.name)
+    }
+}
+
+/// Where a task is in its group and in those above, from there upwards; few are nested deeper.
+type Places = SmallVec<[usize; 4]>;
 
 impl TaskGroup {
     /// A group without a parent.
     pub fn new(name: impl Into<String>) -> Self {
-        Self::build(name.into(), CancellationToken::new(), None)
+        Self::build(name.into().into(), CancellationToken::new(), None)
     }
 
-    fn build(name: String, token: CancellationToken, parent: Option<TaskGroup>) -> Self {
+    fn build(name: Arc<str>, token: CancellationToken, parent: Option<TaskGroup>) -> Self {
         TaskGroup(Arc::new(Group {
             name,
             token,
@@ -64,7 +84,7 @@ impl TaskGroup {
     /// A group below this one: cancelled with it, waited for with it.
     pub fn child(&self, name: &str) -> TaskGroup {
         Self::build(
-            format!("{}/{name}", self.0.name),
+            format!("{}/{name}", self.0.name).into(),
             self.0.token.child_token(),
             Some(self.clone()),
         )
@@ -97,11 +117,11 @@ impl TaskGroup {
 
     /// Runs `future` to its end, whatever happens to the caller; it watches [`token`](Self::token)
     /// by itself.
-    pub fn spawn<F>(&self, name: &str, future: F)
+    pub fn spawn<F>(&self, name: impl Into<Cow<'static, str>>, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.spawn_boxed(name, Box::pin(future));
+        self.spawn_boxed(name.into(), Box::pin(future));
     }
 
     /// One kind of task for all futures: the runtime's machinery is compiled once.
@@ -109,28 +129,36 @@ impl TaskGroup {
         clippy::disallowed_methods,
         reason = "this is the spawner that others are told to use"
     )]
-    fn spawn_boxed(&self, name: &str, future: BoxFuture<'static, ()>) {
-        let name: Arc<str> = format!("{}/{name}", self.0.name).into();
-        let tickets = self.enter(&name);
-        let span = tracing::debug_span!("task", name = %name);
-        let guard = Exit(tickets.clone());
+    fn spawn_boxed(&self, name: Cow<'static, str>, future: BoxFuture<'static, ()>) {
+        let span = tracing::debug_span!("task", name = %format_args!("{}/{name}", self.0.name));
+        let task = Task {
+            group: Arc::clone(&self.0.name),
+            name,
+            abort: None,
+        };
+        let mut places = Places::new();
+        self.enter(&task, &mut places);
+        let entered = Entered {
+            places: places.clone(),
+            group: self.clone(),
+        };
         let task = async move {
-            let _guard = guard;
+            let _entered = entered;
             if let Err(panic) = caught_in(future).await {
-                error!(task = %name, %panic, "task panicked");
+                error!(%task, %panic, "task panicked");
             }
         };
         let abort = tokio::spawn(task.instrument(span)).abort_handle();
-        for (group, ticket) in tickets {
-            if let Some(entry) = group.live().tasks.get_mut(&ticket) {
-                entry.1 = Some(abort.clone());
+        self.each(&places, |group, place| {
+            if let Some(task) = group.live().tasks.get_mut(place) {
+                task.abort = Some(abort.clone());
             }
-        }
+        });
     }
 
     /// Like [`spawn`](Self::spawn), but drops the future at its next await once the group is
     /// cancelled: for loops that only read.
-    pub fn spawn_until_cancelled<F>(&self, name: &str, future: F)
+    pub fn spawn_until_cancelled<F>(&self, name: impl Into<Cow<'static, str>>, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -149,7 +177,7 @@ impl TaskGroup {
     ///
     /// # Errors
     /// [`TaskLost`] when the task panicked or the runtime went away.
-    pub async fn run<F, T>(&self, name: &str, future: F) -> Result<T, TaskLost>
+    pub async fn run<F, T>(&self, name: &'static str, future: F) -> Result<T, TaskLost>
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
@@ -169,8 +197,8 @@ impl TaskGroup {
     /// Names of the tasks that still run, those of groups below included.
     pub fn live_names(&self) -> Vec<String> {
         let live = self.0.live();
-        let names = live.tasks.values();
-        names.map(|(name, _)| name.to_string()).collect()
+        let tasks = live.tasks.iter();
+        tasks.map(|(_, task)| task.to_string()).collect()
     }
 
     /// Waits until no task of the group runs.
@@ -213,30 +241,37 @@ impl TaskGroup {
         }
         let live = self.0.live();
         let mut stuck = Vec::new();
-        for (name, abort) in live.tasks.values() {
-            warn!(task = %name, "task did not end in time; aborting it");
-            stuck.push(name.to_string());
-            if let Some(abort) = abort {
+        for (_, task) in &live.tasks {
+            warn!(%task, "task did not end in time; aborting it");
+            stuck.push(task.to_string());
+            if let Some(abort) = &task.abort {
                 abort.abort();
             }
         }
         stuck
     }
 
-    /// Registers a task in every group above, the highest first, and here; the tickets are in the opposite order, in which it
-    /// leaves.
-    fn enter(&self, name: &Arc<str>) -> Vec<(Arc<Group>, u64)> {
-        let mut tickets = match &self.0.parent {
-            Some(above) => above.enter(name),
-            None => Vec::new(),
-        };
-        let mut live = self.0.live();
-        let ticket = live.next;
-        live.next += 1;
-        live.tasks.insert(ticket, (Arc::clone(name), None));
-        drop(live);
-        tickets.insert(0, (Arc::clone(&self.0), ticket));
-        tickets
+    /// Registers a task in every group above, the highest first, and here.
+    fn enter(&self, task: &Task, places: &mut Places) {
+        let at = places.len();
+        // Its own comes before those above, which are known first.
+        places.push(0);
+        if let Some(above) = &self.0.parent {
+            above.enter(task, places);
+        }
+        places[at] = self.0.live().tasks.insert(task.clone());
+    }
+
+    /// This group and those above, with the place of a task in each.
+    fn each(&self, places: &Places, mut visit: impl FnMut(&Group, usize)) {
+        let mut group = Some(self);
+        for place in places {
+            let Some(TaskGroup(it)) = group else {
+                return;
+            };
+            visit(it, *place);
+            group = it.parent.as_ref();
+        }
     }
 }
 
@@ -277,14 +312,18 @@ pub(crate) async fn on_a_thread(work: impl FnOnce() + Send + 'static) {
     let _ = tokio::task::spawn_blocking(work).await;
 }
 
-struct Exit(Vec<(Arc<Group>, u64)>);
+/// Takes a task out of its group, then out of those above.
+struct Entered {
+    group: TaskGroup,
+    places: Places,
+}
 
-impl Drop for Exit {
+impl Drop for Entered {
     fn drop(&mut self) {
-        for (group, ticket) in &self.0 {
-            group.live().tasks.swap_remove(ticket);
+        self.group.each(&self.places, |group, place| {
+            drop(group.live().tasks.try_remove(place));
             group.ended.notify_waiters();
-        }
+        });
     }
 }
 

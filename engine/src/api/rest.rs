@@ -390,11 +390,14 @@ impl Rest {
         limit: usize,
     ) -> Result<Bytes, ApiError> {
         let mut body = response.into_body();
+        // One piece, as most answers are, is not copied.
+        let mut first = Bytes::new();
         let mut read = BytesMut::new();
         loop {
             let idle = deadline::within(self.0.limits.idle);
             let frame = match timeout_at(deadline.min(idle), body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
+                Ok(None) if read.is_empty() => return Ok(first),
                 Ok(None) => return Ok(read.freeze()),
                 Ok(Some(Err(error))) => {
                     let reason = error.to_string();
@@ -410,8 +413,15 @@ impl Rest {
                 }
             };
             if let Ok(data) = frame.into_data() {
-                if read.len() + data.len() > limit {
+                if first.len().max(read.len()) + data.len() > limit {
                     return Err(call.error(ApiErrorKind::TooLarge { limit }));
+                }
+                if first.is_empty() {
+                    first = data;
+                    continue;
+                }
+                if read.is_empty() {
+                    read.extend_from_slice(&first);
                 }
                 read.extend_from_slice(&data);
             }

@@ -5,8 +5,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::map::IdMap;
 use golem_wire::{DemandId, NodeId, ProposalId};
-use indexmap::IndexMap;
 use tokio::time::Instant;
 
 use super::own_allocations::Platform;
@@ -54,7 +54,7 @@ impl Rank {
 /// Proposals by id, and the orders in which they are looked for.
 #[derive(Default)]
 pub(super) struct ProposalIndex {
-    entries: IndexMap<ProposalId, Entry>,
+    entries: IdMap<ProposalId, Entry>,
     /// Scored, not countered yet.
     ranked: BTreeMap<Rank, ProposalId>,
     /// Countered, or about to be.
@@ -62,12 +62,12 @@ pub(super) struct ProposalIndex {
     /// To be signed.
     drafts: BTreeMap<Rank, ProposalId>,
     /// By our counter-proposal.
-    own: IndexMap<ProposalId, ProposalId>,
+    own: IdMap<ProposalId, ProposalId>,
     answers: BTreeSet<(Instant, u64, ProposalId)>,
     drafted: BTreeSet<(Instant, u64)>,
     countering: usize,
     /// Of each provider, how many are countered, being countered, or drafts.
-    under_way: IndexMap<NodeId, usize>,
+    under_way: IdMap<NodeId, usize>,
     places: u64,
 }
 

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::map::IdMap;
 use golem_wire::{AgreementId, NodeId};
-use indexmap::IndexMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -33,7 +33,7 @@ pub(crate) enum DebtStanding {
 #[derive(Debug)]
 pub(crate) struct ProviderDebts {
     wait: Duration,
-    since: Mutex<IndexMap<NodeId, IndexMap<AgreementId, Instant>>>,
+    since: Mutex<IdMap<NodeId, IdMap<AgreementId, Instant>>>,
     /// Counts payments, for those who wait for a provider.
     paid: AtomicU64,
     /// Wakes them, in the order in which they came. Not a `watch` channel, which wakes in no certain one.
@@ -57,7 +57,7 @@ impl ProviderDebts {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, IndexMap<NodeId, IndexMap<AgreementId, Instant>>> {
+    fn lock(&self) -> MutexGuard<'_, IdMap<NodeId, IdMap<AgreementId, Instant>>> {
         // Every statement leaves the map consistent.
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::map::IdMap;
 use golem_wire::NodeId;
-use indexmap::IndexMap;
 use tokio::time::Instant;
 
 use crate::deadline;
@@ -16,7 +16,7 @@ const MEMORY: usize = 10_000;
 /// Failures by provider.
 #[derive(Debug, Default)]
 pub(super) struct ProviderHistory {
-    providers: IndexMap<NodeId, Failures>,
+    providers: IdMap<NodeId, Failures>,
 }
 
 #[derive(Clone, Copy, Debug)]

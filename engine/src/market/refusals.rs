@@ -1,8 +1,8 @@
 //! Why offers were not taken, counted by reason. Does not own: what is told of it
 //! (`model/market_summary.rs`).
 
+use crate::map::{IdMap, IdSet};
 use golem_wire::NodeId;
-use indexmap::{IndexMap, IndexSet};
 
 use crate::model::{MarketSummary, NAMED, Refusal};
 
@@ -13,8 +13,8 @@ const REASONS: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     offers_seen: u64,
-    providers: IndexSet<NodeId>,
-    reasons: IndexMap<String, Refusal>,
+    providers: IdSet<NodeId>,
+    reasons: IdMap<String, Refusal>,
     dropped: u64,
 }
 

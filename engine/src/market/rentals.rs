@@ -8,8 +8,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::map::IdMap;
 use golem_wire::{AgreementId, Glm, NodeId};
-use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -70,18 +70,18 @@ pub(crate) struct Rentals {
 
 #[derive(Default)]
 struct Inner {
-    slots: IndexMap<AgreementId, Slot>,
+    slots: IdMap<AgreementId, Slot>,
     /// Could not be ended, and are not in `slots`: they were never rented, or are forgotten.
-    left_open: IndexMap<AgreementId, OpenAgreement>,
+    left_open: IdMap<AgreementId, OpenAgreement>,
     /// Forgotten without an invoice although they were used.
-    written_off: IndexMap<AgreementId, OpenAgreement>,
+    written_off: IdMap<AgreementId, OpenAgreement>,
     /// All that were ever in force.
     total: u64,
     /// Providers that asked for more than can be right, and what they asked for.
-    distrusted: IndexMap<NodeId, String>,
+    distrusted: IdMap<NodeId, String>,
     /// What those that are forgotten came to.
     closed: Totals,
-    closed_on: IndexMap<Platform, OfThisRun>,
+    closed_on: IdMap<Platform, OfThisRun>,
     pruned_at: Option<Timestamp>,
 }
 

@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::map::IdMap;
 use golem_wire::payment::DebitNote;
 use golem_wire::{ActivityId, DebitNoteId};
-use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::model::OfferProposal;
@@ -45,7 +45,7 @@ impl Terms {
 
 /// Notes that came, by activity.
 #[derive(Debug, Default)]
-pub(super) struct Notes(IndexMap<ActivityId, Seen>);
+pub(super) struct Notes(IdMap<ActivityId, Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {

@@ -45,7 +45,7 @@ impl Pool {
                 state.next_machine
             };
             let renting = Arc::clone(self).add(number);
-            self.tasks.spawn(&format!("rent-{number}"), renting);
+            self.tasks.spawn(format!("rent-{number}"), renting);
         }
         self.changed.notify_waiters();
     }

@@ -318,7 +318,7 @@ impl<S: Service> Cluster<S> {
                 let _alive = alive;
                 runner.run().await;
             };
-            shared.tasks.spawn(&task, life.instrument(span));
+            shared.tasks.spawn(task, life.instrument(span));
             shared.touch();
             Ok(handle)
         }
