@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::map::IdMap;
 use golem_wire::{DemandId, NodeId, ProposalId};
-use indexmap::IndexMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -89,12 +89,16 @@ pub(super) struct Pool {
     proposals: ProposalIndex,
     /// The demand of the latest offer, and until when its first offers are collected.
     collecting: Option<(DemandId, Instant)>,
-    early: IndexMap<ProposalId, String>,
+    early: IdMap<ProposalId, String>,
     /// First come first.
     waiters: BTreeMap<u64, Waiter>,
+    /// Those of them that avoid a provider.
+    particular: BTreeSet<u64>,
     /// How many of them avoid a provider, by provider.
-    avoided: IndexMap<NodeId, usize>,
+    avoided: IdMap<NodeId, usize>,
     next_waiter: u64,
+    /// Those below it take a last resort already.
+    resorting: u64,
     refusals: Refusals,
     starvation: Starvation,
     /// Whether it was said that offers are dropped.
@@ -111,10 +115,12 @@ impl Pool {
             debts,
             proposals: ProposalIndex::default(),
             collecting: None,
-            early: IndexMap::new(),
+            early: IdMap::default(),
             waiters: BTreeMap::new(),
-            avoided: IndexMap::new(),
+            particular: BTreeSet::new(),
+            avoided: IdMap::default(),
             next_waiter: 0,
+            resorting: 0,
             refusals: Refusals::default(),
             told_of_drops: false,
             history: ProviderHistory::default(),
@@ -408,19 +414,14 @@ impl Pool {
     }
 
     /// When [`tick`](Self::tick) has something to do.
-    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_deadline(&mut self, now: Instant) -> Option<Instant> {
         // A draft is held until its patience is over: the first one for which it is not yet.
         let patience = self.limits.patience;
         let held = match now.checked_sub(patience) {
             Some(then) => self.proposals.next_drafted(then),
             None => self.proposals.first_drafted(),
         };
-        // Later ones in the queue wait longer.
-        let resort = self
-            .waiters
-            .values()
-            .map(|waiter| deadline::after(waiter.since, self.limits.last_resort_after))
-            .find(|at| *at > now);
+        let resort = self.next_resort(now);
         let held = held
             .map(|at| deadline::after(at, patience))
             .filter(|at| *at > now);
@@ -437,6 +438,19 @@ impl Pool {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// When the next of those who wait takes a last resort. Who came first takes it first, so that those who do already
+    /// are looked at once.
+    fn next_resort(&mut self, now: Instant) -> Option<Instant> {
+        for (id, waiter) in self.waiters.range(self.resorting..) {
+            let at = deadline::after(waiter.since, self.limits.last_resort_after);
+            if at > now {
+                return Some(at);
+            }
+            self.resorting = id + 1;
+        }
+        None
     }
 
     /// The first time it is told; all are counted.
@@ -541,6 +555,9 @@ impl Pool {
         for provider in &avoid {
             *self.avoided.entry(provider.clone()).or_default() += 1;
         }
+        if !avoid.is_empty() {
+            self.particular.insert(id);
+        }
         self.waiters.insert(
             id,
             Waiter {
@@ -559,6 +576,7 @@ impl Pool {
     }
 
     fn take(&mut self, waiter: u64) -> Option<Waiter> {
+        self.particular.remove(&waiter);
         let waiter = self.waiters.remove(&waiter)?;
         for provider in &waiter.avoid {
             if let Some(waiters) = self.avoided.get_mut(provider) {
@@ -593,6 +611,9 @@ impl Pool {
     /// Gives drafts to those who wait, first come first served.
     fn hand_out(&mut self, now: Instant) {
         let mut next = self.waiters.keys().next().copied();
+        // Whether somebody who avoids nobody gets none of those that are there: nor does anybody behind it then who avoids
+        // nobody, and has not waited longer.
+        let mut none_for_all = false;
         while let Some(id) = next {
             if self.proposals.drafts().next().is_none() {
                 return;
@@ -600,13 +621,19 @@ impl Pool {
             let Some(waiter) = self.waiters.get(&id) else {
                 return;
             };
+            let avoids_nobody = waiter.avoid.is_empty();
             match self.choose(waiter, now) {
-                Some(proposal) => self.give(id, &proposal, now),
-                // Where nobody avoids anybody, what the one in front cannot have no later one can: it has waited longest.
-                None if self.avoided.is_empty() => return,
-                None => {}
+                Some(proposal) => {
+                    self.give(id, &proposal, now);
+                    none_for_all = false;
+                }
+                None => none_for_all |= avoids_nobody,
             }
-            next = self.waiters.range(id + 1..).next().map(|(id, _)| *id);
+            let behind = id + 1..;
+            next = match none_for_all {
+                true => self.particular.range(behind).next().copied(),
+                false => self.waiters.range(behind).next().map(|(id, _)| *id),
+            };
         }
     }
 

@@ -1,4 +1,5 @@
 use golem_wire::market::ProposalState;
+use proptest::prelude::*;
 use serde_json::json;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -340,4 +341,98 @@ async fn an_offer_of_another_machine_leaves_the_draft_of_the_first() {
     let (_, mut waiting) = pool.wait(&[], Instant::now());
     let draft = waiting.try_recv().expect("a draft");
     assert_eq!(draft.offer.threads(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_who_waits_takes_a_last_resort_at_its_own_time() {
+    let mut pool = Pool::new(limits(), Arc::default());
+    let resort = |since| since + limits().last_resort_after;
+    let first = Instant::now();
+    let (_, _first) = pool.wait(&[], first);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let second = Instant::now();
+    let (id, _second) = pool.wait(&[], second);
+    assert_eq!(pool.next_deadline(second), Some(resort(first)));
+    for _again in 0..2 {
+        assert_eq!(pool.next_deadline(resort(first)), Some(resort(second)));
+    }
+    tokio::time::advance(Duration::from_secs(9)).await;
+    assert_eq!(pool.next_deadline(Instant::now()), None);
+    let third = Instant::now();
+    let (_, _third) = pool.wait(&[], third);
+    pool.leave(id);
+    assert_eq!(pool.next_deadline(third), Some(resort(third)));
+}
+
+impl Pool {
+    /// Hands out by asking everybody of every draft: what [`Pool::hand_out`] comes to.
+    fn hand_out_asking_all(&mut self, now: Instant) {
+        for id in self.waiters.keys().copied().collect::<Vec<_>>() {
+            if let Some(proposal) = self.choose(&self.waiters[&id], now) {
+                self.give(id, &proposal, now);
+            }
+        }
+    }
+}
+
+/// One who waits: seconds after the one before, and whom it avoids.
+type Waits = (u64, BTreeSet<usize>);
+
+/// A proposal: its provider, its score, and how many seconds ago it became a draft; one without is asked.
+type Proposed = (usize, u8, Option<u64>);
+
+/// Whom each of those who wait gets.
+fn handed_out(
+    waiting: &[Waits],
+    proposed: &[Proposed],
+    ask: fn(&mut Pool, Instant),
+) -> Vec<Option<String>> {
+    let mut pool = Pool::new(limits(), Arc::default());
+    let name = |provider: &usize| format!("p{provider}");
+    let mut now = Instant::now();
+    let mut replies = Vec::new();
+    for (later, avoid) in waiting {
+        now += Duration::from_secs(*later);
+        let avoid: Vec<NodeId> = avoid
+            .iter()
+            .map(|it| named(&name(it)).provider_id().clone())
+            .collect();
+        replies.push(pool.wait(&avoid, now).1);
+    }
+    now += Duration::from_secs(3);
+    for (n, (provider, score, drafted)) in proposed.iter().enumerate() {
+        let mut proposal = named(&name(provider)).proposal().clone();
+        proposal.proposal_id = format!("R-{n}").as_str().into();
+        let score = f64::from(*score);
+        pool.proposals.insert(Entry {
+            offer: OfferProposal::new(proposal),
+            state: match drafted {
+                Some(_) => State::Draft(score),
+                None => State::Awaiting(score),
+            },
+            demand: "d".into(),
+            platform: None,
+            own: None,
+            answer_by: None,
+            drafted_at: drafted.map(|ago| now - Duration::from_secs(ago)),
+            place: 0,
+        });
+    }
+    ask(&mut pool, now);
+    let got = replies.iter_mut().map(|reply| reply.try_recv().ok());
+    got.map(|draft| draft.map(|draft| draft.offer.proposal_id().to_string()))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn who_is_not_asked_would_have_had_no_draft(
+        waiting in prop::collection::vec((0..3_u64, prop::collection::btree_set(0..4_usize, 0..3)), 0..12),
+        proposed in prop::collection::vec((0..4_usize, 0..4_u8, prop::option::of(0..4_u64)), 0..8),
+    ) {
+        prop_assert_eq!(
+            handed_out(&waiting, &proposed, Pool::hand_out),
+            handed_out(&waiting, &proposed, Pool::hand_out_asking_all)
+        );
+    }
 }
