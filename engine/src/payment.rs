@@ -12,7 +12,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use golem_wire::{AgreementId, AllocationId, Glm, InvoiceId, NodeId};
+use golem_wire::{ActivityId, AgreementId, AllocationId, Glm, InvoiceId, NodeId};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -113,21 +113,25 @@ impl Payments {
         std::mem::take(&mut *self.earlier())
     }
 
-    /// The budget that a document is paid from: that of the life which owes it, as far as it goes, and on the platform
-    /// that its agreement names in any case. `amount` is what it takes of it: documents are cumulative, and what was
-    /// accepted before is not taken again.
-    fn budget_for(&self, rental: &Rental, amount: Glm, now: Timestamp) -> AllocationId {
+    /// The budget that a document is paid from, a debit note of this activity or the invoice: that of the life which owes
+    /// it, as far as it goes, and on the platform that its agreement names in any case. Documents are cumulative: what was
+    /// accepted before is not taken again, nor what it was sent with before.
+    fn budget_for(
+        &self,
+        rental: &Rental,
+        activity: Option<&ActivityId>,
+        amount: Glm,
+        now: Timestamp,
+    ) -> AllocationId {
         if rental.is_restored() {
             let mut earlier = self.earlier();
             let platform = rental.platform();
-            let fits = |budget: &&mut PreviousBudget| {
-                budget.left >= amount
-                    && *budget.platform == **platform
-                    && budget.timeout.is_none_or(|timeout| timeout > now)
+            let pays = |budget: &&mut PreviousBudget| {
+                *budget.platform == **platform && budget.timeout.is_none_or(|timeout| timeout > now)
             };
-            if let Some(budget) = earlier.iter_mut().find(fits) {
-                budget.left = budget.left - amount;
-                return budget.id.clone();
+            let mut there = earlier.iter_mut().filter(pays);
+            if let Some(budget) = there.find_map(|it| it.pay(rental, activity, amount)) {
+                return budget;
             }
             if self.own_allocations.on(platform).is_none()
                 && let Some(budget) = earlier.iter().find(|it| *it.platform == **platform)

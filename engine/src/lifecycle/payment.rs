@@ -61,6 +61,25 @@ pub(crate) struct Account {
     accepted_notes: BTreeMap<ActivityId, Glm>,
 }
 
+/// What documents of an agreement were sent to be accepted with. Whether the daemon took it may not be known; what is sent
+/// again pays nothing twice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    notes: BTreeMap<ActivityId, Glm>,
+    invoice: Glm,
+}
+
+impl Sent {
+    /// A debit note of this activity, or the invoice, is sent with this amount.
+    pub(crate) fn send(&mut self, activity: Option<&ActivityId>, amount: Glm) {
+        let most = match activity {
+            Some(activity) => self.notes.entry(activity.clone()).or_default(),
+            None => &mut self.invoice,
+        };
+        *most = amount.max(*most);
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -140,14 +159,24 @@ impl Account {
         }
     }
 
-    /// What a document that asks for `amount` would have paid beyond what was accepted before it: a debit note of this
-    /// activity, or the invoice.
-    pub(crate) fn more(&self, activity: Option<&ActivityId>, amount: Glm) -> Glm {
-        let before = match activity {
-            Some(activity) => self.accepted_notes.get(activity).copied(),
-            None => Some(self.accepted()),
+    /// What a document that asks for `amount` has paid beyond what was accepted before it, or was `sent` to be: a debit note
+    /// of this activity, or the invoice.
+    pub(crate) fn more(&self, activity: Option<&ActivityId>, amount: Glm, sent: &Sent) -> Glm {
+        let of_note = |activity: &ActivityId| {
+            let accepted = self.accepted_notes.get(activity).copied();
+            accepted.max(sent.notes.get(activity).copied())
         };
-        (amount - before.unwrap_or_default()).max(Glm::ZERO)
+        let before = match activity {
+            Some(activity) => of_note(activity).unwrap_or_default(),
+            None => {
+                let only_sent = sent.notes.keys();
+                let only_sent = only_sent.filter(|it| !self.accepted_notes.contains_key(*it));
+                let all = self.accepted_notes.keys().chain(only_sent);
+                let notes: Glm = all.filter_map(of_note).sum();
+                notes.max(self.accepted()).max(sent.invoice)
+            }
+        };
+        (amount - before).max(Glm::ZERO)
     }
 
     /// The invoice as a journal keeps it: its id, what it asks for, and whether it was accepted.

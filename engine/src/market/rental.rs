@@ -23,7 +23,7 @@ use crate::event::{
 };
 use crate::journal::Fact;
 use crate::lifecycle::agreement::{Effect, Event, State, step};
-use crate::lifecycle::payment::{self, Account, Again, InvoiceState};
+use crate::lifecycle::payment::{self, Account, Again, InvoiceState, Sent};
 use crate::model::{InstanceId, JobId, LinearPrices, OfferProposal};
 use crate::settle::spending::{self, Reserve, Spending};
 use crate::settle::usage::{self, Bounds};
@@ -569,9 +569,9 @@ impl Rental {
         self.lock().record.documents.accepted()
     }
 
-    /// What a document would have paid beyond what was accepted before it; see [`Account::more`](payment::Account::more).
-    pub(crate) fn more(&self, activity: Option<&ActivityId>, amount: Glm) -> Glm {
-        self.lock().record.documents.more(activity, amount)
+    /// What a document has paid beyond what came before it; see [`Account::more`](payment::Account::more).
+    pub(crate) fn more(&self, activity: Option<&ActivityId>, amount: Glm, sent: &Sent) -> Glm {
+        self.lock().record.documents.more(activity, amount, sent)
     }
 
     /// Why it is not paid although it was used.

@@ -349,10 +349,10 @@ fn acceptance(
     activity: Option<&ActivityId>,
     amount: Glm,
 ) -> Acceptance {
-    let more = rental.more(activity, amount);
+    let now = payments.context.now();
     Acceptance {
         total_amount_accepted: amount,
-        allocation_id: payments.budget_for(rental, more, payments.context.now()),
+        allocation_id: payments.budget_for(rental, activity, amount, now),
     }
 }
 

@@ -1,16 +1,18 @@
 //! Documents of agreements of an earlier life, and the budgets that were set aside for them. Owns:
 //! telling what an earlier life accepted from what is still to be decided.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use golem_wire::payment::{Allocation, DebitNote, DocumentStatus, Invoice};
-use golem_wire::{AllocationId, Glm};
+use golem_wire::{ActivityId, AgreementId, AllocationId, Glm};
 use jiff::Timestamp;
 
 use super::Payments;
 use super::documents::{invoice_arrived, note_arrived};
-use crate::lifecycle::payment::Event;
+use crate::lifecycle::payment::{Event, Sent};
+use crate::market::Rental;
 use crate::settle::is_accepted;
 
 /// A budget of an earlier life.
@@ -23,6 +25,8 @@ pub(crate) struct PreviousBudget {
     pub(crate) payer: String,
     /// In GLM.
     pub(crate) left: Glm,
+    /// What is taken from `left` already.
+    pub(super) sent: BTreeMap<AgreementId, Sent>,
 }
 
 impl PreviousBudget {
@@ -33,7 +37,30 @@ impl PreviousBudget {
             platform: allocation.payment_platform.clone(),
             payer: allocation.address.clone(),
             left: allocation.remaining_amount.glm(),
+            sent: BTreeMap::new(),
         }
+    }
+
+    /// Its id, if there is enough left of it for a document.
+    pub(super) fn pay(
+        &mut self,
+        rental: &Rental,
+        activity: Option<&ActivityId>,
+        amount: Glm,
+    ) -> Option<AllocationId> {
+        let mut sent = self
+            .sent
+            .get(&rental.agreement_id)
+            .cloned()
+            .unwrap_or_default();
+        let more = rental.more(activity, amount, &sent);
+        if self.left < more {
+            return None;
+        }
+        self.left = self.left - more;
+        sent.send(activity, amount);
+        self.sent.insert(rental.agreement_id.clone(), sent);
+        Some(self.id.clone())
     }
 }
 

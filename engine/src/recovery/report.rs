@@ -497,13 +497,9 @@ mod tests {
     }
 
     fn earlier(id: &str) -> PreviousBudget {
-        PreviousBudget {
-            id: id.into(),
-            timeout: None,
-            platform: "erc20-hoodi-tglm".into(),
-            payer: "0xme".into(),
-            left: Glm::ZERO,
-        }
+        let budget = testing::allocation(id, "erc20-hoodi-tglm", "0", jiff::Timestamp::UNIX_EPOCH);
+        let budget = serde_json::from_value(budget).expect("an allocation");
+        PreviousBudget::of(&budget)
     }
 
     fn named(items: &[Item]) -> Vec<(Kind, &str)> {

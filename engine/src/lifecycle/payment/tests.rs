@@ -52,23 +52,45 @@ fn the_same_document_is_accepted_once() {
 }
 
 #[test]
-fn a_document_has_more_paid_only_beyond_what_was_accepted_before_it() {
+fn a_document_has_more_paid_only_beyond_what_was_accepted_or_sent_before_it() {
     let accepted = |activity: &str, amount: &str| Event::NoteAccepted {
         activity: activity.into(),
         amount: glm(amount),
     };
     let (account, _) = run(vec![accepted("a", "0.1"), accepted("b", "0.2")]);
-    for (activity, amount, more) in [
-        (Some("a"), "0.4", "0.3"),
-        (Some("a"), "0.05", "0"),
-        (Some("c"), "0.4", "0.4"),
-        (None, "0.4", "0.1"),
-        (None, "0.1", "0"),
-    ] {
-        let activity = activity.map(ActivityId::from);
-        let found = account.more(activity.as_ref(), glm(amount));
-        assert_eq!(found, glm(more), "{activity:?} {amount}");
+    let mut sent = Sent::default();
+    let cases = |sent: &Sent, cases: &[(Option<&str>, &str, &str)]| {
+        for (activity, amount, more) in cases {
+            let activity = activity.map(ActivityId::from);
+            let found = account.more(activity.as_ref(), glm(amount), sent);
+            assert_eq!(found, glm(more), "{activity:?} {amount}");
+        }
+    };
+    cases(
+        &sent,
+        &[
+            (Some("a"), "0.4", "0.3"),
+            (Some("a"), "0.05", "0"),
+            (Some("c"), "0.4", "0.4"),
+            (None, "0.4", "0.1"),
+            (None, "0.1", "0"),
+        ],
+    );
+    for (activity, amount) in [("a", "0.3"), ("a", "0.2"), ("c", "0.1")] {
+        sent.send(Some(&activity.into()), glm(amount));
     }
+    cases(
+        &sent,
+        &[
+            (Some("a"), "0.4", "0.1"),
+            (Some("b"), "0.4", "0.2"),
+            (Some("c"), "0.1", "0"),
+            // 0.3, 0.2 and 0.1 of the notes.
+            (None, "0.7", "0.1"),
+        ],
+    );
+    sent.send(None, glm("0.65"));
+    cases(&sent, &[(None, "0.7", "0.05"), (Some("c"), "0.2", "0.1")]);
 }
 
 #[test]

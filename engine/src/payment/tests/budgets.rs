@@ -1,7 +1,7 @@
 //! What is paid from which budget, and what is watched until it is settled.
 
-use golem_wire::AgreementId;
 use golem_wire::market::Agreement;
+use golem_wire::{ActivityId, AgreementId};
 use indexmap::IndexMap;
 
 use super::documents::note;
@@ -10,7 +10,7 @@ use crate::agreement_record::Lifetime;
 use crate::lifecycle::agreement::{AgreementEnd, EndedBy};
 use crate::payment::documents::{invoice_arrived, note_arrived};
 use crate::payment::{MAX_UNSETTLED, PreviousBudget};
-use crate::testing::document;
+use crate::testing::{allocation, document};
 
 const HOODI: &str = "erc20-hoodi-tglm";
 const POLYGON: &str = "erc20-polygon-glm";
@@ -20,12 +20,12 @@ fn glm(text: &str) -> Glm {
 }
 
 fn earlier(id: &str, platform: &str, left: &str, timeout: Option<Timestamp>) -> PreviousBudget {
+    let budget = allocation(id, platform, left, Timestamp::UNIX_EPOCH);
+    let budget = serde_json::from_value(budget).expect("an allocation");
     PreviousBudget {
-        id: id.into(),
         timeout,
-        platform: platform.into(),
         payer: format!("0x{id}"),
-        left: glm(left),
+        ..PreviousBudget::of(&budget)
     }
 }
 
@@ -58,21 +58,46 @@ async fn a_debt_of_an_earlier_run_is_paid_from_that_run_s_budget_as_far_as_it_go
         earlier("large", HOODI, "0.5", Some(later)),
         earlier("polygon", POLYGON, "0.2", None),
     ]);
-    let theirs = restored(&golem, "t", HOODI);
-    let on_polygon = restored(&golem, "p", POLYGON);
+    let theirs = |id| restored(&golem, id, HOODI);
+    let on_polygon = |id| restored(&golem, id, POLYGON);
     for (rental, amount, from) in [
-        (&ours, "0.1", "a"),
-        (&theirs, "0.3", "large"),
-        (&theirs, "0.3", "a"),
-        (&theirs, "0.2", "large"),
-        (&theirs, "0.1", "small"),
-        (&theirs, "0.1", "a"),
-        (&on_polygon, "0.2", "polygon"),
+        (ours, "0.1", "a"),
+        (theirs("1"), "0.3", "large"),
+        (theirs("2"), "0.3", "a"),
+        (theirs("3"), "0.2", "large"),
+        (theirs("4"), "0.1", "small"),
+        (theirs("5"), "0.1", "a"),
+        (on_polygon("6"), "0.2", "polygon"),
         // Where the engine has none, the daemon is to say what the earlier one lacks.
-        (&on_polygon, "0.2", "elsewhere"),
+        (on_polygon("7"), "0.2", "elsewhere"),
     ] {
-        let budget = payments.budget_for(rental, glm(amount), now);
+        let budget = payments.budget_for(&rental, None, glm(amount), now);
         assert_eq!(budget, from.into(), "{amount} of {}", rental.agreement_id);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_is_sent_again_takes_nothing_of_an_earlier_budget_a_second_time() {
+    let daemon = daemon();
+    let (golem, _) = daemon.golem().await;
+    let payments = &golem.engine().payments;
+    payments.add_previous_budgets([earlier("e", HOODI, "0.5", None)]);
+    let rental = restored(&golem, "t", HOODI);
+    let (a, b) = (ActivityId::new("a"), ActivityId::new("b"));
+    let left = || payments.earlier()[0].left;
+    for (activity, amount, then_left) in [
+        (Some(&a), "0.1", "0.4"),
+        (Some(&a), "0.1", "0.4"),
+        (Some(&a), "0.15", "0.35"),
+        (Some(&b), "0.1", "0.25"),
+        (None, "0.3", "0.2"),
+        (None, "0.3", "0.2"),
+        (Some(&a), "0.1", "0.2"),
+    ] {
+        let now = golem.context().now();
+        let budget = payments.budget_for(&rental, activity, glm(amount), now);
+        assert_eq!(budget, "e".into(), "{activity:?} {amount}");
+        assert_eq!(left(), glm(then_left), "{activity:?} {amount}");
     }
 }
 
