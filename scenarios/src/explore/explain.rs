@@ -339,10 +339,10 @@ impl fmt::Display for Explained {
 impl Explained {
     /// The same as a page that needs nothing else.
     pub fn page(&self, title: &str) -> String {
-        let (width, height) = (900.0, 260.0);
+        let (left, width, height) = (60.0, 900.0, 260.0);
         let last = self.over_time.iter().filter_map(|it| it.at).max();
         let last = last.unwrap_or_default().as_secs_f64().max(0.001);
-        let x = |at: Option<Duration>| 40.0 + at.unwrap_or_default().as_secs_f64() / last * width;
+        let x = |at: Option<Duration>| left + at.unwrap_or_default().as_secs_f64() / last * width;
         let y = |share: f64| 20.0 + (1.0 - share) * height;
         let mut line = String::new();
         let mut dots = String::new();
@@ -369,18 +369,19 @@ impl Explained {
         });
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>\
-             body{{font:15px/1.4 system-ui,sans-serif;margin:2em;max-width:70em;color-scheme:light dark}}text{{fill:currentColor}}\
+             body{{font:15px/1.4 system-ui,sans-serif;margin:2em;max-width:70em;color-scheme:light dark}}text{{fill:currentColor;text-anchor:end}}\
              polyline{{fill:none;stroke:#c33;stroke-width:2}}circle{{fill:#c33}}\
-             .certain{{stroke:currentColor;stroke-dasharray:4}}.axis{{stroke:#999}}pre{{overflow:auto}}</style></head><body>\
+             .certain{{stroke:currentColor;stroke-dasharray:4}}.axis{{stroke:#999}}pre{{white-space:pre-wrap;overflow-wrap:anywhere}}</style></head><body>\
              <h1>{title}</h1><p>How likely the failure was, over the time of the failing run: in so many futures of each moment it \
              comes. The dashed line is where it became certain.</p>\
              <svg viewBox=\"0 0 980 310\" role=\"img\" aria-label=\"likelihood of the failure over time\">\
-             <line class=\"axis\" x1=\"40\" y1=\"{bottom:.1}\" x2=\"940\" y2=\"{bottom:.1}\"/>\
-             <line class=\"axis\" x1=\"40\" y1=\"20\" x2=\"40\" y2=\"{bottom:.1}\"/>\
-             <text x=\"0\" y=\"25\">100 %</text><text x=\"12\" y=\"{bottom:.1}\">0 %</text>{mark}\
+             <line class=\"axis\" x1=\"{left}\" y1=\"{bottom:.1}\" x2=\"{right}\" y2=\"{bottom:.1}\"/>\
+             <line class=\"axis\" x1=\"{left}\" y1=\"20\" x2=\"{left}\" y2=\"{bottom:.1}\"/>\
+             <text x=\"50\" y=\"25\">100 %</text><text x=\"50\" y=\"{bottom:.1}\">0 %</text>{mark}\
              <polyline points=\"{line}\"/>{dots}</svg><pre>{text}</pre></body></html>\n",
             title = escape(title),
             bottom = y(0.0),
+            right = left + width,
             text = escape(&self.to_string()),
         )
     }

@@ -293,9 +293,12 @@ impl fmt::Display for Explored {
         let seconds = self.wall.as_secs_f64().max(1e-9);
         writeln!(
             f,
-            "{} seeds, {} classes of failures; {}",
+            "{} seeds, {} of failures; {}",
             self.seeds,
-            self.failures.len(),
+            match self.failures.len() {
+                1 => "1 class".to_owned(),
+                classes => format!("{classes} classes"),
+            },
             self.enough
         )?;
         writeln!(
