@@ -1,5 +1,6 @@
 //! The market over its REST API, as raw JSON in virtual time.
 
+mod agreement_model;
 mod agreements;
 mod demands;
 mod harness;
