@@ -66,13 +66,13 @@ pub mod event;
 mod event_feed;
 mod gauges;
 mod golem;
+mod id_map;
 pub mod journal;
 mod lifecycle;
 #[cfg(feature = "logger")]
 pub mod log;
 pub mod low_level;
 mod mailbox;
-mod map;
 mod market;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -110,6 +110,34 @@ async fn an_endless_body_stops_at_the_limit() {
     );
 }
 
+#[tokio::test]
+async fn an_answer_in_pieces_is_put_together_within_the_same_limit() {
+    let whole = r#"{"identity":"0xme","name":"","role":"manager"}"#;
+    let in_pieces = |text: String, size: usize| {
+        canned(move || {
+            let pieces = text.as_bytes().chunks(size).flat_map(|it| [it, b""]);
+            let frames: Vec<_> = pieces
+                .map(|it| Ok(Frame::data(Bytes::copy_from_slice(it))))
+                .collect();
+            Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync())
+        })
+    };
+    for size in [1, 7, 30, whole.len()] {
+        let rest = in_pieces(whole.to_owned(), size);
+        let identity = me(&rest).await.expect("an identity").identity;
+        assert_eq!(identity.as_str(), "0xme", "in pieces of {size}");
+    }
+    let most = format!("{whole:<0$}", limits().max_bytes);
+    assert!(me(&in_pieces(most.clone(), 40_000)).await.is_ok());
+    let error = me(&in_pieces(most + " ", 40_000))
+        .await
+        .expect_err("too much");
+    assert!(matches!(
+        *error.kind,
+        ApiErrorKind::TooLarge { limit: 65536 }
+    ));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dripping_body_stops_at_the_deadline() {
     let dripping = canned(|| {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::map::IdMap;
 use golem_wire::{DemandId, NodeId, ProposalId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use super::starvation::Starvation;
 use super::{DebtStanding, LONGEST_WAIT, ProviderDebts};
 use crate::config::MarketLimits;
 use crate::deadline;
+use crate::id_map::IdMap;
 use crate::lifecycle::IllegalTransition;
 use crate::lifecycle::negotiation::{Effect, Event, RefusedFor, State, Verdict, step};
 use crate::model::{MarketSummary, OfferProposal};

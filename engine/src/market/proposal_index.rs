@@ -5,11 +5,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::map::IdMap;
 use golem_wire::{DemandId, NodeId, ProposalId};
 use tokio::time::Instant;
 
 use super::own_allocations::Platform;
+use crate::id_map::IdMap;
 use crate::lifecycle::negotiation::State;
 use crate::model::OfferProposal;
 

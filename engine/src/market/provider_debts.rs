@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::map::IdMap;
 use golem_wire::{AgreementId, NodeId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::deadline;
+use crate::id_map::IdMap;
 
 /// Whether a provider may be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

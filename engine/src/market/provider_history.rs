@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::map::IdMap;
 use golem_wire::NodeId;
 use tokio::time::Instant;
 
 use crate::deadline;
+use crate::id_map::IdMap;
 
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(600);

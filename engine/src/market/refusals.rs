@@ -1,9 +1,9 @@
 //! Why offers were not taken, counted by reason. Does not own: what is told of it
 //! (`model/market_summary.rs`).
 
-use crate::map::{IdMap, IdSet};
 use golem_wire::NodeId;
 
+use crate::id_map::{IdMap, IdSet};
 use crate::model::{MarketSummary, NAMED, Refusal};
 
 /// Distinct reasons kept; the rest is counted together.

@@ -8,7 +8,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::map::IdMap;
 use golem_wire::{AgreementId, Glm, NodeId};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -17,6 +16,7 @@ use super::own_allocations::Platform;
 use super::{AgreementEnd, ProviderDebts, Rental};
 use crate::context::Context;
 use crate::event::ProviderDistrusted;
+use crate::id_map::IdMap;
 use crate::journal::Fact;
 use crate::lifecycle::payment::{Again, InvoiceState};
 use crate::settle::spending::{Reserve, Spending};

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::map::IdMap;
 use golem_wire::payment::DebitNote;
 use golem_wire::{ActivityId, DebitNoteId};
 use jiff::Timestamp;
 
+use crate::id_map::IdMap;
 use crate::model::OfferProposal;
 use crate::strategy::{DEBIT_NOTE_INTERVAL, PAYMENT_TIMEOUT, PropValueRanges};
 
