@@ -127,7 +127,7 @@ async fn an_answer_in_pieces_is_put_together_within_the_same_limit() {
         let identity = me(&rest).await.expect("an identity").identity;
         assert_eq!(identity.as_str(), "0xme", "in pieces of {size}");
     }
-    let most = format!("{whole:<0$}", limits().max_bytes);
+    let most = whole.to_owned() + &" ".repeat(limits().max_bytes - whole.len());
     assert!(me(&in_pieces(most.clone(), 40_000)).await.is_ok());
     let error = me(&in_pieces(most + " ", 40_000))
         .await
