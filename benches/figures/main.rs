@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use table::{Figure, Table, millis, rate};
-use workspace_benches::door::Door;
+use workspace_benches::door::{Door, Requests};
 use workspace_benches::negotiation::{Kept, bare_loop, with_engine};
 use workspace_benches::{machine, median, negotiation as negotiated, polled};
 
@@ -147,14 +147,29 @@ fn requests(providers: usize) -> Table {
     let mut table = Table::new("requests of a negotiation", &["bare loop", "engine"]);
     let [bare, engine] = negotiated::requests(providers);
     let kinds: BTreeSet<_> = bare.keys().chain(engine.keys()).collect();
-    let of = |counts: &BTreeMap<String, u64>, kind| counts.get(kind).copied().unwrap_or(0);
+    let of = |requests: &BTreeMap<String, Requests>, kind| {
+        let requests = requests.get(kind);
+        requests.map_or(0, |requests| requests.count).to_string()
+    };
     for kind in kinds {
-        table.tell(
-            &format!("`{kind}`"),
-            [&bare, &engine].map(|counts| of(counts, kind).to_string()),
-        );
+        let cells = [of(&bare, kind), of(&engine, kind)];
+        table.tell(&format!("`{kind}`"), cells);
     }
-    let [all, ours] = [&bare, &engine].map(|counts| counts.values().sum::<u64>());
+    // Whoever says less has less to do, and so has the network.
+    let unlike = bare.iter().filter(|(kind, requests)| {
+        let texts = engine.get(*kind).map(|requests| &requests.texts);
+        texts != Some(&requests.texts)
+    });
+    table.add(Figure {
+        what: "kinds of the bare loop that say something else than the engine's".into(),
+        cells: vec![unlike.clone().count().to_string(), String::new()],
+        ratio: unlike.count() as f64,
+        at_most: 0.0,
+    });
+    let sum = |requests: &BTreeMap<String, Requests>| -> u64 {
+        requests.values().map(|requests| requests.count).sum()
+    };
+    let [all, ours] = [&bare, &engine].map(sum);
     table.add(Figure {
         what: format!("all, {providers} providers"),
         cells: [all, ours].map(|count| count.to_string()).into(),

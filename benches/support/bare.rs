@@ -1,4 +1,5 @@
-//! The ceiling: the requests that a negotiation needs, sent by a bare loop with no engine.
+//! The ceiling: the requests that a negotiation needs, sent by a bare loop with no engine. They say what the engine's
+//! say, byte for byte but for ids and times (`figures requests` compares them).
 
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::now;
 
 const PLATFORM: &str = "erc20-hoodi-tglm";
 
+/// The session that the agreements are signed in, as an engine's.
+const SESSION: &str = "437c542db09374daacf9ebbc565d743f";
+
 /// Sends one request and reads the whole answer.
 ///
 /// # Panics
@@ -24,7 +28,8 @@ pub async fn call(network: &Network, method: Method, path: &str, body: Option<Va
     let mut request = Request::builder()
         .method(method)
         .uri(format!("{}{path}", network.api_url))
-        .header("authorization", format!("Bearer {APP_KEY}"));
+        .header("authorization", format!("Bearer {APP_KEY}"))
+        .header("accept", "application/json");
     if body.is_some() {
         request = request.header("content-type", "application/json");
     }
@@ -43,21 +48,35 @@ pub async fn call(network: &Network, method: Method, path: &str, body: Option<Va
     bytes
 }
 
+/// What the engine asks for, of the payload of [`engine`](crate::engine).
 fn demand(now: Timestamp, address: &str) -> Value {
-    let expiration = now + SignedDuration::from_mins(20);
+    let expiration = now + SignedDuration::from_hours(3);
+    let terms = [
+        "golem.node.debug.subnet=public".to_owned(),
+        format!("golem.com.payment.platform.{PLATFORM}.address=*"),
+        "golem.com.payment.protocol.version>1".to_owned(),
+        "golem.com.pricing.model=linear".to_owned(),
+        "golem.inf.mem.gib>=0.5".to_owned(),
+        "golem.inf.storage.gib>=2".to_owned(),
+        "golem.inf.cpu.threads>=1".to_owned(),
+        "golem.runtime.name=vm".to_owned(),
+        "golem.runtime.capabilities=vpn".to_owned(),
+    ];
     json!({
         "properties": {
-            "golem.srv.comp.expiration": expiration.as_millisecond(),
-            "golem.srv.caps.multi-activity": true,
+            "golem.com.payment.debit-notes.accept-timeout?": 240,
+            format!("golem.com.payment.platform.{PLATFORM}.address"): address,
+            "golem.com.payment.protocol.version": "3",
+            "golem.com.scheme.payu.debit-note.interval-sec?": 120,
+            "golem.node.debug.app-session": SESSION,
+            "golem.node.debug.demand": "service-1/1",
             "golem.node.debug.subnet": "public",
+            "golem.srv.caps.multi-activity": true,
+            "golem.srv.comp.expiration": expiration.as_millisecond(),
             "golem.srv.comp.task_package": "hash:sha3:00:http://bench.invalid/image",
             "golem.srv.comp.vm.package_format": "gvmkit-squash",
-            "golem.com.payment.protocol.version": "3",
-            format!("golem.com.payment.platform.{PLATFORM}.address"): address,
-            "golem.com.payment.chosen-platform": PLATFORM,
-            "golem.com.payment.debit-notes.accept-timeout?": 120,
         },
-        "constraints": "(&(golem.node.debug.subnet=public)(golem.runtime.name=vm))",
+        "constraints": format!("(&({}))", terms.join(")(")),
     })
 }
 
@@ -65,7 +84,8 @@ fn demand(now: Timestamp, address: &str) -> Value {
 #[derive(Debug)]
 pub struct Negotiation<'a> {
     network: &'a Network,
-    demand: Value,
+    /// The answer to an offer.
+    counter: Value,
     path: String,
     /// Requests under way at one time.
     concurrency: usize,
@@ -80,17 +100,15 @@ impl<'a> Negotiation<'a> {
         let me: Value = parse(&call(network, Method::GET, "/me", None).await);
         let address = me["identity"].as_str().expect("an identity");
         let demand = demand(network.mock.world().now(), address);
-        let (id, slowest) = timed(call(
-            network,
-            Method::POST,
-            "/market-api/v1/demands",
-            Some(demand.clone()),
-        ))
-        .await;
+        let mut counter = demand.clone();
+        counter["properties"]["golem.com.payment.chosen-platform"] = PLATFORM.into();
+        counter["properties"]["golem.node.debug.demand"] = "service-1".into();
+        let demands = "/market-api/v1/demands";
+        let (id, slowest) = timed(call(network, Method::POST, demands, Some(demand))).await;
         let path = format!("/market-api/v1/demands/{}", parse::<DemandId>(&id));
         Negotiation {
             network,
-            demand,
+            counter,
             path,
             concurrency,
             drafts: Vec::new(),
@@ -101,7 +119,7 @@ impl<'a> Negotiation<'a> {
     /// Counters every proposal until `wanted` providers have agreed.
     pub async fn collect(&mut self, wanted: usize) {
         while self.drafts.len() < wanted {
-            let events = format!("{}/events?timeout=5&maxEvents=100", self.path);
+            let events = format!("{}/events?timeout=30&maxEvents=100", self.path);
             let (events, taken) = timed(call(self.network, Method::GET, &events, None)).await;
             self.slowest = self.slowest.max(taken);
             let mut counters = Vec::new();
@@ -116,10 +134,10 @@ impl<'a> Negotiation<'a> {
                     }
                 }
             }
-            let (network, demand) = (self.network, &self.demand);
+            let (network, counter) = (self.network, &self.counter);
             let slowest = stream::iter(counters)
                 .map(async |path| {
-                    timed(call(network, Method::POST, &path, Some(demand.clone())))
+                    timed(call(network, Method::POST, &path, Some(counter.clone())))
                         .await
                         .1
                 })
@@ -161,23 +179,23 @@ pub async fn rent(network: &Network, machines: usize) {
     let drafts: Vec<_> = negotiation.drafts.drain(..machines).collect();
     let rented = stream::iter(drafts).map(async |draft| {
         let (agreement, _) = sign(network, &draft).await;
-        let activity = Some(json!({ "agreementId": agreement }));
-        call(network, Method::POST, "/activity-api/v1/activity", activity).await;
+        let path = "/activity-api/v1/activity?timeout=30";
+        call(network, Method::POST, path, Some(json!(agreement))).await;
     });
     rented.buffer_unordered(100).collect::<()>().await;
 }
 
 /// Signs one draft; the agreement, and the slowest of its requests.
 async fn sign(network: &Network, draft: &ProposalId) -> (AgreementId, Duration) {
-    let valid_to = network.mock.world().now() + SignedDuration::from_hours(1);
+    let valid_to = network.mock.world().now() + SignedDuration::from_mins(1);
     let body = json!({"proposalId": draft, "validTo": valid_to});
     let agreements = "/market-api/v1/agreements";
     let (id, created) = timed(call(network, Method::POST, agreements, Some(body))).await;
     let id: AgreementId = parse(&id);
     let path = format!("{agreements}/{id}");
-    let confirm = format!("{path}/confirm");
+    let confirm = format!("{path}/confirm?appSessionId={SESSION}");
     let (_, confirmed) = timed(call(network, Method::POST, &confirm, None)).await;
-    let wait = format!("{path}/wait?timeout=15");
+    let wait = format!("{path}/wait?timeout=30");
     let (_, approved) = timed(call(network, Method::POST, &wait, None)).await;
     (id, created.max(confirmed).max(approved))
 }

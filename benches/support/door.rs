@@ -1,16 +1,18 @@
 //! The two doors to a simulated network: in process, and over a loopback socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use golem_engine::tasks::TaskGroup;
 use golem_engine::{Glm, Transport};
-use http::{Method, Request};
+use http::request::Parts;
+use http::{Request, header};
 use http_body_util::BodyExt;
 use mock_yagna::config::Latency;
 use mock_yagna::{AppKey, Config, Image, MockYagna, ProviderSpec, Seed, Timebase};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -46,13 +48,48 @@ impl Door {
     }
 }
 
-/// A request with its ids left out.
-fn kind(method: &Method, path: &str) -> String {
-    let is_id = |part: &&str| part.len() >= 16 && part.bytes().any(|byte| byte.is_ascii_digit());
-    let parts = path
-        .split('/')
-        .map(|part| if is_id(&part) { "*" } else { part });
-    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+/// The requests of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// How many.
+    pub count: u64,
+    /// What they say (query, headers but for the key, body), without ids and times.
+    pub texts: BTreeSet<String>,
+}
+
+/// A text without its ids and times: each is a word with many digits.
+fn without_ids(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.');
+    let is_id = |word: &str| {
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        word.len() >= 13 && digits >= 6
+    };
+    let mut plain = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        plain.push_str(if is_id(word) { "*" } else { word });
+        let mut after = after.chars();
+        plain.extend(after.next());
+        rest = after.as_str();
+    }
+    plain
+}
+
+/// What a request says, in an order that does not depend on who wrote it.
+fn said(head: &Parts, body: &[u8]) -> String {
+    let headers = head.headers.iter();
+    let headers = headers.filter(|(name, _)| *name != header::AUTHORIZATION);
+    let headers: BTreeMap<_, _> = headers
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
+        .collect();
+    let body = match serde_json::from_slice::<Value>(body) {
+        Ok(body) => body.to_string(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    let query = head.uri.query().unwrap_or_default();
+    without_ids(&format!("{query} {headers:?} {body}"))
 }
 
 /// A network with one door open.
@@ -124,20 +161,22 @@ impl Network {
         }
     }
 
-    /// Counts the requests that go over the transport from now on, by what is done and to what. Websockets cannot be
-    /// opened any more.
-    pub fn count_requests(&mut self) -> Arc<Mutex<BTreeMap<String, u64>>> {
-        let counts = Arc::<Mutex<BTreeMap<String, u64>>>::default();
+    /// Counts the requests that go over the transport from now on, by what is done and to what, and keeps what they
+    /// say. Websockets cannot be opened any more.
+    pub fn count_requests(&mut self) -> Arc<Mutex<BTreeMap<String, Requests>>> {
+        let counts = Arc::<Mutex<BTreeMap<String, Requests>>>::default();
         let (transport, counting) = (self.transport.clone(), Arc::clone(&counts));
         let counted = tower::service_fn(move |request: Request<golem_engine::transport::Body>| {
             let (transport, counting) = (transport.clone(), Arc::clone(&counting));
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
-                let kind = kind(&head.method, head.uri.path());
+                let kind = format!("{} {}", head.method, without_ids(head.uri.path()));
                 {
                     let mut counts = counting.lock().unwrap_or_else(PoisonError::into_inner);
-                    *counts.entry(kind).or_default() += 1;
+                    let requests = counts.entry(kind).or_default();
+                    requests.count += 1;
+                    requests.texts.insert(said(&head, &body));
                 }
                 let answer = transport.call(Request::from_parts(head, body)).await;
                 answer.map_err(golem_engine::transport::BoxError::from)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::bare;
-use crate::door::{Door, Network};
+use crate::door::{Door, Network, Requests};
 use crate::engine;
 use crate::now;
 
@@ -21,11 +21,12 @@ pub enum Kept {
     File,
 }
 
-/// The requests of either way in memory, until the last machine is there: the bare loop's, then the engine's.
+/// The requests of either way in memory, by their kind, until the last machine is there: the bare loop's, then the
+/// engine's.
 ///
 /// # Panics
 /// When the network does not answer as it should.
-pub fn requests(providers: usize) -> [BTreeMap<String, u64>; 2] {
+pub fn requests(providers: usize) -> [BTreeMap<String, Requests>; 2] {
     let counts = Door::Memory.runtime().block_on(async {
         let mut network = Network::open(Door::Memory, providers).await;
         let bare = network.count_requests();
