@@ -152,7 +152,11 @@ impl Machine {
         giving_back: &TaskGroup,
     ) -> Result<Machine, RentError> {
         let reserved = match place {
-            Some(place) => Some(place.reserve().await.map_err(RentError::Network)?),
+            Some(place) => Some(
+                Box::pin(place.reserve())
+                    .await
+                    .map_err(RentError::Network)?,
+            ),
             None => None,
         };
         let rental = demand.sign(avoid).await.map_err(RentError::Sign)?;
@@ -264,7 +268,8 @@ impl Machine {
                 activity.bring_init(parts.by_hand);
                 parts.activity = Some(Arc::clone(&activity));
                 if let Some(reserved) = reserved {
-                    match reserved.join(parts.rental.provider_id.clone()).await {
+                    let joining = reserved.join(parts.rental.provider_id.clone());
+                    match Box::pin(joining).await {
                         Ok(node) => parts.node = Some(node),
                         Err(error) => {
                             parts.give_back("the machine could not join its network");
@@ -416,19 +421,50 @@ impl Activity {
         rental: &Arc<Rental>,
     ) -> Result<Arc<Self>, ActivityError> {
         let about = rental.about().at_work_for(about);
-        let activity = Activity {
-            context: Arc::clone(context),
-            rental: Arc::clone(rental),
-            about: std::sync::Mutex::new(Arc::new(about)),
-            id: ActivityId::new(""),
-            node: OnceLock::new(),
-            watch: watch::Watch::default(),
-            session: Mutex::default(),
-            next_script: AtomicU64::new(1),
-            recovers: AtomicBool::new(false),
-            by_hand: AtomicBool::new(false),
+        let api = context.rest().activity();
+        let wait = context.config().activity.change_timeout;
+        let agreement_id = &rental.agreement_id;
+        if let Some(end) = rental.ended_by()
+            && !golem_probe::planted!("work-on-an-agreement-that-ended")
+        {
+            // It ended while it was handed over: no work is sent to a dead agreement.
+            golem_probe::sometimes!(true, "an agreement ends before its first activity");
+            return Err(ActivityError::Ended {
+                agreement_id: agreement_id.clone(),
+                provider_name: rental.provider_name.clone(),
+                end,
+            });
+        }
+        // It may have begun long before the answer came.
+        let asked = context.now();
+        let id = match api.create(agreement_id, wait).await {
+            Ok(id) => id,
+            Err(source) => {
+                golem_probe::sometimes!(
+                    source.outcome() == Outcome::Refused,
+                    "an activity is refused"
+                );
+                let looks =
+                    !golem_probe::planted!("an-activity-without-an-answer-is-not-looked-for");
+                if source.outcome() == Outcome::Unknown && looks {
+                    // Boxed: hardly ever needed.
+                    Box::pin(Self::destroy_strays(context, agreement_id)).await;
+                }
+                let reason = Cause::new(source.clone());
+                context.emit(about, ActivityCreateFailed { reason });
+                return Err(ActivityError::Create {
+                    agreement_id: agreement_id.clone(),
+                    provider_name: rental.provider_name.clone(),
+                    source,
+                });
+            }
         };
-        activity.created().await
+        let about = about.with_activity(&id);
+        let activity = Self::of(context, rental, about, id, Session::default());
+        context.emit(activity.about(), ActivityCreated {});
+        rental.activity_created(&activity.id, asked);
+        watch::spawn(&activity);
+        Ok(activity)
     }
 
     /// One that somebody else created, and may be using: an earlier life of this engine, or another program. Watches
@@ -439,17 +475,29 @@ impl Activity {
         id: ActivityId,
         started: bool,
     ) -> Arc<Self> {
-        let about = rental.about();
+        let about = rental.about().with_activity(&id);
         let session = Session {
             started,
             known_nodes: 0,
             unfinished: None,
             inherited: true,
         };
-        let activity = Arc::new(Activity {
+        let activity = Self::of(context, rental, about, id, session);
+        watch::spawn(&activity);
+        activity
+    }
+
+    fn of(
+        context: &Arc<Context>,
+        rental: &Arc<Rental>,
+        about: EventContext,
+        id: ActivityId,
+        session: Session,
+    ) -> Arc<Self> {
+        Arc::new(Activity {
             context: Arc::clone(context),
             rental: Arc::clone(rental),
-            about: std::sync::Mutex::new(Arc::new(about.with_activity(&id))),
+            about: std::sync::Mutex::new(Arc::new(about)),
             id,
             node: OnceLock::new(),
             watch: watch::Watch::default(),
@@ -457,67 +505,15 @@ impl Activity {
             next_script: AtomicU64::new(1),
             recovers: AtomicBool::new(false),
             by_hand: AtomicBool::new(false),
-        });
-        watch::spawn(&activity);
-        activity
-    }
-
-    async fn created(mut self) -> Result<Arc<Self>, ActivityError> {
-        let api = self.context.rest().activity();
-        let wait = self.context.config().activity.change_timeout;
-        let agreement_id = self.rental.agreement_id.clone();
-        if let Some(end) = self.rental.ended_by()
-            && !golem_probe::planted!("work-on-an-agreement-that-ended")
-        {
-            // It ended while it was handed over: no work is sent to a dead agreement.
-            golem_probe::sometimes!(true, "an agreement ends before its first activity");
-            return Err(ActivityError::Ended {
-                agreement_id,
-                provider_name: self.rental.provider_name.clone(),
-                end,
-            });
-        }
-        // It may have begun long before the answer came.
-        let asked = self.context.now();
-        match api.create(&agreement_id, wait).await {
-            Ok(id) => self.id = id,
-            Err(source) => {
-                golem_probe::sometimes!(
-                    source.outcome() == Outcome::Refused,
-                    "an activity is refused"
-                );
-                let looks =
-                    !golem_probe::planted!("an-activity-without-an-answer-is-not-looked-for");
-                if source.outcome() == Outcome::Unknown && looks {
-                    self.destroy_strays(&agreement_id).await;
-                }
-                let reason = Cause::new(source.clone());
-                self.context
-                    .emit(self.about(), ActivityCreateFailed { reason });
-                return Err(ActivityError::Create {
-                    agreement_id,
-                    provider_name: self.rental.provider_name.clone(),
-                    source,
-                });
-            }
-        }
-        let id = self.id.clone();
-        self.concerns(|about| about.with_activity(&id));
-        self.context.emit(self.about(), ActivityCreated {});
-        self.rental.activity_created(&self.id, asked);
-        let activity = Arc::new(self);
-        watch::spawn(&activity);
-        Ok(activity)
+        })
     }
 
     /// Each agreement carries one activity at a time, so all that are listed are strays.
-    async fn destroy_strays(&self, agreement: &AgreementId) {
-        let api = self.context.rest().activity();
-        let wait = self.context.config().activity.change_timeout;
-        let mut backoff = self.backoff(&format!("strays/{agreement}"));
-        let listing = self
-            .context
-            .insist(&mut backoff, STRAY_ATTEMPTS, || api.of_agreement(agreement));
+    async fn destroy_strays(context: &Arc<Context>, agreement: &AgreementId) {
+        let api = context.rest().activity();
+        let wait = context.config().activity.change_timeout;
+        let mut backoff = Backoff::new(context.seed(), format!("strays/{agreement}/"));
+        let listing = context.insist(&mut backoff, STRAY_ATTEMPTS, || api.of_agreement(agreement));
         let strays = match listing.await {
             Ok(strays) => strays,
             Err(error) => {
@@ -531,9 +527,8 @@ impl Activity {
         );
         for stray in strays {
             // Destroying twice is as good as once.
-            let destroying = self
-                .context
-                .insist(&mut backoff, STRAY_ATTEMPTS, || api.destroy(&stray, wait));
+            let destroying =
+                context.insist(&mut backoff, STRAY_ATTEMPTS, || api.destroy(&stray, wait));
             if let Err(error) = destroying.await {
                 tracing::warn!(activity = %stray, %error, "a stray activity may be left behind");
             }

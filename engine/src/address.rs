@@ -1,6 +1,8 @@
 //! Addresses of the daemon and of the image registry: what is below one, escaped.
 
+use bytes::Bytes;
 use http::Uri;
+use http::uri::{PathAndQuery, Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is escaped in a segment of a path: all but RFC 3986's characters of one.
@@ -23,45 +25,63 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// Room for the usual address with two ids.
-const LENGTH: usize = 192;
+/// Room for the usual path with two ids.
+const LENGTH: usize = 160;
 
-/// The address of what is at `segments` below `base`, with the items of a query; each is escaped on its own.
-pub(crate) fn below<S: AsRef<str>, V: AsRef<str>>(
-    base: &Uri,
-    segments: &[S],
-    query: &[(&str, V)],
-) -> String {
-    let scheme = base.scheme_str().unwrap_or("http");
-    let authority = base.authority().map_or("", |authority| authority.as_str());
-    let mut address = String::with_capacity(LENGTH);
-    let path = base.path().trim_end_matches('/');
-    address.extend([scheme, "://", authority, path]);
+/// Whether a text needs no escaping, as ids and the daemon's words do not.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    text.bytes().all(is_plain)
+}
+
+/// The path of what is at `segments`, each of which is escaped on its own: a slash before each.
+pub(crate) fn path<S: AsRef<str>>(segments: &[S]) -> String {
+    let mut path = String::with_capacity(LENGTH);
     for segment in segments {
-        address.push('/');
+        path.push('/');
         match segment.as_ref() {
-            // As ids and the daemon's words are.
-            plain
-                if plain
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
-            {
-                address.push_str(plain);
-            }
-            other => address.extend(utf8_percent_encode(other, SEGMENT)),
+            plain if is_plain(plain) => path.push_str(plain),
+            other => path.extend(utf8_percent_encode(other, SEGMENT)),
         }
     }
+    path
+}
+
+/// Adds an item to a query, escaped. Commas stay: lists of the daemon are words between commas, which it does not read
+/// when they are escaped.
+pub(crate) fn add_item(query: &mut String, key: &str, value: &str) {
     if !query.is_empty() {
-        address.push('?');
-        let start = address.len();
-        let mut items = form_urlencoded::Serializer::for_suffix(address, start);
-        items.extend_pairs(query);
-        address = items.finish();
-        // Lists of the daemon are words between commas, which it does not read when they are escaped.
-        let query = address.split_off(start).replace("%2C", ",");
-        address.push_str(&query);
+        query.push('&');
     }
-    address
+    query.push_str(key);
+    query.push('=');
+    for (place, word) in value.split(',').enumerate() {
+        if place > 0 {
+            query.push(',');
+        }
+        match word {
+            plain if is_plain(plain) => query.push_str(plain),
+            other => query.extend(form_urlencoded::byte_serialize(other.as_bytes())),
+        }
+    }
+}
+
+/// The address of what is at `path` below `base`, with a query if there is one.
+///
+/// # Errors
+/// `base` is no whole address.
+pub(crate) fn below(base: &Uri, path: &str, query: &str) -> Result<Uri, http::Error> {
+    let above = base.path().trim_end_matches('/');
+    let length = above.len() + path.len() + 1 + query.len();
+    let mut target = String::with_capacity(length);
+    target.extend([above, path]);
+    if !query.is_empty() {
+        target.extend(["?", query]);
+    }
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(target))?);
+    parts.scheme.get_or_insert(Scheme::HTTP);
+    Ok(Uri::from_parts(parts)?)
 }
 
 /// The address that a text is.

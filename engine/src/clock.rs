@@ -83,9 +83,14 @@ impl DaemonClock {
 
 impl Clock for DaemonClock {
     fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_millis(self.ahead.load(Ordering::Relaxed));
         let now = self.own.now();
-        now.saturating_sub(ahead).unwrap_or(now)
+        match self.ahead.load(Ordering::Relaxed) {
+            0 => now,
+            millis => {
+                let ahead = SignedDuration::from_millis(millis);
+                now.saturating_sub(ahead).unwrap_or(now)
+            }
+        }
     }
 }
 

@@ -243,7 +243,8 @@ impl Context {
     /// # Cancel safety
     /// Cancel-safe.
     pub(crate) async fn is_daemon_away(&self) -> bool {
-        self.daemon_health.is_away(&self.rest).await
+        // Boxed: it is asked after failures only, and all who may fail would hold the room for it.
+        Box::pin(self.daemon_health.is_away(&self.rest)).await
     }
 
     /// Whether the daemon was found away at some time after `at`.
@@ -261,7 +262,7 @@ impl Context {
     /// # Cancel safety
     /// Cancel-safe.
     pub(crate) async fn daemon_back(&self, backoff: &mut Backoff) -> bool {
-        self.daemon_health.back(&self.rest, backoff).await
+        Box::pin(self.daemon_health.back(&self.rest, backoff)).await
     }
 
     /// Repeats a call that does no harm when repeated, until it works, fails for good, or

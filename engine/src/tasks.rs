@@ -170,18 +170,24 @@ impl TaskGroup {
         });
     }
 
-    /// Runs a request that changes something outside in a task of its own and waits for its result.
+    /// Runs a request that changes something outside in a task of its own, from now on; what is given back waits for
+    /// its result.
     ///
     /// # Cancel safety
-    /// Dropping the caller does not stop the task: it runs to completion, its result is dropped.
+    /// Dropping what is given back does not stop the task: it runs to completion, its result is dropped.
     ///
     /// # Errors
     /// [`TaskLost`] when the task panicked or the runtime went away.
-    pub async fn run<F, T>(&self, name: &'static str, future: F) -> Result<T, TaskLost>
+    pub fn run<F, T>(
+        &self,
+        name: &'static str,
+        future: F,
+    ) -> impl Future<Output = Result<T, TaskLost>> + Send + use<F, T>
     where
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
+        // Not an `async fn`: whoever waits would hold all of the task's future, which it only hands on.
         let (reply, result) = oneshot::channel();
         // A block that awaits what it captures holds it twice.
         let replying = future.map(move |done| {
@@ -189,8 +195,11 @@ impl TaskGroup {
             let _ = reply.send(done);
         });
         self.spawn(name, replying);
-        result.await.map_err(|_| TaskLost {
-            name: format!("{}/{name}", self.0.name),
+        let group = Arc::clone(&self.0.name);
+        result.map(move |done| {
+            done.map_err(|_| TaskLost {
+                name: format!("{group}/{name}"),
+            })
         })
     }
 

@@ -309,7 +309,8 @@ async fn follow(activity: &Activity) {
         biased;
         reason = ended => {
             // Usually the activity ends with it; if not, `shutdown` handlers can still use it.
-            match activity.gone().await {
+            // Boxed, as the health checks below: a machine that only lives needs no room for them.
+            match Box::pin(activity.gone()).await {
                 Ok(None) => activity.watch.agreement_ended(reason),
                 Ok(Some(_)) | Err(_) => activity.watch.lose(reason),
             }
@@ -334,9 +335,12 @@ async fn check_health(activity: &Activity) {
             continue;
         }
         asked = Instant::now();
-        if let Err(error) = activity.check().await {
-            tracing::debug!(activity = %activity.id, %error, "health check without an answer");
-            activity.unanswered(asked, &error).await;
-        }
+        let checking = async {
+            if let Err(error) = activity.check().await {
+                tracing::debug!(activity = %activity.id, %error, "health check without an answer");
+                activity.unanswered(asked, &error).await;
+            }
+        };
+        Box::pin(checking).await;
     }
 }

@@ -10,6 +10,7 @@ use golem_wire::{ActivityId, AgreementId, BatchId};
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::call::Segments;
 use super::{ApiError, ApiErrorKind, Call, Rest, ServerEvents};
 use crate::journal::Change;
 
@@ -83,8 +84,10 @@ pub(crate) fn is_turned_away(result: &CommandResult) -> bool {
 
 const API: [&str; 3] = ["activity-api", "v1", "activity"];
 
-fn path<'p>(rest: &[&'p str]) -> Vec<&'p str> {
-    [&API[..], rest].concat()
+fn path<'p>(rest: &[&'p str]) -> Segments<'p> {
+    let mut path = Segments::from_slice(&API);
+    path.extend_from_slice(rest);
+    path
 }
 
 impl Rest {

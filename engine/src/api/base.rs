@@ -19,36 +19,43 @@ impl Base {
         &self.daemon
     }
 
-    /// The address that what is at `segments` is below.
-    pub(super) fn of<S: AsRef<str>>(&self, segments: &[S]) -> &Uri {
-        self.apart(segments).unwrap_or(&self.daemon)
+    /// The address that what is at `path` is below.
+    pub(super) fn of(&self, path: &str) -> &Uri {
+        self.apart(path).0
     }
 
     /// Where `call` is sent.
-    pub(super) fn url(&self, call: &Call) -> String {
-        self.url_of(&call.segments, &call.query)
+    ///
+    /// # Errors
+    /// The address is no whole one.
+    pub(super) fn url(&self, call: &Call) -> Result<Uri, http::Error> {
+        self.url_of(&call.path, &call.query)
     }
 
-    /// Where what is at `segments` is.
-    pub(super) fn url_of<S: AsRef<str>, V: AsRef<str>>(
-        &self,
-        segments: &[S],
-        query: &[(&str, V)],
-    ) -> String {
-        match self.apart(segments) {
-            // The address of an API holds its name and version.
-            Some(base) => address::below(base, segments.get(2..).unwrap_or_default(), query),
-            None => address::below(&self.daemon, segments, query),
-        }
+    /// Where what is at `path` is, with a query if there is one.
+    ///
+    /// # Errors
+    /// The address is no whole one.
+    pub(super) fn url_of(&self, path: &str, query: &str) -> Result<Uri, http::Error> {
+        let (base, below) = self.apart(path);
+        address::below(base, below, query)
     }
 
-    fn apart<S: AsRef<str>>(&self, segments: &[S]) -> Option<&Uri> {
-        match segments.first()?.as_ref() {
-            "market-api" => self.apis.market.as_ref(),
-            "activity-api" => self.apis.activity.as_ref(),
-            "payment-api" => self.apis.payment.as_ref(),
-            "net-api" => self.apis.net.as_ref(),
+    /// The address that what is at `path` is below, and its path from there: that of an API holds its name and version.
+    fn apart<'a>(&self, path: &'a str) -> (&Uri, &'a str) {
+        let own = match path.split('/').nth(1) {
+            Some("market-api") => self.apis.market.as_ref(),
+            Some("activity-api") => self.apis.activity.as_ref(),
+            Some("payment-api") => self.apis.payment.as_ref(),
+            Some("net-api") => self.apis.net.as_ref(),
             _ => None,
+        };
+        match own {
+            Some(own) => {
+                let rest = path.match_indices('/').nth(2);
+                (own, rest.map_or("", |(at, _)| &path[at..]))
+            }
+            None => (&self.daemon, path),
         }
     }
 }
@@ -84,21 +91,21 @@ mod tests {
         base.apis.payment = Some(url("http://gateway:8080/golem/payment-api/v1/"));
         let invoices = Call::get("getInvoices", &["payment-api", "v1", "invoices"]);
         assert_eq!(
-            base.url(&invoices),
+            base.url(&invoices).unwrap(),
             "http://gateway:8080/golem/payment-api/v1/invoices"
         );
         base.apis.net = Some(url("http://gateway:8081/net-api/v1"));
         assert_eq!(
-            base.url_of::<_, &str>(&["net-api", "v1", "net", "n", "tcp", "10.0.0.2", "80"], &[]),
+            base.url_of("/net-api/v1/net/n/tcp/10.0.0.2/80", "").unwrap(),
             "http://gateway:8081/net-api/v1/net/n/tcp/10.0.0.2/80"
         );
         let demands = Call::get("getDemands", &["market-api", "v1", "demands"]);
         assert_eq!(
-            base.url(&demands),
+            base.url(&demands).unwrap(),
             "http://127.0.0.1:7465/market-api/v1/demands"
         );
         assert_eq!(
-            base.url(&Call::get("me", &["me"])),
+            base.url(&Call::get("me", &["me"])).unwrap(),
             "http://127.0.0.1:7465/me"
         );
     }

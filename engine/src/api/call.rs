@@ -6,18 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use super::{ApiError, ApiErrorKind};
-use crate::deadline;
+use crate::{address, deadline};
 use crate::journal::Change;
+
+/// The segments of a path, not escaped.
+pub(super) type Segments<'a> = SmallVec<[&'a str; 8]>;
 
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(super) operation: &'static str,
     pub(super) method: Method,
-    pub(super) segments: Vec<String>,
-    pub(super) query: Vec<(&'static str, String)>,
+    /// Escaped, a slash before each segment.
+    pub(super) path: String,
+    /// Escaped; empty where there is none.
+    pub(super) query: String,
     pub(super) body: Option<Bytes>,
     pub(super) wait: Duration,
     pub(super) max_bytes: Option<usize>,
@@ -38,8 +44,8 @@ impl Call {
         Call {
             operation,
             method,
-            segments: segments.iter().map(|&segment| segment.to_owned()).collect(),
-            query: Vec::new(),
+            path: address::path(segments),
+            query: String::new(),
             body: None,
             wait: Duration::ZERO,
             max_bytes: None,
@@ -81,7 +87,7 @@ impl Call {
 
     /// Adds a query item.
     pub(crate) fn query(mut self, key: &'static str, value: impl ToString) -> Self {
-        self.query.push((key, value.to_string()));
+        address::add_item(&mut self.query, key, &value.to_string());
         self
     }
 
@@ -126,11 +132,7 @@ impl Call {
     }
 
     pub(super) fn error(&self, kind: ApiErrorKind) -> ApiError {
-        ApiError::new(
-            self.operation,
-            format!("/{}", self.segments.join("/")),
-            kind,
-        )
+        ApiError::new(self.operation, self.path.clone(), kind)
     }
 }
 
@@ -148,7 +150,7 @@ mod tests {
             .query("afterTimestamp", "2026-11-22T01:16:26+00:00")
             .long_poll(Duration::from_millis(1500));
         assert_eq!(
-            Base::from(base).url(&call),
+            Base::from(base).url(&call).unwrap(),
             "http://localhost:7465/market-api/v1/a%2F..%2Fb%3Fc?afterTimestamp=2026-11-22T01%3A16%3A26%2B00%3A00&timeout=1.5"
         );
     }
@@ -157,7 +159,9 @@ mod tests {
     fn a_base_url_with_a_path_is_kept() {
         let base = Uri::from_static("http://localhost/golem");
         assert_eq!(
-            Base::from(base).url(&Call::get("op", &["me"])),
+            Base::from(base)
+                .url(&Call::get("op", &["me"]))
+                .unwrap(),
             "http://localhost/golem/me"
         );
     }

@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::call::Segments;
 use super::{ApiError, Call, Outcome, Page, Rest};
 use crate::journal::Change;
 use crate::model::JobId;
@@ -74,8 +75,10 @@ impl CounterFault {
     }
 }
 
-fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    [&["market-api", "v1"], rest].concat()
+fn path<'a>(rest: &[&'a str]) -> Segments<'a> {
+    let mut path = Segments::from_slice(&["market-api", "v1"]);
+    path.extend_from_slice(rest);
+    path
 }
 
 impl MarketApi<'_> {

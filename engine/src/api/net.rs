@@ -5,8 +5,10 @@
 use golem_wire::net::{Address, NetworkInfo, NetworkNode, NewNetwork};
 use golem_wire::{NetworkId, NodeId};
 use http::StatusCode;
+use http::uri::{Authority, Scheme};
 
 use super::{ApiError, Call, Rest, Socket, SocketRequest};
+use crate::address;
 use crate::journal::{Change, NetworkRecord};
 
 /// The operations on virtual networks.
@@ -144,12 +146,17 @@ impl NetApi {
     pub(crate) fn connection_uri(&self, id: &NetworkId, ip: &str, port: u16) -> String {
         let port = port.to_string();
         let path = [&API[..], &[id.as_str(), "tcp", ip, &port]].concat();
-        let url = self.0.base().url_of::<_, &str>(&path, &[]);
-        match url.split_once("://") {
-            Some(("https", rest)) => format!("wss://{rest}"),
-            Some((_, rest)) => format!("ws://{rest}"),
-            None => url,
-        }
+        let path = address::path(&path);
+        let Ok(url) = self.0.base().url_of(&path, "") else {
+            // The daemon's address is no whole one: no request can be sent either.
+            return path;
+        };
+        let scheme = match url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => "wss",
+            _ => "ws",
+        };
+        let authority = url.authority().map_or("", Authority::as_str);
+        format!("{scheme}://{authority}{}", url.path())
     }
 
     /// `connectTcp`: a connection to a port of a node, once that has taken it; the daemon gives up

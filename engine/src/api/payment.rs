@@ -9,6 +9,7 @@ use golem_wire::payment::{
 use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId};
 use jiff::Timestamp;
 
+use super::call::Segments;
 use super::{ApiError, ApiErrorKind, Call, Page, Rest};
 use crate::journal::Change;
 
@@ -69,8 +70,10 @@ pub(crate) fn brings_document(event_type: &str) -> bool {
     )
 }
 
-fn path<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    [&["payment-api", "v1"], rest].concat()
+fn path<'a>(rest: &[&'a str]) -> Segments<'a> {
+    let mut path = Segments::from_slice(&["payment-api", "v1"]);
+    path.extend_from_slice(rest);
+    path
 }
 
 impl PaymentApi<'_> {

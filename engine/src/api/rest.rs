@@ -2,12 +2,12 @@
 //! daemon that answers nonsense, too much, too slowly or for ever yields a typed error.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, poll_immediate};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -26,6 +26,9 @@ use crate::config::AppKey;
 use crate::deadline;
 use crate::journal::{self, Change, Log, Ticket};
 use crate::transport::{Body, Transport, TransportError};
+
+/// What the daemon's requests and answers are.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Bytes of an answer that error messages quote.
 const EXCERPT: usize = 200;
@@ -60,6 +63,14 @@ pub(crate) struct Page<T> {
     pub(crate) passed_over: Option<Timestamp>,
 }
 
+/// A call that was sent, and what came of it.
+struct Exchanged {
+    call: Call,
+    /// Of what it was to change, to be concluded.
+    ticket: Option<Ticket>,
+    answer: Result<Bytes, ApiError>,
+}
+
 /// A client of the daemon's REST API. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rest(Arc<Inner>);
@@ -71,6 +82,7 @@ struct Inner {
     limits: Limits,
     log: Option<Log>,
     clock: Option<Arc<DaemonClock>>,
+    date: LastDate,
 }
 
 impl Inner {
@@ -82,7 +94,28 @@ impl Inner {
             limits: self.limits,
             log: self.log.clone(),
             clock: self.clock.clone(),
+            date: LastDate::default(),
         }
+    }
+}
+
+/// The date that an answer had last: all answers of a second have the same.
+#[derive(Default)]
+struct LastDate(Mutex<Option<(HeaderValue, Timestamp)>>);
+
+impl LastDate {
+    fn read(&self, text: &HeaderValue) -> Option<Timestamp> {
+        // What is kept is whole at any time.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, date)) = &*last
+            && known == text
+        {
+            return Some(*date);
+        }
+        let date = text.to_str().ok()?;
+        let date = rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+        *last = Some((text.clone(), date));
+        Some(date)
     }
 }
 
@@ -100,6 +133,7 @@ impl Rest {
             limits,
             log: None,
             clock: None,
+            date: LastDate::default(),
         }))
     }
 
@@ -139,15 +173,25 @@ impl Rest {
     /// # Cancel safety
     /// Dropping it leaves a call that changes something with an unknown outcome: put such calls
     /// into [`TaskGroup::run`](crate::tasks::TaskGroup::run).
-    pub(crate) async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, ApiError> {
-        let ticket = self.announce(&call).await?;
-        let mut id = None;
-        let result = self.bytes(&call).await.and_then(|bytes| {
-            id = call.change.as_ref().and_then(|_| created(&bytes));
-            serde_json::from_slice(&bytes).map_err(|error| call.error(malformed(&error, &bytes)))
-        });
-        self.conclude(&call, ticket, id, result.as_ref().err());
-        result
+    pub(crate) fn send<T: DeserializeOwned>(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<T, ApiError>> + Send {
+        self.exchange(call).map(move |exchanged| {
+            let Exchanged {
+                call,
+                ticket,
+                answer,
+            } = exchanged?;
+            let mut id = None;
+            let result = answer.and_then(|bytes| {
+                id = call.change.as_ref().and_then(|_| created(&bytes));
+                serde_json::from_slice(&bytes)
+                    .map_err(|error| call.error(malformed(&error, &bytes)))
+            });
+            self.conclude(&call, ticket, id, result.as_ref().err());
+            result
+        })
     }
 
     /// Sends a call whose answer is a list. An element that makes no sense is told in the log and passed over: one
@@ -156,7 +200,7 @@ impl Rest {
     /// # Cancel safety
     /// Cancel-safe: lists are only read.
     pub(crate) async fn list<T: DeserializeOwned>(&self, call: Call) -> Result<Vec<T>, ApiError> {
-        Ok(self.page(&call).await?.0)
+        Ok(self.page(call).await?.0)
     }
 
     /// Sends a call whose answer is a page of a feed of events, which is read as a [`list`](Self::list) is; with the
@@ -165,7 +209,7 @@ impl Rest {
     /// # Cancel safety
     /// Cancel-safe: the feed is asked again for what is after a date.
     pub(crate) async fn feed<T: DeserializeOwned>(&self, call: Call) -> Result<Page<T>, ApiError> {
-        let (events, passed) = self.page(&call).await?;
+        let (events, passed) = self.page(call).await?;
         let dates = passed.iter().filter_map(|event| {
             let date = event.get("eventDate")?.as_str()?;
             date.parse().ok()
@@ -179,9 +223,10 @@ impl Rest {
     /// The elements of an answer that make sense, and those that do not.
     async fn page<T: DeserializeOwned>(
         &self,
-        call: &Call,
+        call: Call,
     ) -> Result<(Vec<T>, Vec<serde_json::Value>), ApiError> {
-        let bytes = self.bytes(call).await?;
+        let Exchanged { call, answer, .. } = self.exchange(call).await?;
+        let bytes = answer?;
         let whole = match serde_json::from_slice(&bytes) {
             Ok(whole) => return Ok((whole, Vec::new())),
             Err(error) => error,
@@ -194,7 +239,7 @@ impl Rest {
             match T::deserialize(&element) {
                 Ok(it) => readable.push(it),
                 Err(error) => {
-                    passed_over(call, &element, &error);
+                    passed_over(&call, &element, &error);
                     passed.push(element);
                 }
             }
@@ -204,11 +249,41 @@ impl Rest {
 
     /// Sends a call whose answer's body does not matter; it is read within the limits all the same,
     /// so that the connection can be used again.
-    pub(crate) async fn send_unit(&self, call: Call) -> Result<(), ApiError> {
-        let ticket = self.announce(&call).await?;
-        let result = self.bytes(&call).await.map(drop);
-        self.conclude(&call, ticket, None, result.as_ref().err());
-        result
+    pub(crate) fn send_unit(&self, call: Call) -> impl Future<Output = Result<(), ApiError>> + Send {
+        self.exchange(call).map(move |exchanged| {
+            let Exchanged {
+                call,
+                ticket,
+                answer,
+            } = exchanged?;
+            let result = answer.map(drop);
+            self.conclude(&call, ticket, None, result.as_ref().err());
+            result
+        })
+    }
+
+    /// Writes down what a call is about to change, sends it and reads the answer. Boxed: whoever sends a request holds
+    /// no more than a pointer to all that it takes.
+    ///
+    /// # Errors
+    /// It was not sent, since it could not be written down.
+    fn exchange(&self, call: Call) -> BoxFuture<'_, Result<Exchanged, ApiError>> {
+        let exchanging = async move {
+            let ticket = self.announce(&call).await?;
+            let traced = Traced::send(&call);
+            let answer = self.answer(&call, &traced).await;
+            if let Err(error) = &answer
+                && error.status().is_none()
+            {
+                traced.failed(&call, error);
+            }
+            Ok(Exchanged {
+                call,
+                ticket,
+                answer,
+            })
+        };
+        exchanging.boxed()
     }
 
     /// `GET` with a JSON answer.
@@ -329,21 +404,6 @@ impl Rest {
         }
     }
 
-    /// Boxed: whoever sends a request holds no more than a pointer to all that it takes.
-    fn bytes<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Bytes, ApiError>> {
-        let answering = async move {
-            let traced = Traced::send(call);
-            let answered = self.answer(call, &traced).await;
-            if let Err(error) = &answered
-                && error.status().is_none()
-            {
-                traced.failed(call, error);
-            }
-            answered
-        };
-        answering.boxed()
-    }
-
     async fn answer(&self, call: &Call, traced: &Traced) -> Result<Bytes, ApiError> {
         let total = self.0.limits.total.saturating_add(call.wait);
         let sent = self.0.clock.as_ref().map(|clock| clock.own());
@@ -370,10 +430,8 @@ impl Rest {
     }
 
     fn hear_date(&self, sent: Timestamp, headers: &HeaderMap) {
-        let date = headers
-            .get(header::DATE)
-            .and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        let date = headers.get(header::DATE);
+        let date = date.and_then(|date| self.0.date.read(date));
         let (Some(clock), Some(date)) = (&self.0.clock, date) else {
             return;
         };
@@ -395,7 +453,12 @@ impl Rest {
         let mut read = BytesMut::new();
         loop {
             let idle = deadline::within(self.0.limits.idle);
-            let frame = match timeout_at(deadline.min(idle), body.frame()).await {
+            // Most answers are there as a whole: nothing is waited for.
+            let frame = match poll_immediate(body.frame()).await {
+                Some(frame) => Ok(frame),
+                None => timeout_at(deadline.min(idle), body.frame()).await,
+            };
+            let frame = match frame {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) if read.is_empty() => return Ok(first),
                 Ok(None) => return Ok(read.freeze()),
@@ -429,27 +492,29 @@ impl Rest {
     }
 
     fn request(&self, call: &Call) -> Result<Request<Bytes>, ApiError> {
-        let mut request = Request::builder()
-            .method(call.method.clone())
-            .uri(self.0.base.url(call))
-            .header(header::AUTHORIZATION, self.0.authorization.clone())
-            .header(header::ACCEPT, call.accept);
-        if call.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        request
-            .body(call.body.clone().unwrap_or_default())
-            .map_err(|error| {
-                call.error(ApiErrorKind::Unsendable {
-                    reason: error.to_string(),
-                })
+        let url = self.0.base.url(call);
+        let url = url.map_err(|error| {
+            call.error(ApiErrorKind::Unsendable {
+                reason: error.to_string(),
             })
+        })?;
+        let mut request = Request::new(call.body.clone().unwrap_or_default());
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = url;
+        let headers = request.headers_mut();
+        headers.reserve(3);
+        headers.insert(header::AUTHORIZATION, self.0.authorization.clone());
+        headers.insert(header::ACCEPT, HeaderValue::from_static(call.accept));
+        if call.body.is_some() {
+            headers.insert(header::CONTENT_TYPE, JSON);
+        }
+        Ok(request)
     }
 
     fn transport_error(&self, call: &Call, error: TransportError) -> ApiError {
         call.error(match error {
             TransportError::Connect(_) => ApiErrorKind::Unreachable {
-                base: self.0.base.of(&call.segments).to_string(),
+                base: self.0.base.of(&call.path).to_string(),
                 source: Arc::new(error),
             },
             TransportError::Broken(reason) => ApiErrorKind::Broken {
@@ -470,7 +535,6 @@ impl fmt::Debug for Rest {
     }
 }
 
-/// An answer that is not what the operation answers.
 /// Each operation that changes something has had no answer once.
 fn no_answer(change: &Change) {
     macro_rules! of {
@@ -502,6 +566,7 @@ fn no_answer(change: &Change) {
     }
 }
 
+/// An answer that is not what the operation answers.
 fn malformed(error: &serde_json::Error, bytes: &[u8]) -> ApiErrorKind {
     ApiErrorKind::Malformed {
         reason: error.to_string(),

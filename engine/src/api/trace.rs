@@ -73,7 +73,7 @@ macro_rules! at {
 impl Traced {
     /// A request is about to be sent.
     pub(super) fn send(call: &Call) -> Self {
-        let api = match call.segments.first().map(String::as_str) {
+        let api = match call.path.split('/').nth(1) {
             Some("market-api") => Api::Market,
             Some("payment-api") => Api::Payment,
             Some("activity-api") => Api::Activity,
@@ -88,8 +88,8 @@ impl Traced {
                 trace,
                 operation = call.operation,
                 method = %call.method,
-                path = %Path(call),
-                query = %Query(call),
+                path = call.path,
+                query = call.query,
                 body = %Text(call.body.as_deref().unwrap_or_default()),
                 "sent"
             );
@@ -107,7 +107,7 @@ impl Traced {
             debug,
             operation = call.operation,
             method = %call.method,
-            path = %Path(call),
+            path = call.path,
             status = status.as_u16(),
             ?took,
             "answered"
@@ -130,34 +130,11 @@ impl Traced {
             debug,
             operation = call.operation,
             method = %call.method,
-            path = %Path(call),
+            path = call.path,
             ?took,
             error = %error.kind,
             "failed"
         );
-    }
-}
-
-struct Path<'a>(&'a Call);
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .segments
-            .iter()
-            .try_for_each(|segment| write!(f, "/{segment}"))
-    }
-}
-
-struct Query<'a>(&'a Call);
-
-impl fmt::Display for Query<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut items = self.0.query.iter();
-        if let Some((key, value)) = items.next() {
-            write!(f, "{key}={value}")?;
-        }
-        items.try_for_each(|(key, value)| write!(f, "&{key}={value}"))
     }
 }
 

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::InvalidUri;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::upgrade::{Upgrade, UpgradeError};
 use super::{ApiError, ApiErrorKind, Rest};
+use crate::address;
 use crate::transport::Io;
 
 /// A websocket of the daemon.
@@ -43,8 +42,7 @@ impl Rest {
     /// Dropping it closes the stream.
     pub(crate) async fn websocket(&self, wanted: SocketRequest<'_>) -> Result<Socket, ApiError> {
         let fail = |kind| {
-            let path = format!("/{}", wanted.path.join("/"));
-            ApiError::new(wanted.operation, path, kind)
+            ApiError::new(wanted.operation, address::path(wanted.path), kind)
         };
         let connecting = self.handshake(wanted, &fail);
         tokio::time::timeout(HANDSHAKE_DEADLINE, connecting)
@@ -60,15 +58,14 @@ impl Rest {
         wanted: SocketRequest<'_>,
         fail: &(impl Fn(ApiErrorKind) -> ApiError + Sync),
     ) -> Result<Socket, ApiError> {
-        let url = self.base().url_of::<_, &str>(wanted.path, &[]);
-        let unsendable = |error: InvalidUri| {
+        let path = address::path(wanted.path);
+        let url = self.base().url_of(&path, "").map_err(|error| {
             let reason = error.to_string();
             fail(ApiErrorKind::Unsendable { reason })
-        };
-        let url: Uri = url.parse().map_err(unsendable)?;
+        })?;
         let stream = self.transport().connect(&url).await.map_err(|source| {
             fail(ApiErrorKind::Unreachable {
-                base: self.base().of(wanted.path).to_string(),
+                base: self.base().of(&path).to_string(),
                 source: source.into(),
             })
         })?;

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
 use jiff::Timestamp;
+use smallvec::SmallVec;
 
 use super::change::{Change, services_at};
+use crate::id_map::IdMap;
 
 /// A request whose outcome is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub struct Unresolved {
 pub struct Requests {
     all: BTreeMap<u64, Unresolved>,
     /// The numbers of those about a thing, by its id.
-    about: BTreeMap<String, BTreeSet<u64>>,
+    about: IdMap<String, SmallVec<[u64; 2]>>,
     /// The numbers of acceptances of debit notes.
     notes: BTreeSet<u64>,
 }
@@ -34,7 +36,8 @@ impl Requests {
         // A number is given once; were it given twice, the later request would be the one that counts.
         self.remove(&op);
         if let Some(id) = subject(&request.change) {
-            self.about.entry(id.into_owned()).or_default().insert(op);
+            let about = self.about.entry(id.into_owned()).or_default();
+            about.push(op);
         }
         if matches!(request.change, Change::AcceptDebitNote { .. }) {
             self.notes.insert(op);
@@ -48,9 +51,9 @@ impl Requests {
         if let Some(id) = subject(&request.change)
             && let Some(ops) = self.about.get_mut(&*id)
         {
-            ops.remove(op);
+            ops.retain(|other| other != op);
             if ops.is_empty() {
-                self.about.remove(&*id);
+                self.about.swap_remove(&*id);
             }
         }
         Some(request)

@@ -140,7 +140,8 @@ impl Signing {
                 };
                 let exists = error.is_status(StatusCode::CONFLICT);
                 if exists || error.outcome() == Outcome::Unknown {
-                    match self.find_created().await {
+                    // Boxed, as all that follows a lost answer: hardly ever needed.
+                    match Box::pin(self.find_created()).await {
                         Ok(Some(id)) => {
                             // No answer tells the journal its id.
                             let agreement = id.clone();
@@ -238,14 +239,17 @@ impl Signing {
                     self.hand_over(id).heard_end(end.clone());
                     return Err(Missed::Approved(end.reason));
                 }
-                Effect::LookUp => match Ender::of(&self.context, "sign").look_up(id).await {
-                    Ok(Some(found)) => Event::Found(found.state),
-                    Ok(None) => {
-                        let why = "the daemon no longer knows it";
-                        return Err(self.left_open(id, why.into()));
+                Effect::LookUp => {
+                    let ender = Ender::of(&self.context, "sign");
+                    match Box::pin(ender.look_up(id)).await {
+                        Ok(Some(found)) => Event::Found(found.state),
+                        Ok(None) => {
+                            let why = "the daemon no longer knows it";
+                            return Err(self.left_open(id, why.into()));
+                        }
+                        Err(error) => return Err(self.left_open(id, error.to_string())),
                     }
-                    Err(error) => return Err(self.left_open(id, error.to_string())),
-                },
+                }
             };
         }
     }

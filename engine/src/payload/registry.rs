@@ -175,11 +175,14 @@ impl<'a> Registry<'a> {
     async fn info(&self, key: &str, name: &str, dev: bool) -> Result<ImageInfo, PayloadError> {
         // What is looked up in development does not count as a use of the image.
         let counts = if dev { "dev" } else { "count" };
-        let query = [(counts, "true"), (key, name)];
-        let url = address::below(&self.url, &["v1", "image", "info"], &query);
-        let request = http::Request::get(url)
-            .body(Bytes::new())
+        let mut query = String::new();
+        address::add_item(&mut query, counts, "true");
+        address::add_item(&mut query, key, name);
+        let path = address::path(&["v1", "image", "info"]);
+        let url = address::below(&self.url, &path, &query)
             .map_err(|error| self.fault(name, error.to_string()))?;
+        let mut request = http::Request::new(Bytes::new());
+        *request.uri_mut() = url;
         let answer = tokio::time::timeout(ANSWER_DEADLINE, async {
             let response = self
                 .transport

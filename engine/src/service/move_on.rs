@@ -46,7 +46,7 @@ pub(super) struct Ahead<'a, S: Service> {
 /// # Cancel safety
 /// Cancel-safe: what was rented is given back.
 pub(super) async fn successor<S: Service>(
-    mut ahead: Ahead<'_, S>,
+    ahead: Ahead<'_, S>,
     activity: &Activity,
     handler: Handler,
 ) -> Option<Successor<S>> {
@@ -54,6 +54,14 @@ pub(super) async fn successor<S: Service>(
         return std::future::pending().await;
     }
     activity.rental().end_announced().await;
+    // Boxed: few instances ever go on elsewhere.
+    Box::pin(started_elsewhere(ahead, activity)).await
+}
+
+async fn started_elsewhere<S: Service>(
+    mut ahead: Ahead<'_, S>,
+    activity: &Activity,
+) -> Option<Successor<S>> {
     let place = ahead.place.take();
     if place.as_ref().is_some_and(|place| place.claim.is_some()) {
         return None;
