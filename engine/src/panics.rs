@@ -52,11 +52,12 @@ pub fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panic> {
 ///
 /// # Cancel safety
 /// As `work` is.
-pub async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
+pub fn caught_in<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panic>> {
+    // Not an `async fn`, which would hold the work twice: as it came, and as it is run.
     note_places();
-    let done = AssertUnwindSafe(work).catch_unwind().await;
+    let catching = AssertUnwindSafe(work).catch_unwind();
     // On the thread that panicked: nothing was awaited since.
-    done.map_err(|payload| found(&*payload))
+    catching.map(|done| done.map_err(|payload| found(&*payload)))
 }
 
 /// A panic that was caught, and may go on.

@@ -24,11 +24,16 @@ const LONGEST: Duration = Duration::from_secs(20);
 pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
-    delays: ExponentialBackoff,
     seed: Seed,
     label: Cow<'static, str>,
     /// Made for the first pause: most of what may be tried again works at once.
-    rng: Option<Box<ChaCha8Rng>>,
+    pauses: Option<Box<Pauses>>,
+}
+
+#[derive(Debug)]
+struct Pauses {
+    delays: ExponentialBackoff,
+    rng: ChaCha8Rng,
 }
 
 impl Backoff {
@@ -47,16 +52,17 @@ impl Backoff {
         Backoff {
             first,
             longest,
-            delays: delays(first, longest),
             seed: *seed,
             label: label.into(),
-            rng: None,
+            pauses: None,
         }
     }
 
     /// Starts over after a success.
     pub(crate) fn reset(&mut self) {
-        self.delays = delays(self.first, self.longest);
+        if let Some(pauses) = &mut self.pauses {
+            pauses.delays = delays(self.first, self.longest);
+        }
     }
 
     /// The next pause: between half and the whole of an exponentially growing time.
@@ -66,12 +72,16 @@ impl Backoff {
             let pauses = PAUSES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             return Duration::from_millis(u64::from(pauses % 5_000));
         }
-        let longest = self.delays.next().unwrap_or(self.longest);
+        let (first, longest) = (self.first, self.longest);
         let (seed, label) = (self.seed, &self.label);
-        let rng = self
-            .rng
-            .get_or_insert_with(|| Box::new(seed.fork(label).rng()));
-        longest.mul_f64(rng.random_range(0.5..1.0))
+        let pauses = self.pauses.get_or_insert_with(|| {
+            Box::new(Pauses {
+                delays: delays(first, longest),
+                rng: seed.fork(label).rng(),
+            })
+        });
+        let most = pauses.delays.next().unwrap_or(longest);
+        most.mul_f64(pauses.rng.random_range(0.5..1.0))
     }
 
     /// Goes on at once after a poll that did its work; pauses after one that came back empty-handed

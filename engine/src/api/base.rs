@@ -96,7 +96,8 @@ mod tests {
         );
         base.apis.net = Some(url("http://gateway:8081/net-api/v1"));
         assert_eq!(
-            base.url_of("/net-api/v1/net/n/tcp/10.0.0.2/80", "").unwrap(),
+            base.url_of("/net-api/v1/net/n/tcp/10.0.0.2/80", "")
+                .unwrap(),
             "http://gateway:8081/net-api/v1/net/n/tcp/10.0.0.2/80"
         );
         let demands = Call::get("getDemands", &["market-api", "v1", "demands"]);

@@ -9,8 +9,8 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::{ApiError, ApiErrorKind};
-use crate::{address, deadline};
 use crate::journal::Change;
+use crate::{address, deadline};
 
 /// The segments of a path, not escaped.
 pub(super) type Segments<'a> = SmallVec<[&'a str; 8]>;
@@ -159,9 +159,7 @@ mod tests {
     fn a_base_url_with_a_path_is_kept() {
         let base = Uri::from_static("http://localhost/golem");
         assert_eq!(
-            Base::from(base)
-                .url(&Call::get("op", &["me"]))
-                .unwrap(),
+            Base::from(base).url(&Call::get("op", &["me"])).unwrap(),
             "http://localhost/golem/me"
         );
     }

@@ -249,7 +249,10 @@ impl Rest {
 
     /// Sends a call whose answer's body does not matter; it is read within the limits all the same,
     /// so that the connection can be used again.
-    pub(crate) fn send_unit(&self, call: Call) -> impl Future<Output = Result<(), ApiError>> + Send {
+    pub(crate) fn send_unit(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
         self.exchange(call).map(move |exchanged| {
             let Exchanged {
                 call,

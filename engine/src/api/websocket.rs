@@ -41,9 +41,7 @@ impl Rest {
     /// # Cancel safety
     /// Dropping it closes the stream.
     pub(crate) async fn websocket(&self, wanted: SocketRequest<'_>) -> Result<Socket, ApiError> {
-        let fail = |kind| {
-            ApiError::new(wanted.operation, address::path(wanted.path), kind)
-        };
+        let fail = |kind| ApiError::new(wanted.operation, address::path(wanted.path), kind);
         let connecting = self.handshake(wanted, &fail);
         tokio::time::timeout(HANDSHAKE_DEADLINE, connecting)
             .await

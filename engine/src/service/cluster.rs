@@ -294,7 +294,7 @@ impl<S: Service> Cluster<S> {
                 return Ok(handle);
             }
             shared.live.send_modify(|live| *live += 1);
-            let runner = Runner {
+            let mut runner = Runner {
                 shared: Arc::clone(shared),
                 params,
                 info,

@@ -3,7 +3,7 @@
 //! the others.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::mailbox::Post;
 use crate::market::{Budget, BudgetExhausted};
 use crate::model::{InstanceId, remember};
 use crate::network::{Node, Place};
-use crate::panics::{caught, caught_in};
+use crate::panics::{Panic, caught, caught_in};
 use crate::retry::Backoff;
 use crate::watch;
 use crate::work_context::Identity;
@@ -117,10 +117,21 @@ impl StopSignal {
 
     /// Waits for an end that is wanted: at once, or by more wishes to stop than were heard.
     async fn after(&self, heard: u32) -> Event {
-        let wanted = |wishes: &Wishes| wishes.terminate || wishes.stops > heard;
-        match self.wait_for(wanted).await.terminate {
-            true => Event::TerminateRequested,
-            false => Event::StopRequested,
+        self.after_or_rest(heard, false).await
+    }
+
+    /// The same; or, where it `may_rest`, for the wish that it does.
+    async fn after_or_rest(&self, heard: u32, may_rest: bool) -> Event {
+        let wanted = |wishes: &Wishes| {
+            wishes.terminate || wishes.stops > heard || may_rest && wishes.suspend
+        };
+        let wishes = self.wait_for(wanted).await;
+        if wishes.terminate {
+            Event::TerminateRequested
+        } else if wishes.stops > heard {
+            Event::StopRequested
+        } else {
+            Event::SuspendRequested
         }
     }
 
@@ -128,8 +139,8 @@ impl StopSignal {
         self.wait_for(|wishes| wishes.terminate).await;
     }
 
-    async fn suspended(&self, wanted: bool) {
-        self.wait_for(|wishes| wishes.suspend == wanted).await;
+    async fn resumed(&self) {
+        self.wait_for(|wishes| !wishes.suspend).await;
     }
 }
 
@@ -162,7 +173,8 @@ pub(super) struct Runner<S: Service> {
 }
 
 impl<S: Service> Runner<S> {
-    pub(super) async fn run(mut self) {
+    /// To its end; once.
+    pub(super) async fn run(&mut self) {
         let id = self.info.id.clone();
         let seed = self.shared.context.seed();
         let mut backoff = Backoff::new(seed, format!("respawn/{id}"));
@@ -380,9 +392,8 @@ impl<S: Service> Runner<S> {
     }
 
     /// The instance, as events name it.
-    pub(super) fn own(&self) -> EventContext {
-        let instance = self.status.borrow();
-        EventContext::of_job(&self.shared.job).with_instance(&instance.id, &instance.name)
+    fn own(&self) -> EventContext {
+        own(&self.shared, &self.status)
     }
 
     /// What events of it are about: the instance, and the machine that it had last.
@@ -548,26 +559,34 @@ impl<S: Service> Runner<S> {
                 Handler::Shutdown => service.shutdown(&ctx).await,
             }
         };
-        let (shared, about) = (Arc::clone(&self.shared), self.about());
+        let shared = Arc::clone(&self.shared);
+        // Most services have no health check of their own to tell of.
+        let about = shared
+            .treatment
+            .health
+            .as_ref()
+            .map(|_| Box::new(self.about()));
         let budget = Arc::clone(shared.demand.budget_of(activity.rental()));
         // An end that is under way is only cut off.
         let least = u8::from(handler == Handler::Shutdown);
         let budget_heard = self.budget_heard.max(least);
+        let work = pin!(caught_in(work));
         let work = guarded(work, limit, &activity);
         tokio::pin!(work);
         let ahead = Ahead {
-            place: self.place.clone(),
-            shared: Arc::clone(&shared),
-            own: self.own(),
+            place: self.place.as_ref(),
+            shared: &shared,
+            status: &self.status,
             params: &mut self.params,
-            info: self.info.clone(),
-            post: Arc::clone(&self.post),
-            avoid: self.avoid.clone(),
+            info: &self.info,
+            post: &self.post,
+            avoid: &self.avoid,
         };
+        let may_rest = matches!(handler, Handler::Run | Handler::Resume);
         let result = tokio::select! {
             biased;
-            wish = self.stop.after(self.heard) => {
-                if wish == Event::TerminateRequested {
+            wish = self.stop.after_or_rest(self.heard, may_rest) => {
+                if wish != Event::StopRequested {
                     return wish;
                 }
                 stopping.cancel();
@@ -578,9 +597,6 @@ impl<S: Service> Runner<S> {
                     _ = tokio::time::timeout(stop_grace, &mut work) => {}
                 }
                 return Event::StopRequested;
-            }
-            () = self.stop.suspended(true), if matches!(handler, Handler::Run | Handler::Resume) => {
-                return Event::SuspendRequested;
             }
             (_, why) = budget.beyond(budget_heard) => {
                 self.budget_heard = budget_heard + 1;
@@ -614,7 +630,7 @@ impl<S: Service> Runner<S> {
                 }
                 return Event::Moving;
             }
-            event = Self::unhealthy(&shared, &self.status, handler, &ctx, &about) => return event,
+            event = Self::unhealthy(&shared, &self.status, handler, &ctx, about) => return event,
             result = &mut work => result,
         };
         ends_meanwhile();
@@ -631,11 +647,11 @@ impl<S: Service> Runner<S> {
         status: &watch::Sender<Instance>,
         handler: Handler,
         ctx: &WorkContext,
-        about: &EventContext,
+        about: Option<Box<EventContext>>,
     ) -> Event {
         let health = shared.treatment.health.as_ref();
-        let Some(health) = health.filter(|_| matches!(handler, Handler::Run | Handler::Resume))
-        else {
+        let health = health.filter(|_| matches!(handler, Handler::Run | Handler::Resume));
+        let (Some(health), Some(about)) = (health, about) else {
             return std::future::pending().await;
         };
         let tell = |healthy, failures, error| {
@@ -645,10 +661,10 @@ impl<S: Service> Runner<S> {
                 failures,
                 error,
             };
-            shared.context.emit(about.clone(), told);
+            shared.context.emit((*about).clone(), told);
             shared.touch();
         };
-        let (reason, replace) = health.watch(ctx, tell).await;
+        let (reason, replace) = Box::pin(health.watch(ctx, tell)).await;
         Event::Unhealthy { reason, replace }
     }
 
@@ -669,7 +685,7 @@ impl<S: Service> Runner<S> {
                 budget_exhausted(&why)
             }
             health = trouble(&activity, Handler::Run) => health,
-            () = self.stop.suspended(false) => Event::ResumeRequested,
+            () = self.stop.resumed() => Event::ResumeRequested,
         }
     }
 
@@ -735,6 +751,15 @@ impl<S: Service> Runner<S> {
     }
 }
 
+/// An instance, as events name it.
+pub(super) fn own<S: Service>(
+    shared: &Shared<S>,
+    status: &watch::Sender<Instance>,
+) -> EventContext {
+    let instance = status.borrow();
+    EventContext::of_job(&shared.job).with_instance(&instance.id, &instance.name)
+}
+
 /// The service value; one that cannot be made is rented no machine.
 pub(super) fn make<S: Service>(params: &S::Params, info: &InstanceInfo) -> Result<S, Cause> {
     match caught(|| S::new(params, info)) {
@@ -773,23 +798,28 @@ fn budget_exhausted(why: &BudgetExhausted) -> Event {
 /// `shutdown`: it is what that handler may be there for.
 pub(super) async fn trouble(activity: &Activity, handler: Handler) -> Event {
     if handler == Handler::Shutdown {
-        let limit = activity.context().config().activity.short_silence;
-        tokio::select! {
-            biased;
-            reason = activity.watch().lost() => return Event::Lost { reason },
-            () = activity.watch().silent_for(limit) => {
-                let reason = format!("no answer for {limit:?} while it was to stop");
-                activity.lose(&reason);
-                return Event::Lost {
-                    reason: reason.into(),
-                };
-            }
-        }
+        // Boxed: while it runs it needs no room for its end.
+        return Box::pin(trouble_of_a_stop(activity)).await;
     }
     match activity.watch().troubled().await {
         ActivityHealth::AgreementEnded { reason } => Event::AgreementEnded { reason },
         ActivityHealth::Lost { reason } => Event::Lost { reason },
         ActivityHealth::Alive => std::future::pending().await,
+    }
+}
+
+async fn trouble_of_a_stop(activity: &Activity) -> Event {
+    let limit = activity.context().config().activity.short_silence;
+    tokio::select! {
+        biased;
+        reason = activity.watch().lost() => Event::Lost { reason },
+        () = activity.watch().silent_for(limit) => {
+            let reason = format!("no answer for {limit:?} while it was to stop");
+            activity.lose(&reason);
+            Event::Lost {
+                reason: reason.into(),
+            }
+        }
     }
 }
 
@@ -799,9 +829,9 @@ pub(super) struct Failure {
     pub(super) is_final: bool,
 }
 
-/// Runs user code: panics and overlong runs are failures in words.
+/// Waits for user code: panics and overlong runs are failures in words.
 pub(super) async fn guarded(
-    work: impl Future<Output = Result<(), HandlerError>>,
+    mut work: Pin<&mut impl Future<Output = Result<Result<(), HandlerError>, Panic>>>,
     limit: Option<Duration>,
     activity: &Activity,
 ) -> Result<(), Failure> {
@@ -809,7 +839,6 @@ pub(super) async fn guarded(
         reason,
         is_final: false,
     };
-    let mut work = pin!(caught_in(work));
     let result = match limit {
         Some(limit) => match tokio::time::timeout(limit, &mut work).await {
             Ok(result) => result,

@@ -3,13 +3,14 @@
 //! Owns: the machine ahead. Does not own: when the instance goes over to it (`instance.rs`), how announcements
 //! are heard of (`market/agreement_events.rs`).
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use golem_wire::NodeId;
 use tokio_util::sync::CancellationToken;
 
 use super::cluster::Shared;
-use super::instance::{Failure, guarded, make, reason_of, trouble};
+use super::instance::{Failure, Instance, guarded, make, own, reason_of, trouble};
 use super::{InstanceInfo, Service};
 use crate::WorkContext;
 use crate::activity::{Activity, Machine, RentError};
@@ -17,7 +18,9 @@ use crate::event::EventContext;
 use crate::lifecycle::service::Handler;
 use crate::mailbox::Post;
 use crate::network::Place;
+use crate::panics::caught_in;
 use crate::retry::Backoff;
+use crate::watch;
 use crate::work_context::Identity;
 
 /// A machine on which an instance is started.
@@ -28,14 +31,14 @@ pub(super) struct Successor<S> {
 
 /// What a machine ahead is made of.
 pub(super) struct Ahead<'a, S: Service> {
-    pub(super) shared: Arc<Shared<S>>,
+    pub(super) shared: &'a Arc<Shared<S>>,
     /// Not shared: parameters need not be `Sync`.
     pub(super) params: &'a mut S::Params,
-    pub(super) info: InstanceInfo,
-    pub(super) post: Arc<Post>,
-    pub(super) own: EventContext,
-    pub(super) avoid: Vec<NodeId>,
-    pub(super) place: Option<Place>,
+    pub(super) info: &'a InstanceInfo,
+    pub(super) post: &'a Arc<Post>,
+    pub(super) status: &'a watch::Sender<Instance>,
+    pub(super) avoid: &'a [NodeId],
+    pub(super) place: Option<&'a Place>,
 }
 
 /// Waits until the provider of a running instance announces an end, and starts the instance on the machine of
@@ -62,28 +65,20 @@ async fn started_elsewhere<S: Service>(
     mut ahead: Ahead<'_, S>,
     activity: &Activity,
 ) -> Option<Successor<S>> {
-    let place = ahead.place.take();
-    if place.as_ref().is_some_and(|place| place.claim.is_some()) {
+    let place = ahead.place;
+    if place.is_some_and(|place| place.claim.is_some()) {
         return None;
     }
-    let shared = Arc::clone(&ahead.shared);
-    let (own, id) = (ahead.own.clone(), ahead.info.id.clone());
-    let mut avoid = std::mem::take(&mut ahead.avoid);
+    let shared = ahead.shared;
+    let own = own(shared, ahead.status);
+    let id = &ahead.info.id;
+    let mut avoid = ahead.avoid.to_vec();
     avoid.push(activity.rental().provider_id.clone());
     let mut backoff = Backoff::new(shared.context.seed(), format!("move/{id}"));
     loop {
         let (demand, giving_back) = (&shared.demand, &shared.giving_back);
-        match Machine::rent(
-            &shared.context,
-            &own,
-            demand,
-            &avoid,
-            place.as_ref(),
-            giving_back,
-        )
-        .await
-        {
-            Ok(machine) => match started(&mut ahead, &machine).await {
+        match Machine::rent(&shared.context, &own, demand, &avoid, place, giving_back).await {
+            Ok(machine) => match started(&mut ahead, &own, &machine).await {
                 Ok(service) => return Some(Successor { service, machine }),
                 Err(failure) => {
                     tracing::warn!(instance = %id, provider = machine.activity().rental().provider_name,
@@ -111,27 +106,34 @@ async fn started_elsewhere<S: Service>(
 }
 
 /// A new value of the service, its `start` done on that machine.
-async fn started<S: Service>(ahead: &mut Ahead<'_, S>, machine: &Machine) -> Result<S, Failure> {
-    let mut service = make::<S>(ahead.params, &ahead.info).map_err(|reason| Failure {
+async fn started<S: Service>(
+    ahead: &mut Ahead<'_, S>,
+    own: &EventContext,
+    machine: &Machine,
+) -> Result<S, Failure> {
+    let mut service = make::<S>(ahead.params, ahead.info).map_err(|reason| Failure {
         reason,
         is_final: true,
     })?;
     let activity = Arc::clone(machine.activity());
-    activity.concerns(|about| about.at_work_for(&ahead.own));
+    activity.concerns(|about| about.at_work_for(own));
     let identity = Identity {
         info: ahead.info.clone(),
-        post: Some(Arc::clone(&ahead.post)),
+        post: Some(Arc::clone(ahead.post)),
     };
     let ctx = WorkContext::new(Arc::clone(&activity), CancellationToken::new(), identity);
     let limit = ahead.shared.treatment.start_timeout;
-    let work = guarded(async { service.start(&ctx).await }, limit, &activity);
-    let result = tokio::select! {
-        biased;
-        health = trouble(&activity, Handler::Start) => Err(Failure {
-            reason: reason_of(&health).unwrap_or_else(|| "its machine is lost".into()),
-            is_final: false,
-        }),
-        result = work => result,
+    let result = {
+        let work = pin!(caught_in(async { service.start(&ctx).await }));
+        let work = guarded(work, limit, &activity);
+        tokio::select! {
+            biased;
+            health = trouble(&activity, Handler::Start) => Err(Failure {
+                reason: reason_of(&health).unwrap_or_else(|| "its machine is lost".into()),
+                is_final: false,
+            }),
+            result = work => result,
+        }
     };
     result.map(|()| service)
 }
