@@ -557,11 +557,11 @@ where
         let lifetime = settings.timeout.saturating_add(SHORTEST_RENTAL);
         let expiration = *expiration.get_or_insert_with(|| deadline::date_after(now, lifetime));
         let market = settings.golem.market();
-        let demand = DemandSubscription::begin(market, &id, payload, expiration).await?;
-        demand.keep(offered);
         let workers = known_length.map_or(settings.max_workers, |length| {
             settings.max_workers.min(length)
         });
+        let demand = DemandSubscription::begin(market, &id, payload, expiration, workers).await?;
+        demand.keep(offered);
         let more = redundancy.as_ref().map_or(0, |it| it.needed - 1);
         let max_attempts = settings.max_retries.saturating_add(1).saturating_add(more);
         let work = match redundancy {

@@ -86,6 +86,8 @@ enum Standing {
 /// The proposals of one demand.
 pub(super) struct Pool {
     limits: MarketLimits,
+    /// How many are going to wait at once, for all that is known before they do.
+    expected: usize,
     proposals: ProposalIndex,
     /// The demand of the latest offer, and until when its first offers are collected.
     collecting: Option<(DemandId, Instant)>,
@@ -108,8 +110,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(limits: MarketLimits, debts: Arc<ProviderDebts>) -> Self {
+    pub(super) fn new(limits: MarketLimits, debts: Arc<ProviderDebts>, expected: usize) -> Self {
         Pool {
+            expected,
             starvation: Starvation::new(limits.renew_starving_after),
             limits,
             debts,
@@ -165,7 +168,8 @@ impl Pool {
         };
         self.proposals.insert(entry);
         let mut events = self.apply(&id, Event::Scored(verdict));
-        if self.proposals.len() > self.limits.max_proposals + self.waiters.len() {
+        let kept = self.expected.max(self.waiters.len());
+        if self.proposals.len() > self.limits.max_proposals.saturating_add(kept) {
             events.extend(self.drop_worst());
         }
         events

@@ -76,8 +76,8 @@ struct State {
 }
 
 impl DemandSubscription {
-    /// Begins a job: tells of it, and publishes its demand. A job whose demand is not published, or for whom
-    /// nobody waits any more, is over.
+    /// Begins a job that is going to wait for so many `machines` at once: tells of it, and publishes its demand. A job
+    /// whose demand is not published, or for whom nobody waits any more, is over.
     ///
     /// # Errors
     /// [`SubscribeError`], when nothing was published.
@@ -89,9 +89,10 @@ impl DemandSubscription {
         job: &'a JobId,
         payload: ResolvedPayload,
         expiration: Timestamp,
+        machines: usize,
     ) -> BoxFuture<'a, Result<Arc<Self>, SubscribeError>> {
         // Boxed, so that it is compiled with the engine and not with each program that starts something.
-        Box::pin(Self::begun(market, job, payload, expiration))
+        Box::pin(Self::begun(market, job, payload, expiration, machines))
     }
 
     async fn begun(
@@ -99,6 +100,7 @@ impl DemandSubscription {
         job: &JobId,
         payload: ResolvedPayload,
         expiration: Timestamp,
+        machines: usize,
     ) -> Result<Arc<Self>, SubscribeError> {
         let context = Arc::clone(&market.context);
         let begun = Begun {
@@ -110,7 +112,7 @@ impl DemandSubscription {
         let (market, job) = (Arc::clone(market), job.clone());
         let beginning = context.tasks().run("begin-job", async move {
             let mut begun = begun;
-            match Self::open(&market, job, &payload, expiration).await {
+            match Self::open(&market, job, &payload, expiration, machines).await {
                 Ok(demand) => {
                     begun.demand = Some(demand);
                     Ok(begun)
@@ -125,7 +127,8 @@ impl DemandSubscription {
         begun.claim()
     }
 
-    /// Publishes a demand for the payload and begins to collect and counter proposals.
+    /// Publishes a demand for the payload and begins to collect and counter proposals, of which so many `machines` are
+    /// going to be waited for at once: they come before anybody waits.
     ///
     /// # Errors
     /// [`SubscribeError`], when nothing was published.
@@ -134,6 +137,7 @@ impl DemandSubscription {
         job: JobId,
         payload: &ResolvedPayload,
         expiration: Timestamp,
+        machines: usize,
     ) -> Result<Arc<Self>, SubscribeError> {
         let context = &market.context;
         let tasks = context.tasks();
@@ -155,7 +159,7 @@ impl DemandSubscription {
             closed,
             courtesy: Arc::new(Semaphore::new(COURTESY)),
             state: Mutex::new(State {
-                pool: Pool::new(context.config().market.clone(), debts),
+                pool: Pool::new(context.config().market.clone(), debts, machines),
                 fatal: None,
                 kept: None,
             }),

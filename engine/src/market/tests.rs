@@ -23,7 +23,8 @@ async fn open(daemon: &Daemon) -> (Golem, Arc<DemandSubscription>, Events) {
     let (golem, events) = daemon.golem().await;
     let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
-    let market = DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration);
+    let market =
+        DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration, 1);
     (golem.clone(), market.await.expect("a market"), events)
 }
 

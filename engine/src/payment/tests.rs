@@ -30,7 +30,8 @@ fn daemon() -> Daemon {
 async fn signed(golem: &Golem) -> Arc<Rental> {
     let expiration = golem.context().now() + SignedDuration::from_hours(3);
     let payload = ResolvedPayload::default();
-    let market = DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration);
+    let market =
+        DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration, 1);
     let market = market.await.expect("a market");
     market.sign(&[]).await.expect("a machine")
 }

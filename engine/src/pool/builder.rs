@@ -288,7 +288,9 @@ impl ManyOf {
             }
             let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
             let market = self.golem.market();
-            let demand = DemandSubscription::begin(market, &job, payload, rentable).await?;
+            let machines = self.settings.max;
+            let demand =
+                DemandSubscription::begin(market, &job, payload, rentable, machines).await?;
             demand.keep(offered);
             let pool = Arc::new(Pool {
                 giving_back: context.tasks().child(job.as_str()),

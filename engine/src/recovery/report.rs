@@ -487,7 +487,7 @@ mod tests {
         let expiration = golem.context().now() + SignedDuration::from_hours(3);
         let payload = ResolvedPayload::default();
         let market =
-            DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration);
+            DemandSubscription::open(golem.market(), JobId::new("job"), &payload, expiration, 1);
         let market = market.await.expect("a market");
         let mut machines = Vec::new();
         for _ in providers {

@@ -56,7 +56,7 @@ fn ready(pool: &mut Pool, provider: &str, score: f64) {
 
 #[tokio::test(start_paused = true)]
 async fn the_best_offers_are_countered_first_and_no_more_than_are_wanted() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     for (provider, score) in [("low", 1.0), ("high", 3.0), ("middle", 2.0)] {
         offered(&mut pool, provider, score);
     }
@@ -71,7 +71,7 @@ async fn offers_are_collected_for_a_moment_before_the_best_are_countered() {
         collect_offers: Duration::from_secs(1),
         ..limits()
     };
-    let mut pool = Pool::new(limits, Arc::default());
+    let mut pool = Pool::new(limits, Arc::default(), 0);
     let begun = Instant::now();
     offered(&mut pool, "quick", 1.0);
     assert!(counter(&mut pool).is_empty());
@@ -89,7 +89,7 @@ async fn offers_are_collected_for_a_moment_before_the_best_are_countered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_better_offer_that_comes_late_is_countered_too_and_wins() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     for (provider, score) in [("fair", 2.0), ("poor", 1.0), ("bad", 0.5)] {
         offered(&mut pool, provider, score);
     }
@@ -112,7 +112,7 @@ async fn a_better_offer_that_comes_late_is_countered_too_and_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn drafts_go_to_those_who_wait_in_their_order() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     let (_, mut first) = pool.wait(&[], Instant::now());
     let (_, mut second) = pool.wait(&[], Instant::now());
     ready(&mut pool, "a", 1.0);
@@ -127,7 +127,7 @@ async fn drafts_go_to_those_who_wait_in_their_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_better_provider_that_was_asked_is_waited_for_but_not_for_long() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     offered(&mut pool, "good", 2.0);
     offered(&mut pool, "fair", 1.0);
     counter(&mut pool);
@@ -144,7 +144,7 @@ async fn a_better_provider_that_was_asked_is_waited_for_but_not_for_long() {
 
 #[tokio::test(start_paused = true)]
 async fn avoided_providers_are_the_last_resort() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     ready(&mut pool, "bad", 9.0);
     let now = Instant::now();
     let (_, mut waiting) = pool.wait(&["0xbad".into()], now);
@@ -158,7 +158,7 @@ async fn avoided_providers_are_the_last_resort() {
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_who_waits_may_take_keeps_no_other_provider_from_being_asked() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     for provider in ["bad", "worse", "worst"] {
         offered(&mut pool, provider, 9.0);
     }
@@ -177,11 +177,11 @@ async fn what_nobody_who_waits_may_take_keeps_no_other_provider_from_being_asked
 
 #[tokio::test(start_paused = true)]
 async fn avoided_providers_are_countered_only_for_whom_there_is_no_other() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     let (_, _waiting) = pool.wait(&["0xbad".into()], Instant::now());
     offered(&mut pool, "bad", 9.0);
     assert_eq!(counter(&mut pool), ["bad"], "there is no other");
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     let (_, _waiting) = pool.wait(&["0xbad".into()], Instant::now());
     offered(&mut pool, "bad", 9.0);
     offered(&mut pool, "fair", 1.0);
@@ -193,7 +193,7 @@ async fn avoided_providers_are_countered_only_for_whom_there_is_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_failed_comes_after_worse_ones() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     pool.failed(&named("bad"), "not approved in time", Instant::now());
     ready(&mut pool, "bad", 9.0);
     ready(&mut pool, "fair", 1.0);
@@ -206,7 +206,7 @@ async fn a_provider_that_failed_comes_after_worse_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_draft_nobody_took_goes_back() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     let (_, first) = pool.wait(&[], Instant::now());
     drop(first);
     ready(&mut pool, "a", 1.0);
@@ -216,7 +216,7 @@ async fn a_draft_nobody_took_goes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_may_overtake_the_response_to_our_request() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     offered(&mut pool, "a", 1.0);
     let (_, offer) = pool.pick(Instant::now()).expect("picked");
     let events = pool.answered(draft("a"), Verdict::Good(1.0), Instant::now());
@@ -227,7 +227,7 @@ async fn an_answer_may_overtake_the_response_to_our_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejection_may_overtake_the_response_to_our_request() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     offered(&mut pool, "a", 1.0);
     let (_, offer) = pool.pick(Instant::now()).expect("picked");
     assert!(pool.rejected(&"R-own-a".into(), "busy".into()).is_empty());
@@ -239,7 +239,7 @@ async fn a_rejection_may_overtake_the_response_to_our_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_provider_makes_room_for_another() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     for provider in ["a", "b", "c"] {
         offered(&mut pool, provider, 1.0);
     }
@@ -257,7 +257,7 @@ async fn a_silent_provider_makes_room_for_another() {
 
 #[tokio::test(start_paused = true)]
 async fn drafts_of_a_demand_that_is_gone_are_not_handed_out() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     ready(&mut pool, "a", 1.0);
     pool.demand_gone(&"d".into());
     let (_, mut waiting) = pool.wait(&[], Instant::now());
@@ -272,6 +272,7 @@ async fn offers_without_end_do_not_fill_memory() {
             ..limits()
         },
         Arc::default(),
+        0,
     );
     let mut events = Vec::new();
     for n in 0..100 {
@@ -298,12 +299,28 @@ async fn as_many_offers_are_kept_as_are_waited_for() {
         concurrent_counters: 100,
         ..limits()
     };
-    let mut pool = Pool::new(limits, Arc::default());
+    let mut pool = Pool::new(limits, Arc::default(), 0);
     let waiting: Vec<_> = (0..50).map(|_| pool.wait(&[], Instant::now())).collect();
     for n in 0..60 {
         offered(&mut pool, &format!("p{n}"), 1.0);
     }
     assert_eq!(pool.proposals.len(), 60);
+    assert_eq!(counter(&mut pool).len(), waiting.len() + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn offers_that_come_before_anybody_waits_are_kept_for_as_many_as_are_going_to() {
+    let limits = MarketLimits {
+        max_proposals: 10,
+        concurrent_counters: 100,
+        ..limits()
+    };
+    let mut pool = Pool::new(limits, Arc::default(), 50);
+    for n in 0..70 {
+        offered(&mut pool, &format!("p{n}"), 1.0);
+    }
+    assert_eq!(pool.proposals.len(), 60);
+    let waiting: Vec<_> = (0..50).map(|_| pool.wait(&[], Instant::now())).collect();
     assert_eq!(counter(&mut pool).len(), waiting.len() + 2);
 }
 
@@ -320,7 +337,7 @@ fn published_anew(provider: &str, threads: u32) -> OfferProposal {
 
 #[tokio::test(start_paused = true)]
 async fn a_draft_is_lost_when_its_provider_publishes_the_offer_anew() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     ready(&mut pool, "a", 1.0);
     ready(&mut pool, "b", 0.5);
     let anew = published_anew("a", 4);
@@ -334,7 +351,7 @@ async fn a_draft_is_lost_when_its_provider_publishes_the_offer_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn an_offer_of_another_machine_leaves_the_draft_of_the_first() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     ready(&mut pool, "a", 1.0);
     let other = published_anew("a", 8);
     pool.offered("d".into(), other, Verdict::Good(0.5), Instant::now());
@@ -345,7 +362,7 @@ async fn an_offer_of_another_machine_leaves_the_draft_of_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn each_who_waits_takes_a_last_resort_at_its_own_time() {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     let resort = |since| since + limits().last_resort_after;
     let first = Instant::now();
     let (_, _first) = pool.wait(&[], first);
@@ -387,7 +404,7 @@ fn handed_out(
     proposed: &[Proposed],
     ask: fn(&mut Pool, Instant),
 ) -> Vec<Option<String>> {
-    let mut pool = Pool::new(limits(), Arc::default());
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
     let name = |provider: &usize| format!("p{provider}");
     let mut now = Instant::now();
     let mut replies = Vec::new();

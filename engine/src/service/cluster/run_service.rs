@@ -379,7 +379,9 @@ impl<S: Service> Opening<S> {
         let claimed = claimed.transpose()?;
         let market = golem.market();
         let rentable = deadline::date_after(context.now(), lifetime.max(SHORTEST_RENTAL));
-        let demand = DemandSubscription::begin(market, &job, resolved.payload, rentable).await?;
+        let machines = params.len();
+        let demand =
+            DemandSubscription::begin(market, &job, resolved.payload, rentable, machines).await?;
         demand.keep(resolved.offered);
         let begin = match resume.as_ref().zip(claimed) {
             Some((resume, claimed)) => {
