@@ -48,6 +48,13 @@ pub(crate) fn path<S: AsRef<str>>(segments: &[S]) -> String {
     path
 }
 
+/// The first segment of a path.
+pub(crate) fn first(path: &str) -> Option<&str> {
+    let segments = path.strip_prefix('/')?;
+    let end = segments.bytes().position(|byte| byte == b'/');
+    Some(end.map_or(segments, |end| &segments[..end]))
+}
+
 /// Adds an item to a query, escaped. Commas stay: lists of the daemon are words between commas, which it does not read
 /// when they are escaped.
 pub(crate) fn add_item(query: &mut String, key: &str, value: &str) {

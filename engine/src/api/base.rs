@@ -43,7 +43,7 @@ impl Base {
 
     /// The address that what is at `path` is below, and its path from there: that of an API holds its name and version.
     fn apart<'a>(&self, path: &'a str) -> (&Uri, &'a str) {
-        let own = match path.split('/').nth(1) {
+        let own = match address::first(path) {
             Some("market-api") => self.apis.market.as_ref(),
             Some("activity-api") => self.apis.activity.as_ref(),
             Some("payment-api") => self.apis.payment.as_ref(),

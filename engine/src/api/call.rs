@@ -119,16 +119,19 @@ impl Call {
     }
 
     /// Sets the body.
-    pub(crate) fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Result<Self, ApiError> {
+    pub(crate) fn json<T: Serialize + ?Sized>(self, body: &T) -> Result<Self, ApiError> {
         match serde_json::to_vec(body) {
-            Ok(bytes) => {
-                self.body = Some(bytes.into());
-                Ok(self)
-            }
+            Ok(bytes) => Ok(self.body(bytes.into())),
             Err(error) => Err(self.error(ApiErrorKind::Unsendable {
                 reason: error.to_string(),
             })),
         }
+    }
+
+    /// Sets the body, which is JSON.
+    pub(super) fn body(mut self, json: Bytes) -> Self {
+        self.body = Some(json);
+        self
     }
 
     pub(super) fn error(&self, kind: ApiErrorKind) -> ApiError {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use golem_wire::common::Reason;
 use golem_wire::market::{
     Agreement, AgreementEvent, AgreementListEntry, AgreementProposal, AgreementState, Demand,
@@ -79,6 +80,14 @@ fn path<'a>(rest: &[&'a str]) -> Segments<'a> {
     let mut path = Segments::from_slice(&["market-api", "v1"]);
     path.extend_from_slice(rest);
     path
+}
+
+fn countering(demand: &DemandId, proposal: &ProposalId) -> Call {
+    let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
+    let change = Change::Counter {
+        proposal: proposal.clone(),
+    };
+    Call::post("counterProposalDemand", &path, change)
 }
 
 impl MarketApi<'_> {
@@ -173,13 +182,20 @@ impl MarketApi<'_> {
         proposal: &ProposalId,
         counter: &DemandOfferBase,
     ) -> Result<ProposalId, ApiError> {
-        let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
-        let change = Change::Counter {
-            proposal: proposal.clone(),
-        };
         self.0
-            .send(Call::post("counterProposalDemand", &path, change).json(counter)?)
+            .send(countering(demand, proposal).json(counter)?)
             .await
+    }
+
+    /// The same, with what is said in JSON already.
+    pub(crate) async fn counter_said(
+        self,
+        demand: &DemandId,
+        proposal: &ProposalId,
+        counter: &Bytes,
+    ) -> Result<ProposalId, ApiError> {
+        let call = countering(demand, proposal).body(counter.clone());
+        self.0.send(call).await
     }
 
     /// `rejectProposalOffer`.

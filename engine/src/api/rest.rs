@@ -409,12 +409,11 @@ impl Rest {
 
     async fn answer(&self, call: &Call, traced: &Traced) -> Result<Bytes, ApiError> {
         let total = self.0.limits.total.saturating_add(call.wait);
-        let sent = self.0.clock.as_ref().map(|clock| clock.own());
-        let (response, deadline) = self.response(call, total).await?;
         // A long poll takes its time on purpose.
-        if call.wait.is_zero()
-            && let Some(sent) = sent
-        {
+        let clock = self.0.clock.as_ref().filter(|_| call.wait.is_zero());
+        let sent = clock.map(|clock| clock.own());
+        let (response, deadline) = self.response(call, total).await?;
+        if let Some(sent) = sent {
             self.hear_date(sent, response.headers());
         }
         let status = response.status();

@@ -19,6 +19,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{ApiError, Call};
+use crate::address;
 
 /// Bytes of a body that are shown.
 const SHOWN: usize = 4096;
@@ -73,7 +74,7 @@ macro_rules! at {
 impl Traced {
     /// A request is about to be sent.
     pub(super) fn send(call: &Call) -> Self {
-        let api = match call.path.split('/').nth(1) {
+        let api = match address::first(&call.path) {
             Some("market-api") => Api::Market,
             Some("payment-api") => Api::Payment,
             Some("activity-api") => Api::Activity,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use golem_wire::DemandId;
 use golem_wire::market::{DemandOfferBase, Properties};
 use golem_wire::payment::DemandDecoration;
@@ -52,6 +53,18 @@ pub(super) struct Demand {
     /// Once it is closed, publishing is not tried again.
     closed: CancellationToken,
     published: Mutex<Published>,
+    /// By platform.
+    counters: Mutex<Vec<Counter>>,
+}
+
+/// What our answers to offers say that are paid on one platform, unless a strategy says something else to one of them.
+struct Counter {
+    platform: Box<str>,
+    draft: DemandDraft,
+    /// A copy that nobody changed, to be handed out next.
+    spare: Option<DemandDraft>,
+    /// As it is sent.
+    text: Bytes,
 }
 
 #[derive(Default)]
@@ -80,6 +93,7 @@ impl Demand {
             job,
             closed,
             published: Mutex::default(),
+            counters: Mutex::default(),
         })
     }
 
@@ -216,10 +230,45 @@ impl Demand {
     /// Our answer to an offer: the demand again, with the platform we pay on. It becomes our side of
     /// the agreement, and tells there which job it is for.
     pub(super) fn counter(&self, platform: &str) -> DemandDraft {
-        let mut counter = counter(&self.draft, platform);
+        let mut counters = self.counters();
+        if let Some(known) = counters.iter_mut().find(|it| *it.platform == *platform) {
+            return known.spare.take().unwrap_or_else(|| known.draft.clone());
+        }
+        let mut draft = counter(&self.draft, platform);
         let job = Value::from(self.job.as_str());
-        counter.properties.insert(NUMBER_PROPERTY.into(), job);
-        counter
+        draft.properties.insert(NUMBER_PROPERTY.into(), job);
+        if let Ok(text) = text(draft.clone()) {
+            counters.push(Counter {
+                platform: platform.into(),
+                draft: draft.clone(),
+                spare: None,
+                text,
+            });
+        }
+        draft
+    }
+
+    /// An answer as it is sent. Most say the same, which is put into words once.
+    ///
+    /// # Errors
+    /// It cannot be said in JSON.
+    pub(super) fn text_of(&self, platform: &str, answer: DemandDraft) -> serde_json::Result<Bytes> {
+        let mut counters = self.counters();
+        let usual = counters
+            .iter_mut()
+            .find(|it| *it.platform == *platform && it.draft == answer);
+        match usual {
+            Some(usual) => {
+                usual.spare = Some(answer);
+                Ok(usual.text.clone())
+            }
+            None => text(answer),
+        }
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Vec<Counter>> {
+        // Every statement leaves them consistent.
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it says.
@@ -366,6 +415,11 @@ pub(super) fn base(draft: DemandDraft) -> DemandOfferBase {
             terms => format!("(&{})", terms.concat()),
         },
     }
+}
+
+/// The form on the wire, as it is sent.
+fn text(draft: DemandDraft) -> serde_json::Result<Bytes> {
+    serde_json::to_vec(&base(draft)).map(Bytes::from)
 }
 
 /// Each in parentheses.

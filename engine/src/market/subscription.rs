@@ -7,9 +7,10 @@ mod guards;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use golem_wire::common::Reason;
-use golem_wire::market::{DemandEvent, DemandOfferBase, Proposal, ProposalState};
+use golem_wire::market::{DemandEvent, Proposal, ProposalState};
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
 use indexmap::IndexMap;
@@ -22,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use guards::{Begun, Held, Place, Unclaimed};
 
 use super::budget::{Budget, Claim};
-use super::demand::{self, Demand};
+use super::demand::Demand;
 use super::own_allocations::{OwnAllocation, OwnAllocations, Platform};
 use super::pool::{Draft, Pool, PoolEvent};
 use super::signing::{Failure, Signing};
@@ -462,12 +463,18 @@ impl DemandSubscription {
             let responded = strategy.respond_to_offer(&offer, &mut draft);
             responded.map_err(|panicked| panicked.to_string())
         });
-        if let Err(why) = answered {
-            let id = offer.proposal_id();
-            let events = self.lock().pool.send_failed(id, why);
-            return self.tell(events);
-        }
-        let counter = demand::base(draft);
+        let answered = answered.and_then(|()| {
+            let text = self.demand.text_of(platform, draft);
+            text.map_err(|unsayable| unsayable.to_string())
+        });
+        let counter = match answered {
+            Ok(text) => text,
+            Err(why) => {
+                let id = offer.proposal_id();
+                let events = self.lock().pool.send_failed(id, why);
+                return self.tell(events);
+            }
+        };
         let owned = Arc::clone(self);
         self.context.tasks().spawn("counter", async move {
             let events = owned.counter(&demand, &offer, &counter).await;
@@ -480,7 +487,7 @@ impl DemandSubscription {
         &self,
         demand: &DemandId,
         offer: &OfferProposal,
-        counter: &DemandOfferBase,
+        counter: &Bytes,
     ) -> Vec<PoolEvent> {
         let id = offer.proposal_id();
         let api = self.context.rest().market();
@@ -491,7 +498,7 @@ impl DemandSubscription {
         let sending = retry::until(
             policy,
             async || false,
-            || async { retry::unless_passing(api.counter(demand, id, counter).await) },
+            || async { retry::unless_passing(api.counter_said(demand, id, counter).await) },
         );
         match sending.await {
             Ok(own) => {
