@@ -168,7 +168,7 @@ impl Machine {
             by_hand: demand.is_by_hand(),
             giving_back: giving_back.clone(),
         };
-        let creating = Self::with_activity(parts, about.clone(), reserved);
+        let creating = Self::with_activity(parts, Box::new(about.clone()), reserved);
         let created = context.tasks().run("create-activity", creating).await;
         created.unwrap_or_else(|lost| {
             Err(RentError::Activity {
@@ -260,7 +260,7 @@ impl Machine {
     /// Without a waiter the machine is dropped by its task, and so given back.
     async fn with_activity(
         mut parts: Parts,
-        about: EventContext,
+        about: Box<EventContext>,
         reserved: Option<Reserved>,
     ) -> Result<Machine, RentError> {
         match Activity::create(&parts.context, &about, &parts.rental).await {
@@ -310,7 +310,7 @@ impl Machine {
         let activity = Arc::clone(self.activity());
         let mut parts = self.0.take().expect("it has its activity");
         parts.activity = None;
-        let about = (*activity.about()).clone();
+        let about = Box::new((*activity.about()).clone());
         if let Err(source) = Arc::clone(&activity).destroy().await {
             let rental = Arc::clone(&parts.rental);
             parts.give_back("its activity could not be ended");
@@ -420,7 +420,6 @@ impl Activity {
         about: &EventContext,
         rental: &Arc<Rental>,
     ) -> Result<Arc<Self>, ActivityError> {
-        let about = rental.about().at_work_for(about);
         let api = context.rest().activity();
         let wait = context.config().activity.change_timeout;
         let agreement_id = &rental.agreement_id;
@@ -451,6 +450,7 @@ impl Activity {
                     Box::pin(Self::destroy_strays(context, agreement_id)).await;
                 }
                 let reason = Cause::new(source.clone());
+                let about = rental.about().at_work_for(about);
                 context.emit(about, ActivityCreateFailed { reason });
                 return Err(ActivityError::Create {
                     agreement_id: agreement_id.clone(),
@@ -459,7 +459,7 @@ impl Activity {
                 });
             }
         };
-        let about = about.with_activity(&id);
+        let about = rental.about().at_work_for(about).with_activity(&id);
         let activity = Self::of(context, rental, about, id, Session::default());
         context.emit(activity.about(), ActivityCreated {});
         rental.activity_created(&activity.id, asked);

@@ -36,7 +36,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The path of what is at `segments`, each of which is escaped on its own: a slash before each.
-pub(crate) fn path<S: AsRef<str>>(segments: &[S]) -> String {
+pub(crate) fn path<S: AsRef<str>>(segments: impl IntoIterator<Item = S>) -> String {
     let mut path = String::with_capacity(LENGTH);
     for segment in segments {
         path.push('/');

@@ -2,10 +2,14 @@
 //! (`Duration::MAX`) is one that nobody lives to see. Nothing else in the engine adds a setting to
 //! the present.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What a longer time amounts to, thirty years: so much can be added to any present, and anybody to
 /// whom a date is told (the daemon, providers) can read it.
@@ -25,6 +29,32 @@ pub(crate) fn within(time: Duration) -> Instant {
 pub(crate) fn date_after(start: Timestamp, time: Duration) -> Timestamp {
     let time = SignedDuration::try_from(time.min(LONGEST)).unwrap_or_default();
     start.saturating_add(time).unwrap_or(Timestamp::MAX)
+}
+
+/// Something was not done before its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Late;
+
+/// What `work` comes to, unless it is not done by then. A timer is made only where it is not done at once, as most
+/// answers of a daemon in the same process are, and all but the first piece of others.
+///
+/// # Errors
+/// [`Late`].
+///
+/// # Cancel safety
+/// As `work` is.
+pub(crate) fn before<F: Future + Unpin>(
+    deadline: Instant,
+    mut work: F,
+) -> impl Future<Output = Result<F::Output, Late>> {
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(move |context| {
+        if let Poll::Ready(done) = work.poll_unpin(context) {
+            return Poll::Ready(Ok(done));
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.poll_unpin(context).map(|()| Err(Late))
+    })
 }
 
 /// When a job ends, as users say it.
@@ -52,6 +82,20 @@ impl Expiration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_waited_for_until_its_deadline_and_not_longer() {
+        let begin = Instant::now();
+        let lasting = |seconds| Box::pin(tokio::time::sleep(Duration::from_secs(seconds)));
+        let deadline = begin + Duration::from_secs(5);
+        assert_eq!(before(deadline, lasting(3)).await, Ok(()));
+        assert_eq!(begin.elapsed().as_secs(), 3);
+        assert_eq!(before(deadline, lasting(3)).await, Err(Late));
+        assert_eq!(begin.elapsed().as_secs(), 5);
+        // What is done already is in time at any time.
+        let done = std::future::ready("done");
+        assert_eq!(before(begin, done).await, Ok("done"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn any_time_gives_a_deadline_that_can_be_waited_for_and_added_to() {

@@ -135,7 +135,15 @@ impl Transport {
     /// # Cancel safety
     /// Not safe: whether the daemon has got and processed a request whose future was dropped is not known.
     pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Body>, TransportError> {
-        self.wire.call(request).await
+        self.begin(request).await
+    }
+
+    /// The same; what is given back has to be waited for, and may be moved.
+    pub(crate) fn begin(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<Result<Response<Body>, TransportError>> {
+        self.wire.call(request)
     }
 
     /// Opens a byte stream to the daemon at `url`, for a websocket handshake.

@@ -10,8 +10,8 @@ use golem_wire::{ActivityId, AgreementId, BatchId};
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::call::Segments;
 use super::{ApiError, ApiErrorKind, Call, Rest, ServerEvents};
+use crate::address;
 use crate::journal::Change;
 
 /// The operations on activities.
@@ -84,10 +84,8 @@ pub(crate) fn is_turned_away(result: &CommandResult) -> bool {
 
 const API: [&str; 3] = ["activity-api", "v1", "activity"];
 
-fn path<'p>(rest: &[&'p str]) -> Segments<'p> {
-    let mut path = Segments::from_slice(&API);
-    path.extend_from_slice(rest);
-    path
+fn path(rest: &[&str]) -> String {
+    address::path(API.iter().chain(rest))
 }
 
 impl Rest {
@@ -110,8 +108,9 @@ impl ActivityApi {
         let change = Change::CreateActivity {
             agreement: agreement.clone(),
         };
-        let call = Call::post("createActivity", &path(&[]), change).long_poll(wait);
-        self.0.send(call.json(agreement)?).await
+        let call = Call::post("createActivity", path(&[]), change).long_poll(wait);
+        let call = call.json(agreement)?;
+        self.0.send(call).await
     }
 
     /// `destroyActivity`; doing it twice is no error.
@@ -128,7 +127,7 @@ impl ActivityApi {
             activity: activity.clone(),
         };
         self.0
-            .send_unit(Call::delete("destroyActivity", &path, change).long_poll(wait))
+            .send_unit(Call::delete("destroyActivity", path, change).long_poll(wait))
             .await
     }
 
@@ -137,21 +136,21 @@ impl ActivityApi {
         &self,
         agreement: &AgreementId,
     ) -> Result<Vec<ActivityId>, ApiError> {
-        let call = Call::get("getActivities", &path(&[])).query("agreementId", agreement);
+        let call = Call::get("getActivities", path(&[])).query("agreementId", agreement);
         self.0.send(call).await
     }
 
     /// `getActivityState`.
     pub(crate) async fn state(&self, activity: &ActivityId) -> Result<ActivityStatus, ApiError> {
         self.0
-            .get("getActivityState", &path(&[activity.as_str(), "state"]))
+            .get("getActivityState", path(&[activity.as_str(), "state"]))
             .await
     }
 
     /// `getActivityAgreement`.
     pub(crate) async fn agreement(&self, activity: &ActivityId) -> Result<AgreementId, ApiError> {
         let path = path(&[activity.as_str(), "agreement"]);
-        self.0.get("getActivityAgreement", &path).await
+        self.0.get("getActivityAgreement", path).await
     }
 
     /// `getRunningCommand`: what the exe-unit is at, if it is at something.
@@ -160,7 +159,7 @@ impl ActivityApi {
         activity: &ActivityId,
     ) -> Result<Option<serde_json::Value>, ApiError> {
         let path = path(&[activity.as_str(), "command"]);
-        match self.0.get("getRunningCommand", &path).await {
+        match self.0.get("getRunningCommand", path).await {
             Err(error) if error.is_status(StatusCode::NOT_FOUND) => Ok(None),
             told => told.map(Some),
         }
@@ -169,11 +168,7 @@ impl ActivityApi {
     /// `getRunningCommand`: whether the exe-unit is at a command.
     pub(crate) async fn is_busy(&self, activity: &ActivityId) -> Result<bool, ApiError> {
         let path = path(&[activity.as_str(), "command"]);
-        match self
-            .0
-            .send_unit(Call::get("getRunningCommand", &path))
-            .await
-        {
+        match self.0.send_unit(Call::get("getRunningCommand", path)).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_status(StatusCode::NOT_FOUND) => Ok(false),
             // Daemons whose exe-units cannot tell: a busy one turns scripts away by itself.
@@ -185,7 +180,7 @@ impl ActivityApi {
     /// `getActivityUsage`.
     pub(crate) async fn usage(&self, activity: &ActivityId) -> Result<ActivityUsage, ApiError> {
         self.0
-            .get("getActivityUsage", &path(&[activity.as_str(), "usage"]))
+            .get("getActivityUsage", path(&[activity.as_str(), "usage"]))
             .await
     }
 
@@ -203,9 +198,8 @@ impl ActivityApi {
             activity: activity.clone(),
         };
         let path = path(&[activity.as_str(), "exec"]);
-        self.0
-            .send(Call::post("exec", &path, change).json(&body)?)
-            .await
+        let call = Call::post("exec", path, change).json(&body)?;
+        self.0.send(call).await
     }
 
     /// `getExecBatchResults` for one command: waits up to `wait` for its end, be it good or bad. The
@@ -253,7 +247,7 @@ impl ActivityApi {
         max_bytes: usize,
     ) -> Result<ServerEvents, ApiError> {
         let path = path(&[activity.as_str(), "exec", batch.as_str()]);
-        let call = Call::get("getExecBatchResults", &path).max_bytes(max_bytes);
+        let call = Call::get("getExecBatchResults", path).max_bytes(max_bytes);
         self.0.events(call).await
     }
 
@@ -264,7 +258,7 @@ impl ActivityApi {
         max_bytes: usize,
     ) -> Call {
         let path = path(&[activity.as_str(), "exec", batch.as_str()]);
-        Call::get("getExecBatchResults", &path)
+        Call::get("getExecBatchResults", path)
             .long_poll(wait)
             .max_bytes(max_bytes)
     }

@@ -89,7 +89,7 @@ mod tests {
         let url = Uri::from_static;
         let mut base = Base::from(url("http://127.0.0.1:7465"));
         base.apis.payment = Some(url("http://gateway:8080/golem/payment-api/v1/"));
-        let invoices = Call::get("getInvoices", &["payment-api", "v1", "invoices"]);
+        let invoices = Call::get("getInvoices", "/payment-api/v1/invoices".into());
         assert_eq!(
             base.url(&invoices).unwrap(),
             "http://gateway:8080/golem/payment-api/v1/invoices"
@@ -100,13 +100,13 @@ mod tests {
                 .unwrap(),
             "http://gateway:8081/net-api/v1/net/n/tcp/10.0.0.2/80"
         );
-        let demands = Call::get("getDemands", &["market-api", "v1", "demands"]);
+        let demands = Call::get("getDemands", "/market-api/v1/demands".into());
         assert_eq!(
             base.url(&demands).unwrap(),
             "http://127.0.0.1:7465/market-api/v1/demands"
         );
         assert_eq!(
-            base.url(&Call::get("me", &["me"])).unwrap(),
+            base.url(&Call::get("me", "/me".into())).unwrap(),
             "http://127.0.0.1:7465/me"
         );
     }

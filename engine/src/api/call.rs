@@ -6,14 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use serde::Serialize;
-use smallvec::SmallVec;
 
 use super::{ApiError, ApiErrorKind};
 use crate::journal::Change;
 use crate::{address, deadline};
-
-/// The segments of a path, not escaped.
-pub(super) type Segments<'a> = SmallVec<[&'a str; 8]>;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -34,17 +30,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Each segment is escaped on its own.
-    fn new(
-        method: Method,
-        operation: &'static str,
-        segments: &[&str],
-        change: Option<Change>,
-    ) -> Self {
+    /// `path`: escaped, see [`address::path`].
+    fn new(method: Method, operation: &'static str, path: String, change: Option<Change>) -> Self {
         Call {
             operation,
             method,
-            path: address::path(segments),
+            path,
             query: String::new(),
             body: None,
             wait: Duration::ZERO,
@@ -55,34 +46,34 @@ impl Call {
     }
 
     /// A request of the daemon's operation `operation`.
-    pub(crate) fn get(operation: &'static str, segments: &[&str]) -> Self {
-        Self::new(Method::GET, operation, segments, None)
+    pub(crate) fn get(operation: &'static str, path: String) -> Self {
+        Self::new(Method::GET, operation, path, None)
     }
 
     /// A `POST` that only waits.
-    pub(crate) fn wait(operation: &'static str, segments: &[&str]) -> Self {
-        Self::new(Method::POST, operation, segments, None)
+    pub(crate) fn wait(operation: &'static str, path: String) -> Self {
+        Self::new(Method::POST, operation, path, None)
     }
 
     /// A request that opens or closes a view of what the daemon knows. It costs nothing and the daemon forgets it
     /// by itself, so there is nothing to be written down.
-    pub(crate) fn view(method: Method, operation: &'static str, segments: &[&str]) -> Self {
-        Self::new(method, operation, segments, None)
+    pub(crate) fn view(method: Method, operation: &'static str, path: String) -> Self {
+        Self::new(method, operation, path, None)
     }
 
     /// A `POST` that changes something: there is no way to send one that the journal does not see.
-    pub(crate) fn post(operation: &'static str, segments: &[&str], change: Change) -> Self {
-        Self::new(Method::POST, operation, segments, Some(change))
+    pub(crate) fn post(operation: &'static str, path: String, change: Change) -> Self {
+        Self::new(Method::POST, operation, path, Some(change))
     }
 
     /// A `PUT`; like [`post`](Self::post).
-    pub(crate) fn put(operation: &'static str, segments: &[&str], change: Change) -> Self {
-        Self::new(Method::PUT, operation, segments, Some(change))
+    pub(crate) fn put(operation: &'static str, path: String, change: Change) -> Self {
+        Self::new(Method::PUT, operation, path, Some(change))
     }
 
     /// A `DELETE`; like [`post`](Self::post).
-    pub(crate) fn delete(operation: &'static str, segments: &[&str], change: Change) -> Self {
-        Self::new(Method::DELETE, operation, segments, Some(change))
+    pub(crate) fn delete(operation: &'static str, path: String, change: Change) -> Self {
+        Self::new(Method::DELETE, operation, path, Some(change))
     }
 
     /// Adds a query item.
@@ -149,7 +140,7 @@ mod tests {
     #[test]
     fn segments_and_query_values_are_escaped() {
         let base = Uri::from_static("http://localhost:7465/");
-        let call = Call::get("op", &["market-api", "v1", "a/../b?c"])
+        let call = Call::get("op", address::path(["market-api", "v1", "a/../b?c"]))
             .query("afterTimestamp", "2026-11-22T01:16:26+00:00")
             .long_poll(Duration::from_millis(1500));
         assert_eq!(
@@ -162,7 +153,9 @@ mod tests {
     fn a_base_url_with_a_path_is_kept() {
         let base = Uri::from_static("http://localhost/golem");
         assert_eq!(
-            Base::from(base).url(&Call::get("op", &["me"])).unwrap(),
+            Base::from(base)
+                .url(&Call::get("op", "/me".into()))
+                .unwrap(),
             "http://localhost/golem/me"
         );
     }

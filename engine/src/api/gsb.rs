@@ -5,6 +5,7 @@ use golem_wire::gsb::{Bound, SUBPROTOCOL, ServiceListenRequest, ServiceRequest};
 use http::StatusCode;
 
 use super::{ApiError, Call, Rest, Socket, SocketRequest};
+use crate::address;
 use crate::journal::Change;
 
 /// What came of asking for an address.
@@ -21,6 +22,10 @@ pub(crate) enum Binding {
 pub(crate) struct GsbApi(Rest);
 
 const API: [&str; 3] = ["gsb-api", "v1", "services"];
+
+fn path(rest: &[&str]) -> String {
+    address::path(API.iter().chain(rest))
+}
 
 impl Rest {
     /// The operations on bus services.
@@ -51,7 +56,7 @@ impl GsbApi {
         let change = Change::Bind {
             address: address.into(),
         };
-        let call = Call::post("bindServices", &API, change).json(&body)?;
+        let call = Call::post("bindServices", path(&[]), change).json(&body)?;
         match self.0.send::<Bound>(call).await {
             Ok(bound) => Ok(Binding::New(bound.services_id)),
             Err(error)
@@ -69,12 +74,12 @@ impl GsbApi {
     /// # Cancel safety
     /// Not safe: run it in an owned task.
     pub(crate) async fn unbind(&self, services_id: &str) -> Result<(), ApiError> {
-        let path = [&API[..], &[services_id]].concat();
+        let path = path(&[services_id]);
         let change = Change::Unbind {
             services: services_id.into(),
         };
         self.0
-            .send_unit(Call::delete("unbindServices", &path, change))
+            .send_unit(Call::delete("unbindServices", path, change))
             .await
     }
 
@@ -86,10 +91,10 @@ impl GsbApi {
         nonce: [u8; 16],
         max_frame: usize,
     ) -> Result<Socket, ApiError> {
-        let path = [&API[..], &[services_id]].concat();
+        let path = path(&[services_id]);
         let wanted = SocketRequest {
             operation: "getServiceMessages",
-            path: &path,
+            path,
             subprotocol: Some(SUBPROTOCOL),
             nonce,
             max_frame,

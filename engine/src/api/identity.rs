@@ -7,12 +7,12 @@ use super::{ApiError, Call, Rest};
 impl Rest {
     /// `GET /me`.
     pub(crate) async fn me(&self) -> Result<Identity, ApiError> {
-        self.send(Call::get("me", &["me"])).await
+        self.send(Call::get("me", "/me".into())).await
     }
 
     /// `GET /version/get`; no app key is asked for.
     pub(crate) async fn version(&self) -> Result<VersionInfo, ApiError> {
-        self.send(Call::get("getVersion", &["version", "get"]))
+        self.send(Call::get("getVersion", "/version/get".into()))
             .await
     }
 }

@@ -13,8 +13,8 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::call::Segments;
 use super::{ApiError, Call, Outcome, Page, Rest};
+use crate::address;
 use crate::journal::Change;
 use crate::model::JobId;
 
@@ -76,10 +76,8 @@ impl CounterFault {
     }
 }
 
-fn path<'a>(rest: &[&'a str]) -> Segments<'a> {
-    let mut path = Segments::from_slice(&["market-api", "v1"]);
-    path.extend_from_slice(rest);
-    path
+fn path(rest: &[&str]) -> String {
+    address::path(["market-api", "v1"].iter().chain(rest))
 }
 
 fn countering(demand: &DemandId, proposal: &ProposalId) -> Call {
@@ -87,7 +85,7 @@ fn countering(demand: &DemandId, proposal: &ProposalId) -> Call {
     let change = Change::Counter {
         proposal: proposal.clone(),
     };
-    Call::post("counterProposalDemand", &path, change)
+    Call::post("counterProposalDemand", path, change)
 }
 
 impl MarketApi<'_> {
@@ -100,14 +98,14 @@ impl MarketApi<'_> {
         let change = Change::Subscribe {
             job: job.as_str().to_owned(),
         };
-        let call = Call::post("subscribeDemand", &path(&["demands"]), change).json(demand)?;
+        let call = Call::post("subscribeDemand", path(&["demands"]), change).json(demand)?;
         self.0.send(call).await
     }
 
     /// `getDemands`: those of this identity.
     pub(crate) async fn demands(self) -> Result<Vec<Demand>, ApiError> {
         self.0
-            .list(Call::get("getDemands", &path(&["demands"])))
+            .list(Call::get("getDemands", path(&["demands"])))
             .await
     }
 
@@ -117,7 +115,7 @@ impl MarketApi<'_> {
             demand: demand.clone(),
         };
         let path = path(&["demands", demand.as_str()]);
-        let call = Call::delete("unsubscribeDemand", &path, change);
+        let call = Call::delete("unsubscribeDemand", path, change);
         self.0.send_unit(call).await
     }
 
@@ -129,7 +127,7 @@ impl MarketApi<'_> {
     ) -> Result<Vec<DemandEvent>, ApiError> {
         let call = Call::get(
             "collectOffers",
-            &path(&["demands", demand.as_str(), "events"]),
+            path(&["demands", demand.as_str(), "events"]),
         )
         .long_poll(wait)
         .query("maxEvents", MAX_EVENTS);
@@ -147,13 +145,13 @@ impl MarketApi<'_> {
             "constraints": constraints,
             "timeout": kept.as_secs(),
         });
-        let call = Call::view(Method::POST, "beginScan", &path(&["scan"]));
+        let call = Call::view(Method::POST, "beginScan", path(&["scan"]));
         self.0.send(call.json(&wanted)?).await
     }
 
     /// `collectScan`: waits up to `wait` for offers that it has not shown yet.
     pub(crate) async fn scanned(self, scan: &str, wait: Duration) -> Result<Vec<Offer>, ApiError> {
-        let call = Call::get("collectScan", &path(&["scan", scan, "events"]));
+        let call = Call::get("collectScan", path(&["scan", scan, "events"]));
         self.0
             .list(call.long_poll(wait).query("maxEvents", MAX_EVENTS))
             .await
@@ -161,7 +159,7 @@ impl MarketApi<'_> {
 
     /// `endScan`.
     pub(crate) async fn end_scan(self, scan: &str) -> Result<(), ApiError> {
-        let call = Call::view(Method::DELETE, "endScan", &path(&["scan", scan]));
+        let call = Call::view(Method::DELETE, "endScan", path(&["scan", scan]));
         self.0.send_unit(call).await
     }
 
@@ -172,7 +170,7 @@ impl MarketApi<'_> {
         proposal: &ProposalId,
     ) -> Result<Proposal, ApiError> {
         let path = path(&["demands", demand.as_str(), "proposals", proposal.as_str()]);
-        self.0.send(Call::get("getProposalOffer", &path)).await
+        self.0.send(Call::get("getProposalOffer", path)).await
     }
 
     /// `counterProposalDemand`.
@@ -182,9 +180,8 @@ impl MarketApi<'_> {
         proposal: &ProposalId,
         counter: &DemandOfferBase,
     ) -> Result<ProposalId, ApiError> {
-        self.0
-            .send(countering(demand, proposal).json(counter)?)
-            .await
+        let call = countering(demand, proposal).json(counter)?;
+        self.0.send(call).await
     }
 
     /// The same, with what is said in JSON already.
@@ -215,9 +212,8 @@ impl MarketApi<'_> {
         let change = Change::RejectProposal {
             proposal: proposal.clone(),
         };
-        self.0
-            .send_unit(Call::post("rejectProposalOffer", &path, change).json(reason)?)
-            .await
+        let call = Call::post("rejectProposalOffer", path, change).json(reason)?;
+        self.0.send_unit(call).await
     }
 
     /// `createAgreement`; the provider may approve until `valid_to`.
@@ -233,9 +229,8 @@ impl MarketApi<'_> {
         let change = Change::CreateAgreement {
             proposal: proposal.clone(),
         };
-        self.0
-            .send(Call::post("createAgreement", &path(&["agreements"]), change).json(&body)?)
-            .await
+        let call = Call::post("createAgreement", path(&["agreements"]), change).json(&body)?;
+        self.0.send(call).await
     }
 
     /// `getAgreement`.
@@ -243,7 +238,7 @@ impl MarketApi<'_> {
         self.0
             .send(Call::get(
                 "getAgreement",
-                &path(&["agreements", id.as_str()]),
+                path(&["agreements", id.as_str()]),
             ))
             .await
     }
@@ -255,7 +250,7 @@ impl MarketApi<'_> {
         state: &AgreementState,
         session: Option<&str>,
     ) -> Result<Vec<AgreementListEntry>, ApiError> {
-        let call = Call::get("listAgreements", &path(&["agreements"]))
+        let call = Call::get("listAgreements", path(&["agreements"]))
             .query("state", state)
             .query_opt("appSessionId", session);
         self.0.list(call).await
@@ -268,7 +263,7 @@ impl MarketApi<'_> {
         (after, before): (Option<Timestamp>, Option<Timestamp>),
         session: Option<&str>,
     ) -> Result<Vec<AgreementListEntry>, ApiError> {
-        let call = Call::get("listAgreements", &path(&["agreements"]))
+        let call = Call::get("listAgreements", path(&["agreements"]))
             .query_opt("state", state)
             .query_opt("afterDate", after)
             .query_opt("beforeDate", before)
@@ -280,7 +275,7 @@ impl MarketApi<'_> {
     pub(crate) async fn termination(self, id: &AgreementId) -> Result<AgreementEvent, ApiError> {
         let path = path(&["agreements", id.as_str(), "terminate", "reason"]);
         self.0
-            .send(Call::get("getTerminateAgreementReason", &path))
+            .send(Call::get("getTerminateAgreementReason", path))
             .await
     }
 
@@ -291,7 +286,7 @@ impl MarketApi<'_> {
         };
         let call = Call::post(
             "confirmAgreement",
-            &path(&["agreements", id.as_str(), "confirm"]),
+            path(&["agreements", id.as_str(), "confirm"]),
             change,
         )
         .query("appSessionId", session);
@@ -306,7 +301,7 @@ impl MarketApi<'_> {
     ) -> Result<Approval, ApiError> {
         let call = Call::wait(
             "waitForApproval",
-            &path(&["agreements", id.as_str(), "wait"]),
+            path(&["agreements", id.as_str(), "wait"]),
         )
         .long_poll(wait);
         match self.0.send_unit(call).await {
@@ -330,9 +325,8 @@ impl MarketApi<'_> {
         let change = Change::Cancel {
             agreement: id.clone(),
         };
-        self.0
-            .send_unit(Call::post("cancelAgreement", &path, change).json(reason)?)
-            .await
+        let call = Call::post("cancelAgreement", path, change).json(reason)?;
+        self.0.send_unit(call).await
     }
 
     /// `terminateAgreement`.
@@ -341,9 +335,8 @@ impl MarketApi<'_> {
         let change = Change::Terminate {
             agreement: id.clone(),
         };
-        self.0
-            .send_unit(Call::post("terminateAgreement", &path, change).json(reason)?)
-            .await
+        let call = Call::post("terminateAgreement", path, change).json(reason)?;
+        self.0.send_unit(call).await
     }
 
     /// `collectAgreementEvents`: those of this session after `after`.
@@ -353,7 +346,7 @@ impl MarketApi<'_> {
         after: Option<Timestamp>,
         wait: Duration,
     ) -> Result<Page<AgreementEvent>, ApiError> {
-        let call = Call::get("collectAgreementEvents", &path(&["agreementEvents"]))
+        let call = Call::get("collectAgreementEvents", path(&["agreementEvents"]))
             .long_poll(wait)
             .query_opt("afterTimestamp", after)
             .query("maxEvents", MAX_EVENTS)

@@ -17,6 +17,10 @@ pub(crate) struct NetApi(Rest);
 
 const API: [&str; 3] = ["net-api", "v1", "net"];
 
+fn path(rest: &[&str]) -> String {
+    address::path(API.iter().chain(rest))
+}
+
 /// Largest message that is taken from the daemon, in bytes; its own are 64 KiB.
 const MAX_FRAME: usize = 16 << 20;
 
@@ -46,20 +50,19 @@ impl NetApi {
         others: Vec<NetworkId>,
     ) -> Result<NetworkInfo, ApiError> {
         let change = Change::CreateNetwork { record, others };
-        self.0
-            .send(Call::post("createNetwork", &API, change).json(new)?)
-            .await
+        let call = Call::post("createNetwork", path(&[]), change).json(new)?;
+        self.0.send(call).await
     }
 
     /// `getNetworks`.
     pub(crate) async fn list(&self) -> Result<Vec<NetworkInfo>, ApiError> {
-        self.0.list(Call::get("getNetworks", &API)).await
+        self.0.list(Call::get("getNetworks", path(&[]))).await
     }
 
     /// `getNetwork`.
     pub(crate) async fn network(&self, id: &NetworkId) -> Result<NetworkInfo, ApiError> {
-        let path = [&API[..], &[id.as_str()]].concat();
-        self.0.get("getNetwork", &path).await
+        let path = path(&[id.as_str()]);
+        self.0.get("getNetwork", path).await
     }
 
     /// `removeNetwork`, with its nodes and connections.
@@ -67,18 +70,18 @@ impl NetApi {
     /// # Cancel safety
     /// Not safe: run it in an owned task.
     pub(crate) async fn remove(&self, id: &NetworkId) -> Result<(), ApiError> {
-        let path = [&API[..], &[id.as_str()]].concat();
+        let path = path(&[id.as_str()]);
         let network = id.clone();
         let change = Change::RemoveNetwork { network };
         self.0
-            .send_unit(Call::delete("removeNetwork", &path, change))
+            .send_unit(Call::delete("removeNetwork", path, change))
             .await
     }
 
     /// `getNetworkAddresses`: the owner's own, with the network's prefix.
     pub(crate) async fn addresses(&self, id: &NetworkId) -> Result<Vec<Address>, ApiError> {
-        let path = [&API[..], &[id.as_str(), "addresses"]].concat();
-        self.0.list(Call::get("getNetworkAddresses", &path)).await
+        let path = path(&[id.as_str(), "addresses"]);
+        self.0.list(Call::get("getNetworkAddresses", path)).await
     }
 
     /// `addNetworkAddress`: one more of the owner's; the same again is no error.
@@ -86,20 +89,20 @@ impl NetApi {
     /// # Cancel safety
     /// Not safe: run it in an owned task.
     pub(crate) async fn add_address(&self, id: &NetworkId, ip: &str) -> Result<(), ApiError> {
-        let path = [&API[..], &[id.as_str(), "addresses"]].concat();
+        let path = path(&[id.as_str(), "addresses"]);
         let change = Change::AddAddress {
             network: id.clone(),
             ip: ip.to_owned(),
         };
         let body = Address { ip: ip.to_owned() };
-        let call = Call::post("addNetworkAddress", &path, change).json(&body)?;
+        let call = Call::post("addNetworkAddress", path, change).json(&body)?;
         self.0.send_unit(call).await
     }
 
     /// `getNetworkNodes`.
     pub(crate) async fn nodes(&self, id: &NetworkId) -> Result<Vec<NetworkNode>, ApiError> {
-        let path = [&API[..], &[id.as_str(), "nodes"]].concat();
-        self.0.list(Call::get("getNetworkNodes", &path)).await
+        let path = path(&[id.as_str(), "nodes"]);
+        self.0.list(Call::get("getNetworkNodes", path)).await
     }
 
     /// `addNetworkNode`; the same again is no error, and tells the other nodes of it once more.
@@ -112,7 +115,7 @@ impl NetApi {
         node: &NodeId,
         ip: &str,
     ) -> Result<(), ApiError> {
-        let path = [&API[..], &[id.as_str(), "nodes"]].concat();
+        let path = path(&[id.as_str(), "nodes"]);
         let change = Change::AddNode {
             network: id.clone(),
             node: node.clone(),
@@ -122,7 +125,7 @@ impl NetApi {
             id: node.clone(),
             ip: ip.to_owned(),
         };
-        let call = Call::post("addNetworkNode", &path, change).json(&body)?;
+        let call = Call::post("addNetworkNode", path, change).json(&body)?;
         self.0.send_unit(call).await
     }
 
@@ -131,13 +134,13 @@ impl NetApi {
     /// # Cancel safety
     /// Not safe: run it in an owned task.
     pub(crate) async fn remove_node(&self, id: &NetworkId, node: &NodeId) -> Result<(), ApiError> {
-        let path = [&API[..], &[id.as_str(), "nodes", node.as_str()]].concat();
+        let path = path(&[id.as_str(), "nodes", node.as_str()]);
         let change = Change::RemoveNode {
             network: id.clone(),
             node: node.clone(),
         };
         self.0
-            .send_unit(Call::delete("removeNetworkNode", &path, change))
+            .send_unit(Call::delete("removeNetworkNode", path, change))
             .await
     }
 
@@ -145,8 +148,7 @@ impl NetApi {
     /// app key in the header `Authorization`.
     pub(crate) fn connection_uri(&self, id: &NetworkId, ip: &str, port: u16) -> String {
         let port = port.to_string();
-        let path = [&API[..], &[id.as_str(), "tcp", ip, &port]].concat();
-        let path = address::path(&path);
+        let path = path(&[id.as_str(), "tcp", ip, &port]);
         let Ok(url) = self.0.base().url_of(&path, "") else {
             // The daemon's address is no whole one: no request can be sent either.
             return path;
@@ -172,10 +174,10 @@ impl NetApi {
         nonce: [u8; 16],
     ) -> Result<Socket, ApiError> {
         let port = port.to_string();
-        let path = [&API[..], &[id.as_str(), "tcp", ip, &port]].concat();
+        let path = path(&[id.as_str(), "tcp", ip, &port]);
         let wanted = SocketRequest {
             operation: "connectTcp",
-            path: &path,
+            path,
             subprotocol: None,
             nonce,
             max_frame: MAX_FRAME,

@@ -9,8 +9,8 @@ use golem_wire::payment::{
 use golem_wire::{AllocationId, DebitNoteId, Glm, InvoiceId};
 use jiff::Timestamp;
 
-use super::call::Segments;
 use super::{ApiError, ApiErrorKind, Call, Page, Rest};
+use crate::address;
 use crate::journal::Change;
 
 /// Most events asked for at once.
@@ -70,10 +70,8 @@ pub(crate) fn brings_document(event_type: &str) -> bool {
     )
 }
 
-fn path<'a>(rest: &[&'a str]) -> Segments<'a> {
-    let mut path = Segments::from_slice(&["payment-api", "v1"]);
-    path.extend_from_slice(rest);
-    path
+fn path(rest: &[&str]) -> String {
+    address::path(["payment-api", "v1"].iter().chain(rest))
 }
 
 impl PaymentApi<'_> {
@@ -82,7 +80,7 @@ impl PaymentApi<'_> {
         self.0
             .list(Call::get(
                 "getRequestorAccounts",
-                &path(&["requestorAccounts"]),
+                path(&["requestorAccounts"]),
             ))
             .await
     }
@@ -110,22 +108,21 @@ impl PaymentApi<'_> {
             timeout: wanted.timeout.unwrap_or(Timestamp::MAX),
             by_hand,
         };
-        self.0
-            .send(Call::post("createAllocation", &path(&["allocations"]), change).json(wanted)?)
-            .await
+        let call = Call::post("createAllocation", path(&["allocations"]), change).json(wanted)?;
+        self.0.send(call).await
     }
 
     /// `getAllocations`.
     pub(crate) async fn allocations(self) -> Result<Vec<Allocation>, ApiError> {
         self.0
-            .list(Call::get("getAllocations", &path(&["allocations"])))
+            .list(Call::get("getAllocations", path(&["allocations"])))
             .await
     }
 
     /// `getAllocation`.
     pub(crate) async fn allocation(self, id: &AllocationId) -> Result<Allocation, ApiError> {
         let path = path(&["allocations", id.as_str()]);
-        self.0.send(Call::get("getAllocation", &path)).await
+        self.0.send(Call::get("getAllocation", path)).await
     }
 
     /// `amendAllocation`.
@@ -138,9 +135,8 @@ impl PaymentApi<'_> {
         let change = Change::AmendAllocation {
             allocation: id.clone(),
         };
-        self.0
-            .send(Call::put("amendAllocation", &path, change).json(update)?)
-            .await
+        let call = Call::put("amendAllocation", path, change).json(update)?;
+        self.0.send(call).await
     }
 
     /// `releaseAllocation`.
@@ -150,7 +146,7 @@ impl PaymentApi<'_> {
             allocation: id.clone(),
         };
         self.0
-            .send_unit(Call::delete("releaseAllocation", &path, change))
+            .send_unit(Call::delete("releaseAllocation", path, change))
             .await
     }
 
@@ -161,7 +157,7 @@ impl PaymentApi<'_> {
         ids: &[AllocationId],
     ) -> Result<DemandDecoration, ApiError> {
         let ids: Vec<&str> = ids.iter().map(AllocationId::as_str).collect();
-        let call = Call::get("getDemandDecorations", &path(&["demandDecorations"]))
+        let call = Call::get("getDemandDecorations", path(&["demandDecorations"]))
             .query("allocationIds", ids.join(","));
         self.0.send(call).await
     }
@@ -172,7 +168,7 @@ impl PaymentApi<'_> {
         after: Option<Timestamp>,
         wait: Duration,
     ) -> Result<Vec<Payment>, ApiError> {
-        let call = Call::get("getPayments", &path(&["payments"]))
+        let call = Call::get("getPayments", path(&["payments"]))
             .long_poll(wait)
             .query_opt("afterTimestamp", after)
             .query("maxEvents", MAX_EVENTS);
@@ -182,20 +178,20 @@ impl PaymentApi<'_> {
     /// `getPayment`.
     pub(crate) async fn payment_made(self, id: &str) -> Result<Payment, ApiError> {
         self.0
-            .send(Call::get("getPayment", &path(&["payments", id])))
+            .send(Call::get("getPayment", path(&["payments", id])))
             .await
     }
 
     /// `getPaymentsForInvoice`.
     pub(crate) async fn payments_of(self, id: &InvoiceId) -> Result<Vec<Payment>, ApiError> {
         let path = path(&["invoices", id.as_str(), "payments"]);
-        self.0.send(Call::get("getPaymentsForInvoice", &path)).await
+        self.0.send(Call::get("getPaymentsForInvoice", path)).await
     }
 
     /// `paymentsStatus`: what troubles the payment driver.
     pub(crate) async fn driver_status(self) -> Result<Vec<serde_json::Value>, ApiError> {
         self.0
-            .send(Call::get("paymentsStatus", &path(&["payments", "status"])))
+            .send(Call::get("paymentsStatus", path(&["payments", "status"])))
             .await
     }
 
@@ -237,7 +233,7 @@ impl PaymentApi<'_> {
 
     /// `getInvoices`: all of this identity that came after `after`.
     pub(crate) async fn invoices(self, after: Option<Timestamp>) -> Result<Vec<Invoice>, ApiError> {
-        let call = Call::get("getInvoices", &path(&["invoices"]));
+        let call = Call::get("getInvoices", path(&["invoices"]));
         self.0.list(call.query_opt("afterTimestamp", after)).await
     }
 
@@ -246,14 +242,14 @@ impl PaymentApi<'_> {
         self,
         after: Option<Timestamp>,
     ) -> Result<Vec<DebitNote>, ApiError> {
-        let call = Call::get("getDebitNotes", &path(&["debitNotes"]));
+        let call = Call::get("getDebitNotes", path(&["debitNotes"]));
         self.0.list(call.query_opt("afterTimestamp", after)).await
     }
 
     /// `getInvoice`.
     pub(crate) async fn invoice(self, id: &InvoiceId) -> Result<Invoice, ApiError> {
         self.0
-            .send(Call::get("getInvoice", &path(&["invoices", id.as_str()])))
+            .send(Call::get("getInvoice", path(&["invoices", id.as_str()])))
             .await
     }
 
@@ -262,7 +258,7 @@ impl PaymentApi<'_> {
         self.0
             .send(Call::get(
                 "getDebitNote",
-                &path(&["debitNotes", id.as_str()]),
+                path(&["debitNotes", id.as_str()]),
             ))
             .await
     }
@@ -278,7 +274,7 @@ impl PaymentApi<'_> {
             invoice: id.clone(),
             amount: acceptance.total_amount_accepted,
         };
-        let call = Call::post("acceptInvoice", &path, change)
+        let call = Call::post("acceptInvoice", path, change)
             .long_poll(ACCEPT_WAIT)
             .json(acceptance)?;
         self.0.send_unit(call).await
@@ -295,7 +291,7 @@ impl PaymentApi<'_> {
             debit_note: id.clone(),
             amount: acceptance.total_amount_accepted,
         };
-        let call = Call::post("acceptDebitNote", &path, change)
+        let call = Call::post("acceptDebitNote", path, change)
             .long_poll(ACCEPT_WAIT)
             .json(acceptance)?;
         self.0.send_unit(call).await
@@ -311,7 +307,7 @@ impl PaymentApi<'_> {
         let change = Change::RejectInvoice {
             invoice: id.clone(),
         };
-        let call = Call::post("rejectInvoice", &path, change)
+        let call = Call::post("rejectInvoice", path, change)
             .long_poll(ACCEPT_WAIT)
             .json(rejection)?;
         self.0.send_unit(call).await
@@ -325,7 +321,7 @@ fn events(
     after: Option<Timestamp>,
     wait: Duration,
 ) -> Call {
-    Call::get(operation, &path(&[what]))
+    Call::get(operation, path(&[what]))
         .long_poll(wait)
         .query_opt("afterTimestamp", after)
         .query("maxEvents", MAX_EVENTS)

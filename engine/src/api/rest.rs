@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use futures::future::{BoxFuture, poll_immediate};
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::base::Base;
 use super::net::is_no_network;
@@ -23,7 +23,7 @@ use super::{ApiError, ApiErrorKind, Call, Outcome};
 use crate::cause::chain;
 use crate::clock::DaemonClock;
 use crate::config::AppKey;
-use crate::deadline;
+use crate::deadline::{self, Late};
 use crate::journal::{self, Change, Log, Ticket};
 use crate::transport::{Body, Transport, TransportError};
 
@@ -293,9 +293,9 @@ impl Rest {
     pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         operation: &'static str,
-        segments: &[&str],
+        path: String,
     ) -> Result<T, ApiError> {
-        self.send(Call::get(operation, segments)).await
+        self.send(Call::get(operation, path)).await
     }
 
     /// Writes down what the call is about to change, and waits until it is durable.
@@ -381,7 +381,9 @@ impl Rest {
         if status.is_success() && is_stream {
             return Ok(ServerEvents::new(call, response.into_body(), limit));
         }
-        let bytes = self.read(&call, response, deadline, limit).await?;
+        let bytes = self
+            .read(&call, response.into_body(), deadline, limit)
+            .await?;
         Err(call.error(if status.is_success() {
             ApiErrorKind::Malformed {
                 reason: "it is no stream of events".into(),
@@ -400,10 +402,10 @@ impl Rest {
     ) -> Result<(Response<Body>, Instant), ApiError> {
         let deadline = deadline::within(total);
         let request = self.request(call)?;
-        match timeout_at(deadline, self.0.transport.call(request)).await {
+        match deadline::before(deadline, self.0.transport.begin(request)).await {
             Ok(Ok(response)) => Ok((response, deadline)),
             Ok(Err(error)) => Err(self.transport_error(call, error)),
-            Err(_) => Err(call.error(ApiErrorKind::Timeout { after: total })),
+            Err(Late) => Err(call.error(ApiErrorKind::Timeout { after: total })),
         }
     }
 
@@ -413,6 +415,23 @@ impl Rest {
         let clock = self.0.clock.as_ref().filter(|_| call.wait.is_zero());
         let sent = clock.map(|clock| clock.own());
         let (response, deadline) = self.response(call, total).await?;
+        let (status, body) = self.answered(call, sent, response)?;
+        let limit = call.max_bytes.unwrap_or(self.0.limits.max_bytes);
+        let bytes = self.read(call, body, deadline, limit).await?;
+        traced.answered(call, status, &bytes);
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        Err(call.error(refusal(status, &bytes)))
+    }
+
+    /// What the head of an answer says, which is not kept while its body is read.
+    fn answered(
+        &self,
+        call: &Call,
+        sent: Option<Timestamp>,
+        response: Response<Body>,
+    ) -> Result<(StatusCode, Body), ApiError> {
         if let Some(sent) = sent {
             self.hear_date(sent, response.headers());
         }
@@ -422,13 +441,7 @@ impl Rest {
             let location = location.map_or("nowhere".into(), |value| excerpt(value.as_bytes()));
             return Err(call.error(ApiErrorKind::Redirect { status, location }));
         }
-        let limit = call.max_bytes.unwrap_or(self.0.limits.max_bytes);
-        let bytes = self.read(call, response, deadline, limit).await?;
-        traced.answered(call, status, &bytes);
-        if status.is_success() {
-            return Ok(bytes);
-        }
-        Err(call.error(refusal(status, &bytes)))
+        Ok((status, response.into_body()))
     }
 
     fn hear_date(&self, sent: Timestamp, headers: &HeaderMap) {
@@ -445,22 +458,16 @@ impl Rest {
     async fn read(
         &self,
         call: &Call,
-        response: Response<Body>,
+        mut body: Body,
         deadline: Instant,
         limit: usize,
     ) -> Result<Bytes, ApiError> {
-        let mut body = response.into_body();
         // One piece, as most answers are, is not copied.
         let mut first = Bytes::new();
         let mut read = BytesMut::new();
         loop {
             let idle = deadline::within(self.0.limits.idle);
-            // Most answers are there as a whole: nothing is waited for.
-            let frame = match poll_immediate(body.frame()).await {
-                Some(frame) => Ok(frame),
-                None => timeout_at(deadline.min(idle), body.frame()).await,
-            };
-            let frame = match frame {
+            let frame = match deadline::before(deadline.min(idle), body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) if read.is_empty() => return Ok(first),
                 Ok(None) => return Ok(read.freeze()),
@@ -468,7 +475,7 @@ impl Rest {
                     let reason = error.to_string();
                     return Err(call.error(ApiErrorKind::Broken { reason }));
                 }
-                Err(_) => {
+                Err(Late) => {
                     let after = if idle < deadline {
                         self.0.limits.idle
                     } else {

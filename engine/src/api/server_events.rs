@@ -142,7 +142,7 @@ mod tests {
             .collect();
         let body = StreamBody::new(stream::iter(frames));
         let body = body.map_err(|never| match never {}).boxed_unsync();
-        ServerEvents::new(Call::get("op", &[]), body, limit)
+        ServerEvents::new(Call::get("op", "/".into()), body, limit)
     }
 
     async fn all(mut events: ServerEvents) -> Vec<(String, String, Option<String>)> {

@@ -91,7 +91,7 @@ async fn deeply_nested_json_is_refused() {
         Response::new(body.boxed_unsync())
     });
     let error = deep
-        .send::<Value>(Call::get("x", &["x"]))
+        .send::<Value>(Call::get("x", "/x".into()))
         .await
         .expect_err("nested");
     assert!(matches!(*error.kind, ApiErrorKind::Malformed { .. }));
@@ -176,10 +176,10 @@ async fn a_long_poll_may_take_as_long_as_it_asked_for() {
     });
     let refused = || Err(std::io::ErrorKind::ConnectionRefused.into());
     let rest = rest(Transport::in_memory(service, refused), "http://daemon");
-    let poll = Call::get("x", &["x"]).long_poll(Duration::from_secs(30));
+    let poll = Call::get("x", "/x".into()).long_poll(Duration::from_secs(30));
     assert!(rest.send::<Vec<Value>>(poll).await.is_ok());
     assert!(
-        rest.send::<Vec<Value>>(Call::get("x", &["x"]))
+        rest.send::<Vec<Value>>(Call::get("x", "/x".into()))
             .await
             .is_err()
     );

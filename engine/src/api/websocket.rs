@@ -8,7 +8,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::upgrade::{Upgrade, UpgradeError};
 use super::{ApiError, ApiErrorKind, Rest};
-use crate::address;
 use crate::transport::Io;
 
 /// A websocket of the daemon.
@@ -17,10 +16,10 @@ pub(crate) type Socket = WebSocketStream<Box<dyn Io>>;
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Which websocket is asked for.
-#[derive(Clone, Copy)]
-pub(crate) struct SocketRequest<'a> {
+pub(crate) struct SocketRequest {
     pub(crate) operation: &'static str,
-    pub(crate) path: &'a [&'a str],
+    /// Escaped.
+    pub(crate) path: String,
     /// What both sides must name, if anything.
     pub(crate) subprotocol: Option<&'static str>,
     /// It must differ from websocket to websocket.
@@ -40,8 +39,9 @@ impl Rest {
     ///
     /// # Cancel safety
     /// Dropping it closes the stream.
-    pub(crate) async fn websocket(&self, wanted: SocketRequest<'_>) -> Result<Socket, ApiError> {
-        let fail = |kind| ApiError::new(wanted.operation, address::path(wanted.path), kind);
+    pub(crate) async fn websocket(&self, wanted: SocketRequest) -> Result<Socket, ApiError> {
+        let (operation, path) = (wanted.operation, wanted.path.clone());
+        let fail = |kind| ApiError::new(operation, path.clone(), kind);
         let connecting = self.handshake(wanted, &fail);
         tokio::time::timeout(HANDSHAKE_DEADLINE, connecting)
             .await
@@ -53,17 +53,17 @@ impl Rest {
 
     async fn handshake(
         &self,
-        wanted: SocketRequest<'_>,
+        wanted: SocketRequest,
         fail: &(impl Fn(ApiErrorKind) -> ApiError + Sync),
     ) -> Result<Socket, ApiError> {
-        let path = address::path(wanted.path);
-        let url = self.base().url_of(&path, "").map_err(|error| {
+        let path = &wanted.path;
+        let url = self.base().url_of(path, "").map_err(|error| {
             let reason = error.to_string();
             fail(ApiErrorKind::Unsendable { reason })
         })?;
         let stream = self.transport().connect(&url).await.map_err(|source| {
             fail(ApiErrorKind::Unreachable {
-                base: self.base().of(&path).to_string(),
+                base: self.base().of(path).to_string(),
                 source: source.into(),
             })
         })?;

@@ -395,11 +395,20 @@ impl Budget {
         within: Duration,
     ) -> Result<Claim, BudgetExhausted> {
         let needed = self.reserve(self.stop_reserve()).needed(prices, threads);
-        let mut why = match self.try_claim(needed) {
-            Ok(claim) => return Ok(claim),
-            Err(NoRoom::Ever(why)) => return Err(why),
-            Err(NoRoom::Now(why)) => why,
-        };
+        match self.try_claim(needed) {
+            Ok(claim) => Ok(claim),
+            Err(NoRoom::Ever(why)) => Err(why),
+            // Boxed: most find room at once.
+            Err(NoRoom::Now(why)) => Box::pin(self.wait_for_room(needed, why, within)).await,
+        }
+    }
+
+    async fn wait_for_room(
+        self: &Arc<Self>,
+        needed: Glm,
+        mut why: BudgetExhausted,
+        within: Duration,
+    ) -> Result<Claim, BudgetExhausted> {
         let waiting = Waiting::on(self);
         let patience = sleep(within.min(super::LONGEST_WAIT));
         tokio::pin!(patience);

@@ -227,11 +227,11 @@ impl Signing {
                 Effect::HandOver => return Ok(self.hand_over(id)),
                 Effect::Conclude(end) => return Err(Missed::Nothing(end)),
                 Effect::AwaitApproval => self.await_approval(id).await,
-                Effect::Cancel(reason) => self.cancel(id, reason.as_str().into()).await,
+                Effect::Cancel(reason) => Box::pin(self.cancel(id, reason.as_str().into())).await,
                 Effect::GiveBack(reason) => {
                     // In force like any other until it has ended: its invoice must find it.
                     let rental = self.hand_over(id);
-                    rental.terminate(reason.as_str().into()).await;
+                    Box::pin(rental.terminate(reason.as_str().into())).await;
                     return Err(Missed::Approved(reason));
                 }
                 Effect::AccountFor(end) => {
