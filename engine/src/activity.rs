@@ -169,7 +169,10 @@ impl Machine {
             giving_back: giving_back.clone(),
         };
         let creating = Self::with_activity(parts, Box::new(about.clone()), reserved);
-        let created = context.tasks().run("create-activity", creating).await;
+        let created = context
+            .tasks()
+            .see_through("create-activity", creating)
+            .await;
         created.unwrap_or_else(|lost| {
             Err(RentError::Activity {
                 provider_id: rental.provider_id.clone(),

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -17,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, warn};
 
-use crate::panics::caught_in;
+use crate::panics::{Panic, caught_in};
 
 /// An owned task that did not give its result: it panicked, or the engine was torn down.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +42,8 @@ struct Group {
     live: Mutex<Live>,
     /// A task ended.
     ended: Notify,
+    /// What did not end in time was aborted: nothing goes on.
+    aborted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -78,6 +83,7 @@ impl TaskGroup {
             parent,
             live: Mutex::default(),
             ended: Notify::new(),
+            aborted: AtomicBool::new(false),
         }))
     }
 
@@ -136,12 +142,8 @@ impl TaskGroup {
             name,
             abort: None,
         };
-        let mut places = Places::new();
-        self.enter(&task, &mut places);
-        let entered = Entered {
-            places: places.clone(),
-            group: self.clone(),
-        };
+        let entered = self.entered(&task);
+        let places = entered.places.clone();
         let task = async move {
             let _entered = entered;
             if let Err(panic) = caught_in(future).await {
@@ -203,6 +205,32 @@ impl TaskGroup {
         })
     }
 
+    /// Like [`run`](Self::run), for those who wait all the time: the work is done as they are polled, which saves a task
+    /// and the way to it and back. It goes on in a task of its own once nobody waits any more.
+    ///
+    /// # Cancel safety
+    /// Dropping what is given back does not end the work, unless the engine is torn down: it runs to completion, its
+    /// result is dropped.
+    ///
+    /// # Errors
+    /// [`TaskLost`] when the work panicked.
+    pub fn see_through<F, T>(&self, name: &'static str, future: F) -> SeenThrough<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let task = Task {
+            group: Arc::clone(&self.0.name),
+            name: name.into(),
+            abort: None,
+        };
+        SeenThrough {
+            work: Some(Box::pin(caught_in(future))),
+            entered: Some(self.entered(&task)),
+            name,
+        }
+    }
+
     /// Names of the tasks that still run, those of groups below included.
     pub fn live_names(&self) -> Vec<String> {
         let live = self.0.live();
@@ -248,6 +276,7 @@ impl TaskGroup {
         if tokio::time::timeout(deadline, self.idle()).await.is_ok() {
             return Vec::new();
         }
+        self.0.aborted.store(true, Ordering::Relaxed);
         let live = self.0.live();
         let mut stuck = Vec::new();
         for (_, task) in &live.tasks {
@@ -258,6 +287,21 @@ impl TaskGroup {
             }
         }
         stuck
+    }
+
+    /// Whether what was in this group is torn down, by itself or with one above.
+    fn is_aborted(&self) -> bool {
+        let above = || self.0.parent.as_ref().is_some_and(TaskGroup::is_aborted);
+        self.0.aborted.load(Ordering::Relaxed) || above()
+    }
+
+    fn entered(&self, task: &Task) -> Entered {
+        let mut places = Places::new();
+        self.enter(task, &mut places);
+        Entered {
+            group: self.clone(),
+            places,
+        }
     }
 
     /// Registers a task in every group above, the highest first, and here.
@@ -321,6 +365,66 @@ pub(crate) async fn on_a_thread(work: impl FnOnce() + Send + 'static) {
     let _ = tokio::task::spawn_blocking(work).await;
 }
 
+/// Work that its waiter does, and that is done without it, too; see [`TaskGroup::see_through`].
+#[must_use = "nothing is done before it is polled or dropped"]
+pub struct SeenThrough<T: Send + 'static> {
+    /// Until it is done.
+    work: Option<BoxFuture<'static, Result<T, Panic>>>,
+    /// As long as there is work.
+    entered: Option<Entered>,
+    name: &'static str,
+}
+
+impl<T: Send + 'static> Future for SeenThrough<T> {
+    type Output = Result<T, TaskLost>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.work else {
+            // Its result was taken.
+            return Poll::Pending;
+        };
+        let done = ready!(work.poll_unpin(context));
+        self.work = None;
+        let entered = self.entered.take();
+        Poll::Ready(done.map_err(|panic| {
+            let group = entered.map(|entered| Arc::clone(&entered.group.0.name));
+            let name = format!("{}/{}", group.unwrap_or_default(), self.name);
+            error!(task = name, %panic, "task panicked");
+            TaskLost { name }
+        }))
+    }
+}
+
+impl<T: Send + 'static> Drop for SeenThrough<T> {
+    fn drop(&mut self) {
+        let (Some(work), Some(entered)) = (self.work.take(), self.entered.take()) else {
+            return;
+        };
+        // With the runtime everything ends.
+        if tokio::runtime::Handle::try_current().is_err() || entered.group.is_aborted() {
+            return;
+        }
+        let group = entered.group.clone();
+        let (name, task) = (self.name, self.name);
+        let seeing = work.map(move |done| {
+            if let Err(panic) = done {
+                error!(task, %panic, "task panicked");
+            }
+        });
+        group.spawn(name, seeing);
+        // It is in the group twice meanwhile: nobody finds it idle.
+        drop(entered);
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for SeenThrough<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeenThrough")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Takes a task out of its group, then out of those above.
 struct Entered {
     group: TaskGroup,
@@ -346,9 +450,63 @@ impl fmt::Debug for TaskGroup {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
+
+    /// Work of five seconds, and whether it is done.
+    fn five_seconds(group: &TaskGroup) -> (SeenThrough<&'static str>, Arc<AtomicBool>) {
+        let done = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&done);
+        let work = group.see_through("slow", async move {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            flag.store(true, Ordering::SeqCst);
+            "done"
+        });
+        (work, done)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_seen_through_is_done_by_its_waiter_and_in_the_group_meanwhile() {
+        let above = TaskGroup::new("test");
+        let group = above.child("below");
+        let (work, _) = five_seconds(&group);
+        assert_eq!(above.live_names(), ["test/below/slow"]);
+        assert_eq!(work.await, Ok("done"));
+        assert!(above.is_empty() && group.is_empty());
+        let lost = group.see_through("bad", async { panic!("on purpose") });
+        let lost: Result<(), _> = lost.await;
+        let name = "test/below/bad".into();
+        assert_eq!(lost, Err(TaskLost { name }));
+        assert!(above.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_seen_through_goes_on_when_its_waiter_is_gone_and_is_never_out_of_the_group() {
+        let group = TaskGroup::new("test");
+        let (unpolled, first) = five_seconds(&group);
+        drop(unpolled);
+        let (polled, second) = five_seconds(&group);
+        let second_of_waiting = Duration::from_secs(1);
+        assert!(
+            tokio::time::timeout(second_of_waiting, polled)
+                .await
+                .is_err()
+        );
+        assert_eq!(group.live_names(), ["test/slow", "test/slow"]);
+        group.idle().await;
+        assert!(first.load(Ordering::SeqCst) && second.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_seen_through_ends_with_an_engine_that_is_torn_down() {
+        let above = TaskGroup::new("test");
+        let (work, done) = five_seconds(&above.child("below"));
+        let stuck = above.shutdown(Duration::from_secs(1)).await;
+        assert_eq!(stuck, ["test/below/slow"]);
+        drop(work);
+        assert!(above.is_empty());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(!done.load(Ordering::SeqCst));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_caller_does_not_stop_an_owned_task() {

@@ -63,6 +63,7 @@ struct State {
     sent: Vec<Value>,
     next: u32,
     creation: Duration,
+    approval: Duration,
 }
 
 struct Activity {
@@ -185,6 +186,11 @@ impl Daemon {
     /// From now on it takes so long to create an activity.
     pub(crate) fn slow_activities(&self, takes: Duration) {
         self.state().creation = takes;
+    }
+
+    /// From now on it takes so long to approve an agreement.
+    pub(crate) fn slow_approvals(&self, takes: Duration) {
+        self.state().approval = takes;
     }
 
     /// Calls so far, `METHOD /path`, whose text contains `part`.

@@ -89,8 +89,8 @@ impl Traced {
                 trace,
                 operation = call.operation,
                 method = %call.method,
-                path = call.path,
-                query = call.query,
+                path = %call.path,
+                query = %call.query,
                 body = %Text(call.body.as_deref().unwrap_or_default()),
                 "sent"
             );
@@ -108,7 +108,7 @@ impl Traced {
             debug,
             operation = call.operation,
             method = %call.method,
-            path = call.path,
+            path = %call.path,
             status = status.as_u16(),
             ?took,
             "answered"
@@ -131,7 +131,7 @@ impl Traced {
             debug,
             operation = call.operation,
             method = %call.method,
-            path = call.path,
+            path = %call.path,
             ?took,
             error = %error.kind,
             "failed"

@@ -25,7 +25,7 @@ pub struct Unresolved {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
     all: BTreeMap<u64, Unresolved>,
-    /// The numbers of those about a thing, by its id.
+    /// The numbers of those about a thing, in their order, by its id.
     about: IdMap<String, SmallVec<[u64; 2]>>,
     /// The numbers of acceptances of debit notes.
     notes: BTreeSet<u64>,
@@ -37,7 +37,9 @@ impl Requests {
         self.remove(&op);
         if let Some(id) = subject(&request.change) {
             let about = self.about.entry(id.into_owned()).or_default();
-            about.push(op);
+            if let Err(place) = about.binary_search(&op) {
+                about.insert(place, op);
+            }
         }
         if matches!(request.change, Change::AcceptDebitNote { .. }) {
             self.notes.insert(op);

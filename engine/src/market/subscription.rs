@@ -783,7 +783,7 @@ impl DemandSubscription {
     ) -> Result<Result<Arc<Rental>, Failure>, SignError> {
         let owned = Arc::clone(self);
         let platform: Platform = self.own_allocation_of(&draft).platform().into();
-        let signing = self.context.signing().run("sign", async move {
+        let signing = self.context.signing().see_through("sign", async move {
             // Until it counts by itself.
             let _claim = claim;
             let signing = Signing {

@@ -115,6 +115,7 @@ async fn a_confirmation_with_an_unknown_outcome_is_looked_up_and_withdrawn() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_nobody_waits_for_any_more_is_given_back() {
     let daemon = daemon(&["alice"]);
+    daemon.slow_approvals(Duration::from_secs(5));
     let (golem, market, _) = open(&daemon).await;
     {
         let sign = market.sign(&[]);

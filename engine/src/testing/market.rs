@@ -41,6 +41,8 @@ impl Daemon {
                 ok(json!(id))
             }
             ("POST", ["agreements", id, "wait"]) => {
+                let takes = self.state().approval;
+                tokio::time::sleep(takes).await;
                 self.state()
                     .agreements
                     .insert((*id).into(), "Approved".into());
