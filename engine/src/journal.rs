@@ -336,6 +336,11 @@ impl Log {
         self.0.journal.as_deref()?.set_aside()
     }
 
+    /// Whether anything outlives the engine, for a later life to read.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.journal.is_some()
+    }
+
     /// Ends writing, so that another engine can open the journal.
     pub(crate) fn close(&self) {
         if let Some(journal) = &self.0.journal {

@@ -95,18 +95,21 @@ impl EventContext {
     }
 
     /// The same of a demand of it.
+    #[inline]
     pub(crate) fn with_demand(mut self, demand: &DemandId) -> Self {
         self.demand = Some(demand.clone());
         self
     }
 
     /// The same of a proposal.
+    #[inline]
     pub(crate) fn with_proposal(mut self, proposal: &ProposalId) -> Self {
         self.proposal = Some(proposal.clone());
         self
     }
 
     /// The same of a provider.
+    #[inline]
     pub(crate) fn with_provider(mut self, id: &NodeId, name: &str) -> Self {
         self.provider = Some(EventProvider {
             id: id.clone(),
@@ -116,18 +119,21 @@ impl EventContext {
     }
 
     /// The same of an agreement.
+    #[inline]
     pub(crate) fn with_agreement(mut self, agreement: &AgreementId) -> Self {
         self.agreement = Some(agreement.clone());
         self
     }
 
     /// The same of an activity.
+    #[inline]
     pub(crate) fn with_activity(mut self, activity: &ActivityId) -> Self {
         self.activity = Some(activity.clone());
         self
     }
 
     /// The same of an instance of a service.
+    #[inline]
     pub(crate) fn with_instance(mut self, id: &InstanceId, name: &str) -> Self {
         self.instance = Some(EventInstance {
             id: id.clone(),

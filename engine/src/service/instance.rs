@@ -735,11 +735,14 @@ impl<S: Service> Runner<S> {
             self.shared.touch();
             return;
         }
-        let mut instance = self.status.borrow().clone();
-        change(&mut instance);
-        self.shared
-            .write_down(self.info.index, &self.params, &instance);
-        self.shared.context.log().before_it_is_told().await;
+        if self.shared.context.log().is_kept() {
+            let mut instance = self.status.borrow().clone();
+            change(&mut instance);
+            self.shared
+                .write_down(self.info.index, &self.params, &instance);
+            drop(instance);
+            self.shared.context.log().before_it_is_told().await;
+        }
         self.status.send_modify(change);
         let changed = ServiceStateChanged {
             old,

@@ -223,6 +223,10 @@ pub(super) fn write_down<S: Service>(
     instance: &Instance,
     goes_on: bool,
 ) {
+    // It is for a later life to read.
+    if !context.log().is_kept() {
+        return;
+    }
     let (job, resume) = cluster;
     let machine = instance.state.is_available();
     let record = InstanceRecord {
