@@ -178,7 +178,7 @@ impl<'a> Registry<'a> {
         let mut query = String::new();
         address::add_item(&mut query, counts, "true");
         address::add_item(&mut query, key, name);
-        let path = address::path(&["v1", "image", "info"]);
+        let path = address::path(["v1", "image", "info"]);
         let url = address::below(&self.url, &path, &query)
             .map_err(|error| self.fault(name, error.to_string()))?;
         let mut request = http::Request::new(Bytes::new());
