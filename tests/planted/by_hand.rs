@@ -5,9 +5,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use golem_engine::service::{Cluster, FnService, HealthCheck};
+use golem_engine::strategy::{Decision, MarketStrategy};
 use golem_engine::tasks::TaskGroup;
 use golem_engine::transport::{Body, BoxError};
-use golem_engine::wire::payment::{Acceptance, AllocationUpdate};
+use golem_engine::wire::payment::{Acceptance, AllocationUpdate, DebitNote, DocumentStatus};
 use golem_engine::{Glm, Golem, Transport};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
@@ -24,6 +25,7 @@ pub(crate) const REACHED: &[&str] = &[
     "an acceptance fails for want of funds",
     "a rejected invoice is accepted after all",
     "an agreement ends before its first activity",
+    "a debit note is accepted after its invoice",
 ];
 
 /// Brings all of them about.
@@ -32,6 +34,7 @@ pub(crate) fn all() {
     money_that_is_taken_away_behind_the_engines_back();
     an_invoice_that_is_accepted_by_hand_after_the_engine_rejected_it();
     an_approval_that_is_heard_of_after_the_end();
+    a_debit_note_that_is_accepted_by_hand_after_the_invoice();
 }
 
 /// A service of one instance that waits for its end.
@@ -145,5 +148,43 @@ fn an_approval_that_is_heard_of_after_the_end() {
         assert_eq!(running[0].provider_name.as_deref(), Some("bob"));
         let report = golem.stop().await;
         assert!(report.is_clean(), "{report}");
+    });
+}
+
+/// Pays for all at the end.
+struct OnlyInvoices;
+
+impl MarketStrategy for OnlyInvoices {
+    fn accept_debit_note(&self, _: &DebitNote, _: Glm) -> Decision {
+        Decision::Refuse("it is paid with the invoice".into())
+    }
+}
+
+/// The invoice pays for what the note asks for: the note costs nothing any more.
+fn a_debit_note_that_is_accepted_by_hand_after_the_invoice() {
+    Offline::new(5).run(async |stage| {
+        let golem = stage.golem().budget(10.into()).strategy(OnlyInvoices);
+        let golem = golem.start().await.expect("an engine");
+        let cluster = waiting(&golem).await;
+        // A debit note has come, and its time to be accepted is not over.
+        stage.advance(3 * MINUTE).await;
+        cluster.stop();
+        stage.advance(MINUTE).await;
+        stage.assert_seen("InvoiceAccepted");
+        let payment = golem.low_level().payment();
+        let spent = golem.budget().accepted;
+        let own = payment.get_allocations().await.expect("a list").remove(0);
+        let notes = payment.get_debit_notes(None).await.expect("a list");
+        let mut notes = notes.into_iter();
+        let note = notes.find(|note| note.status == DocumentStatus::Received);
+        let note = note.expect("one that is not accepted");
+        let acceptance = Acceptance::new(note.total_amount_due, own.allocation_id);
+        let accepted = payment
+            .accept_debit_note(&note.debit_note_id, acceptance)
+            .await;
+        accepted.expect("accepted");
+        let own = payment.get_allocations().await.expect("a list").remove(0);
+        assert_eq!(own.spent_amount, spent.into(), "it is paid once");
+        drop(golem.stop().await);
     });
 }
