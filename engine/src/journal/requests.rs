@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_equal_in_whatever_order_they_were_told() {
+        let backwards = (0..7).rev().map(|op| {
+            let request = all()[&op].clone();
+            (op, request)
+        });
+        assert_eq!(backwards.collect::<Requests>(), all());
+    }
+
+    #[test]
     fn of_a_number_that_is_given_twice_the_later_request_counts() {
         let mut requests = all();
         let (op, again) = at(5, confirm("c"));
