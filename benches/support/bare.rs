@@ -1,5 +1,5 @@
 //! The ceiling: the requests that a negotiation needs, sent by a bare loop with no engine. They say what the engine's
-//! say, byte for byte but for ids and times (`figures requests` compares them).
+//! say but for ids, times and the order of JSON (`figures requests` compares them).
 
 use std::time::Duration;
 

@@ -209,8 +209,8 @@ impl TaskGroup {
     /// and the way to it and back. It goes on in a task of its own once nobody waits any more.
     ///
     /// # Cancel safety
-    /// Dropping what is given back does not end the work, unless the engine is torn down: it runs to completion, its
-    /// result is dropped.
+    /// Dropping what is given back does not end the work, unless the engine is torn down or its runtime is gone (it has
+    /// to be dropped where a runtime is): it runs to completion, its result is dropped.
     ///
     /// # Errors
     /// [`TaskLost`] when the work panicked.
@@ -400,7 +400,7 @@ impl<T: Send + 'static> Drop for SeenThrough<T> {
         let (Some(work), Some(entered)) = (self.work.take(), self.entered.take()) else {
             return;
         };
-        // With the runtime everything ends.
+        // Without a runtime nothing can go on; it is dropped by tasks of the engine, which live in one.
         if tokio::runtime::Handle::try_current().is_err() || entered.group.is_aborted() {
             return;
         }

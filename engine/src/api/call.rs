@@ -150,6 +150,12 @@ mod tests {
     }
 
     #[test]
+    fn lists_keep_their_commas_and_what_is_between_them_is_escaped() {
+        let call = Call::get("op", "/x".into()).query("ids", "a,b c,d&e");
+        assert_eq!(call.query, "ids=a,b+c,d%26e");
+    }
+
+    #[test]
     fn a_base_url_with_a_path_is_kept() {
         let base = Uri::from_static("http://localhost/golem");
         assert_eq!(

@@ -178,19 +178,11 @@ impl Rest {
         call: Call,
     ) -> impl Future<Output = Result<T, ApiError>> + Send {
         self.exchange(call).map(move |exchanged| {
-            let Exchanged {
-                call,
-                ticket,
-                answer,
-            } = exchanged?;
-            let mut id = None;
-            let result = answer.and_then(|bytes| {
-                id = call.change.as_ref().and_then(|_| created(&bytes));
-                serde_json::from_slice(&bytes)
-                    .map_err(|error| call.error(malformed(&error, &bytes)))
-            });
-            self.conclude(&call, ticket, id, result.as_ref().err());
-            result
+            self.concluded(exchanged?, |call, bytes| {
+                let read = serde_json::from_slice(bytes);
+                let read = read.map_err(|error| call.error(malformed(&error, bytes)))?;
+                Ok((read, call.change.as_ref().and_then(|_| created(bytes))))
+            })
         })
     }
 
@@ -253,16 +245,31 @@ impl Rest {
         &self,
         call: Call,
     ) -> impl Future<Output = Result<(), ApiError>> + Send {
-        self.exchange(call).map(move |exchanged| {
-            let Exchanged {
-                call,
-                ticket,
-                answer,
-            } = exchanged?;
-            let result = answer.map(drop);
-            self.conclude(&call, ticket, None, result.as_ref().err());
-            result
-        })
+        self.exchange(call)
+            .map(move |exchanged| self.concluded(exchanged?, |_, _| Ok(((), None))))
+    }
+
+    /// What an answer is read as, written down with the id of what was created, if there is one.
+    fn concluded<T>(
+        &self,
+        exchanged: Exchanged,
+        read: impl FnOnce(&Call, &Bytes) -> Result<(T, Option<String>), ApiError>,
+    ) -> Result<T, ApiError> {
+        let Exchanged {
+            call,
+            ticket,
+            answer,
+        } = exchanged;
+        match answer.and_then(|bytes| read(&call, &bytes)) {
+            Ok((result, id)) => {
+                self.conclude(&call, ticket, id, None);
+                Ok(result)
+            }
+            Err(error) => {
+                self.conclude(&call, ticket, None, Some(&error));
+                Err(error)
+            }
+        }
     }
 
     /// Writes down what a call is about to change, sends it and reads the answer. Boxed: whoever sends a request holds

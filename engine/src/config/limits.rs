@@ -73,9 +73,9 @@ pub struct MarketLimits {
     pub concurrent_counters: usize,
     /// Drafts kept ready beyond those that are waited for.
     pub spare_drafts: usize,
-    /// Offers and drafts kept beyond those that are waited for, or will be as soon as a job that begins has its
-    /// instances, workers or machines; the worst ones above it are dropped,
-    /// which an event and the error of a job without offers tell.
+    /// Offers and drafts kept beyond as many machines as a job was begun for, or as many as are waited for where those
+    /// are more: offers come before anybody waits. The worst ones above it are dropped, which an event and the error of
+    /// a job without offers tell.
     pub max_proposals: usize,
     /// How long a provider may take to answer a counter-proposal.
     pub answer_timeout: Duration,

@@ -53,9 +53,12 @@ pub(super) struct Demand {
     /// Once it is closed, publishing is not tried again.
     closed: CancellationToken,
     published: Mutex<Published>,
-    /// By platform.
-    counters: Mutex<Vec<Counter>>,
+    counters: Counters,
 }
+
+/// What our answers to offers usually say, by the platform that they are paid on.
+#[derive(Default)]
+struct Counters(Mutex<Vec<Counter>>);
 
 /// What our answers to offers say that are paid on one platform, unless a strategy says something else to one of them.
 struct Counter {
@@ -93,7 +96,7 @@ impl Demand {
             job,
             closed,
             published: Mutex::default(),
-            counters: Mutex::default(),
+            counters: Counters::default(),
         })
     }
 
@@ -230,13 +233,42 @@ impl Demand {
     /// Our answer to an offer: the demand again, with the platform we pay on. It becomes our side of
     /// the agreement, and tells there which job it is for.
     pub(super) fn counter(&self, platform: &str) -> DemandDraft {
-        let mut counters = self.counters();
+        self.counters.draft(platform, || {
+            let mut draft = counter(&self.draft, platform);
+            let job = Value::from(self.job.as_str());
+            draft.properties.insert(NUMBER_PROPERTY.into(), job);
+            draft
+        })
+    }
+
+    /// An answer as it is sent.
+    ///
+    /// # Errors
+    /// It cannot be said in JSON.
+    pub(super) fn text_of(&self, platform: &str, answer: DemandDraft) -> serde_json::Result<Bytes> {
+        self.counters.text_of(platform, answer)
+    }
+
+    /// What it says.
+    pub(super) fn properties(&self) -> &Properties {
+        &self.draft.properties
+    }
+}
+
+impl Counters {
+    fn lock(&self) -> MutexGuard<'_, Vec<Counter>> {
+        // Every statement leaves them consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The usual answer on a platform, which may be changed for one offer; made by `make` where it is not known.
+    fn draft(&self, platform: &str, make: impl FnOnce() -> DemandDraft) -> DemandDraft {
+        let mut counters = self.lock();
         if let Some(known) = counters.iter_mut().find(|it| *it.platform == *platform) {
             return known.spare.take().unwrap_or_else(|| known.draft.clone());
         }
-        let mut draft = counter(&self.draft, platform);
-        let job = Value::from(self.job.as_str());
-        draft.properties.insert(NUMBER_PROPERTY.into(), job);
+        let draft = make();
+        // One that cannot be said is told of when it is to be sent.
         if let Ok(text) = text(draft.clone()) {
             counters.push(Counter {
                 platform: platform.into(),
@@ -249,11 +281,8 @@ impl Demand {
     }
 
     /// An answer as it is sent. Most say the same, which is put into words once.
-    ///
-    /// # Errors
-    /// It cannot be said in JSON.
-    pub(super) fn text_of(&self, platform: &str, answer: DemandDraft) -> serde_json::Result<Bytes> {
-        let mut counters = self.counters();
+    fn text_of(&self, platform: &str, answer: DemandDraft) -> serde_json::Result<Bytes> {
+        let mut counters = self.lock();
         let usual = counters
             .iter_mut()
             .find(|it| *it.platform == *platform && it.draft == answer);
@@ -264,16 +293,6 @@ impl Demand {
             }
             None => text(answer),
         }
-    }
-
-    fn counters(&self) -> MutexGuard<'_, Vec<Counter>> {
-        // Every statement leaves them consistent.
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What it says.
-    pub(super) fn properties(&self) -> &Properties {
-        &self.draft.properties
     }
 }
 
@@ -507,6 +526,24 @@ mod tests {
             counter.properties["golem.com.payment.protocol.version"],
             json!("3")
         );
+    }
+
+    #[test]
+    fn an_answer_that_was_changed_for_one_offer_says_so_and_the_next_one_does_not() {
+        let counters = Counters::default();
+        let on = |platform| counters.draft(platform, || counter(&draft(1), platform));
+        let said = |platform, answer| counters.text_of(platform, answer).expect("JSON");
+        let of = |answer: DemandDraft| text(answer).expect("JSON");
+        let usual = counter(&draft(1), "a");
+        assert_eq!(said("a", on("a")), of(usual.clone()));
+        let mut changed = on("a");
+        changed.properties.insert("more".into(), json!(1));
+        assert_eq!(said("a", changed.clone()), of(changed));
+        for _ in 0..3 {
+            assert_eq!(on("a"), usual);
+            assert_eq!(said("a", on("a")), of(usual.clone()));
+        }
+        assert_eq!(said("b", on("b")), of(counter(&draft(1), "b")));
     }
 
     #[test]

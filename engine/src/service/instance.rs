@@ -173,7 +173,7 @@ pub(super) struct Runner<S: Service> {
 }
 
 impl<S: Service> Runner<S> {
-    /// To its end; once.
+    /// Runs it to its end. To be called once.
     pub(super) async fn run(&mut self) {
         let id = self.info.id.clone();
         let seed = self.shared.context.seed();
