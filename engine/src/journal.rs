@@ -64,7 +64,7 @@ use crate::clock::Clock;
 use group::Group;
 
 /// Entries after which everything is replaced by a snapshot, unless more is open.
-const COMPACT_AFTER: usize = 4_000;
+const COMPACT_AFTER: usize = 16_000;
 
 /// Where entries are kept. Implementations are synchronous: an entry is as durable as it gets when
 /// the call returns, unless it is left to a [`GroupCommit`].
@@ -455,7 +455,7 @@ impl Log {
         state.written += 1;
         state.since_snapshot += 1;
         // A snapshot costs as much as is open.
-        if state.since_snapshot >= COMPACT_AFTER.max(2 * state.open_state.size()) {
+        if state.since_snapshot >= COMPACT_AFTER.max(4 * state.open_state.size()) {
             let open_state = Box::new(state.open_state.clone());
             let record = Record::Snapshot { open_state };
             match journal.compact(&Entry { at, record }) {

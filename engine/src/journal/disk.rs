@@ -1,4 +1,4 @@
-//! Records as they lie on disk: the JSON of a row's `record`, in format 4 and in those before it.
+//! Records as they lie on disk: their JSON, in the format of today and in those before it.
 //! Owns: types of its own for a snapshot, so that what the engine folds entries into may change
 //! without the files. Does not own: tables and checksums (`schema.rs`), the steps of a migration
 //! (`migrate.rs`).
@@ -7,12 +7,14 @@
 //! |---|---|
 //! | 1, 2 | the fold of that time under `book`: maps by id |
 //! | 3 | lists under `open`, in the order in which things were opened |
-//! | 4 | the same with `networks` |
+//! | 4, 5 | the same with `networks` |
 //!
 //! Intents, outcomes and facts are alike in all of them; those about virtual networks came with format 4.
 
 #[cfg(feature = "sqlite")]
 mod format_2;
+
+use std::borrow::Cow;
 
 use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, InvoiceId, NetworkId};
 use jiff::Timestamp;
@@ -28,12 +30,20 @@ use crate::agreement_record::{AgreementRecord, Lifetime};
 /// [`Journal`](super::Journal) keeps them.
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let row = match self.clone() {
-            Record::Intent { op, change } => Row::Intent { op, change },
-            Record::Outcome { op, outcome } => Row::Outcome { op, outcome },
-            Record::Fact { fact } => Row::Fact { fact },
+        let row = match self {
+            Record::Intent { op, change } => Row::Intent {
+                op: *op,
+                change: Cow::Borrowed(change),
+            },
+            Record::Outcome { op, outcome } => Row::Outcome {
+                op: *op,
+                outcome: Cow::Borrowed(outcome),
+            },
+            Record::Fact { fact } => Row::Fact {
+                fact: Cow::Borrowed(fact),
+            },
             Record::Snapshot { open_state } => {
-                let open = Box::new(Snapshot::from(*open_state));
+                let open = Box::new(Snapshot::from((**open_state).clone()));
                 Row::Snapshot(Lists { open })
             }
         };
@@ -43,7 +53,7 @@ impl Serialize for Record {
 
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Row::<Lists>::deserialize(deserializer).map(Record::from)
+        Row::<'static, Lists>::deserialize(deserializer).map(Record::from)
     }
 }
 
@@ -54,7 +64,7 @@ impl<'de> Deserialize<'de> for Record {
 #[cfg(feature = "sqlite")]
 pub(super) fn from_text(format: u32, text: &str) -> serde_json::Result<Record> {
     Ok(if format < 3 {
-        serde_json::from_str::<Row<format_2::Format2>>(text)?.into()
+        serde_json::from_str::<Row<'static, format_2::Format2>>(text)?.into()
     } else {
         serde_json::from_str(text)?
     })
@@ -62,10 +72,10 @@ pub(super) fn from_text(format: u32, text: &str) -> serde_json::Result<Record> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Row<S> {
-    Intent { op: u64, change: Change },
-    Outcome { op: u64, outcome: Outcome },
-    Fact { fact: Fact },
+enum Row<'a, S> {
+    Intent { op: u64, change: Cow<'a, Change> },
+    Outcome { op: u64, outcome: Cow<'a, Outcome> },
+    Fact { fact: Cow<'a, Fact> },
     Snapshot(S),
 }
 
@@ -74,12 +84,20 @@ struct Lists {
     open: Box<Snapshot>,
 }
 
-impl<S: Into<OpenState>> From<Row<S>> for Record {
-    fn from(row: Row<S>) -> Self {
+impl<S: Into<OpenState>> From<Row<'_, S>> for Record {
+    fn from(row: Row<'_, S>) -> Self {
         match row {
-            Row::Intent { op, change } => Record::Intent { op, change },
-            Row::Outcome { op, outcome } => Record::Outcome { op, outcome },
-            Row::Fact { fact } => Record::Fact { fact },
+            Row::Intent { op, change } => Record::Intent {
+                op,
+                change: change.into_owned(),
+            },
+            Row::Outcome { op, outcome } => Record::Outcome {
+                op,
+                outcome: outcome.into_owned(),
+            },
+            Row::Fact { fact } => Record::Fact {
+                fact: fact.into_owned(),
+            },
             Row::Snapshot(snapshot) => Record::Snapshot {
                 open_state: Box::new(snapshot.into()),
             },

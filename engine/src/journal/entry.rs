@@ -8,7 +8,7 @@ use super::change::{Change, Fact, Outcome};
 use super::open_state::OpenState;
 
 /// Version of the format of files.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

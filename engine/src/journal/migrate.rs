@@ -56,11 +56,12 @@ pub(super) fn fill(connection: &Connection, entries: &[Entry]) -> Result<(), Jou
             .pragma_update(None, name, value)
             .map_err(failed)?;
     }
-    let mut insert = connection.prepare(schema::INSERT).map_err(failed)?;
+    let mut rows = schema::Rows::default();
     for entry in entries {
-        let line = schema::Line::of(entry)?;
-        insert.execute(line.values()).map_err(failed)?;
+        rows.push(entry)?;
     }
+    let mut insert = connection.prepare(schema::INSERT).map_err(failed)?;
+    rows.insert(&mut insert).map_err(failed)?;
     if let Some(owner) = &OpenState::of(entries).owner {
         let line = schema::owner_line(owner)?;
         connection.execute(schema::OWNER, [line]).map_err(failed)?;

@@ -4,29 +4,32 @@
 //!
 //! | table | holds |
 //! |---|---|
-//! | `entries(seq, at, record, sum)` | one row an entry; `seq` has no gaps and is never used twice |
+//! | `entries(seq, lines, sum)` | a row for entries that were committed together, an entry a line: when, and its record; `seq` has no gaps and is never used twice |
 //! | `owner(line)` | whose journal it is, once more, to be found also in a file that is in pieces |
 //!
+//! Formats 2 to 4 had `entries(seq, at, record, sum)`, with an entry a row.
 //! Format 1 (`PRAGMA user_version = 1`, no `application_id`) had one table, `journal(line)`, with an
 //! entry a row in the order of `rowid`: one JSON object with `at`, `kind` (`intent`, `outcome`,
 //! `fact` or `snapshot`) and the members of that record. It had no checksums.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Statement};
 use serde_json::{Map, Value, json};
 use sha3::{Digest, Sha3_256};
+use twox_hash::XxHash3_64;
 
 use super::{Entry, FORMAT, JournalError, Owner, Record, disk};
 
 /// `PRAGMA application_id`: "GJNL".
 pub(super) const APPLICATION: i32 = 0x474A_4E4C;
 
-/// The tables of formats 2 to 4.
+/// The tables of [`FORMAT`].
 pub(super) const TABLES: &str = "
-    CREATE TABLE entries(
-        seq INTEGER PRIMARY KEY, at TEXT NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL);
+    CREATE TABLE entries(seq INTEGER PRIMARY KEY, lines TEXT NOT NULL, sum INTEGER NOT NULL);
     CREATE TABLE owner(one INTEGER PRIMARY KEY CHECK(one = 1), line TEXT NOT NULL);
 ";
 
@@ -39,7 +42,11 @@ pub(super) fn drop_tables(format: u32) -> &'static str {
 }
 
 /// Adds a row with the next number: SQLite takes the highest plus one.
-pub(super) const INSERT: &str = "INSERT INTO entries(at, record, sum) VALUES(?1, ?2, ?3)";
+pub(super) const INSERT: &str = "INSERT INTO entries(lines, sum) VALUES(?1, ?2)";
+
+/// Bytes from which on a row takes no further entries: a row costs tens of times what an entry in it does, and damage
+/// to one of its bytes costs all of it.
+const ROW: usize = 16 << 10;
 
 /// Writes the owner down.
 pub(super) const OWNER: &str = "INSERT OR REPLACE INTO owner VALUES(1, ?1)";
@@ -99,42 +106,95 @@ pub(super) fn storage(action: &'static str, reason: impl ToString) -> JournalErr
     }
 }
 
-/// An entry as the texts of its row.
-#[derive(Debug)]
-pub(super) struct Line {
-    at: String,
-    record: String,
-    sum: String,
+/// Entries on their way into the file, as the texts of rows.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+    entries: usize,
 }
 
-impl Line {
+impl Rows {
+    /// How many entries there are.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Adds an entry behind the others.
+    ///
     /// # Errors
-    /// [`JournalError::Storage`] for a record that JSON cannot hold.
-    pub(super) fn of(entry: &Entry) -> Result<Self, JournalError> {
-        let at = entry.at.to_string();
-        let record = serde_json::to_string(&entry.record).map_err(|e| storage("written", e))?;
-        let sum = sum(&at, &record);
-        Ok(Line { at, record, sum })
-    }
-
-    /// As parameters of [`INSERT`].
-    pub(super) fn values(&self) -> [&str; 3] {
-        [&self.at, &self.record, &self.sum]
-    }
-
-    fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Self)> {
-        let (at, record, sum) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get(0)?, Line { at, record, sum }))
-    }
-
-    fn entry(&self, format: u32) -> Result<Entry, String> {
-        if sum(&self.at, &self.record) != self.sum {
-            return Err("its checksum is wrong".into());
+    /// [`JournalError::Storage`] for a record that JSON cannot hold; the others are as before.
+    pub(super) fn push(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        if self.last.len() >= ROW {
+            self.full.push(std::mem::take(&mut self.last));
         }
-        let at: Timestamp = self.at.parse().map_err(|e: jiff::Error| e.to_string())?;
-        let record = disk::from_text(format, &self.record).map_err(|e| e.to_string())?;
+        let text = &mut self.last;
+        let before = text.len();
+        if before > 0 {
+            text.push(b'\n');
+        }
+        // Into memory, which takes everything: what fails is the record.
+        let written = write!(text, "{} ", entry.at)
+            .map_err(|error| storage("written", error))
+            .and_then(|()| {
+                serde_json::to_writer(&mut *text, &entry.record)
+                    .map_err(|error| storage("written", error))
+            });
+        match written {
+            Ok(()) => self.entries += 1,
+            Err(_) => text.truncate(before),
+        }
+        written
+    }
+
+    /// Adds them to the file by [`INSERT`].
+    pub(super) fn insert(&self, insert: &mut Statement<'_>) -> rusqlite::Result<()> {
+        // JSON has no bytes that are no text.
+        let texts = self.full.iter().chain([&self.last]);
+        for text in texts.filter(|text| !text.is_empty()) {
+            insert.execute((ToSqlOutput::Borrowed(ValueRef::Text(text)), lines_sum(text)))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.entries = 0;
+        self.full.clear();
+        // The next one is about as long.
+        self.last.clear();
+    }
+}
+
+impl Entry {
+    /// A line of a row in a file of [`FORMAT`].
+    fn of_line(line: &str) -> Result<Self, String> {
+        let (at, record) = line.split_once(' ').ok_or("a line of it has no record")?;
+        Entry::of_texts(FORMAT, at, record)
+    }
+
+    fn of_texts(format: u32, at: &str, record: &str) -> Result<Self, String> {
+        let at: Timestamp = at.parse().map_err(|e: jiff::Error| e.to_string())?;
+        let record = disk::from_text(format, record).map_err(|e| e.to_string())?;
         Ok(Entry { at, record })
     }
+}
+
+/// The entries of a row.
+fn entries_of(format: u32, row: &Row<'_>) -> rusqlite::Result<Result<Vec<Entry>, String>> {
+    let wrong = || Err("its checksum is wrong".to_owned());
+    if format < 5 {
+        let (at, record): (String, String) = (row.get(1)?, row.get(2)?);
+        return Ok(match row.get::<_, String>(3)? == sum(&at, &record) {
+            true => Entry::of_texts(format, &at, &record).map(|entry| vec![entry]),
+            false => wrong(),
+        });
+    }
+    let lines: String = row.get(1)?;
+    Ok(match row.get::<_, i64>(2)? == lines_sum(lines.as_bytes()) {
+        true => lines.split('\n').map(Entry::of_line).collect(),
+        false => wrong(),
+    })
 }
 
 /// Reads a file of this format into `entries`, as long as they are what was written.
@@ -154,21 +214,24 @@ pub(super) fn read_entries(
             return Err(Trouble::Damage(what.into()));
         }
     }
-    let mut statement =
-        connection.prepare("SELECT seq, at, record, sum FROM entries ORDER BY seq")?;
+    let columns = if format < 5 { "at, record" } else { "lines" };
+    let mut statement = connection.prepare(&format!(
+        "SELECT seq, {columns}, sum FROM entries ORDER BY seq"
+    ))?;
     let mut rows = statement.query([])?;
     let mut expected = None;
     while let Some(row) = rows.next()? {
-        let (seq, line) = Line::read(row)?;
-        let wrong = |what: String| Trouble::Damage(format!("entry {seq}: {what}"));
+        let seq: i64 = row.get(0)?;
+        let wrong = |what: String| Trouble::Damage(format!("row {seq}: {what}"));
         if expected.is_some_and(|expected| expected != seq) {
-            return Err(wrong("entries before it are missing".into()));
+            return Err(wrong("rows before it are missing".into()));
         }
-        let entry = line.entry(format).map_err(wrong)?;
-        if expected.is_none() && seq != 1 && !matches!(entry.record, Record::Snapshot { .. }) {
-            return Err(wrong("entries before it are missing".into()));
+        let found = entries_of(format, row)?.map_err(wrong)?;
+        let is_snapshot = |entry: &Entry| matches!(entry.record, Record::Snapshot { .. });
+        if expected.is_none() && seq != 1 && !found.first().is_some_and(is_snapshot) {
+            return Err(wrong("rows before it are missing".into()));
         }
-        entries.push(entry);
+        entries.extend(found);
         expected = Some(seq + 1);
     }
     Ok(())
@@ -224,7 +287,12 @@ fn owner_at(bytes: &[u8]) -> Option<Owner> {
     rest.starts_with(proof.as_bytes()).then_some(owner)
 }
 
-/// 64 bits that change with any change of the texts, as hexadecimal digits.
+/// 64 bits that change with any change of a row's text.
+fn lines_sum(lines: &[u8]) -> i64 {
+    XxHash3_64::oneshot(lines).cast_signed()
+}
+
+/// The same of an owner, and of a row of formats 2 to 4, as hexadecimal digits.
 fn sum(at: &str, record: &str) -> String {
     let digest = Sha3_256::new()
         .chain_update(at)

@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::file::{Identity, beside, place, private, sync_folder};
 use super::lock::{self, Lock};
 use super::probe::{Probe, WAL_BROKEN, careful, examine, probe};
-use super::schema::{self, Line, Trouble, WRITE, storage};
+use super::schema::{self, Rows, Trouble, WRITE, storage};
 use super::wal::{self, Wal};
 use super::{
     Entry, FORMAT, Fact, GroupCommit, Inspection, Journal, JournalError, Owner, Record, SetAside,
@@ -28,8 +28,11 @@ use super::{
 use crate::clock::{Clock, SystemClock};
 use crate::config::Durability;
 
+/// Bytes of a page of new files: what is written by one call, however little of it is new.
+const PAGE: u32 = 8_192;
+
 /// Pages in the `-wal` after which they are moved into the file.
-const CHECKPOINT_PAGES: i64 = 512;
+const CHECKPOINT_PAGES: i64 = 1_024;
 
 /// Entries that may wait for a commit; the next one has all of them written.
 const MOST_PENDING: usize = 4_096;
@@ -39,7 +42,7 @@ const MOST_PENDING: usize = 4_096;
 pub struct SqliteOptions {
     durability: Durability,
     clock: Arc<dyn Clock>,
-    page_size: Option<u32>,
+    page_size: u32,
 }
 
 impl SqliteOptions {
@@ -58,7 +61,7 @@ impl SqliteOptions {
     /// Of new files; a power of two from 512.
     #[cfg(test)]
     pub(super) fn page_size(mut self, bytes: u32) -> Self {
-        self.page_size = Some(bytes);
+        self.page_size = bytes;
         self
     }
 }
@@ -68,7 +71,7 @@ impl Default for SqliteOptions {
         SqliteOptions {
             durability: Durability::default(),
             clock: Arc::new(SystemClock),
-            page_size: None,
+            page_size: PAGE,
         }
     }
 }
@@ -96,8 +99,7 @@ pub struct SqliteJournal {
 struct Open {
     connection: Connection,
     file: Identity,
-    /// What is not committed yet, oldest first.
-    pending: Vec<Pending>,
+    pending: Pending,
     /// The log beside the file; opened by the first sync.
     wal: Option<Arc<File>>,
     /// Why a sync failed: pages of the log may be lost whatever later ones say, until all of it is
@@ -107,33 +109,49 @@ struct Open {
     _lock: Lock,
 }
 
-/// An entry that waits for its commit.
-#[derive(Debug)]
+/// What waits for a commit.
+#[derive(Debug, Default)]
 struct Pending {
-    line: Line,
-    /// The line of the owner that it names, if it does.
+    rows: Rows,
+    /// The line of the owner that the last of them names which names one.
     owner: Option<String>,
+}
+
+impl Pending {
+    /// An entry waits, too; not on an error.
+    fn push(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let owner = owner_of(&entry.record);
+        let owner = owner.as_ref().map(schema::owner_line).transpose()?;
+        self.rows.push(entry)?;
+        if owner.is_some() {
+            self.owner = owner;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.owner = None;
+    }
 }
 
 impl Open {
     /// Commits what is pending, as one step. What cannot be committed goes on waiting.
     fn commit(&mut self, path: &Path) -> Result<(), JournalError> {
         self.file.check(path)?;
-        if self.pending.is_empty() {
+        let Pending { rows, owner } = &self.pending;
+        if rows.entries() == 0 {
             return Ok(());
         }
-        let pending = &self.pending;
         let write = |connection: &mut Connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             {
                 let mut insert = transaction.prepare_cached(schema::INSERT)?;
-                for Pending { line, owner } in pending {
-                    insert.execute(line.values())?;
-                    if let Some(owner) = owner {
-                        transaction.execute(schema::OWNER, [owner])?;
-                    }
-                }
+                rows.insert(&mut insert)?;
+            }
+            if let Some(owner) = owner {
+                transaction.execute(schema::OWNER, [owner])?;
             }
             transaction.commit()
         };
@@ -211,23 +229,20 @@ impl SqliteJournal {
     /// Adds an entry, committed or pending. On an error it is neither: what is told not to be written must not come later,
     /// since its number is given once more.
     fn add(&self, entry: &Entry, committed: bool) -> Result<(), JournalError> {
-        let line = Line::of(entry)?;
-        let owner = owner_of(&entry.record);
-        let owner = owner.as_ref().map(schema::owner_line).transpose()?;
         self.with("written", |open| {
-            if open.pending.len() >= MOST_PENDING {
+            // One that is to be committed comes alone, so that it can be forgotten alone.
+            let is_full = open.pending.rows.entries() >= MOST_PENDING;
+            if is_full || (committed && open.pending.rows.entries() > 0) {
                 open.commit(&self.path)?;
             }
-            open.pending.push(Pending { line, owner });
+            open.pending.push(entry)?;
             // Whether the file is still there is asked by the commit.
-            let result = match committed {
-                true => open.commit(&self.path),
+            match committed {
+                true => open
+                    .commit(&self.path)
+                    .inspect_err(|_| open.pending.clear()),
                 false => Ok(()),
-            };
-            if result.is_err() {
-                open.pending.pop();
             }
-            result
         })
     }
 
@@ -301,7 +316,7 @@ impl SqliteOptions {
         journal.open = Mutex::new(Some(Open {
             file: Identity::of(path)?,
             connection,
-            pending: Vec::new(),
+            pending: Pending::default(),
             wal: None,
             unsynced: None,
             _lock: lock,
@@ -333,9 +348,8 @@ impl SqliteOptions {
         let connect = || {
             let connection = Connection::open_with_flags(path, WRITE)?;
             careful(&connection)?;
-            if let Some(bytes) = self.page_size {
-                connection.pragma_update(None, "page_size", bytes)?;
-            }
+            // Of no effect on a file that is there.
+            connection.pragma_update(None, "page_size", self.page_size)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             // `FULL` syncs the log after each entry; with `Power` that is done in groups.
             connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -366,19 +380,26 @@ impl Journal for SqliteJournal {
     }
 
     fn compact(&self, snapshot: &Entry) -> Result<(), JournalError> {
-        let line = Line::of(snapshot)?;
+        let mut rows = Rows::default();
+        rows.push(snapshot)?;
         self.with("compacted", |open| {
             open.file.check(&self.path)?;
             let failed = unwritten;
             let transaction = open.connection.transaction().map_err(failed)?;
             // First the new one: numbers go on where the old ones end.
-            transaction
-                .execute(schema::INSERT, line.values())
-                .map_err(failed)?;
+            let inserted = transaction
+                .prepare_cached(schema::INSERT)
+                .and_then(|mut insert| rows.insert(&mut insert));
+            inserted.map_err(failed)?;
             let seq = transaction.last_insert_rowid();
             transaction
                 .execute("DELETE FROM entries WHERE seq < ?1", [seq])
                 .map_err(failed)?;
+            if let Some(owner) = &open.pending.owner {
+                transaction
+                    .execute(schema::OWNER, [owner])
+                    .map_err(failed)?;
+            }
             transaction.commit().map_err(failed)?;
             // The snapshot knows of it.
             open.pending.clear();

@@ -186,7 +186,7 @@ fn what_is_no_journal_any_more_is_set_aside_under_a_new_name_each_time() {
         ("entry changed", &|| {
             texts(
                 &path,
-                "UPDATE entries SET record = replace(record, 'invoice-1', 'invoice-9')",
+                "UPDATE entries SET lines = replace(lines, 'invoice-1', 'invoice-9')",
             );
         }),
         ("entry gone", &|| {

@@ -222,6 +222,46 @@ fn entries_wait_for_a_commit_together_and_are_there_whoever_drops_the_journal() 
 }
 
 #[test]
+fn entries_share_rows_and_damage_costs_those_of_its_row_and_after_it() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let journal = open(&path);
+    let group = journal.group_commit().expect("it commits in groups");
+    let entries: Vec<_> = (0..1_000).map(nth).collect();
+    for entry in &entries {
+        group.append_unsynced(entry).expect("taken");
+    }
+    drop(journal);
+    let connection = rusqlite::Connection::open(&path).expect("it opens");
+    let sizes = "SELECT length(CAST(lines AS BLOB)) FROM entries ORDER BY seq";
+    let mut statement = connection.prepare(sizes).expect("prepared");
+    let rows = statement.query_map([], |row| row.get(0)).expect("asked");
+    let sizes: Vec<i64> = rows.map(|size| size.expect("a number")).collect();
+    let full = &sizes[..sizes.len() - 1];
+    assert!(full.len() > 3 && sizes.len() < 20, "{sizes:?}");
+    assert!(
+        full.iter().all(|size| (16_384..17_000).contains(size)),
+        "{sizes:?}"
+    );
+    drop(statement);
+    assert_eq!(inspected(&path), entries);
+    let row = "SELECT lines FROM entries WHERE seq < 3 ORDER BY seq";
+    let mut statement = connection.prepare(row).expect("prepared");
+    let rows = statement.query_map([], |row| row.get(0)).expect("asked");
+    let lines: Vec<String> = rows.map(|lines| lines.expect("text")).collect();
+    let before: usize = lines.iter().map(|lines| lines.lines().count()).sum();
+    drop(statement);
+    let damage = "UPDATE entries SET lines = replace(lines, 'invoice', 'Invoice') WHERE seq = 3";
+    assert_eq!(connection.execute(damage, []).expect("changed"), 1);
+    drop(connection);
+    let journal = open(&path);
+    let report = journal.set_aside().expect("reported");
+    assert!(report.reason.contains("row 3"), "{report}");
+    assert_eq!(report.salvaged, before, "{report}");
+    assert_eq!(journal.load().expect("read"), entries[..before]);
+}
+
+#[test]
 fn what_cannot_be_committed_waits_and_what_is_told_not_to_be_written_never_comes() {
     for durability in [Durability::Process, Durability::Power] {
         let folder = folder();

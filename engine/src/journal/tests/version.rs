@@ -113,6 +113,53 @@ fn a_journal_of_format_2_is_migrated_with_everything_that_was_open() {
     assert_eq!(OpenState::of(&journal.load().expect("read")), open_state);
 }
 
+/// A journal of format 4, as an engine of that time left it: a snapshot with a network, and an entry a row.
+const FORMAT_4: &[u8] = include_bytes!("fixtures/format-4.journal");
+
+#[test]
+fn a_journal_of_format_4_is_migrated_with_everything_that_was_open() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    fs::write(&path, FORMAT_4).expect("written");
+    let before = SqliteJournal::inspect(&path).expect("readable");
+    assert_eq!((before.format, before.entries.len()), (4, 7));
+    let journal = open(&path);
+    let copy = journal.migrated_from().expect("a copy").to_owned();
+    assert!(copy.ends_with("journal.db.v4.bak"));
+    assert_eq!(SqliteJournal::inspect(&copy).expect("readable"), before);
+    assert_eq!(journal.load().expect("read"), before.entries);
+    let open_state = OpenState::of(&before.entries);
+    let owner = open_state.owner.as_ref().expect("an owner");
+    assert_eq!(owner.session, "session-of-format-4");
+    assert_eq!(open_state.allocations["allocation"].total, Glm::from(10));
+    assert_eq!(open_state.demands["demand"], "service-1");
+    assert_eq!(open_state.networks["network"].address, "192.168.0.0");
+    let agreement = &open_state.agreements[&AgreementId::new("agreement")];
+    assert!(agreement.confirmed && agreement.ended.is_none() && agreement.was_used());
+    let requests: Vec<_> = open_state.unresolved.keys().copied().collect();
+    assert_eq!(requests, [6]);
+    let more = write(&journal, 13..15);
+    drop(journal);
+    let journal = open(&path);
+    assert!(journal.migrated_from().is_none() && journal.set_aside().is_none());
+    let entries = journal.load().expect("read");
+    assert_eq!(entries, [before.entries, more].concat());
+}
+
+#[test]
+fn a_damaged_journal_of_format_4_is_set_aside_up_to_the_damage() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    fs::write(&path, FORMAT_4).expect("written");
+    let connection = Connection::open(&path).expect("open");
+    let changed = "UPDATE entries SET record = replace(record, 'activity', 'activitY')";
+    assert_eq!(connection.execute(changed, []).expect("changed"), 7);
+    drop(connection);
+    let report = open(&path).set_aside().expect("reported");
+    assert!(report.reason.contains("checksum"), "{report}");
+    assert_eq!((report.salvaged, report.owner.is_some()), (3, true));
+}
+
 #[test]
 fn a_damaged_journal_of_format_1_is_set_aside_up_to_the_damage() {
     let folder = folder();
