@@ -49,7 +49,8 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
     let watched = open_requests.is_watched() || request.extensions().get::<Spoiled>().is_some();
     let mut answer = pin!(async {
         match watched {
-            true => watch(&world, peer, request, next).await,
+            // Boxed: most requests are not watched, and are not to hold the room for it.
+            true => Box::pin(watch(&world, peer, request, next)).await,
             false => next.run(request).await,
         }
     });
