@@ -12,6 +12,9 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
 use serde_json::Value;
 
+/// Characters of a provider's name that are told.
+const LONGEST_NAME: usize = 64;
+
 /// What is wrong with an offer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -175,6 +178,16 @@ fn price(value: &Value) -> Result<Decimal, OfferFault> {
     Ok(price.get())
 }
 
+/// A name as far as it is told: names come from strangers and end up in tables and logs.
+fn harmless(name: &str) -> String {
+    // As most are: looked at as bytes, without a look at each character.
+    if name.len() <= LONGEST_NAME && name.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return name.to_owned();
+    }
+    let told = name.chars().filter(|c| !c.is_control());
+    told.take(LONGEST_NAME).collect()
+}
+
 /// A provider's proposal. Cheap to clone: copies share it.
 #[derive(Clone, PartialEq)]
 pub struct OfferProposal(Arc<Read>);
@@ -202,13 +215,7 @@ impl OfferProposal {
     /// Reads a proposal; what is wrong with it is found by [`prices`](Self::prices).
     pub fn new(proposal: Proposal) -> Self {
         let name = proposal.properties.get(node::NAME).and_then(Value::as_str);
-        // Names come from strangers and end up in tables and logs.
-        let name: String = name
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(64)
-            .collect();
+        let name = harmless(name.unwrap_or_default());
         let prices = LinearPrices::read(&proposal.properties);
         OfferProposal(Arc::new(Read {
             name: if name.is_empty() {
@@ -345,6 +352,22 @@ pub(crate) mod tests {
             json!({}),
         ] {
             assert!(offer("p", coeffs.clone()).prices().is_err(), "{coeffs}");
+        }
+    }
+
+    #[test]
+    fn names_are_told_without_what_is_no_character_and_not_at_any_length() {
+        let long = "é".repeat(80);
+        for (name, told) in [
+            ("p-1", "p-1"),
+            ("a b~", "a b~"),
+            ("tab\tand\u{7f}more", "tabandmore"),
+            ("zażółć", "zażółć"),
+            (&"x".repeat(65), &"x".repeat(64)),
+            (&long, &"é".repeat(64)),
+        ] {
+            assert_eq!(harmless(name), told);
+            assert_eq!(offer(name, json!([])).provider_name(), told);
         }
     }
 

@@ -83,14 +83,25 @@ pub type PropValueRanges = IndexMap<String, PropValueRange>;
 /// What is acceptable unless a strategy says otherwise: debit notes every two minutes or less often, accepted within four
 /// minutes or more, paid within twelve hours or more.
 pub fn default_prop_value_ranges() -> PropValueRanges {
-    let at_least = |seconds| PropValueRange::new(seconds, None);
-    [
-        (DEBIT_NOTE_INTERVAL, at_least(120.0)),
-        (PAYMENT_TIMEOUT, at_least(43_200.0)),
-        (DEBIT_NOTE_ACCEPT_TIMEOUT, at_least(240.0)),
-    ]
-    .map(|(key, range)| (key.to_owned(), range))
-    .into()
+    // Asked for at each offer.
+    static ALL: LazyLock<PropValueRanges> =
+        LazyLock::new(|| USUAL.map(|(key, range)| (key.to_owned(), range)).into());
+    ALL.clone()
+}
+
+/// See [`default_prop_value_ranges`].
+const USUAL: [(&str, PropValueRange); 3] = [
+    (DEBIT_NOTE_INTERVAL, at_least(120.0)),
+    (PAYMENT_TIMEOUT, at_least(43_200.0)),
+    (DEBIT_NOTE_ACCEPT_TIMEOUT, at_least(240.0)),
+];
+
+/// So many seconds, or more.
+const fn at_least(seconds: f64) -> PropValueRange {
+    PropValueRange {
+        min: Some(seconds),
+        max: None,
+    }
 }
 
 /// Which ranges hold for a demand: those of properties that it mentions, and those that a strategy changed.
@@ -98,11 +109,9 @@ fn in_force<'a>(
     ranges: &'a PropValueRanges,
     demand: &'a Properties,
 ) -> impl Iterator<Item = (&'a str, PropValueRange)> {
-    static USUAL: LazyLock<PropValueRanges> = LazyLock::new(default_prop_value_ranges);
-    let usual = &*USUAL;
     ranges.iter().filter_map(move |(key, range)| {
-        let is_own = usual.get(key) != Some(range);
-        (is_own || demand.contains_key(key)).then_some((key.as_str(), *range))
+        let is_usual = USUAL.iter().any(|usual| *usual == (key.as_str(), *range));
+        (!is_usual || demand.contains_key(key)).then_some((key.as_str(), *range))
     })
 }
 
