@@ -8,9 +8,8 @@
 //! nothing. No call is refused for its origin: it is the browser that keeps the answer from the page.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::router::{VARY, bearer};
@@ -39,8 +38,17 @@ enum Asker {
     Key(Option<String>),
 }
 
+/// Whether there is anything to say to a browser.
+pub(super) fn is_of_a_browser(request: &Request) -> bool {
+    *request.method() == Method::OPTIONS || request.headers().contains_key(header::ORIGIN)
+}
+
 /// Answers preflights; tells the browser that called whether the page may read any other answer.
-pub(super) async fn apply(State(world): State<World>, request: Request, next: Next) -> Response {
+pub(super) async fn apply<F: Future<Output = Response>>(
+    world: World,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let headers = request.headers();
     let asker = match *request.method() == Method::OPTIONS {
         true => match preflight_method(headers) {
@@ -50,13 +58,13 @@ pub(super) async fn apply(State(world): State<World>, request: Request, next: Ne
         false => Asker::Key(None),
     };
     let Some(origin) = headers.get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
+        return next(request).await;
     };
     let asker = match asker {
         Asker::Key(_) => Asker::Key(bearer(headers)),
         Asker::Any => Asker::Any,
     };
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     // A key that is missing or wrong is refused before the daemon looks at the origin.
     if response.status() != StatusCode::UNAUTHORIZED
         && world.with(|state| is_allowed(state, &origin, &asker))

@@ -11,17 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::extract::connect_info::ConnectInfo;
-use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::once;
+use futures::{FutureExt as _, StreamExt};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 
 use super::control::PREFIX;
+use super::router::Next;
 use crate::fault::listener::Peer;
 use crate::fault::{
     Effect, Hit, NoAnswer, NotListening, OpenRequests, Poll, Spoiled, WhichAnswer, poll_of,
@@ -34,7 +35,7 @@ use stream::{Trouble, is_stream, troubled};
 const LIMIT: usize = 64 * 1024 * 1024;
 
 /// Lets a request through as far as the faults of now allow.
-pub(crate) async fn apply(State(world): State<World>, request: Request, next: Next) -> Response {
+pub(super) fn apply(request: Request, next: &mut Next) -> BoxFuture<'static, Response> {
     let control = request.uri().path().starts_with(PREFIX);
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let peer = peer.map(|ConnectInfo(peer)| peer.clone());
@@ -42,18 +43,27 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
         peer.0.serves_control(control);
     }
     if control {
-        return next.run(request).await;
+        return next.run(request).boxed();
     }
-    let open_requests = world.open_requests();
-    let drops = open_requests.drops();
+    let open_requests = Arc::clone(next.world.open_requests());
     let watched = open_requests.is_watched() || request.extensions().get::<Spoiled>().is_some();
-    let mut answer = pin!(async {
-        match watched {
-            // Boxed: most requests are not watched, and are not to hold the room for it.
-            true => Box::pin(watch(&world, peer, request, next)).await,
-            false => next.run(request).await,
+    // Most are not, and hold no room for it.
+    match watched {
+        true => {
+            let answer = watch(next.clone(), peer, request);
+            until_a_restart(open_requests, answer).boxed()
         }
-    });
+        false => until_a_restart(open_requests, next.run(request)).boxed(),
+    }
+}
+
+/// The answer, unless the daemon is restarted before it is whole.
+async fn until_a_restart(
+    open_requests: Arc<OpenRequests>,
+    answer: impl Future<Output = Response>,
+) -> Response {
+    let drops = open_requests.drops();
+    let mut answer = pin!(answer);
     // Most requests are answered at once: they need not be told of a restart.
     let response = match futures::poll!(answer.as_mut()) {
         std::task::Poll::Ready(response) => response,
@@ -64,13 +74,14 @@ pub(crate) async fn apply(State(world): State<World>, request: Request, next: Ne
         },
     };
     match is_stream(&response) {
-        true => ends_with(response, Arc::clone(open_requests), drops),
+        true => ends_with(response, open_requests, drops),
         false => response,
     }
 }
 
 /// A request while there are faults, or traces of one.
-async fn watch(world: &World, peer: Option<Peer>, mut request: Request, next: Next) -> Response {
+async fn watch(mut next: Next, peer: Option<Peer>, mut request: Request) -> Response {
+    let world = &next.world.clone();
     let (down, mut hits) = world.with(|state| {
         let down = state.faults.is_down(state.ports.now);
         let hits = match down {
@@ -179,7 +190,7 @@ fn trouble(hit: &mut Hit) -> Option<Trouble> {
 }
 
 /// The request arrives a second time once it was answered.
-async fn processed_twice(next: Next, request: Request, which: WhichAnswer) -> Response {
+async fn processed_twice(mut next: Next, request: Request, which: WhichAnswer) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LIMIT).collect().await else {
         return no_answer();
@@ -187,7 +198,7 @@ async fn processed_twice(next: Next, request: Request, which: WhichAnswer) -> Re
     let body = body.to_bytes();
     let again = Request::from_parts(parts.clone(), Body::from(body.clone()));
     let request = Request::from_parts(parts, Body::from(body));
-    let first = next.clone().run(request).await;
+    let first = next.run(request).await;
     match which {
         WhichAnswer::First => {
             drop(next.run(again).await);

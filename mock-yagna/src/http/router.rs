@@ -1,14 +1,19 @@
 //! The whole REST API as one service: routes of every area, the app key check, common headers.
 
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Map, ready};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use percent_encoding::percent_decode_str;
-use tower::ServiceExt as _;
+use tower::{Layer, Service, ServiceExt as _};
 
 use super::edge;
 use super::error::ApiError;
@@ -26,10 +31,8 @@ pub(super) const VARY: HeaderValue = HeaderValue::from_static(
 
 /// The API of the daemon over `world`.
 pub(crate) fn router(world: World) -> Router {
-    let api = api(world);
-    Router::new().fallback(async move |request: Request| {
-        api.oneshot(plain_path(request)).await.map(unhelpful)
-    })
+    let api = api(world).map_request(plain_path).map_response(unhelpful);
+    Router::new().fallback_service(api)
 }
 
 /// Of a wrong method the daemon says no more than of a wrong path. Routes add the header after all layers.
@@ -91,9 +94,10 @@ fn api(world: World) -> Router {
         .merge(inspector::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
-        .layer(middleware::from_fn_with_state(world.clone(), admit))
-        .layer(middleware::from_fn_with_state(world.clone(), edge::apply))
-        .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
+        .layer(Door {
+            world: world.clone(),
+            has_faults: true,
+        })
         .with_state(world)
 }
 
@@ -103,8 +107,10 @@ pub(crate) fn control_router(world: World) -> Router {
         .merge(inspector::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
-        .layer(middleware::from_fn_with_state(world.clone(), admit))
-        .layer(middleware::from_fn_with_state(world.clone(), cors::apply))
+        .layer(Door {
+            world: world.clone(),
+            has_faults: false,
+        })
         .with_state(world)
 }
 
@@ -120,33 +126,111 @@ async fn no_route(method: Method, uri: Uri) -> ApiError {
             .map_or_else(String::new, |route| format!("; the nearest is `{route}`")),
     };
     tracing::warn!("no route `{method} {path}`{hint}");
-    not_found().await
-}
-
-async fn not_found() -> ApiError {
     ApiError::empty(StatusCode::NOT_FOUND)
 }
 
-/// Lets a request in if its app key is known; the daemon checks the key before the route.
-async fn admit(State(world): State<World>, mut request: Request, next: Next) -> Response {
+/// What every request passes on its way to a route, from outside to inside: calls from browsers, faults, the app key.
+/// In one piece, so that what each of thousands of requests under way holds is little.
+#[derive(Clone)]
+struct Door {
+    world: World,
+    has_faults: bool,
+}
+
+impl Layer<Route> for Door {
+    type Service = Behind;
+
+    fn layer(&self, route: Route) -> Behind {
+        let Door { world, has_faults } = self.clone();
+        let next = Next { world, route };
+        Behind { next, has_faults }
+    }
+}
+
+/// A route behind the door.
+#[derive(Clone)]
+struct Behind {
+    next: Next,
+    has_faults: bool,
+}
+
+impl Service<Request> for Behind {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Map<BoxFuture<'static, Response>, fn(Response) -> Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let has_faults = self.has_faults;
+        let within = move |request, next: &mut Next| match has_faults {
+            true => edge::apply(request, next),
+            false => next.run(request).boxed(),
+        };
+        let answer = if cors::is_of_a_browser(&request) {
+            let mut next = self.next.clone();
+            let world = next.world.clone();
+            cors::apply(world, request, move |request| within(request, &mut next)).boxed()
+        } else {
+            within(request, &mut self.next)
+        };
+        answer.map(Ok)
+    }
+}
+
+/// The way on to a route: the app key, and what all answers say.
+#[derive(Clone)]
+pub(super) struct Next {
+    pub(super) world: World,
+    route: Route,
+}
+
+impl Next {
+    /// Lets a request in if its app key is known; the daemon checks the key before the route.
+    pub(super) fn run(
+        &mut self,
+        mut request: Request,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let answer = match admit(&self.world, &mut request) {
+            Err(refusal) => refusal.into_response(),
+            // The daemon has no implicit HEAD.
+            Ok(()) if *request.method() == Method::HEAD => {
+                let none = ApiError::empty(StatusCode::NOT_FOUND);
+                told(&self.world, none.into_response())
+            }
+            Ok(()) => {
+                let (world, answer) = (self.world.clone(), self.route.call(request));
+                let answer = answer.map(move |answer| match answer {
+                    Ok(answer) => told(&world, answer),
+                    Err(never) => match never {},
+                });
+                return answer.left_future();
+            }
+        };
+        ready(answer).right_future()
+    }
+}
+
+/// Whose request it is, written down in it.
+///
+/// # Errors
+/// The answer to one that is nobody's.
+fn admit(world: &World, request: &mut Request) -> Result<(), ApiError> {
     if !is_open(request.uri().path()) {
+        let unauthorized = |why| ApiError::text(StatusCode::UNAUTHORIZED, why);
         let key = bearer(request.headers()).or_else(|| query_token(request.uri()));
-        let unauthorized = |why| ApiError::text(StatusCode::UNAUTHORIZED, why).into_response();
-        let Some(key) = key else {
-            return unauthorized("Missing application key");
-        };
+        let key = key.ok_or_else(|| unauthorized("Missing application key"))?;
         let identity = world.with(|state| state.ports.identities.by_key(&key).cloned());
-        let Some(identity) = identity else {
-            return unauthorized("Invalid application key");
-        };
+        let identity = identity.ok_or_else(|| unauthorized("Invalid application key"))?;
         request.extensions_mut().insert(Caller(identity));
     }
-    // The daemon has no implicit HEAD.
-    let mut response = if request.method() == Method::HEAD {
-        not_found().await.into_response()
-    } else {
-        next.run(request).await
-    };
+    Ok(())
+}
+
+/// An answer with what all of them say.
+fn told(world: &World, mut response: Response) -> Response {
     let date = http_date(world.now());
     let headers = response.headers_mut();
     headers.insert(header::VARY, VARY);
