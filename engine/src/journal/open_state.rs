@@ -3,6 +3,7 @@
 //! kept in a file (`disk.rs`). Pure.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use golem_wire::{ActivityId, AgreementId, AllocationId, DemandId, Glm, NetworkId, NodeId};
 use indexmap::IndexMap;
@@ -361,7 +362,11 @@ impl OpenState {
                 let lives = |other: &InstanceRecord| {
                     other.state != ServiceState::Terminated && other.cluster == *cluster
                 };
-                if !self.instances.values().any(lives) {
+                // Those after it first: thousands that end end in about their order, and those before it have.
+                let name = instance.name();
+                let after = self.instances.range((Excluded(&name), Unbounded));
+                let mut others = after.chain(self.instances.range(..&name));
+                if !others.any(|(_, other)| lives(other)) {
                     self.instances.retain(|_, other| other.cluster != *cluster);
                 }
             }

@@ -10,6 +10,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use flate2::write::{GzDecoder, ZlibDecoder};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -62,18 +64,24 @@ fn unreadable(error: impl std::fmt::Display) -> BadBody {
     BadBody::Bad(format!("Error that occur during reading payload: {error}"))
 }
 
-async fn read(request: Request) -> Result<Bytes, BadBody> {
+/// The body, unpacked. Boxed: a handler is not to hold the room for it while it waits for something else.
+fn read(request: Request) -> BoxFuture<'static, Result<Bytes, BadBody>> {
     let coding = request.headers().get(header::CONTENT_ENCODING);
     let coding = coding
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let coding = coding.trim().to_ascii_lowercase();
-    let body = match Limited::new(request.into_body(), LIMIT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(exceeded()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let unpacked = match coding.as_str() {
+    let body = Limited::new(request.into_body(), LIMIT).collect();
+    let reading = body.map(move |body| match body {
+        Ok(body) => unpacked(&coding, body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(exceeded()),
+        Err(error) => Err(unreadable(error)),
+    });
+    reading.boxed()
+}
+
+fn unpacked(coding: &str, body: Bytes) -> Result<Bytes, BadBody> {
+    let unpacked = match coding {
         "gzip" => unpack(
             GzDecoder::new(Vec::new()),
             &body,
@@ -144,22 +152,35 @@ fn says_json(headers: &HeaderMap) -> bool {
     is_token(kind) && is_token(subtype) && (says(name) || says(suffix))
 }
 
-async fn read_json<T: DeserializeOwned>(request: Request) -> Result<T, BadBody> {
-    if !says_json(request.headers()) {
+/// What a body says. Not an `async fn`: that would keep the request beside what is read of it.
+fn read_json<T: DeserializeOwned>(
+    request: Request,
+) -> impl Future<Output = Result<T, BadBody>> + Send {
+    let body = match check_kind(request.headers()) {
+        Ok(()) => read(request),
+        Err(bad) => ready(Err(bad)).boxed(),
+    };
+    body.map(|body| {
+        serde_json::from_slice(&body?).map_err(|error| {
+            let words = json_words::plain(error.to_string());
+            BadBody::Bad(format!("Json deserialize error: {words}"))
+        })
+    })
+}
+
+/// Whether a body of this kind and length is read.
+fn check_kind(headers: &HeaderMap) -> Result<(), BadBody> {
+    if !says_json(headers) {
         return Err(BadBody::Bad("Content type error".into()));
     }
-    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if let Some(size) = announced.filter(|size| *size > LIMIT) {
-        return Err(BadBody::TooLarge(format!(
+    match announced.filter(|size| *size > LIMIT) {
+        None => Ok(()),
+        Some(size) => Err(BadBody::TooLarge(format!(
             "JSON payload ({size} bytes) is larger than allowed (limit: {LIMIT} bytes)."
-        )));
+        ))),
     }
-    let body = read(request).await?;
-    serde_json::from_slice(&body).map_err(|error| {
-        let words = json_words::plain(error.to_string());
-        BadBody::Bad(format!("Json deserialize error: {words}"))
-    })
 }
 
 /// A JSON body; a bad one is answered 400 as JSON.
@@ -169,12 +190,14 @@ pub(crate) struct ApiJson<T>(pub(crate) T);
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let (BadBody::TooLarge(why) | BadBody::Bad(why)) = match read_json(request).await {
-            Ok(body) => return Ok(ApiJson(body)),
-            Err(bad) => bad,
+    fn from_request(
+        request: Request,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, ApiError>> + Send {
+        let refused = |bad| match bad {
+            BadBody::TooLarge(why) | BadBody::Bad(why) => ApiError::bad_request(why),
         };
-        Err(ApiError::bad_request(why))
+        read_json(request).map(move |body| body.map(ApiJson).map_err(refused))
     }
 }
 
@@ -185,12 +208,15 @@ pub(crate) struct TextJson<T>(pub(crate) T);
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for TextJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        match read_json(request).await {
-            Ok(body) => Ok(TextJson(body)),
-            Err(BadBody::Bad(why)) => Err(ApiError::text(StatusCode::BAD_REQUEST, why)),
-            Err(BadBody::TooLarge(why)) => Err(ApiError::text(StatusCode::PAYLOAD_TOO_LARGE, why)),
-        }
+    fn from_request(
+        request: Request,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, ApiError>> + Send {
+        let refused = |bad| match bad {
+            BadBody::Bad(why) => ApiError::text(StatusCode::BAD_REQUEST, why),
+            BadBody::TooLarge(why) => ApiError::text(StatusCode::PAYLOAD_TOO_LARGE, why),
+        };
+        read_json(request).map(move |body| body.map(TextJson).map_err(refused))
     }
 }
 
