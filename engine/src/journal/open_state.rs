@@ -364,8 +364,10 @@ impl OpenState {
                 };
                 // Those after it first: thousands that end end in about their order, and those before it have.
                 let name = instance.name();
-                let after = self.instances.range((Excluded(&name), Unbounded));
-                let mut others = after.chain(self.instances.range(..&name));
+                let after = self
+                    .instances
+                    .range::<String, _>((Excluded(&name), Unbounded));
+                let mut others = after.chain(self.instances.range::<String, _>(..&name));
                 if !others.any(|(_, other)| lives(other)) {
                     self.instances.retain(|_, other| other.cluster != *cluster);
                 }
@@ -420,6 +422,40 @@ impl OpenState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instances_are_kept_until_the_last_of_their_cluster_ended_in_whatever_order() {
+        let record = |cluster: &str, index: usize, state: ServiceState| {
+            let text = serde_json::json!({
+                "cluster": cluster, "index": index, "params": null, "state": state,
+                "resumable": false, "agreement": null, "activity": null,
+            });
+            let instance = serde_json::from_value(text).expect("a record");
+            Fact::Instance { instance }
+        };
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let mut open = OpenState::default();
+            for cluster in ["a", "b", "c"] {
+                for index in order {
+                    let running = record(cluster, index, ServiceState::Running);
+                    open.learn(&running, Timestamp::UNIX_EPOCH);
+                }
+            }
+            for (ended, index) in (1..).zip(order) {
+                let over = record("b", index, ServiceState::Terminated);
+                open.learn(&over, Timestamp::UNIX_EPOCH);
+                let left = if ended < 3 { 9 } else { 6 };
+                assert_eq!(open.instances.len(), left, "{order:?}, {ended} ended");
+            }
+        }
+    }
 
     #[test]
     fn the_end_of_an_activity_is_its_agreements_alone_and_is_forgotten_with_it() {

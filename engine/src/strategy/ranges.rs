@@ -110,7 +110,7 @@ fn in_force<'a>(
     demand: &'a Properties,
 ) -> impl Iterator<Item = (&'a str, PropValueRange)> {
     ranges.iter().filter_map(move |(key, range)| {
-        let is_usual = USUAL.iter().any(|usual| *usual == (key.as_str(), *range));
+        let is_usual = USUAL.contains(&(key.as_str(), *range));
         (!is_usual || demand.contains_key(key)).then_some((key.as_str(), *range))
     })
 }
