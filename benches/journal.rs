@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use workspace_benches::engine::Polled;
 
 /// As the engine compacts.
-const COMPACT_AFTER: usize = 16_000;
+const COMPACT_AFTER: usize = 4_000;
 
 /// Agreements of one run.
 const AGREEMENTS: usize = 50;

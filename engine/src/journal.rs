@@ -64,7 +64,7 @@ use crate::clock::Clock;
 use group::Group;
 
 /// Entries after which everything is replaced by a snapshot, unless more is open.
-const COMPACT_AFTER: usize = 16_000;
+const COMPACT_AFTER: usize = 4_000;
 
 /// Where entries are kept. Implementations are synchronous: an entry is as durable as it gets when
 /// the call returns, unless it is left to a [`GroupCommit`].

@@ -50,7 +50,7 @@ pub(super) fn apply(request: Request, next: &mut Next) -> BoxFuture<'static, Res
     // Most are not, and hold no room for it.
     match watched {
         true => {
-            let answer = watch(next.clone(), peer, request);
+            let answer = watch(next.clone(), peer, request).boxed();
             until_a_restart(open_requests, answer).boxed()
         }
         false => until_a_restart(open_requests, next.run(request)).boxed(),

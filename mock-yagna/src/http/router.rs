@@ -94,7 +94,7 @@ fn api(world: World) -> Router {
         .merge(inspector::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
-        .layer(Door {
+        .layer(ApiLayer {
             world: world.clone(),
             has_faults: true,
         })
@@ -107,7 +107,7 @@ pub(crate) fn control_router(world: World) -> Router {
         .merge(inspector::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
-        .layer(Door {
+        .layer(ApiLayer {
             world: world.clone(),
             has_faults: false,
         })
@@ -132,29 +132,29 @@ async fn no_route(method: Method, uri: Uri) -> ApiError {
 /// What every request passes on its way to a route, from outside to inside: calls from browsers, faults, the app key.
 /// In one piece, so that what each of thousands of requests under way holds is little.
 #[derive(Clone)]
-struct Door {
+struct ApiLayer {
     world: World,
     has_faults: bool,
 }
 
-impl Layer<Route> for Door {
-    type Service = Behind;
+impl Layer<Route> for ApiLayer {
+    type Service = ApiService;
 
-    fn layer(&self, route: Route) -> Behind {
-        let Door { world, has_faults } = self.clone();
+    fn layer(&self, route: Route) -> ApiService {
+        let ApiLayer { world, has_faults } = self.clone();
         let next = Next { world, route };
-        Behind { next, has_faults }
+        ApiService { next, has_faults }
     }
 }
 
-/// A route behind the door.
+/// A route with its layer.
 #[derive(Clone)]
-struct Behind {
+struct ApiService {
     next: Next,
     has_faults: bool,
 }
 
-impl Service<Request> for Behind {
+impl Service<Request> for ApiService {
     type Response = Response;
     type Error = Infallible;
     type Future = Map<BoxFuture<'static, Response>, fn(Response) -> Result<Response, Infallible>>;
