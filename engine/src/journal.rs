@@ -455,7 +455,7 @@ impl Log {
         state.written += 1;
         state.since_snapshot += 1;
         // A snapshot costs as much as is open.
-        if state.since_snapshot >= COMPACT_AFTER.max(4 * state.open_state.size()) {
+        if state.since_snapshot >= COMPACT_AFTER.max(8 * state.open_state.size()) {
             let open_state = Box::new(state.open_state.clone());
             let record = Record::Snapshot { open_state };
             match journal.compact(&Entry { at, record }) {
