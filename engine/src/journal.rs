@@ -66,6 +66,9 @@ use group::Group;
 /// Entries after which everything is replaced by a snapshot, unless more is open.
 const COMPACT_AFTER: usize = 4_000;
 
+/// Entries for each thing that is open, where that is more: a snapshot costs as much as is open.
+const COMPACT_AFTER_PER_OPEN: usize = 8;
+
 /// Where entries are kept. Implementations are synchronous: an entry is as durable as it gets when
 /// the call returns, unless it is left to a [`GroupCommit`].
 pub trait Journal: Send + Sync + 'static {
@@ -454,8 +457,8 @@ impl Log {
         state.open_state.apply(&entry);
         state.written += 1;
         state.since_snapshot += 1;
-        // A snapshot costs as much as is open.
-        if state.since_snapshot >= COMPACT_AFTER.max(8 * state.open_state.size()) {
+        let many = COMPACT_AFTER_PER_OPEN * state.open_state.size();
+        if state.since_snapshot >= COMPACT_AFTER.max(many) {
             let open_state = Box::new(state.open_state.clone());
             let record = Record::Snapshot { open_state };
             match journal.compact(&Entry { at, record }) {

@@ -285,6 +285,23 @@ fn what_cannot_be_committed_waits_and_what_is_told_not_to_be_written_never_comes
 }
 
 #[test]
+fn a_snapshot_before_the_first_commit_leaves_word_of_the_owner() {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let journal = open(&path);
+    let group = journal.group_commit().expect("it commits in groups");
+    group.append_unsynced(&nth(0)).expect("taken");
+    let open_state = Box::new(OpenState::of(&[nth(0)]));
+    let record = Record::Snapshot { open_state };
+    let at = Timestamp::UNIX_EPOCH;
+    journal.compact(&Entry { at, record }).expect("compacted");
+    drop(journal);
+    let bytes = fs::read(&path).expect("readable");
+    let owner = crate::journal::schema::find_owner(&bytes).expect("found in the bytes");
+    assert_eq!(owner.session, "session");
+}
+
+#[test]
 fn entries_that_nobody_waits_for_are_not_kept_in_memory_without_end() {
     let folder = folder();
     let path = folder.path().join("journal.db");
