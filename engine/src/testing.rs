@@ -9,6 +9,7 @@ mod plan;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,7 +57,12 @@ struct State {
     canned: Vec<(Method, &'static str, Answers)>,
     offers: VecDeque<(String, &'static str)>,
     agreements: BTreeMap<String, String>,
-    events: Vec<(Timestamp, String)>,
+    /// Agreement events that nobody has read, without their dates.
+    events: Vec<Value>,
+    /// What follows an approval in the same page of events.
+    after_approval: Vec<Value>,
+    /// Why each provider refuses that does.
+    refusals: BTreeMap<String, String>,
     activities: BTreeMap<String, Activity>,
     calls: Vec<String>,
     /// The JSON that came with each of them.
@@ -188,9 +194,41 @@ impl Daemon {
         self.state().creation = takes;
     }
 
-    /// From now on it takes so long to approve an agreement.
+    /// From now on it takes so long to approve an agreement, and only who waits for it learns it.
     pub(crate) fn slow_approvals(&self, takes: Duration) {
         self.state().approval = takes;
+    }
+
+    /// This provider refuses agreements.
+    pub(crate) fn refuses(&self, provider: &str, reason: &str) {
+        let refusals = &mut self.state().refusals;
+        refusals.insert(provider.to_owned(), reason.to_owned());
+    }
+
+    /// The next approval is followed by this event in the same page.
+    pub(crate) fn follows_approval(&self, event: Value) {
+        self.state().after_approval.push(event);
+    }
+
+    /// The provider answers an agreement.
+    fn answer_agreement(&self, id: &str) {
+        let mut state = self.state();
+        let provider = id.rsplit_once('-').map_or(id, |(provider, _)| provider);
+        let (now, event) = match state.refusals.get(provider) {
+            Some(reason) => (
+                "Rejected",
+                json!({"eventType": "AgreementRejectedEvent", "reason": {"message": reason}}),
+            ),
+            None => ("Approved", json!({"eventType": "AgreementApprovedEvent"})),
+        };
+        state.agreements.insert(id.to_owned(), now.into());
+        let after = std::mem::take(&mut state.after_approval);
+        for mut event in iter::once(event).chain(after) {
+            event["agreementId"] = json!(id);
+            state.events.push(event);
+        }
+        drop(state);
+        self.wake();
     }
 
     /// Calls so far, `METHOD /path`, whose text contains `part`.
@@ -226,7 +264,6 @@ impl Daemon {
 
     /// The provider ends all its agreements; their activities die if `with_activities`.
     pub(crate) fn terminate(&self, provider: &str, with_activities: bool) {
-        let now = self.now();
         let mut state = self.state();
         let ids: Vec<String> = state
             .agreements
@@ -236,7 +273,7 @@ impl Daemon {
             .collect();
         for id in ids {
             state.agreements.insert(id.clone(), "Terminated".into());
-            state.events.push((now, id.clone()));
+            state.events.push(terminated(&id));
             for activity in state.activities.values_mut() {
                 if with_activities && activity.agreement == id {
                     activity.gone = Some(Instant::now());
@@ -317,4 +354,12 @@ impl Daemon {
             _ => (404, String::new()),
         }
     }
+}
+
+/// A provider ended an agreement.
+pub(crate) fn terminated(agreement: &str) -> Value {
+    json!({
+        "eventType": "AgreementTerminatedEvent", "agreementId": agreement, "terminator": "Provider",
+        "signature": "", "reason": {"message": "had enough"},
+    })
 }

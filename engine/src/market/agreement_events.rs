@@ -1,4 +1,4 @@
-//! Follows what happens to agreements: a provider's termination reaches its renter at once.
+//! Follows what happens to agreements: a provider's answer reaches whoever signs, its termination the renter, at once.
 
 use std::sync::Arc;
 
@@ -32,10 +32,20 @@ pub(crate) async fn follow_agreements(rentals: Arc<Rentals>) {
             let why = in_words(reason.as_ref(), "no reason is given");
             rentals.end_announced(&event.agreement_id, *termination_deadline, why);
         }
+        if event.kind == AgreementEventKind::AgreementApprovedEvent {
+            rentals.approved(&event.agreement_id);
+        }
         if let Some(end) = end(&event)
             && !golem_probe::planted!("the-end-by-a-provider-is-not-heard")
         {
-            rentals.ended(&event.agreement_id, end);
+            let refused = matches!(
+                event.kind,
+                AgreementEventKind::AgreementRejectedEvent { .. }
+            );
+            match refused {
+                true => rentals.refused(&event.agreement_id, end),
+                false => rentals.ended(&event.agreement_id, end),
+            }
         }
         in_flight.done();
         std::future::ready(())

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use golem_wire::{AgreementId, Glm, NodeId};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::own_allocations::Platform;
 use super::{AgreementEnd, ProviderDebts, Rental};
@@ -86,9 +87,53 @@ struct Inner {
 }
 
 enum Slot {
-    /// Being signed; an end that was heard of before the approval.
-    Expected(Option<AgreementEnd>),
+    Expected(Expected),
     Live(Arc<Rental>),
+}
+
+/// Being signed.
+struct Expected {
+    /// Told of the provider's answer, once.
+    answer: Option<oneshot::Sender<Answer>>,
+    early: Early,
+}
+
+/// What a provider answered to an agreement, as the event feed has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Approved,
+    Refused(AgreementEnd),
+    /// It ended, and nobody heard how it was answered.
+    Over,
+}
+
+impl Expected {
+    fn tell(&mut self, answer: Answer) {
+        if let Some(waiting) = self.answer.take() {
+            // Whoever signs it may have learned it in another way.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+/// What was heard of an agreement before its approval was known to whoever signs it.
+#[derive(Default)]
+pub(super) struct Early {
+    end: Option<AgreementEnd>,
+    /// When it is to end, and why.
+    announced: Option<(Timestamp, String)>,
+}
+
+impl Early {
+    /// Hands it on.
+    pub(super) fn tell(self, rental: &Arc<Rental>) {
+        if let Some((deadline, reason)) = self.announced {
+            rental.heard_announcement(deadline, reason);
+        }
+        if let Some(end) = self.end {
+            rental.heard_end(end);
+        }
+    }
 }
 
 impl Rentals {
@@ -124,9 +169,17 @@ impl Rentals {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Events of this agreement are ours from now on.
-    pub(super) fn expect(&self, id: &AgreementId) {
-        self.lock().slots.insert(id.clone(), Slot::Expected(None));
+    /// Events of this agreement are ours from now on; the provider's answer comes as soon as the feed has it.
+    pub(super) fn expect(&self, id: &AgreementId) -> oneshot::Receiver<Answer> {
+        let (answer, answered) = oneshot::channel();
+        let expected = Expected {
+            answer: Some(answer),
+            early: Early::default(),
+        };
+        self.lock()
+            .slots
+            .insert(id.clone(), Slot::Expected(expected));
+        answered
     }
 
     /// The agreement came to nothing.
@@ -134,14 +187,28 @@ impl Rentals {
         self.lock().slots.shift_remove(id);
     }
 
-    /// The agreement is in force; returns an end that was heard of before.
-    pub(super) fn insert(&self, rental: Arc<Rental>) -> Option<AgreementEnd> {
+    /// The agreement is in force; returns what was heard of it before.
+    pub(super) fn insert(&self, rental: Arc<Rental>) -> Early {
         let id = rental.agreement_id.clone();
         let mut inner = self.lock();
         inner.total += 1;
         match inner.slots.insert(id, Slot::Live(rental)) {
-            Some(Slot::Expected(end)) => end,
-            _ => None,
+            Some(Slot::Expected(expected)) => expected.early,
+            _ => Early::default(),
+        }
+    }
+
+    /// Hands an approval from the event feed to whoever signs the agreement, if that is ours.
+    pub(super) fn approved(&self, id: &AgreementId) {
+        if let Some(Slot::Expected(expected)) = self.lock().slots.get_mut(id) {
+            expected.tell(Answer::Approved);
+        }
+    }
+
+    /// Hands a refusal from the event feed to whoever signs the agreement, if that is ours.
+    pub(super) fn refused(&self, id: &AgreementId, end: AgreementEnd) {
+        if let Some(Slot::Expected(expected)) = self.lock().slots.get_mut(id) {
+            expected.tell(Answer::Refused(end));
         }
     }
 
@@ -149,8 +216,9 @@ impl Rentals {
     pub(super) fn ended(&self, id: &AgreementId, end: AgreementEnd) {
         let rental = match self.lock().slots.get_mut(id) {
             Some(Slot::Live(rental)) => Arc::clone(rental),
-            Some(Slot::Expected(early)) => {
-                early.get_or_insert(end);
+            Some(Slot::Expected(expected)) => {
+                expected.tell(Answer::Over);
+                expected.early.end.get_or_insert(end);
                 return;
             }
             None => return,
@@ -160,9 +228,16 @@ impl Rentals {
 
     /// Hands an announcement from the event feed to the agreement it belongs to, if that is ours.
     pub(super) fn end_announced(&self, id: &AgreementId, deadline: Timestamp, reason: String) {
-        if let Some(rental) = self.get(id) {
-            rental.heard_announcement(deadline, reason);
-        }
+        let rental = match self.lock().slots.get_mut(id) {
+            Some(Slot::Live(rental)) => Arc::clone(rental),
+            Some(Slot::Expected(expected)) => {
+                // A daemon reports each agreement's once; a later one would hold as well.
+                expected.early.announced = Some((deadline, reason));
+                return;
+            }
+            None => return,
+        };
+        rental.heard_announcement(deadline, reason);
     }
 
     /// The agreement, if it is or was ours.

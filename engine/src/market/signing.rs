@@ -1,5 +1,8 @@
 //! From a draft to an agreement in force: create, confirm, wait for the approval; cancel what was
 //! not approved in time. Performs what [`lifecycle::signing`](crate::lifecycle::signing) decides.
+//!
+//! The provider's answer is in the feed of agreement events, which is read anyway: a thousand agreements wait without a
+//! request each. Who is slow is asked for (`waitForApproval`), so that a feed that cannot be read costs time but no machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +12,14 @@ use golem_wire::market::{AgreementState, Party};
 use golem_wire::{AgreementId, DemandId};
 use http::StatusCode;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::demand::NUMBER_PROPERTY;
 use super::own_allocations::Platform;
+use super::rentals::Answer;
 use super::{AgreementEnd, EndedBy, OpenAgreement, Rental, Rentals};
 use crate::api::market::Approval;
 use crate::api::{ApiError, Outcome};
@@ -33,6 +40,9 @@ const ATTEMPTS: u32 = 3;
 
 /// How much longer than we wait a provider may approve.
 const SLOW_CLOCK: Duration = Duration::from_secs(30);
+
+/// How long the feed may take to tell the provider's answer, at the most, before the daemon is asked.
+const ASKED_AFTER: Duration = Duration::from_secs(5);
 
 /// A draft that did not become an agreement.
 #[derive(Debug)]
@@ -78,8 +88,8 @@ impl Signing {
             }
         };
         self.context.emit(self.about(&id), AgreementCreated {});
-        self.rentals.expect(&id);
-        match self.sign(&id).await {
+        let answered = self.rentals.expect(&id);
+        match self.sign(&id, answered).await {
             Ok(rental) => Ok(rental),
             // It was in force: it stays known until it is paid.
             Err(Missed::Approved(reason)) => {
@@ -208,7 +218,11 @@ impl Signing {
         deadline::date_after(self.context.now(), wait.saturating_add(SLOW_CLOCK))
     }
 
-    async fn sign(&self, id: &AgreementId) -> Result<Arc<Rental>, Missed> {
+    async fn sign(
+        &self,
+        id: &AgreementId,
+        mut answered: oneshot::Receiver<Answer>,
+    ) -> Result<Arc<Rental>, Missed> {
         let mut state = State::Created;
         let mut event = self.confirm(id).await;
         loop {
@@ -226,7 +240,7 @@ impl Signing {
             event = match effect {
                 Effect::HandOver => return Ok(self.hand_over(id)),
                 Effect::Conclude(end) => return Err(Missed::Nothing(end)),
-                Effect::AwaitApproval => self.await_approval(id).await,
+                Effect::AwaitApproval => self.await_approval(id, &mut answered).await,
                 Effect::Cancel(reason) => Box::pin(self.cancel(id, reason.as_str().into())).await,
                 Effect::GiveBack(reason) => {
                     // In force like any other until it has ended: its invoice must find it.
@@ -279,15 +293,33 @@ impl Signing {
         }
     }
 
-    async fn await_approval(&self, id: &AgreementId) -> Event {
-        let context = &self.context;
-        let wait = context.config().market.approval_timeout;
-        let waited = tokio::select! {
+    async fn await_approval(
+        &self,
+        id: &AgreementId,
+        answered: &mut oneshot::Receiver<Answer>,
+    ) -> Event {
+        let wait = self.context.config().market.approval_timeout;
+        let unasked = ASKED_AFTER.min(wait / 2);
+        tokio::select! {
             biased;
-            waited = context.rest().market().wait_for_approval(id, wait) => waited,
+            answer = &mut *answered => return of_feed(answer),
             () = self.closed.cancelled() => return Event::NotInTime,
-        };
-        match waited {
+            () = sleep(unasked) => {}
+        }
+        // Boxed: most are answered by now.
+        let asked = Box::pin(self.ask_for_approval(id, wait.saturating_sub(unasked)));
+        tokio::select! {
+            biased;
+            answer = answered => of_feed(answer),
+            () = self.closed.cancelled() => Event::NotInTime,
+            event = asked => event,
+        }
+    }
+
+    async fn ask_for_approval(&self, id: &AgreementId, wait: Duration) -> Event {
+        golem_probe::sometimes!(true, "the feed does not tell of an approval in time");
+        let market = self.context.rest().market();
+        match market.wait_for_approval(id, wait).await {
             Ok(Approval::Given) => Event::Approved,
             Ok(Approval::NotInTime) => Event::NotInTime,
             Ok(Approval::Expired(words)) => refused(EndedBy::Expired, &words),
@@ -317,9 +349,7 @@ impl Signing {
         let rental = Rental::new(rentals, self.job.clone(), id.clone(), &self.offer, platform);
         let rental = Arc::new(rental);
         context.emit(self.about(id), AgreementConfirmed {});
-        if let Some(end) = rentals.insert(Arc::clone(&rental)) {
-            rental.heard_end(end);
-        }
+        rentals.insert(Arc::clone(&rental)).tell(&rental);
         rental
     }
 }
@@ -327,4 +357,13 @@ impl Signing {
 fn refused(by: EndedBy, words: &str) -> Event {
     let reason = format!("the provider answered: {words}");
     Event::Refused(AgreementEnd::new(by, reason))
+}
+
+/// What the provider's answer in the feed means.
+fn of_feed(answer: Result<Answer, RecvError>) -> Event {
+    match answer {
+        Ok(Answer::Approved) => Event::Approved,
+        Ok(Answer::Refused(end)) => refused(end.by, &end.reason),
+        Ok(Answer::Over) | Err(RecvError { .. }) => Event::WaitFailed,
+    }
 }

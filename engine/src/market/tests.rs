@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{DemandSubscription, EndedBy, SignError};
 use crate::model::{JobId, ResolvedPayload};
-use crate::testing::{Daemon, all_well};
+use crate::testing::{Daemon, all_well, terminated};
 use crate::{EventKind, Golem};
 
 fn daemon(providers: &[&str]) -> Daemon {
@@ -47,6 +47,7 @@ async fn until(ready: impl Fn() -> bool) {
 #[tokio::test(start_paused = true)]
 async fn an_agreement_not_approved_in_time_is_cancelled_and_the_next_draft_taken() {
     let daemon = daemon(&["alice", "bob"]);
+    daemon.slow_approvals(Duration::from_secs(1));
     daemon.can(Method::POST, "/wait", &[(408, r#"{"message":"Timeout"}"#)]);
     let (golem, market, events) = open(&daemon).await;
     let rental = market.sign(&[]).await.expect("a machine");
@@ -59,6 +60,72 @@ async fn an_agreement_not_approved_in_time_is_cancelled_and_the_next_draft_taken
             .to_string()
             .contains("not approved in time (alice)")
     );
+    drop(golem.stop().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_is_heard_in_the_feed_and_not_asked_for() {
+    let daemon = daemon(&["alice"]);
+    let (golem, market, _) = open(&daemon).await;
+    let began = Instant::now();
+    let rental = market.sign(&[]).await.expect("a machine");
+    assert_eq!(rental.provider_name, "alice");
+    assert_eq!(daemon.calls("/wait"), 0);
+    assert!(began.elapsed() < Duration::from_secs(1));
+    drop(golem.stop().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_that_the_feed_does_not_tell_is_asked_for() {
+    let daemon = daemon(&["alice"]);
+    daemon.slow_approvals(Duration::from_secs(20));
+    let (golem, market, _) = open(&daemon).await;
+    let began = Instant::now();
+    let rental = market.sign(&[]).await.expect("a machine");
+    assert_eq!(rental.provider_name, "alice");
+    assert_eq!(daemon.calls("/wait"), 1, "once");
+    // Five seconds of hearing nothing, then the daemon's answer.
+    assert_eq!(began.elapsed().as_secs(), 25);
+    drop(golem.stop().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_the_feed_is_told_in_the_providers_words() {
+    let daemon = daemon(&["alice", "bob"]);
+    daemon.refuses("alice", "no room left");
+    let (golem, market, events) = open(&daemon).await;
+    let rental = market.sign(&[]).await.expect("a machine");
+    assert_eq!(rental.provider_name, "bob");
+    assert_eq!(count(&events, "AgreementRejected"), 1);
+    let refusals = market.summary().to_string();
+    assert!(
+        refusals.contains("the provider answered: no room left"),
+        "{refusals}"
+    );
+    let asked = ["/wait", "/cancel", "GET /market-api/v1/agreements/"].map(|it| daemon.calls(it));
+    assert_eq!(asked, [0, 0, 0], "there is nothing to ask or to cancel");
+    drop(golem.stop().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_an_approval_in_its_page_is_not_lost() {
+    let daemon = daemon(&["alice"]);
+    let deadline = "2027-01-15T09:00:00Z";
+    daemon.follows_approval(json!({
+        "eventType": "AgreementTerminationNoticeEvent", "terminationDeadline": deadline,
+        "reason": {"message": "maintenance"},
+    }));
+    let (golem, market, _) = open(&daemon).await;
+    let rental = market.sign(&[]).await.expect("a machine");
+    let announced = rental.announced_end().map(|it| it.to_string());
+    assert_eq!(announced.as_deref(), Some(deadline));
+    drop(golem.stop().await);
+
+    let daemon = self::daemon(&["alice"]);
+    daemon.follows_approval(terminated("the one that was approved"));
+    let (golem, market, _) = open(&daemon).await;
+    let rental = market.sign(&[]).await.expect("a machine");
+    assert!(!rental.is_open(), "it is over");
     drop(golem.stop().await);
 }
 

@@ -123,7 +123,7 @@ async fn a_rejected_task_is_not_retried_and_its_machine_is_kept() {
         (refused.len(), refused[0].index, refused[0].attempts),
         (1, 1, 1)
     );
-    assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
+    assert_eq!(daemon.calls("/confirm"), 1, "one agreement did it all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,7 +148,7 @@ async fn a_refused_result_is_tried_again_while_its_machine_goes_on() {
     let mut attempts: Vec<_> = attempts.collect();
     attempts.sort_unstable();
     assert_eq!(attempts, [(0, 1), (1, 3), (2, 1), (3, 1)]);
-    assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
+    assert_eq!(daemon.calls("/confirm"), 1, "one agreement did it all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +168,7 @@ async fn a_result_that_is_refused_every_time_fails_after_its_last_attempt() {
     };
     assert_eq!(error.attempts, 3);
     assert!(crate::cause::chain(error).contains("blurred"), "{error}");
-    assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
+    assert_eq!(daemon.calls("/confirm"), 1, "one agreement did it all");
     assert!(daemon.is_empty());
 }
 
@@ -296,7 +296,7 @@ async fn no_more_machines_are_rented_than_there_are_tasks() {
         1
     );
     assert_eq!(calls.load(Ordering::SeqCst), 1);
-    assert_eq!(daemon.calls("/wait"), 1);
+    assert_eq!(daemon.calls("/confirm"), 1);
     let none = golem
         .execute_tasks(Payload::new())
         .data(Vec::new())

@@ -40,6 +40,13 @@ impl Daemon {
                 state.agreements.insert(id.clone(), "Proposal".into());
                 ok(json!(id))
             }
+            ("POST", ["agreements", id, "confirm"]) => {
+                let slow = !self.state().approval.is_zero();
+                if !slow {
+                    self.answer_agreement(id);
+                }
+                (204, String::new())
+            }
             ("POST", ["agreements", id, "wait"]) => {
                 let takes = self.state().approval;
                 tokio::time::sleep(takes).await;
@@ -58,16 +65,15 @@ impl Daemon {
                 (200, String::new())
             }
             ("GET", ["agreementEvents"]) => {
-                let mut given = 0;
-                let event = self.poll(query, |state| {
-                    given = state.events.len();
-                    (given > 0).then(|| state.events.remove(0))
+                let events = self.poll(query, |state| {
+                    let events = std::mem::take(&mut state.events);
+                    (!events.is_empty()).then_some(events)
                 });
-                ok(event.await.map_or(json!([]), |(_, id)| {
-                    json!([{"eventType": "AgreementTerminatedEvent", "eventDate": self.now(),
-                        "agreementId": id, "terminator": "Provider", "signature": "",
-                        "reason": {"message": "had enough"}}])
-                }))
+                let mut events = events.await.unwrap_or_default();
+                for event in &mut events {
+                    event["eventDate"] = json!(self.now());
+                }
+                ok(json!(events))
             }
             ("GET", _) => ok(json!([])),
             _ => (204, String::new()),

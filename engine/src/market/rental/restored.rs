@@ -62,7 +62,7 @@ impl Rental {
             announced_end: watch::Sender::new(None),
             over: watch::Sender::new(over),
         });
-        rentals.insert(Arc::clone(&rental));
+        rentals.insert(Arc::clone(&rental)).tell(&rental);
         rental
     }
 

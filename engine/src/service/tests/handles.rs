@@ -119,7 +119,7 @@ async fn a_service_that_cannot_be_made_rents_nothing_and_says_why() {
     assert!(error.to_string().contains("thirteen is unlucky"), "{error}");
     cluster.stop();
     cluster.join().await;
-    assert_eq!(daemon.calls("/wait"), 0, "no agreement was asked for");
+    assert_eq!(daemon.calls("/confirm"), 0, "no agreement was asked for");
 }
 
 #[tokio::test(start_paused = true)]

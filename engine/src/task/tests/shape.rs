@@ -49,7 +49,7 @@ async fn a_machine_is_set_up_once_and_its_state_goes_to_each_task() {
     let mut names = ran.lock().expect("a list").clone();
     names.sort();
     assert_eq!(names, ["worker-1", "worker-2"]);
-    assert_eq!(daemon.calls("/wait"), 2, "one agreement each");
+    assert_eq!(daemon.calls("/confirm"), 2, "one agreement each");
     assert!(daemon.is_empty());
 }
 
@@ -100,7 +100,7 @@ async fn a_set_up_that_would_fail_anywhere_ends_the_tasks_with_its_reason() {
         let told = crate::cause::chain(&error);
         assert!(told.contains("the scene is empty"), "{told}");
     }
-    assert_eq!(daemon.calls("/wait"), 1, "tried once");
+    assert_eq!(daemon.calls("/confirm"), 1, "tried once");
     assert!(daemon.is_empty());
 }
 
@@ -151,7 +151,7 @@ async fn tasks_may_be_added_while_others_are_done_and_the_machine_waits_for_them
         assert_eq!(done.task.data, number);
         sleep(seconds(20)).await;
     }
-    assert_eq!(daemon.calls("/wait"), 1, "one agreement did it all");
+    assert_eq!(daemon.calls("/confirm"), 1, "one agreement did it all");
     drop(more);
     assert!(tasks.next().await.is_none());
     assert!(daemon.is_empty());
@@ -171,14 +171,14 @@ async fn a_machine_without_tasks_for_long_is_given_back_and_another_one_rented_l
         .await;
     let mut tasks = tasks.expect("tasks");
     sleep(seconds(60)).await;
-    assert_eq!(daemon.calls("/wait"), 0, "nothing is rented for nothing");
+    assert_eq!(daemon.calls("/confirm"), 0, "nothing is rented for nothing");
     more.send(1).await.expect("it is read");
     tasks.next().await.expect("a result").expect("done");
     sleep(seconds(60)).await;
     assert_eq!(daemon.calls("DELETE /activity-api/v1/activity/"), 1);
     more.send(2).await.expect("it is read");
     tasks.next().await.expect("a result").expect("done");
-    assert_eq!(daemon.calls("/wait"), 2);
+    assert_eq!(daemon.calls("/confirm"), 2);
     drop(more);
     assert!(tasks.next().await.is_none());
 }
