@@ -1,19 +1,14 @@
 //! Situations that no scenario file can say, each brought about by a program of a few lines. Owns: what must be reached by
 //! them. Does not own: which situations there are (`situations.rs`).
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use golem_engine::service::{Cluster, FnService, HealthCheck};
 use golem_engine::strategy::{Decision, MarketStrategy};
-use golem_engine::tasks::TaskGroup;
-use golem_engine::transport::{Body, BoxError};
 use golem_engine::wire::payment::{Acceptance, AllocationUpdate, DebitNote, DocumentStatus};
-use golem_engine::{Glm, Golem, Transport};
+use golem_engine::{Glm, Golem};
 use golem_scenarios::workload::hello_tasks;
 use golem_scenarios::{Offline, OfflineStage};
-use http::Request;
-use http_body_util::BodyExt;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -24,7 +19,6 @@ pub(crate) const REACHED: &[&str] = &[
     "an instance is terminated at once",
     "an acceptance fails for want of funds",
     "a rejected invoice is accepted after all",
-    "an agreement ends before its first activity",
     "a debit note is accepted after its invoice",
 ];
 
@@ -33,7 +27,6 @@ pub(crate) fn all() {
     what_is_ended_at_once();
     money_that_is_taken_away_behind_the_engines_back();
     an_invoice_that_is_accepted_by_hand_after_the_engine_rejected_it();
-    an_approval_that_is_heard_of_after_the_end();
     a_debit_note_that_is_accepted_by_hand_after_the_invoice();
 }
 
@@ -112,42 +105,6 @@ fn an_invoice_that_is_accepted_by_hand_after_the_engine_rejected_it() {
         accepted.expect("accepted");
         drop(golem.stop().await);
         stage.assert_seen("invoice_accepted");
-    });
-}
-
-/// The answer that an agreement is approved travels for longer than the agreement lasts: no activity is asked for.
-fn an_approval_that_is_heard_of_after_the_end() {
-    let network = "providers:\n  - {name: alice, behaviour: {terminate_after: 2s}}\n  - {name: bob, prices: {start: 1}}\n";
-    let offline = Offline::new(4).network_yaml(network).expect("a network");
-    offline.run(async |stage: &OfflineStage| {
-        let tasks = TaskGroup::new("a slow way to the daemon");
-        let daemon = golem_scenarios::in_memory(stage.network(), &tasks);
-        let slow = tower::service_fn(move |request: Request<Body>| {
-            let daemon = daemon.clone();
-            async move {
-                let is_slow = request.uri().path().ends_with("/wait");
-                let (parts, body) = request.into_parts();
-                let body = body.collect().await?.to_bytes();
-                let answer = daemon.call(Request::from_parts(parts, body)).await?;
-                if is_slow {
-                    tokio::time::sleep(Duration::from_secs(5)).await;
-                }
-                Ok::<_, BoxError>(answer)
-            }
-        });
-        let slow = Transport::in_memory(slow, || Err(ErrorKind::Unsupported.into()));
-        let golem = stage
-            .golem()
-            .budget(10.into())
-            .transport(slow)
-            .start()
-            .await;
-        let golem = golem.expect("an engine");
-        let cluster = waiting(&golem).await;
-        let running = cluster.wait_running(10 * MINUTE).await.expect("it runs");
-        assert_eq!(running[0].provider_name.as_deref(), Some("bob"));
-        let report = golem.stop().await;
-        assert!(report.is_clean(), "{report}");
     });
 }
 
