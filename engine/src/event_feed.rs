@@ -79,12 +79,14 @@ impl Follower {
                     let nothing = page.events.is_empty() && after >= page.passed_over;
                     let pace = Pace::of(nothing, started, self.wait);
                     after = after.max(page.passed_over);
+                    self.cursor.page_came();
                     for event in page.events {
                         let stamp = event.stamp();
                         // A feed that goes back must not move us back.
                         after = after.max(Some(stamp));
                         take(event, self.cursor.begin(stamp)).await;
                     }
+                    self.cursor.page_taken();
                     self.backoff.keep(pace).await;
                 }
                 Err(error) => {

@@ -10,7 +10,8 @@
 //! | `Snapshot` | now and then, in place of everything before it |
 //!
 //! A request is sent once its intent is durable: in the file or, with [`Durability::Power`], on the disk. One commit, or sync,
-//! makes all entries durable that were written before it began (`group.rs`), for whoever waits.
+//! makes all entries durable that were written before it began (`group.rs`), for whoever waits. What costs nothing and
+//! [ends by itself](Change::ends_by_itself) does not wait; its intent becomes durable with the next.
 //!
 //! An agreement takes 33 entries from the offer to the accepted invoice, a script 2 more. Every four thousand entries
 //! the file is compacted; it does not grow with the number of agreements (`benches/journal.rs`).
@@ -106,8 +107,8 @@ pub trait Journal: Send + Sync + 'static {
 }
 
 /// A journal of which one commit, or one sync of a disk, makes many entries durable. The engine sends a request only after a sync
-/// that began when its intent was in the journal; what no request waits for is synced within a tenth of
-/// a second.
+/// that began when its intent was in the journal, unless it [ends by itself](Change::ends_by_itself); what no request waits
+/// for is synced within a tenth of a second.
 pub trait GroupCommit: Sync {
     /// Adds an entry, to be made durable by the next [`sync`](Self::sync). Entries become durable in
     /// their order: never one without those before it.

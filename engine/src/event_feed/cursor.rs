@@ -12,8 +12,15 @@ use crate::journal::{Fact, Feed, Log};
 pub(crate) struct Cursor {
     log: Log,
     feed: Feed,
-    /// Times of events, oldest first, and whether each is dealt with.
-    events: Arc<Mutex<VecDeque<Slot>>>,
+    events: Arc<Mutex<Events>>,
+}
+
+#[derive(Default)]
+struct Events {
+    /// Their times, oldest first, and whether each is dealt with.
+    slots: VecDeque<Slot>,
+    /// More of the same page are about to be dealt with: how far it came is told once, behind the last of them.
+    is_amid_page: bool,
 }
 
 struct Slot {
@@ -26,13 +33,33 @@ struct Slot {
 pub(crate) struct InFlight {
     log: Log,
     feed: Feed,
-    events: Arc<Mutex<VecDeque<Slot>>>,
+    events: Arc<Mutex<Events>>,
     number: u64,
 }
 
-fn lock(events: &Mutex<VecDeque<Slot>>) -> MutexGuard<'_, VecDeque<Slot>> {
+fn lock(events: &Mutex<Events>) -> MutexGuard<'_, Events> {
     // Every statement leaves the queue consistent.
     events.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes down how far the feed is dealt with, if that is further than before.
+fn tell(log: &Log, feed: Feed, events: &Mutex<Events>) {
+    let mut reached = None;
+    {
+        let mut events = lock(events);
+        if events.is_amid_page {
+            return;
+        }
+        while let Some(first) = events.slots.front()
+            && first.done
+        {
+            reached = reached.max(Some(first.at));
+            events.slots.pop_front();
+        }
+    }
+    if let Some(after) = reached {
+        log.fact(Fact::Cursor { feed, after });
+    }
 }
 
 impl Cursor {
@@ -51,11 +78,22 @@ impl Cursor {
             .read(|open_state| open_state.cursors.get(&self.feed).copied())
     }
 
+    /// The events that follow came together; up to [`page_taken`](Self::page_taken) nothing is written down.
+    pub(crate) fn page_came(&self) {
+        lock(&self.events).is_amid_page = true;
+    }
+
+    /// All events of the page are dealt with, or under way.
+    pub(crate) fn page_taken(&self) {
+        lock(&self.events).is_amid_page = false;
+        tell(&self.log, self.feed, &self.events);
+    }
+
     /// An event is about to be dealt with; in the feed's order.
     pub(crate) fn begin(&self, at: Timestamp) -> InFlight {
-        let mut events = lock(&self.events);
-        let number = events.back().map_or(0, |last| last.number + 1);
-        events.push_back(Slot {
+        let slots = &mut lock(&self.events).slots;
+        let number = slots.back().map_or(0, |last| last.number + 1);
+        slots.push_back(Slot {
             at,
             done: false,
             number,
@@ -72,23 +110,13 @@ impl Cursor {
 impl InFlight {
     /// It is dealt with.
     pub(crate) fn done(self) {
-        let mut reached = None;
         {
-            let mut events = lock(&self.events);
-            if let Some(slot) = events.iter_mut().find(|slot| slot.number == self.number) {
+            let slots = &mut lock(&self.events).slots;
+            if let Some(slot) = slots.iter_mut().find(|slot| slot.number == self.number) {
                 slot.done = true;
             }
-            while let Some(first) = events.front()
-                && first.done
-            {
-                reached = reached.max(Some(first.at));
-                events.pop_front();
-            }
         }
-        if let Some(after) = reached {
-            let feed = self.feed;
-            self.log.fact(Fact::Cursor { feed, after });
-        }
+        tell(&self.log, self.feed, &self.events);
     }
 }
 
@@ -96,7 +124,7 @@ impl InFlight {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
-    use crate::journal::MemoryJournal;
+    use crate::journal::{Journal, MemoryJournal};
 
     #[test]
     fn a_feed_is_read_on_from_the_first_event_that_is_not_dealt_with() {
@@ -120,6 +148,31 @@ mod tests {
             cursor.start(),
             Some(at(2)),
             "the third was never dealt with"
+        );
+    }
+
+    #[test]
+    fn what_comes_in_one_page_is_written_down_once() {
+        let journal = MemoryJournal::new();
+        let log = Log::open(Box::new(journal.clone()), Arc::new(SystemClock)).expect("readable");
+        let cursor = Cursor::new(&log, Feed::Agreements);
+        let at = |second| Timestamp::from_second(second).expect("literal");
+        cursor.page_came();
+        for second in 1..=100 {
+            cursor.begin(at(second)).done();
+        }
+        let late = cursor.begin(at(101));
+        assert_eq!(cursor.start(), None, "the page is not over");
+        cursor.page_taken();
+        assert_eq!(cursor.start(), Some(at(100)));
+        late.done();
+        assert_eq!(cursor.start(), Some(at(101)), "what took longer");
+        cursor.page_came();
+        cursor.page_taken();
+        assert_eq!(
+            journal.load().expect("memory").len(),
+            2,
+            "nothing came with the last"
         );
     }
 }

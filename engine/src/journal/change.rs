@@ -106,6 +106,17 @@ pub struct NetworkRecord {
 }
 
 impl Change {
+    /// Whether what comes of it costs nothing and ends by itself where nobody goes on with it: its intent is written down
+    /// before it is sent, and need not be durable by then. A proposal ends with its demand; a provider does not know of an
+    /// agreement that is not confirmed, and it expires. The next request that something could be owed for makes all
+    /// before it durable.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(
+            self,
+            Change::Counter { .. } | Change::RejectProposal { .. } | Change::CreateAgreement { .. }
+        )
+    }
+
     /// Whether it ends something or pays for it: better done without a journal than not at all.
     pub fn is_closing(&self) -> bool {
         match self {

@@ -141,11 +141,8 @@ async fn a_disk_that_fails_keeps_what_opens_from_being_sent_and_not_what_closes(
     let disk = Disk::default();
     let (rest, requests) = rest(&disk);
     disk.0.is_broken.store(true, Ordering::Relaxed);
-    let proposal = "R-1".into();
     let market = rest.market();
-    let opening = market
-        .create_agreement(&proposal, Timestamp::UNIX_EPOCH)
-        .await;
+    let opening = market.confirm(&"agreement".into(), "session").await;
     let error = opening.expect_err("not sent");
     assert!(matches!(*error.kind, ApiErrorKind::Journal(_)), "{error}");
     assert_eq!(requests.load(Ordering::Relaxed), 0);
@@ -159,6 +156,32 @@ async fn a_disk_that_fails_keeps_what_opens_from_being_sent_and_not_what_closes(
     let demand = DemandId::new("demand");
     market.unsubscribe(&demand).await.expect("sent");
     assert_eq!(requests.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_by_itself_waits_for_no_sync_and_is_on_the_disk_with_the_next() {
+    let disk = Disk::default();
+    let (rest, requests) = rest(&disk);
+    let (market, proposal) = (rest.market(), "R-1".into());
+    // The check of each request is for those that wait.
+    disk.0.durable.store(usize::MAX, Ordering::Relaxed);
+    let created = market.create_agreement(&proposal, Timestamp::UNIX_EPOCH);
+    // The answer of this daemon is no id, which does not matter here.
+    drop(created.await);
+    let (demand, reason) = (DemandId::new("demand"), "no".into());
+    let rejected = market.reject(&demand, &proposal, &reason).await;
+    rejected.expect("sent");
+    assert_eq!(requests.load(Ordering::Relaxed), 2);
+    assert_eq!(disk.syncs(), 0);
+    disk.0.durable.store(0, Ordering::Relaxed);
+    let confirmed = market.confirm(&"agreement".into(), "session").await;
+    confirmed.expect("sent");
+    assert_eq!(disk.syncs(), 1);
+    assert_eq!(
+        disk.durable_intents(),
+        3,
+        "those before it are on the disk, too"
+    );
 }
 
 #[cfg(feature = "sqlite")]
