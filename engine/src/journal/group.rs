@@ -41,12 +41,12 @@ impl Group {
         written: impl Fn() -> u64,
         disk: &dyn GroupCommit,
     ) -> Result<(), JournalError> {
-        // Whoever is about to write something comes along.
-        tokio::task::yield_now().await;
         let mut synced = self.synced.lock().await;
         if *synced >= wanted {
             return Ok(());
         }
+        // Whoever is about to write something comes along: they wait for the lock then, and find it done.
+        tokio::task::yield_now().await;
         let all = written();
         disk.sync()?;
         *synced = all;
