@@ -2,6 +2,7 @@
 //! they come, and the whole is kept only if its hash is the announced one. A file grows under a
 //! temporary name and is renamed at the end; a download that does not end leaves nothing behind.
 
+mod hashing;
 mod store;
 
 use std::io;
@@ -9,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use golem_wire::gsb::DOWNLOAD_COMPONENTS;
-use sha3::{Digest, Sha3_256};
+use sha3::Digest;
 
+use hashing::Hashing;
 use store::{Part, Store};
 
 use super::frame::{Fault, Request};
@@ -38,9 +40,8 @@ pub(crate) struct Download {
     remote: String,
     limit: u64,
     store: Store,
-    /// Hash of the first `hashed` bytes: no second pass when pieces come in order.
-    hash: Sha3_256,
-    hashed: u64,
+    /// Of the first bytes: no second pass when pieces come in order.
+    hashing: Hashing,
     /// Largest end of a piece so far.
     size: u64,
     finished: bool,
@@ -66,8 +67,7 @@ impl Download {
             remote: remote.to_owned(),
             limit,
             store,
-            hash: Sha3_256::new(),
-            hashed: 0,
+            hashing: Hashing::new(),
             size: 0,
             finished: false,
             failure: None,
@@ -101,7 +101,7 @@ impl Download {
         self.failure.as_ref()
     }
 
-    fn chunk(&mut self, offset: u64, content: &[u8]) -> Result<(), TransferError> {
+    fn chunk(&mut self, offset: u64, content: Bytes) -> Result<(), TransferError> {
         let too_large = || TransferError::TooLarge {
             remote: self.remote.clone(),
             limit: self.limit,
@@ -109,10 +109,9 @@ impl Download {
         let length = content.len() as u64;
         let end = offset.checked_add(length).filter(|end| *end <= self.limit);
         let end = end.ok_or_else(too_large)?;
-        if offset < self.hashed {
+        if offset < self.hashing.length() {
             // It overwrites what is hashed already: begin again at the end.
-            self.hash = Sha3_256::new();
-            self.hashed = 0;
+            self.hashing = Hashing::new();
         }
         match &mut self.store {
             Store::Memory(bytes) => {
@@ -121,33 +120,34 @@ impl Download {
                 if bytes.len() < end {
                     bytes.resize(end, 0);
                 }
-                bytes[start..end].copy_from_slice(content);
+                bytes[start..end].copy_from_slice(&content);
             }
             Store::File(part) => {
-                part.write(offset, content)
+                part.write(offset, &content)
                     .map_err(|error| unwritable(&part.path, &error))?;
             }
         }
-        if offset == self.hashed {
-            self.hash.update(content);
-            self.hashed = end;
+        if offset == self.hashing.length() {
+            self.hashing.add(content);
         }
         self.size = self.size.max(end);
         Ok(())
     }
 
     fn finish(&mut self, announced: &str) -> Result<(), TransferError> {
-        let hash = if self.hashed == self.size {
-            self.hash.clone()
-        } else {
-            self.store
+        let hashing = std::mem::replace(&mut self.hashing, Hashing::new());
+        let in_order = hashing.length() == self.size;
+        let hash = match in_order.then(|| hashing.finish()).flatten() {
+            Some(hash) => hash,
+            None => self
+                .store
                 .hash(self.size)
                 .map_err(|error| match &self.store {
                     Store::File(part) => unwritable(&part.path, &error),
                     Store::Memory(_) => TransferError::Incomplete {
                         remote: self.remote.clone(),
                     },
-                })?
+                })?,
         };
         let actual = hex::encode(hash.finalize());
         if !actual.eq_ignore_ascii_case(announced) {
@@ -194,7 +194,7 @@ impl Endpoint for Download {
                 let offset = offset.ok_or_else(|| request.missing("offset"))?;
                 let content = chunk.get("content").and_then(Flex::as_bytes);
                 let content = content.ok_or_else(|| request.missing("content"))?;
-                let written = self.chunk(offset, &content);
+                let written = self.chunk(offset, content);
                 self.checked(written, Fault::Write)?;
                 Ok(Flex::Null)
             }
@@ -220,6 +220,8 @@ fn unwritable(path: &Path, error: &io::Error) -> TransferError {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use sha3::Sha3_256;
 
     use super::super::frame::request;
     use super::*;
@@ -280,6 +282,42 @@ mod tests {
             fs::read_dir(directory.path()).expect("a directory").count(),
             0
         );
+    }
+
+    #[test]
+    fn a_large_download_is_checked_as_a_small_one_whatever_came_twice() {
+        let piece = |n: u8| Bytes::from(vec![n; 1 << 20]);
+        let mut whole = Sha3_256::new();
+        (0..8).for_each(|n| whole.update(piece(n)));
+        let whole = hex::encode(whole.finalize());
+        let told = |hash: &str| {
+            request(
+                "UploadFinished",
+                Flex::Map(vec![("hash".into(), Flex::Text(hash.into()))]),
+            )
+        };
+        let chunk = |n: u8| {
+            let chunk = Flex::Map(vec![
+                ("content".into(), Flex::Blob(piece(n))),
+                ("offset".into(), Flex::UInt(u64::from(n) << 20)),
+            ]);
+            request("UploadChunk", Flex::Map(vec![("chunk".into(), chunk)]))
+        };
+        let wrong = "0".repeat(64);
+        for (again, hash, is_right) in [
+            (None, &whole, true),
+            (Some(6), &whole, true),
+            (None, &wrong, false),
+        ] {
+            let mut download =
+                Download::open(&Target::Memory, "/golem/out", 1 << 30, "x").expect("a target");
+            for n in (0..8).chain(again) {
+                download.answer(&chunk(n)).expect("a chunk");
+            }
+            let answer = download.answer(&told(hash));
+            assert_eq!(answer.is_ok(), is_right, "{again:?}");
+            assert_eq!(download.keep().is_ok(), is_right);
+        }
     }
 
     #[test]
