@@ -1,9 +1,10 @@
-//! From offers to rented machines: the engine beside a bare loop that sends the same requests,
+//! From offers to rented machines: the engine beside a bare loop that sends the requests it takes,
 //! in memory and over HTTP, with 100 and 1,000 providers. The ratio is what counts.
 
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use workspace_benches::bare::Approval;
 use workspace_benches::door::Door;
 use workspace_benches::negotiation::{Kept, bare_loop, with_engine};
 
@@ -16,8 +17,9 @@ fn negotiation(criterion: &mut Criterion) {
     for door in [Door::Memory, Door::Http] {
         for providers in [100, 1_000] {
             group.throughput(Throughput::Elements(providers as u64));
+            let bare: Way = |door, providers| bare_loop(door, providers, Approval::Asked);
             let engine: Way = |door, providers| with_engine(door, providers, Kept::Memory);
-            let ways: [(&str, Way); 2] = [("bare", bare_loop), ("engine", engine)];
+            let ways: [(&str, Way); 2] = [("bare", bare), ("engine", engine)];
             for (way, run) in ways {
                 let id = BenchmarkId::new(format!("{way}/{}", door.name()), providers);
                 group.bench_function(id, |bencher| {

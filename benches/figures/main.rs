@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use table::{Figure, Table, millis, rate};
+use workspace_benches::bare::Approval;
 use workspace_benches::door::{Door, Requests};
 use workspace_benches::negotiation::{Kept, bare_loop, with_engine};
 use workspace_benches::{machine, median, negotiation as negotiated, polled};
@@ -115,21 +116,28 @@ fn negotiation(door: Door, rounds: usize, most: usize) -> Table {
             1_000 => rounds,
             _ => rounds.div_ceil(2),
         };
-        let [bare, engine, file] = by_turns(
+        let [bare, hearing, engine, file] = by_turns(
             rounds,
             [
-                &|| bare_loop(door, providers),
+                &|| bare_loop(door, providers, Approval::Asked),
+                &|| bare_loop(door, providers, Approval::Heard),
                 &|| with_engine(door, providers, Kept::Memory),
                 &|| with_engine(door, providers, Kept::File),
             ],
         );
         each.push(engine / u32::try_from(providers).unwrap_or(u32::MAX));
-        for (journal, engine, at_most) in [
-            ("", engine, at_most),
-            (", journal in a file", file, kept_at_most),
+        for (how, bare, engine, at_most) in [
+            ("", bare, engine, at_most),
+            (", journal in a file", bare, file, kept_at_most),
+            (
+                ", beside a bare loop that hears approvals, too",
+                hearing,
+                engine,
+                at_most,
+            ),
         ] {
             table.add(Figure {
-                what: format!("{providers} providers{journal}"),
+                what: format!("{providers} providers{how}"),
                 cells: [bare, engine].map(millis).into(),
                 ratio: share(engine, bare),
                 at_most,

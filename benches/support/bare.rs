@@ -1,16 +1,20 @@
 //! The ceiling: the requests that a negotiation needs, sent by a bare loop with no engine. They say what the engine's
-//! say but for ids, times and the order of JSON (`figures requests` compares them).
+//! say but for ids, times and the order of JSON (`figures requests` compares them). Like most programs it asks of each
+//! agreement whether it is approved; it can hear that in the feed of events as well, as the engine does.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use golem_wire::market::DemandEvent;
+use golem_wire::market::{AgreementEvent, DemandEvent};
 use golem_wire::{AgreementId, DemandId, ProposalId};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::door::{APP_KEY, Network};
 use crate::now;
@@ -153,7 +157,7 @@ impl<'a> Negotiation<'a> {
         let network = self.network;
         let drafts: Vec<_> = self.drafts.drain(..agreements).collect();
         let signed: Vec<_> = stream::iter(drafts)
-            .map(async |draft| sign(network, &draft).await)
+            .map(async |draft| sign(network, &draft, None).await)
             .buffer_unordered(self.concurrency)
             .collect()
             .await;
@@ -169,16 +173,70 @@ impl<'a> Negotiation<'a> {
     }
 }
 
+/// How it is learned that an agreement is approved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// By a request for each agreement that waits for it.
+    Asked,
+    /// From the feed of agreement events, which is read for all of them.
+    Heard,
+}
+
+/// Whoever waits for approvals that are heard.
+#[derive(Debug, Default)]
+struct Heard(RefCell<BTreeMap<AgreementId, oneshot::Sender<()>>>);
+
+impl Heard {
+    fn expect(&self, id: &AgreementId) -> oneshot::Receiver<()> {
+        let (approved, heard) = oneshot::channel();
+        self.0.borrow_mut().insert(id.clone(), approved);
+        heard
+    }
+
+    /// Reads the feed. Never ends.
+    async fn follow(&self, network: &Network) {
+        let mut after = String::new();
+        loop {
+            let path = format!(
+                "/market-api/v1/agreementEvents?timeout=30{after}&maxEvents=100&appSessionId={SESSION}"
+            );
+            let events = call(network, Method::GET, &path, None).await;
+            for event in parse::<Vec<AgreementEvent>>(&events) {
+                after = format!("&afterTimestamp={}", event.event_date);
+                if let Some(approved) = self.0.borrow_mut().remove(&event.agreement_id) {
+                    approved.send(()).expect("somebody waits");
+                }
+            }
+        }
+    }
+}
+
 /// Rents a machine of each of `machines` providers, as fast as the requests go: an agreement, and an activity on it.
 ///
 /// # Panics
 /// When the network does not answer as it should.
-pub async fn rent(network: &Network, machines: usize) {
+pub async fn rent(network: &Network, machines: usize, approval: Approval) {
+    let heard = Heard::default();
+    let told = (approval == Approval::Heard).then_some(&heard);
+    let follow = async {
+        match told {
+            Some(heard) => heard.follow(network).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = rent_each(network, machines, told) => {}
+        () = follow => {}
+    }
+}
+
+async fn rent_each(network: &Network, machines: usize, heard: Option<&Heard>) {
     let mut negotiation = Negotiation::publish(network, 100).await;
     negotiation.collect(machines).await;
     let drafts: Vec<_> = negotiation.drafts.drain(..machines).collect();
     let rented = stream::iter(drafts).map(async |draft| {
-        let (agreement, _) = sign(network, &draft).await;
+        let (agreement, _) = sign(network, &draft, heard).await;
         let path = "/activity-api/v1/activity?timeout=30";
         call(network, Method::POST, path, Some(json!(agreement))).await;
     });
@@ -186,17 +244,30 @@ pub async fn rent(network: &Network, machines: usize) {
 }
 
 /// Signs one draft; the agreement, and the slowest of its requests.
-async fn sign(network: &Network, draft: &ProposalId) -> (AgreementId, Duration) {
+async fn sign(
+    network: &Network,
+    draft: &ProposalId,
+    heard: Option<&Heard>,
+) -> (AgreementId, Duration) {
     let valid_to = network.mock.world().now() + SignedDuration::from_mins(1);
     let body = json!({"proposalId": draft, "validTo": valid_to});
     let agreements = "/market-api/v1/agreements";
     let (id, created) = timed(call(network, Method::POST, agreements, Some(body))).await;
     let id: AgreementId = parse(&id);
+    let heard = heard.map(|heard| heard.expect(&id));
     let path = format!("{agreements}/{id}");
     let confirm = format!("{path}/confirm?appSessionId={SESSION}");
     let (_, confirmed) = timed(call(network, Method::POST, &confirm, None)).await;
-    let wait = format!("{path}/wait?timeout=30");
-    let (_, approved) = timed(call(network, Method::POST, &wait, None)).await;
+    let approval = async {
+        match heard {
+            Some(heard) => heard.await.expect("it is approved"),
+            None => {
+                let wait = format!("{path}/wait?timeout=30");
+                call(network, Method::POST, &wait, None).await;
+            }
+        }
+    };
+    let ((), approved) = timed(approval).await;
     (id, created.max(confirmed).max(approved))
 }
 

@@ -88,7 +88,8 @@ fn said(head: &Parts, body: &[u8]) -> String {
         Ok(body) => body.to_string(),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    let query = head.uri.query().unwrap_or_default();
+    // A time may be escaped in an address, or not.
+    let query = head.uri.query().unwrap_or_default().replace("%3A", ":");
     without_ids(&format!("{query} {headers:?} {body}"))
 }
 

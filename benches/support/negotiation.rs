@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::bare;
+use crate::bare::{self, Approval};
 use crate::door::{Door, Network, Requests};
 use crate::engine;
 use crate::now;
@@ -21,8 +21,8 @@ pub enum Kept {
     File,
 }
 
-/// The requests of either way in memory, by their kind, until the last machine is there: the bare loop's, then the
-/// engine's.
+/// The requests of either way in memory, by their kind, until the last machine is there: those of a bare loop that hears
+/// of approvals as the engine does, then the engine's.
 ///
 /// # Panics
 /// When the network does not answer as it should.
@@ -30,7 +30,7 @@ pub fn requests(providers: usize) -> [BTreeMap<String, Requests>; 2] {
     let counts = Door::Memory.runtime().block_on(async {
         let mut network = Network::open(Door::Memory, providers).await;
         let bare = network.count_requests();
-        bare::rent(&network, providers).await;
+        bare::rent(&network, providers, Approval::Heard).await;
         network.close().await;
         let mut network = Network::open(Door::Memory, providers).await;
         let counted = network.count_requests();
@@ -50,11 +50,11 @@ pub fn requests(providers: usize) -> [BTreeMap<String, Requests>; 2] {
 ///
 /// # Panics
 /// When the network does not answer as it should.
-pub fn bare_loop(door: Door, providers: usize) -> Duration {
+pub fn bare_loop(door: Door, providers: usize, approval: Approval) -> Duration {
     door.runtime().block_on(async {
         let network = Network::open(door, providers).await;
         let begin = now();
-        bare::rent(&network, providers).await;
+        bare::rent(&network, providers, approval).await;
         let taken = begin.elapsed();
         network.close().await;
         taken
