@@ -15,8 +15,8 @@ use sha3::{Digest, Sha3_256};
 /// Bytes from which a file is large; tests have small ones.
 const LARGE: u64 = if cfg!(test) { 64 << 10 } else { 4 << 20 };
 
-/// Pieces that wait for the thread; providers send 40 KiB each.
-const AHEAD: usize = 64;
+/// Pieces that wait for the thread; providers send 40 KiB each, and at the most a frame.
+const AHEAD: usize = 16;
 
 /// Threads that hash, of all downloads of this process.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
