@@ -88,8 +88,8 @@ pub struct MarketLimits {
     /// Age at which a demand is replaced; daemons expire them after an hour.
     pub resubscribe_after: Duration,
     /// How long a demand is left as it is although somebody waits and every offer that came is used
-    /// or refused. It is published anew then, so that providers that had no room are asked again;
-    /// each time in vain doubles the wait.
+    /// or refused, or may be lost with an answer of the daemon, which hands each out once. It is published anew then, so
+    /// that all come again, those of providers that had no room, too; each time in vain doubles the wait.
     pub renew_starving_after: Duration,
     /// How long a provider to whom something is owed is not signed again; it is the last resort
     /// after that, until it is paid. Its invoice may never come.

@@ -103,6 +103,8 @@ pub(super) struct Pool {
     resorting: u64,
     refusals: Refusals,
     starvation: Starvation,
+    /// An answer with offers of the demand may be lost: the daemon hands each out once.
+    answer_lost: bool,
     /// Whether it was said that offers are dropped.
     told_of_drops: bool,
     history: ProviderHistory,
@@ -125,6 +127,7 @@ impl Pool {
             next_waiter: 0,
             resorting: 0,
             refusals: Refusals::default(),
+            answer_lost: false,
             told_of_drops: false,
             history: ProviderHistory::default(),
         }
@@ -313,8 +316,13 @@ impl Pool {
         }
     }
 
-    /// Whether the demand should be published anew: offers came to it, none of them is left, and those
-    /// who wait have waited long for another. To be asked whenever something changed.
+    /// An answer that may have held offers is lost.
+    pub(super) fn answer_lost(&mut self) {
+        self.answer_lost = true;
+    }
+
+    /// Whether the demand should be published anew: offers came to it, or may have come, none of them is left, and
+    /// those who wait have waited long for another. To be asked whenever something changed.
     pub(super) fn starves(&mut self, now: Instant) -> bool {
         if self.waiters.is_empty() {
             self.starvation.over();
@@ -322,8 +330,11 @@ impl Pool {
         }
         let nothing_left =
             self.proposals.under_way() == 0 && self.proposals.ranked().next().is_none();
-        let starves = nothing_left && self.refusals.any_seen();
-        self.starvation.look(starves, now)
+        let starves = nothing_left && (self.refusals.any_seen() || self.answer_lost);
+        let renewed = self.starvation.look(starves, now);
+        // The next demand brings all offers once more.
+        self.answer_lost &= !renewed;
+        renewed
     }
 
     /// Whether an offer that came late is better than what those who wait would get without it; the

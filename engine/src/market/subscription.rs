@@ -29,7 +29,7 @@ use super::pool::{Draft, Pool, PoolEvent};
 use super::signing::{Failure, Signing};
 use super::{Market, Rental, SignError, SubscribeError};
 use crate::api::market::CounterFault;
-use crate::api::{ApiError, ApiErrorKind};
+use crate::api::{ApiError, ApiErrorKind, Outcome};
 use crate::cause::Cause;
 use crate::context::Context;
 use crate::deadline;
@@ -280,6 +280,10 @@ impl DemandSubscription {
                     self.context.emit(about, CollectFailed { reason });
                     if error.is_status(StatusCode::UNAUTHORIZED) {
                         return self.fail(error);
+                    }
+                    if error.outcome() == Outcome::Unknown {
+                        self.lock().pool.answer_lost();
+                        self.changed.notify_one();
                     }
                     // Those who wait for offers get the time back in which there could be none.
                     self.context.is_daemon_away().await;

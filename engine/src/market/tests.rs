@@ -270,6 +270,20 @@ async fn a_demand_is_replaced_before_its_hour_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_demand_whose_offers_may_be_lost_with_an_answer_is_renewed() {
+    for (answers, demands) in [(&[(504, "null")][..], 2), (&[], 1)] {
+        let daemon = daemon(&[]);
+        daemon.can(Method::GET, "/events", answers);
+        let (golem, market, events) = open(&daemon).await;
+        let began = Instant::now();
+        market.sign(&[]).await.expect_err("there are no providers");
+        assert_eq!(began.elapsed().as_secs(), 60);
+        assert_eq!(count(&events, "SubscriptionCreated"), demands);
+        drop(golem.stop().await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_demand_that_starves_is_renewed_so_that_providers_are_asked_again() {
     let (golem, market, events) = open(&daemon(&["alice"])).await;
     let began = Instant::now();
