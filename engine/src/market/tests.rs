@@ -271,7 +271,8 @@ async fn a_demand_is_replaced_before_its_hour_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_demand_whose_offers_may_be_lost_with_an_answer_is_renewed() {
-    for (answers, demands) in [(&[(504, "null")][..], 2), (&[], 1)] {
+    // A refusal is no answer that got lost.
+    for (answers, demands) in [(&[(504, "null")][..], 2), (&[(400, "{}")], 1), (&[], 1)] {
         let daemon = daemon(&[]);
         daemon.can(Method::GET, "/events", answers);
         let (golem, market, events) = open(&daemon).await;

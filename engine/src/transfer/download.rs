@@ -296,26 +296,33 @@ mod tests {
                 Flex::Map(vec![("hash".into(), Flex::Text(hash.into()))]),
             )
         };
-        let chunk = |n: u8| {
+        let chunk = |at: u8, n: u8| {
             let chunk = Flex::Map(vec![
                 ("content".into(), Flex::Blob(piece(n))),
-                ("offset".into(), Flex::UInt(u64::from(n) * (20 << 10))),
+                ("offset".into(), Flex::UInt(u64::from(at) * (20 << 10))),
             ]);
             request("UploadChunk", Flex::Map(vec![("chunk".into(), chunk)]))
         };
         let wrong = "0".repeat(64);
-        for (again, hash, is_right) in [
-            (None, &whole, true),
-            (Some(6), &whole, true),
-            (None, &wrong, false),
+        // What comes as the seventh piece, and once more after the last one.
+        for (seventh, again, hash, is_right) in [
+            (6, None, &whole, true),
+            (6, Some(6), &whole, true),
+            (9, Some(6), &whole, true),
+            (6, Some(9), &whole, false),
+            (6, None, &wrong, false),
         ] {
             let mut download =
                 Download::open(&Target::Memory, "/golem/out", 1 << 30, "x").expect("a target");
-            for n in (0..8).chain(again) {
-                download.answer(&chunk(n)).expect("a chunk");
+            for at in 0..8 {
+                let n = if at == 6 { seventh } else { at };
+                download.answer(&chunk(at, n)).expect("a chunk");
+            }
+            for n in again {
+                download.answer(&chunk(6, n)).expect("a chunk");
             }
             let answer = download.answer(&told(hash));
-            assert_eq!(answer.is_ok(), is_right, "{again:?}");
+            assert_eq!(answer.is_ok(), is_right, "{seventh} {again:?}");
             assert_eq!(download.keep().is_ok(), is_right);
         }
     }

@@ -453,3 +453,20 @@ proptest! {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_made_up_for_by_one_new_demand() {
+    let mut pool = Pool::new(limits(), Arc::default(), 0);
+    let (_, _waiting) = pool.wait(&[], Instant::now());
+    let start = Instant::now();
+    let starves = |pool: &mut Pool, secs| pool.starves(start + Duration::from_secs(secs));
+    assert!(!starves(&mut pool, 0), "no offer came, and none is lost");
+    assert!(!starves(&mut pool, 100));
+    pool.answer_lost();
+    assert!(!starves(&mut pool, 100));
+    assert!(starves(&mut pool, 120));
+    assert!(!starves(&mut pool, 10_000), "all come again with it");
+    pool.answer_lost();
+    assert!(!starves(&mut pool, 10_000));
+    assert!(starves(&mut pool, 10_040), "the second takes twice as long");
+}
