@@ -13,7 +13,7 @@
 //! makes all entries durable that were written before it began (`group.rs`), for whoever waits. What costs nothing and
 //! [ends by itself](Change::ends_by_itself) does not wait; its intent becomes durable with the next.
 //!
-//! An agreement takes 33 entries from the offer to the accepted invoice, a script 2 more. Every four thousand entries
+//! An agreement takes some 30 entries from the offer to the accepted invoice, a script 2 more. Every four thousand entries
 //! the file is compacted; it does not grow with the number of agreements (`benches/journal.rs`).
 
 mod change;

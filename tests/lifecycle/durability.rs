@@ -156,8 +156,15 @@ fn powerless(fails: Option<(usize, Moment)>) -> usize {
             // Each other request that changes something finds its intent on the disk.
             let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
             let intents = checked.left().into_iter().filter(|entry| {
-                matches!(&entry.record, Record::Intent { change, .. }
-                    if !matches!(change, Change::Counter { .. } | Change::CreateAgreement { .. }))
+                let Record::Intent { change, .. } = &entry.record else {
+                    return false;
+                };
+                !matches!(
+                    change,
+                    Change::Counter { .. }
+                        | Change::RejectProposal { .. }
+                        | Change::CreateAgreement { .. }
+                )
             });
             assert!(intents.count() >= number, "request {number}, {fails:?}");
         };

@@ -3,7 +3,7 @@
 //! piece. Does not own: which pieces, and what the hash is compared with (`download.rs`).
 //!
 //! Whoever hands pieces over waits when the thread is [`AHEAD`] pieces behind, so memory is bounded, and never longer than
-//! hashing them by itself would have taken.
+//! hashing them by itself would have taken. The thread ends with the download, whether that is finished or dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
