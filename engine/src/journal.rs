@@ -447,7 +447,7 @@ impl Log {
         let at = self.0.clock.now();
         let entry = Entry { at, record };
         let Some(journal) = &self.0.journal else {
-            state.open_state.apply(&entry);
+            state.open_state.take_in(entry);
             return Ok(());
         };
         match journal.group_commit() {
@@ -455,7 +455,7 @@ impl Log {
             None => journal.append(&entry)?,
         }
         self.0.group.note();
-        state.open_state.apply(&entry);
+        state.open_state.take_in(entry);
         state.written += 1;
         state.since_snapshot += 1;
         let many = COMPACT_AFTER_PER_OPEN * state.open_state.size();

@@ -5,6 +5,7 @@ mod instance_info;
 mod market_summary;
 mod offer;
 mod progress;
+mod said_properties;
 #[cfg(test)]
 pub(crate) use offer::tests;
 
@@ -19,6 +20,7 @@ pub use instance_info::InstanceInfo;
 pub(crate) use market_summary::NAMED;
 pub use market_summary::{MarketSummary, Refusal};
 pub(crate) use offer::most;
+pub(crate) use offer::CollectedEvent;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 pub use progress::Progress;
 

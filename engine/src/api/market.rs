@@ -6,11 +6,12 @@ use bytes::Bytes;
 use golem_wire::common::Reason;
 use golem_wire::market::{
     Agreement, AgreementEvent, AgreementListEntry, AgreementProposal, AgreementState, Demand,
-    DemandEvent, DemandOfferBase, Offer, Proposal,
+    DemandOfferBase, Offer, Proposal,
 };
 use golem_wire::{AgreementId, DemandId, ProposalId};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{ApiError, Call, Outcome, Page, Rest};
@@ -120,11 +121,11 @@ impl MarketApi<'_> {
     }
 
     /// `collectOffers`: waits up to `wait` for something to happen. Events are handed out once.
-    pub(crate) async fn collect(
+    pub(crate) async fn collect<Event: DeserializeOwned>(
         self,
         demand: &DemandId,
         wait: Duration,
-    ) -> Result<Vec<DemandEvent>, ApiError> {
+    ) -> Result<Vec<Event>, ApiError> {
         let call = Call::get(
             "collectOffers",
             path(&["demands", demand.as_str(), "events"]),

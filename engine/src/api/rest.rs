@@ -12,7 +12,9 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::base::Base;
@@ -179,7 +181,7 @@ impl Rest {
     ) -> impl Future<Output = Result<T, ApiError>> + Send {
         self.exchange(call).map(move |exchanged| {
             self.concluded(exchanged?, |call, bytes| {
-                let read = serde_json::from_slice(bytes);
+                let read = read_json(bytes);
                 let read = read.map_err(|error| call.error(malformed(&error, bytes)))?;
                 Ok((read, call.change.as_ref().and_then(|_| created(bytes))))
             })
@@ -219,20 +221,20 @@ impl Rest {
     ) -> Result<(Vec<T>, Vec<serde_json::Value>), ApiError> {
         let Exchanged { call, answer, .. } = self.exchange(call).await?;
         let bytes = answer?;
-        let whole = match serde_json::from_slice(&bytes) {
+        let whole = match read_json(&bytes) {
             Ok(whole) => return Ok((whole, Vec::new())),
             Err(error) => error,
         };
-        let Ok(elements) = serde_json::from_slice::<Vec<serde_json::Value>>(&bytes) else {
+        let Ok(elements) = read_json::<Vec<&RawValue>>(&bytes) else {
             return Err(call.error(malformed(&whole, &bytes)));
         };
         let (mut readable, mut passed) = (Vec::new(), Vec::new());
         for element in elements {
-            match T::deserialize(&element) {
+            match serde_json::from_str(element.get()) {
                 Ok(it) => readable.push(it),
                 Err(error) => {
-                    passed_over(&call, &element, &error);
-                    passed.push(element);
+                    passed_over(&call, element, &error);
+                    passed.extend(serde_json::from_str(element.get()));
                 }
             }
         }
@@ -594,14 +596,23 @@ fn malformed(error: &serde_json::Error, bytes: &[u8]) -> ApiErrorKind {
 }
 
 /// Tells of an element that makes no sense.
-fn passed_over(call: &Call, element: &serde_json::Value, error: &serde_json::Error) {
-    let what = excerpt(element.to_string().as_bytes());
+fn passed_over(call: &Call, element: &RawValue, error: &serde_json::Error) {
+    let what = excerpt(element.get().as_bytes());
     tracing::warn!(
         operation = call.operation,
         %error,
         what,
         "an element of the daemon's answer makes no sense; it is passed over"
     );
+}
+
+/// What an answer says. Text is looked through once for what is no UTF-8, not text by text.
+fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        // It says where.
+        Err(_) => serde_json::from_slice(bytes),
+    }
 }
 
 /// A refusal's words: `message` of the daemon's error body, `detail` of a problem, or plain text.

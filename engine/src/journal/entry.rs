@@ -60,11 +60,15 @@ impl OpenState {
 
     /// Takes the next entry in. An entry that fits nothing known changes nothing.
     pub fn apply(&mut self, entry: &Entry) {
-        let at = entry.at;
-        match &entry.record {
-            Record::Snapshot { open_state } => *self = (**open_state).clone(),
-            Record::Intent { op, change } => self.announced(*op, change, at),
-            Record::Outcome { op, outcome } => self.ended(*op, outcome, at),
+        self.take_in(entry.clone());
+    }
+
+    /// Takes the next entry in, of which parts are kept.
+    pub(super) fn take_in(&mut self, Entry { at, record }: Entry) {
+        match record {
+            Record::Snapshot { open_state } => *self = *open_state,
+            Record::Intent { op, change } => self.announced(op, change, at),
+            Record::Outcome { op, outcome } => self.ended(op, &outcome, at),
             Record::Fact { fact } => self.learn(fact, at),
         }
     }

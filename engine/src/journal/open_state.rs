@@ -106,16 +106,15 @@ impl OpenState {
     }
 
     /// A request is about to be sent.
-    pub(super) fn announced(&mut self, op: u64, change: &Change, at: Timestamp) {
+    pub(super) fn announced(&mut self, op: u64, change: Change, at: Timestamp) {
         self.stopped = false;
         self.next_op = self.next_op.max(op + 1);
-        if let Change::Confirm { agreement } = change
+        if let Change::Confirm { agreement } = &change
             && let Some(record) = self.agreements.get_mut(agreement)
         {
             // From here on the provider may know of it, whatever becomes of the request.
             record.confirmed = true;
         }
-        let change = change.clone();
         self.unresolved.insert(op, Unresolved { change, at });
     }
 
@@ -280,7 +279,7 @@ impl OpenState {
     }
 
     /// Something was learned otherwise.
-    pub(super) fn learn(&mut self, fact: &Fact, at: Timestamp) {
+    pub(super) fn learn(&mut self, fact: Fact, at: Timestamp) {
         match fact {
             Fact::Run {
                 session,
@@ -290,37 +289,37 @@ impl OpenState {
                 self.stopped = false;
                 self.first_op = self.next_op;
                 self.owner = Some(Owner {
-                    session: session.clone(),
-                    node: node.clone(),
-                    api_url: api_url.clone(),
+                    session,
+                    node,
+                    api_url,
                 });
             }
-            Fact::AgreementEnded { agreement, .. } => self.agreement_ended(agreement, at),
+            Fact::AgreementEnded { agreement, .. } => self.agreement_ended(&agreement, at),
             Fact::InvoiceSeen {
                 agreement,
                 invoice,
                 amount,
             } => {
-                if let Some(record) = self.agreements.get_mut(agreement)
+                if let Some(record) = self.agreements.get_mut(&agreement)
                     && !record.is_paid()
                 {
                     let documents = &mut record.documents;
-                    documents.journal_invoice(invoice.clone(), *amount, false);
+                    documents.journal_invoice(invoice, amount, false);
                 }
             }
-            Fact::AccountClosed { agreement } => self.account_closed(agreement),
+            Fact::AccountClosed { agreement } => self.account_closed(&agreement),
             Fact::AgreementFound { agreement } => {
                 let created = AgreementRecord::created(at);
-                self.agreements.entry(agreement.clone()).or_insert(created);
+                self.agreements.entry(agreement).or_insert(created);
             }
             Fact::ActivityFound {
                 agreement,
                 activity,
                 from,
-            } => self.activity_found(agreement, activity.clone(), from.unwrap_or(at)),
-            Fact::ActivityGone { activity } => self.activity_gone(activity, at),
-            Fact::DemandGone { demand } => self.demand_gone(demand),
-            Fact::ServiceGone { services } => self.services.retain(|known| known != services),
+            } => self.activity_found(&agreement, activity, from.unwrap_or(at)),
+            Fact::ActivityGone { activity } => self.activity_gone(&activity, at),
+            Fact::DemandGone { demand } => self.demand_gone(&demand),
+            Fact::ServiceGone { services } => self.services.retain(|known| *known != services),
             Fact::AllocationFound {
                 allocation,
                 total,
@@ -328,42 +327,43 @@ impl OpenState {
                 exhausted,
             } => {
                 let entry = AllocationEntry {
-                    total: *total,
-                    timeout: *timeout,
-                    exhausted: *exhausted,
+                    total,
+                    timeout,
+                    exhausted,
                     by_hand: false,
                 };
-                self.allocations.insert(allocation.clone(), entry);
+                self.allocations.insert(allocation, entry);
             }
             Fact::NetworkFound { network, record } => {
-                self.networks.insert(network.clone(), record.clone());
                 self.unresolved.forget_about(
                     &record.address,
-                    |left| matches!(left, Change::CreateNetwork { record: asked, .. } if asked == record),
+                    |left| matches!(left, Change::CreateNetwork { record: asked, .. } if *asked == record),
                 );
+                self.networks.insert(network, record);
             }
-            Fact::NetworkGone { network } => self.network_gone(network),
+            Fact::NetworkGone { network } => self.network_gone(&network),
             Fact::AllocationGone { allocation } => {
-                self.allocations.shift_remove(allocation);
+                self.allocations.shift_remove(&allocation);
             }
             Fact::Resolved { op } => {
-                self.unresolved.remove(op);
+                self.unresolved.remove(&op);
             }
             Fact::Cursor { feed, after } => {
-                let cursor = self.cursors.entry(*feed).or_insert(*after);
-                *cursor = (*cursor).max(*after);
+                let cursor = self.cursors.entry(feed).or_insert(after);
+                *cursor = (*cursor).max(after);
             }
             Fact::Instance { instance } => {
-                self.instances.insert(instance.name(), instance.clone());
+                let name = instance.name();
                 if instance.state != ServiceState::Terminated {
+                    self.instances.insert(name, instance);
                     return;
                 }
-                let cluster = &instance.cluster;
+                let cluster = &instance.cluster.clone();
+                self.instances.insert(name.clone(), instance);
                 let lives = |other: &InstanceRecord| {
                     other.state != ServiceState::Terminated && other.cluster == *cluster
                 };
                 // Those after it first: thousands that end end in about their order, and those before it have.
-                let name = instance.name();
                 let after = self
                     .instances
                     .range::<String, _>((Excluded(&name), Unbounded));
@@ -372,7 +372,7 @@ impl OpenState {
                     self.instances.retain(|_, other| other.cluster != *cluster);
                 }
             }
-            Fact::Stopped { open } => self.stopped(*open, at),
+            Fact::Stopped { open } => self.stopped(open, at),
         }
     }
 
@@ -445,12 +445,12 @@ mod tests {
             for cluster in ["a", "b", "c"] {
                 for index in order {
                     let running = record(cluster, index, ServiceState::Running);
-                    open.learn(&running, Timestamp::UNIX_EPOCH);
+                    open.learn(running, Timestamp::UNIX_EPOCH);
                 }
             }
             for (ended, index) in (1..).zip(order) {
                 let over = record("b", index, ServiceState::Terminated);
-                open.learn(&over, Timestamp::UNIX_EPOCH);
+                open.learn(over, Timestamp::UNIX_EPOCH);
                 let left = if ended < 3 { 9 } else { 6 };
                 assert_eq!(open.instances.len(), left, "{order:?}, {ended} ended");
             }
@@ -464,13 +464,13 @@ mod tests {
         for agreement in ["a", "b"].map(AgreementId::new) {
             let activity = format!("on {agreement}").as_str().into();
             open.learn(
-                &Fact::AgreementFound {
+                Fact::AgreementFound {
                     agreement: agreement.clone(),
                 },
                 at,
             );
             open.learn(
-                &Fact::ActivityFound {
+                Fact::ActivityFound {
                     agreement,
                     activity,
                     from: None,
@@ -481,7 +481,7 @@ mod tests {
         let gone = Fact::ActivityGone {
             activity: "on b".into(),
         };
-        open.learn(&gone, at);
+        open.learn(gone, at);
         let lives = |open: &OpenState| -> Vec<bool> {
             let records = open.agreements.values();
             let lifetimes = records.flat_map(|record| record.activities.values());
@@ -493,18 +493,18 @@ mod tests {
         let gone = Fact::ActivityGone {
             activity: "on a".into(),
         };
-        open.learn(&gone, at);
+        open.learn(gone, at);
         assert_eq!(lives(&open), [false, false]);
         let agreement = AgreementId::new("c");
         open.learn(
-            &Fact::AgreementFound {
+            Fact::AgreementFound {
                 agreement: agreement.clone(),
             },
             at,
         );
         let (activity, from) = ("on c".into(), None);
         open.learn(
-            &Fact::ActivityFound {
+            Fact::ActivityFound {
                 agreement: agreement.clone(),
                 activity,
                 from,
@@ -512,7 +512,7 @@ mod tests {
             at,
         );
         assert_eq!(open.runs_on.0.len(), 1);
-        open.learn(&Fact::AccountClosed { agreement }, at);
+        open.learn(Fact::AccountClosed { agreement }, at);
         assert!(open.runs_on.0.is_empty());
     }
 }

@@ -146,18 +146,19 @@ impl<'a> IntoIterator for &'a Requests {
     }
 }
 
-/// The id of what a request is about. Requests for what has no id yet are about what they name, if they name it.
+/// The id of what a request is about, where others about it are looked for. Requests for what has no id yet are about what
+/// they name, if they name it.
 fn subject(change: &Change) -> Option<Cow<'_, str>> {
     let id = match change {
         Change::Allocate { .. } | Change::Subscribe { .. } => return None,
+        // Nothing that is known of a proposal makes them moot; they are most requests.
+        Change::Counter { .. } | Change::CreateAgreement { .. } => return None,
         Change::Bind { address } => return Some(services_at(address).into()),
         Change::AmendAllocation { allocation } | Change::ReleaseAllocation { allocation } => {
             allocation.as_str()
         }
         Change::Unsubscribe { demand } => demand.as_str(),
-        Change::Counter { proposal }
-        | Change::RejectProposal { proposal }
-        | Change::CreateAgreement { proposal } => proposal.as_str(),
+        Change::RejectProposal { proposal } => proposal.as_str(),
         Change::Confirm { agreement }
         | Change::Cancel { agreement }
         | Change::Terminate { agreement }

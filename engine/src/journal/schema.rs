@@ -13,9 +13,9 @@
 //! `fact` or `snapshot`) and the members of that record. It had no checksums.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Statement};
 use serde_json::{Map, Value, json};
@@ -43,6 +43,9 @@ pub(super) fn drop_tables(format: u32) -> &'static str {
 
 /// Adds a row with the next number: SQLite takes the highest plus one.
 pub(super) const INSERT: &str = "INSERT INTO entries(lines, sum) VALUES(?1, ?2)";
+
+/// Writes times as `Display` does, without its detour.
+const AT: DateTimePrinter = DateTimePrinter::new();
 
 /// Bytes from which on a row takes no further entries: a row costs tens of times what an entry in it does, and damage
 /// to one of its bytes costs all of it.
@@ -134,9 +137,11 @@ impl Rows {
             text.push(b'\n');
         }
         // Into memory, which takes everything: what fails is the record.
-        let written = write!(text, "{} ", entry.at)
+        let written = AT
+            .print_timestamp(&entry.at, &mut *text)
             .map_err(|error| storage("written", error))
             .and_then(|()| {
+                text.push(b' ');
                 serde_json::to_writer(&mut *text, &entry.record)
                     .map_err(|error| storage("written", error))
             });

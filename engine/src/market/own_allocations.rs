@@ -67,7 +67,7 @@ impl OwnAllocation {
 
     fn is_taken_by(&self, offer: &OfferProposal) -> bool {
         let address = com::platform_address(self.platform());
-        offer.properties().contains_key(&address)
+        offer.property(&address).is_some()
     }
 
     fn has_room_for(&self, offer: &OfferProposal) -> bool {

@@ -219,7 +219,7 @@ impl Pool {
     fn answered_entry(&self, offer: &OfferProposal) -> Option<ProposalId> {
         let asked =
             |entry: &Entry| matches!(entry.state, State::Awaiting(_) | State::Countering(_));
-        let previous = offer.proposal().prev_proposal_id.as_ref();
+        let previous = offer.previous();
         let exact = previous.and_then(|own| self.proposals.by_own(own));
         let exact = exact.filter(|id| self.proposals.get(id).is_some_and(asked));
         // An answer may overtake the id of what it answers.

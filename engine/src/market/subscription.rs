@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use golem_wire::common::Reason;
-use golem_wire::market::{DemandEvent, Proposal, ProposalState};
 use golem_wire::{DemandId, NodeId};
 use http::StatusCode;
 use indexmap::IndexMap;
@@ -39,7 +38,7 @@ use crate::event::{
     ProtocolViolation,
 };
 use crate::lifecycle::negotiation::{RefusedBy, RefusedFor, Verdict};
-use crate::model::{JobId, MarketSummary, OfferProposal, ResolvedPayload};
+use crate::model::{CollectedEvent, JobId, MarketSummary, OfferProposal, ResolvedPayload};
 use crate::retry::{self, Backoff, Pace, Policy};
 use crate::strategy::{Score, answer_negotiable, check_negotiable};
 
@@ -325,30 +324,27 @@ impl DemandSubscription {
         })
     }
 
-    fn take(self: &Arc<Self>, demand: &DemandId, event: DemandEvent) {
+    fn take(self: &Arc<Self>, demand: &DemandId, event: CollectedEvent) {
         let events = match event {
-            DemandEvent::ProposalEvent { proposal, .. } => self.proposal_arrived(demand, *proposal),
-            DemandEvent::ProposalRejectedEvent {
-                proposal_id,
-                reason,
-                ..
-            } => {
+            CollectedEvent::Offer(offer) => self.proposal_arrived(demand, offer),
+            CollectedEvent::Rejected(proposal, reason) => {
                 let reason =
                     reason.map_or_else(|| "no reason given".into(), |reason| reason.message);
                 let reason = reason.chars().take(200).collect();
-                self.lock().pool.rejected(&proposal_id, reason)
+                self.lock().pool.rejected(&proposal, reason)
             }
-            DemandEvent::Other => Vec::new(),
+            CollectedEvent::Other => Vec::new(),
         };
         self.tell(events);
     }
 
-    fn proposal_arrived(self: &Arc<Self>, demand: &DemandId, proposal: Proposal) -> Vec<PoolEvent> {
-        let is_initial =
-            proposal.state == ProposalState::Initial && proposal.prev_proposal_id.is_none();
-        let offer = OfferProposal::new(proposal);
+    fn proposal_arrived(
+        self: &Arc<Self>,
+        demand: &DemandId,
+        offer: OfferProposal,
+    ) -> Vec<PoolEvent> {
         let verdict = self.verdict(&offer);
-        if !is_initial {
+        if !offer.is_initial() {
             let ranges = self.context.strategy().acceptable_prop_value_ranges();
             let agreed = check_negotiable(&ranges, self.demand.properties(), &offer);
             let bad = |reason| Verdict::Bad(RefusedFor::Terms, reason);

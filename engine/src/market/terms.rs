@@ -32,7 +32,7 @@ pub(super) struct Terms {
 impl Terms {
     pub(super) fn of(offer: &OfferProposal, ranges: &PropValueRanges) -> Self {
         let agreed = |key: &str| {
-            let value = offer.properties().get(key)?.as_f64()?;
+            let value = offer.property(key)?.as_f64()?;
             let range = ranges.get(key)?;
             (value >= 1.0 && range.contains(value)).then_some(value)
         };

@@ -1,16 +1,21 @@
 //! An offer as a strategy sees it: who, what, and what it costs. Owns: reading a provider's
 //! properties without trusting them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use golem_wire::market::{Agreement, Offer, Properties, Proposal, ProposalState};
 use golem_wire::props::{com, inf, node, runtime, usage};
+use golem_wire::common::Reason;
 use golem_wire::{Glm, NodeId, ProposalId};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive;
+use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
+
+use super::said_properties::SaidProperties;
 
 /// Characters of a provider's name that are told.
 const LONGEST_NAME: usize = 64;
@@ -55,7 +60,13 @@ impl LinearPrices {
     /// # Errors
     /// [`OfferFault`] names the property that is missing or senseless.
     pub fn read(properties: &Properties) -> Result<Self, OfferFault> {
-        if let Some(model) = properties.get(com::PRICING_MODEL)
+        Self::of(|key| properties.get(key).map(Cow::Borrowed))
+    }
+
+    fn of<'a>(
+        property: impl Fn(&'static str) -> Option<Cow<'a, Value>>,
+    ) -> Result<Self, OfferFault> {
+        if let Some(model) = property(com::PRICING_MODEL)
             && model.as_str() != Some(com::LINEAR)
         {
             return Err(OfferFault::Senseless(
@@ -63,8 +74,10 @@ impl LinearPrices {
                 format!("{model} is not known"),
             ));
         }
-        let counters = list(properties, com::USAGE_VECTOR)?;
-        let prices = list(properties, com::LINEAR_COEFFS)?;
+        let said = |key| property(key).ok_or(OfferFault::Missing(key));
+        let (counters, prices) = (said(com::USAGE_VECTOR)?, said(com::LINEAR_COEFFS)?);
+        let counters = list(com::USAGE_VECTOR, &counters)?;
+        let prices = list(com::LINEAR_COEFFS, &prices)?;
         if prices.len() != counters.len() + 1 {
             let said = format!(
                 "{} prices for {} counters and a start",
@@ -145,11 +158,10 @@ pub(crate) fn most(counter: &str, time: Duration, threads: u32) -> Option<Decima
     }
 }
 
-fn list<'a>(properties: &'a Properties, key: &'static str) -> Result<&'a [Value], OfferFault> {
-    match properties.get(key) {
-        None => Err(OfferFault::Missing(key)),
-        Some(Value::Array(items)) if items.len() <= 64 => Ok(items),
-        Some(other) => {
+fn list<'a>(key: &'static str, value: &'a Value) -> Result<&'a [Value], OfferFault> {
+    match value {
+        Value::Array(items) if items.len() <= 64 => Ok(items),
+        other => {
             let text: String = other.to_string().chars().take(80).collect();
             Err(OfferFault::Senseless(
                 key,
@@ -195,7 +207,7 @@ pub struct OfferProposal(Arc<Read>);
 /// A proposal, and what was read in it.
 #[derive(PartialEq)]
 struct Read {
-    proposal: Proposal,
+    proposal: Proposal<SaidProperties>,
     name: String,
     prices: Result<LinearPrices, OfferFault>,
 }
@@ -214,9 +226,22 @@ impl fmt::Debug for OfferProposal {
 impl OfferProposal {
     /// Reads a proposal; what is wrong with it is found by [`prices`](Self::prices).
     pub fn new(proposal: Proposal) -> Self {
-        let name = proposal.properties.get(node::NAME).and_then(Value::as_str);
+        Self::said(Proposal {
+            properties: proposal.properties.into(),
+            constraints: proposal.constraints,
+            proposal_id: proposal.proposal_id,
+            issuer_id: proposal.issuer_id,
+            state: proposal.state,
+            timestamp: proposal.timestamp,
+            prev_proposal_id: proposal.prev_proposal_id,
+        })
+    }
+
+    fn said(proposal: Proposal<SaidProperties>) -> Self {
+        let name = proposal.properties.get(node::NAME);
+        let name = name.as_deref().and_then(Value::as_str);
         let name = harmless(name.unwrap_or_default());
-        let prices = LinearPrices::read(&proposal.properties);
+        let prices = LinearPrices::of(|key| proposal.properties.get(key));
         OfferProposal(Arc::new(Read {
             name: if name.is_empty() {
                 proposal.issuer_id.short().to_owned()
@@ -269,9 +294,30 @@ impl OfferProposal {
         &self.0.name
     }
 
-    /// What the provider says of itself.
+    /// What the provider says of itself. They are read when they are first asked for; who looks at a few of them asks
+    /// for each [`property`](Self::property). What no [`Value`] can hold (`1e999`) is left out.
     pub fn properties(&self) -> &Properties {
-        &self.0.proposal.properties
+        self.0.proposal.properties.all()
+    }
+
+    /// One thing that the provider says of itself.
+    pub fn property(&self, key: &str) -> Option<Cow<'_, Value>> {
+        self.0.proposal.properties.get(key)
+    }
+
+    /// What the provider demands of requestors, in the daemon's language.
+    pub fn constraints(&self) -> &str {
+        &self.0.proposal.constraints
+    }
+
+    /// The proposal that this one answers.
+    pub(crate) fn previous(&self) -> Option<&ProposalId> {
+        self.0.proposal.prev_proposal_id.as_ref()
+    }
+
+    /// Whether nobody has answered it yet.
+    pub(crate) fn is_initial(&self) -> bool {
+        self.0.proposal.state == ProposalState::Initial && self.previous().is_none()
     }
 
     /// Whether `later` is the same provider's offer of the same machine, published after this one.
@@ -289,9 +335,18 @@ impl OfferProposal {
         self.provider_id() == later.provider_id() && machine(self) == machine(later)
     }
 
-    /// The proposal as it came.
-    pub fn proposal(&self) -> &Proposal {
-        &self.0.proposal
+    /// A copy of the proposal, as it came.
+    pub fn to_proposal(&self) -> Proposal {
+        let proposal = &self.0.proposal;
+        Proposal {
+            properties: self.properties().clone(),
+            constraints: proposal.constraints.clone(),
+            proposal_id: proposal.proposal_id.clone(),
+            issuer_id: proposal.issuer_id.clone(),
+            state: proposal.state.clone(),
+            timestamp: proposal.timestamp,
+            prev_proposal_id: proposal.prev_proposal_id.clone(),
+        }
     }
 
     /// What it costs, or why nobody can tell.
@@ -304,8 +359,48 @@ impl OfferProposal {
 
     /// Threads of the machine; at least one.
     pub fn threads(&self) -> u32 {
-        let threads = self.properties().get(inf::THREADS).and_then(Value::as_f64);
+        let threads = self.property(inf::THREADS);
+        let threads = threads.as_deref().and_then(Value::as_f64);
         threads.map_or(1, |threads| threads.clamp(1.0, 4096.0) as u32)
+    }
+}
+
+/// An event of a demand as the engine reads it, the proposal as an offer.
+pub(crate) enum CollectedEvent {
+    Offer(OfferProposal),
+    /// The provider rejected our counter-proposal.
+    Rejected(ProposalId, Option<Reason>),
+    /// A kind that this version does not know.
+    Other,
+}
+
+/// From a JSON text.
+impl<'de> Deserialize<'de> for CollectedEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Members of all kinds: which it is may be said behind them.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Event<'a> {
+            #[serde(borrow)]
+            event_type: Cow<'a, str>,
+            proposal: Option<Proposal<SaidProperties>>,
+            proposal_id: Option<ProposalId>,
+            reason: Option<Reason>,
+        }
+
+        let event = Event::deserialize(deserializer)?;
+        let missing = de::Error::missing_field;
+        Ok(match &*event.event_type {
+            "ProposalEvent" => {
+                let proposal = event.proposal.ok_or_else(|| missing("proposal"))?;
+                CollectedEvent::Offer(OfferProposal::said(proposal))
+            }
+            "ProposalRejectedEvent" => {
+                let proposal = event.proposal_id.ok_or_else(|| missing("proposalId"))?;
+                CollectedEvent::Rejected(proposal, event.reason)
+            }
+            _ => CollectedEvent::Other,
+        })
     }
 }
 

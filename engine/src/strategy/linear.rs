@@ -38,7 +38,7 @@ struct Caps {
 impl Caps {
     fn check(&self, offer: &OfferProposal) -> Result<(), String> {
         let prices = offer.prices().map_err(ToString::to_string)?;
-        let scheme = offer.properties().get(SCHEME);
+        let scheme = offer.property(SCHEME);
         if let Some(scheme) = scheme
             && scheme.as_str() != Some("payu")
         {

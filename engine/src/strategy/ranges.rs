@@ -127,7 +127,7 @@ pub(crate) fn answer(
 ) -> Result<(), String> {
     let answers: Vec<(String, Option<Value>)> = in_force(ranges, counter)
         .map(|(key, range)| {
-            let Some(offered) = offer.properties().get(key) else {
+            let Some(offered) = offer.property(key) else {
                 return Ok((key.to_owned(), None));
             };
             let offered = offered.as_f64();
@@ -156,7 +156,7 @@ pub(crate) fn check(
     answered: &OfferProposal,
 ) -> Result<(), String> {
     for (key, range) in in_force(ranges, demand) {
-        if let Some(value) = answered.properties().get(key)
+        if let Some(value) = answered.property(key)
             && !value.as_f64().is_some_and(|value| range.contains(value))
         {
             return Err(format!(
@@ -235,7 +235,7 @@ mod tests {
     use crate::strategy::DummyStrategy;
 
     fn offering(values: &[(&str, Value)]) -> OfferProposal {
-        let mut proposal = offer("p", json!([0.0, 0.0, 0.0])).proposal().clone();
+        let mut proposal = offer("p", json!([0.0, 0.0, 0.0])).to_proposal();
         let values = values.iter().cloned();
         let values = values.map(|(key, value)| (key.to_owned(), value));
         proposal.properties.extend(values);

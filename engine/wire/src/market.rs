@@ -1,7 +1,9 @@
 //! Market API bodies (`/market-api/v1`).
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 use crate::common::{Reason, open_enum};
@@ -79,12 +81,12 @@ open_enum! {
     }
 }
 
-/// A proposal as its receiver sees it.
+/// A proposal as its receiver sees it; `P` is what its properties are read as.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Proposal {
+pub struct Proposal<P = Properties> {
     /// Flat properties of the issuer.
-    pub properties: Properties,
+    pub properties: P,
     /// Constraints of the issuer.
     pub constraints: String,
     /// `R-` and 64 hex digits on the requestor's side.
@@ -259,7 +261,7 @@ pub struct AgreementListEntry {
 }
 
 /// An event of `GET /agreementEvents`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgreementEvent {
     /// When; strictly increasing.
@@ -272,8 +274,58 @@ pub struct AgreementEvent {
     pub kind: AgreementEventKind,
 }
 
+/// As a whole at once: a member that is flattened is first read into a tree of its own, and there is an event for each
+/// machine that is rented.
+impl<'de> Deserialize<'de> for AgreementEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// The members of all kinds.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Members<'a> {
+            #[serde(borrow)]
+            event_type: Cow<'a, str>,
+            #[serde(with = "crate::stamp::micros")]
+            event_date: Timestamp,
+            agreement_id: AgreementId,
+            terminator: Option<Party>,
+            signature: Option<String>,
+            termination_deadline: Option<Timestamp>,
+            reason: Option<Reason>,
+        }
+
+        use AgreementEventKind as Kind;
+        let event = Members::deserialize(deserializer)?;
+        let missing = de::Error::missing_field;
+        let reason = event.reason;
+        let kind = match &*event.event_type {
+            "AgreementApprovedEvent" => Kind::AgreementApprovedEvent,
+            "AgreementRejectedEvent" => Kind::AgreementRejectedEvent { reason },
+            "AgreementCancelledEvent" => Kind::AgreementCancelledEvent { reason },
+            "AgreementTerminatedEvent" => Kind::AgreementTerminatedEvent {
+                terminator: event.terminator.ok_or_else(|| missing("terminator"))?,
+                signature: event.signature.unwrap_or_default(),
+                reason,
+            },
+            "AgreementTerminationNoticeEvent" => {
+                let deadline = event.termination_deadline;
+                Kind::AgreementTerminationNoticeEvent {
+                    termination_deadline: deadline
+                        .ok_or_else(|| missing("terminationDeadline"))?,
+                    reason,
+                }
+            }
+            _ => Kind::Other,
+        };
+        Ok(AgreementEvent {
+            event_date: event.event_date,
+            agreement_id: event.agreement_id,
+            kind,
+        })
+    }
+}
+
 /// What happened to an agreement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "eventType")]
 pub enum AgreementEventKind {
     /// The provider approved.
@@ -281,13 +333,13 @@ pub enum AgreementEventKind {
     /// The provider rejected.
     AgreementRejectedEvent {
         /// Why.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
     /// The requestor withdrew.
     AgreementCancelledEvent {
         /// Why.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
     /// Either side ended it.
@@ -295,10 +347,9 @@ pub enum AgreementEventKind {
         /// Who.
         terminator: Party,
         /// Empty today.
-        #[serde(default)]
         signature: String,
         /// Why.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
     /// The provider announced that it will end it; it is approved until then. Daemons tell this from 0.18 on.
@@ -307,10 +358,9 @@ pub enum AgreementEventKind {
         /// When, unless it ends earlier.
         termination_deadline: Timestamp,
         /// Why.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
     /// A kind this version does not know.
-    #[serde(other)]
     Other,
 }
