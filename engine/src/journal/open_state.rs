@@ -14,6 +14,7 @@ use super::change::{Change, Fact, Feed, InstanceRecord, NetworkRecord, Outcome, 
 use super::requests::{Requests, Unresolved};
 use crate::agreement_record::AgreementRecord;
 use crate::config::UNUSED_GRACE;
+use crate::id_map::IdMap;
 use crate::lifecycle::service::ServiceState;
 
 /// Open things, as far as a journal tells.
@@ -49,7 +50,7 @@ pub struct OpenState {
 /// The agreement of each activity, as far as it was told since the snapshot: a short cut through the agreements, of
 /// which there may be thousands. It says nothing that they do not say, so all of them are equal.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RunsOn(BTreeMap<ActivityId, AgreementId>);
+pub(crate) struct RunsOn(IdMap<ActivityId, AgreementId>);
 
 impl PartialEq for RunsOn {
     fn eq(&self, _: &Self) -> bool {
@@ -196,7 +197,7 @@ impl OpenState {
             return self.forget_old_debit_notes();
         };
         for activity in closed.activities.keys() {
-            self.runs_on.0.remove(activity);
+            self.runs_on.0.swap_remove(activity);
             self.unresolved.forget_about(activity.as_str(), |left| {
                 matches!(left, Change::Exec { .. } | Change::DestroyActivity { .. })
             });

@@ -34,31 +34,40 @@ pub struct Requests {
 impl Requests {
     pub(super) fn insert(&mut self, op: u64, request: Unresolved) {
         // A number is given once; were it given twice, the later request would be the one that counts.
-        self.remove(&op);
-        if let Some(id) = subject(&request.change) {
-            let about = self.about.entry(id.into_owned()).or_default();
-            if let Err(place) = about.binary_search(&op) {
-                about.insert(place, op);
+        let about = subject(&request.change).map(Cow::into_owned);
+        let is_note = is_note(&request.change);
+        if let Some(replaced) = self.all.insert(op, request) {
+            self.unlink(op, &replaced.change);
+        }
+        if let Some(id) = about {
+            let ops = self.about.entry(id).or_default();
+            if let Err(place) = ops.binary_search(&op) {
+                ops.insert(place, op);
             }
         }
-        if matches!(request.change, Change::AcceptDebitNote { .. }) {
+        if is_note {
             self.notes.insert(op);
         }
-        self.all.insert(op, request);
     }
 
     pub(super) fn remove(&mut self, op: &u64) -> Option<Unresolved> {
         let request = self.all.remove(op)?;
-        self.notes.remove(op);
-        if let Some(id) = subject(&request.change)
-            && let Some(ops) = self.about.get_mut(&*id)
+        self.unlink(*op, &request.change);
+        Some(request)
+    }
+
+    fn unlink(&mut self, op: u64, change: &Change) {
+        if is_note(change) {
+            self.notes.remove(&op);
+        }
+        if let Some(id) = subject(change)
+            && let Some((place, _, ops)) = self.about.get_full_mut(&*id)
         {
-            ops.retain(|other| other != op);
+            ops.retain(|other| *other != op);
             if ops.is_empty() {
-                self.about.swap_remove(&*id);
+                self.about.swap_remove_index(place);
             }
         }
-        Some(request)
     }
 
     /// Forgets those that are moot, looking at all of them.
@@ -144,6 +153,10 @@ impl<'a> IntoIterator for &'a Requests {
     fn into_iter(self) -> Self::IntoIter {
         self.all.iter()
     }
+}
+
+fn is_note(change: &Change) -> bool {
+    matches!(change, Change::AcceptDebitNote { .. })
 }
 
 /// The id of what a request is about, where others about it are looked for. Requests for what has no id yet are about what

@@ -129,7 +129,8 @@ impl Rows {
     /// [`JournalError::Storage`] for a record that JSON cannot hold; the others are as before.
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), JournalError> {
         if self.last.len() >= ROW {
-            self.full.push(std::mem::take(&mut self.last));
+            let next = Vec::with_capacity(self.last.capacity());
+            self.full.push(std::mem::replace(&mut self.last, next));
         }
         let text = &mut self.last;
         let before = text.len();

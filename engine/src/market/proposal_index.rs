@@ -90,27 +90,25 @@ impl ProposalIndex {
         entry.place = self.places;
         let id = entry.offer.proposal_id().clone();
         self.remove(&id);
-        self.link(&id, &entry);
+        self.relink(&id, None, Some(&entry.marks()));
         self.entries.insert(id, entry);
     }
 
     pub(super) fn remove(&mut self, id: &ProposalId) -> Option<Entry> {
         let entry = self.entries.swap_remove(id)?;
-        self.unlink(&entry);
+        self.relink(id, Some(&entry.marks()), None);
         Some(entry)
     }
 
     /// Changes a proposal in its place.
     pub(super) fn change(&mut self, id: &ProposalId, change: impl FnOnce(&mut Entry)) {
-        let Some(mut entry) = self.entries.get(id).map(Entry::marks) else {
+        let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        self.unlink_marks(id, &entry);
-        if let Some(stored) = self.entries.get_mut(id) {
-            change(stored);
-            entry = stored.marks();
-        }
-        self.link_marks(id, &entry);
+        let before = entry.marks();
+        change(entry);
+        let after = entry.marks();
+        self.relink(id, Some(&before), Some(&after));
     }
 
     /// Scored proposals, best first.
@@ -206,73 +204,64 @@ impl ProposalIndex {
             .find(|at| *at > then)
     }
 
-    fn link(&mut self, id: &ProposalId, entry: &Entry) {
-        self.link_marks(id, &entry.marks());
-    }
-
-    fn unlink(&mut self, entry: &Entry) {
-        self.unlink_marks(entry.offer.proposal_id(), &entry.marks());
-    }
-
-    fn link_marks(&mut self, id: &ProposalId, marks: &Marks) {
-        let rank = |score| Rank::new(score, marks.place);
-        match marks.state {
-            State::Ranked(score) => {
-                self.ranked.insert(rank(score), id.clone());
+    /// Puts a proposal where it belongs by what is known of it now; what did not change is not looked at.
+    fn relink(&mut self, id: &ProposalId, before: Option<&Marks>, after: Option<&Marks>) {
+        let orders: [(_, fn(&Marks) -> Option<Rank>); 3] = [
+            (&mut self.ranked, Marks::ranked),
+            (&mut self.asked, Marks::asked),
+            (&mut self.drafts, Marks::draft),
+        ];
+        for (order, rank) in orders {
+            let (old, new) = changed(before, after, rank);
+            if let Some(old) = old {
+                order.remove(&old);
             }
-            State::Countering(score) | State::Awaiting(score) => {
-                self.asked.insert(rank(score), id.clone());
-            }
-            State::Draft(score) => {
-                self.drafts.insert(rank(score), id.clone());
-                self.drafted
-                    .extend(marks.drafted_at.map(|at| (at, marks.place)));
-            }
-            _ => {}
+            order.extend(new.map(|new| (new, id.clone())));
         }
-        self.countering += usize::from(matches!(marks.state, State::Countering(_)));
-        if marks.is_under_way() {
-            *self.under_way.entry(marks.provider.clone()).or_default() += 1;
+        let (old, new) = changed(before, after, Marks::drafted);
+        if let Some(old) = old {
+            self.drafted.remove(&old);
         }
-        if let Some(own) = &marks.own {
-            self.own.insert(own.clone(), id.clone());
+        self.drafted.extend(new);
+        let (old, new) = changed(before, after, |marks| {
+            marks.answer_by.map(|by| (by, marks.place))
+        });
+        if let Some((by, place)) = old {
+            self.answers.remove(&(by, place, id.clone()));
         }
-        self.answers
-            .extend(marks.answer_by.map(|by| (by, marks.place, id.clone())));
-    }
-
-    fn unlink_marks(&mut self, id: &ProposalId, marks: &Marks) {
-        let rank = |score| Rank::new(score, marks.place);
-        match marks.state {
-            State::Ranked(score) => {
-                self.ranked.remove(&rank(score));
-            }
-            State::Countering(score) | State::Awaiting(score) => {
-                self.asked.remove(&rank(score));
-            }
-            State::Draft(score) => {
-                self.drafts.remove(&rank(score));
-                if let Some(at) = marks.drafted_at {
-                    self.drafted.remove(&(at, marks.place));
-                }
-            }
-            _ => {}
+        self.answers.extend(new.map(|(by, place)| (by, place, id.clone())));
+        let (old, new) = changed(before, after, |marks| marks.own.as_ref());
+        if let Some(old) = old {
+            self.own.swap_remove(old);
         }
-        self.countering -= usize::from(matches!(marks.state, State::Countering(_)));
-        if marks.is_under_way()
-            && let Some(count) = self.under_way.get_mut(&marks.provider)
+        self.own.extend(new.map(|own| (own.clone(), id.clone())));
+        let (old, new) = changed(before, after, Marks::countering);
+        self.countering -= usize::from(old.is_some());
+        self.countering += usize::from(new.is_some());
+        let (old, new) = changed(before, after, Marks::under_way);
+        if let Some(provider) = old
+            && let Some(count) = self.under_way.get_mut(provider)
         {
             *count -= 1;
             if *count == 0 {
-                self.under_way.swap_remove(&marks.provider);
+                self.under_way.swap_remove(provider);
             }
         }
-        if let Some(own) = &marks.own {
-            self.own.swap_remove(own);
+        if let Some(provider) = new {
+            *self.under_way.entry(provider.clone()).or_default() += 1;
         }
-        if let Some(by) = marks.answer_by {
-            self.answers.remove(&(by, marks.place, id.clone()));
-        }
+    }
+}
+
+/// What it was and what it is, where these are not the same.
+fn changed<'a, T: PartialEq>(
+    before: Option<&'a Marks>,
+    after: Option<&'a Marks>,
+    what: impl Fn(&'a Marks) -> Option<T>,
+) -> (Option<T>, Option<T>) {
+    match (before.and_then(&what), after.and_then(&what)) {
+        (old, new) if old == new => (None, None),
+        change => change,
     }
 }
 
@@ -287,11 +276,39 @@ struct Marks {
 }
 
 impl Marks {
-    fn is_under_way(&self) -> bool {
-        matches!(
-            self.state,
-            State::Countering(_) | State::Awaiting(_) | State::Draft(_)
-        )
+    fn ranked(&self) -> Option<Rank> {
+        match self.state {
+            State::Ranked(score) => Some(Rank::new(score, self.place)),
+            _ => None,
+        }
+    }
+
+    fn asked(&self) -> Option<Rank> {
+        match self.state {
+            State::Countering(score) | State::Awaiting(score) => Some(Rank::new(score, self.place)),
+            _ => None,
+        }
+    }
+
+    fn draft(&self) -> Option<Rank> {
+        match self.state {
+            State::Draft(score) => Some(Rank::new(score, self.place)),
+            _ => None,
+        }
+    }
+
+    fn drafted(&self) -> Option<(Instant, u64)> {
+        let at = self.drafted_at.filter(|_| self.draft().is_some())?;
+        Some((at, self.place))
+    }
+
+    fn countering(&self) -> Option<()> {
+        matches!(self.state, State::Countering(_)).then_some(())
+    }
+
+    /// Its provider, while it is countered, being countered, or a draft.
+    fn under_way(&self) -> Option<&NodeId> {
+        (self.asked().is_some() || self.draft().is_some()).then_some(&self.provider)
     }
 }
 
