@@ -19,8 +19,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use instance_info::InstanceInfo;
 pub(crate) use market_summary::NAMED;
 pub use market_summary::{MarketSummary, Refusal};
-pub(crate) use offer::most;
 pub(crate) use offer::CollectedEvent;
+pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 pub use progress::Progress;
 

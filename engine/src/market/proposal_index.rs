@@ -229,7 +229,8 @@ impl ProposalIndex {
         if let Some((by, place)) = old {
             self.answers.remove(&(by, place, id.clone()));
         }
-        self.answers.extend(new.map(|(by, place)| (by, place, id.clone())));
+        self.answers
+            .extend(new.map(|(by, place)| (by, place, id.clone())));
         let (old, new) = changed(before, after, |marks| marks.own.as_ref());
         if let Some(old) = old {
             self.own.swap_remove(old);

@@ -101,7 +101,7 @@ mod tests {
     use crate::strategy::default_prop_value_ranges;
 
     fn terms(values: &[(&str, Value)]) -> Terms {
-        let mut proposal = offer("p", json!([0.0, 0.0, 0.0])).proposal().clone();
+        let mut proposal = offer("p", json!([0.0, 0.0, 0.0])).to_proposal();
         let values = values.iter().cloned();
         proposal
             .properties

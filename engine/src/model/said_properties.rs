@@ -10,8 +10,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use golem_wire::market::Properties;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -74,7 +74,9 @@ impl SaidProperties {
             // The later one counts, be it that none can hold it.
             let all: BTreeMap<_, _> = all.collect();
             let readable = all.into_iter();
-            readable.filter_map(|(key, value)| Some((key, value?))).collect()
+            readable
+                .filter_map(|(key, value)| Some((key, value?)))
+                .collect()
         })
     }
 }
@@ -152,5 +154,92 @@ impl Visitor<'_> for Behind<'_> {
     fn visit_str<E>(self, name: &str) -> Result<(), E> {
         self.0.push_str(name);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(text: &str) -> SaidProperties {
+        serde_json::from_str(text).expect("an object")
+    }
+
+    /// Names as providers choose them: some of them twice, with what JSON escapes in them.
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("a".to_owned()),
+            Just("b".to_owned()),
+            "[\"\\\\ \u{e9}\n?a-b]{0,4}"
+        ]
+    }
+
+    fn some_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9..1e9).prop_map(Value::from),
+            "[\"\\\\ \u{e9}\na]{0,4}".prop_map(Value::from),
+            prop::collection::vec(any::<u8>(), 0..3).prop_map(Value::from),
+            name().prop_map(|name| json!({ name: [1, {}] })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn they_say_what_a_map_of_the_same_text_says(
+            members in prop::collection::vec((name(), some_value()), 0..8),
+        ) {
+            let members = members.iter();
+            let members = members.map(|(name, value)| format!("{}: {value}", json!(name)));
+            let text = format!("{{{}}}", members.collect::<Vec<_>>().join(",\n"));
+            let map: Properties = serde_json::from_str(&text).expect("an object");
+            let texts = said(&text);
+            let nobody_asked_for_all = said(&text);
+            prop_assert_eq!(texts.all(), &map);
+            for name in map.keys().map(String::as_str).chain(["a", "b", "", "none"]) {
+                let value = map.get(name);
+                for said in [&texts, &nobody_asked_for_all] {
+                    let said = said.get(name);
+                    prop_assert_eq!(said.as_deref(), value);
+                }
+            }
+            prop_assert!(texts == SaidProperties::from(map));
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_held_is_as_if_it_was_not_said_and_spoils_nothing_else() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        for unreadable in ["1e999", "\"\\ud800\"", &deep] {
+            let text = format!(r#"{{"a": 1, "b": {unreadable}, "c": 3, "c": {unreadable}}}"#);
+            for asks_for_all_first in [true, false] {
+                let said = said(&text);
+                if asks_for_all_first {
+                    assert_eq!(json!(said.all()), json!({"a": 1}));
+                }
+                assert_eq!(said.get("a").as_deref(), Some(&json!(1)));
+                assert_eq!(said.get("b"), None, "{unreadable}");
+                assert_eq!(
+                    said.get("c"),
+                    None,
+                    "what was said before it is not meant any more"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_properties() {
+        for text in ["[]", "null", "1", r#"{"a": }"#, r#"{"a": 1"#, r#"{1: 1}"#] {
+            assert!(
+                serde_json::from_str::<SaidProperties>(text).is_err(),
+                "{text}"
+            );
+        }
     }
 }

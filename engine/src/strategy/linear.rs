@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn what_time_does_not_bound_has_no_price_as_a_whole() {
-        let mut proposal = offer("a", json!([0.0, 0.0, 0.0])).proposal().clone();
+        let mut proposal = offer("a", json!([0.0, 0.0, 0.0])).to_proposal();
         let set = |key: &str, value| proposal.properties.insert(key.to_owned(), value);
         let mut set = set;
         set("golem.com.usage.vector", json!(["golem.usage.gib"]));
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn another_scheme_than_payu_is_refused_and_the_dummy_has_the_references_caps() {
-        let mut proposal = offer("a", json!([0.0, 0.0, 0.0])).proposal().clone();
+        let mut proposal = offer("a", json!([0.0, 0.0, 0.0])).to_proposal();
         let scheme = "golem.com.scheme".to_owned();
         proposal.properties.insert(scheme, json!("prepaid"));
         let offer_of_other = OfferProposal::new(proposal);

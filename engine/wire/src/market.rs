@@ -309,8 +309,7 @@ impl<'de> Deserialize<'de> for AgreementEvent {
             "AgreementTerminationNoticeEvent" => {
                 let deadline = event.termination_deadline;
                 Kind::AgreementTerminationNoticeEvent {
-                    termination_deadline: deadline
-                        .ok_or_else(|| missing("terminationDeadline"))?,
+                    termination_deadline: deadline.ok_or_else(|| missing("terminationDeadline"))?,
                     reason,
                 }
             }
@@ -363,4 +362,77 @@ pub enum AgreementEventKind {
     },
     /// A kind this version does not know.
     Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(members: Value) -> serde_json::Result<AgreementEvent> {
+        let mut event = json!({
+            "agreementId": "a", "eventDate": "2026-11-22T01:02:03.000004Z",
+        });
+        let members = members.as_object().expect("an object").clone();
+        event.as_object_mut().expect("an object").extend(members);
+        // The kind is the last of the members here, the first one at the daemon.
+        serde_json::from_str(&event.to_string())
+    }
+
+    #[test]
+    fn every_kind_of_an_agreements_events_is_read_as_it_is_written() {
+        let reason = json!({"message": "because"});
+        let deadline = "2026-11-22T02:00:00Z";
+        for members in [
+            json!({"eventType": "AgreementApprovedEvent"}),
+            json!({"eventType": "AgreementRejectedEvent"}),
+            json!({"eventType": "AgreementRejectedEvent", "reason": reason}),
+            json!({"eventType": "AgreementCancelledEvent"}),
+            json!({"eventType": "AgreementCancelledEvent", "reason": reason}),
+            json!({"eventType": "AgreementTerminatedEvent", "terminator": "Provider", "signature": ""}),
+            json!({"eventType": "AgreementTerminatedEvent", "terminator": "Requestor", "signature": "s", "reason": reason}),
+            json!({"eventType": "AgreementTerminationNoticeEvent", "terminationDeadline": deadline}),
+            json!({"eventType": "AgreementTerminationNoticeEvent", "terminationDeadline": deadline, "reason": reason}),
+        ] {
+            let read = event(members.clone()).expect("an event");
+            let written = json!(read);
+            assert_eq!(written["agreementId"], "a");
+            assert_eq!(written["eventDate"], "2026-11-22T01:02:03.000004Z");
+            for (name, said) in members.as_object().expect("an object") {
+                assert_eq!(&written[name], said, "{written}");
+            }
+            assert_eq!(
+                written.as_object().map(Map::len),
+                members.as_object().map(|it| it.len() + 2)
+            );
+            let again: AgreementEvent = serde_json::from_value(written).expect("an event");
+            assert_eq!(again, read);
+        }
+    }
+
+    #[test]
+    fn what_an_agreements_event_lacks_is_named_and_what_is_new_is_no_error() {
+        for (members, missing) in [
+            (
+                json!({"eventType": "AgreementTerminatedEvent"}),
+                "terminator",
+            ),
+            (
+                json!({"eventType": "AgreementTerminationNoticeEvent"}),
+                "terminationDeadline",
+            ),
+            (json!({}), "eventType"),
+        ] {
+            let error = event(members).expect_err("it lacks something").to_string();
+            assert!(error.contains(&format!("`{missing}`")), "{error}");
+        }
+        let unsigned = json!({"eventType": "AgreementTerminatedEvent", "terminator": "Provider"});
+        assert!(event(unsigned).is_ok(), "nothing is signed today");
+        let new = json!({"eventType": "AgreementSoldEvent", "buyer": [1]});
+        assert_eq!(
+            event(new).expect("an event").kind,
+            AgreementEventKind::Other
+        );
+    }
 }

@@ -20,7 +20,7 @@ fn named(provider: &str) -> OfferProposal {
 }
 
 fn draft(provider: &str) -> OfferProposal {
-    let mut proposal = named(provider).proposal().clone();
+    let mut proposal = named(provider).to_proposal();
     proposal.proposal_id = format!("R-draft-{provider}").as_str().into();
     proposal.prev_proposal_id = Some(format!("R-own-{provider}").as_str().into());
     proposal.state = ProposalState::Draft;
@@ -326,7 +326,7 @@ async fn offers_that_come_before_anybody_waits_are_kept_for_as_many_as_are_going
 
 /// The same provider's offer, published later, of a machine with so many threads.
 fn published_anew(provider: &str, threads: u32) -> OfferProposal {
-    let mut proposal = named(provider).proposal().clone();
+    let mut proposal = named(provider).to_proposal();
     proposal.proposal_id = format!("R-anew-{provider}-{threads}").as_str().into();
     let threads = json!(threads);
     proposal
@@ -418,7 +418,7 @@ fn handed_out(
     }
     now += Duration::from_secs(3);
     for (n, (provider, score, drafted)) in proposed.iter().enumerate() {
-        let mut proposal = named(&name(provider)).proposal().clone();
+        let mut proposal = named(&name(provider)).to_proposal();
         proposal.proposal_id = format!("R-{n}").as_str().into();
         let score = f64::from(*score);
         pool.proposals.insert(Entry {
