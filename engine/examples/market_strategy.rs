@@ -26,7 +26,7 @@ impl<S: MarketStrategy> MarketStrategy for Honest<S> {
     }
 
     fn score_offer(&self, offer: &OfferProposal) -> Score {
-        match offer.properties().contains_key("golem.inf.cpu.threads") {
+        match offer.property("golem.inf.cpu.threads").is_some() {
             true => self.0.score_offer(offer),
             false => Score::reject("it does not say how many threads it has"),
         }
@@ -55,11 +55,11 @@ fn main() -> anyhow::Result<()> {
 async fn rent(golem: Golem) -> anyhow::Result<()> {
     let image = vm::repo("9a3b5d67b0b27746283cb5f287c13eab1beaa12d92a9f536b747c7ae");
     let machine = golem.one_of(image).rent().await?;
-    let interval = machine.offer().properties().get(DEBIT_NOTE_INTERVAL);
+    let interval = machine.offer().property(DEBIT_NOTE_INTERVAL);
     say(format!(
         "rented from {}, with a debit note every {} s",
         machine.provider_name(),
-        interval.map_or_else(|| "?".to_owned(), ToString::to_string)
+        interval.map_or_else(|| "?".to_owned(), |it| it.to_string())
     ));
     machine.release().await;
     Ok(())

@@ -206,8 +206,8 @@ impl ProposalIndex {
 
     /// Puts a proposal where it belongs by what is known of it now; what did not change is not looked at.
     fn relink(&mut self, id: &ProposalId, before: Option<&Marks>, after: Option<&Marks>) {
-        let orders: [(_, fn(&Marks) -> Option<Rank>); 3] = [
-            (&mut self.ranked, Marks::ranked),
+        let orders = [
+            (&mut self.ranked, Marks::ranked as RankOf),
             (&mut self.asked, Marks::asked),
             (&mut self.drafts, Marks::draft),
         ];
@@ -265,6 +265,9 @@ fn changed<'a, T: PartialEq>(
         change => change,
     }
 }
+
+/// Where in an order a proposal is, if it is in it.
+type RankOf = fn(&Marks) -> Option<Rank>;
 
 /// What of an entry the orders are made of.
 struct Marks {
