@@ -102,7 +102,7 @@ fn share(of: Duration, all: Duration) -> f64 {
 
 fn negotiation(door: Door, rounds: usize, most: usize) -> Table {
     let (title, at_most, kept_at_most) = match door {
-        Door::Memory => ("negotiation, in memory", 1.8, 2.2),
+        Door::Memory => ("negotiation, in memory", 1.6, 1.8),
         Door::Http => ("negotiation, over HTTP", 1.4, 1.7),
     };
     let mut table = Table::new(title, &["bare loop", "engine"]);
