@@ -20,6 +20,7 @@ use super::market::{Approval, CounterFault};
 use super::payment::Shortage;
 use super::{ApiError, ApiErrorKind, Call, Limits, Outcome, Rest};
 use crate::config::AppKey;
+use crate::model::CollectedEvent;
 use crate::transport::{Body, Transport};
 
 fn limits() -> Limits {
@@ -215,6 +216,38 @@ async fn one_object_of_a_list_that_makes_no_sense_hides_no_other() {
             matches!(*error.kind, ApiErrorKind::Malformed { .. }),
             "{nonsense}: {error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_nothing_can_hold_hides_neither_its_offer_nor_others() {
+    let proposal = |id: &str, threads: &str| {
+        format!(
+            r#"{{"eventType":"ProposalEvent","eventDate":"2026-01-01T00:00:00Z","proposal":{{
+            "properties":{{"golem.node.id.name":"p-{id}","golem.inf.cpu.threads":{threads}}},
+            "constraints":"()","proposalId":"{id}","issuerId":"0x1","state":"Initial",
+            "timestamp":"2026-01-01T00:00:00Z"}}}}"#
+        )
+    };
+    // Read at once, and event by event since one of them is none.
+    for nonsense in ["", "5, "] {
+        let (strange, last) = (proposal("strange", "1e999"), proposal("last", "8"));
+        let page: &'static str =
+            Box::leak(format!("[{strange}, {nonsense}{last}]").into_boxed_str());
+        let daemon = canned(move || full(200, page));
+        let collected = daemon
+            .market()
+            .collect(&DemandId::new("d"), Duration::ZERO)
+            .await;
+        let offers = collected
+            .expect("events")
+            .into_iter()
+            .map(|event| match event {
+                CollectedEvent::Offer(offer) => (offer.provider_name().to_owned(), offer.threads()),
+                _ => panic!("only offers were sent"),
+            });
+        let told = [("p-strange".to_owned(), 1), ("p-last".to_owned(), 8)];
+        assert_eq!(offers.collect::<Vec<_>>(), told);
     }
 }
 
