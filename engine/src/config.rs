@@ -181,10 +181,10 @@ impl Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The end of the process, `kill -9` included: a request that anything could be owed for waits until what it is about to change is in the file, and
-    /// an instance's state is there before an event tells it; what nobody waits for, as the outcome of a request, is there
-    /// as soon as the program has nothing else to do, or looked up by its next life. Power loss may take more of the last
-    /// entries, never the order of what is left (`synchronous = NORMAL`).
+    /// The end of the process, `kill -9` included: a request that anything could be owed for waits until what it is about
+    /// to change is in the file, and an instance's state is there before an event tells it; what nobody waits for, as the
+    /// outcome of a request, is there as soon as the program has nothing else to do, or looked up by its next life. Power
+    /// loss may take more of the last entries, never the order of what is left (`synchronous = NORMAL`).
     #[default]
     Process,
     /// Power loss, too, on disks that keep their word: a request that anything could be owed for waits until what it

@@ -1,6 +1,7 @@
 //! Our vocabulary above the wire types: jobs, documents, resolved payloads, offers as a strategy sees
 //! them.
 
+mod collected_event;
 mod instance_info;
 mod market_summary;
 mod offer;
@@ -16,10 +17,10 @@ use golem_wire::market::Properties;
 use golem_wire::{DebitNoteId, InvoiceId, NodeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use collected_event::CollectedEvent;
 pub use instance_info::InstanceInfo;
 pub(crate) use market_summary::NAMED;
 pub use market_summary::{MarketSummary, Refusal};
-pub(crate) use offer::CollectedEvent;
 pub(crate) use offer::most;
 pub use offer::{LinearPrices, OfferFault, OfferProposal};
 pub use progress::Progress;

@@ -204,9 +204,10 @@ impl Rest {
     /// Cancel-safe: the feed is asked again for what is after a date.
     pub(crate) async fn feed<T: DeserializeOwned>(&self, call: Call) -> Result<Page<T>, ApiError> {
         let (events, passed) = self.page(call).await?;
+        // Its date may be all that can be read of it.
         let dates = passed.iter().filter_map(|event| {
-            let date = event.get("eventDate")?.as_str()?;
-            date.parse().ok()
+            let dated: Dated = serde_json::from_str(event.get()).ok()?;
+            Some(dated.event_date)
         });
         Ok(Page {
             events,
@@ -218,7 +219,7 @@ impl Rest {
     async fn page<T: DeserializeOwned>(
         &self,
         call: Call,
-    ) -> Result<(Vec<T>, Vec<serde_json::Value>), ApiError> {
+    ) -> Result<(Vec<T>, Vec<Box<RawValue>>), ApiError> {
         let Exchanged { call, answer, .. } = self.exchange(call).await?;
         let bytes = answer?;
         let whole = match read_json(&bytes) {
@@ -234,7 +235,7 @@ impl Rest {
                 Ok(it) => readable.push(it),
                 Err(error) => {
                     passed_over(&call, element, &error);
-                    passed.extend(serde_json::from_str(element.get()));
+                    passed.push(element.to_owned());
                 }
             }
         }
@@ -593,6 +594,13 @@ fn malformed(error: &serde_json::Error, bytes: &[u8]) -> ApiErrorKind {
         reason: error.to_string(),
         excerpt: excerpt(bytes),
     }
+}
+
+/// An event as far as it has a date.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dated {
+    event_date: Timestamp,
 }
 
 /// Tells of an element that makes no sense.

@@ -252,6 +252,33 @@ async fn a_number_that_nothing_can_hold_hides_neither_its_offer_nor_others() {
 }
 
 #[tokio::test]
+async fn a_feed_is_read_on_behind_an_event_of_which_only_the_date_can_be_read() {
+    let event = |id: &str, second: u8| {
+        format!(
+            r#"{{"eventType":"AgreementApprovedEvent","eventDate":"2026-01-01T00:00:0{second}Z","agreementId":{id}}}"#
+        )
+    };
+    let page = [
+        event(r#""a""#, 1),
+        event("1e999", 3),
+        event("[]", 2),
+        "5".into(),
+    ];
+    let page: &'static str = Box::leak(format!("[{}]", page.join(",")).into_boxed_str());
+    let daemon = canned(move || full(200, page));
+    let read = daemon.market().agreement_events("s", None, Duration::ZERO);
+    let read = read.await.expect("a page");
+    let ids: Vec<_> = read
+        .events
+        .iter()
+        .map(|it| it.agreement_id.as_str())
+        .collect();
+    assert_eq!(ids, ["a"]);
+    let last = "2026-01-01T00:00:03Z".parse().expect("literal");
+    assert_eq!(read.passed_over, Some(last));
+}
+
+#[tokio::test]
 async fn refusals_carry_status_and_words_in_every_form_the_daemon_uses() {
     for (status, body, words) in [
         (

@@ -359,10 +359,10 @@ impl OpenState {
                     self.instances.insert(name, instance);
                     return;
                 }
-                let cluster = &instance.cluster.clone();
+                let cluster = instance.cluster.clone();
                 self.instances.insert(name.clone(), instance);
                 let lives = |other: &InstanceRecord| {
-                    other.state != ServiceState::Terminated && other.cluster == *cluster
+                    other.state != ServiceState::Terminated && other.cluster == cluster
                 };
                 // Those after it first: thousands that end end in about their order, and those before it have.
                 let after = self
@@ -370,7 +370,7 @@ impl OpenState {
                     .range::<String, _>((Excluded(&name), Unbounded));
                 let mut others = after.chain(self.instances.range::<String, _>(..&name));
                 if !others.any(|(_, other)| lives(other)) {
-                    self.instances.retain(|_, other| other.cluster != *cluster);
+                    self.instances.retain(|_, other| other.cluster != cluster);
                 }
             }
             Fact::Stopped { open } => self.stopped(open, at),

@@ -129,7 +129,8 @@ impl Rows {
     /// [`JournalError::Storage`] for a record that JSON cannot hold; the others are as before.
     pub(super) fn push(&mut self, entry: &Entry) -> Result<(), JournalError> {
         if self.last.len() >= ROW {
-            let next = Vec::with_capacity(self.last.capacity());
+            // One that is full is little longer.
+            let next = Vec::with_capacity(ROW + ROW / 8);
             self.full.push(std::mem::replace(&mut self.last, next));
         }
         let text = &mut self.last;

@@ -1,6 +1,6 @@
 //! All agreements of an engine: those being signed, those in force, those that could not be ended, and for a while those
-//! that ended. Owns: who is told what the event feed has of one, and forgetting the ones of which nothing more can come, so that an engine that runs
-//! for a month stays as small as one that runs for an hour.
+//! that ended. Owns: who is told what the event feed has of one, and forgetting the ones of which nothing more can come, so
+//! that an engine that runs for a month stays as small as one that runs for an hour.
 //!
 //! What is forgotten leaves a line in the lists that the report at the stop is made of (`left_open`,
 //! `written_off`) and in the totals: they hold what was read from a record at its end, and no agreement
